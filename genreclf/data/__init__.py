@@ -1,0 +1,1 @@
+"""From files to batches: audio, spectrograms, pictures, the store, splits, views and augmentation."""

@@ -1,0 +1,1 @@
+"""Pure functions: test-time augmentation, scores and pictures of them."""

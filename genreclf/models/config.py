@@ -1,0 +1,29 @@
+"""The net's only argument."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that shapes a `GenreClassifier`; plain data, kept in checkpoints and in a bundle's config.json.
+
+    `noise_std` is in units of the input scaled to [0, 1]. `backbone_dropout` has one rate a block for "cnn" and one
+    rate in all for "efficientnet". `projection_*` are the dense layers between backbone and BiLSTMs (none for Model A).
+    `lstm_units` are per direction. `l2_*` are Keras penalties (l2 * sum of squares, added to the loss).
+    """
+
+    backbone: str
+    num_classes: int
+    noise_std: float
+    backbone_dropout: tuple[float, ...]
+    projection_units: tuple[int, ...]
+    projection_dropout: float
+    lstm_units: tuple[int, ...]
+    lstm_dropout: float
+    recurrent_dropout: float
+    attention_heads: int
+    head_units: tuple[int, ...]
+    head_dropout: tuple[float, ...]
+    l2_backbone: float
+    l2_projection: float
+    l2_head: float

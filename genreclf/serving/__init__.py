@@ -1,0 +1,1 @@
+"""Trained models as users pass them on: bundles, prediction and export."""

@@ -1,0 +1,1 @@
+"""The Lightning shell around a net."""
