@@ -1,0 +1,47 @@
+"""A file on disk -> the clip that every later stage works on: audio and pictures come together here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from genreclf.data.audio import AUDIO_SUFFIXES, read_audio
+from genreclf.data.picture import PICTURE_SUFFIXES, read_picture
+from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
+
+CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`levels` is (128, columns) uint8, row 0 lowest; it covers `frames` frames of 23.2 ms. `note` is for the reader.
+
+    `source_rate_hz` and `source_seconds` are the file's own; of a picture the rate is 0 and the seconds are given.
+    """
+
+    levels: np.ndarray
+    frames: int
+    source_rate_hz: int
+    source_seconds: float
+    note: str
+
+
+def read_clip(path: Path, front_end: LogMelSpectrogram, picture_seconds: float) -> Clip:
+    """Reads audio, or a picture that shows `picture_seconds` of music. Raises GenreclfError where it cannot."""
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        picture = read_picture(path)
+        frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
+        note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
+        return Clip(picture.levels, frames, 0, picture_seconds, note)
+    audio = read_audio(path)
+    levels = spectrogram(audio.waveform, front_end)
+    return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
+
+
+def spectrogram(waveform: np.ndarray, front_end: LogMelSpectrogram) -> np.ndarray:
+    """(samples,) float32 at 22,050 Hz -> (128, 1 + samples // 512) uint8."""
+    with torch.inference_mode():
+        return front_end(torch.from_numpy(waveform)[None])[0].numpy()  # (1, 128, frames) -> (128, frames)
+
+

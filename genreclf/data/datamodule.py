@@ -1,0 +1,167 @@
+"""Batches: the store's segments, split without leaks, augmented on the device."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from genreclf.data.augment import AugmentConfig, augment
+from genreclf.data.sources import DataConfig, data_folder, list_sources
+from genreclf.data.split import SPLITS, SplitConfig, assign, check
+from genreclf.data.store import Store, build_store, open_store
+from genreclf.data.views import ViewConfig, column_index, random_span, spans
+from genreclf.errors import GenreclfError
+
+Batch = dict[str, Tensor]
+
+
+class SegmentDataset(Dataset):
+    """Segments of chosen clips, read a whole batch at a time.
+
+    With `random_start`, one segment a clip at a place drawn anew at each reading; else all segments that cover it.
+    """
+
+    def __init__(
+        self, store: Store, clips: Sequence[int], targets: Sequence[int], view: ViewConfig, random_start: bool
+    ) -> None:
+        self.store, self.view, self.random_start = store, view, random_start
+        self.target_of = dict(zip(clips, targets, strict=True))
+        self.items = [
+            (clip, span)
+            for clip in clips
+            for span in (spans(store.rows[clip].frames, view)[:1] if random_start else spans(store.rows[clip].frames, view))
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A batch: `segments` (B, 256, 128) uint8, time first; `target` and `clip` (B,) int64."""
+        clips = [self.items[i][0] for i in indices]
+        rows = [self.store.rows[clip] for clip in clips]
+        if self.random_start:
+            shown = [random_span(row.frames, self.view) for row in rows]
+        else:
+            shown = [self.items[i][1] for i in indices]
+        numbers = [(row.columns, row.frames, *span, row.offset) for row, span in zip(rows, shown, strict=True)]
+        columns, frames, start, length, offset = torch.tensor(numbers).unbind(1)
+        index = column_index(columns, frames, start, length) + offset[:, None]
+        segments = np.stack([self.store.columns[one] for one in index.numpy()])  # (B, 256, 128)
+        target = torch.tensor([self.target_of[clip] for clip in clips])
+        return {"segments": torch.from_numpy(segments), "target": target, "clip": torch.tensor(clips)}
+
+
+class SpectrogramDataModule(L.LightningDataModule):
+    """Clips on disk -> batches of `image` float32 or uint8 (B, 3, 128, 256), `target`, `clip`, on the device."""
+
+    def __init__(
+        self,
+        data: DataConfig,
+        split: SplitConfig,
+        view: ViewConfig,
+        augment: AugmentConfig | None,
+        batch_size: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.data, self.split, self.view, self.augment = data, split, view, augment
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.store: Store | None = None
+
+    def prepare_data(self) -> None:
+        """Renders the demo music if it is asked for, and builds the store, where they are not there yet."""
+        self.store_folder()
+
+    def store_folder(self) -> Path:
+        """The store's folder, built if need be."""
+        folder = data_folder(self.data)
+        return build_store(folder, list_sources(folder), self.data.cache, self.data.picture_seconds)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens the store and assigns the splits; raises GenreclfError for a class that a needed split lacks."""
+        if self.store is not None:
+            return
+        self.store = open_store(self.store_folder())
+        rows = self.store.rows
+        usable = [clip for clip, row in enumerate(rows) if row.columns]
+        if not usable:
+            raise GenreclfError(f"data.path={self.data.path}: no clip could be read; first reason: {rows[0].problem}")
+        self.classes = tuple(sorted({rows[clip].label for clip in usable}))
+        named = [rows[clip] for clip in usable]
+        splits = assign(
+            self.split,
+            [row.path for row in named],
+            [row.label for row in named],
+            [row.digest for row in named],
+            [row.group for row in named],
+        )
+        # The published test list may be withheld: training needs only the other two.
+        needed = ("train", "val") if self.split.name == "published" else SPLITS
+        check(splits, [row.label for row in named], needed)
+        self.clips = {name: [c for c, s in zip(usable, splits, strict=True) if s == name] for name in SPLITS}
+
+    def summary(self) -> dict[str, object]:
+        """What the run's record says of the data: counts by split and class, what was left out, the store's digest."""
+        rows = self.store.rows
+        counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
+        unreadable = {row.path: row.problem for row in rows if not row.columns}
+        unused = len(rows) - len(unreadable) - sum(map(len, self.clips.values()))
+        return {"store_digest": self.store.digest, "clips": counts, "unreadable": unreadable, "in_no_split": unused}
+
+    def dataset(self, split: str, random_start: bool = False) -> SegmentDataset:
+        """The segments of one split."""
+        clips = self.clips[split]
+        targets = [self.classes.index(self.store.rows[clip].label) for clip in clips]
+        return SegmentDataset(self.store, clips, targets, self.view, random_start)
+
+    def train_dataloader(self) -> DataLoader:
+        """One segment a clip and epoch, in an order that depends on seed and epoch alone."""
+        dataset = self.dataset("train", random_start=True)
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = DistributedSampler(dataset, world, rank, shuffle=True, seed=self.seed)
+        # A last batch of one clip would have no batch statistics.
+        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) > self.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        """All segments of the validation clips, in order."""
+        return self._loader(self.dataset("val"))
+
+    def test_dataloader(self) -> DataLoader:
+        """All segments of the test clips, in order."""
+        return self._loader(self.dataset("test"))
+
+    def _loader(self, dataset: SegmentDataset, **options: object) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            collate_fn=_as_is,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Segments -> images, on the device; augmented only while training."""
+        training = self.trainer is not None and self.trainer.training
+        return to_images(batch, self.augment if training else None)
+
+
+def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
+    """A batch with `segments` (B, 256, 128) -> one with `image` (B, 3, 128, 256) in [0, 255], channels_last."""
+    image = batch["segments"].transpose(1, 2)[:, None]  # (B, 256, 128) -> (B, 1, 128, 256)
+    if augmentation is not None:
+        image = augment(image, augmentation)
+    # The three channels are one grey picture, spread only after the work on it is done.
+    image = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (B, 3, 128, 256)
+    return {"image": image, "target": batch["target"], "clip": batch["clip"]}
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,48 @@
+"""The front end: waveform -> uint8 log-mel spectrogram. The one used by prepare, predict, export and the app."""
+
+import torch
+from torch import Tensor, nn
+from torchaudio.transforms import MelSpectrogram
+
+from genreclf.data.audio import SAMPLE_RATE_HZ
+
+N_FFT = 2048
+HOP_SAMPLES = 512
+N_BANDS = 128
+FLOOR_DB = -80.0
+FRAME_RATE_HZ = SAMPLE_RATE_HZ / HOP_SAMPLES
+
+
+class LogMelSpectrogram(nn.Module):
+    """(B, samples) float waveforms at 22,050 Hz -> (B, 128, 1 + samples // 512) uint8 levels; scripts, any device.
+
+    Periodic Hann, centred frames with zeros beyond the ends, power, 128 Slaney bands with Slaney norm (librosa's
+    default front end, McFee et al. 2015), dB against the clip's own maximum with a floor at -80 dB, then the clip's own
+    minimum..maximum stretched to 0..255 and rounded. Row 0 is the lowest band. Each clip is scaled by itself alone.
+    A clip without contrast, silence among them, is 0 everywhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(
+            SAMPLE_RATE_HZ,
+            n_fft=N_FFT,
+            hop_length=HOP_SAMPLES,
+            n_mels=N_BANDS,
+            power=2.0,
+            center=True,
+            pad_mode="constant",
+            norm="slaney",
+            mel_scale="slaney",
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
+        power = self.mel(waveform)  # (B, 128, frames)
+        peak = power.amax(dim=(1, 2), keepdim=True)
+        # The floor stands on the ratio, not on the power: a quiet clip gives the picture of a loud one.
+        decibels = 10.0 * torch.log10((power / peak).clamp(min=10.0 ** (FLOOR_DB / 10.0)))
+        lowest = decibels.amin(dim=(1, 2), keepdim=True)
+        highest = decibels.amax(dim=(1, 2), keepdim=True)
+        levels = (decibels - lowest) / (highest - lowest) * 255.0
+        # Silence divides by zero above; its levels are NaN there and 0 here.
+        return torch.where(highest > lowest, levels, torch.zeros_like(levels)).round().to(torch.uint8)

@@ -1,0 +1,121 @@
+"""Which clip belongs to which split. Pure: no I/O, no randomness, and the only file that decides membership."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genreclf.errors import GenreclfError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """`name` is hashed, folds or published; `salt` is not the seed of a training; `fold` counts from 0."""
+
+    name: str
+    salt: str
+    shares: tuple[float, ...]
+    folds: int
+    fold: int
+
+
+def assign(
+    config: SplitConfig, names: Sequence[str], labels: Sequence[str], digests: Sequence[str], groups: Sequence[str]
+) -> list[str | None]:
+    """The split of each clip, None for one that the published lists leave out. All arguments have one entry a clip.
+
+    Raises GenreclfError where the settings make no sense.
+    """
+    if config.name == "published":
+        return published(names)
+    rank = rank_in_class(labels, digests, groups, config.salt)
+    if config.name == "hashed":
+        if len(config.shares) != 3 or min(config.shares) <= 0 or abs(sum(config.shares) - 1) > 1e-6:
+            raise GenreclfError(f"split.shares={list(config.shares)}: give three positive shares that sum to 1")
+        return [hashed(position, config.shares) for position in rank]
+    if config.name == "folds":
+        if config.folds < 3 or not 0 <= config.fold < config.folds:
+            raise GenreclfError(f"split.fold={config.fold}, split.folds={config.folds}: want 0 <= fold < folds >= 3")
+        return [fold_split(int(position * config.folds), config.fold, config.folds) for position in rank]
+    raise GenreclfError(f"split.name={config.name!r}: unknown; known: hashed, folds, published")
+
+
+def rank_in_class(labels: Sequence[str], digests: Sequence[str], groups: Sequence[str], salt: str) -> list[float]:
+    """Each clip's place in [0, 1) in its class, clips of a group sharing theirs.
+
+    Groups are ordered by a hash of the salt and their content, so that neither names, nor order, nor machine matter.
+    A group's place is its midpoint: a cut at share s then lies at the group border nearest to s.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for clip, group in enumerate(groups):
+        members[group].append(clip)
+    by_class: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
+    for clips in members.values():
+        content = min(digests[clip] for clip in clips)
+        key = hashlib.sha256(f"{salt}\0{content}".encode()).hexdigest()
+        by_class[group_label([labels[clip] for clip in clips])].append((key, clips))
+    place = [0.0] * len(groups)
+    for ranked in by_class.values():
+        total, before = sum(len(clips) for _, clips in ranked), 0
+        for _, clips in sorted(ranked):
+            for clip in clips:
+                place[clip] = (before + len(clips) / 2) / total
+            before += len(clips)
+    return place
+
+
+def group_label(labels: Sequence[str]) -> str:
+    """The class that a group is counted in: its most frequent, the first by name where two are."""
+    counts = Counter(labels)
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+def hashed(position: float, shares: Sequence[float]) -> str:
+    """The split at a place in [0, 1) when classes are cut at `shares`."""
+    if position < shares[0]:
+        return "train"
+    return "val" if position < shares[0] + shares[1] else "test"
+
+
+def fold_split(own: int, fold: int, folds: int) -> str:
+    """Fold `fold` is test, the next one val, the others train."""
+    return {fold: "test", (fold + 1) % folds: "val"}.get(own, "train")
+
+
+def published(names: Sequence[str]) -> list[str | None]:
+    """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), as torchaudio carries them.
+
+    Takes the usual spellings of a clip's name: blues.00000.wav, blues00000.png. Raises GenreclfError if none is listed.
+    """
+    # Imported here: nothing else in the split needs torchaudio.
+    from torchaudio.datasets import gtzan
+
+    lists = {"train": gtzan.filtered_train, "val": gtzan.filtered_valid, "test": gtzan.filtered_test}
+    listed = {name: split for split, members in lists.items() for name in members}
+    found = [listed.get(gtzan_name(name)) for name in names]
+    if not any(found):
+        raise GenreclfError(f"split=published: no clip is on GTZAN's lists (first: {names[0]}); use split=hashed")
+    return found
+
+
+def gtzan_name(path: str) -> str:
+    """`.../blues00000.png` -> `blues.00000`; other names come back without folder and suffix."""
+    stem = re.split(r"[/\\]", path)[-1]
+    match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z0-9]+)?$", stem)
+    return f"{match[1]}.{match[2]}" if match else stem
+
+
+def check(splits: Sequence[str | None], labels: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuses, with a GenreclfError, a class that has no clip in one of the `needed` splits."""
+    have = set(zip(splits, labels, strict=True))
+    for label in sorted(set(labels)):
+        missing = [split for split in needed if (split, label) not in have]
+        if missing:
+            count = sum(other == label for other in labels)
+            raise GenreclfError(
+                f"class {label!r}: none of its {count} clips falls in {missing[0]}; "
+                "give it more clips, or change split.shares or split.salt"
+            )

@@ -1,0 +1,76 @@
+"""Spectrogram <-> segments. One rule for every view, resolution and device: a segment shows true columns, never blends.
+
+Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram has `columns`, and covers `frames`:
+as many for audio, more for a picture whose columns were thinned. Column j of a segment is the stored column nearest in
+time, so that a clip gives the same segment as audio and as a picture, up to the picture's own resolution.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SEGMENT_COLUMNS = 256
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How segments are cut: each shows `segment_frames`, their starts lie at most `hop_frames` apart in evaluation.
+
+    A clip whose length is within the share `tolerance` of `segment_frames` is one segment, stretched to fit.
+    A shorter clip is repeated to fill the segment.
+    """
+
+    name: str
+    segment_frames: int
+    hop_frames: int
+    tolerance: float
+
+
+def spans(frames: int, view: ViewConfig) -> list[tuple[int, int]]:
+    """(start, length) in frames of the segments that cover a clip of `frames`, in order of time; never empty."""
+    length = view.segment_frames
+    if abs(frames - length) <= view.tolerance * length:
+        return [(0, frames)]
+    if frames <= length:
+        return [(0, length)]
+    count = 1 + -(-(frames - length) // view.hop_frames)  # the smallest number of hops that reaches the end
+    return [((frames - length) * i // (count - 1), length) for i in range(count)]
+
+
+def random_span(frames: int, view: ViewConfig) -> tuple[int, int]:
+    """(start, length) of one segment at a random place, drawn from torch's global generator."""
+    last_start, length = spans(frames, view)[-1]
+    return int(torch.randint(last_start + 1, ())), length
+
+
+def column_index(columns: Tensor, frames: Tensor, start: Tensor, length: Tensor) -> Tensor:
+    """(B,) integers each -> (B, 256) int64: the stored column that each segment column shows.
+
+    Exact integer arithmetic: the same index on any device. Past the end of a clip its columns begin again.
+    """
+    j = torch.arange(SEGMENT_COLUMNS, dtype=torch.int64, device=columns.device)
+    # Twice the time of the segment column's centre, in units of 1/256 frame: (B, 256)
+    centre = 2 * SEGMENT_COLUMNS * start[:, None] + (2 * j + 1) * length[:, None]
+    column = torch.div(centre * columns[:, None], 2 * SEGMENT_COLUMNS * frames[:, None], rounding_mode="floor")
+    return column % columns[:, None]
+
+
+def cut(spectrograms: Tensor, index: Tensor) -> Tensor:
+    """(B, 128, columns) spectrograms and (B, 256) indices -> (B, 128, 256) segments."""
+    return spectrograms.gather(2, index[:, None, :].expand(-1, spectrograms.shape[1], -1))
+
+
+def paste(values: Tensor, segment_spans: list[tuple[int, int]], frames: int) -> Tensor:
+    """(S, ..., 256) values over the columns of a clip's S segments -> (..., frames), the mean where segments overlap.
+
+    The way back from segments to the time of the clip: for a spectrogram, attention, or genres over time.
+    """
+    total = torch.zeros(*values.shape[1:-1], frames, dtype=torch.float64, device=values.device)
+    count = torch.zeros(frames, dtype=torch.float64, device=values.device)
+    for segment, (start, length) in zip(values, segment_spans, strict=True):
+        shown = torch.arange(start, min(start + length, frames), device=values.device)
+        column = ((2 * (shown - start) + 1) * SEGMENT_COLUMNS).div(2 * length, rounding_mode="floor")
+        total[..., shown] += segment[..., column]
+        count[shown] += 1
+    return total / count

@@ -1,0 +1,146 @@
+"""The whole net, from a segment's levels to genre logits, and how its parameters are to be optimised."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from genreclf.errors import GenreclfError
+from genreclf.models.cnn import SECNN
+from genreclf.models.config import ModelConfig
+from genreclf.models.efficientnet import EfficientNet
+from genreclf.models.temporal import BiLSTM, MultiHeadTemporalAttention
+
+BACKBONES = {"cnn": SECNN, "efficientnet": EfficientNet}
+
+
+class InputScaling(nn.Module):
+    """Levels 0..255 -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training only."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], noise_std: float) -> None:
+        super().__init__()
+        self.noise_std = noise_std
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def forward(self, levels: torch.Tensor) -> torch.Tensor:
+        """(B, 3, 128, W) of uint8 or float levels -> the same shape, in the dtype of the net."""
+        x = levels.to(self.mean.dtype).contiguous(memory_format=torch.channels_last) / 255
+        if self.training:
+            x = x + self.noise_std * torch.randn_like(x)
+        return (x - self.mean) / self.std
+
+
+class GenreClassifier(nn.Module):
+    """Backbone -> dense layers on each step (Model B only) -> BiLSTMs -> attention over time -> dense head.
+
+    Convolutions run in channels_last: the net and its input are converted here. A training batch needs two examples
+    at least, as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        _check(config)
+        self.config = config
+        self.backbone = BACKBONES[config.backbone](config)
+        self.scaling = InputScaling(self.backbone.mean, self.backbone.std, config.noise_std)
+        widths = (self.backbone.num_features, *config.projection_units)
+        self.projection = _dense_stack(widths, [config.projection_dropout] * len(config.projection_units))
+        widths = (widths[-1], *(2 * units for units in config.lstm_units))
+        self.recurrent = nn.Sequential(
+            *(
+                BiLSTM(units_in, units, config.lstm_dropout, config.recurrent_dropout)
+                for units_in, units in zip(widths, config.lstm_units, strict=False)
+            )
+        )
+        self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
+        widths = (widths[-1], *config.head_units)
+        self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], config.num_classes))
+        self._initialise()
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, num_classes), attention (B, heads, T).
+
+        Both are float32 under autocast too. T is W // 16 for "cnn" and ceil(W / 32) for "efficientnet".
+        """
+        x = self.backbone(self.scaling(x))  # (B, T, features)
+        x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
+        context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
+        return self.head(context).float(), weights.float()
+
+    def _initialise(self) -> None:
+        # BiLSTM and attention have their own rules, and timm's net has its authors'.
+        for part in (self.projection, self.head):
+            part.apply(_glorot)
+        if isinstance(self.backbone, SECNN):
+            self.backbone.apply(_glorot)
+
+
+def parameter_groups(net: GenreClassifier, learning_rate: float) -> list[dict[str, Any]]:
+    """`net`'s trainable parameters as an optimizer's groups, one for each weight decay.
+
+    The original adds l2 * sum(w^2) to its loss. Its gradient is 2 * l2 * w, and Adam adds weight_decay * w to the
+    gradient: so weight_decay = 2 * l2. (AdamW's decay is another thing, and needs rates of its own.)
+    """
+    penalties = _penalties(net)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in net.parameters():
+        if parameter.requires_grad:
+            groups.setdefault(2 * penalties.get(parameter, 0.0), []).append(parameter)
+    return [{"params": groups[decay], "lr": learning_rate, "weight_decay": decay} for decay in sorted(groups)]
+
+
+def _penalties(net: GenreClassifier) -> dict[nn.Parameter, float]:
+    """The kernels that the original penalises: all convolutions of the backbone, the first dense layer of each stack.
+
+    No others: biases and batch norms set levels, not slopes, and pulling them to 0 shifts what the next layer sees; the
+    SE gates, LSTMs, attention and later dense layers are small, and held by dropout or batch norm instead.
+    """
+    penalties = {m.weight: net.config.l2_backbone for m in net.backbone.modules() if isinstance(m, nn.Conv2d)}
+    for stack, l2 in ((net.projection, net.config.l2_projection), (net.head, net.config.l2_head)):
+        first = next((module for module in stack if isinstance(module, nn.Linear)), None)
+        if first is not None:
+            penalties[first.weight] = l2
+    return penalties
+
+
+def _dense_stack(widths: Sequence[int], dropouts: Sequence[float]) -> nn.Sequential:
+    """(N, widths[0]) -> (N, widths[-1]): for each pair of neighbours Dense, ReLU, BatchNorm (Keras's epsilon), Dropout."""
+    layers: list[nn.Module] = []
+    for (units_in, units), dropout in zip(pairwise(widths), dropouts, strict=True):
+        layers += [nn.Linear(units_in, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.Dropout(dropout)]
+    return nn.Sequential(*layers)
+
+
+def _glorot(module: nn.Module) -> None:
+    """Keras's default: Glorot-uniform kernels, biases 0 (Glorot and Bengio 2010)."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def _check(config: ModelConfig) -> None:
+    if config.backbone not in BACKBONES:
+        raise GenreclfError(f"model.net.backbone={config.backbone!r}: expected {' or '.join(BACKBONES)}")
+    if len(config.head_units) != len(config.head_dropout):
+        raise GenreclfError(
+            f"model.net.head_dropout={list(config.head_dropout)}: give one rate for each of head_units="
+            f"{list(config.head_units)}"
+        )
+    rates = (config.projection_dropout, config.lstm_dropout, config.recurrent_dropout)
+    for rate in (*rates, *config.backbone_dropout, *config.head_dropout):
+        if not 0 <= rate < 1:
+            raise GenreclfError(f"model.net: a dropout rate of {rate} is none; give one from 0 to below 1")
+    if not config.lstm_units:
+        raise GenreclfError("model.net.lstm_units=[]: give one BiLSTM at least")
+    if config.attention_heads < 1 or 2 * config.lstm_units[-1] % config.attention_heads:
+        raise GenreclfError(
+            f"model.net.attention_heads={config.attention_heads}: must divide {2 * config.lstm_units[-1]}, twice the "
+            "last of lstm_units"
+        )

@@ -1,0 +1,84 @@
+"""What follows either backbone in time: a bidirectional LSTM and attention over its steps."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class BiLSTM(nn.Module):
+    """A bidirectional LSTM and batch norm over its features: (B, T, units_in) -> (B, T, 2 * units).
+
+    `dropout` is of the input, with one mask an example that all steps share, as in Keras (whose two directions draw one
+    each; here they share it). `recurrent_dropout` cannot be Keras's, as no fused kernel can reach a step's state: it
+    drops hidden-to-hidden weights instead, one mask a batch (Merity et al. 2018). Weights begin as Keras's do.
+    """
+
+    def __init__(self, units_in: int, units: int, dropout: float, recurrent_dropout: float) -> None:
+        super().__init__()
+        self.units = units
+        self.recurrent_dropout = recurrent_dropout
+        self.dropout = nn.Dropout1d(dropout)
+        self.lstm = nn.LSTM(units_in, units, batch_first=True, bidirectional=True)
+        self.norm = nn.BatchNorm1d(2 * units, eps=1e-3)  # Keras's epsilon
+        self._initialise()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, T, units_in) -> (B, T, 2 * units)."""
+        x = self.dropout(x.transpose(1, 2)).transpose(1, 2)  # Dropout1d drops whole rows of (B, units_in, T)
+        x = self._recur(x)
+        return self.norm(x.flatten(0, 1)).view_as(x)  # (B * T, 2 * units) -> (B, T, 2 * units)
+
+    def _recur(self, x: torch.Tensor) -> torch.Tensor:
+        # nn.LSTM's own call, but for the two dropped weights. In eval, and at rate 0, dropout hands back the very
+        # tensor, so that cuDNN finds the weights side by side as nn.LSTM laid them out.
+        start = torch.zeros(2, x.shape[0], self.units, dtype=x.dtype, device=x.device)
+        weights = [
+            self.lstm.weight_ih_l0,
+            functional.dropout(self.lstm.weight_hh_l0, self.recurrent_dropout, self.training),
+            self.lstm.bias_ih_l0,
+            self.lstm.bias_hh_l0,
+            self.lstm.weight_ih_l0_reverse,
+            functional.dropout(self.lstm.weight_hh_l0_reverse, self.recurrent_dropout, self.training),
+            self.lstm.bias_ih_l0_reverse,
+            self.lstm.bias_hh_l0_reverse,
+        ]
+        return torch.lstm(x, [start, start], weights, True, 1, 0.0, self.training, True, True)[0]
+
+    def _initialise(self) -> None:
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+        for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):  # PyTorch's second bias stays 0: they add up
+            nn.init.ones_(bias[self.units : 2 * self.units])  # the forget gate's
+
+
+class MultiHeadTemporalAttention(nn.Module):
+    """Sums a sequence over time, once a head, by that head's weights, and mixes the sums (after Bahdanau et al. 2015).
+
+    `heads` must divide `features`. Weights begin as Keras's would, one dense layer a head.
+    """
+
+    def __init__(self, features: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.hidden = nn.Linear(features, features)  # all heads' dense layers, one below the other
+        self.score = nn.Parameter(torch.empty(heads, features // heads))  # head i's projection to one number is row i
+        self.mix = nn.Linear(heads * features, features)
+        self._initialise()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T, features) -> context (B, features), weights (B, heads, T), which sum to 1 over time."""
+        hidden = torch.tanh(self.hidden(x)).unflatten(-1, [self.heads, -1])  # (B, T, heads, features / heads)
+        weights = (hidden * self.score).sum(-1).softmax(dim=1).transpose(1, 2)  # (B, heads, T)
+        contexts = (weights @ x).flatten(1)  # (B, heads, features) -> (B, heads * features)
+        return functional.relu(self.mix(contexts)), weights
+
+    def _initialise(self) -> None:
+        for weight in (*self.hidden.weight.chunk(self.heads), *self.score.split(1), self.mix.weight):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.zeros_(self.mix.bias)

@@ -1,0 +1,123 @@
+"""Trains one model: python -m genreclf.train model=b trainer.devices=1."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning as L
+import torch
+
+from genreclf.commands import run_command
+from genreclf.config import build
+from genreclf.data.augment import AugmentConfig
+from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.sources import DataConfig
+from genreclf.data.split import SPLITS, SplitConfig
+from genreclf.data.views import ViewConfig
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.pictures import draw_curves
+from genreclf.models.classifier import GenreClassifier
+from genreclf.models.config import ModelConfig
+from genreclf.models.efficientnet import EfficientNet, load_weights
+from genreclf.serving.bundle import Bundle, save_bundle
+from genreclf.training.callbacks import EpochLine, checkpoints
+from genreclf.training.module import GenreModule, OptimConfig, plain
+from genreclf.training.record import LAST, check_resumable, write_record
+
+
+def train(config: dict[str, Any], overrides: list[str]) -> None:
+    """One run from a composed configuration: data, model, training, and what the run folder keeps of them."""
+    folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
+    resume = check_resumable(folder, config) if config["ckpt"] == "last" else None
+    if config["ckpt"] not in (None, "last"):
+        raise GenreclfError(f"ckpt={config['ckpt']}: the only value is last; name the run with run=FOLDER")
+    optim = build(OptimConfig, config["optim"], "optim")
+    L.seed_everything(config["seed"], workers=True, verbose=False)
+
+    datamodule = data_from(config)
+    datamodule.prepare_data()
+    datamodule.setup()
+    _show_data(config, datamodule)
+
+    net_config = build(ModelConfig, {**config["model"]["net"], "num_classes": len(datamodule.classes)}, "model.net")
+    module = GenreModule(plain(net_config), plain(optim), list(datamodule.classes), config["seed"])
+    weights = _load_weights(module.net, config["model"]["weights"])
+    write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()})
+
+    trainer = hydra.utils.instantiate(
+        config["trainer"],
+        callbacks=[*checkpoints(str(folder), optim), EpochLine()],
+        logger=[hydra.utils.instantiate(logger) for logger in config["logger"].values()],
+        enable_progress_bar=sys.stderr.isatty(),
+        default_root_dir=str(folder),
+    )
+    _fit(trainer, module, datamodule, resume, folder)
+    _keep(folder, config, module.net, datamodule, optim.keep)
+
+
+def data_from(config: dict[str, Any]) -> SpectrogramDataModule:
+    """The DataModule of a composed configuration; raises GenreclfError for unknown or missing keys."""
+    return SpectrogramDataModule(
+        build(DataConfig, config["data"], "data"),
+        build(SplitConfig, config["split"], "split"),
+        build(ViewConfig, config["view"], "view"),
+        build(AugmentConfig, config["augment"], "augment"),
+        config["batch_size"],
+        config["workers"],
+        config["seed"],
+    )
+
+
+def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> None:
+    if config["data"]["name"] == "demo":
+        print("data=demo: procedural demo music, not a benchmark; for your own: data=folder data.path=FOLDER")
+    counts = ", ".join(f"{name} {len(datamodule.clips[name])}" for name in SPLITS)
+    print(f"split={config['split']['name']}: {counts} clips of {len(datamodule.classes)} classes")
+    for path, problem in datamodule.summary()["unreadable"].items():
+        print(f"left out {path}: {problem}", file=sys.stderr)
+
+
+def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
+    if isinstance(net.backbone, EfficientNet):
+        return load_weights(net.backbone, weights)
+    if weights != "none":
+        raise GenreclfError(f"model.weights={weights}: this backbone has no pretrained weights; use none")
+    return {"asked": weights, "pretrained": False}
+
+
+def _fit(
+    trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule, resume: Path | None, folder: Path
+) -> None:
+    try:
+        trainer.fit(module, datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
+    except SystemExit:  # Lightning turns Ctrl-C into an exit
+        saved = (folder / LAST).is_file()
+        way = f"go on with the same command and run={folder} ckpt=last" if saved else "no epoch was finished"
+        print(f"\nstopped in epoch {trainer.current_epoch + 1}; {way}", file=sys.stderr)
+        raise
+
+
+def _keep(folder: Path, config: dict[str, Any], net: GenreClassifier, datamodule: SpectrogramDataModule, keep: str) -> None:
+    """The bundle and the curves of a finished training."""
+    state = torch.load(folder / f"{keep}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    net.cpu().load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
+    name, view, seconds = config["model"]["name"], datamodule.view, datamodule.data.picture_seconds
+    save_bundle(folder / "bundle", Bundle(net.eval(), name, datamodule.classes, view, seconds))
+    best = draw_curves(folder / "metrics.csv", folder / "curves.png")
+    print(f"validation accuracy: highest {best['highest']:.1%}, last {best['last']:.1%}; kept: the {keep} epoch")
+    print(f"run folder: {folder}\nnext: python -m genreclf.evaluate run={folder}")
+
+
+def main() -> None:
+    """The command line."""
+    # Lightning and torch tell what this program has chosen on purpose; our own warnings stay.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    run_command("train", train)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The LightningModule: loss, metrics, optimizer, schedule. The net itself is a plain nn.Module and knows none of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from genreclf.config import build
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.clips import ClipProbabilities
+from genreclf.models.classifier import GenreClassifier, parameter_groups
+from genreclf.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """`optimizer` is adam (the net's own L2 terms) or adamw (`weight_decay` on all matrices instead).
+
+    `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle (`warmup` is the share of
+    steps that the rate rises). `early_stopping` is a patience in epochs, None to train to the end. `keep` is best (on
+    validation accuracy) or last.
+    """
+
+    name: str
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    schedule: str
+    factor: float
+    patience: int
+    warmup: float
+    early_stopping: int | None
+    keep: str
+
+    def __post_init__(self) -> None:
+        for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("keep", ("best", "last"))):
+            if getattr(self, key) not in known:
+                raise GenreclfError(f"optim.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
+
+
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("plateau", "onecycle")
+
+
+class GenreModule(L.LightningModule):
+    """Trains a `GenreClassifier`. All arguments are plain data, so a checkpoint loads with `weights_only`."""
+
+    def __init__(self, net: dict[str, Any], optim: dict[str, Any], classes: Sequence[str], seed: int) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.optim = build(OptimConfig, optim, "optim")
+        self.net = GenreClassifier(build(ModelConfig, net, "model.net"))
+        self.loss = nn.CrossEntropyLoss(label_smoothing=self.optim.label_smoothing)
+        self.train_accuracy = MulticlassAccuracy(len(classes), average="micro")
+        self.val_clips = ClipProbabilities(len(classes))
+
+    def on_train_epoch_start(self) -> None:
+        """Seeds the epoch by seed, epoch and rank alone: a resumed run draws what an unbroken one would have drawn."""
+        torch.manual_seed((self.hparams.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """The label-smoothed cross-entropy of one batch; raises GenreclfError where it is not finite."""
+        logits, _ = self.net(batch["image"])  # (B, classes)
+        loss = self.loss(logits, batch["target"])
+        if not torch.isfinite(loss):
+            raise GenreclfError(
+                f"the loss is {loss.item()} at step {self.global_step}, epoch {self.current_epoch}; "
+                "lower optim.learning_rate, or use trainer.precision=32-true"
+            )
+        self.train_accuracy(logits, batch["target"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
+        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, batch_size=len(logits))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        """Collects segments; the figures are of clips, at the end of the epoch."""
+        logits, _ = self.net(batch["image"])
+        self.val_clips.update(logits.softmax(1), batch["target"], batch["clip"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs clip-level accuracy and log-loss."""
+        probabilities, target, _ = self.val_clips.compute()
+        accuracy = (probabilities.argmax(1) == target).float().mean()
+        loss = nn.functional.nll_loss(probabilities.clamp(min=1e-12).log(), target)
+        self.log_dict({"val/accuracy": accuracy, "val/loss": loss}, prog_bar=True, sync_dist=True)
+        self.val_clips.reset()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam or AdamW with its schedule."""
+        optim = self.optim
+        if optim.optimizer == "adam":
+            optimizer = torch.optim.Adam(parameter_groups(self.net, optim.learning_rate), optim.learning_rate)
+        else:
+            optimizer = torch.optim.AdamW(_decayed(self.net, optim.weight_decay), optim.learning_rate)
+        if optim.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
+            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "val/accuracy"}
+        else:
+            steps = int(self.trainer.estimated_stepping_batches)
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, optim.learning_rate, steps, pct_start=optim.warmup)
+            schedule = {"scheduler": cycle, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def plain(config: ModelConfig | OptimConfig) -> dict[str, Any]:
+    """A config as JSON-like data: tuples become lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+
+
+def _decayed(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices and kernels decay; biases and the scales of batch norms do not."""
+    trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
