@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -56,6 +56,8 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 def _explain(error: Exception, config_name: str) -> str:
     """One line for what Hydra says in several, with the nearest known key."""
+    if isinstance(error, MissingConfigException) and error.options:
+        return f"{(error.missing_cfg_file or '').replace('/', '=')}: unknown; known: {', '.join(error.options)}"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
         return _first_line(error)

@@ -25,8 +25,10 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
     Raises GenreclfError for an unknown key, a missing key, or a value of the wrong type. Lists become tuples.
     """
+    if not isinstance(values, Mapping):
+        raise GenreclfError(f"{where}={values!r}: expected keys with values")
     hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
+    unknown = sorted(str(key) for key in values if key not in hints)
     if unknown:
         close = difflib.get_close_matches(unknown[0], hints, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(hints)}"

@@ -23,9 +23,15 @@ from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig
 from genreclf.models.efficientnet import EfficientNet, load_weights
 from genreclf.serving.bundle import Bundle, save_bundle
-from genreclf.training.callbacks import EpochLine, checkpoints
+from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.module import GenreModule, OptimConfig, plain
 from genreclf.training.record import LAST, check_resumable, write_record
+
+HARMLESS = (
+    ".*does not have many workers.*",  # a memory-mapped store needs none
+    "Checkpoint directory .* exists and is not empty",  # the run folder holds more than checkpoints
+    ".*isinstance.treespec, LeafSpec.. is deprecated",  # between Lightning and torch
+)
 
 
 def train(config: dict[str, Any], overrides: list[str]) -> None:
@@ -35,6 +41,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     if config["ckpt"] not in (None, "last"):
         raise GenreclfError(f"ckpt={config['ckpt']}: the only value is last; name the run with run=FOLDER")
     optim = build(OptimConfig, config["optim"], "optim")
+    config["data"]["path"] = str(Path(config["data"]["path"]).expanduser().resolve())
     L.seed_everything(config["seed"], workers=True, verbose=False)
 
     datamodule = data_from(config)
@@ -49,7 +56,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
 
     trainer = hydra.utils.instantiate(
         config["trainer"],
-        callbacks=[*checkpoints(str(folder), optim), EpochLine()],
+        callbacks=[EpochLog(folder / "metrics.csv"), *checkpoints(str(folder), optim)],
         logger=[hydra.utils.instantiate(logger) for logger in config["logger"].values()],
         enable_progress_bar=sys.stderr.isatty(),
         default_root_dir=str(folder),
@@ -100,7 +107,9 @@ def _fit(
         raise
 
 
-def _keep(folder: Path, config: dict[str, Any], net: GenreClassifier, datamodule: SpectrogramDataModule, keep: str) -> None:
+def _keep(
+    folder: Path, config: dict[str, Any], net: GenreClassifier, datamodule: SpectrogramDataModule, keep: str
+) -> None:
     """The bundle and the curves of a finished training."""
     state = torch.load(folder / f"{keep}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     net.cpu().load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
@@ -115,7 +124,8 @@ def main() -> None:
     """The command line."""
     # Lightning and torch tell what this program has chosen on purpose; our own warnings stay.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message=message)
     run_command("train", train)
 
 

@@ -29,7 +29,7 @@ _BLOCK_FRAMES = 4_096
 _TOLERANCE_SECONDS = 0.1
 # Tags may follow the music of an MP3; more than this share of the file is music that was left out.
 _UNREAD_SHARE = 0.1
-# libsndfile's count of frames for a FLAC whose header gives none.
+# libsndfile's count of frames for a FLAC whose header gives none (written to a pipe).
 _UNKNOWN_FRAMES = 2**63 - 1
 # Writers that cannot seek (pipes) leave a placeholder from here up as the length in bytes.
 _PLACEHOLDER_BYTES = 0x7FFF_F000
@@ -137,7 +137,7 @@ def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
 
 def _problem(file: _Stream, seconds: float, unread_share: float) -> str:
     if file.frames == _UNKNOWN_FRAMES:
-        return f"header gives no length, {seconds:.1f} s decoded"
+        return ""
     if "lacks an end-of-stream bit" in file.extra_info:
         return f"truncated: no end page, {seconds:.1f} s decoded"
     said = _seconds_in_header(file)

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genreclf.errors import GenreclfError
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Ranges on the [0, 1] scale; mask widths as shares of the axis; a probability of 0 turns a change off."""
+    """Ranges on the [0, 1] scale; mask widths as shares of the axis; a probability of 0 turns a change off.
+
+    Raises GenreclfError for a number that is out of its range.
+    """
 
     name: str
     brightness: float
@@ -17,6 +22,13 @@ class AugmentConfig:
     time_mask_probability: float
     frequency_mask_probability: float
     mask_share: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for key, value in vars(self).items():
+            if isinstance(value, float) and not 0 <= value <= 1:
+                raise GenreclfError(f"augment.{key}={value}: give 0 to 1")
+        if len(self.mask_share) != 2 or not 0 <= self.mask_share[0] <= self.mask_share[1] <= 1:
+            raise GenreclfError(f"augment.mask_share={list(self.mask_share)}: give the least and the largest, 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -43,5 +43,3 @@ def spectrogram(waveform: np.ndarray, front_end: LogMelSpectrogram) -> np.ndarra
     """(samples,) float32 at 22,050 Hz -> (128, 1 + samples // 512) uint8."""
     with torch.inference_mode():
         return front_end(torch.from_numpy(waveform)[None])[0].numpy()  # (1, 128, frames) -> (128, frames)
-
-

@@ -31,11 +31,11 @@ class SegmentDataset(Dataset):
     ) -> None:
         self.store, self.view, self.random_start = store, view, random_start
         self.target_of = dict(zip(clips, targets, strict=True))
-        self.items = [
-            (clip, span)
-            for clip in clips
-            for span in (spans(store.rows[clip].frames, view)[:1] if random_start else spans(store.rows[clip].frames, view))
-        ]
+        self.items = [(clip, span) for clip in clips for span in self._spans(clip)]
+
+    def _spans(self, clip: int) -> list[tuple[int, int]]:
+        every = spans(self.store.rows[clip].frames, self.view)
+        return every[:1] if self.random_start else every
 
     def __len__(self) -> int:
         return len(self.items)
@@ -126,20 +126,22 @@ class SpectrogramDataModule(L.LightningDataModule):
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = DistributedSampler(dataset, world, rank, shuffle=True, seed=self.seed)
         # A last batch of one clip would have no batch statistics.
-        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) > self.batch_size)
+        drop_last = len(dataset) > self.batch_size
+        return self.loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader:
         """All segments of the validation clips, in order."""
-        return self._loader(self.dataset("val"))
+        return self.loader(self.dataset("val"), self.batch_size)
 
     def test_dataloader(self) -> DataLoader:
         """All segments of the test clips, in order."""
-        return self._loader(self.dataset("test"))
+        return self.loader(self.dataset("test"), self.batch_size)
 
-    def _loader(self, dataset: SegmentDataset, **options: object) -> DataLoader:
+    def loader(self, dataset: SegmentDataset, batch_size: int, **options: object) -> DataLoader:
+        """Batches of uint8 segments on the host, in order unless `options` say otherwise."""
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             collate_fn=_as_is,

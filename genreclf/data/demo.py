@@ -7,10 +7,11 @@ spectrum says little about the style and the pattern in time says much.
 The same arguments give the same bytes everywhere. Every clip draws from its own PCG64, seeded by a SHA-256 of seed,
 style and index, and only through `Generator.random`; the moments of all notes come from plain arithmetic; the sound is
 computed in float64, whose last bits may differ between processors (sine, FFT), and is rounded to 16 bits, which hides
-a difference of some 1e-13 in all but about one sample in a thousand million. Files are WAV, PCM of 16 bits: a header
+a difference of some 1e-13 in all but a sample in thousands of millions. Files are WAV, PCM of 16 bits: a header
 of fixed layout and those samples, with no encoder whose version could matter.
 """
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -42,7 +43,11 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Style:
-    """What makes a style: tempo in beats a minute, metre, and alternative lines of which each clip draws one."""
+    """What makes a style: tempo in beats a minute, metre, a new chord every `chord_beats`, and who plays what.
+
+    `low`, `back` and `tick` are for the drums of those roles. Of the alternative lines for a role each clip draws one,
+    and one of the `drums` and `players` to play it. `drive` is the chance that a pitched line is distorted.
+    """
 
     tempo_bpm: Span
     beats_per_bar: int
@@ -53,17 +58,21 @@ class Style:
     tick: tuple[str, ...]
     bass: tuple[str, ...]
     chords: tuple[str, ...]
-    sustained: bool = False  # only instruments that can hold a note
+    drums: str
+    players: str
+    drive: float = 0.15
 
 
 _STYLES = {
     "arpeggio": Style(
-        (76, 132), 4, 4, 4,
+        (84, 124), 4, 4, 4,
         low=("", "x... .... x... ....", "x... .... .... ...."),
         back=("", ".... .... x... ....", ".... o... .... o..."),
         tick=("", "x... x... x... x...", "x.o. x.o. x.o. x.o."),
         bass=("0--- ---- ---- ----", "0--- ---- 0--- --..", ""),
         chords=("0123 4321", "0213 2431", "0121 3121", "012 012 012 012 0123", "4321 0123"),
+        drums="kick clap hat shaker",
+        players="piano guitar electric_piano square",
     ),
     "bossa": Style(
         (62, 88), 4, 4, 4,
@@ -72,14 +81,18 @@ _STYLES = {
         tick=("xoxo xoxo xoxo xoxo", "oooo oooo oooo oooo", "x.x. x.x. x.x. x.x."),
         bass=("0--2 2--0 0--2 2--0", "0--. 2--2 0--. 2--2"),
         chords=("c-.c ..c- ..c. .c-.", ".c.. c-.c ..c- .c..", "c..c ..c. c..c ..c."),
+        drums="kick bass_drum rim conga shaker hat",
+        players="guitar electric_piano marimba",
     ),
     "breakbeat": Style(
-        (92, 168), 4, 4, 4,
+        (112, 168), 4, 4, 4,
         low=("x.x. .... ..x. ....", "x.x. .... ..xx ....", "x... ..x. .xx. ....", "x..x .... ..x. ..x."),
         back=(".... x..o .o.. x..o", ".... x..o .o.. ..x.", ".... x..x .o.. x...", ".... x... .o.o x..o"),
         tick=("x.x. x.x. x.x. x.x.", "xxo. xxo. xxo. xxo.", "x.xo x.xo x.xo x.xx"),
         bass=("0--. ...0 ..2- ....", "0.0. ..0. ..3. 2...", "0--- ---- --.. 0.3."),
         chords=("c--- ---- ---- ----", "..c. .... ..c. .c..", "...c ...c .... c...", ""),
+        drums="kick snare hat open_hat",
+        players="synthesiser electric_piano square",
     ),
     "chorale": Style(
         (56, 96), 4, 2, 1,
@@ -88,6 +101,8 @@ _STYLES = {
         tick=("", "", "o. o. o. o."),
         bass=("0- 0- 0- 0-", "0- 2- 3- 0-", "0- 0- 0- -."),
         chords=("c- c- c- c-", "c- c- c- --", "c- -c c- c-", "c- c- c- -."),
+        drums="bass_drum rim ride",
+        players="organ strings brass",
     ),
     "drone": Style(
         (50, 84), 4, 2, 16,
@@ -96,15 +111,18 @@ _STYLES = {
         tick=("", "", "o. .. o. .."),
         bass=("0- -- -- --", "0- -- -- -- -- -- -- --"),
         chords=("c- -- -- -- -- -- -- --", "p- -- -- -- -- -- c- --", "c- -- -- -- -- -- -- -- -- -- -- --"),
-        sustained=True,
+        drums="bass_drum tom conga shaker",
+        players="strings synthesiser glass",
     ),
     "four_on_the_floor": Style(
-        (108, 140), 4, 4, 4,
+        (112, 136), 4, 4, 4,
         low=("x... x... x... x...", "x... x... x... x..o"),
         back=(".... x... .... x...", ".... x... .... x.o.", ""),
         tick=("..x. ..x. ..x. ..x.", "o.x. o.x. o.x. o.x.", "ooxo ooxo ooxo ooxo"),
         bass=("..0. ..0. ..0. ..0.", ".000 .000 .000 .033", "0.3. 0.3. 0.3. 0.3."),
         chords=("c--- ---- ---- ----", "..c. ..c. ..c. ..c.", "c..c ..c. .c.. c...", ""),
+        drums="kick clap snare hat open_hat",
+        players="synthesiser piano strings",
     ),
     "march": Style(
         (92, 128), 4, 4, 4,
@@ -113,30 +131,39 @@ _STYLES = {
         tick=("", ".... x... .... x...", "x... .... x... ...."),
         bass=("0-.. .... 2-.. ....", "0-.. 2-.. 0-.. 2-..", "0-.. .... 0-.. 2-.."),
         chords=(".... c-.. .... c-..", "..c. ..c. ..c. ..c.", "c-.. .... c-.. c-.."),
+        drums="bass_drum tom snare ride",
+        players="brass clarinet marimba",
     ),
     "power_chords": Style(
-        (92, 176), 4, 4, 4,
+        (108, 168), 4, 4, 4,
         low=("x... ..x. x... ....", "x... ..x. x.x. ....", "x.x. ..x. x... ..x."),
         back=(".... x... .... x...", ".... x... .... x.o."),
         tick=("x.x. x.x. x.x. x.x.", "x... x... x... x..."),
         bass=("0.0. 0.0. 0.0. 0.0.", "0-0- 0-0- 0-0- 0-0-"),
         chords=("p.p. p.p. p.p. p.p.", "p--- --p. p.p. p.p.", "p.pp p.pp p.pp p.pp", "p--p --p- p-p- p-p-"),
+        drums="kick snare open_hat ride",
+        players="guitar synthesiser organ",
+        drive=0.7,
     ),
     "shuffle": Style(
-        (84, 148), 4, 3, 4,
+        (92, 140), 4, 3, 4,
         low=("x.. ... x.. ...", "x.. ..x x.. ...", "x.. x.. x.. x.."),
         back=("... x.. ... x..", "... x.o ..o x.."),
         tick=("x.x x.x x.x x.x", "x.. x.x x.. x.x"),
         bass=("0-. 1-. 2-. 3-.", "0.0 2.2 3.2 2.0", "0-. 0-. 2-. 1-."),
         chords=("..c ... ..c ...", "c-. ..c ... ..c", "c.c c.c c.c c.c", "c-- --. ... ..c"),
+        drums="kick snare rim ride hat",
+        players="piano organ guitar brass",
     ),
     "waltz": Style(
-        (96, 184), 3, 2, 3,
+        (108, 176), 3, 2, 3,
         low=("x. .. ..", "x. .. .. x. .. x."),
         back=(".. x. x.", ".. o. o.", ".. x. .o", ""),
         tick=(".. x. x.", "x. x. x.", "x. xx x.", ""),
         bass=("0- .. .. 2- .. ..", "0- -- --", "0- .. 2- 0- .. .."),
         chords=(".. c. c.", ".. c- c-", "c- c- c-", "0. 1. 2. 0. 2. 1."),
+        drums="tom bass_drum conga rim ride shaker",
+        players="strings piano clarinet glass",
     ),
 }  # fmt: skip
 
@@ -162,21 +189,19 @@ class Instrument:
     release_s: float
 
 
-_PLUCKED = (
-    Instrument(1.0, (0.80, 0.40), 0.25, 0.003, 0.70, 0.00, 0.10),  # piano
-    Instrument(1.0, (0.90, 0.45), 0.12, 0.002, 0.45, 0.00, 0.08),  # guitar
-    Instrument(4.0, (0.35, 0.02), 0.10, 0.003, 0.90, 0.00, 0.15),  # electric piano
-    Instrument(2.76, (0.40, 0.05), 0.08, 0.002, 0.30, 0.00, 0.20),  # marimba
-    Instrument(2.0, (0.85, 0.50), 0.15, 0.003, 0.30, 0.10, 0.05),  # harpsichord-like square
-)
-_SUSTAINED = (
-    Instrument(1.0, (0.60, 0.60), 1.00, 0.010, 1.00, 1.00, 0.05),  # organ
-    Instrument(1.0, (0.65, 0.82), 0.25, 0.080, 1.00, 1.00, 0.20),  # strings
-    Instrument(1.0, (0.35, 0.82), 0.06, 0.030, 0.30, 0.70, 0.08),  # brass
-    Instrument(2.0, (0.60, 0.70), 0.20, 0.030, 1.00, 0.90, 0.06),  # clarinet
-    Instrument(1.0, (0.92, 0.70), 0.40, 0.010, 0.50, 0.60, 0.10),  # synthesiser
-    Instrument(1.5, (0.50, 0.30), 0.80, 0.050, 1.00, 0.80, 0.25),  # glass
-)
+_INSTRUMENTS = {
+    "piano": Instrument(1.0, (0.80, 0.40), 0.25, 0.003, 0.70, 0.00, 0.10),
+    "guitar": Instrument(1.0, (0.90, 0.45), 0.12, 0.002, 0.45, 0.00, 0.08),
+    "electric_piano": Instrument(4.0, (0.35, 0.02), 0.10, 0.003, 0.90, 0.00, 0.15),
+    "marimba": Instrument(2.76, (0.40, 0.05), 0.08, 0.002, 0.30, 0.00, 0.20),
+    "square": Instrument(2.0, (0.85, 0.50), 0.15, 0.003, 0.30, 0.10, 0.05),
+    "organ": Instrument(1.0, (0.60, 0.60), 1.00, 0.010, 1.00, 1.00, 0.05),
+    "strings": Instrument(1.0, (0.65, 0.82), 0.25, 0.080, 1.00, 1.00, 0.20),
+    "brass": Instrument(1.0, (0.35, 0.82), 0.06, 0.030, 0.30, 0.70, 0.08),
+    "clarinet": Instrument(2.0, (0.60, 0.70), 0.20, 0.030, 1.00, 0.90, 0.06),
+    "synthesiser": Instrument(1.0, (0.92, 0.70), 0.40, 0.010, 0.50, 0.60, 0.10),
+    "glass": Instrument(1.5, (0.50, 0.30), 0.80, 0.050, 1.00, 0.80, 0.25),
+}
 
 
 @dataclass(frozen=True)
@@ -192,24 +217,24 @@ class Drum:
     attack_s: float
 
 
-_KITS = {
-    "low": (
-        Drum((42, 62), (1.0, 3.5), (0.10, 0.30), (0.05, 0.3), (800, 6000), (0.004, 0.012), 0.001),  # kick
-        Drum((65, 110), (0.5, 1.5), (0.15, 0.35), (0.05, 0.2), (200, 2000), (0.02, 0.05), 0.002),  # tom
-        Drum((36, 48), (0.5, 1.5), (0.25, 0.50), (0.00, 0.1), (100, 1000), (0.02, 0.06), 0.004),  # bass drum
-    ),
-    "back": (
-        Drum((160, 240), (0.2, 0.8), (0.05, 0.10), (0.6, 1.5), (700, 9000), (0.06, 0.16), 0.001),  # snare
-        Drum((900, 1300), (0.0, 0.1), (0.01, 0.02), (0.8, 1.5), (800, 5000), (0.06, 0.12), 0.006),  # clap
-        Drum((1200, 2000), (0.0, 0.1), (0.02, 0.04), (0.2, 0.5), (1500, 6000), (0.01, 0.02), 0.001),  # rim, block
-        Drum((300, 500), (0.3, 0.8), (0.06, 0.12), (0.2, 0.6), (400, 4000), (0.02, 0.06), 0.001),  # conga
-    ),
-    "tick": (
-        Drum((5000, 7000), (0.0, 0.0), (0.01, 0.03), (1.0, 2.0), (5500, 11000), (0.015, 0.05), 0.001),  # closed hat
-        Drum((4000, 6000), (0.0, 0.0), (0.05, 0.15), (1.0, 2.0), (4500, 11000), (0.10, 0.25), 0.001),  # open hat
-        Drum((3000, 4000), (0.0, 0.0), (0.01, 0.02), (2.0, 3.0), (3500, 10000), (0.025, 0.05), 0.015),  # shaker
-        Drum((3200, 4800), (0.0, 0.0), (0.15, 0.40), (0.3, 0.8), (5000, 11000), (0.10, 0.30), 0.001),  # ride
-    ),
+_DRUMS = {
+    "low": {
+        "kick": Drum((42, 62), (1.0, 3.5), (0.10, 0.30), (0.05, 0.3), (800, 6000), (0.004, 0.012), 0.001),
+        "tom": Drum((65, 110), (0.5, 1.5), (0.15, 0.35), (0.05, 0.2), (200, 2000), (0.02, 0.05), 0.002),
+        "bass_drum": Drum((36, 48), (0.5, 1.5), (0.25, 0.50), (0.00, 0.1), (100, 1000), (0.02, 0.06), 0.004),
+    },
+    "back": {
+        "snare": Drum((160, 240), (0.2, 0.8), (0.05, 0.10), (0.6, 1.5), (700, 9000), (0.06, 0.16), 0.001),
+        "clap": Drum((900, 1300), (0.0, 0.1), (0.01, 0.02), (0.8, 1.5), (800, 5000), (0.06, 0.12), 0.006),
+        "rim": Drum((1200, 2000), (0.0, 0.1), (0.02, 0.04), (0.2, 0.5), (1500, 6000), (0.01, 0.02), 0.001),
+        "conga": Drum((300, 500), (0.3, 0.8), (0.06, 0.12), (0.2, 0.6), (400, 4000), (0.02, 0.06), 0.001),
+    },
+    "tick": {
+        "hat": Drum((5000, 7000), (0.0, 0.0), (0.01, 0.03), (1.0, 2.0), (5500, 11000), (0.015, 0.05), 0.001),
+        "open_hat": Drum((4000, 6000), (0.0, 0.0), (0.05, 0.15), (1.0, 2.0), (4500, 11000), (0.10, 0.25), 0.001),
+        "shaker": Drum((3000, 4000), (0.0, 0.0), (0.01, 0.02), (2.0, 3.0), (3500, 10000), (0.025, 0.05), 0.015),
+        "ride": Drum((3200, 4800), (0.0, 0.0), (0.15, 0.40), (0.3, 0.8), (5000, 11000), (0.10, 0.30), 0.001),
+    },
 }
 
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))
@@ -267,8 +292,9 @@ class _Grid:
     steps: int
     steps_per_beat: int
     steps_per_bar: int
+    samples: int
 
-    def sample(self, step: float, late_s: float) -> int:
+    def sample(self, step: int, late_s: float) -> int:
         """The sample at which a step begins; odd steps come late by the swing."""
         return round(((step + self.swing * (step % 2)) * self.step_s - self.start_s + late_s) * SAMPLE_RATE)
 
@@ -279,7 +305,13 @@ def _grid(style: Style, seconds: float, dice: _Dice) -> _Grid:
     start_s = dice.between(0.0, 1.0) * steps_per_bar * step_s
     swing = dice.between(0.0, 0.15) if style.steps_per_beat == 4 else 0.0
     return _Grid(
-        step_s, swing, start_s, math.ceil((seconds + start_s) / step_s), style.steps_per_beat, steps_per_bar
+        step_s=step_s,
+        swing=swing,
+        start_s=start_s,
+        steps=math.ceil((seconds + start_s) / step_s),
+        steps_per_beat=style.steps_per_beat,
+        steps_per_bar=steps_per_bar,
+        samples=round(seconds * SAMPLE_RATE),
     )
 
 
@@ -287,7 +319,7 @@ def _grid(style: Style, seconds: float, dice: _Dice) -> _Grid:
 class _Harmony:
     """Key, scale and chords of one clip."""
 
-    key: int  # semitones above C
+    key: int  # semitones from C
     scale: tuple[int, ...]
     stack: tuple[int, ...]
     roots: tuple[int, ...]  # one a chord, in steps of the scale
@@ -313,21 +345,26 @@ def _harmony(style: Style, dice: _Dice) -> _Harmony:
     turn = int(dice.between(0, len(roots)))
     steps_per_chord = style.chord_beats * style.steps_per_beat
     return _Harmony(
-        int(dice.between(0, 12)), dice.pick(_SCALES), dice.pick(_STACKS), roots[turn:] + roots[:turn], steps_per_chord
+        math.floor(dice.between(-6, 6)),
+        dice.pick(_SCALES),
+        dice.pick(_STACKS),
+        roots[turn:] + roots[:turn],
+        steps_per_chord,
     )
 
 
 def _band(style: Style, seconds: float, dice: _Dice) -> np.ndarray:
     """All players together: (samples,)."""
-    grid, harmony, samples = _grid(style, seconds, dice), _harmony(style, dice), round(seconds * SAMPLE_RATE)
-    mix = 0.01 * dice.between(0.0, 1.0) ** 3 * dice.noise(samples)
+    grid, harmony = _grid(style, seconds, dice), _harmony(style, dice)
+    mix = 0.005 * dice.between(0.0, 1.0) ** 3 * dice.noise(grid.samples)
     for role, lines in (("low", style.low), ("back", style.back), ("tick", style.tick)):
-        drum = _drum_line(dice.pick(lines), dice.pick(_KITS[role]), grid, samples, dice)
-        mix += dice.between(0.15, 1.0) * drum
-    pool = _SUSTAINED if style.sustained else _PLUCKED + _SUSTAINED
-    for lines, octave_midi in ((style.bass, 36), (style.chords, 60), ((_tune(grid, dice), ""), 72)):
-        line = _pitched_line(dice.pick(lines), dice.pick(pool), octave_midi, grid, harmony, samples, dice)
-        mix += dice.between(0.05, 0.35) * _coloured(line, dice)
+        drum = _DRUMS[role][dice.pick([name for name in style.drums.split() if name in _DRUMS[role]])]
+        mix += dice.between(0.5, 1.0) * _drum_line(dice.pick(lines), drum, grid, dice)
+    tunes = (_tune(grid, dice), "")
+    for lines, octave_midi, loudest in ((style.bass, 36, 0.28), (style.chords, 60, 0.28), (tunes, 72, 0.18)):
+        player = _INSTRUMENTS[dice.pick(style.players.split())]
+        line = _pitched_line(dice.pick(lines), player, octave_midi, grid, harmony, dice)
+        mix += loudest * dice.between(0.5, 1.0) * _coloured(line, style.drive, dice)
     return mix
 
 
@@ -337,7 +374,7 @@ def _tune(grid: _Grid, dice: _Dice) -> str:
     symbols = []
     for step in range(2 * grid.steps_per_bar):
         weight = 1.0 if step % grid.steps_per_beat == 0 else 0.5
-        symbols.append(dice.pick("012345") if dice.chance(density * weight) else dice.pick("-----."))
+        symbols.append(dice.pick("01234") if dice.chance(density * weight) else dice.pick("-----."))
     return "".join(symbols)
 
 
@@ -347,14 +384,14 @@ def _events(line: str, grid: _Grid, dice: _Dice) -> Iterator[tuple[int, str, int
     if not line:
         return
     phrase = 2 * grid.steps_per_bar
-    rests = [dice.chance(0.08) for _ in range(grid.steps // phrase + 1)]
+    rests = [dice.chance(0.05) for _ in range(grid.steps // phrase + 1)]
     for event in re.finditer(r"[^.-]-*", (line * (grid.steps // len(line) + 1))[: grid.steps]):
-        if not (rests[event.start() // phrase] or dice.chance(0.04)):
+        if not (rests[event.start() // phrase] or dice.chance(0.03)):
             yield event.start(), event.group()[0], len(event.group())
 
 
-def _drum_line(line: str, drum: Drum, grid: _Grid, samples: int, dice: _Dice) -> np.ndarray:
-    track, sound = np.zeros(samples), _struck(drum, dice)
+def _drum_line(line: str, drum: Drum, grid: _Grid, dice: _Dice) -> np.ndarray:
+    track, sound = np.zeros(grid.samples), _struck(drum, dice)
     for step, symbol, _ in _events(line, grid, dice):
         gain = dice.between(0.7, 1.0) * (1.0 if symbol == "x" else 0.35)
         _add(track, gain * sound, grid.sample(step, dice.between(-0.006, 0.006)))
@@ -362,9 +399,9 @@ def _drum_line(line: str, drum: Drum, grid: _Grid, samples: int, dice: _Dice) ->
 
 
 def _pitched_line(
-    line: str, instrument: Instrument, octave_midi: int, grid: _Grid, harmony: _Harmony, samples: int, dice: _Dice
+    line: str, instrument: Instrument, octave_midi: int, grid: _Grid, harmony: _Harmony, dice: _Dice
 ) -> np.ndarray:
-    track, gate = np.zeros(samples), dice.between(0.6, 1.0)
+    track, gate = np.zeros(grid.samples), dice.between(0.6, 1.0)
     tone = functools.cache(lambda midi, held: _tone(instrument, midi, (held - 1 + gate) * grid.step_s))
     for step, symbol, held in _events(line, grid, dice):
         start = grid.sample(step, dice.between(-0.008, 0.008))
@@ -403,7 +440,7 @@ def _tone(instrument: Instrument, midi: int, seconds: float) -> np.ndarray:
 
 
 def _pointer(hz: float, samples: int) -> np.ndarray:
-    """exp(2 pi i hz t): (samples,) complex, as the product of a coarse and a fine turn, far quicker than sine by sine."""
+    """exp(2 pi i hz t): (samples,) complex, as coarse turns times fine ones, which is quicker than sine by sine."""
     block = 256
     step = 2j * np.pi * hz / SAMPLE_RATE
     coarse = np.exp(step * block * np.arange(-(-samples // block)))
@@ -427,26 +464,39 @@ def _struck(drum: Drum, dice: _Dice) -> np.ndarray:
 # --- Effects ----------------------------------------------------------------------------------------------------------
 
 
-def _coloured(line: np.ndarray, dice: _Dice) -> np.ndarray:
+def _coloured(line: np.ndarray, drive: float, dice: _Dice) -> np.ndarray:
     """A line through effects drawn for it, at RMS 1 (or all zero): (samples,)."""
     if not line.any():
         return line
     if dice.chance(0.4):
         line = _wobbled(line, dice)
-    line = line / np.sqrt(np.mean(line**2))
+    if dice.chance(drive):
+        line = np.tanh(dice.between(1.0, 6.0) * _levelled(line))
     if dice.chance(0.3):
-        line = np.tanh(dice.between(1.0, 6.0) * line)
+        line = _swelled(line, dice)
     if dice.chance(0.3):
         line = _echoed(line, dice)
-    return line / np.sqrt(np.mean(line**2))
+    return _levelled(line)
+
+
+def _levelled(sound: np.ndarray) -> np.ndarray:
+    """The sound at RMS 1."""
+    return sound / np.sqrt(np.mean(sound**2))
 
 
 def _wobbled(line: np.ndarray, dice: _Dice) -> np.ndarray:
     """Vibrato, or with some of the plain sound, chorus: the line read with a delay that swings."""
     position = np.arange(len(line), dtype=np.float64)
     swing = np.sin((2 * np.pi * dice.between(0.8, 6.0) / SAMPLE_RATE) * position)
-    wet = np.interp(position - SAMPLE_RATE * dice.between(0.0001, 0.0004) * (1.0 + swing), position, line)
+    wet = np.interp(position - SAMPLE_RATE * dice.between(0.0001, 0.0008) * (1.0 + swing), position, line)
     return wet + dice.pick((0.0, 0.7)) * line
+
+
+def _swelled(line: np.ndarray, dice: _Dice) -> np.ndarray:
+    """Slow swells, or quick tremolo."""
+    rate_hz = dice.pick((dice.between(0.15, 0.6), dice.between(3.0, 7.0)))
+    turns = rate_hz / SAMPLE_RATE * np.arange(len(line)) + dice.between(0.0, 1.0)
+    return line * (1.0 + dice.between(0.2, 0.9) * np.sin(2 * np.pi * turns))
 
 
 def _echoed(line: np.ndarray, dice: _Dice) -> np.ndarray:
@@ -458,27 +508,26 @@ def _echoed(line: np.ndarray, dice: _Dice) -> np.ndarray:
 
 
 def _master(mix: np.ndarray, dice: _Dice) -> np.ndarray:
-    """The mix in a room, through an equaliser, and now and then through tape: (samples,)."""
+    """The mix in a room, through an equaliser, and a little saturated: (samples,)."""
     room_s = dice.between(0.1, 0.9) * dice.between(0.3, 1.0)
     samples = round(2.5 * room_s * SAMPLE_RATE)
     room = dice.noise(samples) * np.exp(np.arange(samples) / (-room_s / 3 * SAMPLE_RATE))
-    room *= dice.between(0.05, 0.6) / np.sqrt(np.sum(room**2))
+    room *= dice.between(0.05, 0.4) / np.sqrt(np.sum(room**2))
     room[0] += 1.0
     size = 1 << (len(mix) + samples - 1).bit_length()
     gains = _equaliser(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), dice)
     wet = np.fft.irfft(np.fft.rfft(mix, size) * np.fft.rfft(room, size) * gains, size)[: len(mix)]
-    wet /= np.sqrt(np.mean(wet**2))
-    return np.tanh(dice.between(0.1, 0.6) * wet)
+    return np.tanh(dice.between(0.1, 0.6) * _levelled(wet))
 
 
 def _equaliser(hz: np.ndarray, dice: _Dice) -> np.ndarray:
-    """Gains: a tilt, three broad bells, and the ends of the band cut off."""
+    """Gains: a tilt, two broad bells, and the ends of the band cut off."""
     octaves = np.log2(np.maximum(hz, 20.0) / 800.0)
-    gain_db = dice.between(-5.0, 1.0) * octaves
-    for _ in range(3):
+    gain_db = dice.between(-3.0, -1.0) * octaves
+    for _ in range(2):
         centre, width = dice.between(-3.5, 3.5), dice.between(0.4, 1.2)
-        gain_db += dice.between(-8.0, 8.0) * np.exp(-(((octaves - centre) / width) ** 2))
-    return 10.0 ** (gain_db / 20.0) * _band_pass(hz, dice.between(25.0, 110.0), dice.between(3500.0, 14000.0))
+        gain_db += dice.between(-3.0, 3.0) * np.exp(-(((octaves - centre) / width) ** 2))
+    return 10.0 ** (gain_db / 20.0) * _band_pass(hz, dice.between(25.0, 60.0), dice.between(7000.0, 14000.0))
 
 
 def _filtered(sound: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -526,6 +575,7 @@ def _write_wav(path: Path, samples: np.ndarray) -> None:
         unfinished.write_bytes(buffer.getvalue())
         unfinished.replace(path)
     except OSError as error:
-        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); free space or choose a folder") from error
+        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Where clips come from: a folder with one folder a class, or the demo music, rendered when it is missing."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from genreclf.progress import progress_bar
 class DataConfig:
     """`path` holds the classes' folders, `cache` the stores; `picture_seconds` is the music that a picture shows.
 
-    `demo_clips_per_style` of 0 means that `path` is the user's own and nothing is rendered.
+    `demo_clips_per_style` of 0 means that `path` is the user's own and nothing is rendered. Raises GenreclfError for
+    seconds that are not above 0.
     """
 
     name: str
@@ -24,6 +26,10 @@ class DataConfig:
     demo_clips_per_style: int
     demo_seconds: float
     demo_seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.picture_seconds < math.inf:
+            raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give seconds, more than 0")
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,16 @@ def data_folder(config: DataConfig) -> Path:
 def list_sources(folder: Path) -> list[Source]:
     """All audio files and pictures below `folder`, each labelled with its top folder, in order of path.
 
-    Raises GenreclfError where the folder is missing, or holds fewer than two classes.
+    Links to folders are followed. Raises GenreclfError where the folder is missing, a folder in it cannot be read, or
+    it holds fewer than two classes.
     """
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give one that holds a folder for each genre")
     found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(parent).relative_to(folder)
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        here = Path(parent)
+        folders[:] = [name for name in folders if not name.startswith(".") and not _encloses(here / name, here)]
+        inside = here.relative_to(folder)
         if inside.parts:
             found += [Source((inside / name).as_posix(), inside.parts[0]) for name in files if is_clip(name)]
     labels = {source.label for source in found}
@@ -65,6 +73,15 @@ def list_sources(folder: Path) -> list[Source]:
             "it must hold at least two folders, one a genre, with audio files or pictures in each"
         )
     return sorted(found, key=lambda source: source.path)
+
+
+def _refuse(error: OSError) -> None:
+    raise GenreclfError(f"{error.filename}: cannot be read ({error.strerror}); give the right to read it") from error
+
+
+def _encloses(folder: Path, inner: Path) -> bool:
+    """Whether `folder` is a link back to `inner` or to a folder around it."""
+    return folder.is_symlink() and inner.resolve().is_relative_to(folder.resolve())
 
 
 def is_clip(name: str) -> bool:

@@ -24,6 +24,8 @@ class LogMelSpectrogram(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        # An attribute, as TorchScript sees no constant of a module.
+        self.smallest_ratio = 10.0 ** (FLOOR_DB / 10.0)
         self.mel = MelSpectrogram(
             SAMPLE_RATE_HZ,
             n_fft=N_FFT,
@@ -40,7 +42,7 @@ class LogMelSpectrogram(nn.Module):
         power = self.mel(waveform)  # (B, 128, frames)
         peak = power.amax(dim=(1, 2), keepdim=True)
         # The floor stands on the ratio, not on the power: a quiet clip gives the picture of a loud one.
-        decibels = 10.0 * torch.log10((power / peak).clamp(min=10.0 ** (FLOOR_DB / 10.0)))
+        decibels = 10.0 * torch.log10((power / peak).clamp(min=self.smallest_ratio))
         lowest = decibels.amin(dim=(1, 2), keepdim=True)
         highest = decibels.amax(dim=(1, 2), keepdim=True)
         levels = (decibels - lowest) / (highest - lowest) * 255.0

@@ -33,7 +33,7 @@ def assign(
         return published(names)
     rank = rank_in_class(labels, digests, groups, config.salt)
     if config.name == "hashed":
-        if len(config.shares) != 3 or min(config.shares) <= 0 or abs(sum(config.shares) - 1) > 1e-6:
+        if len(config.shares) != 3 or min(config.shares) <= 0 or not abs(sum(config.shares) - 1) <= 1e-6:
             raise GenreclfError(f"split.shares={list(config.shares)}: give three positive shares that sum to 1")
         return [hashed(position, config.shares) for position in rank]
     if config.name == "folds":

@@ -5,6 +5,7 @@ run of bytes; `clips.csv`, a row a clip; `store.json`, what it was made from. Nu
 """
 
 import csv
+import fcntl
 import hashlib
 import io
 import itertools
@@ -13,6 +14,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ from genreclf.progress import progress_bar
 
 FORMAT = 1
 ARRAY, TABLE, META = "spectrograms.npy", "clips.csv", "store.json"
+# Names of files need not be UTF-8: their bytes come through the table unchanged.
+_ENCODING = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 # NumPy pads the header so that the first axis may grow without moving the data.
 _HEADER_BYTES = 128
 
@@ -70,20 +74,20 @@ class Store:
 def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float) -> Path:
     """The folder of the store for these files and settings below `cache`; made, or finished, if it is not there.
 
-    Kill it at any moment and the next call goes on behind the last whole row. A clip that cannot be read is a row with
-    a reason. Files that changed make a new store: its name is a digest of the settings and of paths, sizes and times.
+    Kill it at any moment and the next call goes on behind the last whole row; of several processes at once, one makes
+    it and the others wait. A clip that cannot be read is a row with a reason. Files that changed make a new store: its
+    name is a digest of the settings and of paths, sizes and times. Raises GenreclfError if it cannot be written.
     """
     settings = _settings(picture_seconds)
     store = cache / "stores" / _key(settings, folder, sources)
     if (store / META).is_file():
         return store
-    store.mkdir(parents=True, exist_ok=True)
-    _write_clips(store, folder, sources, picture_seconds)
-    rows = _grouped(_read_table(store / (TABLE + ".partial")))
-    _write_table(store / TABLE, rows)
-    meta = {"format": FORMAT, "digest": _digest(settings, rows), "folder": str(folder), "clips": len(rows), **settings}
-    _write_atomically(store / META, json.dumps(meta, indent=1) + "\n")
-    (store / (TABLE + ".partial")).unlink()
+    try:
+        with _alone(store):
+            if not (store / META).is_file():
+                _build(store, folder, sources, settings)
+    except OSError as error:
+        raise GenreclfError(f"{store}: cannot be written ({error}); free space, or choose another cache") from error
     return store
 
 
@@ -91,14 +95,47 @@ def open_store(folder: Path) -> Store:
     """Opens a finished store and checks that its parts fit; raises GenreclfError where they do not."""
     try:
         meta = json.loads((folder / META).read_text())
+        made_by, digest = meta["format"], meta["digest"]
         rows = tuple(_read_table(folder / TABLE))
-        columns = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        columns = np.lib.format.open_memmap(folder / ARRAY, mode="r")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise GenreclfError(f"{folder}: no whole store ({error}); delete the folder and prepare again") from error
     expected = (sum(row.columns for row in rows), N_BANDS)
-    if meta["format"] != FORMAT or columns.shape != expected or columns.dtype != np.uint8:
-        raise GenreclfError(f"{folder}: the array is {columns.shape}, the table says {expected}; delete the folder")
-    return Store(folder, rows, columns, meta["digest"])
+    if made_by != FORMAT or columns.shape != expected or columns.dtype != np.uint8 or not _in_line(rows):
+        raise GenreclfError(
+            f"{folder}: the array is {columns.dtype} {columns.shape}, the table does not fit it; "
+            "delete the folder and prepare again"
+        )
+    return Store(folder, rows, columns, digest)
+
+
+def _in_line(rows: Sequence[Row]) -> bool:
+    """Whether the clips' columns lie one behind the other, and all that have columns cover some time."""
+    end = 0
+    for row in rows:
+        if row.offset != end or row.columns < 0 or (row.columns and row.frames < 1):
+            return False
+        end += row.columns
+    return True
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Holds off other processes that make the same store. The system lifts the lock when a process dies."""
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> None:
+    partial = store / (TABLE + ".partial")
+    _write_clips(store, folder, sources, settings["picture_seconds"])
+    rows = _grouped(_read_table(partial))
+    _write_table(store / TABLE, rows)
+    meta = {"format": FORMAT, "digest": _digest(settings, rows), "folder": str(folder), "clips": len(rows), **settings}
+    _write_atomically(store / META, json.dumps(meta, indent=1) + "\n")
+    partial.unlink()
 
 
 def _settings(picture_seconds: float) -> dict[str, Any]:
@@ -109,7 +146,8 @@ def _settings(picture_seconds: float) -> dict[str, Any]:
 def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> str:
     files = []
     for source in sources:
-        status = (folder / source.path).stat()
+        path = folder / source.path
+        status = path.stat() if path.exists() else path.lstat()  # a link that leads nowhere is an unreadable clip
         files.append((source.path, source.label, status.st_size, status.st_mtime_ns))
     text = json.dumps([FORMAT, settings, str(folder.resolve()), files])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -127,7 +165,8 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], picture_s
     offset = sum(row.columns for row in done)
     # The table is the journal: columns are written before their row, so what lies behind the last row is dropped.
     _write_table(partial, done)
-    with (store / ARRAY).open("r+b" if (store / ARRAY).exists() else "w+b") as array, partial.open("a") as table:
+    (store / ARRAY).touch()
+    with (store / ARRAY).open("r+b") as array, partial.open("a", **_ENCODING) as table:
         array.truncate(_HEADER_BYTES + offset * N_BANDS)
         array.seek(0, os.SEEK_END)
         with progress_bar("making spectrograms", "clips") as report:
@@ -146,9 +185,7 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], picture_s
 
 def _header(columns: int) -> bytes:
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (columns, N_BANDS)}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (columns, N_BANDS)})
     if header.tell() != _HEADER_BYTES:
         raise AssertionError(f"NumPy wrote a header of {header.tell()} bytes, {_HEADER_BYTES} were kept for it")
     return header.getvalue()
@@ -181,30 +218,35 @@ def _read_row(
     try:
         clip = read_clip(path, front_end, picture_seconds)
         problem = clip.note
-    except GenreclfError as error:
+    except (GenreclfError, OSError) as error:
         clip, problem = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, ""), str(error)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        digest, problem = "", problem or f"{path}: {error.strerror}"
+    digest = _file_digest(path)
     seconds = round(clip.source_seconds, 6)
     columns = clip.levels.shape[1]
-    row = Row(
-        source.path, source.label, columns, clip.frames, 0, clip.source_rate_hz, seconds, digest, digest, problem
-    )
+    row = Row(source.path, source.label, columns, clip.frames, 0, clip.source_rate_hz, seconds, digest, digest, problem)
     return row, clip.levels
+
+
+def _file_digest(path: Path) -> str:
+    """The SHA-256 of a file, empty if it cannot be read."""
+    try:
+        if path.is_file():  # a named pipe would be waited for
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        pass
+    return ""
 
 
 def _grouped(rows: Sequence[Row]) -> list[Row]:
     """Clips of one digest share a group, which bears the name of the first of them."""
     first: dict[str, str] = {}
-    return [replace(row, group=first.setdefault(row.digest, row.path)) for row in rows]
+    return [replace(row, group=first.setdefault(row.digest or row.path, row.path)) for row in rows]
 
 
 def _csv_line(values: Iterable[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
+    csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow(values)
     return line.getvalue()
 
 
@@ -215,8 +257,11 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 
 def _read_table(path: Path) -> list[Row]:
     """Whole rows only: a line that a kill cut short, and any behind it, is left out."""
-    text = path.read_text()
+    with path.open(**_ENCODING) as file:
+        text = file.read()
     whole = text[: text.rfind("\n") + 1]
+    while whole.count('"') % 2:  # a line break within quotes, of a name that holds one, ends no row
+        whole = whole[: whole.rfind("\n", 0, -1) + 1]
     rows = []
     for values in csv.DictReader(io.StringIO(whole, newline="")):
         typed = {field.name: field.type(values[field.name]) for field in fields(Row)}
@@ -226,5 +271,6 @@ def _read_table(path: Path) -> list[Row]:
 
 def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text)
+    with temporary.open("w", **_ENCODING) as file:
+        file.write(text)
     temporary.replace(path)

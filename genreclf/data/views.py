@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genreclf.errors import GenreclfError
+
 SEGMENT_COLUMNS = 256
 
 
@@ -18,7 +20,7 @@ class ViewConfig:
     """How segments are cut: each shows `segment_frames`, their starts lie at most `hop_frames` apart in evaluation.
 
     A clip whose length is within the share `tolerance` of `segment_frames` is one segment, stretched to fit.
-    A shorter clip is repeated to fill the segment.
+    A shorter clip is repeated to fill the segment. Raises GenreclfError for numbers that leave gaps or make no segment.
     """
 
     name: str
@@ -26,15 +28,27 @@ class ViewConfig:
     hop_frames: int
     tolerance: float
 
+    def __post_init__(self) -> None:
+        if self.segment_frames < 1:
+            raise GenreclfError(f"view.segment_frames={self.segment_frames}: give at least 1")
+        if not 1 <= self.hop_frames <= self.segment_frames:
+            raise GenreclfError(f"view.hop_frames={self.hop_frames}: give 1 to segment_frames={self.segment_frames}")
+        if not 0 <= self.tolerance < 1:
+            raise GenreclfError(f"view.tolerance={self.tolerance}: give 0 or more, below 1")
+
 
 def spans(frames: int, view: ViewConfig) -> list[tuple[int, int]]:
     """(start, length) in frames of the segments that cover a clip of `frames`, in order of time; never empty."""
-    length = view.segment_frames
-    if abs(frames - length) <= view.tolerance * length:
+    return cover(frames, view.segment_frames, view.hop_frames, view.tolerance)
+
+
+def cover(frames: int, length: int, hop_frames: int, tolerance: float) -> list[tuple[int, int]]:
+    """The rule of `spans` on plain numbers, as TorchScript wants them; `length` is a segment's frames."""
+    if abs(frames - length) <= tolerance * length:
         return [(0, frames)]
     if frames <= length:
         return [(0, length)]
-    count = 1 + -(-(frames - length) // view.hop_frames)  # the smallest number of hops that reaches the end
+    count = 1 + -(-(frames - length) // hop_frames)  # the smallest number of hops that reaches the end
     return [((frames - length) * i // (count - 1), length) for i in range(count)]
 
 
@@ -44,15 +58,18 @@ def random_span(frames: int, view: ViewConfig) -> tuple[int, int]:
     return int(torch.randint(last_start + 1, ())), length
 
 
-def column_index(columns: Tensor, frames: Tensor, start: Tensor, length: Tensor) -> Tensor:
-    """(B,) integers each -> (B, 256) int64: the stored column that each segment column shows.
+def column_index(
+    columns: Tensor, frames: Tensor, start: Tensor, length: Tensor, width: int = SEGMENT_COLUMNS
+) -> Tensor:
+    """(B,) integers each -> (B, 256) int64: the stored column that each of a segment's `width` columns shows.
 
     Exact integer arithmetic: the same index on any device. Past the end of a clip its columns begin again.
     """
-    j = torch.arange(SEGMENT_COLUMNS, dtype=torch.int64, device=columns.device)
+    # `width` is an argument as TorchScript sees no constant of a module.
+    j = torch.arange(width, dtype=torch.int64, device=columns.device)
     # Twice the time of the segment column's centre, in units of 1/256 frame: (B, 256)
-    centre = 2 * SEGMENT_COLUMNS * start[:, None] + (2 * j + 1) * length[:, None]
-    column = torch.div(centre * columns[:, None], 2 * SEGMENT_COLUMNS * frames[:, None], rounding_mode="floor")
+    centre = 2 * width * start[:, None] + (2 * j + 1) * length[:, None]
+    column = torch.div(centre * columns[:, None], 2 * width * frames[:, None], rounding_mode="floor")
     return column % columns[:, None]
 
 

@@ -2,18 +2,18 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import nll_loss
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 
-class ClipProbabilities(Metric):
-    """Collects segments' probabilities over batches and devices; `compute` gives one row a clip."""
+class ClipScores(Metric):
+    """Collects segments' probabilities over batches and devices; `compute` scores clips, not segments."""
 
     full_state_update = False
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.num_classes = num_classes
         for name in ("probabilities", "target", "clip"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -23,9 +23,12 @@ class ClipProbabilities(Metric):
         self.target.append(target)
         self.clip.append(clip)
 
-    def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(clips, classes) mean probabilities, (clips,) targets and (clips,) clip numbers, in order of clip number."""
-        return mean_by_clip(dim_zero_cat(self.probabilities), dim_zero_cat(self.target), dim_zero_cat(self.clip))
+    def compute(self) -> dict[str, Tensor]:
+        """`accuracy` in [0, 1] and `loss`, the log-loss in nats with p kept above 1e-12."""
+        segments = [dim_zero_cat(state) for state in (self.probabilities, self.target, self.clip)]
+        probabilities, target, _ = mean_by_clip(*segments)
+        accuracy = (probabilities.argmax(1) == target).float().mean()
+        return {"accuracy": accuracy, "loss": nll_loss(probabilities.clamp(min=1e-12).log(), target)}
 
 
 def mean_by_clip(probabilities: Tensor, target: Tensor, clip: Tensor) -> tuple[Tensor, Tensor, Tensor]:

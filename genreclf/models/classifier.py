@@ -55,7 +55,7 @@ class GenreClassifier(nn.Module):
         self.recurrent = nn.Sequential(
             *(
                 BiLSTM(units_in, units, config.lstm_dropout, config.recurrent_dropout)
-                for units_in, units in zip(widths, config.lstm_units, strict=False)
+                for units_in, units in zip(widths[:-1], config.lstm_units, strict=True)
             )
         )
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
@@ -99,8 +99,8 @@ def parameter_groups(net: GenreClassifier, learning_rate: float) -> list[dict[st
 def _penalties(net: GenreClassifier) -> dict[nn.Parameter, float]:
     """The kernels that the original penalises: all convolutions of the backbone, the first dense layer of each stack.
 
-    No others: biases and batch norms set levels, not slopes, and pulling them to 0 shifts what the next layer sees; the
-    SE gates, LSTMs, attention and later dense layers are small, and held by dropout or batch norm instead.
+    Not biases and batch norms: they set levels, and pulling those to 0 only shifts what the next layer sees. The SE
+    gates, LSTMs, attention and later dense layers go without as the original's do, whose results ours stand beside.
     """
     penalties = {m.weight: net.config.l2_backbone for m in net.backbone.modules() if isinstance(m, nn.Conv2d)}
     for stack, l2 in ((net.projection, net.config.l2_projection), (net.head, net.config.l2_head)):
@@ -111,7 +111,7 @@ def _penalties(net: GenreClassifier) -> dict[nn.Parameter, float]:
 
 
 def _dense_stack(widths: Sequence[int], dropouts: Sequence[float]) -> nn.Sequential:
-    """(N, widths[0]) -> (N, widths[-1]): for each pair of neighbours Dense, ReLU, BatchNorm (Keras's epsilon), Dropout."""
+    """(N, widths[0]) -> (N, widths[-1]): Dense, ReLU, BatchNorm (Keras's epsilon), Dropout from width to width."""
     layers: list[nn.Module] = []
     for (units_in, units), dropout in zip(pairwise(widths), dropouts, strict=True):
         layers += [nn.Linear(units_in, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.Dropout(dropout)]

@@ -48,17 +48,13 @@ class SECNN(nn.Module):
                 f"model.net.backbone_dropout={list(config.backbone_dropout)}: "
                 f"backbone=cnn needs {len(BLOCK_CHANNELS)} rates, one a block"
             )
-        channels_in = (3, *BLOCK_CHANNELS)
-        self.blocks = nn.Sequential(
-            *(
-                _block(*shape)
-                for shape in zip(channels_in, BLOCK_CHANNELS, BLOCK_SQUEEZED, BLOCK_POOLS, config.backbone_dropout)
-            )
-        )
+        shapes = zip((3, *BLOCK_CHANNELS[:-1]), BLOCK_CHANNELS, BLOCK_SQUEEZED, BLOCK_POOLS, strict=True)
+        rates = config.backbone_dropout
+        self.blocks = nn.Sequential(*(_block(*shape, rate) for shape, rate in zip(shapes, rates, strict=True)))
         self.num_features = REMAINING_ROWS * BLOCK_CHANNELS[-1]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) -> (B, T, num_features), T = W // 16; a step's features are its rows' channels, low row first."""
+        """(B, 3, 128, W) -> (B, W // 16, num_features); a step's features are its rows' channels, low row first."""
         x = self.blocks(x)  # (B, 512, 2, T)
         return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, 2 * 512)
 

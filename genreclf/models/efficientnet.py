@@ -126,7 +126,7 @@ def _load_file(backbone: EfficientNet, asked: str, path: Path) -> dict[str, Any]
 
 
 def _imagenet_file(backbone: EfficientNet) -> Path:
-    """timm's ImageNet weights on this disk: from the hub's cache, else from the hub, which gets a few seconds to answer."""
+    """timm's ImageNet weights: from the hub's cache on this disk, else from the hub, which gets seconds to answer."""
     hub_id = backbone.net.pretrained_cfg["hf_hub_id"]
     cached = try_to_load_from_cache(hub_id, HUB_FILE)
     if isinstance(cached, str):

@@ -1,12 +1,16 @@
-"""A trained model as users pass it on: a folder with model.safetensors and config.json. The only load/save of weights."""
+"""A trained model as users pass it on: model.safetensors and config.json in a folder. The only load/save of weights."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
+from torch import Tensor
 
 from genreclf import __version__
 from genreclf.config import build
@@ -17,6 +21,9 @@ from genreclf.models.config import ModelConfig
 
 FORMAT = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+CONFIG_BYTES_AT_MOST = 100_000
+SECONDS_AT_MOST = 100_000  # more than a day: no clip is as long, and integer arithmetic has an end
+FRAMES_AT_MOST = 5_000_000  # of 23.2 ms: as long
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,22 @@ class Bundle:
     picture_seconds: float
 
 
+@dataclass(frozen=True)
+class _Config:
+    """What config.json holds; `view` and `net` are checked by dataclasses of their own."""
+
+    format: int
+    genreclf: str
+    name: str
+    classes: tuple[str, ...]
+    view: dict
+    picture_seconds: float
+    net: dict
+
+
 def save_bundle(folder: Path, bundle: Bundle) -> None:
     """Writes the two files; what was there is replaced only when both are whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in bundle.net.state_dict().items()}
     config = {
         "format": FORMAT,
         "genreclf": __version__,
@@ -43,7 +62,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         "picture_seconds": bundle.picture_seconds,
         "net": asdict(bundle.net.config),
     }
-    save_file(tensors, folder / (WEIGHTS + ".new"))
+    save_file(_tensors(bundle.net), folder / (WEIGHTS + ".new"))
     (folder / (CONFIG + ".new")).write_text(json.dumps(config, indent=1) + "\n")
     for name in (WEIGHTS, CONFIG):
         (folder / (name + ".new")).replace(folder / name)
@@ -51,18 +70,24 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
 
 def load_bundle(folder: Path) -> Bundle:
     """Reads a bundle without running any code of it; raises GenreclfError for what is missing or does not fit."""
-    config = _read_config(folder / CONFIG)
-    if config.get("format") != FORMAT:
+    path = folder / CONFIG
+    values = _read_config(path)
+    if values.get("format") != FORMAT:
         raise GenreclfError(
-            f"{folder / CONFIG}: format {config.get('format')!r}, this genreclf {__version__} reads {FORMAT}; update it"
+            f"{path}: format {values.get('format')!r}, this genreclf {__version__} reads {FORMAT}; update it"
         )
-    missing = sorted({"name", "classes", "view", "picture_seconds", "net"} - set(config))
-    if missing:
-        raise GenreclfError(f"{folder / CONFIG}: {missing[0]!r} is missing; export the bundle again")
-    net = GenreClassifier(build(ModelConfig, config["net"], f"{folder / CONFIG}: net"))
-    _load_weights(net, folder / WEIGHTS)
-    view = build(ViewConfig, config["view"], f"{folder / CONFIG}: view")
-    return Bundle(net.eval(), config["name"], tuple(config["classes"]), view, float(config["picture_seconds"]))
+    try:
+        config = build(_Config, values, "bundle")
+        view = build(ViewConfig, config.view, "view")
+        net_config = build(ModelConfig, config.net, "net")
+        _check(config, view, net_config)
+        net = _empty_net(net_config)
+    except GenreclfError as error:
+        raise GenreclfError(f"{path}: is damaged ({error}); copy the bundle again") from error
+    # Only now, when config and weights agree on its size, does the net get memory.
+    tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
+    net.to_empty(device="cpu").load_state_dict(tensors)
+    return Bundle(net.eval(), config.name, config.classes, view, config.picture_seconds)
 
 
 def find_bundle(run: Path) -> Path:
@@ -74,26 +99,63 @@ def find_bundle(run: Path) -> Path:
     raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished")
 
 
+def weights_sha256(bundle: Bundle) -> str:
+    """The SHA-256, in hexadecimal, of the model.safetensors that `save_bundle` writes for the bundle."""
+    return hashlib.sha256(save(_tensors(bundle.net))).hexdigest()
+
+
+def _tensors(net: GenreClassifier) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            text = file.read(CONFIG_BYTES_AT_MOST + 1)
+        if len(text) > CONFIG_BYTES_AT_MOST:
+            raise ValueError(f"larger than {CONFIG_BYTES_AT_MOST} bytes")
+        config = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise GenreclfError(f"{path}: cannot be read ({error}); is this a bundle?") from error
     if not isinstance(config, dict):
         raise GenreclfError(f"{path}: no JSON object; is this a bundle?")
     return config
 
 
-def _load_weights(net: GenreClassifier, path: Path) -> None:
+def _check(config: _Config, view: ViewConfig, net: ModelConfig) -> None:
+    """Raises GenreclfError for values of the right type that no bundle can have."""
+    if len(set(config.classes)) != len(config.classes) or len(config.classes) != net.num_classes:
+        raise GenreclfError(f"classes: expected {net.num_classes} different names")
+    if view.segment_frames > FRAMES_AT_MOST:
+        raise GenreclfError(f"view.segment_frames={view.segment_frames}: expected {FRAMES_AT_MOST} at most")
+    if not 0 < config.picture_seconds <= SECONDS_AT_MOST:
+        raise GenreclfError(f"picture_seconds={config.picture_seconds}: expected above 0, {SECONDS_AT_MOST} at most")
+
+
+def _empty_net(config: ModelConfig) -> GenreClassifier:
+    """The net without memory for its weights."""
     try:
-        tensors = load_file(path)
+        with torch.device("meta"):
+            return GenreClassifier(config)
+    except Exception as error:  # sizes that make no net raise another family of exceptions in each layer
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise GenreclfError(f"net: {reason}") from error
+
+
+def _read_fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors; names and shapes are checked before any tensor is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_fit(path, {name: list(file.get_slice(name).get_shape()) for name in file.keys()}, expected)  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in expected}
     except (OSError, SafetensorError) as error:
         raise GenreclfError(f"{path}: cannot be read ({error}); is this a bundle?") from error
-    expected = net.state_dict()
-    for name in sorted(set(expected) ^ set(tensors)):
+
+
+def _check_fit(path: Path, shapes: Mapping[str, list[int]], expected: Mapping[str, Tensor]) -> None:
+    for name in sorted(set(expected) ^ set(shapes)):
         where = "missing" if name in expected else "unknown"
         raise GenreclfError(f"{path}: tensor {name!r} is {where}; the weights do not fit config.json")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            raise GenreclfError(f"{path}: {name!r} is {list(tensor.shape)}, config.json wants {list(expected[name].shape)}")
-    net.load_state_dict(tensors)
+    for name, shape in shapes.items():
+        if shape != list(expected[name].shape):
+            raise GenreclfError(f"{path}: {name!r} is {shape}, config.json wants {list(expected[name].shape)}")

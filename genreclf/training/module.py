@@ -7,11 +7,12 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.clips import ClipProbabilities
+from genreclf.evaluation.clips import ClipScores
 from genreclf.models.classifier import GenreClassifier, parameter_groups
 from genreclf.models.config import ModelConfig
 
@@ -57,7 +58,7 @@ class GenreModule(L.LightningModule):
         self.net = GenreClassifier(build(ModelConfig, net, "model.net"))
         self.loss = nn.CrossEntropyLoss(label_smoothing=self.optim.label_smoothing)
         self.train_accuracy = MulticlassAccuracy(len(classes), average="micro")
-        self.val_clips = ClipProbabilities(len(classes))
+        self.val_clips = ClipScores()
 
     def on_train_epoch_start(self) -> None:
         """Seeds the epoch by seed, epoch and rank alone: a resumed run draws what an unbroken one would have drawn."""
@@ -84,11 +85,19 @@ class GenreModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs clip-level accuracy and log-loss."""
-        probabilities, target, _ = self.val_clips.compute()
-        accuracy = (probabilities.argmax(1) == target).float().mean()
-        loss = nn.functional.nll_loss(probabilities.clamp(min=1e-12).log(), target)
-        self.log_dict({"val/accuracy": accuracy, "val/loss": loss}, prog_bar=True, sync_dist=True)
+        self.log_dict({f"val/{name}": value for name, value in self.val_clips.compute().items()}, prog_bar=True)
         self.val_clips.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Steps the plateau schedule here, not after the epoch's checkpoint as Lightning would: a resumed run needs it."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(self.trainer.callback_metrics["val/accuracy"])
+
+    def lr_scheduler_step(self, scheduler: LRScheduler, metric: Tensor | None) -> None:
+        """Steps what goes by batches."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam or AdamW with its schedule."""
@@ -98,11 +107,11 @@ class GenreModule(L.LightningModule):
         else:
             optimizer = torch.optim.AdamW(_decayed(self.net, optim.weight_decay), optim.learning_rate)
         if optim.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
+            plateau = ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
             schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "val/accuracy"}
         else:
             steps = int(self.trainer.estimated_stepping_batches)
-            cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, optim.learning_rate, steps, pct_start=optim.warmup)
+            cycle = OneCycleLR(optimizer, optim.learning_rate, steps, pct_start=optim.warmup)
             schedule = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 

@@ -11,7 +11,17 @@ import yaml
 
 from genreclf.errors import GenreclfError
 
-PACKAGES = ("genreclf", "torch", "torchvision", "torchaudio", "lightning", "timm", "torchmetrics", "hydra-core", "numpy")
+PACKAGES = (
+    "genreclf",
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "lightning",
+    "timm",
+    "torchmetrics",
+    "hydra-core",
+    "numpy",
+)
 CONFIG, RECORD, LAST = "config.yaml", "record.json", "last.ckpt"
 
 

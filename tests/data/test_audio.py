@@ -1,5 +1,5 @@
-import itertools
 import struct
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.signal import resample_poly
+from scipy.signal import firwin, resample_poly
 
 from genreclf.data import audio
 from genreclf.data.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
@@ -48,7 +48,7 @@ def refused(path: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize(("suffix", "rate_hz", "channels"), itertools.product(SUFFIXES, RATES_HZ, (1, 2)))
+@pytest.mark.parametrize(("suffix", "rate_hz", "channels"), list(product(SUFFIXES, RATES_HZ, (1, 2))))
 def test_every_format_keeps_frequency_and_level(tmp_path, suffix, rate_hz, channels):
     samples = tone(1_000, rate_hz) if channels == 1 else np.stack([tone(1_000, rate_hz, 1, a) for a in (0.7, 0.3)], 1)
     result = read_audio(written(tmp_path / f"tone{suffix}", samples, rate_hz))
@@ -67,9 +67,10 @@ def test_every_format_keeps_frequency_and_level(tmp_path, suffix, rate_hz, chann
 def test_resampling_agrees_with_scipy(tmp_path, rate_hz, up, down):
     samples = sum(tone(f, rate_hz, amplitude=0.15) for f in (110, 523.25, 997, 1_760, 2_903))
     result = read_audio(written(tmp_path / "chord.wav", samples, rate_hz, subtype="FLOAT"))
-    reference = resample_poly(samples, up, down, window=("kaiser", 12.0))
+    taps = firwin(128 * max(up, down) + 1, 1 / max(up, down), window=("kaiser", 12.0))
+    reference = resample_poly(samples, up, down, window=taps)
     inner = slice(500, -500)
-    np.testing.assert_allclose(result.waveform[inner], reference[: len(result.waveform)][inner], atol=1e-3)
+    np.testing.assert_allclose(result.waveform[inner], reference[: len(result.waveform)][inner], atol=1e-5)
 
 
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000])
@@ -95,7 +96,16 @@ def test_any_rate_gives_the_right_length(tmp_path_factory, frames, rate_hz):
 
 def test_opposite_channels_cancel(tmp_path):
     left = tone(440, 44_100)
-    assert not read_audio(written(tmp_path / "a.wav", np.stack([left, -left], 1), 44_100)).waveform.any()
+    path = written(tmp_path / "a.wav", np.stack([left, -left], 1), 44_100, subtype="FLOAT")
+    assert not read_audio(path).waveform.any()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_decoding_in_blocks_is_decoding_at_once(tmp_path, suffix):
+    path = written(tmp_path / f"long{suffix}", tone(440, SAMPLE_RATE_HZ, seconds=3), SAMPLE_RATE_HZ)
+    at_once, _ = soundfile.read(path, dtype="float32")
+    np.testing.assert_allclose(read_audio(path).waveform, at_once, atol=1e-6)
+    np.testing.assert_array_equal(read_audio(path).waveform, read_audio(path).waveform)
 
 
 def test_the_name_does_not_matter(tmp_path):
@@ -170,8 +180,8 @@ def test_the_placeholder_length_of_a_stream_is_no_problem(tmp_path, suffix, offs
 
 def test_a_flac_of_unknown_length_is_read(tmp_path):
     result = read_audio(flac_of_frames(tmp_path / "piped.flac", 0))
-    assert result.source_seconds > 0.85
-    assert result.problem == f"header gives no length, {result.source_seconds:.1f} s decoded"
+    assert result.source_seconds == 1
+    assert result.problem == ""
 
 
 def test_an_mp3_whose_guessed_length_is_too_short_says_so(tmp_path):

@@ -18,7 +18,7 @@ from genreclf.errors import GenreclfError
 
 
 def music_like(columns: int = 60) -> np.ndarray:
-    """Smooth levels (128, columns) with every value from 0 to 255 in them, and top and bottom, left and right unlike."""
+    """Smooth levels (128, columns) with all values from 0 to 255; top and bottom, left and right differ."""
     rows, cols = np.mgrid[0:128, 0:columns]
     return np.rint(255 * (rows / 127) * (0.2 + 0.8 * cols / (columns - 1))).astype(np.uint8)
 
@@ -91,8 +91,6 @@ def test_matplotlibs_colours_are_inverted_exactly(tmp_path, name, rounding, alph
     same_as_before = np.flatnonzero((table[1:] == table[:-1]).all(axis=1)) + 1  # no reader can tell these two apart
     assert len(same_as_before) == (2 if name == "viridis" else 0)
     expected = np.where(np.isin(levels, same_as_before), levels - 1, levels)
-    if rounding is np.floor:
-        expected = np.minimum(expected, levels)
     np.testing.assert_array_equal(result.levels, expected)
 
 
@@ -152,20 +150,13 @@ def test_heights_that_are_multiples_of_128_lose_nothing(tmp_path, name):
     np.testing.assert_array_equal(result.levels, levels)
 
 
-@pytest.mark.parametrize("height", [288, 300])
+@pytest.mark.parametrize("height", [200, 288, 301])
 def test_other_heights_are_averaged_along_frequency(tmp_path, height):
     pixels = np.random.default_rng(0).integers(0, 256, (height, 9), dtype=np.uint8)
-    fine = np.repeat(pixels.astype(float), 128, axis=0).reshape(128, height, 9)  # (bands, parts of a band, columns)
+    band_of_row = np.ceil((np.arange(height) + 0.5) * 128 / height).astype(int) - 1  # the band with the row's centre
+    reference = np.stack([pixels[band_of_row == band].mean(axis=0) for band in range(128)])
     result = read_picture(saved(tmp_path / "tall.png", pixels))
-    assert result.levels.shape == (128, 9)
-    # Pillow's box weighs whole pixels by their centres; the exact area average differs where an edge cuts a pixel.
-    assert np.abs(result.levels[::-1] - fine.mean(axis=1)).mean() < 30
-    np.testing.assert_array_equal(result.levels, read_columns_one_by_one(tmp_path, pixels))
-
-
-def read_columns_one_by_one(folder: Path, pixels: np.ndarray) -> np.ndarray:
-    columns = [pixels[:, k : k + 1] for k in range(pixels.shape[1])]
-    return np.hstack([read_picture(saved(folder / "column.png", column)).levels for column in columns])
+    assert np.abs(result.levels[::-1] - reference).max() <= 0.51
 
 
 def test_a_drawn_height_of_288_is_close_to_the_levels(tmp_path):
@@ -184,7 +175,7 @@ def test_other_kinds_of_grey(tmp_path):
     levels = music_like()
     upright = levels[::-1]
     image = Image.fromarray(np.ascontiguousarray(upright))
-    saved(tmp_path / "16-bit.png", upright.astype(np.uint16) * 257 + 100)
+    saved(tmp_path / "16-bit.png", np.minimum(upright * np.uint16(257), 65_400) + np.uint16(100))
     image.convert("P").save(tmp_path / "palette.png")
     image.convert("LA").save(tmp_path / "grey-alpha.png")
     image.convert("RGBA").save(tmp_path / "rgba.png")
@@ -210,9 +201,8 @@ def test_a_palette_of_a_colour_map(tmp_path):
 
 def test_a_cmyk_jpeg_is_read(tmp_path):
     levels = music_like()
-    Image.fromarray(np.ascontiguousarray(levels[::-1])).convert("RGB").convert("CMYK").save(
-        tmp_path / "cmyk.jpg", quality=95
-    )
+    image = Image.fromarray(np.ascontiguousarray(levels[::-1])).convert("RGB").convert("CMYK")
+    image.save(tmp_path / "cmyk.jpg", quality=95)
     assert np.abs(read_picture(tmp_path / "cmyk.jpg").levels.astype(int) - levels).max() <= 6
 
 

@@ -1,0 +1,80 @@
+"""A bundle and a file -> the genre of the whole clip and of each of its segments."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genreclf.data.clip import Clip, read_clip
+from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
+from genreclf.data.views import column_index, cut, spans
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.tta import TTA, probabilities
+from genreclf.serving.bundle import Bundle
+from genreclf.serving.device import pick_device
+
+SEGMENTS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of the clip, in seconds from its start, with one probability a class."""
+
+    start_seconds: float
+    end_seconds: float
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`probabilities` are the mean over the segments, in the order of the bundle's classes; `note` may warn."""
+
+    genre: str
+    probability: float
+    probabilities: tuple[float, ...]
+    segments: tuple[Segment, ...]
+    seconds: float
+    note: str
+
+
+class Predictor:
+    """Answers for one bundle. `tta` is none, flip or six; raises GenreclfError for others and for a missing device."""
+
+    def __init__(self, bundle: Bundle, tta: str, device: str) -> None:
+        if tta not in TTA:
+            raise GenreclfError(f"tta={tta!r}: unknown; known: {', '.join(TTA)}")
+        self.bundle, self.tta, self.device = bundle, tta, pick_device(device)
+        self.net = bundle.net.to(self.device)
+        self.front_end = LogMelSpectrogram()
+
+    def predict_file(self, path: Path) -> Prediction:
+        """The answer for an audio file or a picture; raises GenreclfError for a file that cannot be read."""
+        return self.predict(read_clip(path, self.front_end, self.bundle.picture_seconds))
+
+    def predict(self, clip: Clip) -> Prediction:
+        """The answer for a clip that is already read."""
+        shown = spans(clip.frames, self.bundle.view)
+        answers = self._segments(clip, shown)  # (S, classes)
+        mean = answers.mean(0)
+        best = int(mean.argmax())
+        pieces = tuple(
+            Segment(start / FRAME_RATE_HZ, min(start + length, clip.frames) / FRAME_RATE_HZ, tuple(row))
+            for (start, length), row in zip(shown, answers.tolist(), strict=True)
+        )
+        seconds = clip.frames / FRAME_RATE_HZ
+        return Prediction(
+            self.bundle.classes[best], float(mean[best]), tuple(mean.tolist()), pieces, seconds, clip.note
+        )
+
+    def _segments(self, clip: Clip, shown: list[tuple[int, int]]) -> Tensor:
+        levels = torch.from_numpy(clip.levels)
+        answers = []
+        with torch.inference_mode():
+            for piece in torch.tensor(shown).split(SEGMENTS_AT_ONCE):
+                columns = torch.full((len(piece),), levels.shape[1])
+                index = column_index(columns, torch.full_like(columns, clip.frames), piece[:, 0], piece[:, 1])
+                segments = cut(levels.expand(len(piece), -1, -1), index)  # (S, 128, 256)
+                image = segments[:, None].expand(-1, 3, -1, -1).to(self.device)  # (S, 3, 128, 256)
+                answers.append(probabilities(self.net, image, self.tta)[0].cpu())
+        return torch.cat(answers)

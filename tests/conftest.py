@@ -1,0 +1,68 @@
+"""What tests of several rooms share: a tiny data folder, its store, and a cache that is not the user's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import settings
+
+from genreclf.data.audio import SAMPLE_RATE_HZ
+from genreclf.data.picture import write_picture
+from genreclf.data.sources import DataConfig, list_sources
+from genreclf.data.store import Store, build_store, open_store
+
+# The same examples on every run, as slow as the machine may be.
+settings.register_profile("genreclf", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("genreclf")
+
+TINY_CLASSES = ("click", "noise", "tone")
+TINY_CLIPS_PER_CLASS = 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory) -> Path:
+    """The cache of the whole test run, in GENRECLF_CACHE, too."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENRECLF_CACHE", str(folder))
+        yield folder
+
+
+def tiny_sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    if kind == "tone":
+        return 0.5 * np.sin(2 * np.pi * rng.uniform(100, 2_000) * time) + rng.normal(0, 0.01, len(time))
+    if kind == "click":
+        return (np.arange(len(time)) % rng.integers(2_000, 9_000) < 20) * 0.8 + rng.normal(0, 0.001, len(time))
+    return rng.normal(0, 0.2, len(time))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory) -> Path:
+    """Three classes of eight clips: six of 2 to 9 s of audio, two pictures; and a broken file and a duplicate."""
+    folder, rng = tmp_path_factory.mktemp("tiny"), np.random.default_rng(0)
+    for kind in TINY_CLASSES:
+        (folder / kind).mkdir()
+        for number in range(TINY_CLIPS_PER_CLASS - 2):
+            sound = tiny_sound(kind, 2 + 1.4 * number, rng)
+            soundfile.write(folder / kind / f"{kind}.{number:05d}.wav", sound, SAMPLE_RATE_HZ)
+        for number in range(TINY_CLIPS_PER_CLASS - 2, TINY_CLIPS_PER_CLASS):
+            levels = rng.integers(0, 256, (128, 380 + number), np.uint8)
+            write_picture(folder / kind / f"{kind}.{number:05d}.png", levels)
+    (folder / "tone" / "broken.wav").write_bytes(b"RIFF is not enough")
+    (folder / "noise" / "again.wav").write_bytes((folder / "noise" / "noise.00000.wav").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_folder, cache) -> DataConfig:
+    """The tiny folder as `data=folder` gives it."""
+    return DataConfig("folder", tiny_folder, cache, 30.0, 0, 0.0, 0)
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tiny_data) -> Store:
+    """The tiny folder's store, opened."""
+    folder = tiny_data.path
+    return open_store(build_store(folder, list_sources(folder), tiny_data.cache, tiny_data.picture_seconds))

@@ -1,0 +1,215 @@
+import dataclasses
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from genreclf.config import build, config_folder
+from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw
+from genreclf.errors import GenreclfError
+
+
+def read_augment(name: str) -> AugmentConfig:
+    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "augment" / f"{name}.yaml"))
+    return build(AugmentConfig, values, "augment")
+
+
+ORIGINAL, NONE = read_augment("original"), read_augment("none")
+CPU = torch.device("cpu")
+
+
+def images(batch: int, channels: int = 1, height: int = 128, width: int = 256, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (batch, channels, height, width), dtype=torch.uint8, generator=generator)
+
+
+def seeded_draws(batch: int, config: AugmentConfig = ORIGINAL, seed: int = 0) -> Draws:
+    torch.manual_seed(seed)
+    return draw(torch.Size((batch, 1, 128, 256)), config, CPU)
+
+
+def slow_apply(pictures: np.ndarray, draws: Draws) -> np.ndarray:
+    """One example, one channel and one change at a time, in float64."""
+    out = np.zeros(pictures.shape)
+    for b, example in enumerate(pictures.astype(np.float64) / 255):
+        for c, picture in enumerate(example):
+            x = picture + float(draws.brightness[b])
+            x = (x - x.mean()) * float(draws.contrast[b]) + x.mean()
+            if draws.flip[b]:
+                x = x[:, ::-1].copy()
+            for column in range(x.shape[1]):
+                if draws.time_mask[b, 0, 0, column]:
+                    x[:, column] = 0
+            for row in range(x.shape[0]):
+                if draws.frequency_mask[b, 0, row, 0]:
+                    x[row, :] = 0
+            out[b, c] = np.minimum(np.maximum(x, 0), 1) * 255
+    return out
+
+
+def test_the_original_set_is_that_of_the_seed():
+    assert (ORIGINAL.brightness, ORIGINAL.contrast, ORIGINAL.mask_share) == (0.15, 0.15, (0.02, 0.08))
+    assert ORIGINAL.flip_probability == ORIGINAL.time_mask_probability == ORIGINAL.frequency_mask_probability == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@given(st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([(128, 256), (5, 7)]))
+def test_apply_is_that_of_a_slow_loop(dtype, seed, channels, size):
+    batch = images(4, channels, *size, seed=seed)
+    torch.manual_seed(seed)
+    draws = draw(batch.shape, ORIGINAL, CPU)
+    out = apply(batch.to(dtype), draws)
+    assert out.dtype == torch.float32
+    np.testing.assert_allclose(out.numpy(), slow_apply(batch.numpy(), draws), rtol=0, atol=1e-3)
+
+
+def test_augment_applies_what_was_drawn():
+    batch = images(6)
+    torch.manual_seed(3)
+    out = augment(batch, ORIGINAL)
+    assert torch.equal(out, apply(batch, seeded_draws(6, seed=3)))
+    assert not torch.equal(out, apply(batch, seeded_draws(6, seed=4)))
+
+
+def test_the_input_is_left_as_it_is():
+    batch = images(3)
+    augment(batch, ORIGINAL)
+    assert torch.equal(batch, images(3))
+    floats = images(3).float()
+    augment(floats, ORIGINAL)
+    assert torch.equal(floats, images(3).float())
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_values_stay_in_range(level):
+    out = augment(torch.full((32, 1, 128, 256), level, dtype=torch.uint8), ORIGINAL)
+    assert out.min() >= 0
+    assert out.max() <= 255
+
+
+@given(st.integers(0, 2**31))
+def test_each_example_is_changed_by_its_own_draws_alone(seed):
+    """An example among others, and alone with its draws."""
+    batch, draws = images(5, seed=1), seeded_draws(5, seed=seed)
+    out = apply(batch, draws)
+    for i in range(5):
+        own = Draws(*(getattr(draws, field.name)[i : i + 1] for field in dataclasses.fields(Draws)))
+        torch.testing.assert_close(apply(batch[i : i + 1], own), out[i : i + 1], rtol=0, atol=1e-4)
+
+
+def test_equal_images_of_a_batch_come_out_different():
+    torch.manual_seed(0)
+    out = augment(images(1).expand(16, -1, -1, -1), ORIGINAL)
+    for i in range(16):
+        for j in range(i):
+            assert (out[i] - out[j]).abs().max() > 1
+
+
+def test_the_same_seed_gives_the_same_images():
+    out = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        out.append(augment(images(4), ORIGINAL))
+    assert torch.equal(out[0], out[1])
+    assert not torch.equal(out[0], out[2])
+
+
+def test_none_leaves_the_images_as_they_are():
+    batch = images(8, channels=3)
+    out = augment(batch, NONE)
+    torch.testing.assert_close(out, batch.float(), rtol=0, atol=1e-3)
+    assert torch.equal(out.round().to(torch.uint8), batch)
+
+
+# --- What is drawn ----------------------------------------------------------------------------------------------------
+
+EXAMPLES = 4_000
+
+
+@pytest.fixture(scope="module")
+def many() -> Draws:
+    return seeded_draws(EXAMPLES)
+
+
+def lengths(mask: torch.Tensor) -> torch.Tensor:
+    return mask.flatten(1).sum(1)
+
+
+def starts(mask: torch.Tensor) -> torch.Tensor:
+    return mask.flatten(1).int().argmax(1)[lengths(mask) > 0]
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("brightness", -0.15, 0.15), ("contrast", 0.85, 1.15)])
+def test_shifts_and_factors_fill_their_range_evenly(many, name, low, high):
+    values = getattr(many, name).flatten().double()
+    assert values.shape == (EXAMPLES,)
+    assert low <= values.min() < low + 0.001
+    assert high - 0.001 < values.max() <= high
+    counts = torch.histc(values, 10, low, high)
+    assert (counts - EXAMPLES / 10).abs().max() < 5 * sqrt(EXAMPLES * 0.1 * 0.9)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("time_mask", (EXAMPLES, 1, 1, 256), range(5, 21)),  # 5.12 to 20.48
+        ("frequency_mask", (EXAMPLES, 1, 128, 1), range(3, 11)),  # 2.56 to 10.24
+    ],
+)
+def test_masks_are_one_piece_of_2_to_8_percent_anywhere(many, name, shape, expected):
+    mask = getattr(many, name)
+    assert mask.shape == shape
+    there = lengths(mask) > 0
+    assert set(lengths(mask)[there].tolist()) == set(expected)
+    edges = mask.flatten(1).int().diff(dim=1, prepend=torch.zeros(EXAMPLES, 1, dtype=torch.int32))
+    assert ((edges == 1).sum(1) == there).all()
+    ends = starts(mask) + lengths(mask)[there]
+    size = max(shape[2:])
+    assert (starts(mask).min(), ends.max()) == (0, size)
+    # By symmetry, masks lie in the middle on average.
+    assert ((starts(mask) + ends) / 2).mean() == pytest.approx(size / 2, abs=5 * size / sqrt(12 * EXAMPLES / 2))
+
+
+def test_flips_and_masks_come_at_their_probability_and_apart_from_each_other(many):
+    events = torch.stack([many.flip.flatten(), lengths(many.time_mask) > 0, lengths(many.frequency_mask) > 0])
+    bound = 5 * sqrt(0.25 / EXAMPLES)
+    assert (events.double().mean(1) - 0.5).abs().max() < bound
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        assert (events[i] == events[j]).double().mean() == pytest.approx(0.5, abs=bound)
+    low_half = many.brightness.flatten() < 0
+    assert (low_half == (many.contrast.flatten() < 1)).double().mean() == pytest.approx(0.5, abs=bound)
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_probabilities_of_0_and_1_are_never_and_always(probability):
+    keys = ("flip_probability", "time_mask_probability", "frequency_mask_probability")
+    draws = seeded_draws(500, dataclasses.replace(ORIGINAL, **dict.fromkeys(keys, probability)))
+    for happened in (draws.flip.flatten(), lengths(draws.time_mask) > 0, lengths(draws.frequency_mask) > 0):
+        assert (happened == bool(probability)).all()
+
+
+def test_masks_may_cover_all():
+    always = dataclasses.replace(ORIGINAL, time_mask_probability=1.0, mask_share=(1.0, 1.0))
+    assert not augment(images(2), always).any()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("brightness", -0.1),
+        ("contrast", 1.5),
+        ("flip_probability", 1.01),
+        ("time_mask_probability", -1.0),
+        ("frequency_mask_probability", float("nan")),
+        ("mask_share", (0.02,)),
+        ("mask_share", (0.08, 0.02)),
+        ("mask_share", (0.0, 1.5)),
+    ],
+)
+def test_numbers_out_of_range_are_refused(key, value):
+    with pytest.raises(GenreclfError, match=rf"^augment\.{key}="):
+        dataclasses.replace(ORIGINAL, **{key: value})

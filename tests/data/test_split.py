@@ -1,0 +1,324 @@
+import hashlib
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from torchaudio.datasets import gtzan
+
+from genreclf.config import build, config_folder
+from genreclf.data.split import SPLITS, SplitConfig, assign, check, gtzan_name, published, rank_in_class
+from genreclf.errors import GenreclfError
+
+ROOT = Path(__file__).resolve().parents[2]
+HASHED = build(SplitConfig, OmegaConf.to_container(OmegaConf.load(config_folder() / "split" / "hashed.yaml")), "split")
+FOLDS = replace(HASHED, name="folds")
+PUBLISHED = replace(HASHED, name="published")
+SHARES = (0.7, 0.15, 0.15)
+
+# A clip: its class, its content and its group.
+Clip = tuple[str, str, str]
+
+
+def digest(content: object) -> str:
+    return hashlib.sha256(str(content).encode()).hexdigest()
+
+
+def split(config: SplitConfig, clips: list[Clip], names: list[str] | None = None) -> list[str | None]:
+    labels, digests, groups = ([clip[i] for clip in clips] for i in range(3))
+    return assign(config, names or digests, labels, digests, groups)
+
+
+def singletons(count: int, label: str = "rock", start: int = 0) -> list[Clip]:
+    return [(label, digest((label, i)), digest((label, i))) for i in range(start, start + count)]
+
+
+@st.composite
+def clips_in_groups(draw, label: st.SearchStrategy[str] = st.sampled_from(["blues", "jazz", "rock"])) -> list[Clip]:  # noqa: B008
+    """Different clips in groups of 1 to 5; a group may reach over classes."""
+    sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=30))
+    return [(draw(label), digest((g, i)), f"group {g}") for g, size in enumerate(sizes) for i in range(size)]
+
+
+one_class = clips_in_groups(st.just("rock"))
+splits_by_hash = st.builds(
+    lambda config, salt, fold: replace(config, salt=salt, fold=fold),
+    st.sampled_from([HASHED, FOLDS]),
+    st.sampled_from(["genreclf", "another", ""]),
+    st.integers(0, 4),
+)
+
+
+def test_the_default_is_that_of_the_design():
+    assert (HASHED.name, HASHED.shares) == ("hashed", SHARES)
+
+
+# --- Same content, same split -----------------------------------------------------------------------------------------
+
+
+@given(clips_in_groups(), splits_by_hash, st.randoms(use_true_random=False))
+def test_neither_order_nor_names_nor_the_names_of_groups_matter(clips, config, rng):
+    before = {clip[1]: where for clip, where in zip(clips, split(config, clips), strict=True)}
+    groups = sorted({group for _, _, group in clips})
+    renamed = dict(zip(groups, rng.sample([f"renamed {i}" for i in range(len(groups))], len(groups)), strict=True))
+    shuffled = [(label, content, renamed[group]) for label, content, group in clips]
+    rng.shuffle(shuffled)
+    after = split(config, shuffled, names=[f"/elsewhere/{rng.randrange(9)}.mp3" for _ in shuffled])
+    assert {clip[1]: where for clip, where in zip(shuffled, after, strict=True)} == before
+
+
+PROGRAM = """
+import json, sys
+from genreclf.data.split import SplitConfig, assign
+clips, configs = json.load(sys.stdin)
+labels, digests, groups = zip(*clips)
+print(json.dumps([assign(SplitConfig(**config), digests, labels, digests, groups) for config in configs]))
+"""
+
+
+def test_the_hash_seed_of_python_does_not_matter():
+    rng = random.Random(0)
+    clips = [(rng.choice("abc"), digest(i), f"group {rng.randrange(40)}") for i in range(90)]
+    configs = [HASHED, FOLDS]
+    stdin = json.dumps([clips, [vars(config) for config in configs]])
+    expected = [split(config, clips) for config in configs]
+    for seed in ("0", "1", "4242"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        out = subprocess.run(
+            [sys.executable, "-c", PROGRAM], input=stdin, capture_output=True, text=True, check=True, env=environment
+        )
+        assert json.loads(out.stdout) == expected
+
+
+def test_the_assignment_of_known_content_never_changes():
+    """Published results hang on it: ranked by the SHA-256 of "genreclf", a zero byte and the content."""
+    clips = singletons(20)
+    ranked = sorted(clips, key=lambda clip: hashlib.sha256(b"genreclf\0" + clip[1].encode()).hexdigest())
+    found = dict(zip(clips, split(HASHED, clips), strict=True))
+    assert [found[clip] for clip in ranked] == ["train"] * 14 + ["val"] * 3 + ["test"] * 3
+
+
+def test_the_salt_changes_the_split():
+    clips = singletons(200)
+    others = [split(replace(HASHED, salt=salt), clips) for salt in ("one", "two", "three")]
+    for other in others:
+        same = sum(a == b for a, b in zip(split(HASHED, clips), other, strict=True))
+        assert same == pytest.approx(200 * sum(share**2 for share in SHARES), abs=30)  # as by chance
+
+
+# --- Groups and shares ------------------------------------------------------------------------------------------------
+
+
+@given(clips_in_groups(), splits_by_hash)
+def test_groups_are_never_parted(clips, config):
+    where = defaultdict(set)
+    for (_, _, group), place in zip(clips, split(config, clips), strict=True):
+        where[group].add(place)
+    assert all(len(places) == 1 for places in where.values())
+
+
+@given(st.integers(1, 300), st.sampled_from([SHARES, (0.5, 0.25, 0.25), (0.8, 0.1, 0.1), (1 / 3, 1 / 3, 1 / 3)]))
+def test_shares_are_exact_within_a_clip(count, shares):
+    found = Counter(split(replace(HASHED, shares=shares), singletons(count)))
+    for name, share in zip(SPLITS, shares, strict=True):
+        assert abs(found[name] - share * count) <= 1
+    assert abs(found["train"] - shares[0] * count) <= 0.5 + 1e-6
+    assert abs(found["test"] - shares[2] * count) <= 0.5 + 1e-6
+
+
+def test_each_class_has_its_own_shares():
+    clips = singletons(100, "blues") + singletons(40, "jazz") + singletons(60, "rock")
+    found = Counter(zip((clip[0] for clip in clips), split(HASHED, clips), strict=True))
+    assert found == {
+        ("blues", "train"): 70, ("blues", "val"): 15, ("blues", "test"): 15,
+        ("jazz", "train"): 28, ("jazz", "val"): 6, ("jazz", "test"): 6,
+        ("rock", "train"): 42, ("rock", "val"): 9, ("rock", "test"): 9,
+    }  # fmt: skip
+
+
+def ranked_groups(clips: list[Clip], salt: str) -> list[list[Clip]]:
+    """The groups of one class, in the order of the hash of the salt and their least content."""
+    members = defaultdict(list)
+    for clip in clips:
+        members[clip[2]].append(clip)
+    key = {g: hashlib.sha256(f"{salt}\0{min(c[1] for c in cs)}".encode()).hexdigest() for g, cs in members.items()}
+    return [members[group] for group in sorted(members, key=key.get)]
+
+
+@given(one_class, st.sampled_from(["genreclf", "a", "b"]))
+def test_no_other_border_between_groups_is_nearer_to_a_cut(clips, salt):
+    config = replace(HASHED, salt=salt)
+    found = dict(zip(clips, split(config, clips), strict=True))
+    borders, end = [0], 0
+    for group in ranked_groups(clips, salt):
+        borders.append(end := end + len(group))
+    count = Counter(found.values())
+    for cut, wanted in ((count["train"], 0.7), (count["train"] + count["val"], 0.85)):
+        assert cut in borders
+        assert abs(cut - wanted * end) <= min(abs(border - wanted * end) for border in borders) + 1e-6
+    # What lies before a cut comes before what lies behind it.
+    order = [SPLITS.index(found[group[0]]) for group in ranked_groups(clips, salt)]
+    assert order == sorted(order)
+
+
+def test_a_group_over_two_classes_counts_in_its_most_frequent_one():
+    """metal.00058 is rock.00016: a tie goes to metal, the first by name, and rock keeps its own shares exact."""
+    clips = [*singletons(19, "metal"), ("metal", "x", "both"), ("rock", "x", "both"), *singletons(20, "rock")]
+    found = split(HASHED, clips)
+    assert found[19] == found[20]
+    rock_alone = [where for clip, where in zip(clips, found, strict=True) if clip[0] == "rock" and clip[2] != "both"]
+    assert Counter(rock_alone) == {"train": 14, "val": 3, "test": 3}
+
+
+@given(st.integers(1, 200), st.integers(0, 10_000), splits_by_hash)
+def test_one_clip_more_moves_two_others_at_most(count, extra, config):
+    """One at each of the two cuts; of k folds, one at each of the k - 1, and each can change two of three splits."""
+    clips = singletons(count)
+    added = [*clips, *singletons(1, start=1_000 + extra)]
+    before, after = split(config, clips), split(config, added)[:-1]
+    moved = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert len(moved) <= (2 if config.name == "hashed" else config.folds - 1)
+
+
+@given(clips_in_groups(), clips_in_groups(), splits_by_hash)
+def test_clips_of_other_classes_move_nothing(clips, others, config):
+    others = [(f"other {label}", digest(("other", content)), f"other {group}") for label, content, group in others]
+    assert split(config, clips + others)[: len(clips)] == split(config, clips)
+
+
+@given(one_class, st.integers(1, 4))
+def test_adding_a_group_moves_only_clips_at_the_cuts(clips, size):
+    """In the order of rank, what changed lies between the old cut and the new: no other clip stands between them."""
+    added = [*clips, *(("rock", digest(("new", i)), "new") for i in range(size))]
+    before = dict(zip(clips, split(HASHED, clips), strict=True))
+    after = dict(zip(added, split(HASHED, added), strict=True))
+    ranked = [clip for group in ranked_groups(clips, HASHED.salt) for clip in group]
+    largest = max(Counter(clip[2] for clip in added).values())
+    for cut in (0, 1):
+        old, new = ([SPLITS.index(where[clip]) > cut for clip in ranked] for where in (before, after))
+        assert sum(a != b for a, b in zip(old, new, strict=True)) <= size + largest
+        assert new == sorted(new)
+
+
+# --- Folds ------------------------------------------------------------------------------------------------------------
+
+
+@given(clips_in_groups(), st.integers(3, 10))
+def test_each_clip_is_test_in_one_fold_and_val_in_one(clips, folds):
+    runs = [split(replace(FOLDS, folds=folds, fold=fold), clips) for fold in range(folds)]
+    for found in zip(*runs, strict=True):
+        assert Counter(found) == {"test": 1, "val": 1, "train": folds - 2}
+        assert found[(found.index("test") - 1) % folds] == "val"  # what is val in fold f is test in fold f + 1
+
+
+@given(st.integers(1, 200), st.integers(3, 10))
+def test_folds_are_equal_within_a_clip(count, folds):
+    sizes = [Counter(split(replace(FOLDS, folds=folds, fold=fold), singletons(count)))["test"] for fold in range(folds)]
+    assert max(sizes) - min(sizes) <= 1
+    assert sum(sizes) == count
+
+
+def test_ranks_are_midpoints_inside_the_class():
+    clips = [*singletons(3), ("rock", "z", "pair"), ("rock", "y", "pair"), *singletons(1, "jazz")]
+    rank = rank_in_class(*([clip[i] for clip in clips] for i in range(3)), salt="")
+    assert rank[3] == rank[4]
+    assert rank[5] == 0.5
+    ends = sorted([(place, 1) for place in rank[:3]] + [(rank[3], 2)])
+    start = 0
+    for place, size in ends:
+        assert place == pytest.approx((start + size / 2) / 5)
+        start += size
+
+
+# --- Published lists --------------------------------------------------------------------------------------------------
+
+
+def all_gtzan() -> list[str]:
+    return [f"{genre}.{number:05d}" for genre in gtzan.gtzan_genres for number in range(100)]
+
+
+def test_published_lists_have_their_known_sizes():
+    found = Counter(published(all_gtzan()))
+    assert found == {"train": 443, "val": 197, "test": 290, None: 70}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "{genre}.{number}.wav",
+        "{genre}{number}.png",
+        "{genre}.{number}",
+        "{genre}{number}.JPG",
+        "{genre}.{number}.au",
+        "/data/genres/{genre}/{genre}.{number}.flac",
+        "C:\\music\\{genre}\\{genre}{number}.mp3",
+    ],
+)
+def test_published_lists_know_the_usual_spellings(spelling):
+    names = [spelling.format(genre=name[:-6], number=name[-5:]) for name in all_gtzan()]
+    assert published(names) == published(all_gtzan())
+    assert {gtzan_name(name) for name in names} == set(all_gtzan())
+
+
+def test_clips_on_no_list_are_left_out():
+    unlisted = ["mine.wav", "blues.00000.backup.wav", "blues.000001.wav", "xblues.00029x.wav", "polka.00000.wav"]
+    names = ["blues.00029.wav", *unlisted, "blues00000.png"]
+    clips = [("blues", digest(i), digest(i)) for i in range(len(names))]
+    assert split(PUBLISHED, clips, names) == ["train", None, None, None, None, None, "val"]
+
+
+def test_lists_that_know_no_clip_are_refused():
+    with pytest.raises(GenreclfError, match=r"^split=published: no clip is on GTZAN's lists \(first: a/x.wav\); use"):
+        published(["a/x.wav", "b/y.wav"])
+
+
+# --- Mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [(), (1.0,), (0.7, 0.3), (0.7, 0.3, 0.0), (1.2, -0.1, -0.1), (0.7, 0.15, 0.2), (0.7, 0.2, math.nan), (0.25,) * 4],
+)
+def test_shares_that_make_no_split_are_refused(shares):
+    with pytest.raises(GenreclfError, match=r"^split\.shares=\[.*\]: give three positive shares that sum to 1$"):
+        split(replace(HASHED, shares=shares), singletons(10))
+
+
+@pytest.mark.parametrize(("fold", "folds"), [(5, 5), (-1, 5), (0, 2), (0, 0), (1, -3)])
+def test_folds_that_do_not_exist_are_refused(fold, folds):
+    with pytest.raises(GenreclfError, match=f"^split.fold={fold}, split.folds={folds}: want"):
+        split(replace(FOLDS, fold=fold, folds=folds), singletons(10))
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(GenreclfError, match=r"^split\.name='random': unknown; known: hashed, folds, published$"):
+        split(replace(HASHED, name="random"), singletons(10))
+
+
+def test_check_names_the_class_and_what_it_lacks():
+    labels = ["jazz"] * 3 + ["rock"] * 2
+    check(["train", "val", "test", "train", "val"], labels, ("train", "val"))
+    with pytest.raises(GenreclfError, match=r"^class 'rock': none of its 2 clips falls in test; give it more clips"):
+        check(["train", "val", "test", "train", "val"], labels, SPLITS)
+    with pytest.raises(GenreclfError, match=r"^class 'jazz': none of its 3 clips falls in train; "):
+        check(["val", "val", None, "train", "val"], labels, ("train", "val"))
+
+
+@given(st.integers(5, 60))
+def test_five_clips_are_enough_for_a_class(clips):
+    check(split(HASHED, singletons(clips)), ["rock"] * clips, SPLITS)
+
+
+@pytest.mark.parametrize("clips", [1, 2, 3, 4])
+def test_fewer_are_not(clips):
+    with pytest.raises(GenreclfError, match=rf"^class 'rock': none of its {clips} clips falls in "):
+        check(split(HASHED, singletons(clips)), ["rock"] * clips, SPLITS)

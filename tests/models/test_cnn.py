@@ -1,0 +1,68 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from genreclf.config import build, config_folder
+from genreclf.errors import GenreclfError
+from genreclf.models.cnn import SECNN, SqueezeExcitation
+from genreclf.models.config import ModelConfig
+
+
+@pytest.fixture(scope="module")
+def config() -> ModelConfig:
+    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "a.yaml"))
+    return build(ModelConfig, {**values["net"], "num_classes": 10}, "model.net")
+
+
+def test_squeeze_excitation_agrees_with_its_formula():
+    torch.manual_seed(0)
+    module = SqueezeExcitation(channels=32, ratio=16)
+    x = torch.randn(2, 32, 5, 7)
+    (w1, b1), (w2, b2) = (
+        (layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in (module.gate[0], module.gate[2])
+    )
+    expected = np.empty(x.shape, dtype=np.float32)
+    for example, values in enumerate(x.numpy()):
+        squeezed = values.reshape(32, -1).mean(axis=1)
+        gate = 1 / (1 + np.exp(-(w2 @ np.maximum(w1 @ squeezed + b1, 0) + b2)))
+        expected[example] = values * gate[:, None, None]
+    assert w1.shape == (2, 32)
+    np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_stand_in_the_originals_order(config):
+    kinds = (nn.Conv2d, nn.ReLU, nn.BatchNorm2d, SqueezeExcitation, nn.MaxPool2d, nn.Dropout)
+    letters = dict(zip(kinds, "crnspd", strict=True))
+    blocks = SECNN(config).blocks
+    orders = ["".join(letters[type(m)] for m in block if type(m) in letters) for block in blocks]
+    assert orders == ["crncrnpd", "crncrnpd", "crncrnspd", "crncrnspd"]
+    assert [m.kernel_size for m in blocks.modules() if isinstance(m, nn.MaxPool2d)] == [(4, 2), (4, 2), (2, 2), (2, 2)]
+    assert [m.p for m in blocks.modules() if isinstance(m, nn.Dropout)] == [0.1, 0.15, 0.2, 0.2]
+    assert {m.eps for m in blocks.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-3}
+
+
+@pytest.mark.parametrize("width", [64, 256, 300])
+def test_time_is_thinned_by_16_only(config, width):
+    net = SECNN(config).eval()
+    with torch.no_grad():
+        features = net(torch.rand(1, 3, 128, width))
+    assert features.shape == (1, width // 16, 1024) and net.num_features == 1024
+
+
+def test_a_steps_features_are_its_rows_channels(config):
+    torch.manual_seed(0)
+    net = SECNN(config).eval()
+    x = torch.rand(2, 3, 128, 48)
+    with torch.no_grad():
+        features, maps = net(x), net.blocks(x)  # (2, 3, 1024), (2, 512, 2, 3)
+    expected = [[torch.cat([maps[b, :, row, t] for row in range(2)]) for t in range(3)] for b in range(2)]
+    torch.testing.assert_close(features, torch.stack([torch.stack(steps) for steps in expected]), rtol=0, atol=0)
+
+
+def test_a_wrong_number_of_rates_is_refused(config):
+    with pytest.raises(GenreclfError, match=r"backbone_dropout=\[0.1\].*needs 4 rates"):
+        SECNN(dataclasses.replace(config, backbone_dropout=(0.1,)))

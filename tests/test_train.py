@@ -1,0 +1,276 @@
+"""Training from the command line, as a user would run it, on a folder of small pictures."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from genreclf.data.picture import write_picture
+from genreclf.serving.bundle import load_bundle
+
+# The smallest real training: Model B from random weights, 12 clips, two batches an epoch.
+QUICK = ["model=b", "model.weights=none", "view=crop", "batch_size=4", "logger=none", "data=folder"]
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> Path:
+    """Three genres of six pictures each: noise under a bright band whose place is the genre."""
+    folder = tmp_path_factory.mktemp("music")
+    rng = np.random.default_rng(0)
+    for place, genre in enumerate(("low", "middle", "high")):
+        (folder / genre).mkdir()
+        for number in range(6):
+            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
+            levels[40 * place : 40 * place + 30] += 100
+            write_picture(folder / genre / f"{number}.png", levels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def command(module: str, *arguments: object, cache: Path, before: str = "") -> subprocess.CompletedProcess:
+    """`python -m genreclf.MODULE ARGUMENTS`; `before` is Python that runs first in the same process."""
+    start = ["-m", f"genreclf.{module}"]
+    if before:
+        start = ["-c", f"{before}\nimport runpy\nrunpy.run_module('genreclf.{module}', run_name='__main__')"]
+    environment = {**os.environ, "GENRECLF_CACHE": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    words = [sys.executable, *start, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cache, timeout=150)
+
+
+def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess:
+    where = [f"data.path={music}", "data.picture_seconds=6", f"run={run}"]
+    return command("train", *QUICK, *where, *arguments, cache=cache, before=before)
+
+
+def one_line(result: subprocess.CompletedProcess) -> str:
+    """The message of a user's mistake: one line, code 2, no traceback."""
+    assert result.returncode == 2, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("genreclf: ")]
+    assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def run(music, cache, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    result = train(music, cache, folder, "trainer.max_epochs=3")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_run_folder_tells_how_to_repeat_the_run(run, music):
+    config, record = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / "record.json").read_text())
+    assert config["optim"]["name"] == "original" and config["data"]["path"] == str(music)
+    assert record["overrides"][:2] == ["model=b", "model.weights=none"]
+    assert record["seed"] == 0 and record["split_salt"] == "genreclf" and len(record["data"]["store_digest"]) == 64
+    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert record["weights"]["pretrained"] is False
+    assert {name: sum(counts.values()) for name, counts in record["data"]["clips"].items()} == {
+        "train": 12,
+        "val": 3,
+        "test": 3,
+    }
+    assert {"best.ckpt", "last.ckpt", "curves.png", "metrics.csv", "bundle"} <= {path.name for path in run.iterdir()}
+
+
+def test_every_epoch_has_a_row_and_the_bundle_is_the_best_of_them(run):
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    accuracy = [float(row["val/accuracy"]) for row in rows]
+    best = torch.load(run / "best.ckpt", weights_only=True)
+    assert best["epoch"] == accuracy.index(max(accuracy))
+    net = load_bundle(run / "bundle").net.state_dict()
+    assert same(net, {name[4:]: value for name, value in best["state_dict"].items() if name.startswith("net.")})
+
+
+def test_one_seed_gives_equal_weights_and_another_does_not(run, music, cache, tmp_path):
+    assert train(music, cache, tmp_path / "again", "trainer.max_epochs=3").returncode == 0
+    assert same(weights(run), weights(tmp_path / "again"))
+    assert train(music, cache, tmp_path / "other", "trainer.max_epochs=1", "seed=1").returncode == 0
+    other = torch.load(tmp_path / "other" / "last.ckpt", weights_only=True)["state_dict"]
+    assert not same(weights(run), other)
+
+
+def test_killed_three_times_and_resumed_it_ends_with_the_same_bits(run, music, cache, tmp_path):
+    broken = tmp_path / "broken"
+    steps_in_epoch = 3
+    seed = int(np.random.SeedSequence().entropy % 2**32)
+    rng = np.random.default_rng(seed)
+    # One kill in each of: the second epoch's steps, the third's, the last validation.
+    points = [("training_step", steps_in_epoch + rng.integers(1, 4)), ("training_step", rng.integers(1, 4))]
+    for number, (hook, calls) in enumerate([*points, ("validation_step", 1)]):
+        kill = (
+            "import os, signal, genreclf.training.module as m\n"
+            f"hook, left = m.GenreModule.{hook}, [{calls}]\n"
+            "def counted(self, batch, i):\n"
+            "    left[0] -= 1\n"
+            "    if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    return hook(self, batch, i)\n"
+            f"m.GenreModule.{hook} = counted\n"
+        )
+        resume = ["ckpt=last"] if number else []
+        result = train(music, cache, broken, "trainer.max_epochs=3", *resume, before=kill)
+        assert result.returncode == -signal.SIGKILL, (seed, result.stderr)
+    assert train(music, cache, broken, "trainer.max_epochs=3", "ckpt=last").returncode == 0
+    assert same(weights(run), weights(broken)), f"kill points from seed {seed}"
+    with (broken / "metrics.csv").open() as broken_file, (run / "metrics.csv").open() as file:
+        ours, theirs = (
+            [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(f)] for f in (broken_file, file)
+        )
+    assert ours == theirs
+
+
+def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
+    interrupt = (
+        "import os, signal, genreclf.training.module as m\n"
+        "step, left = m.GenreModule.training_step, [5]\n"
+        "def counted(self, batch, i):\n"
+        "    left[0] -= 1\n"
+        "    if not left[0]: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return step(self, batch, i)\n"
+        "m.GenreModule.training_step = counted\n"
+    )
+    result = train(music, cache, tmp_path / "run", "trainer.max_epochs=3", before=interrupt)
+    assert result.returncode != 0 and "Traceback" not in result.stderr
+    assert f"go on with the same command and run={tmp_path / 'run'} ckpt=last" in result.stderr
+    assert (tmp_path / "run" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trainer.devicse=1"], "trainer.devicse: unknown key; did you mean 'trainer.devices'?"),
+        (["model=c"], "model=c: unknown; known: a, b"),
+        (["optim.optimizer=sgd"], "optim.optimizer='sgd': unknown; known: adam, adamw"),
+        (["data=folder", "data.path=nowhere"], "no such folder; give one that holds a folder for each genre"),
+        (["data=folder"], "data.path: needs a value"),
+        (["ckpt=last"], "last.ckpt is not there; name the run to go on with: run=FOLDER"),
+        (["batch_size=many"], "batch_size"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, message, cache):
+    assert message in one_line(command("train", "data.demo_clips_per_style=0", *arguments, cache=cache))
+
+
+def test_a_class_with_too_few_clips_is_named_before_the_training(music, cache, tmp_path):
+    for genre in ("low", "high"):
+        (tmp_path / "music" / genre).mkdir(parents=True)
+        for picture in list((music / genre).iterdir())[: 2 if genre == "low" else 6]:
+            (tmp_path / "music" / genre / picture.name).write_bytes(picture.read_bytes())
+    message = one_line(train(tmp_path / "music", cache, tmp_path / "run"))
+    assert "class 'low': none of its 2 clips falls in" in message
+
+
+def test_resuming_with_other_settings_is_refused(run, music, cache):
+    message = one_line(train(music, cache, run, "trainer.max_epochs=3", "ckpt=last", "optim.label_smoothing=0.2"))
+    assert "the run had optim.label_smoothing=0.1, now it is 0.2" in message
+
+
+def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
+    where = [f"data.path={music}", "data.picture_seconds=6", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    result = command("train", "-m", *QUICK, *where, "optim.keep=first,last", "seed=0", cache=cache)
+    assert "optim.keep='first': unknown" in one_line(result)
+    finished = [path.parent for path in (cache / "sweep").rglob("bundle")]
+    assert len(finished) == 1 and "keep=last" in finished[0].name
+
+
+def test_bf16_trains_on_the_cpu(music, cache, tmp_path):
+    quick = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.precision=bf16-mixed"]
+    result = train(music, cache, tmp_path / "run", *quick)
+    assert result.returncode == 0, result.stderr
+    assert all(value.dtype != torch.bfloat16 for value in weights(tmp_path / "run").values())
+
+
+def test_evaluate_writes_scores_predictions_and_pictures(run, cache):
+    result = command("evaluate", f"run={run}", "tta=six", cache=cache)
+    assert result.returncode == 0, result.stderr
+    folder = run / "evaluation" / "test"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics["tta"]) == {"none", "six"}
+    for tta in ("none", "six"):
+        with (folder / f"predictions-{tta}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == metrics["tta"][tta]["clip"]["n"] == 3
+        right = sum(row["true"] == row["predicted"] for row in rows) / 3
+        assert metrics["tta"][tta]["clip"]["accuracy"] == pytest.approx(right)
+        assert (folder / f"confusion-{tta}.png").stat().st_size > 5_000
+        for row in rows:
+            assert sum(float(row[name]) for name in ("low", "middle", "high")) == pytest.approx(1, abs=1e-5)
+    # 6 s lie on 258 frames: two crops of 256 frames a clip.
+    assert metrics["tta"]["none"]["segment"]["n"] == 6
+    assert "accuracy" in result.stdout and "six" in result.stdout
+
+
+def test_evaluate_refuses_files_that_changed(run, music, cache, tmp_path):
+    extra = music / "low" / "later.png"
+    try:
+        extra.write_bytes((music / "low" / "0.png").read_bytes())
+        assert "are not those of the training" in one_line(command("evaluate", f"run={run}", cache=cache))
+    finally:
+        extra.unlink()
+    assert "is no run folder" in one_line(command("evaluate", f"run={tmp_path}", cache=cache))
+
+
+def test_predict_answers_and_reports_a_bad_file(run, music, cache, tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    words = [music / "low" / "0.png", tmp_path / "bad.png", music / "high", "--run", run]
+    result = command("predict", *words, "--json", cache=cache)
+    rows = json.loads(result.stdout)
+    assert result.returncode == 1 and len(rows) == 8
+    assert "bad.png" in rows[1]["problem"] and f"genreclf: {rows[1]['problem']}" in result.stderr
+    with (run / "evaluation" / "test" / "predictions-none.csv").open() as file:
+        scored = {row["path"]: row for row in csv.DictReader(file)}
+    answered = {str(Path(row["path"]).relative_to(music)): row for row in rows if not row["problem"]}
+    both = scored.keys() & answered.keys()
+    assert both
+    for path in both:
+        for genre in ("low", "middle", "high"):
+            assert answered[path]["probabilities"][genre] == pytest.approx(float(scored[path][genre]), abs=2e-5)
+
+    table = command("predict", *words, cache=cache)
+    assert table.returncode == 1 and "could not be read" in table.stdout
+    listing = list(csv.DictReader(command("predict", *words, "--csv", cache=cache).stdout.splitlines()))
+    assert [row["genre"] for row in listing] == [row.get("genre", "") for row in rows]
+
+
+def test_predict_refuses_a_wrong_call(run, cache, tmp_path):
+    assert "is no run folder" in one_line(command("predict", "x.wav", "--run", tmp_path, cache=cache))
+    (tmp_path / "empty").mkdir()
+    message = one_line(command("predict", tmp_path / "empty", "--run", run, cache=cache))
+    assert "holds no audio file or picture" in message
+
+
+def test_predict_starts_without_the_training_libraries():
+    code = (
+        "import sys, genreclf.predict\n"
+        "print([m for m in ('lightning', 'hydra', 'torchmetrics', 'streamlit', 'matplotlib') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["train", "evaluate", "export", "predict"])
+def test_help_fits_a_screen(module, cache):
+    result = command(module, "--help", cache=cache)
+    assert result.returncode == 0 and f"python -m genreclf.{module}" in result.stdout
+    assert len(result.stdout.splitlines()) <= 45

@@ -1,0 +1,92 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import genreclf.training.module as training
+from genreclf.config import build, config_folder
+from genreclf.errors import GenreclfError
+from genreclf.models.config import ModelConfig
+from genreclf.training.module import GenreModule, OptimConfig, plain
+
+
+def load(group: str, name: str) -> dict:
+    return yaml.safe_load(Path(config_folder() / group / f"{name}.yaml").read_text())
+
+
+def module(optim: str = "original", model: str = "b", **changes) -> GenreModule:
+    settings = {**load("optim", optim), "learning_rate": 1e-3, **changes}
+    return GenreModule({**load("model", model)["net"], "num_classes": 3}, settings, ["x", "y", "z"], seed=0)
+
+
+class OneStep:
+    """What `configure_optimizers` asks of a Trainer."""
+
+    estimated_stepping_batches = 20
+
+
+def test_hyperparameters_are_plain_so_that_checkpoints_load_safely(tmp_path):
+    net = module()
+    torch.save({"hyper_parameters": dict(net.hparams)}, tmp_path / "x.ckpt")
+    assert torch.load(tmp_path / "x.ckpt", weights_only=True)["hyper_parameters"]["classes"] == ["x", "y", "z"]
+
+
+def test_plain_configs_build_the_same_dataclass_again():
+    config = build(ModelConfig, {**load("model", "a")["net"], "num_classes": 7}, "model.net")
+    assert build(ModelConfig, plain(config), "model.net") == config
+
+
+def test_original_is_adam_with_the_nets_own_penalties():
+    net = module()
+    settings = net.configure_optimizers()
+    optimizer = settings["optimizer"]
+    assert type(optimizer) is torch.optim.Adam
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
+    # Adam's coupled decay d adds d * w to the gradient; the penalty l2 * w^2 adds 2 * l2 * w.
+    first, last = net.net.head[0].weight, net.net.head[-1].weight
+    assert decay[id(first)] == pytest.approx(2 * 1e-3) and decay[id(last)] == 0
+    plateau = settings["lr_scheduler"]["scheduler"]
+    assert (plateau.factor, plateau.patience, plateau.mode) == (0.5, 8, "max")
+
+
+def test_one_cycle_rises_to_the_rate_and_falls_to_nothing():
+    net = module("onecycle")
+    net._trainer = OneStep()
+    settings = net.configure_optimizers()
+    optimizer, schedule = settings["optimizer"], settings["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    # pct_start 0.25 of 20 steps: the highest rate stands at step 4.
+    assert max(rates) == pytest.approx(1e-3) and rates.index(max(rates)) == 4 and rates[-1] < 1e-6
+    for group in optimizer.param_groups:
+        assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+def test_the_loss_is_cross_entropy_with_smoothed_labels():
+    net = module()
+    logits, target = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([1])
+    log_p = logits[0] - math.log(sum(math.exp(v) for v in (2, 0, -1)))
+    by_hand = -(log_p * torch.tensor([0.1 / 3, 0.9 + 0.1 / 3, 0.1 / 3])).sum()
+    assert float(net.loss(logits, target)) == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_stops_with_one_line(monkeypatch):
+    net = module()
+    monkeypatch.setattr(net, "net", torch.nn.Identity())
+    batch = {"image": (torch.full((2, 3), math.nan), None), "target": torch.tensor([0, 1])}
+    monkeypatch.setattr(training.GenreModule, "global_step", 5)
+    monkeypatch.setattr(training.GenreModule, "current_epoch", 1)
+    with pytest.raises(GenreclfError, match=r"the loss is nan at step 5, epoch 1; lower optim.learning_rate"):
+        net.training_step(batch, 0)
+
+
+@pytest.mark.parametrize("key", ["optimizer", "schedule", "keep"])
+def test_unknown_choices_are_refused_by_name(key):
+    with pytest.raises(GenreclfError, match=f"optim.{key}='sgdx': unknown; known: "):
+        build(OptimConfig, {**load("optim", "onecycle"), key: "sgdx"}, "optim")
