@@ -32,12 +32,16 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     if unknown:
         close = difflib.get_close_matches(unknown[0], hints, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(hints)}"
-        raise GenreclfError(f"{where}.{unknown[0]}: unknown key; {hint}")
+        raise GenreclfError(f"{_join(where, unknown[0])}: unknown key; {hint}")
     required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
     missing = [name for name in required if name not in values]
     if missing:
-        raise GenreclfError(f"{where}.{missing[0]}: missing key; add it")
-    return cls(**{name: _checked(values[name], hints[name], f"{where}.{name}") for name in values})
+        raise GenreclfError(f"{_join(where, missing[0])}: missing key; add it")
+    return cls(**{name: _checked(values[name], hints[name], _join(where, name)) for name in values})
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:

@@ -15,8 +15,8 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     unknown = [kind for kind in inputs if kind not in INPUTS]
     if unknown or not inputs:
         raise GenreclfError(f"inputs={config['inputs']}: give {' or '.join(INPUTS)}, or [{','.join(INPUTS)}]")
-    run = Path(config["run"]).expanduser()
-    folder = Path(config["out"]).expanduser() if config["out"] else run / "exports"
+    run = Path(str(config["run"])).expanduser()  # YAML takes run=2026 for a number
+    folder = Path(str(config["out"])).expanduser() if config["out"] is not None else run / "exports"
     bundle = load_bundle(find_bundle(run))
     for kind in inputs:
         path = folder / f"{kind}.pt"

@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,29 @@ HARMLESS = (
 )
 
 
+@dataclass(frozen=True)
+class RunConfig:
+    """The keys of train.yaml that stand outside its groups."""
+
+    seed: int
+    batch_size: int
+    workers: int
+    ckpt: str | None
+
+    def __post_init__(self) -> None:
+        # Batch norm has nothing to compare a single example with.
+        for key, least in (("seed", 0), ("batch_size", 2), ("workers", 0)):
+            if getattr(self, key) < least:
+                raise GenreclfError(f"{key}={getattr(self, key)}: must be at least {least}")
+        if self.ckpt not in (None, "last"):
+            raise GenreclfError(f"ckpt={self.ckpt}: the only value is last; name the run with run=FOLDER")
+
+
 def train(config: dict[str, Any], overrides: list[str]) -> None:
     """One run from a composed configuration: data, model, training, and what the run folder keeps of them."""
+    build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
     resume = check_resumable(folder, config) if config["ckpt"] == "last" else None
-    if config["ckpt"] not in (None, "last"):
-        raise GenreclfError(f"ckpt={config['ckpt']}: the only value is last; name the run with run=FOLDER")
     optim = build(OptimConfig, config["optim"], "optim")
     config["data"]["path"] = str(Path(config["data"]["path"]).expanduser().resolve())
     L.seed_everything(config["seed"], workers=True, verbose=False)

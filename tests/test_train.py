@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from command_line import Finished, command
 
 from genreclf.data.picture import write_picture
 from genreclf.serving.bundle import load_bundle
@@ -39,22 +39,12 @@ def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def command(module: str, *arguments: object, cache: Path, before: str = "") -> subprocess.CompletedProcess:
-    """`python -m genreclf.MODULE ARGUMENTS`; `before` is Python that runs first in the same process."""
-    start = ["-m", f"genreclf.{module}"]
-    if before:
-        start = ["-c", f"{before}\nimport runpy\nrunpy.run_module('genreclf.{module}', run_name='__main__')"]
-    environment = {**os.environ, "GENRECLF_CACHE": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    words = [sys.executable, *start, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=cache, timeout=150)
-
-
-def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess:
+def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = "") -> Finished:
     where = [f"data.path={music}", "data.picture_seconds=6", f"run={run}"]
     return command("train", *QUICK, *where, *arguments, cache=cache, before=before)
 
 
-def one_line(result: subprocess.CompletedProcess) -> str:
+def one_line(result: Finished) -> str:
     """The message of a user's mistake: one line, code 2, no traceback."""
     assert result.returncode == 2, result.stderr
     lines = [line for line in result.stderr.splitlines() if line.startswith("genreclf: ")]
@@ -166,7 +156,8 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
         (["data=folder", "data.path=nowhere"], "no such folder; give one that holds a folder for each genre"),
         (["data=folder"], "data.path: needs a value"),
         (["ckpt=last"], "last.ckpt is not there; name the run to go on with: run=FOLDER"),
-        (["batch_size=many"], "batch_size"),
+        (["batch_size=many"], "batch_size='many': expected int"),
+        (["batch_size=1"], "batch_size=1: must be at least 2"),
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments, message, cache):
@@ -196,7 +187,7 @@ def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
 
 
 def test_bf16_trains_on_the_cpu(music, cache, tmp_path):
-    quick = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.precision=bf16-mixed"]
+    quick = ["trainer.max_epochs=1", "+trainer.limit_train_batches=1", "trainer.precision=bf16-mixed"]
     result = train(music, cache, tmp_path / "run", *quick)
     assert result.returncode == 0, result.stderr
     assert all(value.dtype != torch.bfloat16 for value in weights(tmp_path / "run").values())

@@ -145,6 +145,8 @@ class SpectrogramDataModule(L.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             collate_fn=_as_is,
+            # Its own generator: iterators draw from it when they are made, and the epoch's draws stay the epoch's.
+            generator=torch.Generator(),
             pin_memory=torch.cuda.is_available(),
             **options,
         )

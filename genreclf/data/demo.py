@@ -5,10 +5,11 @@ Instruments, drums, keys, scales, mixes, rooms and equalisers come from pools th
 spectrum says little about the style and the pattern in time says much.
 
 The same arguments give the same bytes everywhere. Every clip draws from its own PCG64, seeded by a SHA-256 of seed,
-style and index, and only through `Generator.random`; the moments of all notes come from plain arithmetic; the sound is
-computed in float64, whose last bits may differ between processors (sine, FFT), and is rounded to 16 bits, which hides
-a difference of some 1e-13 in all but a sample in thousands of millions. Files are WAV, PCM of 16 bits: a header
-of fixed layout and those samples, with no encoder whose version could matter.
+style and index, and only through `Generator.random`; the moments of all notes come from plain arithmetic. The sound is
+computed in float64, whose last bits may differ between processors and builds of NumPy (sine, FFT), and is then rounded
+to 16 bits. Such differences were measured as 1e-15 of full scale at most, so that not one sample of two hundred clips
+of 10 s is expected to round otherwise. Files are WAV with 16-bit PCM: a header of fixed layout and those samples, with
+no encoder whose version could matter.
 """
 
 import contextlib
@@ -26,10 +27,10 @@ from typing import TypeVar
 import numpy as np
 import soundfile
 
+from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.errors import GenreclfError
 
-SAMPLE_RATE = 22_050
-FULL_SCALE = 32_768  # of 16-bit samples
+FULL_SCALE = 32_768  # of 16-bit samples, which are those of the files
 LONGEST_S = 600.0
 
 T = TypeVar("T")
@@ -246,7 +247,7 @@ _PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 0, 3, 0, 4, 3, 0,
 
 
 def render(style: str, index: int, seed: int, seconds: float) -> np.ndarray:
-    """Clip `index` of `style`: (samples,) float32 mono at `SAMPLE_RATE`, peak below 1.
+    """Clip `index` of `style`: (samples,) float32 mono at `SAMPLE_RATE_HZ`, peak below 1.
 
     The samples lie on the grid of 16-bit audio (multiples of 1 / 32,768), so a PCM file holds exactly these values.
     Raises GenreclfError for an unknown style and for a length outside one second to ten minutes.
@@ -254,7 +255,7 @@ def render(style: str, index: int, seed: int, seconds: float) -> np.ndarray:
     if style not in _STYLES:
         raise GenreclfError(f"demo style {style!r}: unknown; choose one of {', '.join(STYLES)}")
     if not 1.0 <= seconds <= LONGEST_S:
-        raise GenreclfError(f"demo clips of {seconds} s: choose a length from 1 to {LONGEST_S:.0f} s")
+        raise GenreclfError(f"data.demo_seconds={seconds}: choose a length from 1 to {LONGEST_S:.0f} s")
     dice = _Dice(seed, style, index)
     mix = _master(_band(_STYLES[style], seconds, dice), dice)
     peak = dice.between(0.4, 0.97) * FULL_SCALE
@@ -296,7 +297,7 @@ class _Grid:
 
     def sample(self, step: int, late_s: float) -> int:
         """The sample at which a step begins; odd steps come late by the swing."""
-        return round(((step + self.swing * (step % 2)) * self.step_s - self.start_s + late_s) * SAMPLE_RATE)
+        return round(((step + self.swing * (step % 2)) * self.step_s - self.start_s + late_s) * SAMPLE_RATE_HZ)
 
 
 def _grid(style: Style, seconds: float, dice: _Dice) -> _Grid:
@@ -311,7 +312,7 @@ def _grid(style: Style, seconds: float, dice: _Dice) -> _Grid:
         steps=math.ceil((seconds + start_s) / step_s),
         steps_per_beat=style.steps_per_beat,
         steps_per_bar=steps_per_bar,
-        samples=round(seconds * SAMPLE_RATE),
+        samples=round(seconds * SAMPLE_RATE_HZ),
     )
 
 
@@ -428,9 +429,9 @@ def _tone(instrument: Instrument, midi: int, seconds: float) -> np.ndarray:
     1976). r is held so low that partials above half the sampling rate lie 60 dB down and more.
     """
     pitch_hz = 440.0 * 2.0 ** ((midi - 69) / 12)
-    t = np.arange(round((seconds + instrument.release_s) * SAMPLE_RATE)) / SAMPLE_RATE
+    t = np.arange(round((seconds + instrument.release_s) * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     first, last = instrument.bright
-    ceiling = 10.0 ** (-3.0 * instrument.spacing * pitch_hz / (SAMPLE_RATE / 2))
+    ceiling = 10.0 ** (-3.0 * instrument.spacing * pitch_hz / (SAMPLE_RATE_HZ / 2))
     r = np.minimum(last + (first - last) * np.exp(t / -instrument.bright_s), ceiling)
     pitch, spacing = _pointer(pitch_hz, len(t)), _pointer(pitch_hz * instrument.spacing, len(t))
     wave = (pitch / (1.0 - r * spacing)).imag * np.sqrt(1.0 - r * r)
@@ -442,7 +443,7 @@ def _tone(instrument: Instrument, midi: int, seconds: float) -> np.ndarray:
 def _pointer(hz: float, samples: int) -> np.ndarray:
     """exp(2 pi i hz t): (samples,) complex, as coarse turns times fine ones, which is quicker than sine by sine."""
     block = 256
-    step = 2j * np.pi * hz / SAMPLE_RATE
+    step = 2j * np.pi * hz / SAMPLE_RATE_HZ
     coarse = np.exp(step * block * np.arange(-(-samples // block)))
     fine = np.exp(step * np.arange(block))
     # (blocks, 1) x (block,) -> (blocks, block) -> (blocks * block,)
@@ -452,7 +453,7 @@ def _pointer(hz: float, samples: int) -> np.ndarray:
 def _struck(drum: Drum, dice: _Dice) -> np.ndarray:
     """One stroke: (samples,), peak 1."""
     tone_s, noise_s = dice.between(*drum.tone_s), dice.between(*drum.noise_s)
-    t = np.arange(round(6 * max(tone_s, noise_s) * SAMPLE_RATE)) / SAMPLE_RATE
+    t = np.arange(round(6 * max(tone_s, noise_s) * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     cycles = dice.between(*drum.tone_hz) * t - dice.between(*drum.glide) * np.exp(t / -0.03)
     noise = _filtered(dice.noise(len(t)), lambda hz: _band_pass(hz, *drum.band_hz))
     sound = np.sin(2 * np.pi * cycles) * np.exp(t / -tone_s)
@@ -487,20 +488,20 @@ def _levelled(sound: np.ndarray) -> np.ndarray:
 def _wobbled(line: np.ndarray, dice: _Dice) -> np.ndarray:
     """Vibrato, or with some of the plain sound, chorus: the line read with a delay that swings."""
     position = np.arange(len(line), dtype=np.float64)
-    swing = np.sin((2 * np.pi * dice.between(0.8, 6.0) / SAMPLE_RATE) * position)
-    wet = np.interp(position - SAMPLE_RATE * dice.between(0.0001, 0.0008) * (1.0 + swing), position, line)
+    swing = np.sin((2 * np.pi * dice.between(0.8, 6.0) / SAMPLE_RATE_HZ) * position)
+    wet = np.interp(position - SAMPLE_RATE_HZ * dice.between(0.0001, 0.0008) * (1.0 + swing), position, line)
     return wet + dice.pick((0.0, 0.7)) * line
 
 
 def _swelled(line: np.ndarray, dice: _Dice) -> np.ndarray:
     """Slow swells, or quick tremolo."""
     rate_hz = dice.pick((dice.between(0.15, 0.6), dice.between(3.0, 7.0)))
-    turns = rate_hz / SAMPLE_RATE * np.arange(len(line)) + dice.between(0.0, 1.0)
+    turns = rate_hz / SAMPLE_RATE_HZ * np.arange(len(line)) + dice.between(0.0, 1.0)
     return line * (1.0 + dice.between(0.2, 0.9) * np.sin(2 * np.pi * turns))
 
 
 def _echoed(line: np.ndarray, dice: _Dice) -> np.ndarray:
-    delay, gain = round(dice.between(0.12, 0.45) * SAMPLE_RATE), dice.between(0.2, 0.5)
+    delay, gain = round(dice.between(0.12, 0.45) * SAMPLE_RATE_HZ), dice.between(0.2, 0.5)
     wet = line.copy()
     for repeat in (1, 2, 3):
         _add(wet, gain**repeat * line, repeat * delay)
@@ -510,12 +511,12 @@ def _echoed(line: np.ndarray, dice: _Dice) -> np.ndarray:
 def _master(mix: np.ndarray, dice: _Dice) -> np.ndarray:
     """The mix in a room, through an equaliser, and a little saturated: (samples,)."""
     room_s = dice.between(0.1, 0.9) * dice.between(0.3, 1.0)
-    samples = round(2.5 * room_s * SAMPLE_RATE)
-    room = dice.noise(samples) * np.exp(np.arange(samples) / (-room_s / 3 * SAMPLE_RATE))
+    samples = round(2.5 * room_s * SAMPLE_RATE_HZ)
+    room = dice.noise(samples) * np.exp(np.arange(samples) / (-room_s / 3 * SAMPLE_RATE_HZ))
     room *= dice.between(0.05, 0.4) / np.sqrt(np.sum(room**2))
     room[0] += 1.0
     size = 1 << (len(mix) + samples - 1).bit_length()
-    gains = _equaliser(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), dice)
+    gains = _equaliser(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ), dice)
     wet = np.fft.irfft(np.fft.rfft(mix, size) * np.fft.rfft(room, size) * gains, size)[: len(mix)]
     return np.tanh(dice.between(0.1, 0.6) * _levelled(wet))
 
@@ -533,7 +534,7 @@ def _equaliser(hz: np.ndarray, dice: _Dice) -> np.ndarray:
 def _filtered(sound: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The sound through a filter that has a gain for each frequency in Hz."""
     size = 1 << (2 * len(sound) - 1).bit_length()
-    spectrum = np.fft.rfft(sound, size) * gain(np.fft.rfftfreq(size, 1 / SAMPLE_RATE))
+    spectrum = np.fft.rfft(sound, size) * gain(np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ))
     return np.fft.irfft(spectrum, size)[: len(sound)]
 
 
@@ -555,7 +556,7 @@ def write_demo(
     a style and for a folder that cannot be written.
     """
     if clips_per_style < 1:
-        raise GenreclfError(f"demo music with {clips_per_style} clips a style: choose at least one")
+        raise GenreclfError(f"data.demo_clips_per_style={clips_per_style}: choose at least one clip a style")
     clips = [(style, index) for style in STYLES for index in range(clips_per_style)]
     for done, (style, index) in enumerate(clips, start=1):
         path = folder / style / f"{style}.{index:05d}.wav"
@@ -567,7 +568,7 @@ def write_demo(
 
 def _write_wav(path: Path, samples: np.ndarray) -> None:
     buffer = io.BytesIO()
-    soundfile.write(buffer, (samples * FULL_SCALE).astype(np.int16), SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    soundfile.write(buffer, (samples * FULL_SCALE).astype(np.int16), SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
     # Named by process, so that two at work in one folder do not write into each other's file.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

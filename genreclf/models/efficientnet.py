@@ -16,7 +16,6 @@ from genreclf.errors import GenreclfError
 from genreclf.models.config import ModelConfig
 
 ARCHITECTURE = "efficientnet_b0"
-DROP_PATH_RATE = 0.2  # stochastic depth: part of EfficientNet-B0 as published and as in Keras, not a setting of Model B
 REMAINING_ROWS = 4  # 128 bands / 32
 HUB_FILE = "model.safetensors"
 HUB_ANSWER_SECONDS = 5.0
@@ -27,17 +26,20 @@ class EfficientNet(nn.Module):
     """(B, 3, 128, W) scaled by `mean` and `std` -> (B, ceil(W / 32), num_features), with random weights at first.
 
     `mean` and `std` are per colour channel, of input in [0, 1], as the ImageNet weights expect it. Raises GenreclfError
-    where `config.backbone_dropout` is not one rate.
+    where `config.backbone_dropout` is not two rates.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if len(config.backbone_dropout) != 1:
+        if len(config.backbone_dropout) != 2:
             raise GenreclfError(
-                f"model.net.backbone_dropout={list(config.backbone_dropout)}: backbone=efficientnet needs one rate"
+                f"model.net.backbone_dropout={list(config.backbone_dropout)}: backbone=efficientnet needs two rates, "
+                "of stochastic depth and of dropout behind it"
             )
-        self.net = timm.create_model(ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=DROP_PATH_RATE)
-        self.dropout = nn.Dropout(config.backbone_dropout[0])
+        self.net = timm.create_model(
+            ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=config.backbone_dropout[0]
+        )
+        self.dropout = nn.Dropout(config.backbone_dropout[1])
         self.mean: tuple[float, ...] = tuple(self.net.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(self.net.pretrained_cfg["std"])
         self.num_features = REMAINING_ROWS * self.net.num_features

@@ -4,7 +4,7 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -57,6 +57,7 @@ def test_the_original_set_is_that_of_the_seed():
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@settings(max_examples=10)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([(128, 256), (5, 7)]))
 def test_apply_is_that_of_a_slow_loop(dtype, seed, channels, size):
     batch = images(4, channels, *size, seed=seed)
@@ -91,6 +92,7 @@ def test_values_stay_in_range(level):
     assert out.max() <= 255
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 2**31))
 def test_each_example_is_changed_by_its_own_draws_alone(seed):
     """An example among others, and alone with its draws."""

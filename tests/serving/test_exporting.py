@@ -288,6 +288,7 @@ def test_mistakes_in_the_call_are_told_in_one_line(monkeypatch, capsys, tmp_path
     run = f"run={bundle_folder}"
     assert error_of(monkeypatch, capsys).startswith("run: needs a value")
     assert error_of(monkeypatch, capsys, "run=nowhere").startswith("run=nowhere: is no run folder; give")
+    assert error_of(monkeypatch, capsys, "run=2026").startswith("run=2026: is no run folder; give")
     assert "give picture or waveform" in error_of(monkeypatch, capsys, run, "inputs=[audio]")
     assert "give picture or waveform" in error_of(monkeypatch, capsys, run, "inputs=[]")
     assert "did you mean 'inputs'?" in error_of(monkeypatch, capsys, run, "input=picture")

@@ -1,0 +1,56 @@
+"""Runs the project's commands as a user would, in processes of their own that need not import torch anew each time."""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+# A server process imports these once; each command is a fork of it, before torch has started any thread.
+PRELOADED = ["genreclf.train", "genreclf.evaluate", "genreclf.export", "genreclf.predict"]
+TIMEOUT_SECONDS = 300
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(PRELOADED)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended; a negative `returncode` is the signal that killed it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(module: str, *arguments: object, cache: Path, before: str = "") -> Finished:
+    """`python -m genreclf.MODULE ARGUMENTS` in the folder `cache`; `before` is Python that runs first in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [str(Path(folder) / name) for name in ("stdout", "stderr")]
+        words = [str(argument) for argument in arguments]
+        process = _context.Process(target=_run, args=(module, words, str(cache), outputs, before))
+        process.start()
+        process.join(TIMEOUT_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        return Finished(process.exitcode, *(Path(output).read_text() for output in outputs))
+
+
+def _run(module: str, words: list[str], cache: str, outputs: list[str], before: str) -> None:
+    for number, output in enumerate(outputs, 1):
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    os.chdir(cache)
+    os.environ.update(GENRECLF_CACHE=cache, OMP_NUM_THREADS="1", COLUMNS="200")
+    warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
+    exec(before, {})
+    sys.argv = [module, *words]
+    try:
+        runpy.run_module(f"genreclf.{module}", run_name="__main__")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

@@ -1,0 +1,356 @@
+import dataclasses
+import shutil
+from collections import Counter
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from types import SimpleNamespace
+
+import lightning as L
+import numpy as np
+import pytest
+import soundfile
+import torch
+from omegaconf import OmegaConf
+
+from genreclf.config import build, config_folder
+from genreclf.data.augment import AugmentConfig
+from genreclf.data.datamodule import SpectrogramDataModule, to_images
+from genreclf.data.sources import DataConfig
+from genreclf.data.split import SPLITS, SplitConfig
+from genreclf.data.views import ViewConfig, spans
+from genreclf.errors import GenreclfError
+
+
+def read(cls: type, group: str, name: str):
+    return build(cls, OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml")), group)
+
+
+HASHED = read(SplitConfig, "split", "hashed")
+WHOLE, CROP = read(ViewConfig, "view", "whole"), read(ViewConfig, "view", "crop")
+VIEWS = {"whole": WHOLE, "crop": CROP}
+ORIGINAL = read(AugmentConfig, "augment", "original")
+OFF = read(AugmentConfig, "augment", "none")
+
+
+def made(
+    data: DataConfig,
+    view: ViewConfig = CROP,
+    split: SplitConfig = HASHED,
+    augment: AugmentConfig | None = ORIGINAL,
+    batch_size: int = 4,
+    workers: int = 0,
+    seed: int = 0,
+) -> SpectrogramDataModule:
+    module = SpectrogramDataModule(data, split, view, augment, batch_size, workers, seed)
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+@pytest.fixture(params=list(VIEWS))
+def module(request, tiny_data) -> SpectrogramDataModule:
+    return made(tiny_data, VIEWS[request.param])
+
+
+def slow_segment(module: SpectrogramDataModule, clip: int, start: int, length: int) -> np.ndarray:
+    """(128, 256), column by column from the store's spectrogram of the clip."""
+    row, levels = module.store.rows[clip], module.store.spectrogram(clip)
+    times = [Fraction(start) + Fraction(2 * j + 1, 512) * length for j in range(256)]
+    return np.stack([levels[:, floor(time * row.columns / row.frames) % row.columns] for time in times], axis=1)
+
+
+def loader_of(module: SpectrogramDataModule, split: str):
+    return {"train": module.train_dataloader, "val": module.val_dataloader, "test": module.test_dataloader}[split]()
+
+
+# --- Evaluation -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_evaluation_shows_all_segments_of_each_clip_as_the_store_has_them(module, split):
+    expected = [(c, span) for c in module.clips[split] for span in spans(module.store.rows[c].frames, module.view)]
+    assert expected
+    batches = [to_images(batch, None) for batch in loader_of(module, split)]
+    assert [len(batch["clip"]) for batch in batches[:-1]] == [4] * (len(batches) - 1)
+    joined = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+    assert set(joined) == {"image", "target", "clip"}
+    assert joined["clip"].tolist() == [clip for clip, _ in expected]
+    assert [module.classes[target] for target in joined["target"]] == [module.store.rows[c].label for c, _ in expected]
+    for image, (clip, span) in zip(joined["image"], expected, strict=True):
+        assert image.dtype == torch.uint8
+        for channel in image:
+            np.testing.assert_array_equal(channel.numpy(), slow_segment(module, clip, *span))
+
+
+def test_crop_segments_of_audio_are_slices_of_the_spectrogram(tiny_data):
+    module = made(tiny_data)
+    dataset = module.dataset("train")
+    longer = [i for i, (clip, _) in enumerate(dataset.items) if module.store.rows[clip].columns > 256]
+    checked = 0
+    for i, segment in zip(longer, dataset.__getitems__(longer)["segments"], strict=True):
+        clip, (start, length) = dataset.items[i]
+        if module.store.rows[clip].source_rate_hz:
+            np.testing.assert_array_equal(segment.numpy().T, module.store.spectrogram(clip)[:, start : start + length])
+            checked += 1
+    assert checked > 10
+
+
+def test_images_are_channels_last_and_axes_are_in_order():
+    segments = torch.randint(0, 256, (3, 256, 128), dtype=torch.uint8)
+    batch = {"segments": segments, "target": torch.arange(3), "clip": torch.arange(3) + 7}
+    for augmentation, dtype in ((None, torch.uint8), (OFF, torch.float32)):
+        images = to_images(batch, augmentation)
+        assert images["image"].shape == (3, 3, 128, 256)
+        assert images["image"].dtype == dtype
+        assert images["image"].is_contiguous(memory_format=torch.channels_last)
+        for channel in range(3):
+            expected = segments.transpose(1, 2).to(dtype)
+            torch.testing.assert_close(images["image"][:, channel], expected, rtol=0, atol=1e-3 * (dtype.itemsize > 1))
+        assert torch.equal(images["target"], batch["target"])
+        assert torch.equal(images["clip"], batch["clip"])
+
+
+def test_channels_stay_one_grey_picture_when_augmented():
+    torch.manual_seed(0)
+    segments = torch.randint(0, 256, (8, 256, 128), dtype=torch.uint8)
+    image = to_images({"segments": segments, "target": torch.zeros(8), "clip": torch.zeros(8)}, ORIGINAL)["image"]
+    assert torch.equal(image[:, 0], image[:, 1])
+    assert torch.equal(image[:, 0], image[:, 2])
+
+
+def test_worker_processes_give_the_same_batches(tiny_data):
+    plain, worked = (list(made(tiny_data, WHOLE, workers=workers).val_dataloader()) for workers in (0, 1))
+    for a, b in zip(plain, worked, strict=True):
+        assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_no_worker_process_is_the_default(tiny_data):
+    assert OmegaConf.load(config_folder() / "train.yaml").workers == 0
+    assert all(loader_of(made(tiny_data), split).num_workers == 0 for split in SPLITS)
+
+
+# --- Training ---------------------------------------------------------------------------------------------------------
+
+
+def training_order(module: SpectrogramDataModule, epoch: int) -> list[int]:
+    loader = module.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return torch.cat([batch["clip"] for batch in loader]).tolist()
+
+
+def test_the_training_order_depends_on_seed_and_epoch_alone(tiny_data):
+    one, two, other = made(tiny_data, seed=1), made(tiny_data, WHOLE, augment=None, seed=1), made(tiny_data, seed=2)
+    for epoch in (0, 3):
+        torch.manual_seed(epoch)
+        before = training_order(one, epoch)
+        torch.manual_seed(100 + epoch)
+        assert training_order(two, epoch) == before
+        assert training_order(other, epoch) != before
+    assert training_order(one, 0) != training_order(one, 3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
+def test_an_epoch_shows_each_clip_once_but_for_a_last_torn_batch(tiny_data, batch_size):
+    module = made(tiny_data, batch_size=batch_size)
+    clips, order = module.clips["train"], training_order(module, 0)
+    expected = len(clips) if batch_size > len(clips) else len(clips) // batch_size * batch_size
+    assert len(order) == len(set(order)) == expected
+    assert set(order) <= set(clips)
+
+
+def test_ranks_share_an_epoch_without_overlap(tiny_data):
+    orders = []
+    for rank in range(2):
+        module = made(tiny_data, batch_size=1)
+        module.trainer = SimpleNamespace(world_size=2, global_rank=rank)
+        orders.append(training_order(module, 5))
+    # An odd clip out is shown twice, so that ranks take equally many steps.
+    assert len(orders[0]) == len(orders[1])
+    assert set(orders[0]) | set(orders[1]) == set(module.clips["train"])
+    assert len(set(orders[0]) & set(orders[1])) <= 1
+
+
+def test_random_crops_lie_inside_the_clip_and_vary(tiny_data):
+    module = made(tiny_data)
+    dataset = module.dataset("train", random_start=True)
+    audio = [i for i, (clip, _) in enumerate(dataset.items) if module.store.rows[clip].source_rate_hz]
+    starts = {i: set() for i in audio}
+    for _ in range(6):
+        batch = dataset.__getitems__(audio)
+        for i, clip, segment in zip(audio, batch["clip"].tolist(), batch["segments"].numpy(), strict=True):
+            assert clip == dataset.items[i][0]
+            starts[i].add(place_of(segment.T, module.store.spectrogram(clip)))
+    lengths = {i: module.store.rows[dataset.items[i][0]].frames for i in audio}
+    assert all(found == {0} for i, found in starts.items() if lengths[i] <= 256)
+    assert all(len(found) > 1 for i, found in starts.items() if lengths[i] > 300)
+    assert sum(length > 300 for length in lengths.values()) > 3
+
+
+def place_of(segment: np.ndarray, levels: np.ndarray) -> int:
+    """The start of a (128, 256) segment in its clip, which is repeated if it is shorter."""
+    frames = levels.shape[1]
+    if frames < 256:
+        levels = np.tile(levels, 256 // frames + 1)[:, :256]
+    places = [start for start in range(levels.shape[1] - 255) if (levels[:, start : start + 256] == segment).all()]
+    assert places, "the segment is nowhere in its clip"
+    return places[0]
+
+
+def test_random_crops_follow_torchs_seed(tiny_data):
+    dataset = made(tiny_data).dataset("train", random_start=True)
+    read = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        read.append(dataset.__getitems__(range(len(dataset)))["segments"])
+    assert torch.equal(read[0], read[1])
+    assert not torch.equal(read[0], read[2])
+
+
+class Recorder(L.LightningModule):
+    """Learns nothing and keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.seen = {"train": [], "val": [], "test": []}
+
+    def training_step(self, batch, batch_index):
+        self.seen["train"].append((self.current_epoch, batch))
+
+    def validation_step(self, batch, batch_index):
+        self.seen["val"].append((self.current_epoch, batch))
+
+    def test_step(self, batch, batch_index):
+        self.seen["test"].append((self.current_epoch, batch))
+
+    def configure_optimizers(self):
+        return None
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*configure_optimizers.*")
+def test_in_a_real_training_only_training_batches_are_augmented(tiny_data):
+    module, recorder = made(tiny_data, WHOLE, seed=3), Recorder()
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=2,
+        num_sanity_val_steps=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(recorder, module)
+    trainer.test(recorder, module, verbose=False)
+    for split in ("val", "test"):
+        assert recorder.seen[split]
+        for _, batch in recorder.seen[split]:
+            assert batch["image"].dtype == torch.uint8
+            for clip, image in zip(batch["clip"].tolist(), batch["image"], strict=True):
+                whole = spans(module.store.rows[clip].frames, WHOLE)
+                np.testing.assert_array_equal(image[0].numpy(), slow_segment(module, clip, *whole[0]))
+    for epoch in (0, 1):
+        batches = [batch for number, batch in recorder.seen["train"] if number == epoch]
+        assert torch.cat([batch["clip"] for batch in batches]).tolist() == training_order(module, epoch)
+    _, batch = recorder.seen["train"][0]
+    assert batch["image"].dtype == torch.float32
+    assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+    for clip, image in zip(batch["clip"].tolist(), batch["image"], strict=True):
+        plain = slow_segment(module, clip, *spans(module.store.rows[clip].frames, WHOLE)[0])
+        assert np.abs(image[0].numpy() - plain).max() > 1
+
+
+def test_without_augmentation_training_images_stay_bytes(tiny_data):
+    module = made(tiny_data, augment=None)
+    module.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0)
+    batch = next(iter(module.train_dataloader()))
+    assert module.on_after_batch_transfer(batch, 0)["image"].dtype == torch.uint8
+
+
+# --- Splits -----------------------------------------------------------------------------------------------------------
+
+
+def test_all_readable_clips_are_in_one_split_and_duplicates_together(tiny_data):
+    module = made(tiny_data)
+    rows, where = module.store.rows, {clip: split for split in SPLITS for clip in module.clips[split]}
+    assert sum(map(len, module.clips.values())) == len(where) == len(rows) - 1
+    assert {rows[clip].path for clip in range(len(rows)) if clip not in where} == {"tone/broken.wav"}
+    number = {row.path: clip for clip, row in enumerate(rows)}
+    assert where[number["noise/again.wav"]] == where[number["noise/noise.00000.wav"]]
+    assert module.classes == ("click", "noise", "tone")
+
+
+def test_the_summary_counts_what_is_there(tiny_data):
+    module = made(tiny_data)
+    summary = module.summary()
+    assert summary["store_digest"] == module.store.digest
+    assert summary["in_no_split"] == 0
+    assert list(summary["unreadable"]) == ["tone/broken.wav"]
+    total = sum((Counter(counts) for counts in summary["clips"].values()), Counter())
+    assert total == {"click": 8, "noise": 9, "tone": 8}
+    assert summary["clips"]["train"]["click"] == 6  # 5.6
+    assert summary["clips"]["val"]["click"] == summary["clips"]["test"]["click"] == 1
+
+
+def test_setting_up_twice_changes_nothing(tiny_data):
+    module = made(tiny_data)
+    store = module.store
+    module.setup("fit")
+    module.setup("test")
+    assert module.store is store
+
+
+def folder_with(folder: Path, **names: list[str]) -> Path:
+    for number, (label, name) in enumerate((label, name) for label, given in names.items() for name in given):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / label / name, np.random.default_rng(number).normal(0, 0.1, 3_000), 22_050)
+    return folder
+
+
+def numbered(count: int) -> list[str]:
+    return [f"{number}.wav" for number in range(count)]
+
+
+def test_a_class_that_is_too_small_is_named(tiny_data, tmp_path):
+    folder = folder_with(tmp_path, blues=numbered(8), jazz=numbered(2))
+    with pytest.raises(GenreclfError, match=r"^class 'jazz': none of its 2 clips falls in \w+; give it more clips"):
+        made(dataclasses.replace(tiny_data, path=folder))
+
+
+def test_a_folder_without_one_readable_clip_is_refused_with_a_reason(tiny_data, tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "x.wav").write_bytes(b"none")
+    message = r"^data\.path=.*: no clip could be read; first reason: .*/a/x\.wav: cannot be read as audio"
+    with pytest.raises(GenreclfError, match=message):
+        made(dataclasses.replace(tiny_data, path=tmp_path))
+
+
+def test_the_published_split_needs_no_test_clips_and_counts_what_it_leaves_out(tiny_data, tmp_path):
+    folder = folder_with(
+        tmp_path,
+        blues=["blues.00029.wav", "blues.00000.wav", "mine.wav"],
+        rock=["rock.00010.wav", "rock.00000.wav"],
+    )
+    module = made(dataclasses.replace(tiny_data, path=folder), split=dataclasses.replace(HASHED, name="published"))
+    rows = module.store.rows
+    assert {split: sorted(rows[clip].path for clip in module.clips[split]) for split in SPLITS} == {
+        "train": ["blues/blues.00029.wav", "rock/rock.00010.wav"],
+        "val": ["blues/blues.00000.wav", "rock/rock.00000.wav"],
+        "test": [],
+    }
+    assert module.summary()["in_no_split"] == 1
+
+
+def test_the_split_is_of_content_not_of_names(tiny_data, tiny_folder, tmp_path):
+    """All files renamed, in another folder: each content keeps its split."""
+    for path in tiny_folder.rglob("*.*"):
+        target = tmp_path / path.parent.name / f"renamed {path.name[::-1].replace('.', '')}{path.suffix}"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, target)
+    found = []
+    for folder in (tiny_folder, tmp_path):
+        module = made(dataclasses.replace(tiny_data, path=folder))
+        found.append({module.store.rows[clip].digest: split for split in SPLITS for clip in module.clips[split]})
+    assert found[0] == found[1]

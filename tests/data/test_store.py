@@ -1,0 +1,427 @@
+import csv
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genreclf.data.clip import read_clip
+from genreclf.data.picture import write_picture
+from genreclf.data.sources import Source, list_sources
+from genreclf.data.spectrogram import LogMelSpectrogram
+from genreclf.data.store import ARRAY, META, TABLE, Store, build_store, open_store
+from genreclf.errors import GenreclfError
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = (ARRAY, TABLE, META)
+RATE_HZ = 22_050
+
+
+def write_noise(path: Path, seconds: float, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE_HZ))
+    with path.open("wb") as file:
+        soundfile.write(file, samples, RATE_HZ, format="WAV")
+
+
+def store_of(folder: Path, cache: Path, picture_seconds: float = 30.0) -> Store:
+    return open_store(build_store(folder, list_sources(folder), cache, picture_seconds))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in PARTS}
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory) -> Path:
+    """Six clips of a few frames to a second; the names of some are hard on a table."""
+    folder = tmp_path_factory.mktemp("few")
+    names = ["a/x.wav", 'a/two\nlines, and a "quote".wav', "a/\r.wav", "b/歌.wav", "b/\udcff.wav", "b/y.wav"]
+    for number, name in enumerate(names):
+        write_noise(folder / name, 0.1 + 0.2 * number, number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few_store(few, tmp_path_factory) -> Store:
+    return store_of(few, tmp_path_factory.mktemp("cache"))
+
+
+# --- What a store holds -----------------------------------------------------------------------------------------------
+
+
+def test_each_clip_is_what_reading_it_alone_gives(tiny_store, tiny_folder):
+    front_end, end = LogMelSpectrogram(), 0
+    assert [row.path for row in tiny_store.rows] == [source.path for source in list_sources(tiny_folder)]
+    for number, row in enumerate(tiny_store.rows):
+        path = tiny_folder / row.path
+        assert row.label == row.path.split("/")[0]
+        assert row.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert row.offset == end
+        end += row.columns
+        if path.name == "broken.wav":
+            continue
+        clip = read_clip(path, front_end, 30.0)
+        np.testing.assert_array_equal(tiny_store.spectrogram(number), clip.levels)
+        assert (row.columns, row.frames) == (clip.levels.shape[1], clip.frames)
+        assert (row.source_rate_hz, row.problem) == (clip.source_rate_hz, "")
+        assert row.source_seconds == pytest.approx(clip.source_seconds, abs=1e-6)
+
+
+def test_a_picture_covers_its_seconds_whatever_its_width(tiny_store):
+    (row,) = [row for row in tiny_store.rows if row.path == "tone/tone.00007.png"]
+    assert (row.columns, row.frames, row.source_seconds, row.source_rate_hz) == (387, 1_292, 30.0, 0)
+
+
+def test_an_unreadable_file_is_a_row_with_a_reason(tiny_store):
+    (row,) = [row for row in tiny_store.rows if not row.columns]
+    assert (row.path, row.label, row.frames) == ("tone/broken.wav", "tone", 0)
+    assert "tone/broken.wav: cannot be read as audio" in row.problem
+
+
+def test_equal_files_share_a_group_and_no_others_do(tiny_store):
+    by_digest = {}
+    for row in tiny_store.rows:
+        assert row.group == by_digest.setdefault(row.digest, row.path)
+    groups = [row.group for row in tiny_store.rows]
+    shared = [row.path for row in tiny_store.rows if groups.count(row.group) > 1]
+    assert shared == ["noise/again.wav", "noise/noise.00000.wav"]
+
+
+def test_numpy_and_csv_alone_open_it(tiny_store):
+    columns = np.load(tiny_store.folder / ARRAY, mmap_mode="r", allow_pickle=False)
+    with (tiny_store.folder / TABLE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert (columns.dtype, columns.shape[1]) == (np.uint8, 128)
+    assert list(rows[0]) == [field.name for field in dataclasses.fields(tiny_store.rows[0])]
+    for number, row in enumerate(rows):
+        start, length = int(row["offset"]), int(row["columns"])
+        np.testing.assert_array_equal(columns[start : start + length], tiny_store.spectrogram(number).T)
+    assert sum(int(row["columns"]) for row in rows) == len(columns)
+    meta = json.loads((tiny_store.folder / META).read_text())
+    assert meta["clips"] == len(rows)
+    assert meta["front_end"] == {"rate_hz": 22_050, "n_fft": 2_048, "hop": 512, "bands": 128, "floor_db": -80.0}
+
+
+def test_a_finished_store_holds_no_leftovers(tiny_store):
+    assert {path.name for path in tiny_store.folder.iterdir()} == {*PARTS, "lock"}
+
+
+def test_names_come_through_the_table_unchanged(few, few_store):
+    assert [row.path for row in few_store.rows] == [source.path for source in list_sources(few)]
+    assert all((few / row.path).is_file() for row in few_store.rows)
+
+
+def test_what_cannot_be_opened_at_all_is_a_row_with_a_reason(few, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(few, folder)
+    (folder / "a" / "nowhere.wav").symlink_to("gone")
+    (folder / "a" / "nowhere.png").symlink_to("gone too")
+    (folder / "a" / "round.wav").symlink_to("round.wav")
+    os.mkfifo(folder / "b" / "pipe.wav")  # reading it would wait for ever
+    (folder / "b" / "empty.flac").touch()
+    store = store_of(folder, tmp_path / "cache")
+    unreadable = {row.path: row for row in store.rows if not row.columns}
+    assert set(unreadable) == {"a/nowhere.wav", "a/nowhere.png", "a/round.wav", "b/pipe.wav", "b/empty.flac"}
+    assert all(row.problem.startswith(f"{folder / path}: ") for path, row in unreadable.items())
+    assert len({row.group for row in unreadable.values()}) == 5
+    assert len(store.rows) == 11
+
+
+def test_a_store_without_one_readable_clip_opens(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "x.wav").write_bytes(b"none")
+    store = store_of(tmp_path, tmp_path / "cache")
+    assert store.columns.shape == (0, 128)
+    assert [row.columns for row in store.rows] == [0, 0]
+
+
+def test_threads_are_given_back(few, tmp_path):
+    before = torch.get_num_threads()
+    store_of(few, tmp_path)
+    assert torch.get_num_threads() == before
+
+
+# --- When it is made anew ---------------------------------------------------------------------------------------------
+
+
+def test_a_finished_store_is_not_made_again(few, few_store):
+    before = {path: path.stat().st_mtime_ns for path in few_store.folder.iterdir()}
+    again = store_of(few, few_store.folder.parents[1])
+    assert again.folder == few_store.folder
+    assert {path: path.stat().st_mtime_ns for path in few_store.folder.iterdir()} == before
+
+
+def replace_file(folder: Path) -> None:
+    write_noise(folder / "a" / "x.wav", 0.7, seed=9)
+
+
+def add_file(folder: Path) -> None:
+    write_noise(folder / "a" / "new.wav", 0.1)
+
+
+def remove_file(folder: Path) -> None:
+    (folder / "a" / "x.wav").unlink()
+
+
+def rename_file(folder: Path) -> None:
+    (folder / "a" / "x.wav").rename(folder / "a" / "z.wav")
+
+
+def rewrite_file_in_the_same_length(folder: Path) -> None:
+    write_noise(folder / "b" / "y.wav", 1.1, seed=9)
+
+
+@pytest.mark.parametrize("change", [replace_file, add_file, remove_file, rename_file, rewrite_file_in_the_same_length])
+def test_other_files_make_another_store(few, tmp_path, change):
+    folder, cache = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(few, folder)
+    before = store_of(folder, cache)
+    change(folder)
+    after = store_of(folder, cache)
+    assert after.folder != before.folder
+    assert after.digest != before.digest
+    assert [row.path for row in after.rows] == [source.path for source in list_sources(folder)]
+    assert content(open_store(before.folder).folder) == content(before.folder)
+
+
+def test_another_setting_makes_another_store(few, few_store):
+    cache = few_store.folder.parents[1]
+    after = store_of(few, cache, picture_seconds=15.0)
+    assert after.folder != few_store.folder
+    assert after.digest != few_store.digest
+
+
+def test_the_digest_is_of_content_and_not_of_the_place(few, few_store, tmp_path):
+    """A run's record holds it: the same files elsewhere, with other times, are the same data."""
+    shutil.copytree(few, tmp_path / "moved", copy_function=shutil.copyfile)
+    moved = store_of(tmp_path / "moved", tmp_path / "cache")
+    assert moved.digest == few_store.digest
+    assert moved.folder.name != few_store.folder.name
+
+
+# --- Killed and gone on -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Fresh processes that have imported the store already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["genreclf.data.store"])
+        yield context
+
+
+@pytest.fixture(scope="module")
+def sixty(tmp_path_factory) -> tuple[Path, list[Source]]:
+    folder = tmp_path_factory.mktemp("sixty")
+    for number in range(60):
+        write_noise(folder / "ab"[number % 2] / f"{number:02d}.wav", 1 + number % 7, number)
+    (folder / "a" / "broken.wav").write_bytes(b"none")
+    write_picture(folder / "b" / "picture.png", np.random.default_rng(0).integers(0, 256, (128, 387), np.uint8))
+    return folder, list_sources(folder)
+
+
+@pytest.fixture(scope="module")
+def unbroken(sixty, tmp_path_factory) -> Path:
+    """The store of the sixty clips, made in one go."""
+    return build_store(*sixty, tmp_path_factory.mktemp("unbroken"), 30.0)
+
+
+def rows_written(store: Path) -> int:
+    """Rows in the journal, -1 before it is there."""
+    try:
+        return (store / f"{TABLE}.partial").read_bytes().count(b"\n") - 1
+    except FileNotFoundError:
+        return -1
+
+
+def test_killed_again_and_again_it_ends_as_if_left_alone(sixty, unbroken, processes, tmp_path):
+    store, rng, kills = tmp_path / "stores" / unbroken.name, random.Random(0), 0
+    for target in (0, *sorted(rng.sample(range(1, 55), 4))):
+        process = processes.Process(target=build_store, args=(*sixty, tmp_path, 30.0))
+        process.start()
+        while process.is_alive() and rows_written(store) < target:
+            time.sleep(0.0005)
+        process.kill()
+        process.join()
+        # A machine of many cores may be through before the last kills come.
+        assert process.exitcode in (-9, 0)
+        kills += process.exitcode == -9 and 0 <= rows_written(store) < len(sixty[1])
+    assert kills >= 2
+    assert build_store(*sixty, tmp_path, 30.0) == store
+    assert content(store) == content(unbroken)
+
+
+def test_what_is_in_the_journal_is_not_read_again(few, few_store, tmp_path, monkeypatch):
+    store = cut_short(few_store, tmp_path, rows=4, torn=0, behind=b"")
+    read = []
+
+    def counting(path, *settings):
+        read.append(path)
+        return read_clip(path, *settings)
+
+    monkeypatch.setattr("genreclf.data.store.read_clip", counting)
+    store_of(few, tmp_path)
+    assert sorted(read) == sorted(few / row.path for row in few_store.rows[4:])
+    assert content(store) == content(few_store.folder)
+
+
+def cut_short(finished: Store, cache: Path, rows: int, torn: int, behind: bytes) -> Path:
+    """A store as a kill leaves it: so many rows, `torn` bytes of the next, and columns `behind` the last whole row."""
+    store = cache / "stores" / finished.folder.name
+    store.mkdir(parents=True)
+    records = whole_records((finished.folder / TABLE).read_bytes())
+    journal = b"".join(records[: rows + 1])  # the head is the first
+    if torn:
+        journal += records[rows + 1][:-1][:torn]
+    (store / f"{TABLE}.partial").write_bytes(journal)
+    columns = sum(row.columns for row in finished.rows[:rows])
+    (store / ARRAY).write_bytes(bytes(128) + finished.columns[:columns].tobytes() + behind)
+    return store
+
+
+def whole_records(table: bytes) -> list[bytes]:
+    """The lines of a CSV file, but a line break within quotes ends none."""
+    records = [b""]
+    for line in table.split(b"\n")[:-1]:
+        records[-1] += line + b"\n"
+        if records[-1].count(b'"') % 2 == 0:
+            records.append(b"")
+    return records[:-1]
+
+
+@settings(max_examples=40)
+@given(rows=st.integers(0, 5), torn=st.integers(0, 250), behind=st.binary(max_size=3_000))
+def test_any_torn_end_is_dropped(few, few_store, tmp_path_factory, rows, torn, behind):
+    cache = tmp_path_factory.mktemp("torn")
+    store = cut_short(few_store, cache, rows, torn, behind)
+    assert store_of(few, cache).folder == store
+    assert content(store) == content(few_store.folder)
+
+
+@pytest.mark.parametrize("present", [[], [ARRAY], [TABLE], [ARRAY, TABLE]])
+def test_killed_before_the_first_row_or_after_the_last(few, few_store, tmp_path, present):
+    """The journal is there from before the array to after store.json."""
+    store = cut_short(few_store, tmp_path, rows=6 if TABLE in present else 0, torn=0, behind=b"")
+    for name in PARTS:
+        (store / name).unlink(missing_ok=True)
+        if name in present:
+            shutil.copy(few_store.folder / name, store / name)
+    (store / f"{META}.new").write_text("{")
+    if TABLE in present and ARRAY not in present:
+        (store / f"{TABLE}.partial").unlink()
+    store_of(few, tmp_path)
+    assert content(store) == content(few_store.folder)
+
+
+def test_several_processes_at_once_make_one_whole_store(sixty, unbroken, processes, tmp_path):
+    working = [processes.Process(target=build_store, args=(*sixty, tmp_path, 30.0)) for _ in range(3)]
+    for process in working:
+        process.start()
+    for process in working:
+        process.join()
+    assert [process.exitcode for process in working] == [0, 0, 0]
+    assert content(tmp_path / "stores" / unbroken.name) == content(unbroken)
+
+
+# --- Damaged ----------------------------------------------------------------------------------------------------------
+
+
+def without_the_end(store: Path, name: str) -> None:
+    data = (store / name).read_bytes()
+    (store / name).write_bytes(data[: len(data) // 2])
+
+
+def emptied(store: Path, name: str) -> None:
+    (store / name).write_bytes(b"")
+
+
+def missing(store: Path, name: str) -> None:
+    (store / name).unlink()
+
+
+def garbled(store: Path, name: str) -> None:
+    (store / name).write_bytes(random.Random(0).randbytes(5_000))
+
+
+def of_another_kind(store: Path, name: str) -> None:
+    with (store / name).open("wb") as file:
+        np.savez(file, columns=np.zeros((3, 128), np.uint8))
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("damage", [without_the_end, emptied, missing, garbled, of_another_kind])
+def test_a_damaged_store_is_refused(few_store, tmp_path, damage, name):
+    store = tmp_path / "store"
+    shutil.copytree(few_store.folder, store)
+    damage(store, name)
+    assert_refused(store)
+
+
+def assert_refused(store: Path) -> None:
+    with pytest.raises(GenreclfError) as caught:
+        open_store(store)
+    message = str(caught.value)
+    assert message.startswith(f"{store}: ")
+    assert message.endswith("delete the folder and prepare again")
+
+
+def test_pickled_objects_are_never_loaded(few_store, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(few_store.folder, store)
+    np.save(store / ARRAY, np.array([[list]], object), allow_pickle=True)
+    assert_refused(store)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 128), np.uint8), np.zeros((7, 127), np.uint8), np.zeros(7 * 128, np.int8)]
+)
+def test_an_array_that_does_not_fit_the_table_is_refused(few_store, tmp_path, array):
+    store = tmp_path / "store"
+    shutil.copytree(few_store.folder, store)
+    np.save(store / ARRAY, array)
+    assert_refused(store)
+
+
+@pytest.mark.parametrize("meta", ["null", "[]", "{}", '{"format": 1}', '{"format": 99, "digest": "x"}', "1"])
+def test_a_record_that_is_not_ours_is_refused(few_store, tmp_path, meta):
+    store = tmp_path / "store"
+    shutil.copytree(few_store.folder, store)
+    (store / META).write_text(meta)
+    assert_refused(store)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"offset": 5}, {"offset": -1}, {"columns": -10}, {"frames": 0}, {"frames": "many"}, {"columns": 10**30}],
+)
+def test_a_table_that_points_elsewhere_is_refused(few_store, tmp_path, wrong):
+    store = tmp_path / "store"
+    shutil.copytree(few_store.folder, store)
+    rows = [{**vars(row)} for row in few_store.rows]
+    rows[2].update(wrong)
+    with (store / TABLE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, rows[0], quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert_refused(store)
+
+
+def test_a_cache_that_cannot_be_written_is_named(few, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(GenreclfError, match=r"/file/stores/.*: cannot be written .*; free space, or choose another"):
+        store_of(few, tmp_path / "file")
