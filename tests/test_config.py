@@ -113,7 +113,6 @@ GOOD = {"name": "x", "count": 3, "share": 0.5, "on": True, "sizes": [1, 2], "fol
 def test_build_fills_all_fields():
     expected = Sample("x", 3, 0.5, True, (1, 2), Path("~/a").expanduser(), None)
     assert build(Sample, GOOD, "sample") == expected
-    assert build(Sample, OmegaConf.create(GOOD), "sample").count == 3
 
 
 def test_build_takes_what_means_the_same():
@@ -142,6 +141,13 @@ def test_build_names_a_wrong_key(values, message):
     with pytest.raises(GenreclfError) as caught:
         build(Sample, values, "sample")
     assert str(caught.value) == message
+
+
+def test_keys_at_the_top_are_named_without_a_dot():
+    with pytest.raises(GenreclfError, match=r"^count='x': expected int, got str$"):
+        build(Sample, {**GOOD, "count": "x"}, "")
+    with pytest.raises(GenreclfError, match=r"^cuont: unknown key; did you mean 'count'\?$"):
+        build(Sample, {**GOOD, "cuont": 1}, "")
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ class SpectrogramDataModule(L.LightningDataModule):
             persistent_workers=self.workers > 0,
             collate_fn=_as_is,
             # Its own generator: iterators draw from it when they are made, and the epoch's draws stay the epoch's.
-            generator=torch.Generator(),
+            generator=torch.Generator().manual_seed(self.seed),
             pin_memory=torch.cuda.is_available(),
             **options,
         )

@@ -8,8 +8,9 @@ class ModelConfig:
     """Everything that shapes a `GenreClassifier`; plain data, kept in checkpoints and in a bundle's config.json.
 
     `noise_std` is in units of the input scaled to [0, 1]. `backbone_dropout` has one rate a block for "cnn"; for
-    "efficientnet" that of stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind it. `projection_*` are the dense layers between backbone and BiLSTMs (none for Model A).
-    `lstm_units` are per direction. `l2_*` are Keras penalties (l2 * sum of squares, added to the loss).
+    "efficientnet" that of stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind
+    it. `projection_*` are the dense layers between backbone and BiLSTMs (none for Model A). `lstm_units` are per
+    direction. `l2_*` are Keras penalties (l2 * sum of squares, added to the loss).
     """
 
     backbone: str

@@ -89,7 +89,7 @@ class GenreModule(L.LightningModule):
         self.val_clips.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Steps the plateau schedule here, not after the epoch's checkpoint as Lightning would: a resumed run needs it."""
+        """Steps the plateau schedule before the checkpoint, not after it as Lightning does: a resumed run needs it."""
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
             schedule.step(self.trainer.callback_metrics["val/accuracy"])

@@ -125,6 +125,16 @@ def test_worker_processes_give_the_same_batches(tiny_data):
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+def test_worker_processes_draw_their_crops_from_the_seed(tiny_data):
+    read = []
+    for seed in (1, 1, 2):
+        module = made(tiny_data, workers=1, seed=seed)
+        batches = module.loader(module.dataset("train", random_start=True), 4)
+        read.append(torch.cat([batch["segments"] for batch in batches]))
+    assert torch.equal(read[0], read[1])
+    assert not torch.equal(read[0], read[2])
+
+
 def test_no_worker_process_is_the_default(tiny_data):
     assert OmegaConf.load(config_folder() / "train.yaml").workers == 0
     assert all(loader_of(made(tiny_data), split).num_workers == 0 for split in SPLITS)
@@ -184,7 +194,7 @@ def test_random_crops_lie_inside_the_clip_and_vary(tiny_data):
     lengths = {i: module.store.rows[dataset.items[i][0]].frames for i in audio}
     assert all(found == {0} for i, found in starts.items() if lengths[i] <= 256)
     assert all(len(found) > 1 for i, found in starts.items() if lengths[i] > 300)
-    assert sum(length > 300 for length in lengths.values()) > 3
+    assert sum(length > 300 for length in lengths.values()) > 1
 
 
 def place_of(segment: np.ndarray, levels: np.ndarray) -> int:
@@ -331,13 +341,13 @@ def test_the_published_split_needs_no_test_clips_and_counts_what_it_leaves_out(t
     folder = folder_with(
         tmp_path,
         blues=["blues.00029.wav", "blues.00000.wav", "mine.wav"],
-        rock=["rock.00010.wav", "rock.00000.wav"],
+        rock=["rock.00000.wav", "rock.00038.wav"],
     )
     module = made(dataclasses.replace(tiny_data, path=folder), split=dataclasses.replace(HASHED, name="published"))
     rows = module.store.rows
     assert {split: sorted(rows[clip].path for clip in module.clips[split]) for split in SPLITS} == {
-        "train": ["blues/blues.00029.wav", "rock/rock.00010.wav"],
-        "val": ["blues/blues.00000.wav", "rock/rock.00000.wav"],
+        "train": ["blues/blues.00029.wav", "rock/rock.00000.wav"],
+        "val": ["blues/blues.00000.wav", "rock/rock.00038.wav"],
         "test": [],
     }
     assert module.summary()["in_no_split"] == 1

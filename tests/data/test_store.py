@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from command_line import PRELOADED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -221,7 +222,7 @@ def processes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["genreclf.data.store"])
+        context.set_forkserver_preload(PRELOADED)
         yield context
 
 

@@ -138,10 +138,10 @@ def test_a_steps_features_are_its_rows_channels(backbone):
         torch.testing.assert_close(features[0, step], expected, rtol=0, atol=0)
 
 
-def test_two_dropout_rates_are_refused():
+def test_one_dropout_rate_is_refused():
     values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "b.yaml"))["net"]
     config = build(ModelConfig, {**values, "num_classes": 10, "backbone_dropout": [0.1]}, "model.net")
-    with pytest.raises(GenreclfError, match="backbone=efficientnet needs one rate"):
+    with pytest.raises(GenreclfError, match="backbone=efficientnet needs two rates"):
         EfficientNet(config)
 
 

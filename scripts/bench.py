@@ -1,0 +1,216 @@
+"""Measures speed and memory; each ratio pairs ours with a baseline in turns, and is quoted as the median.
+
+scripts/bench               all parts
+scripts/bench prepare step  some of: prepare, step, loop, memory
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import librosa
+import lightning as L
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from genreclf.config import build, config_folder
+from genreclf.data.augment import AugmentConfig
+from genreclf.data.datamodule import to_images
+from genreclf.data.demo import STYLES, write_demo
+from genreclf.data.picture import write_picture
+from genreclf.data.sources import list_sources
+from genreclf.data.store import build_store, open_store
+from genreclf.models.classifier import GenreClassifier
+from genreclf.models.config import ModelConfig
+from genreclf.training.module import GenreModule
+
+ROUNDS = 5
+BATCH = 16
+
+
+def settings(group: str, name: str) -> dict:
+    return yaml.safe_load((config_folder() / group / f"{name}.yaml").read_text())
+
+
+def paired(ours: Callable[[], None], baseline: Callable[[], None], rounds: int = ROUNDS) -> tuple[float, float, float]:
+    """Median seconds of both, and the median of the ratios baseline / ours, after one warm-up of each."""
+    times = []
+    for number in range(rounds + 1):
+        pair = []
+        for run in (ours, baseline):
+            start = time.perf_counter()
+            run()
+            pair.append(time.perf_counter() - start)
+        if number:
+            times.append(pair)
+    mine, other = zip(*times, strict=True)
+    return statistics.median(mine), statistics.median(other), statistics.median(b / a for a, b in times)
+
+
+def prepare() -> Iterator[tuple[str, ...]]:
+    """Audio to pictures: our store, against librosa and Pillow one clip after another."""
+    with tempfile.TemporaryDirectory() as folder:
+        music = Path(folder) / "music"
+        write_demo(music, 2, 30.0, 0, None)
+        sources = list_sources(music)
+        cache = iter(range(1000))
+
+        def ours() -> None:
+            store = build_store(music, sources, Path(folder) / f"cache{next(cache)}", 30.0)
+            # "The same picture out": the store's array is read back and checked below.
+            assert (store / "spectrograms.npy").stat().st_size > 0
+
+        def baseline() -> None:
+            for source in sources:
+                levels = librosa_levels(music / source.path)
+                Image.fromarray(levels[::-1]).save(Path(folder) / "picture.png")
+
+        store = open_store(build_store(music, sources, Path(folder) / "check", 30.0))
+        for clip, source in enumerate(sources):
+            theirs = librosa_levels(music / source.path).astype(int)
+            assert np.abs(store.spectrogram(clip).astype(int) - theirs).max() <= 1
+        mine, other, ratio = paired(ours, baseline, 3)
+    yield "prepare, s a clip", f"{mine / len(sources):.3f}", f"{other / len(sources):.3f}", f"{ratio:.1f}x", "3x"
+
+
+def librosa_levels(path: Path) -> np.ndarray:
+    wave, rate = librosa.load(path, sr=22_050)
+    power = librosa.feature.melspectrogram(y=wave, sr=rate, n_fft=2048, hop_length=512, n_mels=128)
+    decibels = librosa.power_to_db(power, ref=np.max)
+    return np.round((decibels - decibels.min()) / np.ptp(decibels) * 255).astype(np.uint8)
+
+
+def net_of(name: str) -> GenreClassifier:
+    return GenreClassifier(build(ModelConfig, {**settings("model", name)["net"], "num_classes": 10}, "model.net"))
+
+
+def step_of(net: GenreClassifier, images: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    net.train()
+    optimizer = torch.optim.Adam(net.parameters(), 1e-4)
+    target = torch.arange(BATCH) % 10
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images())[0], target).backward()
+        optimizer.step()
+
+    return step
+
+
+def plain_net(name: str) -> GenreClassifier:
+    """The same net as one would first write it: NCHW, float32 all the way."""
+    net = net_of(name).to(memory_format=torch.contiguous_format)
+
+    class Plain(torch.nn.Module):
+        def forward(self, levels: torch.Tensor) -> torch.Tensor:
+            return (levels / 255 - net.scaling.mean) / net.scaling.std
+
+    net.scaling.forward = Plain().forward
+    return net
+
+
+def host_augmented(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """(B, 128, 256) uint8 -> (B, 3, 128, 256): the original's augmentation, image by image in NumPy."""
+    done = []
+    for image in images:
+        x = np.repeat(image[None].astype(np.float32) / 255, 3, 0) + rng.uniform(-0.15, 0.15)
+        mean = x.mean((1, 2), keepdims=True)
+        x = (x - mean) * rng.uniform(0.85, 1.15) + mean
+        if rng.random() < 0.5:
+            x = x[:, :, ::-1]
+        x = x.copy()
+        for axis, size in ((2, 256), (1, 128)):
+            if rng.random() < 0.5:
+                width = round(rng.uniform(0.02, 0.08) * size)
+                start = rng.integers(size - width + 1)
+                x[(slice(None),) * axis + (slice(start, start + width),)] = 0
+        done.append(np.clip(x, 0, 1) * 255)
+    return torch.from_numpy(np.stack(done))
+
+
+def step() -> Iterator[tuple[str, ...]]:
+    """One training step with its augmentation, batch 16, on the CPU."""
+    augmentation = build(AugmentConfig, settings("augment", "original"), "augment")
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (BATCH, 128, 256), dtype=np.uint8)
+    batch = {
+        "segments": torch.from_numpy(levels.transpose(0, 2, 1).copy()),  # (B, 256, 128), time first as in the store
+        "target": torch.zeros(BATCH),
+        "clip": torch.zeros(BATCH),
+    }
+    for name, floor in (("a", "2x"), ("b", "1.3x")):
+        ours = step_of(net_of(name), lambda: to_images(batch, augmentation)["image"])
+        baseline = step_of(plain_net(name), lambda: host_augmented(levels, rng))
+        mine, other, ratio = paired(ours, baseline, 3)
+        figures = f"{BATCH / mine:.1f}", f"{BATCH / other:.1f}", f"{ratio:.2f}x"
+        yield f"training step {name.upper()}, images/s", *figures, floor
+
+
+def loop() -> Iterator[tuple[str, ...]]:
+    """Lightning's loop against a bare one over the same steps of Model B."""
+    images = torch.randint(0, 256, (BATCH, 3, 128, 256), dtype=torch.uint8)
+    batches = [{"image": images, "target": torch.arange(BATCH) % 10, "clip": torch.arange(BATCH)}] * 8
+    net = {**settings("model", "b")["net"], "num_classes": 10}
+    optim = {**settings("optim", "onecycle")}
+    module = GenreModule(net, optim, [str(i) for i in range(10)], 0)
+    bare = step_of(net_of("b"), lambda: images)
+
+    def ours() -> None:
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        trainer = L.Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, limit_val_batches=0, barebones=False, **quiet
+        )
+        trainer.fit(module, batches)
+
+    def baseline() -> None:
+        for _ in batches:
+            bare()
+
+    mine, other, ratio = paired(ours, baseline, 3)
+    figures = f"{8 * BATCH / mine:.1f}", f"{8 * BATCH / other:.1f}", f"{ratio:.2f}x"
+    yield "training loop B, images/s", *figures, "0.95x"
+
+
+def memory() -> Iterator[tuple[str, ...]]:
+    """The largest resident set of preparing 709 pictures, and of one epoch of Model A on them."""
+    with tempfile.TemporaryDirectory() as folder:
+        rng = np.random.default_rng(0)
+        for number in range(709):
+            place = Path(folder) / "music" / STYLES[number % 10] / f"{number:05d}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(place, rng.integers(0, 256, (128, 387), dtype=np.uint8))
+        words = ["data=folder", f"data.path={folder}/music", f"run={folder}/run", "trainer.max_epochs=1", "model=a"]
+        environment = {**os.environ, "GENRECLF_CACHE": f"{folder}/cache"}
+        quick = ["+trainer.limit_train_batches=4", "+trainer.limit_val_batches=2"]
+        command = [sys.executable, "-m", "genreclf.train", *words, *quick]
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+    yield "peak memory, 709 clips, GiB", f"{peak:.2f}", "-", "-", "under 4"
+
+
+PARTS = {"memory": memory, "prepare": prepare, "step": step, "loop": loop}
+
+
+def main(names: list[str]) -> None:
+    table = Table("what", "ours", "baseline", "ratio", "floor", title=f"{torch.get_num_threads()} threads")
+    for name in names or PARTS:
+        if name not in PARTS:
+            sys.exit(f"scripts/bench: {name}: unknown; known: {', '.join(PARTS)}")
+        for row in PARTS[name]():
+            table.add_row(*row)
+            print("  ".join(row), file=sys.stderr)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
