@@ -109,8 +109,9 @@ def assert_within_a_level(levels: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("reference", [numpy_levels, librosa_levels])
 @pytest.mark.parametrize("name", SIGNALS)
 def test_agrees_with_independent_front_ends(name, reference):
-    levels = spectrogram(SIGNALS[name], FRONT_END)
-    assert_within_a_level(levels, reference(SIGNALS[name]))
+    levels, expected = spectrogram(SIGNALS[name], FRONT_END), reference(SIGNALS[name])
+    assert_within_a_level(levels, expected)
+    assert (levels != expected).mean() < 0.005  # rounding ties alone
     assert (levels.min(), levels.max()) == (0, 255)
 
 
