@@ -15,7 +15,6 @@ from genreclf.commands import run_command
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.clips import mean_by_clip
 from genreclf.evaluation.inference import predict_segments
 from genreclf.evaluation.pictures import draw_confusion, draw_per_class
 from genreclf.evaluation.scores import scores
@@ -24,6 +23,7 @@ from genreclf.progress import progress_bar
 from genreclf.serving.bundle import Bundle, find_bundle, load_bundle
 from genreclf.serving.device import pick_device
 from genreclf.train import data_from
+from genreclf.training.clips import mean_by_clip
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:

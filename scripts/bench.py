@@ -22,6 +22,7 @@ import yaml
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
+from torch.utils.data import DataLoader
 
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
@@ -167,10 +168,8 @@ def loop() -> Iterator[tuple[str, ...]]:
 
     def ours() -> None:
         quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-        trainer = L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, limit_val_batches=0, barebones=False, **quiet
-        )
-        trainer.fit(module, batches)
+        trainer = L.Trainer(max_epochs=1, accelerator="cpu", logger=False, limit_val_batches=0, **quiet)
+        trainer.fit(module, DataLoader(batches, batch_size=None))  # a plain list would be taken for several loaders
 
     def baseline() -> None:
         for _ in batches:

@@ -1,1 +1,1 @@
-"""The Lightning shell around a net."""
+"""The Lightning shell around a net, its figures and its record."""

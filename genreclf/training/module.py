@@ -12,9 +12,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.clips import ClipScores
 from genreclf.models.classifier import GenreClassifier, parameter_groups
 from genreclf.models.config import ModelConfig
+from genreclf.training.clips import ClipScores
 
 
 @dataclass(frozen=True)

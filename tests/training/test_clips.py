@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genreclf.evaluation.clips import ClipScores, mean_by_clip
+from genreclf.training.clips import ClipScores, mean_by_clip
 
 
 @settings(max_examples=25, deadline=None)
