@@ -22,7 +22,8 @@ from genreclf.errors import GenreclfError
 from genreclf.evaluation.pictures import draw_curves
 from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig
-from genreclf.models.efficientnet import EfficientNet, load_weights
+from genreclf.models.efficientnet import EfficientNet
+from genreclf.models.weights import load_weights
 from genreclf.serving.bundle import Bundle, save_bundle
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.module import GenreModule, OptimConfig, plain
@@ -79,6 +80,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
         enable_progress_bar=sys.stderr.isatty(),
         default_root_dir=str(folder),
     )
+    _check_validation(trainer, optim)
     _fit(trainer, module, datamodule, resume, folder)
     _keep(folder, config, module.net, datamodule, optim.keep)
 
@@ -113,6 +115,16 @@ def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
     return {"asked": weights, "pretrained": False}
 
 
+def _check_validation(trainer: L.Trainer, optim: OptimConfig) -> None:
+    """A best epoch takes a validation."""
+    never = 0 <= trainer.max_epochs < trainer.check_val_every_n_epoch or trainer.limit_val_batches == 0
+    if optim.keep == "best" and never:
+        raise GenreclfError(
+            f"trainer.check_val_every_n_epoch={trainer.check_val_every_n_epoch}, max_epochs={trainer.max_epochs}: no "
+            "epoch would be validated, so none could be kept as the best; lower it, or optim.keep=last"
+        )
+
+
 def _fit(
     trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule, resume: Path | None, folder: Path
 ) -> None:
@@ -131,8 +143,9 @@ def _keep(
     """The bundle and the curves of a finished training."""
     state = torch.load(folder / f"{keep}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     net.cpu().load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
-    name, view, seconds = config["model"]["name"], datamodule.view, datamodule.data.picture_seconds
-    save_bundle(folder / "bundle", Bundle(net.eval(), name, datamodule.classes, view, seconds))
+    name, seconds, resolution = config["model"]["name"], datamodule.data.picture_seconds, datamodule.frames_per_column
+    bundle = Bundle(net.eval(), name, datamodule.classes, datamodule.view, seconds, resolution)
+    save_bundle(folder / "bundle", bundle)
     best = draw_curves(folder / "metrics.csv", folder / "curves.png")
     print(f"validation accuracy: highest {best['highest']:.1%}, last {best['last']:.1%}; kept: the {keep} epoch")
     print(f"run folder: {folder}\nnext: python -m genreclf.evaluate run={folder}")

@@ -94,6 +94,19 @@ def test_every_epoch_has_a_row_and_the_bundle_is_the_best_of_them(run):
     assert same(net, {name[4:]: value for name, value in best["state_dict"].items() if name.startswith("net.")})
 
 
+def test_epochs_without_validation_have_no_figures_of_it(music, cache, tmp_path):
+    result = train(music, cache, tmp_path / "run", "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2")
+    assert result.returncode == 0, result.stderr
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert (
+        [bool(row["val/accuracy"]) for row in rows] == [bool(row["val/loss"]) for row in rows] == [False, True, False]
+    )
+    assert all(float(row["train/loss"]) > 0 and float(row["seconds"]) > 0 for row in rows)
+    assert torch.load(tmp_path / "run" / "best.ckpt", weights_only=True)["epoch"] == 1
+    assert (tmp_path / "run" / "curves.png").is_file()
+
+
 def test_one_seed_gives_equal_weights_and_another_does_not(run, music, cache, tmp_path):
     assert train(music, cache, tmp_path / "again", "trainer.max_epochs=3").returncode == 0
     assert same(weights(run), weights(tmp_path / "again"))
@@ -158,6 +171,7 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
         (["ckpt=last"], "last.ckpt is not there; name the run to go on with: run=FOLDER"),
         (["batch_size=many"], "batch_size='many': expected int"),
         (["batch_size=1"], "batch_size=1: must be at least 2"),
+        (["optim.backbone_rate=0"], "optim.backbone_rate=0.0: give a share above 0"),
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments, message, cache):
@@ -171,6 +185,12 @@ def test_a_class_with_too_few_clips_is_named_before_the_training(music, cache, t
             (tmp_path / "music" / genre / picture.name).write_bytes(picture.read_bytes())
     message = one_line(train(tmp_path / "music", cache, tmp_path / "run"))
     assert "class 'low': none of its 2 clips falls in" in message
+
+
+def test_keeping_the_best_epoch_takes_a_validation(music, cache, tmp_path):
+    arguments = ("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=3")
+    message = one_line(train(music, cache, tmp_path / "run", *arguments))
+    assert "trainer.check_val_every_n_epoch=3, max_epochs=2: no epoch would be validated" in message
 
 
 def test_resuming_with_other_settings_is_refused(run, music, cache):

@@ -114,6 +114,12 @@ class SpectrogramDataModule(L.LightningDataModule):
         unused = len(rows) - len(unreadable) - sum(map(len, self.clips.values()))
         return {"store_digest": self.store.digest, "clips": counts, "unreadable": unreadable, "in_no_split": unused}
 
+    @property
+    def frames_per_column(self) -> float:
+        """The finest time resolution among the training clips: 1 for audio, more where all are thinned pictures."""
+        rows = [self.store.rows[clip] for clip in self.clips["train"]]
+        return min(row.frames / row.columns for row in rows)
+
     def dataset(self, split: str, random_start: bool = False) -> SegmentDataset:
         """The segments of one split."""
         clips = self.clips[split]

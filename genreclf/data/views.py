@@ -73,6 +73,19 @@ def column_index(
     return column % columns[:, None]
 
 
+def thin_index(columns: int, frames: int, frames_per_column: float) -> Tensor:
+    """(K,) int64: which of the `columns` over `frames` are left when a column stands for `frames_per_column`.
+
+    Those at the centres of the steps; all of them where theirs are no finer. A net that learnt from thinned pictures
+    has seen time in their steps, and is to see audio so, too.
+    """
+    if columns * frames_per_column <= frames:
+        return torch.arange(columns)
+    steps = torch.arange(max(1, int(frames / frames_per_column + 0.5)), dtype=torch.float64)
+    centres = (steps + 0.5) * frames_per_column * columns / frames
+    return centres.floor().to(torch.int64).clamp(max=columns - 1)
+
+
 def cut(spectrograms: Tensor, index: Tensor) -> Tensor:
     """(B, 128, columns) spectrograms and (B, 256) indices -> (B, 128, 256) segments."""
     return spectrograms.gather(2, index[:, None, :].expand(-1, spectrograms.shape[1], -1))

@@ -39,8 +39,8 @@ class InputScaling(nn.Module):
 class GenreClassifier(nn.Module):
     """Backbone -> dense layers on each step (Model B only) -> BiLSTMs -> attention over time -> dense head.
 
-    Convolutions run in channels_last: the net and its input are converted here. A training batch needs two examples
-    at least, as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
+    Convolutions run in channels_last, save where a backbone says why not. A training batch needs two examples at least,
+    as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -62,7 +62,6 @@ class GenreClassifier(nn.Module):
         widths = (widths[-1], *config.head_units)
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], config.num_classes))
         self._initialise()
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, num_classes), attention (B, heads, T).
@@ -82,7 +81,7 @@ class GenreClassifier(nn.Module):
             self.backbone.apply(_glorot)
 
 
-def parameter_groups(net: GenreClassifier, learning_rate: float) -> list[dict[str, Any]]:
+def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
     """`net`'s trainable parameters as an optimizer's groups, one for each weight decay.
 
     The original adds l2 * sum(w^2) to its loss. Its gradient is 2 * l2 * w, and Adam adds weight_decay * w to the
@@ -93,7 +92,7 @@ def parameter_groups(net: GenreClassifier, learning_rate: float) -> list[dict[st
     for parameter in net.parameters():
         if parameter.requires_grad:
             groups.setdefault(2 * penalties.get(parameter, 0.0), []).append(parameter)
-    return [{"params": groups[decay], "lr": learning_rate, "weight_decay": decay} for decay in sorted(groups)]
+    return [{"params": groups[decay], "weight_decay": decay} for decay in sorted(groups)]
 
 
 def _penalties(net: GenreClassifier) -> dict[nn.Parameter, float]:

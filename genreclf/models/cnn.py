@@ -52,9 +52,15 @@ class SECNN(nn.Module):
         rates = config.backbone_dropout
         self.blocks = nn.Sequential(*(_block(*shape, rate) for shape, rate in zip(shapes, rates, strict=True)))
         self.num_features = REMAINING_ROWS * BLOCK_CHANNELS[-1]
+        # An attribute, as TorchScript cannot ask for it.
+        self.trains_plainly = not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, 128, W) -> (B, W // 16, num_features); a step's features are its rows' channels, low row first."""
+        if self.training and self.trains_plainly and not x.is_cuda:
+            # Without AVX-512, oneDNN's weight gradient of the second convolution takes three times as long in
+            # channels_last. The weights keep their plain layout for this: either layout is as fast for them elsewhere.
+            x = x.contiguous()
         x = self.blocks(x)  # (B, 512, 2, T)
         return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, 2 * 512)
 

@@ -28,13 +28,17 @@ FRAMES_AT_MOST = 5_000_000  # of 23.2 ms: as long
 
 @dataclass(frozen=True)
 class Bundle:
-    """A net in eval mode with all that inference needs: its classes in order, its view, a picture's seconds."""
+    """A net in eval mode with all that inference needs: its classes in order, its view, a picture's seconds.
+
+    `frames_per_column` is the time resolution that it learnt from: 1 for audio, more for pictures of thinned columns.
+    """
 
     net: GenreClassifier
     name: str
     classes: tuple[str, ...]
     view: ViewConfig
     picture_seconds: float
+    frames_per_column: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class _Config:
     classes: tuple[str, ...]
     view: dict
     picture_seconds: float
+    frames_per_column: float
     net: dict
 
 
@@ -60,6 +65,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         "classes": bundle.classes,
         "view": asdict(bundle.view),
         "picture_seconds": bundle.picture_seconds,
+        "frames_per_column": bundle.frames_per_column,
         "net": asdict(bundle.net.config),
     }
     save_file(_tensors(bundle.net), folder / (WEIGHTS + ".new"))
@@ -87,7 +93,7 @@ def load_bundle(folder: Path) -> Bundle:
     # Only now, when config and weights agree on its size, does the net get memory.
     tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
     net.to_empty(device="cpu").load_state_dict(tensors)
-    return Bundle(net.eval(), config.name, config.classes, view, config.picture_seconds)
+    return Bundle(net.eval(), config.name, config.classes, view, config.picture_seconds, config.frames_per_column)
 
 
 def find_bundle(run: Path) -> Path:
@@ -130,6 +136,8 @@ def _check(config: _Config, view: ViewConfig, net: ModelConfig) -> None:
         raise GenreclfError(f"view.segment_frames={view.segment_frames}: expected {FRAMES_AT_MOST} at most")
     if not 0 < config.picture_seconds <= SECONDS_AT_MOST:
         raise GenreclfError(f"picture_seconds={config.picture_seconds}: expected above 0, {SECONDS_AT_MOST} at most")
+    if not 0 < config.frames_per_column <= FRAMES_AT_MOST:
+        raise GenreclfError(f"frames_per_column={config.frames_per_column}: expected above 0, {FRAMES_AT_MOST} at most")
 
 
 def _empty_net(config: ModelConfig) -> GenreClassifier:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genreclf import __version__
 from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.data.spectrogram import HOP_SAMPLES, N_BANDS, LogMelSpectrogram
-from genreclf.data.views import SEGMENT_COLUMNS, ViewConfig, column_index, cover, cut
+from genreclf.data.views import SEGMENT_COLUMNS, ViewConfig, column_index, cover, cut, thin_index
 from genreclf.errors import GenreclfError
 from genreclf.models.classifier import GenreClassifier
 from genreclf.serving.bundle import Bundle, weights_sha256
@@ -47,27 +47,29 @@ class WaveformModel(nn.Module):
     Scripts. Any length from one sample; the net sees no more than `segments_at_once` segments, or one a clip.
     """
 
-    def __init__(self, net: GenreClassifier, view: ViewConfig) -> None:
+    def __init__(self, net: GenreClassifier, view: ViewConfig, frames_per_column: float) -> None:
         super().__init__()
         self.front_end = LogMelSpectrogram()
         self.picture = PictureModel(net)
         self.segment_frames, self.hop_frames, self.tolerance = view.segment_frames, view.hop_frames, view.tolerance
+        self.frames_per_column = frames_per_column
         self.segments_at_once = 32
 
     def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
         levels = self.front_end(waveform)  # (B, 128, frames)
         clips, frames = levels.shape[0], levels.shape[2]
+        levels = levels[:, :, thin_index(frames, frames, self.frames_per_column).to(levels.device)]
         spans = cover(frames, self.segment_frames, self.hop_frames, self.tolerance)
         pairs = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
         shown = torch.tensor(pairs, dtype=torch.int64, device=levels.device)  # (S, 2)
         pieces = shown.split(max(1, self.segments_at_once // clips))
-        return torch.cat([self._answer(levels, piece) for piece in pieces], dim=1).mean(1)
+        return torch.cat([self._answer(levels, frames, piece) for piece in pieces], dim=1).mean(1)
 
-    def _answer(self, levels: Tensor, shown: Tensor) -> Tensor:
-        """(B, 128, frames) levels and the (N, 2) spans of some segments -> (B, N, classes) probabilities."""
-        clips, frames = levels.shape[0], levels.shape[2]
-        columns = torch.full([len(shown)], frames, dtype=torch.int64, device=levels.device)
-        index = column_index(columns, columns, shown[:, 0], shown[:, 1])  # (N, 256)
+    def _answer(self, levels: Tensor, frames: int, shown: Tensor) -> Tensor:
+        """(B, 128, columns) levels over `frames`, (N, 2) spans of some segments -> (B, N, classes) probabilities."""
+        clips = levels.shape[0]
+        columns = torch.full([len(shown)], levels.shape[2], dtype=torch.int64, device=levels.device)
+        index = column_index(columns, torch.full_like(columns, frames), shown[:, 0], shown[:, 1])  # (N, 256)
         # All segments as one wide cut, so that no clip is copied: (B, 128, N * 256) -> (B * N, 128, 256)
         segments = cut(levels, index.reshape(1, -1).expand(clips, -1))
         segments = segments.unflatten(2, index.shape).transpose(1, 2).flatten(0, 1)
@@ -118,7 +120,7 @@ def check_parity(bundle: Bundle, kind: str, file: Path | BinaryIO) -> float:
 def _model(bundle: Bundle, kind: str) -> nn.Module:
     # A copy that needs no gradients: who calls the file without no_grad does not keep an hour's activations.
     net = copy.deepcopy(bundle.net).cpu().requires_grad_(False)
-    model = PictureModel(net) if kind == "picture" else WaveformModel(net, bundle.view)
+    model = PictureModel(net) if kind == "picture" else WaveformModel(net, bundle.view, bundle.frames_per_column)
     return model.eval()
 
 

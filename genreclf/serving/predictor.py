@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genreclf.data.clip import Clip, read_clip
 from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
-from genreclf.data.views import column_index, cut, spans
+from genreclf.data.views import column_index, cut, spans, thin_index
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.tta import TTA, probabilities
 from genreclf.serving.bundle import Bundle
@@ -68,7 +68,8 @@ class Predictor:
         )
 
     def _segments(self, clip: Clip, shown: list[tuple[int, int]]) -> Tensor:
-        levels = torch.from_numpy(clip.levels)
+        kept = thin_index(clip.levels.shape[1], clip.frames, self.bundle.frames_per_column)
+        levels = torch.from_numpy(clip.levels)[:, kept]
         answers = []
         with torch.inference_mode():
             for piece in torch.tensor(shown).split(SEGMENTS_AT_ONCE):

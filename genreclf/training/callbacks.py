@@ -15,7 +15,10 @@ COLUMNS = ("epoch", *FIGURES, "learning_rate", "seconds")
 
 
 class EpochLog(Callback):
-    """A row an epoch in a CSV file, and a line on standard error: what a log keeps of a progress bar."""
+    """A row an epoch in a CSV file, and a line on standard error: what a log keeps of a progress bar.
+
+    The figures of validation are empty for an epoch without one (trainer.check_val_every_n_epoch).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,29 +34,32 @@ class EpochLog(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
         self.started = time.monotonic()
+        self.figures = [name for name in FIGURES if name.startswith("train/")]
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Only now are the figures of validation this epoch's; the trainer keeps them through epochs without one."""
+        self.figures = list(FIGURES)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
         epoch, seconds = trainer.current_epoch + 1, time.monotonic() - self.started
-        values = [float(trainer.callback_metrics[name]) for name in FIGURES]
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        values = {name: float(trainer.callback_metrics[name]) for name in self.figures}
+        row = {"epoch": epoch, **values, "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
         with self.path.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow([epoch, *values, rate, round(seconds, 2)])
-        figures = "  ".join(f"{name} {value:.3f}" for name, value in zip(FIGURES, values, strict=True))
+            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow({**row, "seconds": round(seconds, 2)})
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         print(f"epoch {epoch}/{trainer.max_epochs}  {figures}  {seconds:.1f} s", file=sys.stderr)
 
 
 def checkpoints(folder: str, optim: OptimConfig) -> list[Callback]:
     """`best.ckpt` at the highest validation accuracy, early stopping if asked for, `last.ckpt` after each epoch.
 
-    The last comes last, so that it holds the state of the others.
+    The first two act on each validation, which is over when the epoch ends: the last holds their state, too.
     """
-    common = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = {"monitor": "val/accuracy", "mode": "max"}
+    common = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}
     callbacks: list[Callback] = []
     if optim.keep == "best":
-        callbacks.append(ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", save_top_k=1, **common))
+        callbacks.append(ModelCheckpoint(filename="best", save_on_train_epoch_end=False, **best, **common))
     if optim.early_stopping is not None:
-        stopping = EarlyStopping(
-            "val/accuracy", patience=optim.early_stopping, mode="max", check_on_train_epoch_end=True
-        )
-        callbacks.append(stopping)
-    return [*callbacks, ModelCheckpoint(filename="last", monitor=None, save_top_k=1, **common)]
+        callbacks.append(EarlyStopping(patience=optim.early_stopping, check_on_train_epoch_end=False, **best))
+    return [*callbacks, ModelCheckpoint(filename="last", monitor=None, save_on_train_epoch_end=True, **common)]

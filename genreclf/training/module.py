@@ -21,6 +21,8 @@ from genreclf.training.clips import ClipScores
 class OptimConfig:
     """`optimizer` is adam (the net's own L2 terms) or adamw (`weight_decay` on all matrices instead).
 
+    The backbone learns at `backbone_rate` times `learning_rate`: below 1, pretrained layers keep more of what they know
+    (Howard and Ruder 2018).
     `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle (`warmup` is the share of
     steps that the rate rises). `early_stopping` is a patience in epochs, None to train to the end. `keep` is best (on
     validation accuracy) or last.
@@ -29,6 +31,7 @@ class OptimConfig:
     name: str
     optimizer: str
     learning_rate: float
+    backbone_rate: float
     weight_decay: float
     label_smoothing: float
     schedule: str
@@ -42,6 +45,8 @@ class OptimConfig:
         for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("keep", ("best", "last"))):
             if getattr(self, key) not in known:
                 raise GenreclfError(f"optim.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
+        if not self.backbone_rate > 0:
+            raise GenreclfError(f"optim.backbone_rate={self.backbone_rate}: give a share above 0")
 
 
 OPTIMIZERS = ("adam", "adamw")
@@ -84,15 +89,16 @@ class GenreModule(L.LightningModule):
         self.val_clips.update(logits.softmax(1), batch["target"], batch["clip"])
 
     def on_validation_epoch_end(self) -> None:
-        """Logs clip-level accuracy and log-loss."""
-        self.log_dict({f"val/{name}": value for name, value in self.val_clips.compute().items()}, prog_bar=True)
-        self.val_clips.reset()
+        """Logs clip-level accuracy and log-loss.
 
-    def on_train_epoch_end(self) -> None:
-        """Steps the plateau schedule before the checkpoint, not after it as Lightning does: a resumed run needs it."""
+        Steps the plateau schedule before the epoch's checkpoint, not after as Lightning does: a resumed run needs it.
+        """
+        figures = self.val_clips.compute()
+        self.log_dict({f"val/{name}": value for name, value in figures.items()}, prog_bar=True)
+        self.val_clips.reset()
         schedule = self.lr_schedulers()
-        if isinstance(schedule, ReduceLROnPlateau):
-            schedule.step(self.trainer.callback_metrics["val/accuracy"])
+        if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            schedule.step(figures["accuracy"])
 
     def lr_scheduler_step(self, scheduler: LRScheduler, metric: Tensor | None) -> None:
         """Steps what goes by batches."""
@@ -103,15 +109,16 @@ class GenreModule(L.LightningModule):
         """Adam or AdamW with its schedule."""
         optim = self.optim
         if optim.optimizer == "adam":
-            optimizer = torch.optim.Adam(parameter_groups(self.net, optim.learning_rate), optim.learning_rate)
+            optimizer = torch.optim.Adam(_paced(parameter_groups(self.net), self.net.backbone, optim))
         else:
-            optimizer = torch.optim.AdamW(_decayed(self.net, optim.weight_decay), optim.learning_rate)
+            optimizer = torch.optim.AdamW(_paced(_decayed(self.net, optim.weight_decay), self.net.backbone, optim))
         if optim.schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
             schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "val/accuracy"}
         else:
             steps = int(self.trainer.estimated_stepping_batches)
-            cycle = OneCycleLR(optimizer, optim.learning_rate, steps, pct_start=optim.warmup)
+            rates = [group["lr"] for group in optimizer.param_groups]
+            cycle = OneCycleLR(optimizer, rates, steps, pct_start=optim.warmup)
             schedule = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -128,3 +135,15 @@ def _decayed(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def _paced(groups: list[dict[str, Any]], backbone: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
+    """Each group in two, the backbone's behind the others', with their learning rates."""
+    slow = set(backbone.parameters())
+    paced = []
+    for rate, chosen in ((1.0, lambda p: p not in slow), (optim.backbone_rate, lambda p: p in slow)):
+        for group in groups:
+            params = [p for p in group["params"] if chosen(p)]
+            if params:
+                paced.append({**group, "params": params, "lr": rate * optim.learning_rate})
+    return paced

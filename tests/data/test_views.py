@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.views import SEGMENT_COLUMNS, ViewConfig, column_index, cut, paste, random_span, spans
+from genreclf.data.views import SEGMENT_COLUMNS, ViewConfig, column_index, cut, paste, random_span, spans, thin_index
 from genreclf.errors import GenreclfError
 
 
@@ -223,6 +223,28 @@ def test_a_clip_and_its_picture_of_387_columns_give_the_same_whole_segment():
     audio = shown_times(np.arange(1_293), 1_293, spans(1_293, WHOLE)[0])
     picture = shown_times(middle, 1_292, spans(1_292, WHOLE)[0])
     assert np.abs(audio - picture).max() <= 2  # of 3.34 frames a column
+
+
+@given(st.integers(1, 3_000), st.integers(1, 3_000), st.floats(0.1, 4_000))
+def test_thinning_leaves_the_columns_at_the_centres_of_its_steps(columns, frames, frames_per_column):
+    kept = thin_index(columns, frames, frames_per_column).tolist()
+    if frames / columns >= frames_per_column:
+        assert kept == list(range(columns))
+        return
+    assert kept == sorted(set(kept)) and 0 <= kept[0] and kept[-1] < columns
+    assert abs(len(kept) * frames_per_column - frames) <= max(
+        frames_per_column / 2 * 1.0001, frames_per_column - frames
+    )
+    for k, column in enumerate(kept[:-1]):
+        assert abs((column + 0.5) * frames / columns - (k + 0.5) * frames_per_column) <= 0.5001 * frames / columns
+
+
+def test_audio_thinned_as_a_picture_was_gives_the_pictures_segments():
+    levels = random_levels(1_293, 0)
+    picture = levels[:, ((np.arange(387) + 0.5) * 1_293 / 387).astype(int)]
+    thinned = levels[:, thin_index(1_293, 1_293, 1_293 / 387)]
+    np.testing.assert_array_equal(thinned, picture)
+    np.testing.assert_array_equal(picture[:, thin_index(387, 1_293, 1_293 / 387)], picture)  # and it stays as it is
 
 
 # --- There and back ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def random_bundle(name: str) -> Bundle:
     for buffer_name, buffer in net.named_buffers():
         if buffer_name.endswith(("running_mean", "running_var")):
             buffer.uniform_(0.5, 1.5)
-    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", "crop"), "view"), 29.5)
+    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", "crop"), "view"), 29.5, 3.25)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,8 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
         ("picture_seconds", "30", "expected float"),
         ("picture_seconds", float("nan"), "picture_seconds=nan: expected above 0"),
         ("picture_seconds", 1e300, "expected above 0"),
+        ("frames_per_column", 0.0, "frames_per_column=0.0: expected above 0"),
+        ("frames_per_column", float("inf"), "frames_per_column=inf: expected above 0"),
         ("colour", 1, "bundle.colour: unknown key"),
         ("view", None, "expected dict"),
         ("view.hop_frames", 0, "view.hop_frames=0: give 1 to"),

@@ -56,7 +56,7 @@ def music(seconds: float, clips: int) -> Tensor:
     return (0.5 * phase.sin() + 1e-3 * torch.randn(clips, samples, generator=random)).float()
 
 
-def random_bundle(name: str, view: str) -> Bundle:
+def random_bundle(name: str, view: str, frames_per_column: float) -> Bundle:
     """A net of random weights whose batch norms know some music, and whose logits for it have a spread of about 1."""
     torch.manual_seed(0)
     net = GenreClassifier(build(ModelConfig, {**of_yaml("model", name)["net"], "num_classes": len(CLASSES)}, "net"))
@@ -67,7 +67,7 @@ def random_bundle(name: str, view: str) -> Bundle:
     with torch.no_grad():
         net.train()(images)
         net.head[-1].weight.div_(net.eval()(images)[0].std())
-    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", view), "view"), 30.0)
+    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", view), "view"), 30.0, frames_per_column)
 
 
 class Probe(nn.Module):
@@ -79,16 +79,18 @@ class Probe(nn.Module):
         return logits, columns
 
 
-def by_hand(net: nn.Module, view: ViewConfig, waveform: Tensor) -> Tensor:
+def by_hand(net: nn.Module, view: ViewConfig, waveform: Tensor, frames_per_column: float = 1.0) -> Tensor:
     """What a waveform model is to answer: clip by clip, segment by segment, in double precision."""
     answers = []
     with torch.inference_mode():
         for clip in waveform:
             levels = LogMelSpectrogram()(clip[None])  # (1, 128, frames)
-            columns = torch.tensor([levels.shape[2]])
-            segments = []
-            for start, length in spans(levels.shape[2], view):
-                segment = cut(levels, column_index(columns, columns, torch.tensor([start]), torch.tensor([length])))
+            frames = levels.shape[2]
+            kept = max(1, int(frames / frames_per_column + 0.5))
+            levels = levels[:, :, [min(frames - 1, int((k + 0.5) * frames_per_column)) for k in range(kept)]]
+            numbers, segments = (torch.tensor([kept]), torch.tensor([frames])), []
+            for start, length in spans(frames, view):
+                segment = cut(levels, column_index(*numbers, torch.tensor([start]), torch.tensor([length])))
                 segments.append(net(segment[:, None].expand(-1, 3, -1, -1))[0][0].double().softmax(0))
             answers.append(sum(segments) / len(segments))
     return torch.stack(answers).float()
@@ -118,7 +120,7 @@ def opened(bundle: Bundle, folder: Path) -> Exported:
 @pytest.fixture(scope="module")
 def model_a(tmp_path_factory) -> Exported:
     """Model A, whole clips, exported by the functions; no warning of torch may reach the user."""
-    bundle, folder = random_bundle("a", "whole"), tmp_path_factory.mktemp("a") / "new"
+    bundle, folder = random_bundle("a", "whole", 1.0), tmp_path_factory.mktemp("a") / "new"
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("error")
         patch.setattr("genreclf.serving.exporting.PARITY_BATCHES", (2,))  # the command below keeps to the default
@@ -130,7 +132,7 @@ def model_a(tmp_path_factory) -> Exported:
 @pytest.fixture(scope="module")
 def model_b(tmp_path_factory) -> Exported:
     """Model B, segments of 5.94 s, exported by the command as a user types it, from an empty folder."""
-    bundle, run, here = random_bundle("b", "crop"), tmp_path_factory.mktemp("b"), tmp_path_factory.mktemp("here")
+    bundle, run, here = random_bundle("b", "crop", 3.34), tmp_path_factory.mktemp("b"), tmp_path_factory.mktemp("here")
     save_bundle(run / "bundle", bundle)
     command = [sys.executable, "-m", "genreclf.export", f"run={run}"]
     environment = {**os.environ, "PYTHONPATH": str(Path(genreclf.__file__).parents[1])}
@@ -183,7 +185,7 @@ def test_picture_files_answer_as_the_net(exported):
 @pytest.mark.parametrize(("seconds", "clips"), [(0.5, 3), (6.0, 2), (30.0, 2), (75.0, 1)])
 def test_waveform_files_answer_as_the_net_on_each_segment(exported, seconds, clips):
     waveform = music(seconds, clips)
-    expected = by_hand(exported.bundle.net, exported.bundle.view, waveform)
+    expected = by_hand(exported.bundle.net, exported.bundle.view, waveform, exported.bundle.frames_per_column)
     torch.testing.assert_close(exported.loaded["waveform"](waveform), expected, rtol=0, atol=1e-4)
     assert clips == 1 or (expected[0] - expected[1]).abs().max() > 0.01
 
@@ -196,14 +198,14 @@ def test_files_need_torch_alone(model_b, tmp_path):
     assert done.returncode == 0, done.stderr
     classes, answer, requires_grad = json.loads(done.stdout)
     assert classes == list(CLASSES) and not requires_grad
-    expected = by_hand(model_b.bundle.net, model_b.bundle.view, clips)
+    expected = by_hand(model_b.bundle.net, model_b.bundle.view, clips, 3.34)
     torch.testing.assert_close(torch.tensor(answer), expected, rtol=0, atol=1e-4)
 
 
 def test_parity_finds_the_difference(monkeypatch, model_a):
     """The file's net has another last layer than the bundle's."""
     monkeypatch.setattr("genreclf.serving.exporting.PARITY_BATCHES", (1,))
-    path, bundle = model_a.folder / "picture.pt", random_bundle("a", "whole")
+    path, bundle = model_a.folder / "picture.pt", random_bundle("a", "whole", 1.0)
     assert check_parity(bundle, "picture", path) <= 1e-6
     with torch.no_grad():
         bundle.net.head[-1].bias.add_(torch.tensor([1e3, 0, 0]))  # every answer becomes (1, 0, 0)
@@ -230,7 +232,7 @@ def test_a_file_that_answers_otherwise_is_not_written(monkeypatch, tmp_path, mod
 def scripted() -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(WaveformModel(Probe(), ViewConfig("", 1, 1, 0.0)).eval())
+        return torch.jit.script(WaveformModel(Probe(), ViewConfig("", 1, 1, 0.0), 1.0).eval())
 
 
 @settings(max_examples=30, deadline=None)
@@ -240,20 +242,22 @@ def scripted() -> torch.jit.ScriptModule:
     segment_frames=st.integers(4, 400),
     hops_a_segment=st.integers(1, 20),
     tolerance=st.sampled_from([0.0, 0.1]),
+    frames_per_column=st.sampled_from([0.5, 1.0, 2.0, 3.34, 500.0]),
 )
 def test_any_view_scores_all_segments_in_bounded_pieces(
-    scripted, samples, clips, segment_frames, hops_a_segment, tolerance
+    scripted, samples, clips, segment_frames, hops_a_segment, tolerance, frames_per_column
 ):
     hop_frames = max(2, segment_frames // hops_a_segment)
     view = ViewConfig("any", segment_frames, hop_frames, tolerance)
     different = torch.arange(clips) % 3  # by hand is slow: more than three clips are repeats
     waveform = music((samples + 0.5) / 22_050, 3)[different]
-    expected = by_hand(Probe(), view, waveform[:3])[different]
-    model, images = WaveformModel(Probe(), view), []
+    expected = by_hand(Probe(), view, waveform[:3], max(1.0, frames_per_column))[different]
+    model, images = WaveformModel(Probe(), view, frames_per_column), []
     model.picture.register_forward_pre_hook(lambda _, inputs: images.append(len(inputs[0])))
     torch.testing.assert_close(model(waveform), expected, rtol=0, atol=1e-5)
     assert max(images) <= max(32, clips)
     assert sum(images) == clips * len(spans(1 + samples // 512, view))
+    scripted.frames_per_column = frames_per_column
     scripted.segment_frames, scripted.hop_frames, scripted.tolerance = segment_frames, hop_frames, tolerance
     torch.testing.assert_close(scripted(waveform), expected, rtol=0, atol=1e-5)
 
@@ -268,7 +272,7 @@ def test_probabilities_are_the_softmax_of_the_logits():
 @pytest.fixture(scope="module")
 def bundle_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("c")
-    save_bundle(folder, random_bundle("a", "whole"))
+    save_bundle(folder, random_bundle("a", "whole", 1.0))
     return folder
 
 

@@ -52,6 +52,21 @@ def test_original_is_adam_with_the_nets_own_penalties():
     assert (plateau.factor, plateau.patience, plateau.mode) == (0.5, 8, "max")
 
 
+@pytest.mark.parametrize("name", ["original", "onecycle"])
+def test_the_backbone_learns_at_its_share_of_the_rate(name):
+    net = module(name, backbone_rate=0.25)
+    net._trainer = OneStep()
+    optimizer = net.configure_optimizers()["optimizer"]
+    if name == "onecycle":  # begins at a share of the highest rate, which is what was set
+        for group in optimizer.param_groups:
+            group["lr"] = group["max_lr"]
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    backbone = {id(p) for p in net.net.backbone.parameters()}
+    assert rates.keys() == {id(p) for p in net.parameters()}
+    assert all(rate == pytest.approx(1e-3 * (0.25 if p in backbone else 1)) for p, rate in rates.items())
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)  # the log's
+
+
 def test_one_cycle_rises_to_the_rate_and_falls_to_nothing():
     net = module("onecycle")
     net._trainer = OneStep()
