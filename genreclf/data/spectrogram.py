@@ -2,7 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torchaudio.transforms import MelScale, Spectrogram
+from torch.nn.functional import pad
+from torchaudio.functional import melscale_fbanks
 
 from genreclf.data.audio import SAMPLE_RATE_HZ
 
@@ -11,6 +12,8 @@ HOP_SAMPLES = 512
 N_BANDS = 128
 FLOOR_DB = -80.0
 FRAME_RATE_HZ = SAMPLE_RATE_HZ / HOP_SAMPLES
+# Frames that a CPU transforms at once: their 1 MB of samples stays in its cache, which saves a third of the time.
+CPU_FRAMES_AT_ONCE = 128
 
 
 class LogMelSpectrogram(nn.Module):
@@ -22,17 +25,25 @@ class LogMelSpectrogram(nn.Module):
     A clip without contrast, silence among them, is 0 everywhere.
     """
 
+    window: Tensor
+    bands: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         # An attribute, as TorchScript sees no constant of a module.
         self.smallest_ratio = 10.0 ** (FLOOR_DB / 10.0)
-        self.stft = Spectrogram(N_FFT, hop_length=HOP_SAMPLES, power=None, center=True, pad_mode="constant")
-        self.mel = MelScale(N_BANDS, SAMPLE_RATE_HZ, n_stft=N_FFT // 2 + 1, norm="slaney", mel_scale="slaney")
+        self.n_fft, self.hop, self.frames_at_once = N_FFT, HOP_SAMPLES, CPU_FRAMES_AT_ONCE
+        bands = melscale_fbanks(
+            N_FFT // 2 + 1, 0.0, SAMPLE_RATE_HZ / 2, N_BANDS, SAMPLE_RATE_HZ, norm="slaney", mel_scale="slaney"
+        )
+        self.register_buffer("window", torch.hann_window(N_FFT))
+        self.register_buffer("bands", bands)  # (1025, 128)
 
     def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
-        # The squares by hand: a complex magnitude costs as much as all the rest, and would be squared again.
-        parts = torch.view_as_real(self.stft(waveform))  # (B, 1025, frames, 2)
-        power = self.mel(parts[..., 0].square() + parts[..., 1].square())  # (B, 128, frames)
+        frames = pad(waveform, (self.n_fft // 2, self.n_fft // 2)).unfold(1, self.n_fft, self.hop)  # (B, frames, 2048)
+        at_once = self.frames_at_once if waveform.device.type == "cpu" else frames.shape[1]
+        power = torch.cat([self._power(piece) for piece in frames.split(at_once, dim=1)], dim=1)  # (B, frames, 128)
+        power = power.transpose(1, 2)  # (B, 128, frames)
         peak = power.amax(dim=(1, 2), keepdim=True)
         # The floor stands on the ratio, not on the power: a quiet clip gives the picture of a loud one.
         decibels = 10.0 * torch.log10((power / peak).clamp(min=self.smallest_ratio))
@@ -41,3 +52,9 @@ class LogMelSpectrogram(nn.Module):
         levels = (decibels - lowest) / (highest - lowest) * 255.0
         # Silence divides by zero above; its levels are NaN there and 0 here.
         return torch.where(highest > lowest, levels, torch.zeros_like(levels)).round().to(torch.uint8)
+
+    def _power(self, frames: Tensor) -> Tensor:
+        """(B, F, 2048) samples -> (B, F, 128) power in each band."""
+        # The squares by hand: a complex magnitude costs as much as all the rest, and would be squared again.
+        parts = torch.view_as_real(torch.fft.rfft(frames * self.window))  # (B, F, 1025, 2)
+        return (parts[..., 0].square() + parts[..., 1].square()) @ self.bands
