@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from genreclf.commands import run_command
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.store import open_store
+from genreclf.data.store import open_store, prepared_store
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.inference import predict_segments
 from genreclf.evaluation.pictures import draw_confusion, draw_per_class
@@ -63,7 +63,7 @@ def _data_of(run: Path, bundle: Bundle, split: str) -> SpectrogramDataModule:
         raise GenreclfError(f"run={run}: {error.filename} is missing; give the folder of a whole run") from error
     datamodule = data_from(trained)
     datamodule.view = bundle.view
-    if open_store(datamodule.store_folder()).digest != record["data"]["store_digest"]:
+    if open_store(prepared_store(datamodule.data)).digest != record["data"]["store_digest"]:
         raise GenreclfError(
             f"run={run}: the files in {trained['data']['path']} are not those of the training; restore them, "
             "for with other files a training clip could be scored as a test clip"

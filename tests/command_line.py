@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # A server process imports these once; each command is a fork of it, before torch has started any thread.
-PRELOADED = ["genreclf.train", "genreclf.evaluate", "genreclf.export", "genreclf.predict"]
+PRELOADED = ["genreclf.prepare", "genreclf.train", "genreclf.evaluate", "genreclf.export", "genreclf.predict"]
 TIMEOUT_SECONDS = 300
 
 _context = multiprocessing.get_context("forkserver")

@@ -280,7 +280,7 @@ def test_predict_starts_without_the_training_libraries():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "export", "predict"])
+@pytest.mark.parametrize("module", ["prepare", "train", "evaluate", "export", "predict"])
 def test_help_fits_a_screen(module, cache):
     result = command(module, "--help", cache=cache)
     assert result.returncode == 0 and f"python -m genreclf.{module}" in result.stdout

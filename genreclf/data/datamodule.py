@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -11,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from genreclf.data.augment import AugmentConfig, augment
-from genreclf.data.sources import DataConfig, data_folder, list_sources
+from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig, assign, check
-from genreclf.data.store import Store, build_store, open_store
+from genreclf.data.store import Store, open_store, prepared_store
 from genreclf.data.views import ViewConfig, column_index, random_span, spans
 from genreclf.errors import GenreclfError
 
@@ -76,18 +75,13 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Renders the demo music if it is asked for, and builds the store, where they are not there yet."""
-        self.store_folder()
-
-    def store_folder(self) -> Path:
-        """The store's folder, built if need be."""
-        folder = data_folder(self.data)
-        return build_store(folder, list_sources(folder), self.data.cache, self.data.picture_seconds)
+        prepared_store(self.data)
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the store and assigns the splits; raises GenreclfError for a class that a needed split lacks."""
         if self.store is not None:
             return
-        self.store = open_store(self.store_folder())
+        self.store = open_store(prepared_store(self.data))
         rows = self.store.rows
         usable = [clip for clip, row in enumerate(rows) if row.columns]
         if not usable:

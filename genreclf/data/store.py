@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from genreclf.data.clip import Clip, read_clip
-from genreclf.data.sources import Source
+from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
 from genreclf.data.spectrogram import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT, SAMPLE_RATE_HZ, LogMelSpectrogram
 from genreclf.errors import GenreclfError
 from genreclf.progress import progress_bar
@@ -69,6 +69,12 @@ class Store:
         """(128, columns) uint8 of one clip, row 0 the lowest band."""
         row = self.rows[clip]
         return self.columns[row.offset : row.offset + row.columns].T
+
+
+def prepared_store(data: DataConfig) -> Path:
+    """The folder of the store of `data`, and before it the demo music, made where they are not there yet."""
+    folder = data_folder(data)
+    return build_store(folder, list_sources(folder), data.cache, data.picture_seconds)
 
 
 def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float) -> Path:
