@@ -69,6 +69,11 @@ def _data_of(run: Path, bundle: Bundle, split: str) -> SpectrogramDataModule:
             "for with other files a training clip could be scored as a test clip"
         )
     datamodule.setup()
+    if datamodule.summary()["split_digest"] != record["data"]["split_digest"]:
+        raise GenreclfError(
+            f"run={run}: the split is not that of the training; restore {trained['data']['table'] or 'its settings'}, "
+            "for a training clip could be scored as a test clip"
+        )
     if not datamodule.clips[split]:
         raise GenreclfError(f"clips={split}: none of them is in {trained['data']['path']}; try clips=val")
     return datamodule

@@ -60,7 +60,9 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
     resume = check_resumable(folder, config) if config["ckpt"] == "last" else None
     optim = build(OptimConfig, config["optim"], "optim")
-    config["data"]["path"] = str(Path(config["data"]["path"]).expanduser().resolve())
+    for key in ("path", "table"):
+        if config["data"][key] is not None:
+            config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
     L.seed_everything(config["seed"], workers=True, verbose=False)
 
     datamodule = data_from(config)
@@ -101,10 +103,14 @@ def data_from(config: dict[str, Any]) -> SpectrogramDataModule:
 def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> None:
     if config["data"]["name"] == "demo":
         print("data=demo: procedural demo music, not a benchmark; for your own: data=folder data.path=FOLDER")
-    counts = ", ".join(f"{name} {len(datamodule.clips[name])}" for name in SPLITS)
-    print(f"split={config['split']['name']}: {counts} clips of {len(datamodule.classes)} classes")
-    for path, problem in datamodule.summary()["unreadable"].items():
+    summary = datamodule.summary()
+    parts = (f"{name} {len(datamodule.clips[name])} clips, {summary['groups'][name]} groups" for name in SPLITS)
+    print(f"split={config['split']['name']}: {'; '.join(parts)}; {len(datamodule.classes)} classes")
+    for path, problem in summary["unreadable"].items():
         print(f"left out {path}: {problem}", file=sys.stderr)
+    for paths in summary["label_conflicts"]:
+        kept = "kept together" if config["data"]["label_conflicts"] == "keep" else "left out"
+        print(f"one recording, different classes, {kept}: {', '.join(paths)}", file=sys.stderr)
 
 
 def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:

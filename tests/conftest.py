@@ -1,5 +1,6 @@
 """What tests of several rooms share: a tiny data folder, its store, and a cache that is not the user's own."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,15 @@ def cache(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENRECLF_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def gtzan() -> Path:
+    """Real music, which the project does not carry: GTZAN's pictures, audio and lists."""
+    folder = Path(os.environ.get("GENRECLF_GTZAN", Path(__file__).resolve().parents[2] / "shared" / "gtzan"))
+    if not folder.is_dir():
+        pytest.skip(f"no GTZAN at {folder}; set GENRECLF_GTZAN to its folder")
+    return folder
 
 
 def tiny_sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -58,7 +68,7 @@ def tiny_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_data(tiny_folder, cache) -> DataConfig:
     """The tiny folder as `data=folder` gives it."""
-    return DataConfig("folder", tiny_folder, cache, 30.0, 0, 0.0, 0)
+    return DataConfig("folder", tiny_folder, cache, 30.0, None, "single", "keep", 0, 0.0, 0)
 
 
 @pytest.fixture(scope="session")

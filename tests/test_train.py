@@ -168,6 +168,7 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
         (["optim.optimizer=sgd"], "optim.optimizer='sgd': unknown; known: adam, adamw"),
         (["data=folder", "data.path=nowhere"], "no such folder; give one that holds a folder for each genre"),
         (["data=folder"], "data.path: needs a value"),
+        (["data.unknown_artists=maybe"], "data.unknown_artists='maybe': unknown; known: single, together"),
         (["ckpt=last"], "last.ckpt is not there; name the run to go on with: run=FOLDER"),
         (["batch_size=many"], "batch_size='many': expected int"),
         (["batch_size=1"], "batch_size=1: must be at least 2"),
@@ -241,6 +242,19 @@ def test_evaluate_refuses_files_that_changed(run, music, cache, tmp_path):
     finally:
         extra.unlink()
     assert "is no run folder" in one_line(command("evaluate", f"run={tmp_path}", cache=cache))
+
+
+def test_evaluate_refuses_a_split_that_changed(music, cache, tmp_path):
+    table = tmp_path / "artists.csv"
+    table.write_text("path,artist\n" + "".join(f"low/{number}.png,one\nhigh/{number}.png,x\n" for number in range(3)))
+    result = train(music, cache, tmp_path / "run", "trainer.max_epochs=1", f"data.table={table}")
+    assert result.returncode == 0, result.stderr
+    assert "14 groups" not in result.stdout and result.stdout.count("groups") == 3
+    assert sum(json.loads((tmp_path / "run" / "record.json").read_text())["data"]["groups"].values()) == 14
+    assert command("evaluate", f"run={tmp_path / 'run'}", cache=cache).returncode == 0
+    table.write_text(table.read_text().replace("one", "two", 1))
+    message = one_line(command("evaluate", f"run={tmp_path / 'run'}", cache=cache))
+    assert f"the split is not that of the training; restore {table}" in message
 
 
 def test_predict_answers_and_reports_a_bad_file(run, music, cache, tmp_path):

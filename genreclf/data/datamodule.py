@@ -1,5 +1,7 @@
 """Batches: the store's segments, split without leaks, augmented on the device."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,9 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from genreclf.data.augment import AugmentConfig, augment
+from genreclf.data.groups import artist_keys, conflicts, join
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig, assign, check
 from genreclf.data.store import Store, open_store, prepared_store
+from genreclf.data.table import read_table
 from genreclf.data.views import ViewConfig, column_index, random_span, spans
 from genreclf.errors import GenreclfError
 
@@ -86,27 +90,49 @@ class SpectrogramDataModule(L.LightningDataModule):
         usable = [clip for clip, row in enumerate(rows) if row.columns]
         if not usable:
             raise GenreclfError(f"data.path={self.data.path}: no clip could be read; first reason: {rows[0].problem}")
+        self.conflicts = [
+            [usable[one] for one in group]
+            for group in conflicts([rows[clip].group for clip in usable], [rows[clip].label for clip in usable])
+        ]
+        if self.data.label_conflicts == "drop":
+            dropped = {clip for group in self.conflicts for clip in group}
+            usable = [clip for clip in usable if clip not in dropped]
         self.classes = tuple(sorted({rows[clip].label for clip in usable}))
         named = [rows[clip] for clip in usable]
-        splits = assign(
-            self.split,
-            [row.path for row in named],
-            [row.label for row in named],
-            [row.digest for row in named],
-            [row.group for row in named],
-        )
+        paths, labels = [row.path for row in named], [row.label for row in named]
+        groups = self._groups(paths, labels, [row.group for row in named])
+        splits = assign(self.split, paths, labels, [row.digest for row in named], groups)
         # The published test list may be withheld: training needs only the other two.
         needed = ("train", "val") if self.split.name == "published" else SPLITS
-        check(splits, [row.label for row in named], needed)
+        check(splits, labels, groups, needed)
         self.clips = {name: [c for c, s in zip(usable, splits, strict=True) if s == name] for name in SPLITS}
+        self.group_of = dict(zip(usable, groups, strict=True))
+
+    def _groups(self, paths: list[str], labels: list[str], recordings: list[str]) -> list[str]:
+        """The groups that the split may not part: equal recordings, and what `data.table` joins."""
+        if self.data.table is None:
+            return recordings
+        facts = read_table(self.data.table, paths)
+        artists = artist_keys(facts, labels, self.data.unknown_artists)
+        return join(paths, recordings, artists, [fact.group or None for fact in facts])
 
     def summary(self) -> dict[str, object]:
-        """What the run's record says of the data: counts by split and class, what was left out, the store's digest."""
+        """What the run's record says of the data: counts by split, what was left out, digests of store and split."""
         rows = self.store.rows
+        groups = {name: len({self.group_of[clip] for clip in clips}) for name, clips in self.clips.items()}
+        members = sorted((rows[clip].path, name) for name, clips in self.clips.items() for clip in clips)
         counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
         unreadable = {row.path: row.problem for row in rows if not row.columns}
         unused = len(rows) - len(unreadable) - sum(map(len, self.clips.values()))
-        return {"store_digest": self.store.digest, "clips": counts, "unreadable": unreadable, "in_no_split": unused}
+        return {
+            "store_digest": self.store.digest,
+            "split_digest": hashlib.sha256(json.dumps(members).encode()).hexdigest(),
+            "clips": counts,
+            "groups": groups,
+            "label_conflicts": [[rows[clip].path for clip in group] for group in self.conflicts],
+            "unreadable": unreadable,
+            "in_no_split": unused,
+        }
 
     @property
     def frames_per_column(self) -> float:

@@ -10,19 +10,29 @@ from genreclf.data.demo import write_demo
 from genreclf.errors import GenreclfError
 from genreclf.progress import progress_bar
 
+UNKNOWN_ARTISTS = ("single", "together")
+LABEL_CONFLICTS = ("keep", "drop")
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """`path` holds the classes' folders, `cache` the stores; `picture_seconds` is the music that a picture shows.
 
+    `table` is a CSV that tells artists or groups of clips; clips of one artist or group are never parted. Without an
+    artist, a clip stands alone (`unknown_artists` is single) or with all such clips of its class (together). Clips of
+    equal content in different classes are kept, together, or left out (`label_conflicts` is keep or drop).
+
     `demo_clips_per_style` of 0 means that `path` is the user's own and nothing is rendered. Raises GenreclfError for
-    seconds that are not above 0.
+    seconds that are not above 0, and for an unknown word.
     """
 
     name: str
     path: Path
     cache: Path
     picture_seconds: float
+    table: Path | None
+    unknown_artists: str
+    label_conflicts: str
     demo_clips_per_style: int
     demo_seconds: float
     demo_seed: int
@@ -30,6 +40,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0 < self.picture_seconds < math.inf:
             raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give seconds, more than 0")
+        for key, known in (("unknown_artists", UNKNOWN_ARTISTS), ("label_conflicts", LABEL_CONFLICTS)):
+            if getattr(self, key) not in known:
+                raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)

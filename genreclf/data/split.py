@@ -108,14 +108,15 @@ def gtzan_name(path: str) -> str:
     return f"{match[1]}.{match[2]}" if match else stem
 
 
-def check(splits: Sequence[str | None], labels: Sequence[str], needed: Sequence[str]) -> None:
+def check(splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str], needed: Sequence[str]) -> None:
     """Refuses, with a GenreclfError, a class that has no clip in one of the `needed` splits."""
     have = set(zip(splits, labels, strict=True))
     for label in sorted(set(labels)):
         missing = [split for split in needed if (split, label) not in have]
         if missing:
-            count = sum(other == label for other in labels)
+            own = [group for group, other in zip(groups, labels, strict=True) if other == label]
+            in_groups = f", in {len(set(own))} groups," if len(set(own)) < len(own) else ""
             raise GenreclfError(
-                f"class {label!r}: none of its {count} clips falls in {missing[0]}; "
+                f"class {label!r}: none of its {len(own)} clips{in_groups} falls in {missing[0]}; "
                 "give it more clips, or change split.shares or split.salt"
             )

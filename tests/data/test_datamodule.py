@@ -364,3 +364,51 @@ def test_the_split_is_of_content_not_of_names(tiny_data, tiny_folder, tmp_path):
         module = made(dataclasses.replace(tiny_data, path=folder))
         found.append({module.store.rows[clip].digest: split for split in SPLITS for clip in module.clips[split]})
     assert found[0] == found[1]
+
+
+# --- Groups -----------------------------------------------------------------------------------------------------------
+
+
+def split_of(module: SpectrogramDataModule) -> dict[str, str]:
+    return {module.store.rows[clip].path: name for name, clips in module.clips.items() for clip in clips}
+
+
+def test_clips_of_one_artist_are_never_parted(tiny_data, tmp_path):
+    artists = {f"{kind}.{number:05d}": f"{kind} {number % 4}" for kind in ("click", "tone") for number in range(8)}
+    table = tmp_path / "artists.csv"
+    table.write_text("clip,artist\n" + "".join(f"{clip},{artist}\n" for clip, artist in artists.items()))
+    for salt in "abc":
+        module = made(
+            dataclasses.replace(tiny_data, table=table),
+            split=dataclasses.replace(HASHED, salt=salt, shares=(0.5, 0.25, 0.25)),
+        )
+        where = split_of(module)
+        places: dict[str, set[str]] = {}
+        for path, split in where.items():
+            places.setdefault(artists.get(Path(path).stem, path), set()).add(split)
+        assert len(where) == 25 and all(len(splits) == 1 for splits in places.values())
+        # Four artists in each of two classes; of the third, eight contents, one of them twice.
+        assert sum(module.summary()["groups"].values()) == 4 + 4 + 8
+        assert module.summary()["split_digest"] != made(tiny_data).summary()["split_digest"]
+
+
+@pytest.fixture
+def conflicting(tiny_folder, tiny_data, tmp_path) -> DataConfig:
+    """The tiny folder with one tone among the clicks, too."""
+    shutil.copytree(tiny_folder, tmp_path / "music")
+    shutil.copy(tmp_path / "music" / "tone" / "tone.00001.wav", tmp_path / "music" / "click" / "odd.wav")
+    return dataclasses.replace(tiny_data, path=tmp_path / "music", cache=tmp_path)
+
+
+def test_one_recording_in_two_classes_is_told_and_kept_together(conflicting):
+    module = made(conflicting)
+    assert module.summary()["label_conflicts"] == [["click/odd.wav", "tone/tone.00001.wav"]]
+    where = split_of(module)
+    assert where["click/odd.wav"] == where["tone/tone.00001.wav"] and len(where) == 26
+
+
+def test_one_recording_in_two_classes_is_left_out_if_asked(conflicting):
+    module = made(dataclasses.replace(conflicting, label_conflicts="drop"))
+    assert module.summary()["label_conflicts"] == [["click/odd.wav", "tone/tone.00001.wav"]]
+    assert len(split_of(module)) == 24 and not {"click/odd.wav", "tone/tone.00001.wav"} & split_of(module).keys()
+    assert module.summary()["in_no_split"] == 2

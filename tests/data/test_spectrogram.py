@@ -1,6 +1,4 @@
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from genreclf.data.spectrogram import LogMelSpectrogram
 
 RATE_HZ = 22_050
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
-GTZAN = Path(os.environ.get("GENRECLF_GTZAN", Path(__file__).resolve().parents[2].parent / "shared" / "gtzan"))
 
 FRONT_END = LogMelSpectrogram()
 
@@ -187,16 +184,15 @@ def test_scripts_and_answers_the_same_after_saving():
         torch.testing.assert_close(loaded(batch), FRONT_END(batch), rtol=0, atol=0)
 
 
-@pytest.mark.skipif(not GTZAN.is_dir(), reason=f"no GTZAN at {GTZAN}; set GENRECLF_GTZAN to its folder")
 @pytest.mark.parametrize("genre", GENRES)
-def test_real_clips_agree_with_pictures_made_by_others(genre):
+def test_real_clips_agree_with_pictures_made_by_others(gtzan, genre):
     """Of a clip of 1,293 frames, picture column k is frame k of the list; of others, a frame within 1 of its place."""
-    frames = np.loadtxt(GTZAN / "frames.txt", dtype=int)
-    clips = sorted((GTZAN / "audio" / genre).glob("*.flac"))
+    frames = np.loadtxt(gtzan / "frames.txt", dtype=int)
+    clips = sorted((gtzan / "audio" / genre).glob("*.flac"))
     assert clips
     for path in clips:
         # Row 0 of a picture on disk is the highest band.
-        picture = np.asarray(Image.open(GTZAN / "pictures" / genre / f"{path.stem}.png").convert("L"))[::-1].astype(int)
+        picture = np.asarray(Image.open(gtzan / "pictures" / genre / f"{path.stem}.png").convert("L"))[::-1].astype(int)
         levels = spectrogram(read_audio(path).waveform, FRONT_END).astype(int)
         assert picture.shape == (128, 387) == (128, len(frames))
         assert agreement(picture, levels, frames) <= 1, path

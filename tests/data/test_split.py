@@ -306,19 +306,21 @@ def test_an_unknown_name_is_refused():
 
 def test_check_names_the_class_and_what_it_lacks():
     labels = ["jazz"] * 3 + ["rock"] * 2
-    check(["train", "val", "test", "train", "val"], labels, ("train", "val"))
+    check(["train", "val", "test", "train", "val"], labels, list("abcde"), ("train", "val"))
     with pytest.raises(GenreclfError, match=r"^class 'rock': none of its 2 clips falls in test; give it more clips"):
-        check(["train", "val", "test", "train", "val"], labels, SPLITS)
+        check(["train", "val", "test", "train", "val"], labels, list("abcde"), SPLITS)
     with pytest.raises(GenreclfError, match=r"^class 'jazz': none of its 3 clips falls in train; "):
-        check(["val", "val", None, "train", "val"], labels, ("train", "val"))
+        check(["val", "val", None, "train", "val"], labels, list("abcde"), ("train", "val"))
+    with pytest.raises(GenreclfError, match=r"^class 'jazz': none of its 3 clips, in 2 groups, falls in train; "):
+        check(["val", "val", None, "train", "val"], labels, list("aabcd"), ("train", "val"))
 
 
 @given(st.integers(5, 60))
 def test_five_clips_are_enough_for_a_class(clips):
-    check(split(HASHED, singletons(clips)), ["rock"] * clips, SPLITS)
+    check(split(HASHED, singletons(clips)), ["rock"] * clips, [str(i) for i in range(clips)], SPLITS)
 
 
 @pytest.mark.parametrize("clips", [1, 2, 3, 4])
 def test_fewer_are_not(clips):
     with pytest.raises(GenreclfError, match=rf"^class 'rock': none of its {clips} clips falls in "):
-        check(split(HASHED, singletons(clips)), ["rock"] * clips, SPLITS)
+        check(split(HASHED, singletons(clips)), ["rock"] * clips, [str(i) for i in range(clips)], SPLITS)
