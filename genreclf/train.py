@@ -106,6 +106,9 @@ def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> Non
     summary = datamodule.summary()
     parts = (f"{name} {len(datamodule.clips[name])} clips, {summary['groups'][name]} groups" for name in SPLITS)
     print(f"split={config['split']['name']}: {'; '.join(parts)}; {len(datamodule.classes)} classes")
+    for name, missing in summary["missing"].items():
+        if missing:
+            print(f"the published {name} list has {len(missing)} clips more (first: {missing[0]})", file=sys.stderr)
     for path, problem in summary["unreadable"].items():
         print(f"left out {path}: {problem}", file=sys.stderr)
     for paths in summary["label_conflicts"]:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from genreclf.data.augment import AugmentConfig, augment
 from genreclf.data.groups import artist_keys, conflicts, join
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SPLITS, SplitConfig, assign, check
+from genreclf.data.split import SPLITS, SplitConfig, assign, check, published_missing
 from genreclf.data.store import Store, open_store, prepared_store
 from genreclf.data.table import read_table
 from genreclf.data.views import ViewConfig, column_index, random_span, spans
@@ -118,7 +118,7 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     def summary(self) -> dict[str, object]:
         """What the run's record says of the data: counts by split, what was left out, digests of store and split."""
-        rows = self.store.rows
+        rows, published = self.store.rows, self.split.name == "published"
         groups = {name: len({self.group_of[clip] for clip in clips}) for name, clips in self.clips.items()}
         members = sorted((rows[clip].path, name) for name, clips in self.clips.items() for clip in clips)
         counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
@@ -132,6 +132,7 @@ class SpectrogramDataModule(L.LightningDataModule):
             "label_conflicts": [[rows[clip].path for clip in group] for group in self.conflicts],
             "unreadable": unreadable,
             "in_no_split": unused,
+            "missing": published_missing([rows[clip].path for clip in self.group_of]) if published else {},
         }
 
     @property

@@ -90,15 +90,24 @@ def published(names: Sequence[str]) -> list[str | None]:
 
     Takes the usual spellings of a clip's name: blues.00000.wav, blues00000.png. Raises GenreclfError if none is listed.
     """
-    # Imported here: nothing else in the split needs torchaudio.
-    from torchaudio.datasets import gtzan
-
-    lists = {"train": gtzan.filtered_train, "val": gtzan.filtered_valid, "test": gtzan.filtered_test}
-    listed = {name: split for split, members in lists.items() for name in members}
+    listed = {name: split for split, members in _published_lists().items() for name in members}
     found = [listed.get(gtzan_name(name)) for name in names]
     if not any(found):
         raise GenreclfError(f"split=published: no clip is on GTZAN's lists (first: {names[0]}); use split=hashed")
     return found
+
+
+def published_missing(names: Sequence[str]) -> dict[str, list[str]]:
+    """The clips of each of GTZAN's fault-filtered lists that are not among `names`, however these spell them."""
+    have = {gtzan_name(name) for name in names}
+    return {split: [name for name in members if name not in have] for split, members in _published_lists().items()}
+
+
+def _published_lists() -> dict[str, list[str]]:
+    # Imported here: nothing else in the split needs torchaudio.
+    from torchaudio.datasets import gtzan
+
+    return {"train": gtzan.filtered_train, "val": gtzan.filtered_valid, "test": gtzan.filtered_test}
 
 
 def gtzan_name(path: str) -> str:

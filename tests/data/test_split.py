@@ -16,7 +16,16 @@ from omegaconf import OmegaConf
 from torchaudio.datasets import gtzan
 
 from genreclf.config import build, config_folder
-from genreclf.data.split import SPLITS, SplitConfig, assign, check, gtzan_name, published, rank_in_class
+from genreclf.data.split import (
+    SPLITS,
+    SplitConfig,
+    assign,
+    check,
+    gtzan_name,
+    published,
+    published_missing,
+    rank_in_class,
+)
 from genreclf.errors import GenreclfError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -302,6 +311,18 @@ def test_folds_that_do_not_exist_are_refused(fold, folds):
 def test_an_unknown_name_is_refused():
     with pytest.raises(GenreclfError, match=r"^split\.name='random': unknown; known: hashed, folds, published$"):
         split(replace(HASHED, name="random"), singletons(10))
+
+
+def test_the_lists_clips_that_are_not_there_are_named():
+    here = ["blues/blues00029.png", "x/rock.00010.au", "disco.99999.wav", *gtzan.filtered_valid[1:]]
+    missing = published_missing(here)
+    assert missing["val"] == gtzan.filtered_valid[:1]
+    assert len(missing["train"]) + len(missing["test"]) == 443 + 290 - len(
+        {"blues.00029", "rock.00010"} & {*gtzan.filtered_train, *gtzan.filtered_test}
+    )
+    assert published_missing([*gtzan.filtered_train, *gtzan.filtered_valid, *gtzan.filtered_test]) == {
+        name: [] for name in SPLITS
+    }
 
 
 def test_check_names_the_class_and_what_it_lacks():
