@@ -142,6 +142,7 @@ def _metadata(bundle: Bundle, kind: str) -> dict[str, Any]:
         "rate_hz": SAMPLE_RATE_HZ,
         "view": asdict(bundle.view),
         "picture_seconds": bundle.picture_seconds,
+        "frames_per_column": bundle.frames_per_column,
         "weights_sha256": weights_sha256(bundle),
     }
 

@@ -169,6 +169,7 @@ def test_a_file_describes_itself(exported):
             "rate_hz": 22_050,
             "view": dataclasses.asdict(bundle.view),
             "picture_seconds": 30.0,
+            "frames_per_column": bundle.frames_per_column,
             "weights_sha256": weights_sha256(bundle),
         }
 
