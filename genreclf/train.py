@@ -102,7 +102,9 @@ def data_from(config: dict[str, Any]) -> SpectrogramDataModule:
 
 def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> None:
     if config["data"]["name"] == "demo":
-        print("data=demo: procedural demo music, not a benchmark; for your own: data=folder data.path=FOLDER")
+        print(
+            "data=demo: procedural demo music, not a benchmark; real music: data=gtzan, or data=folder data.path=FOLDER"
+        )
     summary = datamodule.summary()
     parts = (f"{name} {len(datamodule.clips[name])} clips, {summary['groups'][name]} groups" for name in SPLITS)
     print(f"split={config['split']['name']}: {'; '.join(parts)}; {len(datamodule.classes)} classes")

@@ -34,7 +34,7 @@ def main(folder: str, split: str, part: str) -> None:
         name: yaml.safe_load((config_folder() / f"{name}.yaml").read_text()) for name in ("split/hashed", "view/whole")
     }
     datamodule = SpectrogramDataModule(
-        DataConfig("folder", Path(folder), cache, 30.0, None, "single", "keep", 0, 0.0, 0),
+        DataConfig("folder", Path(folder), cache, 30.0, None, None, "single", "keep", 0, 0.0, 0),
         build(SplitConfig, {**groups["split/hashed"], "name": split}, "split"),
         build(ViewConfig, groups["view/whole"], "view"),
         None,

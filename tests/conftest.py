@@ -68,7 +68,7 @@ def tiny_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_data(tiny_folder, cache) -> DataConfig:
     """The tiny folder as `data=folder` gives it."""
-    return DataConfig("folder", tiny_folder, cache, 30.0, None, "single", "keep", 0, 0.0, 0)
+    return DataConfig("folder", tiny_folder, cache, 30.0, None, None, "single", "keep", 0, 0.0, 0)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genreclf.data.clip import CLIP_SUFFIXES
 from genreclf.data.demo import write_demo
+from genreclf.data.gtzan import gtzan_folder
 from genreclf.errors import GenreclfError
 from genreclf.progress import progress_bar
 
@@ -17,6 +18,8 @@ LABEL_CONFLICTS = ("keep", "drop")
 @dataclass(frozen=True)
 class DataConfig:
     """`path` holds the classes' folders, `cache` the stores; `picture_seconds` is the music that a picture shows.
+
+    `fetch` is gtzan where `path` is to hold that data set, in a usual layout or fetched into it; else None.
 
     `table` is a CSV that tells artists or groups of clips; clips of one artist or group are never parted. Without an
     artist, a clip stands alone (`unknown_artists` is single) or with all such clips of its class (together). Clips of
@@ -30,6 +33,7 @@ class DataConfig:
     path: Path
     cache: Path
     picture_seconds: float
+    fetch: str | None
     table: Path | None
     unknown_artists: str
     label_conflicts: str
@@ -40,6 +44,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0 < self.picture_seconds < math.inf:
             raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give seconds, more than 0")
+        if self.fetch not in (None, "gtzan"):
+            raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
         for key, known in (("unknown_artists", UNKNOWN_ARTISTS), ("label_conflicts", LABEL_CONFLICTS)):
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
@@ -54,7 +60,9 @@ class Source:
 
 
 def data_folder(config: DataConfig) -> Path:
-    """The folder that holds the classes; the demo music is rendered into a folder of its own settings first."""
+    """The folder that holds the classes; GTZAN is fetched, demo music rendered, where it is missing."""
+    if config.fetch == "gtzan":
+        return gtzan_folder(config.path)
     if config.demo_clips_per_style == 0:
         return config.path
     clips, seconds, seed = config.demo_clips_per_style, config.demo_seconds, config.demo_seed

@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 
 
 def demo_config(tmp_path: Path, clips: int) -> DataConfig:
-    return DataConfig("demo", tmp_path / "demo", tmp_path, 30.0, None, "single", "keep", clips, 0.5, 7)
+    return DataConfig("demo", tmp_path / "demo", tmp_path, 30.0, None, None, "single", "keep", clips, 0.5, 7)
 
 
 def test_the_users_own_folder_is_taken_as_it_is(tmp_path):

@@ -1,0 +1,211 @@
+import hashlib
+import http.server
+import io
+import socket
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+import soundfile
+
+from genreclf.data import gtzan
+from genreclf.data.gtzan import GENRES, find_genres, gtzan_folder, unpack
+from genreclf.data.sources import DataConfig, data_folder, list_sources
+from genreclf.errors import GenreclfError
+
+
+def tar_of(members: list[tarfile.TarInfo | tuple[str, bytes]]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for member in members:
+            if isinstance(member, tuple):
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                tar.addfile(info, io.BytesIO(member[1]))
+            else:
+                tar.addfile(member)
+    return file.getvalue()
+
+
+def sound(seed: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.random.default_rng(seed).normal(0, 0.1, 22_050), 22_050, format="AU")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def archive() -> bytes:
+    """Two clips a genre under the folder `genres`, and what macOS leaves beside a file."""
+    files = [
+        (f"genres/{genre}/{genre}.0000{n}.au", sound(10 * i + n)) for i, genre in enumerate(GENRES) for n in (0, 1)
+    ]
+    return tar_of([*files, ("genres/blues/._blues.00000.au", b"x"), ("._genres", b"x")])
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """The hub's two requests for a file; `faults` are served to the first downloads, one each."""
+
+    content, claimed, faults, ranges = b"", 0, [], []
+
+    def do_HEAD(self) -> None:
+        self.head(200, self.claimed)
+
+    def head(self, status: int, length: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.send_header("ETag", '"abc"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0]
+        self.ranges.append(int(asked))
+        rest = self.content[int(asked) :]
+        self.head(206 if self.headers.get("Range") else 200, len(rest))
+        fault = self.faults.pop(0) if self.faults else None
+        self.wfile.write(rest[: len(rest) // 2] if fault else rest)
+        self.wfile.flush()
+        if fault == "stall":
+            time.sleep(1.5)
+        self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch, archive):
+    monkeypatch.setattr(Hub, "content", archive)
+    monkeypatch.setattr(Hub, "claimed", len(archive))
+    monkeypatch.setattr(Hub, "faults", [])
+    monkeypatch.setattr(Hub, "ranges", [])
+    monkeypatch.setattr(gtzan, "ARCHIVE_SHA256", hashlib.sha256(archive).hexdigest())
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # 10 MB: what a break costs
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+        yield Hub
+        server.shutdown()
+
+
+def one_line(folder: Path) -> str:
+    with pytest.raises(GenreclfError) as error:
+        gtzan_folder(folder)
+    assert "\n" not in str(error.value) and find_genres(folder) is None
+    return str(error.value)
+
+
+def test_gtzan_is_fetched_checked_and_unpacked(hub, tmp_path, capsys):
+    config = DataConfig("gtzan", tmp_path / "gtzan", tmp_path, 30.0, "gtzan", None, "single", "keep", 0, 0.0, 0)
+    sources = list_sources(data_folder(config))
+    assert [source.path for source in sources] == [f"{genre}/{genre}.0000{n}.au" for genre in GENRES for n in (0, 1)]
+    assert (tmp_path / "gtzan" / "genres" / "blues" / "blues.00000.au").read_bytes() == sound(0)
+    assert "no stated licence" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.tar.gz*"))
+    asked = len(hub.ranges)
+    assert data_folder(config) == tmp_path / "gtzan" / "genres" and len(hub.ranges) == asked  # it is there
+
+
+@pytest.mark.parametrize("fault", ["drop", "stall"])
+def test_a_download_goes_on_where_it_broke_off(hub, tmp_path, fault):
+    hub.faults.append(fault)
+    assert find_genres(gtzan_folder(tmp_path))
+    assert len(hub.ranges) == 2 and hub.ranges[0] == 0 < hub.ranges[1]
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the client waits between its tries
+    hub.faults.extend(["drop"] * 200)
+    text = one_line(tmp_path)
+    assert "marsyas/gtzan cannot be fetched" in text and "run the same command again to go on" in text
+    hub.faults.clear()
+    tries = len(hub.ranges)
+    assert find_genres(gtzan_folder(tmp_path))
+    assert hub.ranges[tries] > 0
+
+
+@pytest.mark.parametrize("more", [-10, 10])
+def test_a_length_that_is_a_lie_is_one_line(hub, tmp_path, monkeypatch, more):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    hub.claimed = len(hub.content) + more
+    assert "cannot be fetched" in one_line(tmp_path)
+
+
+def test_another_archive_is_deleted_and_refused(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(gtzan, "ARCHIVE_SHA256", "0" * 64)
+    assert "is not the known archive" in one_line(tmp_path)
+    assert not list(tmp_path.rglob("*.tar.gz*"))
+
+
+def test_without_a_network_it_tells_both_ways_on(monkeypatch, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    url = f"http://127.0.0.1:{port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+    start = time.monotonic()
+    text = one_line(tmp_path)
+    assert "run the same command again" in text and "give data.path its folder" in text
+    assert time.monotonic() - start < 6
+
+
+@pytest.mark.parametrize("layout", ["", "genres", "genres_original", "Data/genres_original"])
+def test_a_users_copy_is_found_in_its_layout(tmp_path, layout):
+    for genre in GENRES[:-1]:
+        (tmp_path / layout / genre).mkdir(parents=True)
+    assert find_genres(tmp_path) is None
+    (tmp_path / layout / GENRES[-1]).mkdir()
+    assert gtzan_folder(tmp_path) == tmp_path / layout
+
+
+def special(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        ("genres/../../out", b"x"),
+        ("/tmp/genreclf-out", b"x"),
+        special("genres/link", tarfile.SYMTYPE, "/etc"),
+        special("genres/hard", tarfile.LNKTYPE, "genres/a"),
+        special("genres/pipe", tarfile.FIFOTYPE),
+        special("genres/device", tarfile.CHRTYPE),
+        ("genres/a", b"again"),
+    ],
+    ids=lambda member: member[0] if isinstance(member, tuple) else member.name,
+)
+def test_a_hostile_archive_writes_nothing(tmp_path, member):
+    path = tmp_path / "in" / "genres.tar.gz"
+    path.parent.mkdir()
+    path.write_bytes(tar_of([("genres/a", b"first"), member]))
+    with pytest.raises(GenreclfError, match=r"genres.tar.gz: cannot be unpacked"):
+        unpack(path, tmp_path / "in" / "genres")
+    assert [p.name for p in tmp_path.rglob("*")] == ["in", "genres.tar.gz"]
+    assert not Path("/tmp/genreclf-out").exists()
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_MEMBERS", 3), ("MAX_UNPACKED_BYTES", 10_000)])
+def test_an_archive_beyond_the_bounds_is_refused(tmp_path, monkeypatch, archive, limit, value):
+    monkeypatch.setattr(gtzan, limit, value)
+    (tmp_path / "genres.tar.gz").write_bytes(archive)
+    with pytest.raises(GenreclfError, match="larger than"):
+        unpack(tmp_path / "genres.tar.gz", tmp_path / "genres")
+
+
+@pytest.mark.parametrize("cut", [0, 50, 3_000])
+def test_a_cut_archive_is_refused(tmp_path, archive, cut):
+    (tmp_path / "genres.tar.gz").write_bytes(archive[:cut])
+    with pytest.raises(GenreclfError, match="cannot be unpacked"):
+        unpack(tmp_path / "genres.tar.gz", tmp_path / "genres")
+    assert [path.name for path in tmp_path.iterdir()] == ["genres.tar.gz"]
