@@ -1,9 +1,6 @@
 import hashlib
-import http.server
 import io
-import socket
 import tarfile
-import threading
 import time
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
+from local_hub import LocalHub, local_hub, no_hub
 
 from genreclf.data import gtzan
 from genreclf.data.gtzan import GENRES, find_genres, gtzan_folder, unpack
@@ -46,53 +44,13 @@ def archive() -> bytes:
     return tar_of([*files, ("genres/blues/._blues.00000.au", b"x"), ("._genres", b"x")])
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """The hub's two requests for a file; `faults` are served to the first downloads, one each."""
-
-    content, claimed, faults, ranges = b"", 0, [], []
-
-    def do_HEAD(self) -> None:
-        self.head(200, self.claimed)
-
-    def head(self, status: int, length: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(length))
-        self.send_header("ETag", '"abc"')
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        asked = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0]
-        self.ranges.append(int(asked))
-        rest = self.content[int(asked) :]
-        self.head(206 if self.headers.get("Range") else 200, len(rest))
-        fault = self.faults.pop(0) if self.faults else None
-        self.wfile.write(rest[: len(rest) // 2] if fault else rest)
-        self.wfile.flush()
-        if fault == "stall":
-            time.sleep(1.5)
-        self.close_connection = True
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def hub(monkeypatch, archive):
-    monkeypatch.setattr(Hub, "content", archive)
-    monkeypatch.setattr(Hub, "claimed", len(archive))
-    monkeypatch.setattr(Hub, "faults", [])
-    monkeypatch.setattr(Hub, "ranges", [])
+def hub(monkeypatch, archive) -> LocalHub:
     monkeypatch.setattr(gtzan, "ARCHIVE_SHA256", hashlib.sha256(archive).hexdigest())
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # 10 MB: what a break costs
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
-        yield Hub
-        server.shutdown()
+    with local_hub(monkeypatch, archive) as server:
+        yield server
 
 
 def one_line(folder: Path) -> str:
@@ -145,12 +103,7 @@ def test_another_archive_is_deleted_and_refused(hub, tmp_path, monkeypatch):
 
 
 def test_without_a_network_it_tells_both_ways_on(monkeypatch, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    url = f"http://127.0.0.1:{port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+    no_hub(monkeypatch)
     start = time.monotonic()
     text = one_line(tmp_path)
     assert "run the same command again" in text and "give data.path its folder" in text

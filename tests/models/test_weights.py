@@ -1,7 +1,4 @@
 import hashlib
-import http.server
-import socket
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -10,6 +7,7 @@ import huggingface_hub
 import pytest
 import timm
 import torch
+from local_hub import local_hub, no_hub
 from safetensors.torch import save_file
 from torch import nn
 
@@ -217,48 +215,17 @@ def test_the_hubs_cache_serves_offline(backbone, whole_net, offline, asked):
 
 
 def test_a_hub_that_does_not_answer_fails_at_once(backbone, offline, monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    url = f"http://127.0.0.1:{port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+    no_hub(monkeypatch)
     start = time.monotonic()
     with pytest.raises(GenreclfError, match="cannot be had from the hub"):
         load_weights(backbone, "imagenet")
     assert time.monotonic() - start < 4  # the hub's client by itself tries for more than 20 seconds
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """The two requests of the hub's client for one file."""
-
-    content = b""
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.content)))
-        self.send_header("ETag", '"abc"')
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-        self.wfile.write(self.content)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 def test_the_hubs_file_is_downloaded_once(backbone, whole_net, offline, monkeypatch, tmp_path):
     save_file(whole_net, tmp_path / "served")
-    monkeypatch.setattr(Hub, "content", (tmp_path / "served").read_bytes())
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+    with local_hub(monkeypatch, (tmp_path / "served").read_bytes()):
         record = load_weights(backbone, "imagenet")
-        server.shutdown()
     assert record["source"] == "efficientnet_b0" and HUB_FOLDER in record["file"]
     assert is_loaded(backbone, whole_net) and is_frozen(backbone)
     assert load_weights(backbone, "imagenet") == record  # from the cache: the server is gone
