@@ -62,7 +62,7 @@ def prepare() -> Iterator[tuple[str, ...]]:
     """Audio to pictures: our store, against librosa and Pillow one clip after another."""
     with tempfile.TemporaryDirectory() as folder:
         music = Path(folder) / "music"
-        write_demo(music, 2, 30.0, 0, None)
+        write_demo(music, 4, 30.0, 0, None)
         sources = list_sources(music)
         cache = iter(range(1000))
 

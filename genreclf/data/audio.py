@@ -77,17 +77,19 @@ def read_audio(path: Path) -> Audio:
     _check_file(path)
     with path.open("rb") as handle, _opened(path, handle) as file:
         _check_header(path, file)
+        pieces, frames = [np.zeros(0, np.float32)], 0
         resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-        pieces, frames = [], 0
+        as_it_is = file.samplerate == SAMPLE_RATE_HZ
         for block in _mono_blocks(path, file):
-            pieces.append(resampler.resample_chunk(block))
+            pieces.append(block if as_it_is else resampler.resample_chunk(block))
             frames += len(block)
-        pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        if not as_it_is:
+            pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         waveform = np.concatenate(pieces)
         if not waveform.size:
             raise GenreclfError(f"{path}: no samples could be decoded; save the audio again")
         seconds = frames / file.samplerate
-        unread_share = 1 - handle.tell() / path.stat().st_size
+        unread_share = 1 - os.lseek(handle.fileno(), 0, os.SEEK_CUR) / path.stat().st_size
         return Audio(waveform, file.samplerate, seconds, file.channels, _problem(file, seconds, unread_share))
 
 
@@ -99,10 +101,13 @@ def _check_file(path: Path) -> None:
 
 
 def _opened(path: Path, handle: BinaryIO) -> _Stream:
-    """The handle, not the path: by its name alone, libsndfile takes any .au, .vox or .gsm for headerless samples."""
+    """The descriptor, not the path: by its name alone, libsndfile takes any .au, .vox or .gsm for headerless samples.
+
+    Nor the handle, which libsndfile would call back for every few kilobytes, one thread after another.
+    """
     try:
-        return _Stream(handle)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: named .raw, soundfile asks for a sample rate
+        return _Stream(handle.fileno(), closefd=False)
+    except soundfile.LibsndfileError as error:
         text = f"{path}: cannot be read as audio; give a WAV, FLAC, OGG, MP3, AU or AIFF file"
         raise GenreclfError(text) from error
 
@@ -134,11 +139,12 @@ def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
             return
         if not len(block):
             return
-        if not (np.abs(block) <= MAX_AMPLITUDE).all():  # false for NaN, too
+        if not (block.min() >= -MAX_AMPLITUDE and block.max() <= MAX_AMPLITUDE):  # so for NaN, too
             raise GenreclfError(f"{path}: holds samples that are NaN, infinite or absurdly large; export it again")
         frames += len(block)
         _check_length(path, frames / file.samplerate)
-        yield block.mean(axis=1)
+        # NumPy's mean over an axis of one costs as much as the decoding.
+        yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
 
 
 def _problem(file: _Stream, seconds: float, unread_share: float) -> str:
