@@ -114,7 +114,8 @@ class GenreModule(L.LightningModule):
             optimizer = torch.optim.AdamW(_paced(_decayed(self.net, optim.weight_decay), self.net.backbone, optim))
         if optim.schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
-            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "val/accuracy"}
+            # Stepped at each validation, above; Lightning wants to see a figure that every epoch has.
+            schedule = {"scheduler": plateau, "interval": "epoch", "monitor": "train/loss"}
         else:
             steps = int(self.trainer.estimated_stepping_batches)
             rates = [group["lr"] for group in optimizer.param_groups]
