@@ -114,7 +114,8 @@ def plain_net(name: str) -> GenreClassifier:
 
     class Plain(torch.nn.Module):
         def forward(self, levels: torch.Tensor) -> torch.Tensor:
-            return (levels / 255 - net.scaling.mean) / net.scaling.std
+            scaled = levels / 255 + net.scaling.noise_std * torch.randn(levels.shape)
+            return (scaled - net.scaling.mean) / net.scaling.std
 
     net.scaling.forward = Plain().forward
     return net
