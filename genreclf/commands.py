@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genreclf.config import config_folder
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, print_any_name
 
 USER_ERROR = 2
 
@@ -23,6 +24,8 @@ def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], No
 
     In a sweep every job runs; a GenreclfError is one line each, and the exit code in the end is 2.
     """
+    print_any_name()
+    sys.argv[1:] = map(quoted, sys.argv[1:])
     # Hydra then raises instead of printing its own shortened traceback.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     failed: list[Exception] = []
@@ -48,6 +51,29 @@ def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], No
         failed.append(error)
     if failed:
         sys.exit(USER_ERROR)
+
+
+def quoted(word: str) -> str:
+    """`key=value` with the value in quotes where Hydra would not take it as it stands; other words come back.
+
+    Paths are not written for its grammar: they may hold letters of any script, quotes, brackets and commas.
+    """
+    key, equals, value = word.partition("=")
+    # A comma parts the values of a sweep, and spaces at the ends are dropped.
+    misread = ("," in value or value != value.strip()) and os.path.exists(value)  # noqa: PTH110 - of any text
+    if not key or not equals or key.startswith("-") or (_parses(word) and not misread):
+        return word
+    # Backslashes escape only before a quote, and before the one that ends the value.
+    escaped = re.sub(r'(\\*)("|\Z)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), value)
+    return f'{key}="{escaped}"'
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([word])
+    except HydraException:
+        return False
+    return True
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""What a user can mend."""
+"""What a user can mend, and how it is told."""
+
+import io
+import sys
+import unicodedata
 
 
 class GenreclfError(Exception):
@@ -6,3 +10,22 @@ class GenreclfError(Exception):
 
     Commands print it without a traceback and exit with code 2. Anything else that is raised is our defect.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """`text` with its line breaks and other control characters as escapes: names of files may hold any of them."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp")
+        else character
+        for character in text
+    )
+
+
+def print_any_name() -> None:
+    """From here on standard output shows what its encoding lacks as escapes, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a notebook's is none, and takes all
+        sys.stdout.reconfigure(errors="backslashreplace")

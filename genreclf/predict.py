@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf.data.sources import is_clip
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, print_any_name
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
 from genreclf.serving.bundle import find_bundle, load_bundle
@@ -25,6 +25,7 @@ SOME_FILES_FAILED, USER_ERROR = 1, 2
 def predict(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, 1 where a file could not be read, or 2 for a mistake in the call."""
     options = _parser().parse_args(arguments)
+    print_any_name()
     try:
         paths = list(_files(options.paths))
         predictor = Predictor(load_bundle(find_bundle(options.run)), options.tta, options.device)

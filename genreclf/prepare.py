@@ -9,6 +9,7 @@ from genreclf.config import build
 from genreclf.data.sources import DataConfig
 from genreclf.data.spectrogram import FRAME_RATE_HZ
 from genreclf.data.store import ARRAY, open_store, prepared_store
+from genreclf.errors import one_line
 
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
@@ -16,13 +17,13 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     store = open_store(prepared_store(build(DataConfig, config["data"], "data")))
     for row in store.rows:
         if not row.columns:
-            print(f"left out {row.path}: {row.problem}", file=sys.stderr)
+            print(one_line(f"left out {row.path}: {row.problem}"), file=sys.stderr)
     read = [row for row in store.rows if row.columns]
     hours = sum(row.frames for row in read) / FRAME_RATE_HZ / 3600
     copies = len(read) - len({row.group for row in read})
     counts = Counter(row.label for row in read)
     print(f"{len(read)} clips of {len(counts)} classes, {hours:.1f} hours; {len(store.rows) - len(read)} left out")
-    print(", ".join(f"{label} {count}" for label, count in sorted(counts.items())))
+    print(one_line(", ".join(f"{label} {count}" for label, count in sorted(counts.items()))))
     if copies:
         print(f"{copies} are copies of others, byte for byte: a split keeps them together")
     print(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB")

@@ -18,7 +18,7 @@ from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.views import ViewConfig
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, one_line
 from genreclf.evaluation.pictures import draw_curves
 from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig
@@ -112,10 +112,10 @@ def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> Non
         if missing:
             print(f"the published {name} list has {len(missing)} clips more (first: {missing[0]})", file=sys.stderr)
     for path, problem in summary["unreadable"].items():
-        print(f"left out {path}: {problem}", file=sys.stderr)
+        print(one_line(f"left out {path}: {problem}"), file=sys.stderr)
     for paths in summary["label_conflicts"]:
         kept = "kept together" if config["data"]["label_conflicts"] == "keep" else "left out"
-        print(f"one recording, different classes, {kept}: {', '.join(paths)}", file=sys.stderr)
+        print(one_line(f"one recording, different classes, {kept}: {', '.join(paths)}"), file=sys.stderr)
 
 
 def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:

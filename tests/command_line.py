@@ -6,6 +6,7 @@ import runpy
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,21 +30,30 @@ class Finished:
 def command(module: str, *arguments: object, cache: Path, before: str = "") -> Finished:
     """`python -m genreclf.MODULE ARGUMENTS` in the folder `cache`; `before` is Python that runs first in it."""
     with tempfile.TemporaryDirectory() as folder:
-        outputs = [str(Path(folder) / name) for name in ("stdout", "stderr")]
-        words = [str(argument) for argument in arguments]
-        process = _context.Process(target=_run, args=(module, words, str(cache), outputs, before))
-        process.start()
+        outputs = [Path(folder) / name for name in ("stdout", "stderr")]
+        process = start(module, *arguments, cache=cache, before=before, outputs=outputs)
         process.join(TIMEOUT_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
-        return Finished(process.exitcode, *(Path(output).read_text() for output in outputs))
+        return Finished(process.exitcode, *(output.read_text() for output in outputs))
+
+
+def start(
+    module: str, *arguments: object, cache: Path, before: str = "", outputs: Sequence[Path]
+) -> multiprocessing.process.BaseProcess:
+    """The same, left to run; `outputs` are the files for standard output and error."""
+    words = [str(argument) for argument in arguments]
+    process = _context.Process(target=_run, args=(module, words, str(cache), [str(path) for path in outputs], before))
+    process.start()
+    return process
 
 
 def _run(module: str, words: list[str], cache: str, outputs: list[str], before: str) -> None:
     for number, output in enumerate(outputs, 1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
     os.chdir(cache)
     os.environ.update(GENRECLF_CACHE=cache, OMP_NUM_THREADS="1", COLUMNS="200")
     warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)

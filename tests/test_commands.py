@@ -1,8 +1,11 @@
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
 
-from genreclf.commands import USER_ERROR, run_command
+from genreclf.commands import USER_ERROR, quoted, run_command
 from genreclf.errors import GenreclfError
 
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
@@ -81,6 +84,29 @@ def test_mistakes_on_the_command_line_say_what_to_do(command, argument, expected
     calls, code, error = command(argument)
     assert (calls, code) == ([], 2)
     assert error == f"genreclf: {expected}\n"
+
+
+@given(st.text(st.sampled_from("a/é歌\udcff \t\n\\\"'()[]{}=:,#~$%"), max_size=8))
+def test_a_value_that_hydra_would_not_take_is_quoted(value):
+    word = f"data.path=/é{value}"
+    (override,) = OverridesParser.create().parse_overrides([quoted(word)])
+    assert override.value() == f"/é{value}"
+
+
+@pytest.mark.parametrize("name", ["música, 1", "it's (mine)", " x ", 'a\\"b\\', "new\nline", "a=b", "#1"])
+def test_a_path_comes_through_as_it_stands(command, tmp_path, name):
+    (tmp_path / name).mkdir()
+    ((config, _),), *_ = command("data=folder", f"data.path={tmp_path / name}/")
+    assert config["data"]["path"] == f"{tmp_path / name}/"
+    ((config, _),), *_ = command("data=folder", f"data.path={tmp_path / name}")
+    assert config["data"]["path"] == f"{tmp_path / name}"
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=0,1", "-m", "--config-dir=é", "optim.x=[1,2]", "~data", "=é", "seed=range(1, 3)", "a=b"]
+)
+def test_other_words_are_left_alone(word):
+    assert quoted(word) == word
 
 
 @pytest.mark.parametrize(

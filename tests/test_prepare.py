@@ -1,10 +1,15 @@
+import random
 import re
 import shutil
+import signal
+import time
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import command
+import soundfile
+from command_line import command, start
 
 from genreclf.data.picture import write_picture
 from genreclf.data.store import open_store
@@ -45,3 +50,164 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path):
     result = command("prepare", "data=folder", f"data.path={tmp_path}/nowhere", cache=tmp_path)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert result.stderr.startswith("genreclf: data.path=") and "no such folder" in result.stderr
+
+
+# --- Folders as users have them ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def odd_folder(tmp_path) -> Path:
+    """Every format in one class, deep folders, names of all kinds, links of all kinds, and an empty class."""
+    folder = tmp_path / "Música d'été, (n° 1)"
+    names = ["x.wav", "X.FLAC", "x.ogg", "x.mp3", "a b/c d.WAV", "/".join(["deep"] * 40) + "/x.wav"]
+    names += [unicodedata.normalize(form, "é.wav") for form in ("NFC", "NFD")] + ["'\"\n.wav", "\udcff.wav"]
+    for name in ["rock 'n' roll\udcff/" + name for name in names] + ["歌/one.aiff", "beside.wav"]:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(len(name)).normal(0, 0.1, 10_000)
+        with path.open("wb") as file:
+            soundfile.write(file, noise, 22_050, format=path.suffix[1:])
+    rock = folder / "rock 'n' roll\udcff"
+    write_picture(rock / "x.png", np.zeros((128, 100), np.uint8))
+    (rock / "no\nmusic.wav").write_text("no music")
+    (rock / ".hidden.wav").write_text("no music")
+    (rock / "linked.wav").symlink_to("x.wav")
+    (rock / "gone.wav").symlink_to("nowhere")
+    (rock / "all").symlink_to(folder)
+    (folder / "empty").mkdir()
+    return folder
+
+
+def test_a_folder_as_it_may_be_is_prepared(odd_folder, tmp_path):
+    result = command("prepare", "data=folder", f"data.path={odd_folder}", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    left_out = result.stderr.splitlines()
+    assert len(left_out) == 2 and all(line.startswith("left out rock 'n' roll") for line in left_out)
+    assert "gone.wav: " in left_out[0] and r"no\nmusic.wav: " in left_out[1]
+    # What standard output cannot show is an escape.
+    assert result.stdout.splitlines()[1:2] == [r"rock 'n' roll\udcff 12, 歌 1"]
+    store = open_store(Path(result.stdout.splitlines()[-1].rsplit(": ", 1)[0]))
+    assert len(store.rows) == 15 and all((odd_folder / row.path).is_file() for row in store.rows if row.columns)
+
+
+def test_one_clip_of_a_class_is_prepared_but_not_enough_for_a_training(odd_folder, tmp_path):
+    data = ["data=folder", f"data.path={odd_folder}"]
+    result = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("genreclf: class '歌': none of its 1 clips falls in ")
+
+
+def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in music.rglob("*.png"):
+        shutil.copy(path, flat / path.name)
+    table = tmp_path / "genres.csv"
+    lines = [
+        "clip,genre,title",
+        *(f"{path.stem},{path.parent.name},x" for path in music.rglob("*[012].png")),
+        "gone,low,",
+    ]
+    table.write_text("\n".join(lines))
+    data = ["data=folder", f"data.path={flat}", f"data.table={table}"]
+    result = command("prepare", *data, cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1] == "high 3, low 3"
+    told = [
+        f"data.table={table}: 2 clips in data.path have no row and are left out (first: 'again.png', 'broken.png')",
+        f"data.table={table}: 1 rows are of no audio file or picture in data.path (first: 'gone')",
+    ]
+    assert result.stderr.splitlines() == told
+    # Another genre is another store, and a training, which lists its clips twice, tells this once.
+    table.write_text("\n".join(lines).replace("low0,low", "low0,middle"))
+    refused = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
+    assert refused.returncode == 2 and "class 'high': none of its 3 clips falls in" in refused.stderr
+    assert refused.stderr.splitlines()[:-1] == told
+
+
+@pytest.mark.parametrize(
+    ("genres", "message"),
+    [
+        ("x,Low\ny,low", "classes 'Low' and 'low' differ only in case or form of accents; write them alike"),
+        ("x,low\nx,high", "two rows for clip 'x'; leave one of them"),
+        ("x,low\nz,high", "clip 'z' is 'high/z.png' and 'low/z.png'; name the clips by path"),
+    ],
+)
+def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
+    table, folder = tmp_path / "genres.csv", tmp_path / "music"
+    for name in ("low/x.png", "low/z.png", "high/y.png", "high/z.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    table.write_text(f"clip,genre\n{genres}\n")
+    result = command("prepare", "data=folder", f"data.path={folder}", f"data.table={table}", cache=tmp_path)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == f"genreclf: data.table={table}: {message}"
+
+
+# --- Killed and started again -----------------------------------------------------------------------------------------
+
+CLIPS, KILLS = 300, 20
+# The same pace on a machine of many cores.
+TWO_CORES = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])"
+
+
+@pytest.fixture
+def three_hundred(tmp_path) -> Path:
+    """Audio of one to four seconds, every tenth clip a picture, every fiftieth a file that is neither."""
+    folder, rng = tmp_path / "three hundred", np.random.default_rng(0)
+    for number in range(CLIPS):
+        path = folder / "ab"[number % 2] / f"{number:03d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % 50 == 49:
+            path.with_suffix(".wav").write_bytes(b"none")
+        elif number % 10 == 9:
+            write_picture(path.with_suffix(".png"), rng.integers(0, 256, (128, 200), np.uint8))
+        else:
+            noise = rng.integers(-9_999, 9_999, 22_050 * (1 + number % 4), np.int16)
+            soundfile.write(path.with_suffix(".wav"), noise, 22_050)
+    return folder
+
+
+def journal_of(cache: Path) -> Path | None:
+    """The table of the store that is being made."""
+    return next((cache / "stores").glob("*/clips.csv.partial"), None)
+
+
+def rows_in(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") - 1
+
+
+def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], arguments: list[str]) -> int:
+    """Runs `prepare`, kills it `delay` seconds after it has so many rows, if it is at work; the rows that it leaves."""
+    before = journal_of(cache)
+    before = before and before.stat().st_ino
+    process = start("prepare", *arguments, cache=cache, before=TWO_CORES, outputs=outputs)
+    while process.is_alive():
+        journal = journal_of(cache)  # written anew when the work goes on
+        if journal and journal.stat().st_ino != before and rows_in(journal) >= rows:
+            break
+        time.sleep(0.0005)
+    time.sleep(delay)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, outputs[1].read_text()
+    return rows_in(journal_of(cache))
+
+
+def test_killed_at_twenty_random_moments_it_ends_with_the_bytes_of_one_left_alone(three_hundred, tmp_path):
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    broken.mkdir()
+    whole.mkdir()
+    arguments = ["data=folder", f"data.path={three_hundred}"]
+    outputs, rng, left = [tmp_path / "stdout", tmp_path / "stderr"], random.Random(0), []
+    for rows in sorted(rng.sample(range(CLIPS * 2 // 3), KILLS)):
+        left.append(killed_at(rows, rng.uniform(0, 0.005), broken, outputs, arguments))
+    assert left == sorted(left) and len(set(left)) > KILLS // 2 and left[-1] < CLIPS
+    for cache in (broken, whole):
+        result = command("prepare", *arguments, cache=cache)
+        assert result.returncode == 0, result.stderr
+    assert files_in(broken / "stores") == files_in(whole / "stores")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

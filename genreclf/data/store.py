@@ -74,7 +74,7 @@ class Store:
 def prepared_store(data: DataConfig) -> Path:
     """The folder of the store of `data`, and before it the demo music, made where they are not there yet."""
     folder = data_folder(data)
-    return build_store(folder, list_sources(folder), data.cache, data.picture_seconds)
+    return build_store(folder, list_sources(folder, data.table), data.cache, data.picture_seconds)
 
 
 def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float) -> Path:

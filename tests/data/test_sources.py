@@ -1,8 +1,12 @@
 import dataclasses
 import os
+import time
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genreclf.data import sources
 from genreclf.data.audio import AUDIO_SUFFIXES
@@ -64,6 +68,82 @@ def test_linked_folders_are_followed_but_not_round_in_circles(tmp_path):
     assert paths(data) == ["blues/live/y.wav", "blues/x.wav", "rock/z.wav"]
 
 
+def test_links_between_classes_are_followed_once(tmp_path):
+    """Neither link leads to a folder around it; together they would go on for ever."""
+    fill(tmp_path, "rock/x.wav", "blues/y.wav")
+    (tmp_path / "rock" / "too").symlink_to("../blues")
+    (tmp_path / "blues" / "too").symlink_to("../rock")
+    assert paths(tmp_path) == ["blues/too/x.wav", "blues/y.wav", "rock/too/y.wav", "rock/x.wav"]
+
+
+def test_links_to_files_are_clips_wherever_they_lead(tmp_path):
+    """One that leads nowhere becomes a row with a reason."""
+    elsewhere = fill(tmp_path / "disk", "x.wav")
+    data = fill(tmp_path / "data", "rock/z.wav", "blues/readme.txt")
+    (data / "blues" / "linked.wav").symlink_to(elsewhere / "x.wav")
+    (data / "blues" / "gone.wav").symlink_to("nowhere")
+    (data / "blues" / "around.wav").symlink_to("around.wav")
+    (data / "blues" / "note.wav.txt").symlink_to(elsewhere / "x.wav")
+    assert paths(data) == ["blues/around.wav", "blues/gone.wav", "blues/linked.wav", "rock/z.wav"]
+
+
+def test_deep_folders_belong_to_their_class(tmp_path):
+    deep = "/".join(f"level {number}" for number in range(60))
+    fill(tmp_path, f"rock/{deep}/x.wav", "blues/y.wav")
+    assert list_sources(tmp_path)[1] == Source(f"rock/{deep}/x.wav", "rock")
+
+
+def test_both_forms_of_accents_may_stand_side_by_side(tmp_path):
+    names = [f"a/{unicodedata.normalize(form, 'é')}.wav" for form in ("NFD", "NFC")]
+    fill(tmp_path, *names, "b/x.wav")
+    assert paths(tmp_path) == [*names, "b/x.wav"]
+
+
+def test_an_empty_class_is_none(tmp_path):
+    fill(tmp_path, "rock/x.wav", "blues/y.wav", "notes/z.txt")
+    (tmp_path / "pop").mkdir()
+    assert {source.label for source in list_sources(tmp_path)} == {"rock", "blues"}
+
+
+def test_thousands_of_clips_in_one_folder_are_listed_quickly(tmp_path):
+    fill(tmp_path, *(f"rock/{number}.wav" for number in range(5_000)), "blues/x.wav")
+    table = genres(tmp_path / "genres.csv", *((f"rock/{number}.wav", "ab"[number % 2]) for number in range(5_000)))
+    start = time.process_time()
+    assert len(list_sources(tmp_path)) == 5_001
+    assert len(list_sources(tmp_path, table)) == 5_000
+    assert time.process_time() - start < 2
+
+
+# What a file system takes: bytes that are not UTF-8 come as surrogates.
+NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"])
+    | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from([".wav", ".PNG", ".txt"])), min_size=1))
+def test_any_name_that_a_file_system_takes_is_listed_unchanged(tmp_path_factory, names):
+    folder = fill(tmp_path_factory.mktemp("names"), "b/x.wav")
+    fill(folder / "a", ".hidden.wav", "x.wav", *("".join(name) for name in names))
+    present = sorted(name for name in os.listdir(folder / "a") if is_clip(name))  # noqa: PTH208
+    assert paths(folder) == sorted([*(f"a/{name}" for name in present), "b/x.wav"])
+
+
+@pytest.mark.parametrize("other", ["rock", "ROCK", "música", unicodedata.normalize("NFD", "MÚSICA")])
+def test_two_classes_that_look_alike_are_refused(tmp_path, other):
+    first = "Rock" if "o" in other.lower() else "Música"
+    fill(tmp_path, f"{first}/x.wav", f"{other}/y.wav", "blues/z.wav")
+    with pytest.raises(GenreclfError) as error:
+        list_sources(tmp_path)
+    one, two = sorted((first, other))
+    assert str(error.value) == (
+        f"data.path={tmp_path}: classes {one!r} and {two!r} differ only in case or form of accents; "
+        "move the files of one into the other"
+    )
+
+
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(GenreclfError, match=r"^data\.path=.*/none: no such folder; give one that holds a folder for"):
         list_sources(tmp_path / "none")
@@ -99,6 +179,64 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(GenreclfError, match=r"/b: cannot be read \(Permission denied\); give the right to read it$"):
         list_sources(tmp_path)
+
+
+# --- Genres from a table ----------------------------------------------------------------------------------------------
+
+
+def genres(table: Path, *rows: tuple[str, str]) -> Path:
+    table.write_text("path,genre\n" + "".join(f'"{path}","{genre}"\n' for path, genre in rows))
+    return table
+
+
+def test_a_table_of_genres_takes_the_place_of_folders(tmp_path):
+    """At any depth, in the data folder itself, and with folders of another meaning."""
+    fill(tmp_path, "x.wav", "album/y.mp3", "album/disc 2/z.PNG", "rock/w.wav", "other.wav", ".hidden.wav", "notes.txt")
+    table = genres(
+        tmp_path / "genres.csv",
+        ("x.wav", "rock"),
+        ("album/y.mp3", "rock"),
+        ("album/disc 2/z.PNG", "jazz"),
+        ("rock/w.wav", "jazz"),
+        (".hidden.wav", "rock"),
+        ("notes.txt", "rock"),
+        ("../x.wav", "rock"),
+    )
+    assert list_sources(tmp_path, table) == [
+        Source("album/disc 2/z.PNG", "jazz"),
+        Source("album/y.mp3", "rock"),
+        Source("rock/w.wav", "jazz"),
+        Source("x.wav", "rock"),
+    ]
+
+
+def test_a_table_without_genres_leaves_the_folders_their_say(tmp_path):
+    fill(tmp_path, "rock/x.wav", "blues/y.wav", "z.wav")
+    (tmp_path / "artists.csv").write_text("path,artist\nrock/x.wav,one\n")
+    assert list_sources(tmp_path, tmp_path / "artists.csv") == list_sources(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("x.wav", "rock"), ("y.wav", "rock")], "2 clips in 1 classes; it must name clips of at least two genres"),
+        ([("x.wav", "rock"), ("y.wav", "")], "1 clips in 1 classes; it must name clips of at least two genres"),
+        (
+            [("x.wav", "Hip Hop"), ("y.wav", "hip hop")],
+            "classes 'Hip Hop' and 'hip hop' differ only in case or form of",
+        ),
+        ([("x.wav", "Hip Hop"), ("y.wav", "hip hop")], "; write them alike"),
+        (
+            [("gone.wav", "rock")],
+            "none of its 1 rows is of a clip in data.path (first row: 'gone.wav', first clip: 'x.wav')",
+        ),
+    ],
+)
+def test_a_table_whose_genres_cannot_serve_says_why(tmp_path, rows, message):
+    fill(tmp_path, "x.wav", "y.wav")
+    with pytest.raises(GenreclfError) as error:
+        list_sources(tmp_path, genres(tmp_path / "genres.csv", *rows))
+    assert str(error.value).startswith(f"data.table={tmp_path}/genres.csv: ") and message in str(error.value)
 
 
 # --- The demo music ---------------------------------------------------------------------------------------------------

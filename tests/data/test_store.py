@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import random
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -240,31 +239,6 @@ def sixty(tmp_path_factory) -> tuple[Path, list[Source]]:
 def unbroken(sixty, tmp_path_factory) -> Path:
     """The store of the sixty clips, made in one go."""
     return build_store(*sixty, tmp_path_factory.mktemp("unbroken"), 30.0)
-
-
-def rows_written(store: Path) -> int:
-    """Rows in the journal, -1 before it is there."""
-    try:
-        return (store / f"{TABLE}.partial").read_bytes().count(b"\n") - 1
-    except FileNotFoundError:
-        return -1
-
-
-def test_killed_again_and_again_it_ends_as_if_left_alone(sixty, unbroken, processes, tmp_path):
-    store, rng, kills = tmp_path / "stores" / unbroken.name, random.Random(0), 0
-    for target in (0, *sorted(rng.sample(range(1, 55), 4))):
-        process = processes.Process(target=build_store, args=(*sixty, tmp_path, 30.0))
-        process.start()
-        while process.is_alive() and rows_written(store) < target:
-            time.sleep(0.0005)
-        process.kill()
-        process.join()
-        # A machine of many cores may be through before the last kills come.
-        assert process.exitcode in (-9, 0)
-        kills += process.exitcode == -9 and 0 <= rows_written(store) < len(sixty[1])
-    assert kills >= 2
-    assert build_store(*sixty, tmp_path, 30.0) == store
-    assert content(store) == content(unbroken)
 
 
 def test_what_is_in_the_journal_is_not_read_again(few, few_store, tmp_path, monkeypatch):
