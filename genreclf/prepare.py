@@ -20,12 +20,12 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
             print(one_line(f"left out {row.path}: {row.problem}"), file=sys.stderr)
     read = [row for row in store.rows if row.columns]
     hours = sum(row.frames for row in read) / FRAME_RATE_HZ / 3600
-    copies = len(read) - len({row.group for row in read})
+    again, copies = (len(read) - len(set(each)) for each in ([row.group for row in read], [row.digest for row in read]))
     counts = Counter(row.label for row in read)
     print(f"{len(read)} clips of {len(counts)} classes, {hours:.1f} hours; {len(store.rows) - len(read)} left out")
     print(one_line(", ".join(f"{label} {count}" for label, count in sorted(counts.items()))))
-    if copies:
-        print(f"{copies} are copies of others, byte for byte: a split keeps them together")
+    if again:
+        print(f"{again} hold the same recording as another ({copies} byte for byte): a split keeps them together")
     print(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB")
 
 

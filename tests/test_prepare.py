@@ -17,15 +17,16 @@ from genreclf.data.store import open_store
 
 @pytest.fixture
 def music(tmp_path) -> Path:
-    """Two genres of three pictures, one of them a copy, and a file that is none."""
+    """Two genres of three pictures, a copy of one of them, one that is another at half its level, and no picture."""
     for genre in ("low", "high"):
         (tmp_path / "music" / genre).mkdir(parents=True)
         for number in range(3):
-            levels = np.random.default_rng(number).integers(0, 256, (128, 100), dtype=np.uint8)
-            write_picture(
-                tmp_path / "music" / genre / f"{genre}{number}.png", levels if genre == "low" else levels // 2
-            )
+            seed = ("low", "high").index(genre) + 2 * number
+            levels = np.random.default_rng(seed).integers(0, 256, (128, 100), dtype=np.uint8)
+            write_picture(tmp_path / "music" / genre / f"{genre}{number}.png", levels)
     shutil.copy(tmp_path / "music" / "low" / "low0.png", tmp_path / "music" / "low" / "again.png")
+    half = np.random.default_rng(0).integers(0, 256, (128, 100), dtype=np.uint8) // 2
+    write_picture(tmp_path / "music" / "low" / "half.png", half)
     (tmp_path / "music" / "high" / "broken.png").write_bytes(b"no picture")
     return tmp_path / "music"
 
@@ -36,11 +37,11 @@ def test_prepare_tells_what_it_made_and_what_it_left_out(music, tmp_path):
     assert first.returncode == 0, first.stderr
     assert re.search(r"left out high/broken.png: .*broken.png: .+", first.stderr)
     lines = first.stdout.splitlines()
-    assert lines[0] == "7 clips of 2 classes, 0.1 hours; 1 left out"  # 7 times 36 s
-    assert lines[1] == "high 3, low 4"
-    assert lines[2].startswith("1 are copies of others")
+    assert lines[0] == "8 clips of 2 classes, 0.1 hours; 1 left out"  # 8 times 36 s
+    assert lines[1] == "high 3, low 5"
+    assert lines[2].startswith("2 hold the same recording as another (1 byte for byte)")
     folder, size = lines[3].rsplit(": ", 1)
-    assert len(open_store(Path(folder)).rows) == 8 and size == "0.1 MB"  # 7 times 12,800 bytes
+    assert len(open_store(Path(folder)).rows) == 9 and size == "0.1 MB"  # 8 times 12,800 bytes
     made = (Path(folder) / "store.json").stat().st_mtime_ns
     assert command("prepare", *arguments, cache=tmp_path).stdout == first.stdout
     assert (Path(folder) / "store.json").stat().st_mtime_ns == made
@@ -114,7 +115,7 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1] == "high 3, low 3"
     told = [
-        f"data.table={table}: 2 clips in data.path have no row and are left out (first: 'again.png', 'broken.png')",
+        f"data.table={table}: 3 clips in data.path have no row and are left out (first: 'again.png', 'broken.png', 'half.png')",
         f"data.table={table}: 1 rows are of no audio file or picture in data.path (first: 'gone')",
     ]
     assert result.stderr.splitlines() == told

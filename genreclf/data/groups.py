@@ -1,12 +1,13 @@
 """Which clips may never be parted. Pure: what they share comes from elsewhere, the groups go to the split."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 from genreclf.data.table import Facts
 
 
-def join(names: Sequence[str], *keys: Sequence[str | None]) -> list[str]:
-    """The group of each clip: clips that share a key in any of `keys` are together, and so on along the chain.
+def join(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
+    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, and so on.
 
     A group bears the first of its members' `names`. None is no key.
     """
@@ -18,12 +19,16 @@ def join(names: Sequence[str], *keys: Sequence[str | None]) -> list[str]:
             clip = parent[clip]
         return clip
 
-    for column in keys:
-        first: dict[str, int] = {}
-        for clip, key in enumerate(column):
-            if key is not None:
-                low, high = sorted((root(clip), root(first.setdefault(key, clip))))
-                parent[high] = low
+    firsts: list[dict[str, int]] = [{} for _ in keys]
+    shared = (
+        (clip, first.setdefault(key, clip))
+        for column, first in zip(keys, firsts, strict=True)
+        for clip, key in enumerate(column)
+        if key is not None
+    )
+    for one, other in itertools.chain(shared, pairs):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
     return [names[root(clip)] for clip in range(len(names))]
 
 

@@ -20,11 +20,12 @@ from genreclf.data.clip import read_clip
 from genreclf.data.picture import write_picture
 from genreclf.data.sources import Source, list_sources
 from genreclf.data.spectrogram import LogMelSpectrogram
-from genreclf.data.store import ARRAY, META, TABLE, Store, build_store, open_store
+from genreclf.data.store import ARRAY, META, RECORDINGS, SKETCHES, TABLE, TOKENS, Store, build_store, open_store
 from genreclf.errors import GenreclfError
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = (ARRAY, TABLE, META)
+ARRAYS = (ARRAY, SKETCHES, TOKENS)
+PARTS = (*ARRAYS, TABLE, RECORDINGS, META)
 RATE_HZ = 22_050
 
 
@@ -265,7 +266,11 @@ def cut_short(finished: Store, cache: Path, rows: int, torn: int, behind: bytes)
         journal += records[rows + 1][:-1][:torn]
     (store / f"{TABLE}.partial").write_bytes(journal)
     columns = sum(row.columns for row in finished.rows[:rows])
-    (store / ARRAY).write_bytes(bytes(128) + finished.columns[:columns].tobytes() + behind)
+    steps, tokens = (sum(getattr(row, count) for row in finished.rows[:rows]) for count in ("steps", "tokens"))
+    begun = {ARRAY: finished.columns[:columns]}
+    begun |= {SKETCHES: finished.fingerprints.sketches[:steps], TOKENS: finished.fingerprints.tokens[:tokens]}
+    for name, array in begun.items():
+        (store / name).write_bytes(bytes(128) + array.tobytes() + behind)
     return store
 
 
@@ -288,7 +293,7 @@ def test_any_torn_end_is_dropped(few, few_store, tmp_path_factory, rows, torn, b
     assert content(store) == content(few_store.folder)
 
 
-@pytest.mark.parametrize("present", [[], [ARRAY], [TABLE], [ARRAY, TABLE]])
+@pytest.mark.parametrize("present", [[], ARRAYS, [TABLE], [*ARRAYS, TABLE]])
 def test_killed_before_the_first_row_or_after_the_last(few, few_store, tmp_path, present):
     """The journal is there from before the array to after store.json."""
     store = cut_short(few_store, tmp_path, rows=6 if TABLE in present else 0, torn=0, behind=b"")
