@@ -35,7 +35,7 @@ _CHANGE_STEPS = 3
 MAX_BIT_ERROR_RATE = 0.35  # Haitsma and Kalker's
 _BATCH = 1 << 14
 _NO_HITS = np.zeros((0, 4), np.int64)
-MATCH_CONFIDENCE = 0.8
+MATCH_CONFIDENCE = 0.75
 MIN_OVERLAP_FRAMES = 172  # 4 s
 _OFFSETS_TRIED = 5
 
@@ -53,7 +53,7 @@ class Match:
     """Two clips, by number, that share `overlap_seconds` of one recording.
 
     The second begins `offset_seconds` after the first, before it where negative. `confidence` is the correlation of the
-    two over the shared time, from 0.8 up to 1: the mean over the better half of the bands.
+    two over the shared time, from 0.75 up to 1: the mean over the better half of the bands.
     """
 
     first: int
@@ -247,13 +247,13 @@ def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
     one, other = (library.of_clip(clip).sketch.astype(np.float64) for clip in (first, second))
     offsets, votes = np.unique(hits[:, 2] - hits[:, 3], return_counts=True)
     likeliest = offsets[np.argsort(-votes, kind="stable")[:_OFFSETS_TRIED]]
-    confidence, offset, overlap = max(_aligned(one, other, int(offset)) for offset in likeliest)
+    confidence, offset, overlap = max(aligned(one, other, int(offset)) for offset in likeliest)
     if confidence < MATCH_CONFIDENCE:
         return None
     return Match(first, second, confidence, offset / FRAME_RATE_HZ, overlap * SKETCH_STEP / FRAME_RATE_HZ)
 
 
-def _aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int, int]:
+def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int, int]:
     """Confidence when `other` begins `offset` frames after `one`; the offset; the steps that they share."""
     whole, part = divmod(offset, SKETCH_STEP)
     if part:  # between two steps of `one`: half a second's mean is smooth enough for a straight line
