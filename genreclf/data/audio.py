@@ -19,10 +19,14 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".au", ".aif", ".aiff")
 MAX_BYTES = 2 * 1024**3
 MAX_SECONDS = 7_200
 MAX_CHANNELS = 32
+# As many 16-bit ones as MAX_BYTES hold. A small file may hold far more: silence at high rates takes hardly any room.
+MAX_SAMPLES = 2**30
 MIN_SOURCE_RATE_HZ, MAX_SOURCE_RATE_HZ = 1_000, 768_000
 # Far above unscaled 32-bit integers (2e9), far below where a spectrogram's squares leave float32.
 MAX_AMPLITUDE = 1e10
 
+# What music comes in. libsndfile knows others by as little as two bytes, so that damaged files may pass for them.
+_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
 # A decoding error costs the block that it falls in, so blocks are short: 0.1 s at 44.1 kHz. Plain samples know no such
 # error, and long blocks of them are read three times as fast.
 _BLOCK_FRAMES = 4_096
@@ -31,7 +35,7 @@ _PLAIN_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 # Encoders may be a frame out in the length that they write; less than this is not called truncated.
 _TOLERANCE_SECONDS = 0.1
-# Tags may follow the music of an MP3; more than this share of the file is music that was left out.
+# Tags may follow the music; more than this share of the file may be music that was left out.
 _UNREAD_SHARE = 0.1
 # libsndfile's count of frames for a FLAC whose header gives none (written to a pipe).
 _UNKNOWN_FRAMES = 2**63 - 1
@@ -67,9 +71,9 @@ class _Stream(soundfile.SoundFile):
 def read_audio(path: Path) -> Audio:
     """The file as mono at 22,050 Hz: mean of the channels, then band-limited resampling (soxr, HQ), block by block.
 
-    WAV, FLAC, OGG, MP3, AU, AIFF and whatever else libsndfile knows by content; the name's ending does not matter,
-    save that headerless samples (.raw) are refused. A file that ends early gives what there is, and says so in
-    `problem`; so does an MP3 of varying bit rate without a Xing header, whose length libsndfile guesses too short.
+    WAV, FLAC, OGG, MP3, AU, AIFF and a few more, known by content; the name's ending does not matter. A file that ends
+    early gives what there is, and says so in `problem`. So does one that goes on behind what its header tells of, such
+    as joined files, or an MP3 of varying bit rate without a Xing header, whose length libsndfile guesses too short.
 
     Raises GenreclfError for a file that is missing, is no audio, holds no samples, samples that are not finite, or
     more than the bounds above; the bounds are checked on the header, before decoding, and again while decoding.
@@ -77,15 +81,15 @@ def read_audio(path: Path) -> Audio:
     _check_file(path)
     with path.open("rb") as handle, _opened(path, handle) as file:
         _check_header(path, file)
-        pieces, frames = [np.zeros(0, np.float32)], 0
+        samples, frames = bytearray(), 0  # joining a list of blocks would hold a long clip twice
         resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         as_it_is = file.samplerate == SAMPLE_RATE_HZ
         for block in _mono_blocks(path, file):
-            pieces.append(block if as_it_is else resampler.resample_chunk(block))
+            samples += (block if as_it_is else resampler.resample_chunk(block)).data
             frames += len(block)
         if not as_it_is:
-            pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        waveform = np.concatenate(pieces)
+            samples += resampler.resample_chunk(np.zeros(0, np.float32), last=True).data
+        waveform = np.frombuffer(samples, np.float32)
         if not waveform.size:
             raise GenreclfError(f"{path}: no samples could be decoded; save the audio again")
         seconds = frames / file.samplerate
@@ -94,8 +98,10 @@ def read_audio(path: Path) -> Audio:
 
 
 def _check_file(path: Path) -> None:
-    if not (path.is_file() and os.access(path, os.R_OK)):
-        raise GenreclfError(f"{path}: no such file, or no right to read it")
+    if not path.is_file():
+        raise GenreclfError(f"{path}: no such file, or no plain one; give an audio file")
+    if not os.access(path, os.R_OK):
+        raise GenreclfError(f"{path}: no right to read it; change its permissions")
     if path.stat().st_size > MAX_BYTES:
         raise GenreclfError(f"{path}: larger than {MAX_BYTES / 1024**3:g} GiB; cut it into shorter files")
 
@@ -106,10 +112,19 @@ def _opened(path: Path, handle: BinaryIO) -> _Stream:
     Nor the handle, which libsndfile would call back for every few kilobytes, one thread after another.
     """
     try:
-        return _Stream(handle.fileno(), closefd=False)
+        file = _Stream(handle.fileno(), closefd=False)
     except soundfile.LibsndfileError as error:
-        text = f"{path}: cannot be read as audio; give a WAV, FLAC, OGG, MP3, AU or AIFF file"
-        raise GenreclfError(text) from error
+        raise _no_audio(path, error.error_string) from error
+    if file.format not in _FORMATS:
+        raise _no_audio(path, f"looks like {file.format}")
+    return file
+
+
+def _no_audio(path: Path, why: str) -> GenreclfError:
+    why = " ".join(why.split()).rstrip(".")  # some of libsndfile's reasons have two lines
+    return GenreclfError(
+        f"{path}: cannot be read as audio (libsndfile: {why}); give a WAV, FLAC, OGG, MP3, AU or AIFF file"
+    )
 
 
 def _check_header(path: Path, file: _Stream) -> None:
@@ -119,12 +134,14 @@ def _check_header(path: Path, file: _Stream) -> None:
     if file.channels > MAX_CHANNELS:
         raise GenreclfError(f"{path}: {file.channels} channels; mix it down to {MAX_CHANNELS} or fewer")
     if file.frames != _UNKNOWN_FRAMES:
-        _check_length(path, file.frames / file.samplerate)
+        _check_length(path, file, file.frames)
 
 
-def _check_length(path: Path, seconds: float) -> None:
-    if seconds > MAX_SECONDS:
+def _check_length(path: Path, file: _Stream, frames: int) -> None:
+    if frames > MAX_SECONDS * file.samplerate:
         raise GenreclfError(f"{path}: longer than {MAX_SECONDS / 3600:g} hours; cut it into shorter files")
+    if frames * file.channels > MAX_SAMPLES:
+        raise GenreclfError(f"{path}: more than {MAX_SAMPLES:,} samples in its channels; cut it or resample it")
 
 
 def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
@@ -134,7 +151,8 @@ def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
     frames = 0
     while True:
         try:
-            block = file.read(size, dtype="float32", always_2d=True)  # (frames, channels)
+            # Not beyond the header's own end: a tag behind it is a decoding error to FLAC, which costs the last block.
+            block = file.read(min(size, file.frames - frames), dtype="float32", always_2d=True)  # (frames, channels)
         except soundfile.LibsndfileError:
             return
         if not len(block):
@@ -142,28 +160,32 @@ def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
         if not (block.min() >= -MAX_AMPLITUDE and block.max() <= MAX_AMPLITUDE):  # so for NaN, too
             raise GenreclfError(f"{path}: holds samples that are NaN, infinite or absurdly large; export it again")
         frames += len(block)
-        _check_length(path, frames / file.samplerate)
+        _check_length(path, file, frames)
         # NumPy's mean over an axis of one costs as much as the decoding.
         yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
 
 
 def _problem(file: _Stream, seconds: float, unread_share: float) -> str:
-    if file.frames == _UNKNOWN_FRAMES:
-        return ""
     if "lacks an end-of-stream bit" in file.extra_info:
         return f"truncated: no end page, {seconds:.1f} s decoded"
     said = _seconds_in_header(file)
     if said - seconds > _TOLERANCE_SECONDS:
         return f"truncated: header says {said:.1f} s, {seconds:.1f} s decoded"
-    if file.format == "MP3" and unread_share > _UNREAD_SHARE:
-        return f"no length in the header: {unread_share:.0%} of the file not decoded, {seconds:.1f} s decoded"
+    if unread_share > _UNREAD_SHARE:
+        return f"{unread_share:.0%} of the file not decoded (tags, or more music), {seconds:.1f} s decoded"
     return ""
 
 
 def _seconds_in_header(file: _Stream) -> float:
-    """The header's own length. For WAV, AU and AIFF, libsndfile cuts it to the file's size and notes it in its log."""
+    """The header's own length, 0 if unknown. For WAV, W64, AU and AIFF, libsndfile cuts it to the file's size and notes
+    that in its log.
+    """
+    if file.frames == _UNKNOWN_FRAMES:
+        return 0.0
     seconds = file.frames / file.samplerate
-    cut = re.search(r"^ *(?:data|Data Size|SSND) *: (\d{1,10}) \(should be (\d{1,10})\)", file.extra_info, re.MULTILINE)
+    # RF64 and W64 have no line but that of the whole file's size.
+    lines = r"^ *(?:data|Data Size|SSND|Riff size|riff) *: (\d{1,10}) \(should be (\d{1,10})\)"
+    cut = re.search(lines, file.extra_info, re.MULTILINE)
     if not cut:
         return seconds
     said_bytes, true_bytes = int(cut[1]), int(cut[2])

@@ -76,8 +76,10 @@ def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None
 
 
 def _decoded(path: Path) -> Image.Image:
-    if not (path.is_file() and os.access(path, os.R_OK)):
-        raise GenreclfError(f"{path}: no such file, or no right to read it")
+    if not path.is_file():
+        raise GenreclfError(f"{path}: no such file, or no plain one; give a PNG or JPEG file")
+    if not os.access(path, os.R_OK):
+        raise GenreclfError(f"{path}: no right to read it; change its permissions")
     if path.stat().st_size > MAX_BYTES:
         raise GenreclfError(f"{path}: larger than {MAX_BYTES // 1024**2} MiB; cut it into shorter pictures")
     try:

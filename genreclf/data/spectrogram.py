@@ -40,18 +40,25 @@ class LogMelSpectrogram(nn.Module):
         self.register_buffer("bands", bands)  # (1025, 128)
 
     def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
-        frames = pad(waveform, (self.n_fft // 2, self.n_fft // 2)).unfold(1, self.n_fft, self.hop)  # (B, frames, 2048)
-        at_once = self.frames_at_once if waveform.device.type == "cpu" else frames.shape[1]
-        power = torch.cat([self._power(piece) for piece in frames.split(at_once, dim=1)], dim=1)  # (B, frames, 128)
-        power = power.transpose(1, 2)  # (B, 128, frames)
+        power = self._powers(waveform)
         peak = power.amax(dim=(1, 2), keepdim=True)
+        # In place, as a long clip would fill the memory with copies.
         # The floor stands on the ratio, not on the power: a quiet clip gives the picture of a loud one.
-        decibels = 10.0 * torch.log10((power / peak).clamp(min=self.smallest_ratio))
+        decibels = power.div_(peak).clamp_(min=self.smallest_ratio).log10_().mul_(10.0)
         lowest = decibels.amin(dim=(1, 2), keepdim=True)
         highest = decibels.amax(dim=(1, 2), keepdim=True)
-        levels = (decibels - lowest) / (highest - lowest) * 255.0
+        levels = decibels.sub_(lowest).div_(highest - lowest).mul_(255.0).round_()
         # Silence divides by zero above; its levels are NaN there and 0 here.
-        return torch.where(highest > lowest, levels, torch.zeros_like(levels)).round().to(torch.uint8)
+        return levels.masked_fill_(highest <= lowest, 0.0).to(torch.uint8).transpose(1, 2)  # (B, 128, frames)
+
+    def _powers(self, waveform: Tensor) -> Tensor:
+        """(B, samples) -> (B, frames, 128) power in each band."""
+        frames = pad(waveform, (self.n_fft // 2, self.n_fft // 2)).unfold(1, self.n_fft, self.hop)  # (B, frames, 2048)
+        at_once = self.frames_at_once if waveform.device.type == "cpu" else frames.shape[1]
+        powers = waveform.new_empty((frames.shape[0], frames.shape[1], self.bands.shape[1]))
+        for start in range(0, frames.shape[1], at_once):
+            powers[:, start : start + at_once] = self._power(frames[:, start : start + at_once])
+        return powers
 
     def _power(self, frames: Tensor) -> Tensor:
         """(B, F, 2048) samples -> (B, F, 128) power in each band."""

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from genreclf.data.audio import MAX_BYTES
 from genreclf.data.clip import Clip, read_clip
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, Fingerprints, Match, find_matches, fingerprint
 from genreclf.data.groups import join
@@ -308,9 +309,9 @@ def _copied(source: Source, older: Store, clip: int) -> tuple[Row, Blocks]:
 
 
 def _file_digest(path: Path) -> str:
-    """The SHA-256 of a file, empty if it cannot be read."""
+    """The SHA-256 of a file, empty if it cannot be read or is too large to be."""
     try:
-        if path.is_file():  # a named pipe would be waited for
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:  # a named pipe would be waited for
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

@@ -1,0 +1,99 @@
+"""What the search for equal recordings costs: seconds and memory from a thousand clips up to a hundred thousand.
+
+python scripts/bench_recordings.py [CLIPS]
+
+The clips are 30 s of rendered music with its bands shuffled, faster or slower; one in a hundred is the clip before it
+from 5 s on, and is to be found.
+"""
+
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from genreclf.data.audio import read_audio
+from genreclf.data.clip import spectrogram
+from genreclf.data.demo import write_demo
+from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, find_matches, fingerprint
+from genreclf.data.growing import GrowingArray
+from genreclf.data.spectrogram import LogMelSpectrogram
+from genreclf.progress import progress_bar
+
+FRAMES = 1_292
+COPY_FRAMES = 215
+CHUNK = 100
+Chunk = list[tuple[np.ndarray, np.ndarray]]
+_music: list[np.ndarray] = []  # a worker's own, sent once
+
+
+def rendered(folder: Path) -> list[np.ndarray]:
+    write_demo(folder, 20, 10.0, 0, None)
+    return [spectrogram(read_audio(path).waveform, LogMelSpectrogram()) for path in sorted(folder.rglob("*.wav"))]
+
+
+def chunk_of(number: int) -> Chunk:
+    """A hundred fingerprints, the last of them of a copy of the clip before."""
+    rng = np.random.default_rng(number)
+    clips = [shuffled(_music[rng.integers(len(_music))], rng) for _ in range(CHUNK - 1)]
+    clips.append(clips[-1][:, COPY_FRAMES:])
+    prints = [fingerprint(levels, levels.shape[1]) for levels in clips]
+    return [(one.sketch, one.tokens) for one in prints]
+
+
+def shuffled(levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    time_line = np.arange(FRAMES) * rng.uniform(0.7, 1.4) + rng.integers(levels.shape[1])
+    bands = levels.reshape(SKETCH_BANDS, -1, levels.shape[1])[rng.permutation(SKETCH_BANDS)].reshape(levels.shape)
+    return bands[:, time_line.astype(int) % levels.shape[1]]
+
+
+def library(folder: Path, clips: int) -> Fingerprints:
+    """The fingerprints on disk, as a store holds them."""
+    music = rendered(folder / "music")
+    steps, tokens = [], []
+    with (
+        GrowingArray(folder / "sketches.npy", np.uint8, SKETCH_BANDS, 0) as sketch_file,
+        GrowingArray(folder / "tokens.npy", np.uint32, 2, 0) as token_file,
+        multiprocessing.Pool(initializer=_music.extend, initargs=(music,)) as pool,
+        progress_bar("making fingerprints", "clips") as report,
+    ):
+        for chunk in pool.imap(chunk_of, range(clips // CHUNK)):
+            for sketch, marks in chunk:
+                sketch_file.append(sketch)
+                token_file.append(marks)
+                steps.append(len(sketch))
+                tokens.append(len(marks))
+            report(len(steps), clips)
+    arrays = [np.load(folder / name, mmap_mode="r") for name in ("sketches.npy", "tokens.npy")]
+    return Fingerprints(arrays[0], np.cumsum(steps), arrays[1], np.cumsum(tokens))
+
+
+def first_of(whole: Fingerprints, clips: int) -> Fingerprints:
+    steps, tokens = whole.sketch_ends[:clips], whole.token_ends[:clips]
+    return Fingerprints(whole.sketches[: steps[-1]], steps, whole.tokens[: tokens[-1]], tokens)
+
+
+def main(clips: int) -> None:
+    table = Table("clips", "seconds", "us a clip", "copies found", "other pairs", "peak memory, GiB")
+    with tempfile.TemporaryDirectory() as folder:
+        whole = library(Path(folder), clips)
+        for count in [size for size in (1_000, 3_000, 10_000, 30_000, 100_000) if size <= clips]:
+            start = time.perf_counter()
+            pairs = {(match.first, match.second) for match in find_matches(first_of(whole, count))}
+            seconds = time.perf_counter() - start
+            planted = {(clip - 1, clip) for clip in range(CHUNK - 1, count, CHUNK)}
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+            found = f"{len(pairs & planted)} of {len(planted)}"
+            row = f"{count:,}", f"{seconds:.1f}", f"{seconds / count * 1e6:.0f}", found
+            table.add_row(*row, str(len(pairs - planted)), f"{peak:.2f}")
+            print("  ".join(row), file=sys.stderr)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
