@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from genreclf.commands import run_command
 from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.leaks import leak_line, leaks, shared_keys
 from genreclf.data.store import open_store, prepared_store
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.inference import predict_segments
@@ -51,7 +52,14 @@ def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
         title = f"Model {bundle.name.upper()}, {split}: {result['clip']['accuracy']:.1%} of {result['clip']['n']} clips"
         draw_confusion(np.array(result["clip"]["confusion"]), bundle.classes, title, folder / f"confusion-{tta}.png")
         draw_per_class(result["clip"]["per_class"], title, folder / f"per-class-{tta}.png")
-    _show(results, bundle, split, folder)
+    _show(results, bundle, split, _audit_line(datamodule, split), folder)
+
+
+def _audit_line(datamodule: SpectrogramDataModule, split: str) -> str:
+    """What the scored clips share with training."""
+    member = datamodule.membership
+    keys = shared_keys([datamodule.store.rows[clip].group for clip in member.clips], member.facts)
+    return leak_line(leaks(member.splits, keys, split), split)
 
 
 def _data_of(run: Path, bundle: Bundle, split: str) -> SpectrogramDataModule:
@@ -108,7 +116,7 @@ def _write_predictions(path: Path, segments: tuple, bundle: Bundle, datamodule: 
             writer.writerow([clip_path, bundle.classes[truth], predicted, *(f"{p:.6f}" for p in row)])
 
 
-def _show(results: dict[str, Any], bundle: Bundle, split: str, folder: Path) -> None:
+def _show(results: dict[str, Any], bundle: Bundle, split: str, audit_line: str, folder: Path) -> None:
     table = Table(title=f"Model {bundle.name.upper()}, {split}")
     for heading in ("TTA", "level", "n", "accuracy", "top 3", "macro-F1", "log-loss"):
         table.add_column(heading, justify="left" if heading in ("TTA", "level") else "right")
@@ -118,6 +126,7 @@ def _show(results: dict[str, Any], bundle: Bundle, split: str, folder: Path) -> 
             table.add_row(tta, level, str(s["n"]), *shares, f"{s['macro_f1']:.3f}", f"{s['log_loss']:.3f}")
     console = Console()
     console.print(table)
+    console.print(f"audit: {audit_line}", soft_wrap=True, highlight=False)
     console.print(f"tables and pictures: {folder}", soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ import torch
 
 from genreclf.commands import run_command
 from genreclf.config import build
+from genreclf.data.audit import audit
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.sources import DataConfig
@@ -73,7 +74,8 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     net_config = build(ModelConfig, {**config["model"]["net"], "num_classes": len(datamodule.classes)}, "model.net")
     module = GenreModule(plain(net_config), plain(optim), list(datamodule.classes), config["seed"])
     weights = _load_weights(module.net, config["model"]["weights"])
-    write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()})
+    found = audit(datamodule.store, datamodule.membership, datamodule.split).summary()
+    write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, found)
 
     trainer = hydra.utils.instantiate(
         config["trainer"],

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # A server process imports these once; each command is a fork of it, before torch has started any thread.
-PRELOADED = ["genreclf.prepare", "genreclf.train", "genreclf.evaluate", "genreclf.export", "genreclf.predict"]
+COMMANDS = ("prepare", "train", "evaluate", "export", "predict", "audit")
+PRELOADED = [f"genreclf.{name}" for name in COMMANDS]
 TIMEOUT_SECONDS = 300
 
 _context = multiprocessing.get_context("forkserver")

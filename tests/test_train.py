@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import Finished, command
+from command_line import COMMANDS, Finished, command
 
 from genreclf.data.picture import write_picture
 from genreclf.serving.bundle import load_bundle
@@ -80,6 +81,10 @@ def test_the_run_folder_tells_how_to_repeat_the_run(run, music):
         "val": 3,
         "test": 3,
     }
+    audit = json.loads((run / "audit.json").read_text())
+    assert audit["clips"] == 18 and audit["chosen_leaks"] is False and audit["label_conflicts"] == 0
+    assert audit["leaks"]["chosen"]["test"]["recording"] == {"clips": 0, "of": 3, "share": 0}
+    assert audit["leaks"]["random"]["val"]["artist"]["share"] is None and sum(audit["findings"].values()) == 0
     assert {"best.ckpt", "last.ckpt", "curves.png", "metrics.csv", "bundle"} <= {path.name for path in run.iterdir()}
 
 
@@ -232,6 +237,8 @@ def test_evaluate_writes_scores_predictions_and_pictures(run, cache):
     # 6 s lie on 258 frames: two crops of 256 frames a clip.
     assert metrics["tta"]["none"]["segment"]["n"] == 6
     assert "accuracy" in result.stdout and "six" in result.stdout
+    line = "audit: test clips whose recording is in training, too: 0 of 3; artists unknown"
+    assert line in result.stdout.splitlines()
 
 
 def test_evaluate_refuses_files_that_changed(run, music, cache, tmp_path):
@@ -252,7 +259,13 @@ def test_evaluate_refuses_a_split_that_changed(music, cache, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert sum(json.loads((tmp_path / "run" / "record.json").read_text())["data"]["groups"].values()) == 16
-    assert command("evaluate", f"run={tmp_path / 'run'}", cache=cache).returncode == 0
+    result = command("evaluate", f"run={tmp_path / 'run'}", "clips=val", cache=cache)
+    assert result.returncode == 0, result.stderr
+    assert re.search(
+        r"^audit: validation clips whose recording is in training, too: 0 of \d+; (whose artist is: 0 of \d known|a)",
+        result.stdout,
+        re.MULTILINE,
+    )
     table.write_text(table.read_text().replace("one", "two", 1))
     message = one_line(command("evaluate", f"run={tmp_path / 'run'}", cache=cache))
     assert f"the split is not that of the training; restore {table}" in message
@@ -295,7 +308,7 @@ def test_predict_starts_without_the_training_libraries():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["prepare", "train", "evaluate", "export", "predict"])
+@pytest.mark.parametrize("module", COMMANDS)
 def test_help_fits_a_screen(module, cache):
     result = command(module, "--help", cache=cache)
     assert result.returncode == 0 and f"python -m genreclf.{module}" in result.stdout

@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from genreclf.data.augment import AugmentConfig, augment
-from genreclf.data.groups import artist_keys, conflicts, join
+from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SPLITS, SplitConfig, assign, check, published_missing
+from genreclf.data.split import SPLITS, SplitConfig, published_missing, refusals
 from genreclf.data.store import Store, open_store, prepared_store
-from genreclf.data.table import read_table
 from genreclf.data.views import ViewConfig, column_index, random_span, spans
 from genreclf.errors import GenreclfError
 
@@ -82,39 +81,22 @@ class SpectrogramDataModule(L.LightningDataModule):
         prepared_store(self.data)
 
     def setup(self, stage: str | None = None) -> None:
-        """Opens the store and assigns the splits; raises GenreclfError for a class that a needed split lacks."""
+        """Opens the store and assigns the splits; raises GenreclfError for one that no training can use."""
         if self.store is not None:
             return
         self.store = open_store(prepared_store(self.data))
         rows = self.store.rows
-        usable = [clip for clip, row in enumerate(rows) if row.columns]
-        if not usable:
+        if not any(row.columns for row in rows):
             raise GenreclfError(f"data.path={self.data.path}: no clip could be read; first reason: {rows[0].problem}")
-        self.conflicts = [
-            [usable[one] for one in group]
-            for group in conflicts([rows[clip].group for clip in usable], [rows[clip].label for clip in usable])
-        ]
-        if self.data.label_conflicts == "drop":
-            dropped = {clip for group in self.conflicts for clip in group}
-            usable = [clip for clip in usable if clip not in dropped]
-        self.classes = tuple(sorted({rows[clip].label for clip in usable}))
-        named = [rows[clip] for clip in usable]
-        paths, labels = [row.path for row in named], [row.label for row in named]
-        groups = self._groups(paths, labels, [row.group for row in named])
-        splits = assign(self.split, paths, labels, [row.digest for row in named], groups)
-        # The published test list may be withheld: training needs only the other two.
-        needed = ("train", "val") if self.split.name == "published" else SPLITS
-        check(splits, labels, groups, needed)
-        self.clips = {name: [c for c, s in zip(usable, splits, strict=True) if s == name] for name in SPLITS}
-        self.group_of = dict(zip(usable, groups, strict=True))
-
-    def _groups(self, paths: list[str], labels: list[str], recordings: list[str]) -> list[str]:
-        """The groups that the split may not part: equal recordings, and what `data.table` joins."""
-        if self.data.table is None:
-            return recordings
-        facts = read_table(self.data.table, paths)
-        artists = artist_keys(facts, labels, self.data.unknown_artists)
-        return join(paths, recordings, artists, [fact.group or None for fact in facts])
+        self.membership = membership(rows, self.data, self.split)
+        clips, splits, groups = self.membership.clips, self.membership.splits, self.membership.groups
+        labels = [rows[clip].label for clip in clips]
+        reasons = refusals(self.split, splits, labels, groups)
+        if reasons:
+            raise GenreclfError(reasons[0])
+        self.classes = tuple(sorted(set(labels)))
+        self.clips = {name: [c for c, s in zip(clips, splits, strict=True) if s == name] for name in SPLITS}
+        self.group_of = dict(zip(clips, groups, strict=True))
 
     def summary(self) -> dict[str, object]:
         """What the run's record says of the data: counts by split, what was left out, digests of store and split."""
@@ -129,7 +111,7 @@ class SpectrogramDataModule(L.LightningDataModule):
             "split_digest": hashlib.sha256(json.dumps(members).encode()).hexdigest(),
             "clips": counts,
             "groups": groups,
-            "label_conflicts": [[rows[clip].path for clip in group] for group in self.conflicts],
+            "label_conflicts": [[rows[clip].path for clip in group] for group in self.membership.conflicts],
             "unreadable": unreadable,
             "in_no_split": unused,
             "missing": published_missing([rows[clip].path for clip in self.group_of]) if published else {},

@@ -40,9 +40,14 @@ def artist_keys(facts: Sequence[Facts], labels: Sequence[str], unknown: str) -> 
     """
     keys: list[str | None] = []
     for fact, label in zip(facts, labels, strict=True):
-        artist = "".join(character for character in fact.artist.casefold() if character.isalnum())
+        artist = normal_name(fact.artist)
         keys.append(artist or (f"unknown {label}" if unknown == "together" else None))
     return keys
+
+
+def normal_name(name: str) -> str:
+    """A name without what people write differently: case, spaces and punctuation. Empty if nothing is left."""
+    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:

@@ -31,7 +31,8 @@ def assign(
     """
     if config.name == "published":
         return published(names)
-    rank = rank_in_class(labels, digests, groups, config.salt)
+    smallest = min(config.shares[1:], default=0.0) if config.name == "hashed" else 1 / max(config.folds, 1)
+    rank = rank_in_class(labels, digests, groups, config.salt, smallest)
     if config.name == "hashed":
         if len(config.shares) != 3 or min(config.shares) <= 0 or not abs(sum(config.shares) - 1) <= 1e-6:
             raise GenreclfError(f"split.shares={list(config.shares)}: give three positive shares that sum to 1")
@@ -43,11 +44,15 @@ def assign(
     raise GenreclfError(f"split.name={config.name!r}: unknown; known: hashed, folds, published")
 
 
-def rank_in_class(labels: Sequence[str], digests: Sequence[str], groups: Sequence[str], salt: str) -> list[float]:
+def rank_in_class(
+    labels: Sequence[str], digests: Sequence[str], groups: Sequence[str], salt: str, smallest: float
+) -> list[float]:
     """Each clip's place in [0, 1) in its class, clips of a group sharing theirs.
 
     Groups are ordered by a hash of the salt and their content, so that neither names, nor order, nor machine matter.
-    A group's place is its midpoint: a cut at share s then lies at the group border nearest to s.
+    A group's place is its midpoint: a cut at share s then lies at the group border nearest to s. Groups that hold more
+    of their class than the `smallest` share stand first, where training is: an artist with a third of the clips, at
+    the end, would leave nothing else for the test.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for clip, group in enumerate(groups):
@@ -60,7 +65,7 @@ def rank_in_class(labels: Sequence[str], digests: Sequence[str], groups: Sequenc
     place = [0.0] * len(groups)
     for ranked in by_class.values():
         total, before = sum(len(clips) for _, clips in ranked), 0
-        for _, clips in sorted(ranked):
+        for _, clips in sorted(ranked, key=lambda group: (len(group[1]) <= smallest * total, group[0])):
             for clip in clips:
                 place[clip] = (before + len(clips) / 2) / total
             before += len(clips)
@@ -90,11 +95,16 @@ def published(names: Sequence[str]) -> list[str | None]:
 
     Takes the usual spellings of a clip's name: blues.00000.wav, blues00000.png. Raises GenreclfError if none is listed.
     """
-    listed = {name: split for split, members in _published_lists().items() for name in members}
-    found = [listed.get(gtzan_name(name)) for name in names]
+    found = listed(names)
     if not any(found):
         raise GenreclfError(f"split=published: no clip is on GTZAN's lists (first: {names[0]}); use split=hashed")
     return found
+
+
+def listed(names: Sequence[str]) -> list[str | None]:
+    """The same for clips of any data set: None for each that is on none of GTZAN's lists."""
+    split_of = {name: split for split, members in _published_lists().items() for name in members}
+    return [split_of.get(gtzan_name(name)) for name in names]
 
 
 def published_missing(names: Sequence[str]) -> dict[str, list[str]]:
@@ -117,15 +127,26 @@ def gtzan_name(path: str) -> str:
     return f"{match[1]}.{match[2]}" if match else stem
 
 
-def check(splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str], needed: Sequence[str]) -> None:
-    """Refuses, with a GenreclfError, a class that has no clip in one of the `needed` splits."""
-    have = set(zip(splits, labels, strict=True))
-    for label in sorted(set(labels)):
+def refusals(
+    config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str]
+) -> list[str]:
+    """Why no training can use this split, a line each: fewer than two classes, or one that a needed split lacks."""
+    # The published test list may be withheld: training needs only the other two.
+    needed = ("train", "val") if config.name == "published" else SPLITS
+    have, classes = set(zip(splits, labels, strict=True)), sorted(set(labels))
+    reasons = []
+    if len(classes) < 2:
+        reasons.append(
+            f"fewer than two classes have clips that can be used ({', '.join(classes) or 'none'}); "
+            "mend the files that cannot be read, or add others"
+        )
+    for label in classes:
         missing = [split for split in needed if (split, label) not in have]
         if missing:
             own = [group for group, other in zip(groups, labels, strict=True) if other == label]
             in_groups = f", in {len(set(own))} groups," if len(set(own)) < len(own) else ""
-            raise GenreclfError(
+            reasons.append(
                 f"class {label!r}: none of its {len(own)} clips{in_groups} falls in {missing[0]}; "
                 "give it more clips, or change split.shares or split.salt"
             )
+    return reasons

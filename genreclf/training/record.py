@@ -22,11 +22,15 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
-CONFIG, RECORD, LAST = "config.yaml", "record.json", "last.ckpt"
+CONFIG, RECORD, AUDIT, LAST = "config.yaml", "record.json", "audit.json", "last.ckpt"
 
 
-def write_record(folder: Path, config: dict[str, Any], overrides: list[str], facts: dict[str, Any]) -> None:
-    """`config.yaml`, the composed configuration, and `record.json`: overrides, versions, git commit and `facts`."""
+def write_record(
+    folder: Path, config: dict[str, Any], overrides: list[str], facts: dict[str, Any], audit: dict[str, Any]
+) -> None:
+    """`config.yaml`, the composed configuration; `record.json`: overrides, versions, git commit and `facts`; and
+    `audit.json`, the summary of the data's audit.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False))
     record = {
@@ -38,6 +42,7 @@ def write_record(folder: Path, config: dict[str, Any], overrides: list[str], fac
         **facts,
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    (folder / AUDIT).write_text(json.dumps(audit, indent=1) + "\n")
 
 
 def check_resumable(folder: Path, config: dict[str, Any]) -> Path:

@@ -337,6 +337,14 @@ def test_a_folder_without_one_readable_clip_is_refused_with_a_reason(tiny_data, 
         made(dataclasses.replace(tiny_data, path=tmp_path))
 
 
+def test_a_folder_with_one_readable_class_is_refused(tiny_data, tmp_path):
+    folder = folder_with(tmp_path, blues=numbered(8), jazz=numbered(3))
+    for path in (folder / "jazz").iterdir():
+        path.write_bytes(b"none")
+    with pytest.raises(GenreclfError, match=r"^fewer than two classes have clips that can be used \(blues\); mend"):
+        made(dataclasses.replace(tiny_data, path=folder))
+
+
 def test_the_published_split_needs_no_test_clips_and_counts_what_it_leaves_out(tiny_data, tmp_path):
     folder = folder_with(
         tmp_path,

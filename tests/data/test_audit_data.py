@@ -1,0 +1,272 @@
+import dataclasses
+import io
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from PIL import Image
+
+from genreclf.config import build, config_folder
+from genreclf.data.audit import audit, class_balance, pairs
+from genreclf.data.audit_page import LISTED, PAIRS_DRAWN, audit_page
+from genreclf.data.faults import FINDINGS, findings
+from genreclf.data.fingerprint import Match
+from genreclf.data.leaks import (
+    RANDOM_SEEDS,
+    Leak,
+    compared_leaks,
+    leak_line,
+    leaking_clips,
+    leaks,
+    leaks_out,
+    random_leaks,
+    shared_keys,
+)
+from genreclf.data.membership import membership
+from genreclf.data.pair_picture import STRIP_ROWS, WIDTH, draw_pair
+from genreclf.data.spectrogram import FRAME_RATE_HZ
+from genreclf.data.split import SplitConfig
+from genreclf.data.store import Row
+from genreclf.data.table import Facts
+
+HASHED = build(SplitConfig, OmegaConf.to_container(OmegaConf.load(config_folder() / "split" / "hashed.yaml")), "split")
+FRAMES = 1_292  # 30 s
+
+
+def row(path: str = "a/x.wav", **other: object) -> Row:
+    """A clip of 30 s without a fault."""
+    known = {"label": path.split("/")[0], "columns": FRAMES, "frames": FRAMES, "offset": 0, "steps": 200, "tokens": 900}
+    known |= {"source_rate_hz": 22_050, "source_seconds": 30.0, "digest": path, "group": path, "problem": ""}
+    return Row(path=path, **{**known, **other})
+
+
+# --- Leaks ------------------------------------------------------------------------------------------------------------
+
+KNOWN = st.lists(
+    st.tuples(
+        st.sampled_from(["train", "val", "test", None]),
+        st.sampled_from("abcdef"),
+        st.sampled_from(["", "Queen", " queen!", "QUEEN", "Abba", "?"]),
+        st.sampled_from(["", "One", "one.", "Two"]),
+    ),
+    max_size=30,
+)
+SAME = {"": None, "Queen": "queen", " queen!": "queen", "QUEEN": "queen", "Abba": "abba", "?": None}
+
+
+def told(clips: list[tuple]) -> tuple[list[str | None], dict[str, list[str | None]]]:
+    facts = [Facts(artist=artist, title=title) for _, _, artist, title in clips]
+    return [clip[0] for clip in clips], shared_keys([clip[1] for clip in clips], facts)
+
+
+def slowly(clips: list[tuple], part: str) -> dict[str, Leak]:
+    """Each clip of the part against each of training, by what one would say of the two."""
+
+    def title(clip: tuple) -> str | None:
+        return clip[3].lower().strip(".") if SAME[clip[2]] and clip[3] else None
+
+    known = {"recording": lambda clip: True, "artist": lambda clip: SAME[clip[2]], "title": title}
+    same = {
+        "recording": lambda one, other: one[1] == other[1],
+        "artist": lambda one, other: SAME[one[2]] == SAME[other[2]],
+        "title": lambda one, other: SAME[one[2]] == SAME[other[2]] and title(one) == title(other),
+    }
+    own, training = ([clip for clip in clips if clip[0] == name] for name in (part, "train"))
+    return {
+        shared: Leak(
+            sum(
+                any(is_known(one) and is_known(other) and same[shared](one, other) for other in training) for one in own
+            ),
+            sum(bool(is_known(one)) for one in own),
+        )
+        for shared, is_known in known.items()
+    }
+
+
+@given(KNOWN)
+def test_leaks_are_what_a_comparison_of_all_pairs_finds(clips):
+    splits, keys = told(clips)
+    expected = {part: slowly(clips, part) for part in ("val", "test")}
+    assert {part: leaks(splits, keys, part) for part in ("val", "test")} == expected
+    listed = leaking_clips([str(number) for number in range(len(clips))], splits, keys)
+    for part, own in expected.items():
+        for shared, leak in own.items():
+            assert sum(clip.split == part and shared in clip.training for clip in listed) == leak.clips
+    for clip in listed:
+        for shared, other in clip.training.items():
+            assert keys[shared][int(clip.path)] == keys[shared][int(other)] and splits[int(other)] == "train"
+    assert leaks_out(expected) == any(own[s].clips for own in expected.values() for s in ("recording", "artist"))
+
+
+@given(KNOWN)
+def test_random_splits_are_of_the_same_sizes_and_the_same_each_time(clips):
+    splits, keys = told(clips)
+    found = random_leaks(splits, keys, "test")
+    assert found == random_leaks(splits, keys, "test")
+    assert found["recording"].of == splits.count("test")
+    for leak in found.values():
+        assert leak.share is None or 0 <= leak.share <= 1
+
+
+def test_random_splits_leak_as_often_as_chance_has_it():
+    pairs_of_clips, train = 500, 700
+    splits = ["train"] * train + ["val"] * 150 + ["test"] * 150
+    keys = {"recording": [str(clip // 2) for clip in range(2 * pairs_of_clips)]}
+    share = random_leaks(splits, keys, "test")["recording"].share
+    chance = train / (2 * pairs_of_clips - 1)  # that the other of the pair is in training
+    assert share == pytest.approx(chance, abs=4 * (chance * (1 - chance) / 150 / RANDOM_SEEDS) ** 0.5)
+
+
+def test_the_published_lists_stand_beside_where_the_names_are_gtzans():
+    keys = shared_keys(["x", "x"], [Facts(), Facts()])
+    paths = ["blues/blues.00029.wav", "blues/blues00000.png"]  # of the training and the validation list
+    compared = compared_leaks(paths, ["train", "train"], keys)
+    assert compared["published"]["val"]["recording"] == Leak(1, 1)
+    assert compared["chosen"]["val"]["recording"] == Leak(0, 0)
+    assert "published" not in compared_leaks(["a.wav", "b.wav"], ["train", "test"], keys)
+
+
+@pytest.mark.parametrize(
+    ("artist", "line"),
+    [
+        (Leak(0, 0), "test clips whose recording is in training, too: 1 of 30; artists unknown"),
+        (Leak(4, 28), "test clips whose recording is in training, too: 1 of 30; whose artist is: 4 of 28 known"),
+    ],
+)
+def test_the_line_beside_an_accuracy(artist, line):
+    assert leak_line({"recording": Leak(1, 30), "artist": artist}, "test") == line
+
+
+# --- Single clips -----------------------------------------------------------------------------------------------------
+
+NOISE = np.random.default_rng(0).integers(0, 256, (128, FRAMES), np.uint8)
+STEADY = np.tile(np.arange(128, dtype=np.uint8)[:, None], (1, FRAMES))
+CLICKED = STEADY.copy()
+CLICKED[5, 700] += 1
+FADED = STEADY.copy()
+FADED[:, :2] = FADED[:, -2:] = 9
+
+
+@pytest.mark.parametrize(
+    ("levels", "clip", "expected"),
+    [
+        (NOISE, {}, set()),
+        (NOISE, {"problem": "colours: magma"}, set()),
+        (NOISE[:, :0], {"columns": 0, "problem": "no; truncated"}, {"unreadable"}),
+        (NOISE, {"problem": "truncated: header says 30.0 s, 20.0 s decoded"}, {"truncated"}),
+        (NOISE, {"problem": "30% of the file not decoded (tags, or more music), 20.0 s decoded"}, {"truncated"}),
+        (NOISE, {"problem": "clipped: 1.2 % of the samples at full scale"}, {"clipped"}),
+        (NOISE, {"problem": "truncated: no end page; clipped: 2 % of the samples"}, {"truncated", "clipped"}),
+        (0 * NOISE, {}, {"silent"}),
+        (STEADY, {}, {"constant"}),
+        (FADED, {}, {"constant"}),
+        (CLICKED, {}, set()),
+        (NOISE, {"frames": FRAMES // 2 - 1}, {"too_short"}),
+        (NOISE, {"frames": FRAMES // 2}, set()),
+        (NOISE, {"source_rate_hz": 16_000}, {"wrong_rate"}),
+        (NOISE, {"source_rate_hz": 44_100}, {"other_rate"}),
+        (NOISE, {"source_rate_hz": 0}, set()),
+        (0 * NOISE, {"frames": 40, "source_rate_hz": 8_000}, {"silent", "too_short", "wrong_rate"}),
+    ],
+)
+def test_each_fault_is_found_and_no_other(levels, clip, expected):
+    rows = [row("a/1.wav"), row("a/odd.wav", **clip), row("b/2.wav"), row("b/3.wav")]
+    found = findings(rows, [NOISE, levels, NOISE, NOISE].__getitem__)
+    assert tuple(found) == FINDINGS
+    assert {kind for kind, clips in found.items() if clips} == expected
+    for kind in expected:
+        (one,) = found[kind]
+        assert one.path == "a/odd.wav" and one.why
+
+
+# --- Duplicates -------------------------------------------------------------------------------------------------------
+
+
+def test_pairs_hold_matches_and_equal_files_and_the_worst_come_first():
+    rows = [row(f"a/{number}.wav", digest=digest) for number, digest in enumerate("xxxyz")]
+    rows += [row("b/5.wav"), row("a/6.wav", digest="u", columns=0), row("b/7.wav", digest="u", columns=0)]
+    matches = [Match(0, 1, 0.99, 0.0, 29.0), Match(3, 4, 0.9, -2.5, 20.0), Match(3, 5, 0.81, 1.0, 10.0)]
+    found = pairs(rows, matches, {0: "train", 1: "train", 2: "train", 3: "train", 4: "test", 5: None})
+    assert [(pair.first[2], pair.second[2]) for pair in found] == [("3", "4"), ("3", "5"), ("0", "2"), ("0", "1")]
+    assert [pair.parted for pair in found] == [True, False, False, False]
+    assert [pair.same_bytes for pair in found] == [False, False, True, True]
+    assert [pair.offset_seconds for pair in found] == [-2.5, 1.0, 0.0, 0.0]
+    assert found[1].classes == ("a", "b") and found[1].splits == ("train", None)
+
+
+@given(st.integers(-1_000, 1_000), st.integers(200, 2_000), st.integers(200, 2_000))
+def test_two_clips_of_one_recording_are_drawn_one_above_the_other(offset, first_frames, second_frames):
+    recording = np.random.default_rng(0).integers(0, 256, (128, 5_000), np.uint8)
+    first = recording[:, 1_500 : 1_500 + first_frames]
+    second = recording[:, 1_500 + offset : 1_500 + offset + second_frames]
+    drawn = draw_pair(first, first_frames, second, second_frames, offset / FRAME_RATE_HZ)
+    with Image.open(io.BytesIO(drawn.png)) as image:
+        picture = np.asarray(image)
+    upper, lower = picture[:STRIP_ROWS], picture[STRIP_ROWS + 8 : 2 * STRIP_ROWS + 8]
+    bar = picture[STRIP_ROWS + 3]
+    there = [(strip != 254).any(axis=0) for strip in (upper, lower)]
+    np.testing.assert_array_equal(bar == 255, there[0] & there[1])
+    begin, end = min(0, offset), max(first_frames, offset + second_frames)
+    for columns, frames in zip(there, (first_frames, second_frames), strict=True):
+        assert columns.sum() == pytest.approx(frames / (end - begin) * WIDTH, abs=1.01)
+    shared = max(0, min(first_frames, offset + second_frames) - max(0, offset))
+    assert (bar == 255).sum() == pytest.approx(shared / (end - begin) * WIDTH, abs=1.01)
+    # Rounding may put a column's border a frame aside.
+    equal = (upper == lower).all(axis=0)[bar == 255]
+    assert equal.mean() > 0.98 if len(equal) > 50 else True
+    assert any(at == 0 for _, at in drawn.ticks) and 2 <= len(drawn.ticks) <= 7
+    assert all(0 <= place <= 1 for place, _ in drawn.ticks)
+
+
+def test_a_drawn_clip_has_its_high_bands_on_top():
+    low = np.zeros((128, 300), np.uint8)
+    low[:20] = 255
+    with Image.open(io.BytesIO(draw_pair(low, 300, low, 300, 0.0).png)) as image:
+        picture = np.asarray(image)
+    for top in (0, STRIP_ROWS + 8):
+        assert (picture[top : top + STRIP_ROWS - 10] == 0).all()
+        assert (picture[top + STRIP_ROWS - 10 : top + STRIP_ROWS] == 253).all()
+
+
+# --- A whole store ----------------------------------------------------------------------------------------------------
+
+
+def test_the_audit_of_a_store_agrees_with_its_table(tiny_data, tiny_store):
+    member = membership(tiny_store.rows, tiny_data, HASHED)
+    found = audit(tiny_store, member, HASHED)
+    assert [one.path for one in found.findings["unreadable"]] == ["tone/broken.wav"]
+    assert ("noise/again.wav", "noise/noise.00000.wav") in {(pair.first, pair.second) for pair in found.pairs}
+    assert all(set(group) <= {one.path for one in tiny_store.rows} for group in found.duplicate_groups)
+    assert not found.chosen_leaks and not found.leaking and not found.refusals
+    counts = sum((Counter(own) for own in found.classes.values()), Counter())
+    assert counts.total() == found.clips == len(tiny_store.rows) and counts["unreadable"] == 1
+    assert counts == Counter(member.splits) + Counter(unreadable=1)
+    plain = json.loads(json.dumps(found.plain()))
+    fields = {field.name for field in dataclasses.fields(found)}
+    assert set(plain) == {"summary", *fields} - {"clips", "leaks"}
+    assert [one["path"] for one in plain["findings"]["unreadable"]] == ["tone/broken.wav"]
+    assert set(found.summary()) == {"clips", "findings", "duplicates", "label_conflicts", "leaks", "chosen_leaks"}
+
+
+def test_every_clip_is_counted_in_its_class_once():
+    rows = [row("a/0.wav"), row("a/1.wav"), row("b/2.wav"), row("b/3.wav", columns=0)]
+    assert class_balance(rows, {0: "train", 1: "test", 2: None}) == {
+        "a": {"train": 1, "val": 0, "test": 1, "none": 0, "unreadable": 0},
+        "b": {"train": 0, "val": 0, "test": 0, "none": 1, "unreadable": 1},
+    }
+
+
+def test_the_page_draws_some_pairs_lists_some_and_counts_the_rest(tiny_data, tiny_store):
+    found = audit(tiny_store, membership(tiny_store.rows, tiny_data, HASHED), HASHED)
+    again = next(pair for pair in found.pairs if pair.first == "noise/again.wav")
+    many = dataclasses.replace(found, pairs=[again] * (PAIRS_DRAWN + LISTED + 7))
+    about = {"name": "tiny", "path": "a <b>\n", "table": "", "split": "hashed"}
+    text = audit_page(many, tiny_store, about)
+    assert text.count("<img ") == PAIRS_DRAWN and f"Pairs that are not drawn: {LISTED + 7}" in text
+    assert text.count('<li><span class="path">noise/again.wav</span> <span class="quiet">(noise, ') == LISTED
+    assert "7 more are listed in audit.json." in text
+    assert r"a &lt;b&gt;\n" in text and "a <b>" not in text

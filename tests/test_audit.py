@@ -1,0 +1,211 @@
+"""The audit from the command line, as a user would run it."""
+
+import base64
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from command_line import command
+from PIL import Image
+
+from genreclf.data.picture import write_picture
+from genreclf.data.spectrogram import FRAME_RATE_HZ
+
+FRAMES, SHIFT = 900, 200
+SECONDS = FRAMES / FRAME_RATE_HZ
+MARKUP = '<script>alert("1")<b>&.png'
+
+
+def music(seed: int, frames: int = FRAMES) -> np.ndarray:
+    """(128, frames) uint8: noise, smooth in time and along the bands, as music's energies are."""
+    total = np.random.default_rng(seed).normal(size=(136, frames + 20)).cumsum(axis=0).cumsum(axis=1)
+    levels = total[8:, 20:] - total[:-8, 20:] - total[8:, :-20] + total[:-8, :-20]
+    return np.clip(128 + 60 * levels / levels.std(), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory) -> Path:
+    """Two genres with a fault of each kind; by GTZAN's lists, training and validation hold one recording, shifted."""
+    folder = tmp_path_factory.mktemp("faulty")
+    for genre in ("blues", "rock"):
+        (folder / genre).mkdir()
+    shifted = music(0, FRAMES + SHIFT)
+    pictures = {"blues/blues.00029": shifted[:, :FRAMES], "blues/blues.00000": shifted[:, SHIFT:]}
+    pictures |= {"rock/rock.00000": music(1), "rock/rock.00038": music(2)}
+    pictures |= {"rock/steady": np.tile(np.arange(128, dtype=np.uint8)[:, None], (1, 300))}
+    for name, levels in pictures.items():
+        write_picture(folder / f"{name}.png", levels)
+    shutil.copy(folder / "rock" / "rock.00000.png", folder / "blues" / MARKUP)
+    (folder / "rock" / "broken.png").write_bytes(b"no picture")
+    noise, rate = np.random.default_rng(0).normal(0, 0.1, 22_050 * 22), 22_050
+    for name, sound, own_rate in (
+        ("silent", 0 * noise, rate),
+        ("flat", 0 * noise + 0.3, rate),
+        ("short", noise[: 3 * rate], rate),
+        ("low", noise[: 8_000 * 22], 8_000),
+        ("cut", noise, rate),
+    ):
+        soundfile.write(folder / "rock" / f"{name}.wav", sound, own_rate)
+    cut = (folder / "rock" / "cut.wav").read_bytes()
+    (folder / "rock" / "cut.wav").write_bytes(cut[: len(cut) * 3 // 4])
+    return folder
+
+
+def audit(folder: Path, cache: Path, out: Path, *arguments: object):
+    data = ["data=folder", f"data.path={folder}", f"data.picture_seconds={SECONDS:.3f}", f"out={out}"]
+    return command("audit", *data, *arguments, cache=cache)
+
+
+@pytest.fixture(scope="module")
+def leaking(faulty, cache, tmp_path_factory):
+    """What the audit of the published split came to: the process, the figures and the page."""
+    out = tmp_path_factory.mktemp("audit") / "of faulty"
+    result = audit(faulty, cache, out, "--strict", "split=published")
+    assert "Traceback" not in result.stderr, result.stderr
+    return result, json.loads((out / "audit.json").read_text()), (out / "audit.html").read_text()
+
+
+def test_a_leaking_split_is_told_and_fails_if_asked(leaking):
+    result, figures, _ = leaking
+    assert result.returncode == 1 and figures["summary"]["chosen_leaks"] is True
+    assert figures["leaking"] == [
+        {"path": "blues/blues.00000.png", "split": "val", "training": {"recording": "blues/blues.00029.png"}}
+    ]
+    leaks = figures["summary"]["leaks"]
+    assert leaks["chosen"]["val"]["recording"] == {"clips": 1, "of": 2, "share": 0.5}
+    assert leaks["chosen"]["test"]["recording"]["share"] is None and leaks["published"] == leaks["chosen"]
+    assert 0 < leaks["random"]["val"]["recording"]["share"] < 1
+    assert "the chosen split leaks" in result.stdout and "50.0% of 2" in result.stdout
+    assert "audit.html" in result.stdout and "audit.json" in result.stdout
+
+
+def test_each_fault_is_found_once(leaking):
+    _, figures, _ = leaking
+    found = {kind: [one["path"] for one in clips] for kind, clips in figures["findings"].items()}
+    assert found == {
+        "unreadable": ["rock/broken.png"],
+        "truncated": ["rock/cut.wav"],
+        "silent": ["rock/silent.wav"],
+        "constant": ["rock/flat.wav", "rock/steady.png"],
+        "clipped": [],
+        "too_short": ["rock/short.wav"],
+        "wrong_rate": ["rock/low.wav"],
+        "other_rate": [],
+    }
+    assert figures["rates"] == {"8000": 1, "22050": 4}
+    assert "rock/short.wav" in figures["not_compared"] and "rock/rock.00038.png" not in figures["not_compared"]
+    assert figures["classes"]["rock"] == {"train": 1, "val": 1, "test": 0, "none": 6, "unreadable": 1}
+
+
+def test_duplicates_and_conflicts_are_listed(leaking):
+    _, figures, _ = leaking
+    by_first = {pair["first"]: pair for pair in figures["pairs"]}
+    shifted, equal = by_first["blues/blues.00000.png"], by_first[f"blues/{MARKUP}"]
+    assert shifted["second"] == "blues/blues.00029.png" and shifted["parted"] and not shifted["same_bytes"]
+    # blues.00000 has what comes SHIFT frames after the other's beginning, so the other begins before it.
+    assert shifted["offset_seconds"] == pytest.approx(-SHIFT / FRAME_RATE_HZ, abs=0.1)
+    assert shifted["overlap_seconds"] == pytest.approx((FRAMES - SHIFT) / FRAME_RATE_HZ, abs=0.3)
+    assert equal["same_bytes"] and not equal["parted"] and equal["offset_seconds"] == 0
+    assert figures["label_conflicts"] == [{f"blues/{MARKUP}": "blues", "rock/rock.00000.png": "rock"}]
+    assert figures["summary"]["duplicates"] == {"pairs": 2, "groups": 2}
+
+
+class Page(HTMLParser):
+    """What a browser would see of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.open, self.shown = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.shown.append(data)
+
+
+def test_the_page_needs_nothing_beside_it_and_names_are_harmless(leaking):
+    _, _, text = leaking
+    page = Page(text)
+    assert not page.open
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "b", "form"})
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert MARKUP in "".join(page.shown)
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 2 and all(image["alt"].startswith("Spectrograms of ") for image in images)
+    for image in images:
+        kind, data = image["src"].split(",")
+        assert kind == "data:image/png;base64"
+        with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            picture.load()
+            assert picture.size[0] == 720
+
+
+def test_a_hashed_split_passes_even_where_a_training_would_refuse_it(faulty, cache, tmp_path):
+    result = audit(faulty, cache, tmp_path, "--strict")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((tmp_path / "audit.json").read_text())
+    assert figures["summary"]["chosen_leaks"] is False and figures["leaking"] == []
+    assert figures["refusals"] and figures["refusals"][0] in result.stdout.replace("\n", " ")
+    again = audit(faulty, cache, tmp_path / "again")
+    assert again.returncode == 0
+    for name in ("audit.json", "audit.html"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_one_artist_on_both_sides_is_a_leak(faulty, cache, tmp_path):
+    table = tmp_path / "artists.csv"
+    table.write_text("clip,artist,title\nrock.00000,The Band,One\nrock.00038,the band!,Two\n")
+    result = audit(faulty, cache, tmp_path, "--strict", f"data.table={table}", "split=published")
+    assert result.returncode == 1, result.stderr
+    leaks = json.loads((tmp_path / "audit.json").read_text())["summary"]["leaks"]["chosen"]["val"]
+    assert leaks["artist"] == {"clips": 1, "of": 1, "share": 1} and leaks["title"]["clips"] == 0
+    assert audit(faulty, cache, tmp_path, "split=published").returncode == 0
+
+
+def test_nothing_readable_is_still_a_page(cache, tmp_path):
+    for genre in ("a", "b"):
+        (tmp_path / "music" / genre).mkdir(parents=True)
+        (tmp_path / "music" / genre / "x.png").write_bytes(b"none")
+    result = audit(tmp_path / "music", cache, tmp_path, "--strict", "split=published")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((tmp_path / "audit.json").read_text())
+    assert figures["summary"]["findings"]["unreadable"] == 2 and "two classes" in figures["refusals"][0]
+    assert Page((tmp_path / "audit.html").read_text()).open == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.path=nowhere"], "genreclf: data.path=nowhere: no such folder"),
+        (["strict=maybe"], "genreclf: strict='maybe': expected bool"),
+        (["out=taken"], "genreclf: out=taken: cannot be written"),
+        (["split=published", "data.path=unlisted"], "genreclf: split=published: no clip is on GTZAN's lists"),
+    ],
+)
+def test_a_mistake_is_one_line(faulty, cache, tmp_path, arguments, message):
+    (cache / "taken").touch()
+    for name in ("a/x.png", "b/y.png"):
+        (cache / "unlisted" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(cache / "unlisted" / name, music(0, 100))
+    result = audit(faulty, cache, tmp_path, *arguments)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert result.stderr.startswith(message)
