@@ -35,6 +35,9 @@ _PLAIN_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 # Encoders may be a frame out in the length that they write; less than this is not called truncated.
 _TOLERANCE_SECONDS = 0.1
+# The last step of 16 bits, whose range is not symmetric. A loud master touches it now and then.
+FULL_SCALE = 1 - 2**-15
+_CLIPPED_SHARE = 0.005
 # Tags may follow the music; more than this share of the file may be music that was left out.
 _UNREAD_SHARE = 0.1
 # libsndfile's count of frames for a FLAC whose header gives none (written to a pipe).
@@ -49,7 +52,7 @@ class Audio:
 
     `waveform` is (samples,) float32, mono at 22,050 Hz, full scale -1..1; resampling may overshoot it, and a float
     file may hold more. `source_seconds` is what was decoded. `problem` is empty when all is well, else one line that
-    says what is missing.
+    says what is missing, or how much is clipped.
     """
 
     waveform: np.ndarray
@@ -81,12 +84,13 @@ def read_audio(path: Path) -> Audio:
     _check_file(path)
     with path.open("rb") as handle, _opened(path, handle) as file:
         _check_header(path, file)
-        samples, frames = bytearray(), 0  # joining a list of blocks would hold a long clip twice
+        samples, frames, clipped = bytearray(), 0, 0  # joining a list of blocks would hold a long clip twice
         resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         as_it_is = file.samplerate == SAMPLE_RATE_HZ
-        for block in _mono_blocks(path, file):
+        for block, at_full_scale in _mono_blocks(path, file):
             samples += (block if as_it_is else resampler.resample_chunk(block)).data
             frames += len(block)
+            clipped += at_full_scale
         if not as_it_is:
             samples += resampler.resample_chunk(np.zeros(0, np.float32), last=True).data
         waveform = np.frombuffer(samples, np.float32)
@@ -94,7 +98,8 @@ def read_audio(path: Path) -> Audio:
             raise GenreclfError(f"{path}: no samples could be decoded; save the audio again")
         seconds = frames / file.samplerate
         unread_share = 1 - os.lseek(handle.fileno(), 0, os.SEEK_CUR) / path.stat().st_size
-        return Audio(waveform, file.samplerate, seconds, file.channels, _problem(file, seconds, unread_share))
+        notes = _unread(file, seconds, unread_share), _clipped(clipped / (frames * file.channels))
+        return Audio(waveform, file.samplerate, seconds, file.channels, "; ".join(filter(None, notes)))
 
 
 def _check_file(path: Path) -> None:
@@ -144,8 +149,11 @@ def _check_length(path: Path, file: _Stream, frames: int) -> None:
         raise GenreclfError(f"{path}: more than {MAX_SAMPLES:,} samples in its channels; cut it or resample it")
 
 
-def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
-    """The mean of the channels, (frames,) at a time, until the file ends or can be decoded no further."""
+def _mono_blocks(path: Path, file: _Stream) -> Iterator[tuple[np.ndarray, int]]:
+    """The mean of the channels, (frames,) at a time, until the file ends or can be decoded no further.
+
+    With each, how many samples of all channels stand at full scale or above it.
+    """
     plain = file.format in _PLAIN_FORMATS and file.subtype.startswith(_PLAIN_SUBTYPES)
     size = _PLAIN_BLOCK_FRAMES if plain else _BLOCK_FRAMES
     frames = 0
@@ -157,15 +165,20 @@ def _mono_blocks(path: Path, file: _Stream) -> Iterator[np.ndarray]:
             return
         if not len(block):
             return
-        if not (block.min() >= -MAX_AMPLITUDE and block.max() <= MAX_AMPLITUDE):  # so for NaN, too
+        low, high = block.min(), block.max()
+        if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # so for NaN, too
             raise GenreclfError(f"{path}: holds samples that are NaN, infinite or absurdly large; export it again")
         frames += len(block)
         _check_length(path, file, frames)
+        loud = max(-low, high) >= FULL_SCALE
         # NumPy's mean over an axis of one costs as much as the decoding.
-        yield block[:, 0] if file.channels == 1 else block.mean(axis=1)
+        yield (
+            block[:, 0] if file.channels == 1 else block.mean(axis=1),
+            np.count_nonzero(np.abs(block) >= FULL_SCALE) if loud else 0,
+        )
 
 
-def _problem(file: _Stream, seconds: float, unread_share: float) -> str:
+def _unread(file: _Stream, seconds: float, unread_share: float) -> str:
     if "lacks an end-of-stream bit" in file.extra_info:
         return f"truncated: no end page, {seconds:.1f} s decoded"
     said = _seconds_in_header(file)
@@ -174,6 +187,10 @@ def _problem(file: _Stream, seconds: float, unread_share: float) -> str:
     if unread_share > _UNREAD_SHARE:
         return f"{unread_share:.0%} of the file not decoded (tags, or more music), {seconds:.1f} s decoded"
     return ""
+
+
+def _clipped(share: float) -> str:
+    return f"clipped: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
 
 
 def _seconds_in_header(file: _Stream) -> float:
