@@ -115,7 +115,8 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1] == "high 3, low 3"
     told = [
-        f"data.table={table}: 3 clips in data.path have no row and are left out (first: 'again.png', 'broken.png', 'half.png')",
+        f"data.table={table}: 3 clips in data.path have no row and are left out "
+        "(first: 'again.png', 'broken.png', 'half.png')",
         f"data.table={table}: 1 rows are of no audio file or picture in data.path (first: 'gone')",
     ]
     assert result.stderr.splitlines() == told

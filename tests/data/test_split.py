@@ -155,7 +155,7 @@ def test_each_class_has_its_own_shares():
 
 
 def ranked_groups(clips: list[Clip], salt: str) -> list[list[Clip]]:
-    """The groups of one class: those above 15 % of it, then the others; each in the order of a hash of their content."""
+    """The groups of one class: those above 15 % of it, then the others; each by a hash of their content."""
     members = defaultdict(list)
     for clip in clips:
         members[clip[2]].append(clip)
