@@ -102,7 +102,7 @@ CHANGES: dict[tuple[str, str], Change] = {
     ("* louder, clipped", "+6 dB"): louder(6),
     ("louder, clipped", "+20 dB"): louder(20),
     ("* noise", "30 dB below"): noisy(30),
-    ("* noise", "20 dB below"): noisy(20),
+    ("noise", "20 dB below"): noisy(20),
     ("noise", "10 dB below"): noisy(10),
     ("noise", "0 dB below"): noisy(0),
     ("* low-pass", "4 kHz"): passed("low", 4_000),

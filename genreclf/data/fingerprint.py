@@ -214,11 +214,15 @@ def _change_bits(sketches: np.ndarray) -> np.ndarray:
     """(steps,) uint32, a bit a band: whether it gained on the next band in the 0.4 s from here."""
     words = np.zeros(len(sketches), np.uint32)
     for start in range(0, len(sketches), _BATCH):
-        some = sketches[start : start + _BATCH + _CHANGE_STEPS].astype(np.int16)
-        gain = some[_CHANGE_STEPS:] - some[:-_CHANGE_STEPS]
-        bits = np.roll(gain, -1, axis=1) > gain  # (steps, 32)
+        bits = _gains(sketches[start : start + _BATCH + _CHANGE_STEPS].astype(np.int16))
         words[start : start + len(bits)] = np.packbits(bits, axis=1).view(np.uint32)[:, 0]
     return words
+
+
+def _gains(sketch: np.ndarray) -> np.ndarray:
+    """(steps, 32) signed -> (steps - 3, 32): whether the next band gained more in the 0.4 s from each step."""
+    gain = sketch[_CHANGE_STEPS:] - sketch[:-_CHANGE_STEPS]
+    return np.roll(gain, -1, axis=1) > gain
 
 
 def _confidence(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -259,7 +263,10 @@ def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
 
 
 def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int, int]:
-    """Confidence when `other` begins `offset` frames after `one`; the offset; the steps that they share."""
+    """Confidence when `other` begins `offset` frames after `one`; the offset; the steps that they share.
+
+    The confidence is 0 for too short an overlap, and where the changes differ in too many bits over all of it.
+    """
     whole, part = divmod(offset, SKETCH_STEP)
     if part:  # between two steps of `one`: half a second's mean is smooth enough for a straight line
         one = one[:-1] + (one[1:] - one[:-1]) * (part / SKETCH_STEP)
@@ -267,5 +274,7 @@ def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int
     steps = min(len(one) - start, len(other) - begin)
     if steps * SKETCH_STEP < MIN_OVERLAP_FRAMES:
         return 0.0, offset, 0
-    confidence = _confidence(one[start : start + steps], other[begin : begin + steps], np.ones(steps, bool))
+    one, other = one[start : start + steps], other[begin : begin + steps]
+    differing = np.mean(_gains(one) != _gains(other))
+    confidence = _confidence(one, other, np.ones(steps, bool)) if differing <= MAX_BIT_ERROR_RATE else 0.0
     return float(confidence), offset, steps
