@@ -38,7 +38,8 @@ _BATCH = 1 << 14
 _NO_HITS = np.zeros((0, 4), np.int64)
 MATCH_CONFIDENCE = 0.75
 MIN_OVERLAP_FRAMES = 172  # 4 s
-_OFFSETS_TRIED = 5
+_OFFSETS_TRIED = 3
+_LAGS = (-3, 0, 3)  # frames: copies of thinned columns mark their places a little apart
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,8 @@ def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
     one, other = (library.of_clip(clip).sketch.astype(np.float64) for clip in (first, second))
     offsets, votes = np.unique(hits[:, 2] - hits[:, 3], return_counts=True)
     likeliest = offsets[np.argsort(-votes, kind="stable")[:_OFFSETS_TRIED]]
-    confidence, offset, overlap = max(aligned(one, other, int(offset)) for offset in likeliest)
+    tried = {int(offset) + lag for offset in likeliest for lag in _LAGS}
+    confidence, offset, overlap = max(aligned(one, other, offset) for offset in sorted(tried))
     if confidence < MATCH_CONFIDENCE:
         return None
     return Match(first, second, confidence, offset / FRAME_RATE_HZ, overlap * SKETCH_STEP / FRAME_RATE_HZ)
