@@ -226,29 +226,24 @@ def _gains(sketch: np.ndarray) -> np.ndarray:
     return np.roll(gain, -1, axis=1) > gain
 
 
-def _confidence(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """(..., steps, 32) each, and which steps both clips have (..., steps) -> (...).
+def _confidence(first: np.ndarray, second: np.ndarray) -> float:
+    """Of two sketches (steps, 32) of equal length.
 
     The correlation of their changes over 0.4 s, as a fade or a crescendo makes any two clips alike; the mean over the
     better half of the bands, as noise and filters spoil the rest. Taken with and without what is common to all bands,
     the loudness: an encoder's holes in quiet music are there in all of them.
     """
-    weight = (inside[..., _CHANGE_STEPS:] & inside[..., :-_CHANGE_STEPS])[..., None].astype(np.float64)
-    first = first[..., _CHANGE_STEPS:, :] - first[..., :-_CHANGE_STEPS, :]
-    second = second[..., _CHANGE_STEPS:, :] - second[..., :-_CHANGE_STEPS, :]
-    whole = _band_correlation(first, second, weight)
-    first, second = (each - each.mean(axis=-1, keepdims=True) for each in (first, second))
-    return np.maximum(whole, _band_correlation(first, second, weight))
+    first, second = (each[_CHANGE_STEPS:] - each[:-_CHANGE_STEPS] for each in (first, second))
+    whole = _band_correlation(first, second)
+    return max(whole, _band_correlation(*(each - each.mean(axis=1, keepdims=True) for each in (first, second))))
 
 
-def _band_correlation(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _band_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """The mean of the better half of the bands' correlations; a band in which either does not move counts as 0."""
-    total = np.maximum(weight.sum(axis=-2, keepdims=True), 1)
-    first = (first - (first * weight).sum(axis=-2, keepdims=True) / total) * weight
-    second = (second - (second * weight).sum(axis=-2, keepdims=True) / total) * weight
-    norm = np.sqrt(np.square(first).sum(axis=-2) * np.square(second).sum(axis=-2))
-    correlation = (first * second).sum(axis=-2) / np.maximum(norm, 1e-3)  # (..., 32)
-    return np.sort(correlation, axis=-1)[..., SKETCH_BANDS // 2 :].mean(axis=-1)
+    first, second = (each - each.mean(axis=0) for each in (first, second))
+    norm = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
+    correlation = (first * second).sum(axis=0) / np.maximum(norm, 1e-3)  # (32,)
+    return float(np.sort(correlation)[SKETCH_BANDS // 2 :].mean())
 
 
 def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
@@ -278,5 +273,4 @@ def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int
         return 0.0, offset, 0
     one, other = one[start : start + steps], other[begin : begin + steps]
     differing = np.mean(_gains(one) != _gains(other))
-    confidence = _confidence(one, other, np.ones(steps, bool)) if differing <= MAX_BIT_ERROR_RATE else 0.0
-    return float(confidence), offset, steps
+    return _confidence(one, other) if differing <= MAX_BIT_ERROR_RATE else 0.0, offset, steps
