@@ -33,7 +33,7 @@ from genreclf.data.spectrogram import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT, SAM
 from genreclf.errors import GenreclfError
 from genreclf.progress import progress_bar
 
-FORMAT = 2
+FORMAT = 3
 ARRAY, SKETCHES, TOKENS = "spectrograms.npy", "sketches.npy", "tokens.npy"
 TABLE, RECORDINGS, META = "clips.csv", "recordings.csv", "store.json"
 # What counts a clip's rows in the table; file, type and width of the array.
