@@ -1,6 +1,5 @@
 """Scores a finished run: python -m genreclf.evaluate run=RUN."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,22 +8,34 @@ import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from genreclf.commands import run_command
+from genreclf.data.clip import Clip
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import leak_line, leaks, shared_keys
+from genreclf.data.leaks import Leaks, leak_line, leaks, leaks_out, shared_keys
+from genreclf.data.spectrogram import FRAME_RATE_HZ
 from genreclf.data.store import open_store, prepared_store
 from genreclf.errors import GenreclfError
+from genreclf.evaluation.calibration import calibration, calibration_error, tempered
+from genreclf.evaluation.card import model_card
 from genreclf.evaluation.inference import predict_segments
-from genreclf.evaluation.pictures import draw_confusion, draw_per_class
-from genreclf.evaluation.scores import scores
+from genreclf.evaluation.pictures import ClipView, draw_confusion, draw_per_class, draw_reliability
+from genreclf.evaluation.predictions import FILE, Predictions, write_predictions
+from genreclf.evaluation.report import report_page
+from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
 from genreclf.serving.bundle import Bundle, find_bundle, load_bundle
 from genreclf.serving.device import pick_device
+from genreclf.serving.predictor import Predictor
 from genreclf.train import data_from
 from genreclf.training.clips import mean_by_clip
+from genreclf.training.record import CONFIG, RECORD
+
+METRICS, PAGE, CARD = "metrics.json", "report.html", "README.md"
+MISTAKES_SHOWN = 12
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
@@ -33,40 +44,79 @@ def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
         raise GenreclfError(f"tta={config['tta']!r}: unknown; known: {', '.join(TTA)}")
     if config["clips"] not in ("test", "val"):
         raise GenreclfError(f"clips={config['clips']!r}: unknown; known: test, val")
-    run, split = Path(config["run"]).expanduser(), config["clips"]
+    run, split = Path(str(config["run"])).expanduser(), config["clips"]
     bundle = load_bundle(find_bundle(run))
     datamodule = _data_of(run, bundle, split)
     folder = run / "evaluation" / split
     folder.mkdir(parents=True, exist_ok=True)
 
     net = bundle.net.to(pick_device(config["device"]))
-    results = {}
+    results, answers = {}, {}
     for tta in dict.fromkeys(("none", config["tta"])):
         loader = datamodule.loader(datamodule.dataset(split), batch_size=config["batch_size"])
-        segments = predict_segments(net, _shown(loader, f"tta={tta}"), tta, next(net.parameters()).device)
-        results[tta] = _score(segments, bundle)
-        _write_predictions(folder / f"predictions-{tta}.csv", segments, bundle, datamodule)
-    facts = {"run": str(run), "split": split, "store_digest": datamodule.store.digest, "command": overrides}
-    (folder / "metrics.json").write_text(json.dumps({**facts, "tta": results}, indent=1) + "\n")
-    for tta, result in results.items():
-        title = f"Model {bundle.name.upper()}, {split}: {result['clip']['accuracy']:.1%} of {result['clip']['n']} clips"
-        draw_confusion(np.array(result["clip"]["confusion"]), bundle.classes, title, folder / f"confusion-{tta}.png")
-        draw_per_class(result["clip"]["per_class"], title, folder / f"per-class-{tta}.png")
-    _show(results, bundle, split, _audit_line(datamodule, split), folder)
+        segments = predict_segments(net, _shown(loader, f"tta={tta}"), tta, next(net.buffers()).device)
+        answers[tta], results[tta] = _score(segments, bundle, datamodule)
+    write_predictions(folder / FILE, answers)
+    metrics = {**_facts(run, bundle), **_context(run, split, overrides, datamodule), "tta": results}
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
+    pictures = _draw(results, bundle, split, folder)
+    mistakes = _worst(answers["none"], Predictor(bundle, "none", config["device"]), datamodule)
+    (folder / PAGE).write_text(report_page(metrics, pictures, mistakes), encoding="utf-8")
+    card = find_bundle(run) / CARD
+    card.write_text(model_card(_all_metrics(run)), encoding="utf-8")
+    _show(results, bundle, split, metrics["audit"], folder, card)
 
 
-def _audit_line(datamodule: SpectrogramDataModule, split: str) -> str:
+def _facts(run: Path, bundle: Bundle) -> dict[str, Any]:
+    """What is known of the model, whatever it is scored on."""
+    record, config = json.loads((run / RECORD).read_text()), yaml.safe_load((run / CONFIG).read_text())
+    return {
+        "run": str(run),
+        "model": bundle.name,
+        "classes": list(bundle.classes),
+        "trained_with": record["overrides"],
+        "git_commit": record["git_commit"],
+        "seed": record["seed"],
+        "weights": record["weights"],
+        "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
+        "view": bundle.view.name,
+        "temperature": bundle.temperature,
+        "data_name": config["data"]["name"],
+        "split_name": config["split"]["name"],
+        "store_digest": record["data"]["store_digest"],
+    }
+
+
+def _context(run: Path, split: str, overrides: list[str], datamodule: SpectrogramDataModule) -> dict[str, Any]:
+    """What was scored, and what it shares with training."""
+    found = _leaks(datamodule, split)
+    return {
+        "split": split,
+        "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
+        "command": overrides,
+        "audit": leak_line(found, split),
+        "audit_leaks": leaks_out({split: found}),
+    }
+
+
+def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
+    """By split, those that were scored so far."""
+    files = {split: run / "evaluation" / split / METRICS for split in ("test", "val")}
+    return {split: json.loads(file.read_text()) for split, file in files.items() if file.is_file()}
+
+
+def _leaks(datamodule: SpectrogramDataModule, split: str) -> Leaks:
     """What the scored clips share with training."""
     member = datamodule.membership
     keys = shared_keys([datamodule.store.rows[clip].group for clip in member.clips], member.facts)
-    return leak_line(leaks(member.splits, keys, split), split)
+    return leaks(member.splits, keys, split)
 
 
 def _data_of(run: Path, bundle: Bundle, split: str) -> SpectrogramDataModule:
     """The run's data, cut as the bundle wants it; refuses data that are not those of the training."""
     try:
-        trained = yaml.safe_load((run / "config.yaml").read_text())
-        record = json.loads((run / "record.json").read_text())
+        trained = yaml.safe_load((run / CONFIG).read_text())
+        record = json.loads((run / RECORD).read_text())
     except OSError as error:
         raise GenreclfError(f"run={run}: {error.filename} is missing; give the folder of a whole run") from error
     datamodule = data_from(trained)
@@ -94,40 +144,80 @@ def _shown(loader: DataLoader, what: str):
             report(done, len(loader))
 
 
-def _score(segments: tuple, bundle: Bundle) -> dict[str, Any]:
-    """Scores of clips, and of segments where clips have several."""
-    probabilities, target, clip = segments
-    clip_probabilities, clip_target, numbers = mean_by_clip(probabilities, target, clip)
-    result = {"clip": scores(clip_probabilities.numpy(), clip_target.numpy(), bundle.classes)}
-    if len(clip) > len(numbers):
-        result["segment"] = scores(probabilities.numpy(), target.numpy(), bundle.classes)
-    return result
+def _score(
+    segments: tuple[Tensor, Tensor, Tensor], bundle: Bundle, datamodule: SpectrogramDataModule
+) -> tuple[Predictions, dict[str, Any]]:
+    """The clips' calibrated answers, and scores of clips, and of segments where clips have several."""
+    mean, target, numbers = mean_by_clip(*segments)
+    calibrated = tempered(mean, bundle.temperature)
+    clips = numbers.tolist()
+    rows, groups = [datamodule.store.rows[clip] for clip in clips], [datamodule.group_of[clip] for clip in clips]
+    paths, digests = zip(*((row.path, row.digest) for row in rows), strict=True)
+    own = Predictions(bundle.classes, paths, digests, tuple(groups), target.numpy(), calibrated.numpy())
+    before = scores(mean.numpy(), own.target, bundle.classes)
+    uncalibrated = {key: before[key] for key in ("log_loss", "brier")}
+    clip_scores = {
+        **scores(own.probabilities, own.target, bundle.classes),
+        "groups": len(set(groups)),
+        "intervals": intervals(own.probabilities, own.target, groups),
+        "calibration": calibration(own.probabilities, own.target),
+        "uncalibrated": {**uncalibrated, "ece": calibration_error(mean.numpy(), own.target)},
+    }
+    if len(segments[0]) == len(clips):
+        return own, {"clip": clip_scores}
+    each = tempered(segments[0], bundle.temperature).numpy()
+    return own, {"clip": clip_scores, "segment": scores(each, segments[1].numpy(), bundle.classes)}
 
 
-def _write_predictions(path: Path, segments: tuple, bundle: Bundle, datamodule: SpectrogramDataModule) -> None:
-    """A row a clip: path, true and predicted class, and the probability of each class."""
-    probabilities, target, numbers = mean_by_clip(*segments)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "true", "predicted", *bundle.classes])
-        for row, truth, clip in zip(probabilities.numpy(), target.tolist(), numbers.tolist(), strict=True):
-            clip_path = datamodule.store.rows[clip].path
-            predicted = bundle.classes[row.argmax()]
-            writer.writerow([clip_path, bundle.classes[truth], predicted, *(f"{p:.6f}" for p in row)])
+def _draw(results: dict[str, Any], bundle: Bundle, split: str, folder: Path) -> dict[str, bytes]:
+    """The pictures, as files and by name."""
+    for tta, result in results.items():
+        own = result["clip"]
+        title = f"Model {bundle.name.upper()}, {split}: {own['accuracy']:.1%} of {own['n']} clips"
+        draw_confusion(np.array(own["confusion"]), bundle.classes, title, folder / f"confusion-{tta}.png")
+        draw_per_class(own["per_class"], title, folder / f"per-class-{tta}.png")
+        draw_reliability(own["calibration"], title, folder / f"reliability-{tta}.png")
+    names = [f"{picture}-{tta}" for tta in results for picture in ("confusion", "per-class", "reliability")]
+    return {name: (folder / f"{name}.png").read_bytes() for name in names}
 
 
-def _show(results: dict[str, Any], bundle: Bundle, split: str, audit_line: str, folder: Path) -> None:
-    table = Table(title=f"Model {bundle.name.upper()}, {split}")
-    for heading in ("TTA", "level", "n", "accuracy", "top 3", "macro-F1", "log-loss"):
-        table.add_column(heading, justify="left" if heading in ("TTA", "level") else "right")
+def _worst(answers: Predictions, predictor: Predictor, datamodule: SpectrogramDataModule) -> list[ClipView]:
+    """The mistakes that were made with most confidence, with what the net saw and heeded."""
+    confidence, answer = answers.probabilities.max(1), answers.probabilities.argmax(1)
+    wrong = np.flatnonzero(answer != answers.target)
+    clip_of = {row.path: clip for clip, row in enumerate(datamodule.store.rows)}
+    shown = []
+    for number in wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES_SHOWN]:
+        path, true = answers.paths[number], answers.classes[answers.target[number]]
+        clip = clip_of[path]
+        levels, frames = datamodule.store.spectrogram(clip).copy(), datamodule.store.rows[clip].frames
+        seconds = frames / FRAME_RATE_HZ
+        attention = predictor.attention(Clip(levels, frames, 0, seconds, ""))
+        shares = tuple(answers.probabilities[number].tolist())
+        shown.append(ClipView(path, true, answers.classes[answer[number]], shares, levels, seconds, attention))
+    return shown
+
+
+def _show(results: dict[str, Any], bundle: Bundle, split: str, audit_line: str, folder: Path, card: Path) -> None:
+    own = results["none"]["clip"]
+    table = Table(title=f"Model {bundle.name.upper()}: {own['n']} {split} clips in {own['groups']} groups")
+    for heading in ("answers", "accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE"):
+        table.add_column(heading, justify="left" if heading == "answers" else "right", no_wrap=True)
     for tta, result in results.items():
         for level, s in result.items():
-            shares = (f"{s[key]:.1%}" for key in ("accuracy", "top3_accuracy"))
-            table.add_row(tta, level, str(s["n"]), *shares, f"{s['macro_f1']:.3f}", f"{s['log_loss']:.3f}")
+            name = {"none": "plain"}.get(tta, f"TTA {tta}") + (", segments" if level == "segment" else "")
+            figures = (f"{s['top3_accuracy']:.1%}", f"{s['macro_f1']:.3f}", f"{s['log_loss']:.3f}")
+            error = f"{s['calibration']['ece']:.1%}" if level == "clip" else ""
+            table.add_row(name, f"{s['accuracy']:.1%}", _range(s), *figures, error)
     console = Console()
     console.print(table)
     console.print(f"audit: {audit_line}", soft_wrap=True, highlight=False)
-    console.print(f"tables and pictures: {folder}", soft_wrap=True)
+    console.print(f"report: {folder / PAGE}\nmodel card: {card}", soft_wrap=True, highlight=False)
+
+
+def _range(scored: dict[str, Any]) -> str:
+    interval = scored.get("intervals", {}).get("accuracy", {}).get("clustered")
+    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} %" if interval else ""
 
 
 def main() -> None:

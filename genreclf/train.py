@@ -1,8 +1,10 @@
 """Trains one model: python -m genreclf.train model=b trainer.devices=1."""
 
 import logging
+import math
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import hydra
 import lightning as L
 import torch
+from torch import nn
 
 from genreclf.commands import run_command
 from genreclf.config import build
@@ -20,13 +23,17 @@ from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError, one_line
+from genreclf.evaluation.calibration import fit_temperature
+from genreclf.evaluation.inference import predict_segments
 from genreclf.evaluation.pictures import draw_curves
 from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig
 from genreclf.models.efficientnet import EfficientNet
+from genreclf.models.nets import CLASSIFIER
 from genreclf.models.weights import load_weights
 from genreclf.serving.bundle import Bundle, save_bundle
 from genreclf.training.callbacks import EpochLog, checkpoints
+from genreclf.training.clips import mean_by_clip
 from genreclf.training.module import GenreModule, OptimConfig, plain
 from genreclf.training.record import LAST, check_resumable, write_record
 
@@ -37,6 +44,9 @@ HARMLESS = (
 )
 
 
+NO_WEIGHTS = {"asked": "none", "pretrained": False}
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """The keys of train.yaml that stand outside its groups."""
@@ -44,6 +54,7 @@ class RunConfig:
     seed: int
     batch_size: int
     workers: int
+    temperature: float | None
     ckpt: str | None
 
     def __post_init__(self) -> None:
@@ -51,6 +62,8 @@ class RunConfig:
         for key, least in (("seed", 0), ("batch_size", 2), ("workers", 0)):
             if getattr(self, key) < least:
                 raise GenreclfError(f"{key}={getattr(self, key)}: must be at least {least}")
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
+            raise GenreclfError(f"temperature={self.temperature}: must be above 0")
         if self.ckpt not in (None, "last"):
             raise GenreclfError(f"ckpt={self.ckpt}: the only value is last; name the run with run=FOLDER")
 
@@ -60,7 +73,8 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
     resume = check_resumable(folder, config) if config["ckpt"] == "last" else None
-    optim = build(OptimConfig, config["optim"], "optim")
+    trains = config["model"]["kind"] == CLASSIFIER
+    optim = build(OptimConfig, config["optim"], "optim") if trains else None
     for key in ("path", "table"):
         if config["data"][key] is not None:
             config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
@@ -69,24 +83,17 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     datamodule = data_from(config)
     datamodule.prepare_data()
     datamodule.setup()
+    if config["temperature"] is None and not datamodule.clips["val"]:
+        raise GenreclfError("temperature: no validation clips are left to fit it on; give a number, as from the folds")
     _show_data(config, datamodule)
 
-    net_config = build(ModelConfig, {**config["model"]["net"], "num_classes": len(datamodule.classes)}, "model.net")
-    module = GenreModule(plain(net_config), plain(optim), list(datamodule.classes), config["seed"])
-    weights = _load_weights(module.net, config["model"]["weights"])
+    module = _module(config, optim, datamodule.classes) if trains else None
+    weights = _load_weights(module.net, config["model"]["weights"]) if trains else NO_WEIGHTS
     found = audit(datamodule.store, datamodule.membership, datamodule.split).summary()
     write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, found)
 
-    trainer = hydra.utils.instantiate(
-        config["trainer"],
-        callbacks=[EpochLog(folder / "metrics.csv"), *checkpoints(str(folder), optim)],
-        logger=[hydra.utils.instantiate(logger) for logger in config["logger"].values()],
-        enable_progress_bar=sys.stderr.isatty(),
-        default_root_dir=str(folder),
-    )
-    _check_validation(trainer, optim)
-    _fit(trainer, module, datamodule, resume, folder)
-    _keep(folder, config, module.net, datamodule, optim.keep)
+    net = _train_net(folder, config, module, datamodule, resume) if trains else _fit(config["model"], datamodule)
+    _keep(folder, config, net, datamodule)
 
 
 def data_from(config: dict[str, Any]) -> SpectrogramDataModule:
@@ -120,16 +127,58 @@ def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> Non
         print(one_line(f"one recording, different classes, {kept}: {', '.join(paths)}"), file=sys.stderr)
 
 
+def _module(config: dict[str, Any], optim: OptimConfig, classes: Sequence[str]) -> GenreModule:
+    net = build(ModelConfig, {**config["model"]["net"], "num_classes": len(classes)}, "model.net")
+    return GenreModule(plain(net), plain(optim), list(classes), config["seed"])
+
+
 def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
     if isinstance(net.backbone, EfficientNet):
         return load_weights(net.backbone, weights)
     if weights != "none":
         raise GenreclfError(f"model.weights={weights}: this backbone has no pretrained weights; use none")
-    return {"asked": weights, "pretrained": False}
+    return NO_WEIGHTS
 
 
-def _check_validation(trainer: L.Trainer, optim: OptimConfig) -> None:
+def _fit(model: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
+    from genreclf.training.baselines import fit_baseline  # only who fits one pays for importing scikit-learn
+
+    return fit_baseline(model, datamodule)
+
+
+def _train_net(
+    folder: Path,
+    config: dict[str, Any],
+    module: GenreModule,
+    datamodule: SpectrogramDataModule,
+    resume: Path | None,
+) -> nn.Module:
+    """The module's net with the weights that are kept, on the CPU, and the curves of its training."""
+    trainer = hydra.utils.instantiate(
+        config["trainer"],
+        callbacks=[EpochLog(folder / "metrics.csv"), *checkpoints(str(folder), module.optim)],
+        logger=[hydra.utils.instantiate(logger) for logger in config["logger"].values()],
+        enable_progress_bar=sys.stderr.isatty(),
+        default_root_dir=str(folder),
+    )
+    _check_validation(trainer, module.optim, datamodule)
+    _run_epochs(trainer, module, datamodule, resume, folder)
+    state = torch.load(folder / f"{module.optim.keep}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    module.net.cpu().load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
+    figures, keep = draw_curves(folder / "metrics.csv", folder / "curves.png"), module.optim.keep
+    if datamodule.clips["val"]:
+        print(
+            f"validation accuracy: highest {figures['highest']:.1%}, last {figures['last']:.1%}; kept: the {keep} epoch"
+        )
+    return module.net.eval()
+
+
+def _check_validation(trainer: L.Trainer, optim: OptimConfig, datamodule: SpectrogramDataModule) -> None:
     """A best epoch takes a validation."""
+    if optim.keep == "best" and not datamodule.clips["val"]:
+        raise GenreclfError(
+            "optim.keep=best: there are no validation clips to choose an epoch by; give optim.keep=last"
+        )
     never = 0 <= trainer.max_epochs < trainer.check_val_every_n_epoch or trainer.limit_val_batches == 0
     if optim.keep == "best" and never:
         raise GenreclfError(
@@ -138,7 +187,7 @@ def _check_validation(trainer: L.Trainer, optim: OptimConfig) -> None:
         )
 
 
-def _fit(
+def _run_epochs(
     trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule, resume: Path | None, folder: Path
 ) -> None:
     try:
@@ -150,17 +199,16 @@ def _fit(
         raise
 
 
-def _keep(
-    folder: Path, config: dict[str, Any], net: GenreClassifier, datamodule: SpectrogramDataModule, keep: str
-) -> None:
-    """The bundle and the curves of a finished training."""
-    state = torch.load(folder / f"{keep}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    net.cpu().load_state_dict({name[4:]: value for name, value in state.items() if name.startswith("net.")})
+def _keep(folder: Path, config: dict[str, Any], net: nn.Module, datamodule: SpectrogramDataModule) -> None:
+    """The bundle of a finished training, calibrated on the validation clips."""
+    temperature = config["temperature"]
+    if temperature is None:
+        segments = predict_segments(net, datamodule.val_dataloader(), "none", torch.device("cpu"))
+        temperature = fit_temperature(*mean_by_clip(*segments)[:2])
+        print(f"temperature, from the validation clips: {temperature:.2f}")
     name, seconds, resolution = config["model"]["name"], datamodule.data.picture_seconds, datamodule.frames_per_column
-    bundle = Bundle(net.eval(), name, datamodule.classes, datamodule.view, seconds, resolution)
+    bundle = Bundle(net, name, datamodule.classes, datamodule.view, seconds, resolution, temperature)
     save_bundle(folder / "bundle", bundle)
-    best = draw_curves(folder / "metrics.csv", folder / "curves.png")
-    print(f"validation accuracy: highest {best['highest']:.1%}, last {best['last']:.1%}; kept: the {keep} epoch")
     print(f"run folder: {folder}\nnext: python -m genreclf.evaluate run={folder}")
 
 

@@ -14,7 +14,9 @@ from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
+from genreclf.models.baselines import MajorityConfig, SvmConfig
 from genreclf.models.config import ModelConfig
+from genreclf.models.nets import kind_of, new_net
 from genreclf.training.module import OptimConfig
 
 DATACLASSES = {
@@ -59,10 +61,12 @@ def test_groups_compose_with_train_and_fill_their_dataclass(path):
 @pytest.mark.parametrize("path", of("model"), ids=str)
 def test_models_compose_with_train_and_fill_their_dataclass(path):
     values = OmegaConf.to_container(composed_group(path), resolve=True)
-    assert set(values) == {"name", "weights", "learning_rate", "net"}
+    own = {"classifier": {"weights", "learning_rate"}, "svm": {"c"}, "majority": set()}[values["kind"]]
+    fitted = {"support_vectors": 3} if values["kind"] == "svm" else {}  # known once it is fitted
+    assert set(values) == {"name", "kind", "net", *own}
     assert values["name"] == path.stem
-    config = build(ModelConfig, {**values["net"], "num_classes": 10}, "model.net")
-    assert config.num_classes == 10
+    net = new_net(values["kind"], {**values["net"], **fitted, "num_classes": 10}, "model.net")
+    assert net.config.num_classes == 10 and kind_of(net) == values["kind"]
 
 
 @pytest.mark.parametrize("path", of("trainer", "logger"), ids=str)
@@ -85,7 +89,7 @@ def test_commands_compose_and_their_help_names_their_keys(name):
     assert not [key for key in known if key not in groups and key not in template and key != "ckpt"]
 
 
-@pytest.mark.parametrize("cls", [*DATACLASSES.values(), ModelConfig])
+@pytest.mark.parametrize("cls", [*DATACLASSES.values(), ModelConfig, SvmConfig, MajorityConfig])
 def test_defaults_stand_in_yaml_only(cls):
     assert dataclasses.is_dataclass(cls)
     for field in dataclasses.fields(cls):

@@ -15,6 +15,8 @@ import yaml
 from command_line import COMMANDS, Finished, command
 
 from genreclf.data.picture import write_picture
+from genreclf.evaluation.calibration import fit_temperature
+from genreclf.evaluation.predictions import read_predictions
 from genreclf.serving.bundle import load_bundle
 
 # The smallest real training: Model B from random weights, 12 clips, two batches an epoch.
@@ -226,14 +228,13 @@ def test_evaluate_writes_scores_predictions_and_pictures(run, cache):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics["tta"]) == {"none", "six"}
     for tta in ("none", "six"):
-        with (folder / f"predictions-{tta}.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        assert len(rows) == metrics["tta"][tta]["clip"]["n"] == 3
-        right = sum(row["true"] == row["predicted"] for row in rows) / 3
+        answers = read_predictions(folder / "predictions.parquet", tta)
+        assert len(answers.paths) == metrics["tta"][tta]["clip"]["n"] == 3
+        right = (answers.probabilities.argmax(1) == answers.target).mean()
         assert metrics["tta"][tta]["clip"]["accuracy"] == pytest.approx(right)
-        assert (folder / f"confusion-{tta}.png").stat().st_size > 5_000
-        for row in rows:
-            assert sum(float(row[name]) for name in ("low", "middle", "high")) == pytest.approx(1, abs=1e-5)
+        assert answers.probabilities.sum(1) == pytest.approx(np.ones(3), abs=1e-5)
+        for picture in ("confusion", "per-class", "reliability"):
+            assert (folder / f"{picture}-{tta}.png").stat().st_size > 5_000
     # 6 s lie on 258 frames: two crops of 256 frames a clip.
     assert metrics["tta"]["none"]["segment"]["n"] == 6
     assert "accuracy" in result.stdout and "six" in result.stdout
@@ -271,6 +272,50 @@ def test_evaluate_refuses_a_split_that_changed(music, cache, tmp_path):
     assert f"the split is not that of the training; restore {table}" in message
 
 
+@pytest.mark.parametrize(("model", "accuracy"), [("svm", 1.0), ("majority", 1 / 3)])
+def test_baselines_go_the_whole_road(model, accuracy, music, cache, tmp_path):
+    folder = tmp_path / model
+    where = ["data=folder", f"data.path={music}", "data.picture_seconds=6", f"run={folder}"]
+    result = command("train", f"model={model}", "view=crop", *where, cache=cache)
+    assert result.returncode == 0, result.stderr
+    assert command("evaluate", f"run={folder}", cache=cache).returncode == 0
+    metrics = json.loads((folder / "evaluation" / "test" / "metrics.json").read_text())
+    assert metrics["model"] == model and metrics["tta"]["none"]["clip"]["accuracy"] == pytest.approx(accuracy)
+    (row,) = json.loads(command("predict", music / "low" / "0.png", "--run", folder, "--json", cache=cache).stdout)
+    assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)
+    exported = command("export", f"run={folder}", cache=cache)
+    assert exported.returncode == 0 and exported.stdout.count("differs from the run by") == 2
+
+
+def test_all_clips_train_where_the_temperature_is_given(music, cache, tmp_path):
+    everything = ["trainer.max_epochs=1", "split=all", "optim=onecycle"]
+    assert "temperature: no validation clips are left" in one_line(train(music, cache, tmp_path / "a", *everything))
+    message = one_line(train(music, cache, tmp_path / "b", *everything, "optim.keep=best", "temperature=2"))
+    assert "optim.keep=best: there are no validation clips" in message
+    result = train(music, cache, tmp_path / "c", *everything, "temperature=2")
+    assert result.returncode == 0 and "validation accuracy" not in result.stdout, result.stderr
+    assert load_bundle(tmp_path / "c" / "bundle").temperature == 2.0
+    record = json.loads((tmp_path / "c" / "record.json").read_text())
+    assert [sum(record["data"]["clips"][split].values()) for split in ("train", "val", "test")] == [18, 0, 0]
+    assert "none of them is in" in one_line(command("evaluate", f"run={tmp_path / 'c'}", cache=cache))
+
+
+@pytest.mark.parametrize("temperature", ["0", "-1", "nan", "inf"])
+def test_a_temperature_that_is_none_is_refused(temperature, music, cache, tmp_path):
+    assert "must be above 0" in one_line(train(music, cache, tmp_path / "run", f"temperature={temperature}"))
+
+
+def test_the_temperature_is_that_of_the_validation_clips(run, music, cache):
+    """Fitted anew to the clips' answers as `evaluate` wrote them, the temperature is 1: nothing is left to mend."""
+    assert command("evaluate", f"run={run}", "clips=val", "tta=none", cache=cache).returncode == 0
+    answers = read_predictions(run / "evaluation" / "val" / "predictions.parquet", "none")
+    shares, target = torch.from_numpy(answers.probabilities), torch.from_numpy(answers.target)
+    temperature = load_bundle(run / "bundle").temperature
+    before = (shares.log() * temperature).softmax(1)  # as they were
+    assert fit_temperature(before, target) == pytest.approx(temperature, rel=1e-3)
+    assert temperature != 1.0
+
+
 def test_predict_answers_and_reports_a_bad_file(run, music, cache, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     words = [music / "low" / "0.png", tmp_path / "bad.png", music / "high", "--run", run]
@@ -278,14 +323,13 @@ def test_predict_answers_and_reports_a_bad_file(run, music, cache, tmp_path):
     rows = json.loads(result.stdout)
     assert result.returncode == 1 and len(rows) == 8
     assert "bad.png" in rows[1]["problem"] and f"genreclf: {rows[1]['problem']}" in result.stderr
-    with (run / "evaluation" / "test" / "predictions-none.csv").open() as file:
-        scored = {row["path"]: row for row in csv.DictReader(file)}
+    found = read_predictions(run / "evaluation" / "test" / "predictions.parquet", "none")
+    scored = dict(zip(found.paths, found.probabilities, strict=True))
     answered = {str(Path(row["path"]).relative_to(music)): row for row in rows if not row["problem"]}
     both = scored.keys() & answered.keys()
     assert both
     for path in both:
-        for genre in ("low", "middle", "high"):
-            assert answered[path]["probabilities"][genre] == pytest.approx(float(scored[path][genre]), abs=2e-5)
+        assert list(answered[path]["probabilities"].values()) == pytest.approx(list(scored[path]), abs=2e-5)
 
     table = command("predict", *words, cache=cache)
     assert table.returncode == 1 and "could not be read" in table.stdout

@@ -138,9 +138,9 @@ class SpectrogramDataModule(L.LightningDataModule):
         drop_last = len(dataset) > self.batch_size
         return self.loader(dataset, self.batch_size, sampler=sampler, drop_last=drop_last)
 
-    def val_dataloader(self) -> DataLoader:
-        """All segments of the validation clips, in order."""
-        return self.loader(self.dataset("val"), self.batch_size)
+    def val_dataloader(self) -> DataLoader | list:
+        """All segments of the validation clips, in order; where there are none, the empty list that Lightning wants."""
+        return self.loader(self.dataset("val"), self.batch_size) if self.clips["val"] else []
 
     def test_dataloader(self) -> DataLoader:
         """All segments of the test clips, in order."""

@@ -41,5 +41,5 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
         facts = read_table(data.table, paths)
         artists = artist_keys(facts, labels, data.unknown_artists)
         groups = join(paths, recordings, artists, [fact.group or None for fact in facts])
-    splits = assign(split, paths, labels, [row.digest for row in own], groups)
+    splits = assign(split, paths, labels, [row.digest for row in own], groups, [fact.fold for fact in facts])
     return Membership(clips, tuple(splits), tuple(groups), tuple(facts), doubtful)

@@ -13,35 +13,61 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """`name` is hashed, folds or published; `salt` is not the seed of a training; `fold` counts from 0."""
+    """`name` is hashed, folds, published, table or all; `salt` is not the seed of a training; `fold` counts from 0.
+
+    Without `validation` its clips train.
+    """
 
     name: str
     salt: str
     shares: tuple[float, ...]
     folds: int
     fold: int
+    validation: bool
+
+
+NAMES = ("hashed", "folds", "published", "table", "all")
 
 
 def assign(
-    config: SplitConfig, names: Sequence[str], labels: Sequence[str], digests: Sequence[str], groups: Sequence[str]
+    config: SplitConfig,
+    names: Sequence[str],
+    labels: Sequence[str],
+    digests: Sequence[str],
+    groups: Sequence[str],
+    given_folds: Sequence[str],
 ) -> list[str | None]:
-    """The split of each clip, None for one that the published lists leave out. All arguments have one entry a clip.
+    """The split of each clip, None for one that the lists or the table leave out. All sequences have one entry a clip.
 
-    Raises GenreclfError where the settings make no sense.
+    `given_folds` are what a table calls each clip's fold, empty for none. Raises GenreclfError where the settings make
+    no sense.
     """
+    if config.name not in NAMES:
+        raise GenreclfError(f"split.name={config.name!r}: unknown; known: {', '.join(NAMES)}")
     if config.name == "published":
-        return published(names)
-    smallest = min(config.shares[1:], default=0.0) if config.name == "hashed" else 1 / max(config.folds, 1)
-    rank = rank_in_class(labels, digests, groups, config.salt, smallest)
+        splits = published(names)
+    elif config.name == "table":
+        splits = from_table(given_folds, config.fold)
+    elif config.name == "all":
+        splits = ["train"] * len(names)
+    else:
+        splits = _ranked(config, labels, digests, groups)
+    return splits if config.validation else ["train" if split == "val" else split for split in splits]
+
+
+def _ranked(
+    config: SplitConfig, labels: Sequence[str], digests: Sequence[str], groups: Sequence[str]
+) -> list[str | None]:
+    """`hashed` and `folds`: cuts of one rank."""
     if config.name == "hashed":
         if len(config.shares) != 3 or min(config.shares) <= 0 or not abs(sum(config.shares) - 1) <= 1e-6:
             raise GenreclfError(f"split.shares={list(config.shares)}: give three positive shares that sum to 1")
+        rank = rank_in_class(labels, digests, groups, config.salt, min(config.shares[1:]))
         return [hashed(position, config.shares) for position in rank]
-    if config.name == "folds":
-        if config.folds < 3 or not 0 <= config.fold < config.folds:
-            raise GenreclfError(f"split.fold={config.fold}, split.folds={config.folds}: want 0 <= fold < folds >= 3")
-        return [fold_split(int(position * config.folds), config.fold, config.folds) for position in rank]
-    raise GenreclfError(f"split.name={config.name!r}: unknown; known: hashed, folds, published")
+    if config.folds < 3 or not 0 <= config.fold < config.folds:
+        raise GenreclfError(f"split.fold={config.fold}, split.folds={config.folds}: want 0 <= fold < folds >= 3")
+    rank = rank_in_class(labels, digests, groups, config.salt, 1 / config.folds)
+    return [fold_split(int(position * config.folds), config.fold, config.folds) for position in rank]
 
 
 def rank_in_class(
@@ -90,6 +116,17 @@ def fold_split(own: int, fold: int, folds: int) -> str:
     return {fold: "test", (fold + 1) % folds: "val"}.get(own, "train")
 
 
+def from_table(given_folds: Sequence[str], fold: int) -> list[str | None]:
+    """The same by folds that somebody else has cut, in the order of their numbers or names; None for a clip of none."""
+    known = sorted({own for own in given_folds if own}, key=lambda own: (int(own) if own.isdecimal() else 0, own))
+    if len(known) < 3 or not 0 <= fold < len(known):
+        raise GenreclfError(
+            f"split=table, split.fold={fold}: the column fold of data.table has {len(known)} folds; "
+            "give a table with at least 3, and a split.fold from 0 to below their number"
+        )
+    return [fold_split(known.index(own), fold, len(known)) if own else None for own in given_folds]
+
+
 def published(names: Sequence[str]) -> list[str | None]:
     """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), as torchaudio carries them.
 
@@ -132,7 +169,8 @@ def refusals(
 ) -> list[str]:
     """Why no training can use this split, a line each: fewer than two classes, or one that a needed split lacks."""
     # The published test list may be withheld: training needs only the other two.
-    needed = ("train", "val") if config.name == "published" else SPLITS
+    unneeded = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
+    needed = [split for split in SPLITS if split not in unneeded and (split != "val" or config.validation)]
     have, classes = set(zip(splits, labels, strict=True)), sorted(set(labels))
     reasons = []
     if len(classes) < 2:

@@ -12,7 +12,7 @@ from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
 
 KEYS = ("path", "clip")
-USEFUL = ("genre", "artist", "group")
+USEFUL = ("genre", "artist", "group", "fold")
 NAMES_TOLD = 3
 
 
@@ -24,6 +24,7 @@ class Facts:
     group: str = ""
     title: str = ""
     genre: str = ""
+    fold: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def read_table(file: Path, paths: Sequence[str]) -> list[Facts]:
     """The facts of each clip of `paths` (relative, with forward slashes), empty ones for clips that have no row.
 
     The table has a column `path`, equal to a clip's, or `clip`, its file's name without suffix (or GTZAN's name,
-    however the file spells it), and `genre`, `artist` or `group`; also `title`, and other columns are left alone.
+    however the file spells it), and `genre`, `artist`, `group` or `fold`; also `title`, and others are left alone.
     Raises GenreclfError for a table that cannot be read, lacks these columns, has two rows for a clip or two clips for
     a row, or knows none of the clips.
     """

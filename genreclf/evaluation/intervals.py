@@ -45,7 +45,9 @@ def resampled(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], s
     return np.concatenate(values)
 
 
-def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> Interval:
-    """The 95 % percentile interval of `resampled`."""
+def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> Interval | None:
+    """The 95 % percentile interval of `resampled`; None where a single group leaves nothing to draw."""
+    if len(sums) < 2:
+        return None
     low, high = np.percentile(resampled(sums, statistic, seed), _TAILS)
     return float(low), float(high)

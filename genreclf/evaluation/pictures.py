@@ -1,12 +1,18 @@
 """Plots, each a function from figures to a PNG file."""
 
 import csv
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from genreclf.data.spectrogram import N_BANDS, SAMPLE_RATE_HZ
+
+_HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
@@ -66,3 +72,79 @@ def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> N
     axes.grid(axis="x", alpha=0.3)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=120)
+
+
+def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> None:
+    """What `calibration.calibration` found -> accuracy against confidence in each bin, above the clips in each."""
+    bins = calibration["bins"]
+    places, widths = (
+        [(one["low"] + one["high"]) / 2 for one in bins],
+        [0.94 * (one["high"] - one["low"]) for one in bins],
+    )
+    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    upper.bar(places, [one["accuracy"] for one in bins], widths, color="#9ecae1", label="share that is right")
+    upper.plot([one["confidence"] for one in bins], [one["accuracy"] for one in bins], "o", color="#0072b2", ms=4)
+    upper.plot([0, 1], [0, 1], color="#d55e00", lw=1, label="what it should be")
+    chance = calibration["ece_by_chance"]
+    upper.text(
+        0.98,
+        0.04,
+        f"calibration error {calibration['ece']:.1%}\nby chance alone up to {chance['p95']:.1%}",
+        ha="right",
+        va="bottom",
+        transform=upper.transAxes,
+        fontsize=9,
+    )
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="right", title=title)
+    upper.legend(frameon=False, loc="upper left")
+    lower.bar(places, [one["n"] for one in bins], widths, color="#56707f")
+    lower.set(xlabel="probability of the answer", ylabel="clips")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """A clip as a model saw it: `levels` is (128, columns) uint8, row 0 the lowest band, over `seconds`.
+
+    `probabilities` are in the order of the classes. `attention` is (n,) over even steps of time, 1 where all are heeded
+    alike; None for a net without any.
+    """
+
+    path: str
+    true: str
+    predicted: str
+    probabilities: tuple[float, ...]
+    levels: np.ndarray
+    seconds: float
+    attention: np.ndarray | None
+
+
+def draw_clip(view: ClipView) -> bytes:
+    """A PNG: the spectrogram on axes of seconds and hertz, and above it what the net heeds."""
+    figure = Figure(figsize=(8, 2.9 if view.attention is not None else 2.3), layout="constrained")
+    if view.attention is None:
+        picture = figure.subplots()
+    else:
+        line, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 4))
+        steps = len(view.attention)
+        line.plot((np.arange(steps) + 0.5) * view.seconds / steps, view.attention, color="#0072b2", lw=1.2)
+        line.set(ylim=(0, None), yticks=[], ylabel="attention")
+    extent = (0, view.seconds, 0, N_BANDS)
+    picture.imshow(view.levels, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255, extent=extent)
+    picture.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
+    picture.set(xlabel="seconds", ylabel="hertz", xlim=(0, view.seconds))
+    file = io.BytesIO()
+    figure.savefig(file, dpi=90, format="png")
+    return file.getvalue()
+
+
+def band_of(hertz: float) -> float:
+    """Where a frequency lies among the 128 bands: 0 is the centre of the lowest (Slaney's mel scale: librosa's)."""
+    mels = [
+        value / (200 / 3) if value < 1_000 else 15 + 27 * np.log(value / 1_000) / np.log(6.4)
+        for value in (hertz, SAMPLE_RATE_HZ / 2)
+    ]
+    return mels[0] / mels[1] * (N_BANDS + 1) - 1

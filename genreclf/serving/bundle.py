@@ -10,20 +10,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from genreclf import __version__
 from genreclf.config import build
 from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
-from genreclf.models.classifier import GenreClassifier
-from genreclf.models.config import ModelConfig
+from genreclf.models.nets import kind_of, new_net
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 CONFIG_BYTES_AT_MOST = 100_000
 SECONDS_AT_MOST = 100_000  # more than a day: no clip is as long, and integer arithmetic has an end
 FRAMES_AT_MOST = 5_000_000  # of 23.2 ms: as long
+TEMPERATURE_AT_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,16 @@ class Bundle:
     """A net in eval mode with all that inference needs: its classes in order, its view, a picture's seconds.
 
     `frames_per_column` is the time resolution that it learnt from: 1 for audio, more for pictures of thinned columns.
+    `temperature` is what a clip's mean probabilities are to be `tempered` with.
     """
 
-    net: GenreClassifier
+    net: nn.Module
     name: str
     classes: tuple[str, ...]
     view: ViewConfig
     picture_seconds: float
     frames_per_column: float
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class _Config:
     view: dict
     picture_seconds: float
     frames_per_column: float
+    temperature: float
+    kind: str
     net: dict
 
 
@@ -66,6 +70,8 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         "view": asdict(bundle.view),
         "picture_seconds": bundle.picture_seconds,
         "frames_per_column": bundle.frames_per_column,
+        "temperature": bundle.temperature,
+        "kind": kind_of(bundle.net),
         "net": asdict(bundle.net.config),
     }
     save_file(_tensors(bundle.net), folder / (WEIGHTS + ".new"))
@@ -78,22 +84,29 @@ def load_bundle(folder: Path) -> Bundle:
     """Reads a bundle without running any code of it; raises GenreclfError for what is missing or does not fit."""
     path = folder / CONFIG
     values = _read_config(path)
-    if values.get("format") != FORMAT:
-        raise GenreclfError(
-            f"{path}: format {values.get('format')!r}, this genreclf {__version__} reads {FORMAT}; update it"
-        )
+    made_by = values.get("format")
+    if made_by != FORMAT:
+        mend = "update it" if isinstance(made_by, int) and made_by > FORMAT else "make the bundle anew with it"
+        raise GenreclfError(f"{path}: format {made_by!r}, this genreclf {__version__} reads {FORMAT}; {mend}")
     try:
         config = build(_Config, values, "bundle")
         view = build(ViewConfig, config.view, "view")
-        net_config = build(ModelConfig, config.net, "net")
-        _check(config, view, net_config)
-        net = _empty_net(net_config)
+        _check(config, view)
+        net = _empty_net(config)
     except GenreclfError as error:
         raise GenreclfError(f"{path}: is damaged ({error}); copy the bundle again") from error
     # Only now, when config and weights agree on its size, does the net get memory.
     tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
     net.to_empty(device="cpu").load_state_dict(tensors)
-    return Bundle(net.eval(), config.name, config.classes, view, config.picture_seconds, config.frames_per_column)
+    return Bundle(
+        net.eval(),
+        config.name,
+        config.classes,
+        view,
+        config.picture_seconds,
+        config.frames_per_column,
+        config.temperature,
+    )
 
 
 def find_bundle(run: Path) -> Path:
@@ -110,7 +123,7 @@ def weights_sha256(bundle: Bundle) -> str:
     return hashlib.sha256(save(_tensors(bundle.net))).hexdigest()
 
 
-def _tensors(net: GenreClassifier) -> dict[str, Tensor]:
+def _tensors(net: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
 
 
@@ -128,23 +141,28 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _check(config: _Config, view: ViewConfig, net: ModelConfig) -> None:
+def _check(config: _Config, view: ViewConfig) -> None:
     """Raises GenreclfError for values of the right type that no bundle can have."""
-    if len(set(config.classes)) != len(config.classes) or len(config.classes) != net.num_classes:
-        raise GenreclfError(f"classes: expected {net.num_classes} different names")
+    num_classes = config.net.get("num_classes")
+    if len(set(config.classes)) != len(config.classes) or len(config.classes) != num_classes:
+        raise GenreclfError(f"classes: expected {num_classes} different names")
     if view.segment_frames > FRAMES_AT_MOST:
         raise GenreclfError(f"view.segment_frames={view.segment_frames}: expected {FRAMES_AT_MOST} at most")
     if not 0 < config.picture_seconds <= SECONDS_AT_MOST:
         raise GenreclfError(f"picture_seconds={config.picture_seconds}: expected above 0, {SECONDS_AT_MOST} at most")
     if not 0 < config.frames_per_column <= FRAMES_AT_MOST:
         raise GenreclfError(f"frames_per_column={config.frames_per_column}: expected above 0, {FRAMES_AT_MOST} at most")
+    if not 0 < config.temperature <= TEMPERATURE_AT_MOST:
+        raise GenreclfError(f"temperature={config.temperature}: expected above 0, {TEMPERATURE_AT_MOST} at most")
 
 
-def _empty_net(config: ModelConfig) -> GenreClassifier:
+def _empty_net(config: _Config) -> nn.Module:
     """The net without memory for its weights."""
     try:
         with torch.device("meta"):
-            return GenreClassifier(config)
+            return new_net(config.kind, config.net, "net")
+    except GenreclfError:
+        raise
     except Exception as error:  # sizes that make no net raise another family of exceptions in each layer
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(f"net: {reason}") from error

@@ -18,7 +18,7 @@ from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.data.spectrogram import HOP_SAMPLES, N_BANDS, LogMelSpectrogram
 from genreclf.data.views import SEGMENT_COLUMNS, ViewConfig, column_index, cover, cut, thin_index
 from genreclf.errors import GenreclfError
-from genreclf.models.classifier import GenreClassifier
+from genreclf.evaluation.calibration import tempered
 from genreclf.serving.bundle import Bundle, weights_sha256
 
 METADATA = "genreclf.json"
@@ -31,26 +31,28 @@ INPUTS = {
 
 
 class PictureModel(nn.Module):
-    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) probabilities; scripts."""
+    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) tempered probabilities; scripts."""
 
-    def __init__(self, net: GenreClassifier) -> None:
+    def __init__(self, net: nn.Module, temperature: float) -> None:
         super().__init__()
         self.net = net
+        self.temperature = temperature
 
     def forward(self, levels: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
-        return self.net(levels)[0].softmax(1)
+        return tempered(self.net(levels)[0].softmax(1), self.temperature)
 
 
 class WaveformModel(nn.Module):
-    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) probabilities, the mean over each clip's segments.
+    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) probabilities, the tempered mean over the segments.
 
     Scripts. Any length from one sample; the net sees no more than `segments_at_once` segments, or one a clip.
     """
 
-    def __init__(self, net: GenreClassifier, view: ViewConfig, frames_per_column: float) -> None:
+    def __init__(self, net: nn.Module, view: ViewConfig, frames_per_column: float, temperature: float) -> None:
         super().__init__()
         self.front_end = LogMelSpectrogram()
-        self.picture = PictureModel(net)
+        self.net = net
+        self.temperature = temperature
         self.segment_frames, self.hop_frames, self.tolerance = view.segment_frames, view.hop_frames, view.tolerance
         self.frames_per_column = frames_per_column
         self.segments_at_once = 32
@@ -63,7 +65,8 @@ class WaveformModel(nn.Module):
         pairs = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
         shown = torch.tensor(pairs, dtype=torch.int64, device=levels.device)  # (S, 2)
         pieces = shown.split(max(1, self.segments_at_once // clips))
-        return torch.cat([self._answer(levels, frames, piece) for piece in pieces], dim=1).mean(1)
+        answers = torch.cat([self._answer(levels, frames, piece) for piece in pieces], dim=1)  # (B, S, classes)
+        return tempered(answers.mean(1), self.temperature)
 
     def _answer(self, levels: Tensor, frames: int, shown: Tensor) -> Tensor:
         """(B, 128, columns) levels over `frames`, (N, 2) spans of some segments -> (B, N, classes) probabilities."""
@@ -74,7 +77,7 @@ class WaveformModel(nn.Module):
         segments = cut(levels, index.reshape(1, -1).expand(clips, -1))
         segments = segments.unflatten(2, index.shape).transpose(1, 2).flatten(0, 1)
         images = segments.unsqueeze(1).expand(-1, 3, -1, -1)  # (B * N, 3, 128, 256)
-        return self.picture(images).unflatten(0, [clips, len(shown)])
+        return self.net(images)[0].softmax(1).unflatten(0, [clips, len(shown)])
 
 
 @contextmanager
@@ -120,8 +123,9 @@ def check_parity(bundle: Bundle, kind: str, file: Path | BinaryIO) -> float:
 def _model(bundle: Bundle, kind: str) -> nn.Module:
     # A copy that needs no gradients: who calls the file without no_grad does not keep an hour's activations.
     net = copy.deepcopy(bundle.net).cpu().requires_grad_(False)
-    model = PictureModel(net) if kind == "picture" else WaveformModel(net, bundle.view, bundle.frames_per_column)
-    return model.eval()
+    if kind == "picture":
+        return PictureModel(net, bundle.temperature).eval()
+    return WaveformModel(net, bundle.view, bundle.frames_per_column, bundle.temperature).eval()
 
 
 def _example(bundle: Bundle, kind: str, batch: int, random: torch.Generator) -> Tensor:
@@ -143,6 +147,7 @@ def _metadata(bundle: Bundle, kind: str) -> dict[str, Any]:
         "view": asdict(bundle.view),
         "picture_seconds": bundle.picture_seconds,
         "frames_per_column": bundle.frames_per_column,
+        "temperature": bundle.temperature,
         "weights_sha256": weights_sha256(bundle),
     }
 

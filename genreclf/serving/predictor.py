@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from genreclf.data.clip import Clip, read_clip
 from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
-from genreclf.data.views import column_index, cut, spans, thin_index
+from genreclf.data.views import SEGMENT_COLUMNS, column_index, cut, paste, spans, thin_index
 from genreclf.errors import GenreclfError
+from genreclf.evaluation.calibration import tempered
 from genreclf.evaluation.tta import TTA, probabilities
 from genreclf.serving.bundle import Bundle
 from genreclf.serving.device import pick_device
@@ -19,7 +21,7 @@ SEGMENTS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of the clip, in seconds from its start, with one probability a class."""
+    """A piece of the clip, in seconds from its start, with one tempered probability a class."""
 
     start_seconds: float
     end_seconds: float
@@ -28,7 +30,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Prediction:
-    """`probabilities` are the mean over the segments, in the order of the bundle's classes; `note` may warn."""
+    """`probabilities` are the segments' mean, tempered, in the order of the bundle's classes; `note` may warn."""
 
     genre: str
     probability: float
@@ -55,8 +57,9 @@ class Predictor:
     def predict(self, clip: Clip) -> Prediction:
         """The answer for a clip that is already read."""
         shown = spans(clip.frames, self.bundle.view)
-        answers = self._segments(clip, shown)  # (S, classes)
-        mean = answers.mean(0)
+        answers = self._segments(clip, shown)[0]  # (S, classes)
+        mean = tempered(answers.mean(0, keepdim=True), self.bundle.temperature)[0]
+        answers = tempered(answers, self.bundle.temperature)
         best = int(mean.argmax())
         pieces = tuple(
             Segment(start / FRAME_RATE_HZ, min(start + length, clip.frames) / FRAME_RATE_HZ, tuple(row))
@@ -67,7 +70,20 @@ class Predictor:
             self.bundle.classes[best], float(mean[best]), tuple(mean.tolist()), pieces, seconds, clip.note
         )
 
-    def _segments(self, clip: Clip, shown: list[tuple[int, int]]) -> Tensor:
+    def attention(self, clip: Clip) -> np.ndarray | None:
+        """(frames,) how much the net heeds each moment, 1 where all are heeded alike: the mean over heads and segments.
+
+        None for a net that has no steps of time.
+        """
+        shown = spans(clip.frames, self.bundle.view)
+        weights = self._segments(clip, shown)[1]  # (S, T)
+        steps = weights.shape[1]
+        if steps == 1:
+            return None
+        columns = (weights * steps).repeat_interleave(SEGMENT_COLUMNS // steps, dim=1)  # (S, 256)
+        return paste(columns, shown, clip.frames).numpy()
+
+    def _segments(self, clip: Clip, shown: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         kept = thin_index(clip.levels.shape[1], clip.frames, self.bundle.frames_per_column)
         levels = torch.from_numpy(clip.levels)[:, kept]
         answers = []
@@ -77,5 +93,6 @@ class Predictor:
                 index = column_index(columns, torch.full_like(columns, clip.frames), piece[:, 0], piece[:, 1])
                 segments = cut(levels.expand(len(piece), -1, -1), index)  # (S, 128, 256)
                 image = segments[:, None].expand(-1, 3, -1, -1).to(self.device)  # (S, 3, 128, 256)
-                answers.append(probabilities(self.net, image, self.tta)[0].cpu())
-        return torch.cat(answers)
+                answers.append([part.cpu() for part in probabilities(self.net, image, self.tta)])
+        shares, weights = zip(*answers, strict=True)
+        return torch.cat(shares), torch.cat(weights)

@@ -44,7 +44,7 @@ def digest(content: object) -> str:
 
 def split(config: SplitConfig, clips: list[Clip], names: list[str] | None = None) -> list[str | None]:
     labels, digests, groups = ([clip[i] for clip in clips] for i in range(3))
-    return assign(config, names or digests, labels, digests, groups)
+    return assign(config, names or digests, labels, digests, groups, [""] * len(labels))
 
 
 def singletons(count: int, label: str = "rock", start: int = 0) -> list[Clip]:
@@ -90,7 +90,7 @@ import json, sys
 from genreclf.data.split import SplitConfig, assign
 clips, configs = json.load(sys.stdin)
 labels, digests, groups = zip(*clips)
-print(json.dumps([assign(SplitConfig(**config), digests, labels, digests, groups) for config in configs]))
+print(json.dumps([assign(SplitConfig(**config), digests, labels, digests, groups, labels) for config in configs]))
 """
 
 
@@ -304,6 +304,39 @@ def test_lists_that_know_no_clip_are_refused():
         published(["a/x.wav", "b/y.wav"])
 
 
+# --- Folds of a table -------------------------------------------------------------------------------------------------
+
+
+def given_folds(folds: list[str], fold: int) -> list[str | None]:
+    clips = singletons(len(folds))
+    labels, digests, groups = ([clip[i] for clip in clips] for i in range(3))
+    return assign(replace(HASHED, name="table", fold=fold), digests, labels, digests, groups, folds)
+
+
+def test_the_tables_folds_are_taken_in_the_order_of_their_numbers():
+    folds = ["10", "2", "1", "", "3", "2"]
+    assert given_folds(folds, 0) == ["train", "val", "test", None, "train", "val"]
+    assert given_folds(folds, 3) == ["test", "train", "val", None, "train", "train"]
+    assert given_folds(["b", "a", "c", "a"], 1) == ["test", "train", "val", "train"]
+
+
+@given(st.lists(st.sampled_from(["", "1", "2", "3", "4"]), min_size=4))
+def test_each_clip_with_a_fold_is_tested_once(folds):
+    known = len(set(folds) - {""})
+    assume(known >= 3)
+    tested = [[own == "test" for own in given_folds(folds, fold)] for fold in range(known)]
+    assert [sum(times) for times in zip(*tested, strict=True)] == [int(bool(own)) for own in folds]
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold"), [(["", ""], 0), (["1", "2"], 0), (["1", "2", "3"], 3), (["1", "2", "3"], -1)]
+)
+def test_a_table_without_the_fold_is_refused(folds, fold):
+    known = len(set(folds) - {""})
+    with pytest.raises(GenreclfError, match=f"^split=table, split.fold={fold}: the column .* has {known} folds; give"):
+        given_folds(folds, fold)
+
+
 # --- Mistakes ---------------------------------------------------------------------------------------------------------
 
 
@@ -323,7 +356,7 @@ def test_folds_that_do_not_exist_are_refused(fold, folds):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(GenreclfError, match=r"^split\.name='random': unknown; known: hashed, folds, published$"):
+    with pytest.raises(GenreclfError, match=r"^split\.name='random': unknown; known: hashed, .*, all$"):
         split(replace(HASHED, name="random"), singletons(10))
 
 

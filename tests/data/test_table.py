@@ -36,11 +36,20 @@ def test_a_file_name_without_suffix_is_a_clips_name(tmp_path):
     assert read_table(path, CLIPS) == [Facts(), Facts(), Facts(group="live")]
 
 
+def test_a_table_may_give_folds_alone(tmp_path):
+    path = table(tmp_path, "clip,fold\nblues.00000,3\nblues.00001, 12 \n")
+    assert read_table(path, CLIPS) == [Facts(fold="3"), Facts(fold="12"), Facts()]
+
+
 @pytest.mark.parametrize(
     ("text", "encoding", "message"),
     [
         ("name,artist\nx,y\n", "utf-8", "has the columns name, artist; it needs path or clip, and genre or artist or"),
-        ("clip,title\nx,y\n", "utf-8", "it needs path or clip, and genre or artist or group, separated by commas"),
+        (
+            "clip,title\nx,y\n",
+            "utf-8",
+            "it needs path or clip, and genre or artist or group or fold, separated by commas",
+        ),
         ("clip;artist\nx;y\n", "utf-8", "has the columns clip;artist; it needs path or clip"),
         ("", "utf-8", "has the columns none"),
         ("clip,artist\nrock.1,x\n", "utf-8", "none of its 1 rows is of a clip in data.path (first row: 'rock.1'"),

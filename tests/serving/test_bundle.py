@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 from genreclf.config import build, config_folder
 from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
-from genreclf.models.classifier import GenreClassifier
-from genreclf.models.config import ModelConfig
+from genreclf.models.nets import new_net
 from genreclf.serving.bundle import Bundle, find_bundle, load_bundle, save_bundle, weights_sha256
 
 CLASSES = ("ska", "dub", "raï")
@@ -24,13 +23,15 @@ def of_yaml(group: str, name: str) -> dict:
 
 
 def random_bundle(name: str) -> Bundle:
-    """A net whose batch norms have statistics of their own too, so that no tensor is as it was at first."""
+    """A net in which no tensor is as it was at first, the statistics of its batch norms neither."""
     torch.manual_seed(0)
-    net = GenreClassifier(build(ModelConfig, {**of_yaml("model", name)["net"], "num_classes": len(CLASSES)}, "net"))
+    model = of_yaml("model", name)
+    sizes = {"support_vectors": 5} if name == "svm" else {}
+    net = new_net(model["kind"], {**model["net"], "num_classes": len(CLASSES), **sizes}, "net")
     for buffer_name, buffer in net.named_buffers():
-        if buffer_name.endswith(("running_mean", "running_var")):
+        if name in ("svm", "majority") or buffer_name.endswith(("running_mean", "running_var")):
             buffer.uniform_(0.5, 1.5)
-    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", "crop"), "view"), 29.5, 3.25)
+    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", "crop"), "view"), 29.5, 3.25, 1.75)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def refused(folder: Path, file: str) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("name", ["a", "b", "svm", "majority"])
 def test_a_round_trip_keeps_every_bit(tmp_path, name):
     bundle = random_bundle(name)
     save_bundle(tmp_path / "new" / "folder", bundle)
@@ -150,9 +151,13 @@ def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
-    (folder / "config.json").write_text('{"format": 2, "layers": []}')
+    (folder / "config.json").write_text('{"format": 3, "layers": []}')
     message = refused(folder, "config.json")
-    assert "format 2, this genreclf" in message and message.endswith("update it")
+    assert "format 3, this genreclf" in message and message.endswith("update it")
+
+
+def test_an_older_format_is_refused(folder):
+    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 2; make the bundle anew with it")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +172,10 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
         ("picture_seconds", 1e300, "expected above 0"),
         ("frames_per_column", 0.0, "frames_per_column=0.0: expected above 0"),
         ("frames_per_column", float("inf"), "frames_per_column=inf: expected above 0"),
+        ("temperature", 0.0, "temperature=0.0: expected above 0"),
+        ("temperature", float("nan"), "temperature=nan: expected above 0"),
+        ("kind", "forest", "kind='forest': unknown; known: classifier, svm, majority"),
+        ("kind", "svm", "net.attention_heads: unknown key"),
         ("colour", 1, "bundle.colour: unknown key"),
         ("view", None, "expected dict"),
         ("view.hop_frames", 0, "view.hop_frames=0: give 1 to"),

@@ -67,7 +67,8 @@ def random_bundle(name: str, view: str, frames_per_column: float) -> Bundle:
     with torch.no_grad():
         net.train()(images)
         net.head[-1].weight.div_(net.eval()(images)[0].std())
-    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", view), "view"), 30.0, frames_per_column)
+    view = build(ViewConfig, of_yaml("view", view), "view")
+    return Bundle(net.eval(), name, CLASSES, view, 30.0, frames_per_column, TEMPERATURE)
 
 
 class Probe(nn.Module):
@@ -77,6 +78,15 @@ class Probe(nn.Module):
         columns = levels.float().mean((1, 2))  # (B, 256)
         logits = torch.stack([columns[:, 0], columns[:, 100], columns[:, 255]], 1) / 50
         return logits, columns
+
+
+TEMPERATURE = 1.5
+
+
+def cooled(probabilities: Tensor) -> Tensor:
+    """(N, classes) -> the same, tempered, in double precision."""
+    powers = probabilities.double() ** (1 / TEMPERATURE)
+    return (powers / powers.sum(1, keepdim=True)).float()
 
 
 def by_hand(net: nn.Module, view: ViewConfig, waveform: Tensor, frames_per_column: float = 1.0) -> Tensor:
@@ -93,7 +103,7 @@ def by_hand(net: nn.Module, view: ViewConfig, waveform: Tensor, frames_per_colum
                 segment = cut(levels, column_index(*numbers, torch.tensor([start]), torch.tensor([length])))
                 segments.append(net(segment[:, None].expand(-1, 3, -1, -1))[0][0].double().softmax(0))
             answers.append(sum(segments) / len(segments))
-    return torch.stack(answers).float()
+    return cooled(torch.stack(answers))
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,7 @@ def test_a_file_describes_itself(exported):
             "view": dataclasses.asdict(bundle.view),
             "picture_seconds": 30.0,
             "frames_per_column": bundle.frames_per_column,
+            "temperature": TEMPERATURE,
             "weights_sha256": weights_sha256(bundle),
         }
 
@@ -178,7 +189,7 @@ def test_picture_files_answer_as_the_net(exported):
     levels = LogMelSpectrogram()(music(6.0, 3))[:, None, :, :256].expand(-1, 3, -1, -1)  # (3, 3, 128, 256)
     for images in (levels[:1], levels, levels[:2, ..., :128], levels.float()):
         with torch.inference_mode():
-            expected = exported.bundle.net(images)[0].double().softmax(1).float()
+            expected = cooled(exported.bundle.net(images)[0].double().softmax(1))
         torch.testing.assert_close(exported.loaded["picture"](images), expected, rtol=0, atol=1e-4)
     assert (expected[0] - expected[1]).abs().max() > 0.01
 
@@ -221,7 +232,7 @@ class BrokenProbe(Probe):
 
 
 def test_a_file_that_answers_otherwise_is_not_written(monkeypatch, tmp_path, model_a):
-    monkeypatch.setattr("genreclf.serving.exporting._model", lambda bundle, kind: PictureModel(BrokenProbe()))
+    monkeypatch.setattr("genreclf.serving.exporting._model", lambda bundle, kind: PictureModel(BrokenProbe(), 1.0))
     path = tmp_path / "picture.pt"
     path.write_text("an older one")
     with pytest.raises(GenreclfError, match=rf"^{path}: not written: its answers differ by nan from"):
@@ -233,7 +244,7 @@ def test_a_file_that_answers_otherwise_is_not_written(monkeypatch, tmp_path, mod
 def scripted() -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(WaveformModel(Probe(), ViewConfig("", 1, 1, 0.0), 1.0).eval())
+        return torch.jit.script(WaveformModel(Probe(), ViewConfig("", 1, 1, 0.0), 1.0, TEMPERATURE).eval())
 
 
 @settings(max_examples=30, deadline=None)
@@ -253,8 +264,8 @@ def test_any_view_scores_all_segments_in_bounded_pieces(
     different = torch.arange(clips) % 3  # by hand is slow: more than three clips are repeats
     waveform = music((samples + 0.5) / 22_050, 3)[different]
     expected = by_hand(Probe(), view, waveform[:3], max(1.0, frames_per_column))[different]
-    model, images = WaveformModel(Probe(), view, frames_per_column), []
-    model.picture.register_forward_pre_hook(lambda _, inputs: images.append(len(inputs[0])))
+    model, images = WaveformModel(Probe(), view, frames_per_column, TEMPERATURE), []
+    model.net.register_forward_pre_hook(lambda _, inputs: images.append(len(inputs[0])))
     torch.testing.assert_close(model(waveform), expected, rtol=0, atol=1e-5)
     assert max(images) <= max(32, clips)
     assert sum(images) == clips * len(spans(1 + samples // 512, view))
@@ -263,11 +274,11 @@ def test_any_view_scores_all_segments_in_bounded_pieces(
     torch.testing.assert_close(scripted(waveform), expected, rtol=0, atol=1e-5)
 
 
-def test_probabilities_are_the_softmax_of_the_logits():
+def test_probabilities_are_the_softmax_of_the_tempered_logits():
     levels = torch.randint(256, (4, 3, 128, 256), dtype=torch.uint8)
-    exponentials = Probe()(levels)[0].double().exp()
+    exponentials = (Probe()(levels)[0].double() / TEMPERATURE).exp()
     expected = (exponentials / exponentials.sum(1, keepdim=True)).float()
-    torch.testing.assert_close(PictureModel(Probe())(levels), expected)
+    torch.testing.assert_close(PictureModel(Probe(), TEMPERATURE)(levels), expected)
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +312,7 @@ def test_mistakes_in_the_call_are_told_in_one_line(monkeypatch, capsys, tmp_path
 
 
 def test_an_output_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path, bundle_folder):
-    monkeypatch.setattr("genreclf.serving.exporting._model", lambda bundle, kind: PictureModel(Probe()))
+    monkeypatch.setattr("genreclf.serving.exporting._model", lambda bundle, kind: PictureModel(Probe(), TEMPERATURE))
     (tmp_path / "file").touch()
     message = error_of(monkeypatch, capsys, f"run={bundle_folder}", "inputs=picture", f"out={tmp_path / 'file'}")
     assert message.startswith(f"{tmp_path / 'file' / 'picture.pt'}: cannot be written (")

@@ -20,7 +20,8 @@ def of_yaml(group: str, name: str) -> dict:
 def test_a_net_of_pictures_hears_audio_in_their_time_steps(view):
     torch.manual_seed(0)
     net = GenreClassifier(build(ModelConfig, {**of_yaml("model", "b")["net"], "num_classes": 3}, "net")).eval()
-    bundle = Bundle(net, "b", ("x", "y", "z"), build(ViewConfig, of_yaml("view", view), "view"), 30.0, 1_293 / 387)
+    config = build(ViewConfig, of_yaml("view", view), "view")
+    bundle = Bundle(net, "b", ("x", "y", "z"), config, 30.0, 1_293 / 387, 1.5)
     predictor = Predictor(bundle, "none", "cpu")
     audio = np.random.default_rng(0).integers(0, 256, (128, 1_293), dtype=np.uint8)
     picture = audio[:, ((np.arange(387) + 0.5) * 1_293 / 387).astype(int)]

@@ -1,0 +1,64 @@
+"""Fits the models that need no epochs to the training segments."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import Tensor, nn
+
+from genreclf.data.datamodule import SpectrogramDataModule, to_images
+from genreclf.errors import GenreclfError
+from genreclf.models.baselines import BandSvm
+from genreclf.models.nets import MAJORITY, SVM, new_net
+
+
+def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
+    """The net that a baseline's YAML asks for, fitted to all training segments; no chance takes part."""
+    values = {**model["net"], "num_classes": len(datamodule.classes)}
+    fits = {SVM: _fit_svm, MAJORITY: _fit_majority}
+    return fits[model["kind"]](model, values, datamodule).eval()
+
+
+def _fit_majority(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
+    net = new_net(MAJORITY, values, "model.net")
+    counts = torch.zeros(values["num_classes"])
+    for batch in _batches(datamodule):
+        counts += torch.bincount(batch["target"], minlength=len(counts))
+    net.log_shares.copy_((counts / counts.sum()).log())
+    return net
+
+
+def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
+    if not model["c"] > 0:
+        raise GenreclfError(f"model.c={model['c']}: give a number above 0")
+    reader = new_net(SVM, {**values, "support_vectors": 0}, "model.net")
+    batches = [(reader.features(to_images(batch, None)["image"]), batch["target"]) for batch in _batches(datamodule)]
+    features, target = (torch.cat(part) for part in zip(*batches, strict=True))
+    return svm_net(values, features, target, model["c"])
+
+
+def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> BandSvm:
+    """(N, features) and (N,) classes -> one machine a class, by scikit-learn, as one net.
+
+    The kernel's width is scikit-learn's "scale": 1 / (features * their variance).
+    """
+    scaler = StandardScaler().fit(features)
+    scaled = scaler.transform(features)
+    gamma = 1 / (scaled.shape[1] * scaled.var())
+    machines = [SVC(C=c, gamma=gamma).fit(scaled, target == own) for own in range(values["num_classes"])]
+    used = np.unique(np.concatenate([machine.support_ for machine in machines]))
+    net = new_net(SVM, {**values, "support_vectors": len(used)}, "model.net")
+    for row, machine in enumerate(machines):
+        net.coefficients[row, np.searchsorted(used, machine.support_)] = torch.from_numpy(machine.dual_coef_[0]).float()
+        net.intercept[row] = float(machine.intercept_[0])
+    net.support.copy_(torch.from_numpy(scaled[used]))
+    net.centre.copy_(torch.from_numpy(scaler.mean_))
+    net.scale.copy_(torch.from_numpy(scaler.scale_))
+    net.gamma.fill_(gamma)
+    return net
+
+
+def _batches(datamodule: SpectrogramDataModule) -> list[dict[str, Tensor]]:
+    return list(datamodule.loader(datamodule.dataset("train"), datamodule.batch_size))
