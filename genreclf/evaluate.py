@@ -39,7 +39,12 @@ MISTAKES_SHOWN = 12
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
-    """Scores the bundle of `run` on one split of the run's data, plain and with TTA, and writes what came out."""
+    """Scores the bundle of `run` on one split of the run's data, plain and with TTA, writes and shows what came out."""
+    _show(score(config, overrides), Path(str(config["run"])).expanduser())
+
+
+def score(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """The same without a word: writes all files, and returns what metrics.json holds."""
     if config["tta"] not in TTA:
         raise GenreclfError(f"tta={config['tta']!r}: unknown; known: {', '.join(TTA)}")
     if config["clips"] not in ("test", "val"):
@@ -62,9 +67,8 @@ def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
     pictures = _draw(results, bundle, split, folder)
     mistakes = _worst(answers["none"], Predictor(bundle, "none", config["device"]), datamodule)
     (folder / PAGE).write_text(report_page(metrics, pictures, mistakes), encoding="utf-8")
-    card = find_bundle(run) / CARD
-    card.write_text(model_card(_all_metrics(run)), encoding="utf-8")
-    _show(results, bundle, split, metrics["audit"], folder, card)
+    (find_bundle(run) / CARD).write_text(model_card(_all_metrics(run)), encoding="utf-8")
+    return metrics
 
 
 def _facts(run: Path, bundle: Bundle) -> dict[str, Any]:
@@ -198,9 +202,10 @@ def _worst(answers: Predictions, predictor: Predictor, datamodule: SpectrogramDa
     return shown
 
 
-def _show(results: dict[str, Any], bundle: Bundle, split: str, audit_line: str, folder: Path, card: Path) -> None:
+def _show(metrics: dict[str, Any], run: Path) -> None:
+    results, split = metrics["tta"], metrics["split"]
     own = results["none"]["clip"]
-    table = Table(title=f"Model {bundle.name.upper()}: {own['n']} {split} clips in {own['groups']} groups")
+    table = Table(title=f"Model {metrics['model'].upper()}: {own['n']} {split} clips in {own['groups']} groups")
     for heading in ("answers", "accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE"):
         table.add_column(heading, justify="left" if heading == "answers" else "right", no_wrap=True)
     for tta, result in results.items():
@@ -211,8 +216,9 @@ def _show(results: dict[str, Any], bundle: Bundle, split: str, audit_line: str, 
             table.add_row(name, f"{s['accuracy']:.1%}", _range(s), *figures, error)
     console = Console()
     console.print(table)
-    console.print(f"audit: {audit_line}", soft_wrap=True, highlight=False)
-    console.print(f"report: {folder / PAGE}\nmodel card: {card}", soft_wrap=True, highlight=False)
+    page, card = run / "evaluation" / split / PAGE, find_bundle(run) / CARD
+    console.print(f"audit: {metrics['audit']}", soft_wrap=True, highlight=False)
+    console.print(f"report: {page}\nmodel card: {card}", soft_wrap=True, highlight=False)
 
 
 def _range(scored: dict[str, Any]) -> str:

@@ -1,7 +1,20 @@
+import io
+
+import librosa
 import numpy as np
+import pytest
 from PIL import Image
 
-from genreclf.evaluation.pictures import draw_confusion, draw_curves, draw_per_class
+from genreclf.evaluation.calibration import calibration
+from genreclf.evaluation.pictures import (
+    ClipView,
+    band_of,
+    draw_clip,
+    draw_confusion,
+    draw_curves,
+    draw_per_class,
+    draw_reliability,
+)
 from genreclf.evaluation.scores import per_class
 
 
@@ -30,3 +43,31 @@ def test_per_class_draws_a_bar_for_each_class(tmp_path):
     names = ("blues", "jazz", "pop")
     draw_per_class(per_class(np.diag([3, 2, 0]), names), "t", tmp_path / "bars.png")
     assert Image.open(tmp_path / "bars.png").size[0] > 500
+
+
+def test_frequencies_stand_at_their_bands():
+    centres = librosa.mel_frequencies(n_mels=130, fmin=0, fmax=11_025)[1:-1]
+    assert [band_of(hertz) for hertz in centres] == pytest.approx(list(range(128)), abs=1e-9)
+
+
+def test_reliability_shows_how_sure_and_how_right(tmp_path):
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet([0.3] * 3, 200)
+    for name, target in (("right", shares.argmax(1)), ("wrong", shares.argmin(1))):
+        draw_reliability(calibration(shares, target), "t", tmp_path / f"{name}.png")
+    right, wrong = (
+        np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).astype(int) for name in ("right", "wrong")
+    )
+    assert right.shape == wrong.shape and (abs(right - wrong) > 30).mean() > 0.1
+
+
+def test_a_clip_is_drawn_with_the_low_bands_below_and_attention_above():
+    levels = np.zeros((128, 60), np.uint8)
+    levels[:30] = 255
+    plain = ClipView("x", "a", "b", (0.4, 0.6), levels, 30.0, None)
+    drawn = np.asarray(Image.open(io.BytesIO(draw_clip(plain))).convert("L")).astype(int)
+    middle = drawn[:, drawn.shape[1] // 2]
+    bright, dark = np.flatnonzero((middle > 180) & (middle < 250)), np.flatnonzero(middle < 20)
+    assert bright.min() > np.median(dark)  # magma's brightest stands below its darkest
+    heeded = ClipView("x", "a", "b", (0.4, 0.6), levels, 30.0, np.linspace(0, 2, 60))
+    assert Image.open(io.BytesIO(draw_clip(heeded))).size[1] > drawn.shape[0]

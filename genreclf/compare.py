@@ -1,0 +1,121 @@
+"""What the same clips tell of several models: python -m genreclf.compare RUN RUN..."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from genreclf.errors import GenreclfError, print_any_name
+from genreclf.evaluation.comparison import compare
+from genreclf.evaluation.comparison_picture import draw_comparison
+from genreclf.evaluation.predictions import FILE, Predictions, read_predictions
+from genreclf.evaluation.systems import Run, find_runs, systems
+from genreclf.evaluation.tta import TTA
+from genreclf.page import render_text
+
+USER_ERROR = 2
+TEMPLATE = "evaluation/comparison.md.jinja"
+
+
+def run_compare(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns 0, or 2 for a mistake in the call."""
+    options = _parser().parse_args(arguments)
+    print_any_name()
+    try:
+        runs, unfinished = find_runs(options.runs)
+        for folder in unfinished:
+            print(f"left out {folder}: its training did not end", file=sys.stderr)
+        answers = {run.folder: _answers(run, options.clips, options.tta) for run in runs}
+        found = {"split": options.clips, "tta": options.tta, **compare(systems(answers, runs))}
+        _write(options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S"), found)
+    except GenreclfError as error:
+        print(f"genreclf: {error}", file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m genreclf.compare",
+        description="Says which of several trained models is better, and what the scored clips cannot tell. "
+        "Runs of one configuration are taken together: their seeds give a deviation, their folds are pooled.",
+        epilog="Runs that were not scored yet are scored first. Exit code: 0, or 2 for a mistake in the call.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of such: a sweep")
+    parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
+    parser.add_argument("--tta", default="none", choices=list(TTA), help="which answers (default none: plain ones)")
+    parser.add_argument("--out", type=Path, help="where to write (default comparisons/TIME)")
+    return parser
+
+
+def _answers(run: Run, split: str, tta: str) -> Predictions:
+    """What the run answered, scored now where that was not done yet."""
+    file = run.folder / "evaluation" / split / FILE
+    for scored in (False, True):
+        if file.is_file() and (answers := _read(file, tta)) is not None:
+            return answers
+        if not scored:
+            _evaluate(run, split, tta)
+    raise GenreclfError(f"{file}: has no answers of tta={tta}; delete it, and it is made anew")
+
+
+def _read(file: Path, tta: str) -> Predictions | None:
+    try:
+        return read_predictions(file, tta)
+    except (OSError, ValueError, KeyError) as error:
+        raise GenreclfError(f"{file}: cannot be read ({error}); delete it, and it is made anew") from error
+
+
+def _evaluate(run: Run, split: str, tta: str) -> None:
+    from genreclf.evaluate import score  # with torch and lightning behind it: only who needs it waits for it
+
+    print(f"scoring {run.folder}")
+    config = {"run": str(run.folder), "clips": split, "tta": tta, "batch_size": 32, "device": "auto"}
+    score(config, [f"run={run.folder}", f"clips={split}", f"tta={tta}"])
+
+
+def _write(folder: Path, found: dict[str, Any]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "comparison.json").write_text(json.dumps(found, indent=1) + "\n")
+        (folder / "comparison.md").write_text(render_text(TEMPLATE, found=found), encoding="utf-8")
+        draw_comparison(found, folder / "comparison.png")
+    except OSError as error:
+        raise GenreclfError(f"--out {folder}: cannot be written ({error}); choose another folder") from error
+    _show(found)
+    print(f"table, figures and picture: {folder}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    table = Table(title=f"{found['clips']} {found['split']} clips in {found['groups']} groups")
+    table.add_column("system", overflow="fold", min_width=16)
+    for heading in ("seeds", "accuracy", "95 %", "over seeds", "over folds", "ECE"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for system in found["systems"]:
+        interval = system["clustered"]
+        table.add_row(
+            system["label"],
+            str(len(system["seeds"])),
+            f"{system['accuracy']:.1%}",
+            f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
+            *(_points(system[f"deviation_over_{what}"]) for what in ("seeds", "folds")),
+            f"{system['ece']:.1%}",
+        )
+    console = Console()
+    console.print(table)
+    for pair in found["pairs"]:
+        console.print(f"- {pair['verdict']}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _points(deviation: float | None) -> str:
+    return "" if deviation is None else f"± {100 * deviation:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(run_compare())

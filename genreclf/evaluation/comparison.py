@@ -1,0 +1,161 @@
+"""What the same clips can tell of several models: pure functions from their answers to plain data."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from genreclf.evaluation.calibration import calibration_error
+from genreclf.evaluation.intervals import COVERAGE_Z, Interval, by_group, clustered, resampled, wilson
+from genreclf.evaluation.predictions import Predictions
+from genreclf.evaluation.scores import scores
+
+POWER_Z = 0.8416212335729143  # 80 % of a normal distribution lie below so many deviations
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class System:
+    """One configuration. `answers` are by seed, each pooled over the folds, in one order of clips.
+
+    `fold` is (N,) the number of the fold in which each clip was scored.
+    """
+
+    label: str
+    runs: tuple[str, ...]
+    answers: dict[int, Predictions]
+    fold: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """(seeds, N) bool."""
+        return np.stack([own.probabilities.argmax(1) == own.target for own in self.answers.values()])
+
+
+def compare(systems: Sequence[System]) -> dict[str, Any]:
+    """All systems and all pairs of them, the best first. Their clips must be the same, in the same order."""
+    ranked = sorted(systems, key=lambda system: -system.right.mean())
+    groups = next(iter(ranked[0].answers.values())).groups
+    pairs = [pair(*two, groups) for two in itertools.combinations(ranked, 2)]
+    for one, corrected in zip(pairs, holm([one["p"] for one in pairs]), strict=True):
+        one["p_holm"] = corrected
+        one["verdict"] = verdict(one, len(groups), len(set(groups)))
+    return {
+        "clips": len(groups),
+        "groups": len(set(groups)),
+        "systems": [described(system, groups) for system in ranked],
+        "pairs": pairs,
+    }
+
+
+def described(system: System, groups: Sequence[str]) -> dict[str, Any]:
+    """Its scores: means over the seeds, with deviations over seeds and folds, and 95 % intervals over clips."""
+    each = [scores(own.probabilities, own.target, own.classes) for own in system.answers.values()]
+    right = system.right
+    accuracy = right.mean(axis=1)  # (seeds,)
+    folds = [right[:, system.fold == number].mean() for number in np.unique(system.fold)]
+    return {
+        "label": system.label,
+        "runs": list(system.runs),
+        "seeds": list(system.answers),
+        "accuracy": float(accuracy.mean()),
+        "accuracy_by_seed": accuracy.tolist(),
+        "accuracy_by_fold": [float(share) for share in folds],
+        "deviation_over_seeds": deviation(accuracy),
+        "deviation_over_folds": deviation(folds),
+        "clustered": _mean_interval(right.mean(axis=0), groups),
+        "wilson": wilson(int(right.sum()), right.size) if len(right) == 1 else None,
+        "macro_f1": float(np.mean([one["macro_f1"] for one in each])),
+        "log_loss": float(np.mean([one["log_loss"] for one in each])),
+        "ece": float(np.mean([calibration_error(own.probabilities, own.target) for own in system.answers.values()])),
+    }
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """The sample standard deviation; None of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _mean_interval(per_clip: np.ndarray, groups: Sequence[str]) -> Interval | None:
+    return clustered(by_group(np.column_stack([np.ones(len(per_clip)), per_clip]), groups), _mean)
+
+
+def _mean(drawn: np.ndarray) -> np.ndarray:
+    return drawn[:, 1] / drawn[:, 0]
+
+
+def pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:
+    """Two systems on the same clips: the difference of their mean accuracies, and what speaks for it.
+
+    Seeds are paired in order. `p` is exact McNemar's; of several pairs of seeds, twice the median, which holds however
+    the seeds depend on each other (DiCiccio, DiCiccio and Romano 2020). `detectable` is the true difference that 80 %
+    of such test sets would show at the 5 % level: 2.8 standard errors.
+    """
+    first, second = better.right, other.right
+    seeds = min(len(first), len(second))
+    own = [mcnemar(first[seed], second[seed]) for seed in range(seeds)]
+    gain = first.mean(axis=0) - second.mean(axis=0)  # (N,)
+    sums = by_group(np.column_stack([np.ones(len(gain)), gain]), groups)
+    drawn = resampled(sums, _mean) if len(sums) > 1 else None
+    return {
+        "better": better.label,
+        "other": other.label,
+        "difference": float(gain.mean()),
+        "clustered": clustered(sums, _mean),
+        "detectable": None if drawn is None else float((COVERAGE_Z + POWER_Z) * drawn.std()),
+        "only_better_right": [int((first[seed] & ~second[seed]).sum()) for seed in range(seeds)],
+        "only_other_right": [int((second[seed] & ~first[seed]).sum()) for seed in range(seeds)],
+        "p": own[0] if seeds == 1 else min(1.0, 2 * float(np.median(own))),
+    }
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """(N,) bool whether right, twice -> the exact two-sided p of no difference (McNemar 1947).
+
+    Only the clips on which one of the two is right tell anything: by chance, each of these is either's with equal odds.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    differing = only_first + only_second
+    return float(binomtest(only_first, differing).pvalue) if differing else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values, corrected for their number (Holm 1979): none below its own, none above 1, their order kept."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.array(p_values, dtype=float)
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected.tolist()
+
+
+def verdict(found: dict[str, Any], clips: int, groups: int) -> str:
+    """What a pair of systems comes to, in a sentence or two."""
+    better, other, interval = found["better"], found["other"], found["clustered"]
+    p = f"p {_p(found['p_holm'])}"
+    if interval is None:
+        return f"{better} and {other}: all clips are of one group, from which nothing can be told."
+    low, high = (100 * end for end in interval)
+    points, detectable = 100 * found["difference"], 100 * found["detectable"]
+    by_test, by_interval = found["p_holm"] < LEVEL, low > 0
+    if by_test and by_interval:
+        return f"{better} is better than {other}, by {points:.1f} points (95 %: {low:.1f} to {high:.1f}; {p})."
+    if by_test or by_interval:
+        says, doubts = ("clip by clip", "with groups drawn together") if by_test else ("the interval", "the exact test")
+        return (
+            f"{better} may be better than {other}: {says} it is, {doubts} it is not certain ({points:.1f} points, "
+            f"95 %: {low:.1f} to {high:.1f}; {p})."
+        )
+    return (
+        f"{better} and {other} cannot be told apart by these {clips} clips in {groups} groups: the difference of "
+        f"{points:.1f} points may be anything from {low:.1f} to {high:.1f} ({p}). They could show one of "
+        f"{detectable:.0f} points or more."
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
