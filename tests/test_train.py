@@ -283,6 +283,10 @@ def test_baselines_go_the_whole_road(model, accuracy, music, cache, tmp_path):
     assert metrics["model"] == model and metrics["tta"]["none"]["clip"]["accuracy"] == pytest.approx(accuracy)
     (row,) = json.loads(command("predict", music / "low" / "0.png", "--run", folder, "--json", cache=cache).stdout)
     assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)
+    compared = command("compare", folder, "--tta", "six", "--out", tmp_path / "out", cache=cache)
+    assert compared.returncode == 0 and f"scoring {folder}" in compared.stdout, compared.stderr
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert found["systems"][0]["accuracy"] == pytest.approx(accuracy) and found["systems"][0]["label"] == model
     exported = command("export", f"run={folder}", cache=cache)
     assert exported.returncode == 0 and exported.stdout.count("differs from the run by") == 2
 

@@ -145,7 +145,9 @@ def verdict(found: dict[str, Any], clips: int, groups: int) -> str:
     if by_test and by_interval:
         return f"{better} is better than {other}, by {points:.1f} points (95 %: {low:.1f} to {high:.1f}; {p})."
     if by_test or by_interval:
-        says, doubts = ("clip by clip", "with groups drawn together") if by_test else ("the interval", "the exact test")
+        says, doubts = (
+            ("clip by clip", "with groups drawn together") if by_test else ("by the interval", "by the exact test")
+        )
         return (
             f"{better} may be better than {other}: {says} it is, {doubts} it is not certain ({points:.1f} points, "
             f"95 %: {low:.1f} to {high:.1f}; {p})."

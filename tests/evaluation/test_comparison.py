@@ -1,0 +1,159 @@
+"""Paired comparisons, against scipy, by simulation, and by rules that hold for all answers."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from genreclf.evaluation.comparison import System, compare, holm, mcnemar, pair, verdict
+from genreclf.evaluation.comparison_picture import draw_comparison, drawn_pairs
+from genreclf.evaluation.predictions import Predictions
+
+CLASSES = ("a", "b", "c")
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 1_000)
+
+
+def answers(right: np.ndarray, groups: list[str] | None = None) -> Predictions:
+    """Answers to clips of class a, those that are not right with class b."""
+    n = len(right)
+    shares = np.where(np.asarray(right)[:, None], [[0.8, 0.1, 0.1]], [[0.1, 0.8, 0.1]])
+    names = tuple(f"{i:04d}.wav" for i in range(n))
+    return Predictions(CLASSES, names, names, tuple(groups or names), np.zeros(n, int), shares)
+
+
+def system(label: str, *seeds: np.ndarray, groups: list[str] | None = None) -> System:
+    fold = np.arange(len(seeds[0])) % 3
+    return System(label, ("run",), {s: answers(right, groups) for s, right in enumerate(seeds)}, fold)
+
+
+def drawn(seed: int, n: int, share: float) -> np.ndarray:
+    return np.random.default_rng(seed).random(n) < share
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_mcnemar_is_the_sign_test_of_the_differing_clips(both):
+    first, second = (np.array(column) for column in zip(*both, strict=True))
+    differences = first.astype(int) - second
+    gains, losses = (differences > 0).sum(), (differences < 0).sum()
+    tails = scipy.stats.binom.cdf(min(gains, losses), gains + losses, 0.5)
+    assert mcnemar(first, second) == pytest.approx(min(1.0, 2 * tails))
+    assert mcnemar(second, first) == mcnemar(first, second)
+    assert mcnemar(first, first) == 1.0
+
+
+def test_mcnemar_of_a_textbook_table():
+    """Two models that differ on 25 clips, 5 to 20: 2 * sum of C(25, k), k = 0..5, / 2^25."""
+    first = np.repeat([True, True, False, False], [40, 20, 5, 10])
+    second = np.repeat([True, False, True, False], [40, 20, 5, 10])
+    assert mcnemar(first, second) == pytest.approx(2 * 68_406 / 2**25)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_keeps_order_and_never_makes_smaller(p_values):
+    corrected = holm(p_values)
+    assert all(raw <= own <= 1 for raw, own in zip(p_values, corrected, strict=True))
+    assert all(
+        corrected[i] <= corrected[j]
+        for i, j in itertools.permutations(range(len(p_values)), 2)
+        if p_values[i] < p_values[j]
+    )
+    assert min(corrected) == pytest.approx(min(1.0, min(p_values) * len(p_values)))
+
+
+def test_holm_of_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1_000), st.integers(2, 40))
+def test_swapped_systems_swap_the_answer(seed, n):
+    one, other = system("x", drawn(seed, n, 0.7)), system("y", drawn(seed + 1, n, 0.5))
+    groups = one.answers[0].groups
+    there, back = pair(one, other, groups), pair(other, one, groups)
+    assert there["difference"] == pytest.approx(-back["difference"]) and there["p"] == back["p"]
+    assert there["clustered"] == pytest.approx([-end for end in reversed(back["clustered"])])
+    assert there["only_better_right"] == back["only_other_right"]
+
+
+def test_a_system_is_not_better_than_itself():
+    (found,) = compare([system("x", drawn(0, 30, 0.6)), system("y", drawn(0, 30, 0.6))])["pairs"]
+    assert found["difference"] == 0 and found["p"] == 1 and found["clustered"] == (0, 0)
+    assert found["verdict"].startswith("x and y cannot be told apart by these 30 clips in 30 groups")
+
+
+def test_the_paired_interval_is_that_of_the_differences():
+    first, second = drawn(1, 150, 0.75), drawn(2, 150, 0.6)
+    found = pair(system("x", first), system("y", second), answers(first).groups)
+    reference = scipy.stats.bootstrap(
+        (first.astype(float) - second,), np.mean, n_resamples=5_000, method="percentile", rng=0
+    )
+    assert found["clustered"] == pytest.approx(tuple(reference.confidence_interval), abs=0.025)
+    assert found["detectable"] == pytest.approx(2.8 * reference.standard_error, rel=0.1)
+
+
+def test_seeds_are_averaged_and_their_p_is_twice_the_median():
+    rights, others = [drawn(s, 80, 0.8) for s in range(3)], [drawn(s + 9, 80, 0.5) for s in range(3)]
+    better, other = system("x", *rights), system("y", *others)
+    found = compare([other, better])
+    (own,) = found["pairs"]
+    assert (own["better"], own["other"]) == ("x", "y")
+    assert own["difference"] == pytest.approx(np.mean(rights) - np.mean(others))
+    single = sorted(mcnemar(a, b) for a, b in zip(rights, others, strict=True))
+    assert own["p"] == pytest.approx(min(1.0, 2 * single[1]))
+    first = found["systems"][0]
+    assert first["accuracy_by_seed"] == pytest.approx([right.mean() for right in rights])
+    assert first["deviation_over_seeds"] == pytest.approx(np.std([right.mean() for right in rights], ddof=1))
+    by_fold = [np.mean([right[fold::3].mean() for right in rights]) for fold in range(3)]
+    assert first["accuracy_by_fold"] == pytest.approx(by_fold) and first["wilson"] is None
+    assert found["systems"][1]["label"] == "y"
+
+
+def test_clips_of_one_group_make_a_difference_less_sure():
+    first, second = np.repeat(drawn(3, 25, 0.8), 8), np.repeat(drawn(4, 25, 0.55), 8)
+    alone = compare([system("x", first), system("y", second)])["pairs"][0]
+    groups = [str(i // 8) for i in range(200)]
+    together = compare([system("x", first, groups=groups), system("y", second, groups=groups)])["pairs"][0]
+    assert np.ptp(together["clustered"]) > 2 * np.ptp(alone["clustered"])
+    assert together["detectable"] > 2 * alone["detectable"]
+
+
+def test_the_smallest_difference_is_found_in_four_of_five_test_sets(monkeypatch):
+    """Two models whose true difference is what `detectable` says, on many test sets of its size."""
+    monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 500)
+    rng = np.random.default_rng(5)
+
+    def compared(gain: float) -> dict:
+        luck = rng.random(300)
+        first, second = luck < 0.6 + gain, (luck < 0.5) | (luck > 0.9)  # 60 % + gain, and 60 %
+        return pair(system("x", first), system("y", second), answers(first).groups)
+
+    detectable = np.mean([compared(0.08)["detectable"] for _ in range(10)])
+    found = sum(compared(detectable)["clustered"][0] > 0 for _ in range(120))
+    assert 0.68 <= found / 120 <= 0.92
+
+
+def test_the_verdict_names_what_disagrees():
+    base = {"better": "x", "other": "y", "difference": 0.05, "clustered": (0.01, 0.09), "detectable": 0.06}
+    assert verdict({**base, "p_holm": 0.01}, 9, 9) == "x is better than y, by 5.0 points (95 %: 1.0 to 9.0; p = 0.01)."
+    assert "clip by clip it is, with groups drawn together it is not certain" in verdict(
+        {**base, "p_holm": 0.01, "clustered": (-0.01, 0.09)}, 9, 9
+    )
+    assert "by the interval it is, by the exact test it is not certain" in verdict({**base, "p_holm": 0.2}, 9, 9)
+    assert "p < 0.0001" in verdict({**base, "p_holm": 1e-9}, 9, 9)
+    assert "from which nothing can be told" in verdict({**base, "p_holm": 1, "clustered": None}, 9, 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_the_picture_has_a_row_for_each_system_and_pair(tmp_path, count):
+    found = compare([system(f"model {i} " + "long " * 12, drawn(i, 60, 0.5 + i / 20)) for i in range(count)])
+    draw_comparison(found, tmp_path / "c.png")
+    assert Image.open(tmp_path / "c.png").size[1] > 80 * count
+    assert len(drawn_pairs(found)) == {1: 0, 2: 1, 6: 5}[count]

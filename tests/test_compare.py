@@ -1,0 +1,116 @@
+"""The comparison of finished runs from the command line; their folders are made by hand, their answers made up."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from command_line import Finished, command
+
+from genreclf.evaluation.predictions import Predictions, write_predictions
+
+CLASSES = ("a", "b")
+
+
+def finished_run(folder: Path, model: str, seed: int = 0, fold: int = 0, share: float = 0.6, **changes: object) -> Path:
+    """A run folder whose test clips are every third of sixty, by fold, and whose answers are right in a share."""
+    config = {
+        **{"seed": seed, "run": str(folder), "ckpt": None, "cache": "/c", "batch_size": changes.get("batch_size", 16)},
+        **{"workers": 0, "logger": {}, "model": {"name": model}, "data": {"path": "/music"}},
+        "split": {"name": "folds", "fold": fold, "folds": 3},
+    }
+    (folder / "bundle").mkdir(parents=True)
+    (folder / "bundle" / "config.json").write_text("{}")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    overrides = [f"model={model}", f"seed={seed}", f"split.fold={fold}", *changes.get("overrides", [])]
+    (folder / "record.json").write_text(json.dumps({"overrides": overrides, "seed": seed}))
+    clips = list(range(fold, changes.get("clips", 60), 3))
+    rng = np.random.default_rng([seed, fold, sum(model.encode())])
+    shares = np.where(rng.random(len(clips))[:, None] < share, [[0.9, 0.1]], [[0.2, 0.8]])
+    names, groups = tuple(f"{i:03d}.wav" for i in clips), tuple(str(i % changes.get("groups", 50)) for i in clips)
+    answers = Predictions(CLASSES, names, names, groups, np.zeros(len(clips), int), shares)
+    (folder / "evaluation" / "test").mkdir(parents=True)
+    write_predictions(folder / "evaluation" / "test" / "predictions.parquet", {"none": answers})
+    return folder
+
+
+def sweep(folder: Path) -> Path:
+    """Two models, two seeds, three folds; b is right far more often."""
+    for model, share in (("a", 0.5), ("b", 0.95)):
+        for seed in (0, 1):
+            for fold in range(3):
+                finished_run(folder / f"{model},{seed},{fold}", model, seed, fold, share)
+    return folder
+
+
+def one_line(result: Finished) -> str:
+    assert result.returncode == 2, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("genreclf: ")]
+    assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
+    return lines[0]
+
+
+def test_a_sweep_is_compared_as_it_is(tmp_path):
+    result = command("compare", sweep(tmp_path / "sweep"), "--out", tmp_path / "out", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert (found["clips"], found["groups"], found["split"], found["tta"]) == (60, 50, "test", "none")
+    assert [one["label"] for one in found["systems"]] == ["b", "a"]
+    assert all(one["seeds"] == [0, 1] and len(one["accuracy_by_fold"]) == 3 for one in found["systems"])
+    assert len(found["systems"][0]["runs"]) == 6
+    (own,) = found["pairs"]
+    assert own["difference"] == pytest.approx(found["systems"][0]["accuracy"] - found["systems"][1]["accuracy"])
+    assert "b is better than a" in own["verdict"] and own["verdict"] in result.stdout
+    assert own["verdict"] in (tmp_path / "out" / "comparison.md").read_text()
+    assert (tmp_path / "out" / "comparison.png").stat().st_size > 5_000
+
+
+def test_a_run_named_twice_counts_once_and_one_system_has_no_pairs(tmp_path):
+    run = finished_run(tmp_path / "x", "a")
+    result = command("compare", run, run, tmp_path, "--out", tmp_path / "out", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert found["pairs"] == [] and found["systems"][0]["runs"] == [str(run)]
+    assert (tmp_path / "out" / "comparison.png").is_file()
+
+
+def test_labels_say_what_differs(tmp_path):
+    finished_run(tmp_path / "1", "a", overrides=["batch_size=8", "trainer.devices=1"], batch_size=8)
+    finished_run(tmp_path / "2", "a", overrides=["trainer.devices=1"])
+    finished_run(tmp_path / "3", "a", overrides=["trainer.devices=1"], batch_size=4)
+    result = command("compare", tmp_path, "--out", tmp_path / "out", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert sorted(one["label"] for one in found["systems"]) == ["a (1)", "a (2)", "a batch_size=8"]
+
+
+def test_mistakes_are_one_clear_line(tmp_path):
+    def told(*runs: Path) -> str:
+        return one_line(command("compare", *runs, cache=tmp_path))
+
+    whole = finished_run(tmp_path / "whole", "a")
+    (tmp_path / "empty").mkdir()
+    assert "no run folder, and holds none" in told(tmp_path / "empty")
+    assert "no run folder, and holds none" in told(tmp_path / "nowhere")
+    other_fold = finished_run(tmp_path / "fold", "b", fold=1)
+    assert "were scored on different clips: 40 are not the same in both (first: 000.wav)" in told(whole, other_fold)
+    other_groups = finished_run(tmp_path / "groups", "b", groups=7)
+    assert "put clips in different groups; train both with the same data.table" in told(whole, other_groups)
+    again = finished_run(tmp_path / "again", "a")
+    assert "scored 000.wav, and so did" in told(whole, again)
+    (again / "bundle" / "config.json").unlink()
+    assert "its training did not end" in told(again)
+    (whole / "evaluation" / "test" / "predictions.parquet").write_text("no table")
+    assert "predictions.parquet: cannot be read" in told(whole)
+
+
+def test_an_unfinished_run_of_a_sweep_is_left_out_and_told(tmp_path):
+    folder = sweep(tmp_path / "sweep")
+    (folder / "a,0,0" / "bundle" / "config.json").unlink()
+    for fold in (1, 2):
+        (folder / f"a,0,{fold}" / "bundle" / "config.json").unlink()
+    result = command("compare", folder, "--out", tmp_path / "out", cache=tmp_path)
+    assert result.returncode == 0 and result.stderr.count("its training did not end") == 3
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [one["seeds"] for one in found["systems"]] == [[0, 1], [1]]
