@@ -23,7 +23,7 @@ from genreclf.evaluation.card import model_card
 from genreclf.evaluation.inference import predict_segments
 from genreclf.evaluation.pictures import ClipView, draw_confusion, draw_per_class, draw_reliability
 from genreclf.evaluation.predictions import FILE, Predictions, write_predictions
-from genreclf.evaluation.report import report_page
+from genreclf.evaluation.report import range_of, report_page
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
@@ -222,7 +222,7 @@ def _show(metrics: dict[str, Any], run: Path) -> None:
 
 
 def _range(scored: dict[str, Any]) -> str:
-    interval = scored.get("intervals", {}).get("accuracy", {}).get("clustered")
+    interval = range_of(scored["intervals"]["accuracy"]) if "intervals" in scored else None
     return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} %" if interval else ""
 
 

@@ -11,12 +11,17 @@ from genreclf.errors import one_line
 
 def render(template: str, **values: Any) -> str:
     """The page of a template, named by its path below this package; whatever text `values` hold, it stays text."""
-    return _environment(escaped=True).get_template(template).render(values)
+    return _encodable(_environment(escaped=True).get_template(template).render(values))
 
 
 def render_text(template: str, **values: Any) -> str:
     """The same for a file that is no HTML: nothing is escaped."""
-    return _environment(escaped=False).get_template(template).render(values)
+    return _encodable(_environment(escaped=False).get_template(template).render(values))
+
+
+def _encodable(text: str) -> str:
+    """Names of files need not be UTF-8, which the file of the page is: what it cannot hold becomes escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _environment(escaped: bool) -> jinja2.Environment:

@@ -1,17 +1,21 @@
 """The page and the card of a scored run, from made-up answers."""
 
+import html
 import re
+import shlex
 
 import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
+from genreclf.errors import one_line
 from genreclf.evaluation.calibration import calibration
-from genreclf.evaluation.card import model_card
+from genreclf.evaluation.card import _plain, model_card
 from genreclf.evaluation.pictures import ClipView
-from genreclf.evaluation.report import confusions, report_page
+from genreclf.evaluation.report import command_line, confusions, range_of, report_page, sure_answers
 from genreclf.evaluation.scores import intervals, scores
 
 PIXEL = b"\x89PNG pixel"
@@ -76,7 +80,7 @@ def test_the_page_says_what_the_metrics_say():
     assert text.count("labelled rock , taken for country . country 70 %, rock 20 %, jazz 10 %") == 2
     assert f"{metrics['tta']['none']['segment']['log_loss']:.3f}" in text and "7,245,882" in text
     # Nothing beside it: every picture is inside, and nothing is fetched.
-    assert page.count("<img") == page.count('src="data:image/png;base64,') == 3 + 2 + 2
+    assert page.count("<img") == page.count('src="data:image/png;base64,') == 3 + 3 + 2
     assert "http" not in re.sub(r"http-equiv", "", page) and "<script" not in page
 
 
@@ -94,7 +98,11 @@ def test_the_ends_of_the_scale_make_a_page_and_a_card(n, right, groups, classes)
     metrics = made([f"genre {i}" for i in range(classes)], n, right, groups)
     del metrics["tta"]["flip"], metrics["tta"]["none"]["segment"]
     text = text_of(report_page(metrics, pictures(metrics), []))
-    assert f"Model A on {n} test clips" in text and "nan" not in text.lower().replace("financ", "")
+    assert (
+        f"Model A on {n} test clip{'s' * (n > 1)}" in text
+        and "expect 100 to 100" not in text
+        and "nan" not in text.lower().replace("financ", "")
+    )
     assert "| plain |" in model_card({"test": metrics})
 
 
@@ -126,3 +134,60 @@ def test_the_card_has_front_matter_scores_and_no_private_path():
     assert "/home/me" not in card and "data.path=..." in card
     assert r"drum\_and\_bass" in body and "](http" not in body.replace(r"\]", "")
     assert "7,245,882 parameters, trained from nothing" in body
+
+
+def test_a_range_promises_no_more_than_is_known():
+    assert range_of({"wilson": (0.6, 0.9), "clustered": (0.5, 0.95)}) == (0.5, 0.95)
+    assert range_of({"wilson": (0.89, 1.0), "clustered": (1.0, 1.0)}) == (0.89, 1.0)
+    assert range_of({"wilson": (0.89, 1.0), "clustered": None}) == (0.89, 1.0)
+    assert range_of({"clustered": None}) is None and range_of({"clustered": (1.0, 1.0)}) is None
+
+
+def test_sure_answers_are_those_above_eighty_percent():
+    shares = np.array([[0.79, 0.21], [0.81, 0.19], [0.95, 0.05], [0.99, 0.01], [0.5, 0.5]])
+    found = sure_answers(calibration(shares, np.array([0, 0, 1, 0, 0]))["bins"])
+    assert (found["n"], found["right"]) == (3, 2) and found["confidence"] == pytest.approx((0.81 + 0.95 + 0.99) / 3)
+    assert sure_answers([])["n"] == 0
+
+
+def test_a_model_that_tells_nothing_is_called_so():
+    classes = ["country", "jazz", "rock"]
+    chance, worse, good = (made(classes, right=right, seed=2) for right in (0.0, 0.0, 0.95))
+    worse["tta"]["none"]["clip"]["intervals"]["accuracy"] = {"wilson": [0.01, 0.1], "clustered": [0.01, 0.1]}
+    texts = [text_of(report_page(own, pictures(own), [])) for own in (chance, worse, good)]
+    assert "This cannot be told from always naming the largest genre" in texts[0]
+    assert "This is worse than always naming the largest genre" in texts[1]
+    assert "always naming the largest genre" not in texts[2]
+
+
+def test_the_commands_can_be_pasted_into_a_shell():
+    overrides = ["data.path=/my music/it's", "model.net.head_dropout=[0.1,0.1]"]
+    assert shlex.split(command_line("train", overrides)) == ["python", "-m", "genreclf.train", *overrides]
+    metrics = {**made(["a", "b"]), "trained_with": [*overrides, "temperature=1.25"]}
+    page = report_page(metrics, pictures(metrics), [])
+    assert command_line("train", metrics["trained_with"]) in html.unescape(page)
+    assert "given at the training" in text_of(page)
+
+
+def test_the_card_keeps_paths_to_itself():
+    told = ["model.weights=/home/me/w.safetensors", "+data.path=C:\\me", "data.table=~/t.csv", "model.net.x=[1,2]"]
+    card = model_card({"test": {**made(["a", "b"]), "trained_with": told}})
+    assert "me" not in re.search("    (python -m genreclf.train .*)", card)[1] and "'model.net.x=[1,2]'" in card
+
+
+def test_names_that_are_no_utf8_can_be_written():
+    metrics = made(["caf\udce9", "jazz", "rock"])
+    page = report_page(metrics, pictures(metrics), [view("caf\udce9.wav", None)])
+    assert "caf\\udce9.wav" in page and page.encode() and model_card({"test": metrics}).encode()
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
+def test_whatever_a_class_is_called_the_card_shows_it_as_text(name):
+    shown = one_line(" ".join(name.split()))
+    tokens = MarkdownIt("commonmark").enable("table").parse(f"a {_plain(name)} b\n")
+    inline = [token for token in tokens if token.type == "inline"]
+    assert len(inline) == 1 and {child.type for child in inline[0].children} <= {"text", "text_special"}
+    assert "".join(child.content for child in inline[0].children) == f"a {shown} b"
+    table = MarkdownIt("commonmark").enable("table").parse(f"| x | y |\n|---|---|\n| {_plain(name)} | 1 |\n")
+    assert [token.type for token in table].count("td_open") == 2
