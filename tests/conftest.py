@@ -17,6 +17,15 @@ from genreclf.data.store import Store, build_store, open_store
 settings.register_profile("genreclf", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("genreclf")
 
+# The files that take longest, longest first: two processes then end at the same time.
+LONGEST = ("test_train.py", "test_exporting.py", "test_prepare.py", "test_demo.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 TINY_CLASSES = ("click", "noise", "tone")
 TINY_CLIPS_PER_CLASS = 8
 
