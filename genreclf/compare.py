@@ -10,9 +10,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from genreclf.errors import GenreclfError, print_any_name
-from genreclf.evaluation.comparison import compare
+from genreclf.evaluation.comparison import compare, counted, shown_p
 from genreclf.evaluation.comparison_picture import draw_comparison
 from genreclf.evaluation.predictions import FILE, Predictions, read_predictions
 from genreclf.evaluation.systems import Run, find_runs, systems
@@ -21,6 +22,7 @@ from genreclf.page import render_text
 
 USER_ERROR = 2
 TEMPLATE = "evaluation/comparison.md.jinja"
+_LABEL_WIDTH = 12  # letters: both tables then fit 80 columns
 
 
 def run_compare(arguments: Sequence[str] | None = None) -> int:
@@ -45,12 +47,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m genreclf.compare",
         description="Says which of several trained models is better, and what the scored clips cannot tell. "
         "Runs of one configuration are taken together: their seeds give a deviation, their folds are pooled.",
-        epilog="Runs that were not scored yet are scored first. Exit code: 0, or 2 for a mistake in the call.",
+        epilog="Runs that were not scored yet are scored first. Writes comparison.md, comparison.json and "
+        "comparison.png. Exit code: 0, or 2 for a mistake in the call.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of such: a sweep")
     parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
     parser.add_argument("--tta", default="none", choices=list(TTA), help="which answers (default none: plain ones)")
-    parser.add_argument("--out", type=Path, help="where to write (default comparisons/TIME)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
     return parser
 
 
@@ -76,8 +79,9 @@ def _evaluate(run: Run, split: str, tta: str) -> None:
     from genreclf.evaluate import score  # with torch and lightning behind it: only who needs it waits for it
 
     print(f"scoring {run.folder}")
-    config = {"run": str(run.folder), "clips": split, "tta": tta, "batch_size": 32, "device": "auto"}
-    score(config, [f"run={run.folder}", f"clips={split}", f"tta={tta}"])
+    beside = "flip" if tta == "none" else tta  # plain answers are always scored; flip is what evaluate adds to them
+    config = {"run": str(run.folder), "clips": split, "tta": beside, "batch_size": 32, "device": "auto"}
+    score(config, [f"run={run.folder}", f"clips={split}", f"tta={beside}"])
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:
@@ -93,24 +97,50 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    table = Table(title=f"{found['clips']} {found['split']} clips in {found['groups']} groups")
-    table.add_column("system", overflow="fold", min_width=16)
+    console = Console()
+    console.print(_system_table(found))
+    if found["pairs"]:
+        console.print(_pair_table(found["pairs"]))
+    for pair in found["pairs"]:
+        console.print(f"- {pair['verdict']}", highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def _system_table(found: dict[str, Any]) -> Table:
+    clips = counted(found["clips"], f"{found['split']} clip")
+    table = Table(title=f"{clips} in {counted(found['groups'], 'group')}")
+    table.add_column("system", overflow="fold", min_width=_LABEL_WIDTH)
     for heading in ("seeds", "accuracy", "95 %", "over seeds", "over folds", "ECE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for system in found["systems"]:
         interval = system["clustered"]
         table.add_row(
-            system["label"],
+            Text(system["label"]),  # no markup: overrides may hold brackets
             str(len(system["seeds"])),
             f"{system['accuracy']:.1%}",
             f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
             *(_points(system[f"deviation_over_{what}"]) for what in ("seeds", "folds")),
             f"{system['ece']:.1%}",
         )
-    console = Console()
-    console.print(table)
-    for pair in found["pairs"]:
-        console.print(f"- {pair['verdict']}", highlight=False, soft_wrap=True, markup=False)
+    return table
+
+
+def _pair_table(pairs: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="differences")
+    for heading in ("better", "other"):
+        table.add_column(heading, overflow="fold", min_width=_LABEL_WIDTH)
+    for heading in ("points", "95 %", "p, Holm", "shown from"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair in pairs:
+        interval, detectable = pair["clustered"], pair["detectable"]
+        table.add_row(
+            Text(pair["better"]),
+            Text(pair["other"]),
+            f"{100 * pair['difference']:.1f}",
+            f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "",
+            shown_p(pair["p_holm"]).removeprefix("= "),
+            "" if detectable is None else f"{100 * detectable:.1f}",
+        )
+    return table
 
 
 def _points(deviation: float | None) -> str:

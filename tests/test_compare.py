@@ -85,9 +85,57 @@ def test_labels_say_what_differs(tmp_path):
     assert sorted(one["label"] for one in found["systems"]) == ["a (1)", "a (2)", "a batch_size=8"]
 
 
+def test_overrides_with_brackets_are_shown_as_they_are(tmp_path):
+    odd = ["x.y=[/bold]", "x.z=[red]", "x.s=$\\\\foo$"]
+    finished_run(tmp_path / "1", "a", overrides=odd, batch_size=8)
+    finished_run(tmp_path / "2", "b")
+    result = command("compare", tmp_path, "--out", tmp_path / "out", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    tables, verdict = result.stdout.split("\n- ")
+    assert tables.count("a x.y=[/bold] x.z=[red] x.s=$") == 2 and "a x.y=[/bold] x.z=[red]" in verdict
+
+
+def test_the_tables_fit_eighty_columns(tmp_path):
+    narrow = "import os; os.environ['COLUMNS'] = '80'"
+    folder = sweep(tmp_path / "sweep")
+    result = command("compare", folder, "--out", tmp_path / "out", cache=tmp_path, before=narrow)
+    tables = result.stdout.split("\n- ")[0].splitlines()
+    assert all(len(line) <= 80 and line[-1:] != "…" for line in tables)
+    for heading in ("over folds", "ECE", "shown from", "p, Holm"):
+        assert any(heading in line and line.endswith("┃") for line in tables)
+
+
+SCORER = """
+import shutil, genreclf.evaluate
+def score(config, overrides):
+    assert config["batch_size"] == 32 and config["device"] == "auto" and config["clips"] == "test"
+    assert overrides[-1] == f"tta={config['tta']}"
+    print("asked for", config["tta"])
+    shutil.copytree("kept", config["run"] + "/evaluation/test")
+genreclf.evaluate.score = score
+"""
+
+
+def test_what_was_not_scored_is_scored_once(tmp_path):
+    run = finished_run(tmp_path / "run", "a")
+    (run / "evaluation" / "test").rename(tmp_path / "kept")
+    result = command("compare", run, "--out", tmp_path / "out", cache=tmp_path, before=SCORER)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"scoring {run}\nasked for flip\n")
+    again = command("compare", run, "--out", tmp_path / "out", cache=tmp_path, before=SCORER)
+    assert again.returncode == 0 and "scoring" not in again.stdout
+
+
+def test_a_run_that_cannot_be_scored_ends_the_comparison(tmp_path):
+    run = finished_run(tmp_path / "run", "a")
+    (run / "evaluation" / "test" / "predictions.parquet").unlink()
+    line = one_line(command("compare", run, "--out", tmp_path / "out", cache=tmp_path))
+    assert str(run / "bundle") in line and not (tmp_path / "out").exists()
+
+
 def test_mistakes_are_one_clear_line(tmp_path):
-    def told(*runs: Path) -> str:
-        return one_line(command("compare", *runs, cache=tmp_path))
+    def told(*words: object) -> str:
+        return one_line(command("compare", *words, cache=tmp_path))
 
     whole = finished_run(tmp_path / "whole", "a")
     (tmp_path / "empty").mkdir()
@@ -101,6 +149,9 @@ def test_mistakes_are_one_clear_line(tmp_path):
     assert "scored 000.wav, and so did" in told(whole, again)
     (again / "bundle" / "config.json").unlink()
     assert "its training did not end" in told(again)
+    (tmp_path / "taken").touch()
+    assert "--out taken: cannot be written" in told(whole, "--out", "taken")
+    assert "taken: no run folder, and holds none" in told(tmp_path / "taken")
     (whole / "evaluation" / "test" / "predictions.parquet").write_text("no table")
     assert "predictions.parquet: cannot be read" in told(whole)
 

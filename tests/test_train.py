@@ -20,6 +20,8 @@ from genreclf.evaluation.predictions import read_predictions
 from genreclf.serving.bundle import load_bundle
 
 # The smallest real training: Model B from random weights, 12 clips, two batches an epoch.
+# What has a state of its own, or draws: a run that is killed and resumed has to go on with it.
+STATEFUL = ["augment=music", "optim.ema_decay=0.9"]
 QUICK = ["model=b", "model.weights=none", "view=crop", "batch_size=4", "logger=none", "data=folder"]
 
 
@@ -58,13 +60,18 @@ def one_line(result: Finished) -> str:
 @pytest.fixture(scope="module")
 def run(music, cache, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    result = train(music, cache, folder, "trainer.max_epochs=3")
+    result = train(music, cache, folder, "trainer.max_epochs=3", *STATEFUL)
     assert result.returncode == 0, result.stderr
     return folder
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    """The running averages, and the weights themselves."""
+    saved = torch.load(run / "last.ckpt", weights_only=True)
+    return {
+        **saved["state_dict"],
+        **{f"now {name}": value for name, value in saved.get("current_model_state", {}).items()},
+    }
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -115,11 +122,10 @@ def test_epochs_without_validation_have_no_figures_of_it(music, cache, tmp_path)
 
 
 def test_one_seed_gives_equal_weights_and_another_does_not(run, music, cache, tmp_path):
-    assert train(music, cache, tmp_path / "again", "trainer.max_epochs=3").returncode == 0
+    assert train(music, cache, tmp_path / "again", "trainer.max_epochs=3", *STATEFUL).returncode == 0
     assert same(weights(run), weights(tmp_path / "again"))
-    assert train(music, cache, tmp_path / "other", "trainer.max_epochs=1", "seed=1").returncode == 0
-    other = torch.load(tmp_path / "other" / "last.ckpt", weights_only=True)["state_dict"]
-    assert not same(weights(run), other)
+    assert train(music, cache, tmp_path / "other", "trainer.max_epochs=1", "seed=1", *STATEFUL).returncode == 0
+    assert not same(weights(run), weights(tmp_path / "other"))
 
 
 def test_killed_three_times_and_resumed_it_ends_with_the_same_bits(run, music, cache, tmp_path):
@@ -140,9 +146,9 @@ def test_killed_three_times_and_resumed_it_ends_with_the_same_bits(run, music, c
             f"m.GenreModule.{hook} = counted\n"
         )
         resume = ["ckpt=last"] if number else []
-        result = train(music, cache, broken, "trainer.max_epochs=3", *resume, before=kill)
+        result = train(music, cache, broken, "trainer.max_epochs=3", *STATEFUL, *resume, before=kill)
         assert result.returncode == -signal.SIGKILL, (seed, result.stderr)
-    assert train(music, cache, broken, "trainer.max_epochs=3", "ckpt=last").returncode == 0
+    assert train(music, cache, broken, "trainer.max_epochs=3", *STATEFUL, "ckpt=last").returncode == 0
     assert same(weights(run), weights(broken)), f"kill points from seed {seed}"
     with (broken / "metrics.csv").open() as broken_file, (run / "metrics.csv").open() as file:
         ours, theirs = (
@@ -179,6 +185,8 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
         (["ckpt=last"], "last.ckpt is not there; name the run to go on with: run=FOLDER"),
         (["batch_size=many"], "batch_size='many': expected int"),
         (["batch_size=1"], "batch_size=1: must be at least 2"),
+        (["optim.ema_decay=1"], "optim.ema_decay=1.0: give a share from 0 to below 1, or null"),
+        (["augment.band_shift=65"], "augment.band_shift=65: give 0 to 64"),
         (["optim.backbone_rate=0"], "optim.backbone_rate=0.0: give a share above 0"),
     ],
 )
@@ -202,7 +210,8 @@ def test_keeping_the_best_epoch_takes_a_validation(music, cache, tmp_path):
 
 
 def test_resuming_with_other_settings_is_refused(run, music, cache):
-    message = one_line(train(music, cache, run, "trainer.max_epochs=3", "ckpt=last", "optim.label_smoothing=0.2"))
+    others = ["optim.label_smoothing=0.2", *STATEFUL]
+    message = one_line(train(music, cache, run, "trainer.max_epochs=3", "ckpt=last", *others))
     assert "the run had optim.label_smoothing=0.1, now it is 0.2" in message
 
 

@@ -4,15 +4,22 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from genreclf.errors import GenreclfError
+
+MAX_BAND_SHIFT = 64  # half of the bands
+EQUALISER_KNOTS = 8
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Ranges on the [0, 1] scale; mask widths as shares of the axis; a probability of 0 turns a change off.
+    """Ranges on the [0, 1] scale; mask widths as shares of the axis; a probability or range of 0 turns a change off.
 
-    Raises GenreclfError for a number that is out of its range.
+    `equaliser` is the deviation of a smooth curve over the bands that is added: another room, microphone or mix.
+    `band_shift` moves the picture by up to so many bands: another key. `stretch` is how much faster or slower a segment
+    is at most, as a share (drawn where segments are cut). `mixup` is Beta's parameter for `mix`. Raises GenreclfError
+    for a number that is out of its range.
     """
 
     name: str
@@ -22,19 +29,29 @@ class AugmentConfig:
     time_mask_probability: float
     frequency_mask_probability: float
     mask_share: tuple[float, ...]
+    equaliser: float
+    band_shift: int
+    stretch: float
+    mixup: float
 
     def __post_init__(self) -> None:
         for key, value in vars(self).items():
             if isinstance(value, float) and not 0 <= value <= 1:
                 raise GenreclfError(f"augment.{key}={value}: give 0 to 1")
+        if not 0 <= self.band_shift <= MAX_BAND_SHIFT:
+            raise GenreclfError(f"augment.band_shift={self.band_shift}: give 0 to {MAX_BAND_SHIFT}")
         if len(self.mask_share) != 2 or not 0 <= self.mask_share[0] <= self.mask_share[1] <= 1:
             raise GenreclfError(f"augment.mask_share={list(self.mask_share)}: give the least and the largest, 0 to 1")
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What happens to each example: (B, 1, 1, 1) shifts, factors and flips, (B, 1, 1, W) and (B, 1, H, 1) masks."""
+    """What happens to each example: (B, 1, 1, 1) shifts, factors and flips, (B, 1, 1, W) and (B, 1, H, 1) masks, and
+    (B, 1, H, 1) the equaliser's curve on the [0, 1] scale.
+    """
 
+    band_shift: Tensor
+    equaliser: Tensor
     brightness: Tensor
     contrast: Tensor
     flip: Tensor
@@ -61,7 +78,12 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
         place = torch.arange(size, device=device)
         return (place >= start) & (place < start + length) & (uniform(0, 1) < probability)
 
+    knots = config.equaliser * torch.randn(batch, 1, EQUALISER_KNOTS, device=device)
+    curve = interpolate(knots, height, mode="linear", align_corners=True)  # (B, 1, H)
+    reach = config.band_shift
     return Draws(
+        band_shift=torch.randint(-reach, reach + 1, (batch, 1, 1, 1), device=device),
+        equaliser=curve[..., None],  # (B, 1, H, 1)
         brightness=uniform(-config.brightness, config.brightness),
         contrast=uniform(1 - config.contrast, 1 + config.contrast),
         flip=uniform(0, 1) < config.flip_probability,
@@ -71,10 +93,33 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
 
 
 def apply(images: Tensor, draws: Draws) -> Tensor:
-    """Brightness, contrast about each channel's own mean, flip in time, masks to 0, clip; in the original's order."""
-    x = images.float() / 255 + draws.brightness
+    """Shift along the bands, equaliser; then in the original's order brightness, contrast about the own mean,
+    flip in time, masks to 0, clip.
+    """
+    x = _shifted(images.float() / 255, draws.band_shift) + draws.equaliser + draws.brightness
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = (x - mean) * draws.contrast + mean
     x = torch.where(draws.flip, x.flip(3), x)
     x = x.masked_fill(draws.time_mask | draws.frequency_mask, 0.0)
     return x.clamp(0, 1) * 255
+
+
+def _shifted(images: Tensor, bands: Tensor) -> Tensor:
+    """(B, C, H, W) moved up by (B, 1, 1, 1) whole bands; the bands at the edge fill what becomes free."""
+    height = images.shape[2]
+    source = torch.arange(height, device=images.device)[None, None, :, None] - bands  # (B, 1, H, 1)
+    return images.gather(2, source.clamp(0, height - 1).expand_as(images))
+
+
+def mix(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Each example blended with another of the batch (mixup: Zhang et al. 2018), by a share from Beta(alpha, alpha).
+
+    (B, C, H, W) and (B,) targets -> images, the (B,) targets of the others, and the (B,) shares of the examples' own,
+    at least a half, so that an example keeps its own class before the other's.
+    """
+    alphas = torch.full((len(images),), alpha, device=images.device)
+    share = torch.distributions.Beta(alphas, alphas).sample()
+    share = torch.maximum(share, 1 - share)
+    other = torch.randperm(len(images), device=images.device)
+    weight = share[:, None, None, None]
+    return images * weight + images[other] * (1 - weight), target[other], share

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from genreclf.data.augment import AugmentConfig, augment
+from genreclf.data.augment import AugmentConfig, augment, mix
 from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig, published_missing, refusals
@@ -25,13 +25,20 @@ Batch = dict[str, Tensor]
 class SegmentDataset(Dataset):
     """Segments of chosen clips, read a whole batch at a time.
 
-    With `random_start`, one segment a clip at a place drawn anew at each reading; else all segments that cover it.
+    With `random_start`, one segment a clip at a place, and by `stretch` at a pace, drawn anew at each reading; else all
+    segments that cover it.
     """
 
     def __init__(
-        self, store: Store, clips: Sequence[int], targets: Sequence[int], view: ViewConfig, random_start: bool
+        self,
+        store: Store,
+        clips: Sequence[int],
+        targets: Sequence[int],
+        view: ViewConfig,
+        random_start: bool,
+        stretch: float = 0.0,
     ) -> None:
-        self.store, self.view, self.random_start = store, view, random_start
+        self.store, self.view, self.random_start, self.stretch = store, view, random_start, stretch
         self.target_of = dict(zip(clips, targets, strict=True))
         self.items = [(clip, span) for clip in clips for span in self._spans(clip)]
 
@@ -47,7 +54,7 @@ class SegmentDataset(Dataset):
         clips = [self.items[i][0] for i in indices]
         rows = [self.store.rows[clip] for clip in clips]
         if self.random_start:
-            shown = [random_span(row.frames, self.view) for row in rows]
+            shown = [random_span(row.frames, self.view, self.stretch) for row in rows]
         else:
             shown = [self.items[i][1] for i in indices]
         numbers = [(row.columns, row.frames, *span, row.offset) for row, span in zip(rows, shown, strict=True)]
@@ -127,7 +134,8 @@ class SpectrogramDataModule(L.LightningDataModule):
         """The segments of one split."""
         clips = self.clips[split]
         targets = [self.classes.index(self.store.rows[clip].label) for clip in clips]
-        return SegmentDataset(self.store, clips, targets, self.view, random_start)
+        stretch = self.augment.stretch if random_start and self.augment else 0.0
+        return SegmentDataset(self.store, clips, targets, self.view, random_start, stretch)
 
     def train_dataloader(self) -> DataLoader:
         """One segment a clip and epoch, in an order that depends on seed and epoch alone."""
@@ -167,13 +175,19 @@ class SpectrogramDataModule(L.LightningDataModule):
 
 
 def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
-    """A batch with `segments` (B, 256, 128) -> one with `image` (B, 3, 128, 256) in [0, 255], channels_last."""
+    """A batch with `segments` (B, 256, 128) -> one with `image` (B, 3, 128, 256) in [0, 255], channels_last.
+
+    Where the augmentation mixes examples, `other_target` (B,) and `own_share` (B,) in [0.5, 1] say with what.
+    """
     image = batch["segments"].transpose(1, 2)[:, None]  # (B, 256, 128) -> (B, 1, 128, 256)
     if augmentation is not None:
         image = augment(image, augmentation)
+    out = {"target": batch["target"], "clip": batch["clip"]}
+    if augmentation is not None and augmentation.mixup:
+        image, out["other_target"], out["own_share"] = mix(image, batch["target"], augmentation.mixup)
     # The three channels are one grey picture, spread only after the work on it is done.
-    image = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (B, 3, 128, 256)
-    return {"image": image, "target": batch["target"], "clip": batch["clip"]}
+    out["image"] = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (B, 3, 128, 256)
+    return out
 
 
 def _as_is(batch: Batch) -> Batch:

@@ -52,9 +52,17 @@ def cover(frames: int, length: int, hop_frames: int, tolerance: float) -> list[t
     return [((frames - length) * i // (count - 1), length) for i in range(count)]
 
 
-def random_span(frames: int, view: ViewConfig) -> tuple[int, int]:
-    """(start, length) of one segment at a random place, drawn from torch's global generator."""
+def random_span(frames: int, view: ViewConfig, stretch: float) -> tuple[int, int]:
+    """(start, length) of one segment at a random place, drawn from torch's global generator.
+
+    Its length is up to 1 + `stretch` times as long or as short as the view says, so that music is faster or slower;
+    a clip that is no longer than that is shown whole.
+    """
     last_start, length = spans(frames, view)[-1]
+    if stretch and length < frames:
+        factor = (1 + stretch) ** float(torch.empty(()).uniform_(-1, 1))
+        length = min(frames, max(1, round(length * factor)))
+        last_start = frames - length
     return int(torch.randint(last_start + 1, ())), length
 
 

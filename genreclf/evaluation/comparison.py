@@ -68,9 +68,19 @@ def described(system: System, groups: Sequence[str]) -> dict[str, Any]:
         "deviation_over_folds": deviation(folds),
         "clustered": _mean_interval(right.mean(axis=0), groups),
         "wilson": wilson(int(right.sum()), right.size) if len(right) == 1 else None,
-        "macro_f1": float(np.mean([one["macro_f1"] for one in each])),
-        "log_loss": float(np.mean([one["log_loss"] for one in each])),
+        **_over_seeds("macro_f1", each),
+        **_over_seeds("log_loss", each),
         "ece": float(np.mean([calibration_error(own.probabilities, own.target) for own in system.answers.values()])),
+    }
+
+
+def _over_seeds(name: str, each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A score's mean, its value of each seed, and their deviation."""
+    values = [one[name] for one in each]
+    return {
+        name: float(np.mean(values)),
+        f"{name}_by_seed": values,
+        f"{name}_deviation_over_seeds": deviation(values),
     }
 
 
@@ -88,24 +98,25 @@ def _mean(drawn: np.ndarray) -> np.ndarray:
 
 
 def pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:
-    """Two systems on the same clips: the difference of their mean accuracies, and what speaks for it.
+    """Two systems on the same clips in `groups`, (N,): the difference of their mean accuracies, and what speaks for it.
 
     Seeds are paired in order. `p` is exact McNemar's; of several pairs of seeds, twice the median, which holds however
     the seeds depend on each other (DiCiccio, DiCiccio and Romano 2020). `detectable` is the true difference that 80 %
-    of such test sets would show at the 5 % level: 2.8 standard errors.
+    of such test sets would show at the 5 % level: 2.8 standard errors (Connor 1987); None where all draws are alike.
     """
     first, second = better.right, other.right
     seeds = min(len(first), len(second))
     own = [mcnemar(first[seed], second[seed]) for seed in range(seeds)]
-    gain = first.mean(axis=0) - second.mean(axis=0)  # (N,)
-    sums = by_group(np.column_stack([np.ones(len(gain)), gain]), groups)
-    drawn = resampled(sums, _mean) if len(sums) > 1 else None
+    # (N,) counts, not means: of thirds, an interval's end that is 0 comes out a hair above it, as if it excluded 0.
+    gain = len(second) * first.sum(axis=0) - len(first) * second.sum(axis=0)
+    sums = by_group(np.column_stack([np.full(len(gain), len(first) * len(second)), gain]), groups)
+    spread = float(resampled(sums, _mean).std()) if len(sums) > 1 else 0.0
     return {
         "better": better.label,
         "other": other.label,
-        "difference": float(gain.mean()),
+        "difference": float(gain.mean() / (len(first) * len(second))),
         "clustered": clustered(sums, _mean),
-        "detectable": None if drawn is None else float((COVERAGE_Z + POWER_Z) * drawn.std()),
+        "detectable": (COVERAGE_Z + POWER_Z) * spread if spread else None,
         "only_better_right": [int((first[seed] & ~second[seed]).sum()) for seed in range(seeds)],
         "only_other_right": [int((second[seed] & ~first[seed]).sum()) for seed in range(seeds)],
         "p": own[0] if seeds == 1 else min(1.0, 2 * float(np.median(own))),
@@ -136,11 +147,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def verdict(found: dict[str, Any], clips: int, groups: int) -> str:
     """What a pair of systems comes to, in a sentence or two."""
     better, other, interval = found["better"], found["other"], found["clustered"]
-    p = f"p {_p(found['p_holm'])}"
+    p = f"p {shown_p(found['p_holm'])}"
     if interval is None:
         return f"{better} and {other}: all clips are of one group, from which nothing can be told."
     low, high = (100 * end for end in interval)
-    points, detectable = 100 * found["difference"], 100 * found["detectable"]
+    points = 100 * found["difference"]
     by_test, by_interval = found["p_holm"] < LEVEL, low > 0
     if by_test and by_interval:
         return f"{better} is better than {other}, by {points:.1f} points (95 %: {low:.1f} to {high:.1f}; {p})."
@@ -152,12 +163,20 @@ def verdict(found: dict[str, Any], clips: int, groups: int) -> str:
             f"{better} may be better than {other}: {says} it is, {doubts} it is not certain ({points:.1f} points, "
             f"95 %: {low:.1f} to {high:.1f}; {p})."
         )
+    apart = f"{better} and {other} cannot be told apart by these {counted(clips, 'clip')} in {counted(groups, 'group')}"
+    if found["detectable"] is None:
+        return f"{apart}: in each group they are right equally often ({p})."
     return (
-        f"{better} and {other} cannot be told apart by these {clips} clips in {groups} groups: the difference of "
-        f"{points:.1f} points may be anything from {low:.1f} to {high:.1f} ({p}). They could show one of "
-        f"{detectable:.0f} points or more."
+        f"{apart}: the difference of {points:.1f} points may be anything from {low:.1f} to {high:.1f} ({p}). "
+        f"They could show one of {100 * found['detectable']:.1f} points or more."
     )
 
 
-def _p(value: float) -> str:
+def counted(number: int, what: str) -> str:
+    """The number with its noun."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def shown_p(value: float) -> str:
+    """With its sign of equality, or as too small to tell."""
     return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"

@@ -126,16 +126,17 @@ def _check_same(first: System, system: System, seed: int, own: Predictions) -> N
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Short names that tell the systems apart: the model, and the overrides that not all share."""
+    """Short names that tell the systems apart: the model; and of several with it, the overrides that not all share."""
+    models = [run.config["model"]["name"] for run in runs]
     own = [[word for word in run.overrides if _tells(word)] for run in runs]
-    common = set.intersection(*map(set, own)) if len(own) > 1 else {word for words in own for word in words}
-    labels = [
-        " ".join([run.config["model"]["name"], *(word for word in words if word not in common)])
-        for run, words in zip(runs, own, strict=True)
-    ]
+    labels = []
+    for model, words in zip(models, own, strict=True):
+        alike = [set(other) for name, other in zip(models, own, strict=True) if name == model]
+        common = set.intersection(*alike) if len(alike) > 1 else set(words)
+        labels.append(" ".join([model, *(word for word in words if word not in common)]))
     return [
-        label if labels.count(label) == 1 else f"{label} ({labels[: i + 1].count(label)})"
-        for i, label in enumerate(labels)
+        label if labels.count(label) == 1 else f"{label} ({labels[: place + 1].count(label)})"
+        for place, label in enumerate(labels)
     ]
 
 

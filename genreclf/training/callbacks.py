@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from genreclf.training.module import OptimConfig
 
@@ -53,11 +53,14 @@ class EpochLog(Callback):
 def checkpoints(folder: str, optim: OptimConfig) -> list[Callback]:
     """`best.ckpt` at the highest validation accuracy, early stopping if asked for, `last.ckpt` after each epoch.
 
-    The first two act on each validation, which is over when the epoch ends: the last holds their state, too.
+    With `ema_decay`, what is validated and kept is the running average; the checkpoints hold the weights, too. Best and
+    stopping act on each validation, which is over when the epoch ends: the last holds their state, too.
     """
     best = {"monitor": "val/accuracy", "mode": "max"}
     common = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}
     callbacks: list[Callback] = []
+    if optim.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=optim.ema_decay))
     if optim.keep == "best":
         callbacks.append(ModelCheckpoint(filename="best", save_on_train_epoch_end=False, **best, **common))
     if optim.early_stopping is not None:

@@ -24,8 +24,9 @@ class OptimConfig:
     The backbone learns at `backbone_rate` times `learning_rate`: below 1, pretrained layers keep more of what they know
     (Howard and Ruder 2018).
     `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle (`warmup` is the share of
-    steps that the rate rises). `early_stopping` is a patience in epochs, None to train to the end. `keep` is best (on
-    validation accuracy) or last.
+    steps that the rate rises). `ema_decay` is the share that a running average of the weights keeps at each step; that
+    average is what is validated and kept; None: the weights themselves. `early_stopping` is a patience in epochs, None
+    to train to the end. `keep` is best (on validation accuracy) or last.
     """
 
     name: str
@@ -38,6 +39,7 @@ class OptimConfig:
     factor: float
     patience: int
     warmup: float
+    ema_decay: float | None
     early_stopping: int | None
     keep: str
 
@@ -45,6 +47,8 @@ class OptimConfig:
         for key, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("keep", ("best", "last"))):
             if getattr(self, key) not in known:
                 raise GenreclfError(f"optim.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
+        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
+            raise GenreclfError(f"optim.ema_decay={self.ema_decay}: give a share from 0 to below 1, or null")
         if not self.backbone_rate > 0:
             raise GenreclfError(f"optim.backbone_rate={self.backbone_rate}: give a share above 0")
 
@@ -61,7 +65,7 @@ class GenreModule(L.LightningModule):
         self.save_hyperparameters()
         self.optim = build(OptimConfig, optim, "optim")
         self.net = GenreClassifier(build(ModelConfig, net, "model.net"))
-        self.loss = nn.CrossEntropyLoss(label_smoothing=self.optim.label_smoothing)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=self.optim.label_smoothing, reduction="none")
         self.train_accuracy = MulticlassAccuracy(len(classes), average="micro")
         self.val_clips = ClipScores()
 
@@ -72,7 +76,7 @@ class GenreModule(L.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """The label-smoothed cross-entropy of one batch; raises GenreclfError where it is not finite."""
         logits, _ = self.net(batch["image"])  # (B, classes)
-        loss = self.loss(logits, batch["target"])
+        loss = self._loss(logits, batch)
         if not torch.isfinite(loss):
             raise GenreclfError(
                 f"the loss is {loss.item()} at step {self.global_step}, epoch {self.current_epoch}; "
@@ -82,6 +86,14 @@ class GenreModule(L.LightningModule):
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
         self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, batch_size=len(logits))
         return loss
+
+    def _loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """The mean over the batch; of blended examples each part counts by its share."""
+        own = self.loss(logits, batch["target"])  # (B,)
+        if "other_target" not in batch:
+            return own.mean()
+        share = batch["own_share"]
+        return (share * own + (1 - share) * self.loss(logits, batch["other_target"])).mean()
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         """Collects segments; the figures are of clips, at the end of the epoch."""

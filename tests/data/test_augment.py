@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw
+from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw, mix
 from genreclf.errors import GenreclfError
 
 
@@ -18,7 +18,7 @@ def read_augment(name: str) -> AugmentConfig:
     return build(AugmentConfig, values, "augment")
 
 
-ORIGINAL, NONE = read_augment("original"), read_augment("none")
+ORIGINAL, NONE, MUSIC = read_augment("original"), read_augment("none"), read_augment("music")
 CPU = torch.device("cpu")
 
 
@@ -37,7 +37,11 @@ def slow_apply(pictures: np.ndarray, draws: Draws) -> np.ndarray:
     out = np.zeros(pictures.shape)
     for b, example in enumerate(pictures.astype(np.float64) / 255):
         for c, picture in enumerate(example):
-            x = picture + float(draws.brightness[b])
+            x = picture.copy()
+            for row in range(len(x)):
+                below = min(max(row - int(draws.band_shift[b]), 0), len(x) - 1)
+                x[row] = picture[below] + float(draws.equaliser[b, 0, row, 0])
+            x = x + float(draws.brightness[b])
             x = (x - x.mean()) * float(draws.contrast[b]) + x.mean()
             if draws.flip[b]:
                 x = x[:, ::-1].copy()
@@ -58,11 +62,13 @@ def test_the_original_set_is_that_of_the_seed():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @settings(max_examples=10)
-@given(st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([(128, 256), (5, 7)]))
-def test_apply_is_that_of_a_slow_loop(dtype, seed, channels, size):
+@given(
+    st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([(128, 256), (5, 7)]), st.sampled_from([ORIGINAL, MUSIC])
+)
+def test_apply_is_that_of_a_slow_loop(dtype, seed, channels, size, config):
     batch = images(4, channels, *size, seed=seed)
     torch.manual_seed(seed)
-    draws = draw(batch.shape, ORIGINAL, CPU)
+    draws = draw(batch.shape, config, CPU)
     out = apply(batch.to(dtype), draws)
     assert out.dtype == torch.float32
     np.testing.assert_allclose(out.numpy(), slow_apply(batch.numpy(), draws), rtol=0, atol=1e-3)
@@ -215,3 +221,47 @@ def test_masks_may_cover_all():
 def test_numbers_out_of_range_are_refused(key, value):
     with pytest.raises(GenreclfError, match=rf"^augment\.{key}="):
         dataclasses.replace(ORIGINAL, **{key: value})
+
+
+# --- What music allows ------------------------------------------------------------------------------------------------
+
+
+def test_bands_move_both_ways_and_the_original_moves_none():
+    shifts = seeded_draws(2_000, MUSIC).band_shift
+    assert set(shifts.flatten().tolist()) == set(range(-4, 5))
+    assert not seeded_draws(50, ORIGINAL).band_shift.any() and not seeded_draws(50, ORIGINAL).equaliser.any()
+
+
+def test_a_shift_moves_a_tone_and_repeats_the_edge():
+    batch = torch.zeros(3, 1, 128, 256)
+    batch[:, :, 60] = 100
+    batch[:, :, 0] = 30
+    draws = dataclasses.replace(seeded_draws(3, NONE), band_shift=torch.tensor([-2, 0, 3]).view(3, 1, 1, 1))
+    out = apply(batch, draws)
+    assert [out[i, 0, :, 0].argmax().item() for i in range(3)] == [58, 60, 63]
+    assert out[2, 0, :4, 0].tolist() == pytest.approx([30] * 4) and out[0, 0, :2, 0].tolist() == [0, 0]
+
+
+def test_the_equaliser_is_smooth_and_as_strong_as_it_says():
+    curves = seeded_draws(3_000, dataclasses.replace(MUSIC, equaliser=0.2)).equaliser[:, 0, :, 0]  # (B, 128)
+    assert curves[:, 0].std().item() == pytest.approx(0.2, rel=0.06) and abs(curves.mean().item()) < 0.01
+    assert curves.diff(dim=1).abs().max() < 0.2 * 6 * 2 * 7 / 127  # a knot may lie 12 deviations above its neighbour
+    assert (curves[0] - curves[1]).abs().max() > 0.01
+
+
+def test_mixing_blends_each_example_with_another_of_the_batch():
+    torch.manual_seed(0)
+    batch, target = images(64).float(), torch.arange(64)
+    out, other, share = mix(batch, target, 0.3)
+    assert sorted(other.tolist()) == list(range(64)) and share.min() >= 0.5 and share.max() <= 1
+    for i in range(64):
+        expected = share[i] * batch[i] + (1 - share[i]) * batch[other[i]]
+        torch.testing.assert_close(out[i], expected)
+    assert (share < 0.9).float().mean() > 0.15  # some are blended well, most hardly: Beta(0.3, 0.3)
+    assert torch.equal(batch, images(64).float())
+
+
+@pytest.mark.parametrize(("key", "value"), [("band_shift", -1), ("band_shift", 65), ("stretch", 1.5), ("mixup", -0.1)])
+def test_what_is_out_of_range_is_refused(key, value):
+    with pytest.raises(GenreclfError, match=rf"^augment\.{key}={value}: give 0 to"):
+        dataclasses.replace(MUSIC, **{key: value})

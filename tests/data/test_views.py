@@ -111,17 +111,36 @@ def test_crop_by_hand(frames, expected):
 def test_random_spans_lie_inside_the_clip(frames, view):
     (_, length), *_ = spans(frames, view)
     for _ in range(5):
-        start, drawn = random_span(frames, view)
+        start, drawn = random_span(frames, view, 0.0)
         assert drawn == length
         assert 0 <= start <= max(0, frames - length)
 
 
+@given(st.integers(1, 3_000), st.sampled_from([0.1, 0.25, 1.0]))
+def test_stretched_spans_lie_inside_the_clip_and_within_the_stretch(frames, stretch):
+    torch.manual_seed(frames)
+    for _ in range(20):
+        start, length = random_span(frames, CROP, stretch)
+        if frames <= 256:
+            assert (start, length) == (0, 256)
+        else:
+            assert 0 <= start <= frames - length
+            assert 256 / (1 + stretch) - 1 <= length <= min(frames, 256 * (1 + stretch) + 1)
+
+
+def test_stretches_are_as_often_slower_as_faster():
+    torch.manual_seed(0)
+    lengths = [random_span(1_293, CROP, 0.25)[1] for _ in range(1_000)]
+    assert 0.45 < sum(length > 256 for length in lengths) / 1_000 < 0.55
+    assert min(lengths) < 215 and max(lengths) > 310
+
+
 def test_random_spans_reach_every_place_and_follow_the_seed():
     torch.manual_seed(0)
-    drawn = [random_span(259, CROP) for _ in range(100)]
+    drawn = [random_span(259, CROP, 0.0) for _ in range(100)]
     assert {start for start, _ in drawn} == {0, 1, 2, 3}
     torch.manual_seed(0)
-    assert drawn == [random_span(259, CROP) for _ in range(100)]
+    assert drawn == [random_span(259, CROP, 0.0) for _ in range(100)]
 
 
 @pytest.mark.parametrize(

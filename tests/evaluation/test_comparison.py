@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genreclf.evaluation.comparison import System, compare, holm, mcnemar, pair, verdict
-from genreclf.evaluation.comparison_picture import draw_comparison, drawn_pairs
+from genreclf.evaluation.comparison import System, compare, counted, holm, mcnemar, pair, verdict
+from genreclf.evaluation.comparison_picture import comparison_figure, draw_comparison, drawn_pairs
 from genreclf.evaluation.predictions import Predictions
 
 CLASSES = ("a", "b", "c")
@@ -86,7 +86,17 @@ def test_swapped_systems_swap_the_answer(seed, n):
 def test_a_system_is_not_better_than_itself():
     (found,) = compare([system("x", drawn(0, 30, 0.6)), system("y", drawn(0, 30, 0.6))])["pairs"]
     assert found["difference"] == 0 and found["p"] == 1 and found["clustered"] == (0, 0)
-    assert found["verdict"].startswith("x and y cannot be told apart by these 30 clips in 30 groups")
+    assert found["detectable"] is None
+    assert found["verdict"].startswith("x and y cannot be told apart by these 30 clips in 30 groups: in each group ")
+    assert found["verdict"].endswith("they are right equally often (p = 1).")
+
+
+def test_thirds_that_cancel_leave_nothing():
+    """In each group of two clips three seeds gain and lose a third: 1 - 2/3 and 0 - 1/3 do not sum to 0 as floats."""
+    first, none, both = np.array([True, False] * 6), np.zeros(12, bool), np.ones(12, bool)
+    groups = [str(i // 2) for i in range(12)]
+    found = pair(system("x", first, first, first), system("y", first, none, both), groups)
+    assert found["difference"] == 0 and found["clustered"] == (0, 0) and found["detectable"] is None
 
 
 def test_the_paired_interval_is_that_of_the_differences():
@@ -109,6 +119,10 @@ def test_seeds_are_averaged_and_their_p_is_twice_the_median():
     single = sorted(mcnemar(a, b) for a, b in zip(rights, others, strict=True))
     assert own["p"] == pytest.approx(min(1.0, 2 * single[1]))
     first = found["systems"][0]
+    losses = [-np.mean(np.log(np.where(right, 0.8, 0.1))) for right in rights]
+    assert first["log_loss_by_seed"] == pytest.approx(losses) and first["log_loss"] == pytest.approx(np.mean(losses))
+    assert first["log_loss_deviation_over_seeds"] == pytest.approx(np.std(losses, ddof=1))
+    assert first["macro_f1"] == pytest.approx(np.mean(first["macro_f1_by_seed"]))
     assert first["accuracy_by_seed"] == pytest.approx([right.mean() for right in rights])
     assert first["deviation_over_seeds"] == pytest.approx(np.std([right.mean() for right in rights], ddof=1))
     by_fold = [np.mean([right[fold::3].mean() for right in rights]) for fold in range(3)]
@@ -147,6 +161,11 @@ def test_the_verdict_names_what_disagrees():
         {**base, "p_holm": 0.01, "clustered": (-0.01, 0.09)}, 9, 9
     )
     assert "by the interval it is, by the exact test it is not certain" in verdict({**base, "p_holm": 0.2}, 9, 9)
+    assert verdict({**base, "p_holm": 1, "clustered": (-0.01, 0.09), "detectable": 0.004}, 9, 8) == (
+        "x and y cannot be told apart by these 9 clips in 8 groups: the difference of 5.0 points may be anything from "
+        "-1.0 to 9.0 (p = 1). They could show one of 0.4 points or more."
+    )
+    assert (counted(1, "clip"), counted(2, "clip")) == ("1 clip", "2 clips")
     assert "p < 0.0001" in verdict({**base, "p_holm": 1e-9}, 9, 9)
     assert "from which nothing can be told" in verdict({**base, "p_holm": 1, "clustered": None}, 9, 1)
 
@@ -157,3 +176,22 @@ def test_the_picture_has_a_row_for_each_system_and_pair(tmp_path, count):
     draw_comparison(found, tmp_path / "c.png")
     assert Image.open(tmp_path / "c.png").size[1] > 80 * count
     assert len(drawn_pairs(found)) == {1: 0, 2: 1, 6: 5}[count]
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_labels_of_the_picture_never_lie_on_each_other(count):
+    found = compare([system(f"model {i} " + "long=label " * (2 * i), drawn(i, 60, 0.5 + i / 30)) for i in range(count)])
+    figure = comparison_figure(found)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = sorted((label.get_window_extent() for label in axes.get_yticklabels()), key=lambda box: box.y0)
+        assert all(lower.y1 < upper.y0 for lower, upper in itertools.pairwise(boxes))
+        for text in (*axes.get_yticklabels(), axes.xaxis.label, axes.title):
+            extent = text.get_window_extent()
+            assert extent.x0 >= 0 and extent.x1 <= figure.bbox.x1
+
+
+def test_any_label_can_be_drawn(tmp_path):
+    labels = ["a x=$\\foo$", "b y=$1$\n", "c \udc80"]
+    draw_comparison(compare([system(label, drawn(i, 20, 0.6)) for i, label in enumerate(labels)]), tmp_path / "c.png")
+    assert (tmp_path / "c.png").stat().st_size > 5_000

@@ -105,3 +105,14 @@ def test_a_loss_that_is_no_number_stops_with_one_line(monkeypatch):
 def test_unknown_choices_are_refused_by_name(key):
     with pytest.raises(GenreclfError, match=f"optim.{key}='sgdx': unknown; known: "):
         build(OptimConfig, {**load("optim", "onecycle"), key: "sgdx"}, "optim")
+
+
+def test_a_blended_example_counts_for_both_classes_by_its_share():
+    net = module(label_smoothing=0.0)
+    logits = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]])
+    plain_batch = {"target": torch.tensor([0, 2])}
+    blended = {**plain_batch, "other_target": torch.tensor([1, 2]), "own_share": torch.tensor([0.75, 0.6])}
+    logs = logits.log_softmax(1)
+    expected = -(0.75 * logs[0, 0] + 0.25 * logs[0, 1] + logs[1, 2]) / 2
+    assert net._loss(logits, blended).item() == pytest.approx(expected.item())
+    assert net._loss(logits, plain_batch).item() == pytest.approx(-(logs[0, 0] + logs[1, 2]).item() / 2)
