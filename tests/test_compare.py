@@ -88,7 +88,7 @@ def test_labels_say_what_differs(tmp_path):
 def test_overrides_with_brackets_are_shown_as_they_are(tmp_path):
     odd = ["x.y=[/bold]", "x.z=[red]", "x.s=$\\\\foo$"]
     finished_run(tmp_path / "1", "a", overrides=odd, batch_size=8)
-    finished_run(tmp_path / "2", "b")
+    finished_run(tmp_path / "2", "a")
     result = command("compare", tmp_path, "--out", tmp_path / "out", cache=tmp_path)
     assert result.returncode == 0, result.stderr
     tables, verdict = result.stdout.split("\n- ")
