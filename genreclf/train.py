@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -209,6 +210,8 @@ def _keep(folder: Path, config: dict[str, Any], net: nn.Module, datamodule: Spec
     name, seconds, resolution = config["model"]["name"], datamodule.data.picture_seconds, datamodule.frames_per_column
     bundle = Bundle(net, name, datamodule.classes, datamodule.view, seconds, resolution, temperature)
     save_bundle(folder / "bundle", bundle)
+    # Of a run that was trained anew, the answers of the net before.
+    shutil.rmtree(folder / "evaluation", ignore_errors=True)
     print(f"run folder: {folder}\nnext: python -m genreclf.evaluate run={folder}")
 
 

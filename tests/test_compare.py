@@ -82,7 +82,7 @@ def test_labels_say_what_differs(tmp_path):
     result = command("compare", tmp_path, "--out", tmp_path / "out", cache=tmp_path)
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert sorted(one["label"] for one in found["systems"]) == ["a (1)", "a (2)", "a batch_size=8"]
+    assert sorted(one["label"] for one in found["systems"]) == ["a batch_size=16", "a batch_size=4", "a batch_size=8"]
 
 
 def test_overrides_with_brackets_are_shown_as_they_are(tmp_path):
@@ -149,6 +149,10 @@ def test_mistakes_are_one_clear_line(tmp_path):
     assert "scored 000.wav, and so did" in told(whole, again)
     (again / "bundle" / "config.json").unlink()
     assert "its training did not end" in told(again)
+    broken = finished_run(tmp_path / "broken", "b")
+    for text in ("", "seed: 1"):
+        (broken / "config.yaml").write_text(text)
+        assert f"{broken}: is damaged" in told(whole, broken)
     (tmp_path / "taken").touch()
     assert "--out taken: cannot be written" in told(whole, "--out", "taken")
     assert "taken: no run folder, and holds none" in told(tmp_path / "taken")

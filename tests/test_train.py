@@ -300,6 +300,15 @@ def test_baselines_go_the_whole_road(model, accuracy, music, cache, tmp_path):
     assert exported.returncode == 0 and exported.stdout.count("differs from the run by") == 2
 
 
+def test_a_run_trained_anew_keeps_no_answers_of_the_net_before(music, cache, tmp_path):
+    where = ["data=folder", f"data.path={music}", "data.picture_seconds=6", f"run={tmp_path / 'run'}"]
+    for model in ("svm", "majority"):
+        assert command("train", f"model={model}", *where, cache=cache).returncode == 0
+        assert not (tmp_path / "run" / "evaluation").exists()
+        assert command("evaluate", f"run={tmp_path / 'run'}", cache=cache).returncode == 0
+    assert json.loads((tmp_path / "run" / "evaluation" / "test" / "metrics.json").read_text())["model"] == "majority"
+
+
 def test_all_clips_train_where_the_temperature_is_given(music, cache, tmp_path):
     everything = ["trainer.max_epochs=1", "split=all", "optim=onecycle"]
     assert "temperature: no validation clips are left" in one_line(train(music, cache, tmp_path / "a", *everything))

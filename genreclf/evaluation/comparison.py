@@ -100,13 +100,14 @@ def _mean(drawn: np.ndarray) -> np.ndarray:
 def pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:
     """Two systems on the same clips in `groups`, (N,): the difference of their mean accuracies, and what speaks for it.
 
-    Seeds are paired in order. `p` is exact McNemar's; of several pairs of seeds, twice the median, which holds however
-    the seeds depend on each other (DiCiccio, DiCiccio and Romano 2020). `detectable` is the true difference that 80 %
-    of such test sets would show at the 5 % level: 2.8 standard errors (Connor 1987); None where all draws are alike.
+    `p` is exact McNemar's; where there are several seeds, twice the median over all pairs of them, which holds however
+    they depend on each other (DiCiccio, DiCiccio and Romano 2020). `only_..._right` are means over them. `detectable`
+    is the true difference that 80 % of such test sets would show at the 5 % level: 2.8 standard errors (Connor 1987);
+    None where all draws are alike.
     """
     first, second = better.right, other.right
-    seeds = min(len(first), len(second))
-    own = [mcnemar(first[seed], second[seed]) for seed in range(seeds)]
+    seeds = list(itertools.product(first, second))
+    own = [mcnemar(*both) for both in seeds]
     # (N,) counts, not means: of thirds, an interval's end that is 0 comes out a hair above it, as if it excluded 0.
     gain = len(second) * first.sum(axis=0) - len(first) * second.sum(axis=0)
     sums = by_group(np.column_stack([np.full(len(gain), len(first) * len(second)), gain]), groups)
@@ -117,9 +118,9 @@ def pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]
         "difference": float(gain.mean() / (len(first) * len(second))),
         "clustered": clustered(sums, _mean),
         "detectable": (COVERAGE_Z + POWER_Z) * spread if spread else None,
-        "only_better_right": [int((first[seed] & ~second[seed]).sum()) for seed in range(seeds)],
-        "only_other_right": [int((second[seed] & ~first[seed]).sum()) for seed in range(seeds)],
-        "p": own[0] if seeds == 1 else min(1.0, 2 * float(np.median(own))),
+        "only_better_right": float(np.mean([(one & ~two).sum() for one, two in seeds])),
+        "only_other_right": float(np.mean([(two & ~one).sum() for one, two in seeds])),
+        "p": own[0] if len(own) == 1 else min(1.0, 2 * float(np.median(own))),
     }
 
 

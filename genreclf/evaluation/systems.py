@@ -1,6 +1,8 @@
 """Run folders -> the systems that they are runs of: configurations, with their seeds and folds."""
 
+import functools
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,8 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
 def _read(folder: Path) -> Run:
     try:
         config, record = yaml.safe_load((folder / CONFIG).read_text()), json.loads((folder / RECORD).read_text())
+        for keys in (("seed",), ("model", "name"), ("split", "fold")):
+            functools.reduce(operator.getitem, keys, config)
         return Run(folder, config, tuple(record["overrides"]))
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise GenreclfError(f"{folder}: is damaged ({error}); copy the run again, or leave it out") from error
@@ -114,19 +118,24 @@ def _check_same(first: System, system: System, seed: int, own: Predictions) -> N
     where = f"{system.label}, seed {seed}, and {first.label}, seed {next(iter(first.answers))}"
     if own.classes != reference.classes:
         raise GenreclfError(f"{where}: have other classes; compare runs on the same data")
-    here, there = (set(zip(one.paths, one.digests, one.target.tolist(), strict=True)) for one in (own, reference))
-    if here != there:
-        differing = sorted(here ^ there)
+    here, there = (
+        {path: known for path, *known in zip(one.paths, one.digests, one.target.tolist(), strict=True)}
+        for one in (own, reference)
+    )
+    differing = sorted(path for path in here | there if here.get(path) != there.get(path))
+    if differing:
         raise GenreclfError(
             f"{where}: were scored on different clips: {len(differing)} are not the same in both (first: "
-            f"{differing[0][0]}); compare runs of one split, and all of its folds"
+            f"{differing[0]}); compare runs of one split, and all of its folds"
         )
     if own.groups != reference.groups:
         raise GenreclfError(f"{where}: put clips in different groups; train both with the same data.table")
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Short names that tell the systems apart: the model; and of several with it, the overrides that not all share."""
+    """Short names that tell the systems apart: the model; of several with it, the overrides that not all share;
+    and where these do not suffice (other defaults, other folders), the keys that differ.
+    """
     models = [run.config["model"]["name"] for run in runs]
     own = [[word for word in run.overrides if _tells(word)] for run in runs]
     labels = []
@@ -135,9 +144,29 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         common = set.intersection(*alike) if len(alike) > 1 else set(words)
         labels.append(" ".join([model, *(word for word in words if word not in common)]))
     return [
-        label if labels.count(label) == 1 else f"{label} ({labels[: place + 1].count(label)})"
-        for place, label in enumerate(labels)
+        label if labels.count(label) == 1 else f"{label} {_differing(run, _called(label, labels, runs))}"
+        for label, run in zip(labels, runs, strict=True)
     ]
+
+
+def _called(label: str, labels: Sequence[str], runs: Sequence[Run]) -> list[Run]:
+    return [run for own, run in zip(labels, runs, strict=True) if own == label]
+
+
+def _differing(run: Run, alike: Sequence[Run]) -> str:
+    """The keys and values of `run` that others of one label do not share."""
+    every = [_flat(json.loads(own.system)) for own in alike]
+    own = _flat(json.loads(run.system))
+    keys = sorted(key for key in set().union(*every) if any(one.get(key) != own.get(key) for one in every))
+    return " ".join(f"{key}={own.get(key)}" for key in keys)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        path: leaf for key, value in config.items() for path, leaf in _flat(value, f"{prefix}.{key}".strip(".")).items()
+    }
 
 
 def _tells(override: str) -> bool:
