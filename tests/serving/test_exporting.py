@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import warnings
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -144,9 +144,7 @@ def model_b(tmp_path_factory) -> Exported:
     """Model B, segments of 5.94 s, exported by the command as a user types it, from an empty folder."""
     bundle, run, here = random_bundle("b", "crop", 3.34), tmp_path_factory.mktemp("b"), tmp_path_factory.mktemp("here")
     save_bundle(run / "bundle", bundle)
-    command = [sys.executable, "-m", "genreclf.export", f"run={run}"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(genreclf.__file__).parents[1])}
-    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=300)
+    done = command("export", f"run={run}", cache=here)
     assert (done.returncode, done.stderr) == (0, "")
     for line, kind in zip(done.stdout.splitlines(), ("picture", "waveform"), strict=True):
         path = run / "exports" / f"{kind}.pt"
