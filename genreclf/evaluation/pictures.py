@@ -154,7 +154,8 @@ def _draw_attention(axes: Axes, attention: np.ndarray, seconds: float) -> None:
     axes.stairs(attention, edges, color="#0072b2", fill=True, alpha=0.25)
     axes.stairs(attention, edges, color="#0072b2", lw=1.2, baseline=None)
     axes.axhline(1, color="#56707f", lw=0.8, ls="--")
-    axes.set(ylim=(0, max(2.0, 1.1 * float(attention.max()))), yticks=[1], yticklabels=["even"], ylabel="attention")
+    axes.set(ylim=(0, max(2.0, 1.1 * float(attention.max()))), yticks=[1], yticklabels=["even"])
+    axes.set_ylabel("attention", fontsize=8)
 
 
 def band_of(hertz: float) -> float:
