@@ -19,10 +19,10 @@ from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.serving.bundle import load_bundle
 
-# The smallest real training: Model B from random weights, 12 clips, two batches an epoch.
+# The smallest real training: Model A, 12 clips, two batches an epoch.
 # What has a state of its own, or draws: a run that is killed and resumed has to go on with it.
 STATEFUL = ["augment=music", "optim.ema_decay=0.9"]
-QUICK = ["model=b", "model.weights=none", "view=crop", "batch_size=4", "logger=none", "data=folder"]
+QUICK = ["model=a", "optim=original", "view=crop", "batch_size=4", "logger=none", "data=folder"]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_the_run_folder_tells_how_to_repeat_the_run(run, music):
     config, record = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / "record.json").read_text())
     assert config["optim"]["name"] == "original" and config["data"]["path"] == str(music)
-    assert record["overrides"][:2] == ["model=b", "model.weights=none"]
+    assert record["overrides"][:2] == ["model=a", "optim=original"]
     assert record["seed"] == 0 and record["split_salt"] == "genreclf" and len(record["data"]["store_digest"]) == 64
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert record["weights"]["pretrained"] is False
@@ -177,7 +177,7 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
     ("arguments", "message"),
     [
         (["trainer.devicse=1"], "trainer.devicse: unknown key; did you mean 'trainer.devices'?"),
-        (["model=c"], "model=c: unknown; known: a, b"),
+        (["model=c"], "model=c: unknown; known: a, a_original, b"),
         (["optim.optimizer=sgd"], "optim.optimizer='sgd': unknown; known: adam, adamw"),
         (["data=folder", "data.path=nowhere"], "no such folder; give one that holds a folder for each genre"),
         (["data=folder"], "data.path: needs a value"),

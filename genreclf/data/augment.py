@@ -15,6 +15,7 @@ EQUALISER_KNOTS = 8
 @dataclass(frozen=True)
 class AugmentConfig:
     """Ranges on the [0, 1] scale; mask widths as shares of the axis; a probability or range of 0 turns a change off.
+    Masks hold `mask_fill`, or where that is None the example's mean.
 
     `equaliser` is the deviation of a smooth curve over the bands that is added: another room, microphone or mix.
     `band_shift` moves the picture by up to so many bands: another key. `stretch` is how much faster or slower a segment
@@ -29,6 +30,7 @@ class AugmentConfig:
     time_mask_probability: float
     frequency_mask_probability: float
     mask_share: tuple[float, ...]
+    mask_fill: float | None
     equaliser: float
     band_shift: int
     stretch: float
@@ -61,7 +63,7 @@ class Draws:
 
 def augment(images: Tensor, config: AugmentConfig) -> Tensor:
     """(B, C, 128, 256) uint8 or float in [0, 255] -> float32 in [0, 255], drawn from torch's global generator."""
-    return apply(images, draw(images.shape, config, images.device))
+    return apply(images, draw(images.shape, config, images.device), config.mask_fill)
 
 
 def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draws:
@@ -92,15 +94,16 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
     )
 
 
-def apply(images: Tensor, draws: Draws) -> Tensor:
+def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     """Shift along the bands, equaliser; then in the original's order brightness, contrast about the own mean,
-    flip in time, masks to 0, clip.
+    flip in time, masks, clip.
     """
     x = _shifted(images.float() / 255, draws.band_shift) + draws.equaliser + draws.brightness
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = (x - mean) * draws.contrast + mean
     x = torch.where(draws.flip, x.flip(3), x)
-    x = x.masked_fill(draws.time_mask | draws.frequency_mask, 0.0)
+    fill = mean if mask_fill is None else torch.full_like(mean, mask_fill)
+    x = torch.where(draws.time_mask | draws.frequency_mask, fill, x)
     return x.clamp(0, 1) * 255
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from genreclf.data.spectrogram import N_BANDS
 from genreclf.errors import GenreclfError
 from genreclf.models.cnn import SECNN
 from genreclf.models.config import ModelConfig
@@ -17,23 +18,32 @@ BACKBONES = {"cnn": SECNN, "efficientnet": EfficientNet}
 
 
 class InputScaling(nn.Module):
-    """Levels 0..255 -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training only."""
+    """Levels 0..255 -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training only.
+
+    `time_pool` columns are averaged into one first; with `band_norm` each band is normalised last.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], noise_std: float) -> None:
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], time_pool: int, noise_std: float, band_norm: bool
+    ) -> None:
         super().__init__()
+        self.pool = nn.AvgPool2d((1, time_pool)) if time_pool > 1 else nn.Identity()
         self.noise_std = noise_std
+        self.norm = nn.BatchNorm2d(N_BANDS) if band_norm else nn.Identity()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) of uint8 or float levels -> the same shape, in the dtype of the net."""
-        x = levels.to(self.mean.dtype).contiguous(memory_format=torch.channels_last) / 255
+        """(B, 3, 128, W) of uint8 or float levels -> (B, 3, 128, W // time_pool) in the dtype of the net."""
+        x = self.pool(levels.to(self.mean.dtype).contiguous(memory_format=torch.channels_last)) / 255
         if self.training:
             x = x + self.noise_std * torch.randn_like(x)
-        return (x - self.mean) / self.std
+        x = (x - self.mean) / self.std
+        x = self.norm(x.transpose(1, 2)).transpose(1, 2)  # (B, 128, 3, W), so that the bands are its channels, and back
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 class GenreClassifier(nn.Module):
@@ -48,8 +58,12 @@ class GenreClassifier(nn.Module):
         _check(config)
         self.config = config
         self.backbone = BACKBONES[config.backbone](config)
-        self.scaling = InputScaling(self.backbone.mean, self.backbone.std, config.noise_std)
-        widths = (self.backbone.num_features, *config.projection_units)
+        self.scaling = InputScaling(
+            self.backbone.mean, self.backbone.std, config.time_pool, config.noise_std, config.band_norm
+        )
+        self.frequency = FREQUENCY_POOLINGS[config.frequency_pooling]()
+        rows = self.backbone.num_rows if config.frequency_pooling == "rows" else 2
+        widths = (rows * self.backbone.num_channels, *config.projection_units)
         self.projection = _dense_stack(widths, [config.projection_dropout] * len(config.projection_units))
         widths = (widths[-1], *(2 * units for units in config.lstm_units))
         self.recurrent = nn.Sequential(
@@ -66,9 +80,10 @@ class GenreClassifier(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, num_classes), attention (B, heads, T).
 
-        Both are float32 under autocast too. T is W // 16 for "cnn" and ceil(W / 32) for "efficientnet".
+        Both are float32 under autocast too. Of V = W // time_pool columns, T is V // 16 for "cnn" and ceil(V / 32) for
+        "efficientnet".
         """
-        x = self.backbone(self.scaling(x))  # (B, T, features)
+        x = self.frequency(self.backbone(self.scaling(x)))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
         context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
         return self.head(context).float(), weights.float()
@@ -79,6 +94,23 @@ class GenreClassifier(nn.Module):
             part.apply(_glorot)
         if isinstance(self.backbone, SECNN):
             self.backbone.apply(_glorot)
+
+
+class Rows(nn.Module):
+    """(B, C, H, T) -> (B, T, H * C): a step's features are its rows' channels, low row first."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - the class docstring says it
+        return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, H, C) -> (B, T, H * C)
+
+
+class MeanMax(nn.Module):
+    """(B, C, H, T) -> (B, T, 2 * C): each channel's mean over the rows, then each one's maximum."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - the class docstring says it
+        return torch.cat([x.mean(2), x.amax(2)], dim=1).transpose(1, 2)  # (B, 2 * C, T) -> (B, T, 2 * C)
+
+
+FREQUENCY_POOLINGS = {"rows": Rows, "mean_max": MeanMax}
 
 
 def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
@@ -127,6 +159,12 @@ def _glorot(module: nn.Module) -> None:
 def _check(config: ModelConfig) -> None:
     if config.backbone not in BACKBONES:
         raise GenreclfError(f"model.net.backbone={config.backbone!r}: expected {' or '.join(BACKBONES)}")
+    if config.frequency_pooling not in FREQUENCY_POOLINGS:
+        raise GenreclfError(
+            f"model.net.frequency_pooling={config.frequency_pooling!r}: expected {' or '.join(FREQUENCY_POOLINGS)}"
+        )
+    if config.time_pool < 1:
+        raise GenreclfError(f"model.net.time_pool={config.time_pool}: give at least 1")
     if len(config.head_units) != len(config.head_dropout):
         raise GenreclfError(
             f"model.net.head_dropout={list(config.head_dropout)}: give one rate for each of head_units="

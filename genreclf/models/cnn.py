@@ -6,7 +6,6 @@ from torch import nn
 from genreclf.errors import GenreclfError
 from genreclf.models.config import ModelConfig
 
-BLOCK_CHANNELS = (64, 128, 256, 512)
 BLOCK_POOLS = ((4, 2), (4, 2), (2, 2), (2, 2))  # (frequency, time): 128 bands become 2 rows, time is thinned by 16
 BLOCK_SQUEEZED = (False, False, True, True)
 SQUEEZE_RATIO = 16
@@ -32,9 +31,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class SECNN(nn.Module):
-    """(B, 3, 128, W) scaled to [0, 1] -> (B, W // 16, num_features); `config.backbone_dropout` has a rate a block.
+    """(B, 3, 128, W) scaled to [0, 1] -> a map (B, num_channels, 2, W // 16).
 
-    Raises GenreclfError where `config.backbone_dropout` has another number of rates than the net has blocks.
+    What a `config.stem_stride` of 2 thins, its wider first convolution (5 x 5) sees, and the first pooling does not
+    thin again. `config.channels` and `config.backbone_dropout` have a number a block; raises GenreclfError for others.
     """
 
     # the scaling that the net expects of its input, per colour channel: [0, 1] as it is
@@ -43,42 +43,56 @@ class SECNN(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if len(config.backbone_dropout) != len(BLOCK_CHANNELS):
-            raise GenreclfError(
-                f"model.net.backbone_dropout={list(config.backbone_dropout)}: "
-                f"backbone=cnn needs {len(BLOCK_CHANNELS)} rates, one a block"
-            )
-        shapes = zip((3, *BLOCK_CHANNELS[:-1]), BLOCK_CHANNELS, BLOCK_SQUEEZED, BLOCK_POOLS, strict=True)
+        _check(config)
+        channels, stride = config.channels, config.stem_stride
+        pools = (tuple(size // stride for size in BLOCK_POOLS[0]), *BLOCK_POOLS[1:])
+        shapes = zip((3, *channels[:-1]), channels, (stride, 1, 1, 1), BLOCK_SQUEEZED, pools, strict=True)
         rates = config.backbone_dropout
         self.blocks = nn.Sequential(*(_block(*shape, rate) for shape, rate in zip(shapes, rates, strict=True)))
-        self.num_features = REMAINING_ROWS * BLOCK_CHANNELS[-1]
+        self.num_channels, self.num_rows = channels[-1], REMAINING_ROWS
         # An attribute, as TorchScript cannot ask for it.
-        self.trains_plainly = not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        self.trains_plainly = stride == 1 and not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) -> (B, W // 16, num_features); a step's features are its rows' channels, low row first."""
+        """(B, 3, 128, W) -> (B, num_channels, 2, W // 16)."""
         if self.training and self.trains_plainly and not x.is_cuda:
-            # Without AVX-512, oneDNN's weight gradient of the second convolution takes three times as long in
-            # channels_last. The weights keep their plain layout for this: either layout is as fast for them elsewhere.
+            # Without AVX-512, oneDNN's weight gradient of the second convolution, at full resolution, takes three times
+            # as long in channels_last. The weights keep their plain layout: either is as fast for them elsewhere.
             x = x.contiguous()
-        x = self.blocks(x)  # (B, 512, 2, T)
-        return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, 2 * 512)
+        return self.blocks(x)
 
 
-def _block(channels_in: int, channels: int, squeezed: bool, pool: tuple[int, int], dropout: float) -> nn.Sequential:
+def _check(config: ModelConfig) -> None:
+    for key, what in (("channels", "numbers of channels"), ("backbone_dropout", "rates")):
+        values = getattr(config, key)
+        if len(values) != len(BLOCK_POOLS):
+            raise GenreclfError(
+                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_POOLS)} {what}, one a block"
+            )
+    if min(config.channels) < 1 or min(config.channels[2:]) < SQUEEZE_RATIO:
+        raise GenreclfError(
+            f"model.net.channels={list(config.channels)}: give at least 1 a block, {SQUEEZE_RATIO} in the last two"
+        )
+    if config.stem_stride not in (1, 2):
+        raise GenreclfError(f"model.net.stem_stride={config.stem_stride}: give 1 or 2")
+
+
+def _block(
+    channels_in: int, channels: int, stride: int, squeezed: bool, pool: tuple[int, int], dropout: float
+) -> nn.Sequential:
     return nn.Sequential(
-        *_convolution(channels_in, channels),
-        *_convolution(channels, channels),
+        *_convolution(channels_in, channels, stride),
+        *_convolution(channels, channels, 1),
         SqueezeExcitation(channels, SQUEEZE_RATIO) if squeezed else nn.Identity(),
         nn.MaxPool2d(pool),
         nn.Dropout(dropout),
     )
 
 
-def _convolution(channels_in: int, channels: int) -> list[nn.Module]:
+def _convolution(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
     # The original normalises after the ReLU, so the convolution's own bias is not idle; 1e-3 is Keras's epsilon.
     return [
-        nn.Conv2d(channels_in, channels, kernel_size=3, padding=1),
+        nn.Conv2d(channels_in, channels, kernel_size=2 * stride + 1, stride=stride, padding=stride),
         nn.ReLU(inplace=True),
         nn.BatchNorm2d(channels, eps=1e-3),
     ]

@@ -7,15 +7,24 @@ from dataclasses import dataclass
 class ModelConfig:
     """Everything that shapes a `GenreClassifier`; plain data, kept in checkpoints and in a bundle's config.json.
 
-    `noise_std` is in units of the input scaled to [0, 1]. `backbone_dropout` has one rate a block for "cnn"; for
-    "efficientnet" that of stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind
-    it. `projection_*` are the dense layers between backbone and BiLSTMs (none for Model A). `lstm_units` are per
-    direction. `l2_*` are Keras penalties (l2 * sum of squares, added to the loss).
+    `time_pool` is how many columns are averaged into one before anything else. `noise_std` is in units of the input
+    scaled to [0, 1]. `band_norm` puts a batch norm over each of the 128 bands in front of the backbone.
+    `channels` and `stem_stride` (1 or 2, both ways) shape "cnn"; "efficientnet" has its own, none to give and 2.
+    `frequency_pooling` is how a step's features come of the rows that the backbone leaves: "rows", one after the other,
+    or "mean_max" of each channel. `backbone_dropout` has one rate a block for "cnn"; for "efficientnet" that of
+    stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind it. `projection_*` are
+    the dense layers between backbone and BiLSTMs (none for Model A). `lstm_units` are per direction. `l2_*` are Keras
+    penalties (l2 * sum of squares, added to the loss).
     """
 
     backbone: str
     num_classes: int
+    time_pool: int
     noise_std: float
+    band_norm: bool
+    channels: tuple[int, ...]
+    stem_stride: int
+    frequency_pooling: str
     backbone_dropout: tuple[float, ...]
     projection_units: tuple[int, ...]
     projection_dropout: float

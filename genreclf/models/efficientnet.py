@@ -12,10 +12,10 @@ REMAINING_ROWS = 4  # 128 bands / 32
 
 
 class EfficientNet(nn.Module):
-    """(B, 3, 128, W) scaled by `mean` and `std` -> (B, ceil(W / 32), num_features), with random weights at first.
+    """(B, 3, 128, W) scaled by `mean` and `std` -> a map (B, num_channels, 4, ceil(W / 32)); random weights at first.
 
     `mean` and `std` are per colour channel, of input in [0, 1], as the ImageNet weights expect it. Raises GenreclfError
-    where `config.backbone_dropout` is not two rates.
+    where `config.backbone_dropout` is not two rates, and for channels or a stem that are not EfficientNet-B0's.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -25,20 +25,21 @@ class EfficientNet(nn.Module):
                 f"model.net.backbone_dropout={list(config.backbone_dropout)}: backbone=efficientnet needs two rates, "
                 "of stochastic depth and of dropout behind it"
             )
+        if config.channels or config.stem_stride != 2:
+            raise GenreclfError("model.net: backbone=efficientnet has its own shape; give channels=[] stem_stride=2")
         self.net = timm.create_model(
             ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=config.backbone_dropout[0]
         )
         self.dropout = nn.Dropout(config.backbone_dropout[1])
         self.mean: tuple[float, ...] = tuple(self.net.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(self.net.pretrained_cfg["std"])
-        self.num_features = REMAINING_ROWS * self.net.num_features
+        self.num_channels, self.num_rows = self.net.num_features, REMAINING_ROWS
         self.frozen = False
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) -> (B, T, num_features); a step's features are its rows' channels, low row first."""
-        x = self.net(x)  # (B, 1280, 4, T)
-        return self.dropout(x.permute(0, 3, 2, 1).flatten(2))  # (B, T, 4 * 1280)
+        """(B, 3, 128, W) -> (B, num_channels, 4, T)."""
+        return self.dropout(self.net(x))
 
     def freeze_first_layers(self) -> None:
         """Freeze the original's first 100 Keras layers: they get no gradient, their batch norms no new statistics.

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from genreclf.training.module import OptimConfig
 
@@ -50,6 +52,21 @@ class EpochLog(Callback):
         print(f"epoch {epoch}/{trainer.max_epochs}  {figures}  {seconds:.1f} s", file=sys.stderr)
 
 
+class RunningAverage(WeightAveraging):
+    """Keeps an average of weights and buffers, of which the share `decay` stays at each step, less among the first.
+
+    The first n steps keep n / (n + 10) at most (as TensorFlow's does), so that random weights are soon forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(multi_avg_fn=self._average)
+        self.decay = decay
+
+    def _average(self, averages: list[Tensor], weights: list[Tensor], steps: Tensor) -> None:
+        before = float(steps)
+        get_ema_multi_avg_fn(min(self.decay, before / (before + 10)))(averages, weights, steps)
+
+
 def checkpoints(folder: str, optim: OptimConfig) -> list[Callback]:
     """`best.ckpt` at the highest validation accuracy, early stopping if asked for, `last.ckpt` after each epoch.
 
@@ -60,7 +77,7 @@ def checkpoints(folder: str, optim: OptimConfig) -> list[Callback]:
     common = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}
     callbacks: list[Callback] = []
     if optim.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=optim.ema_decay))
+        callbacks.append(RunningAverage(optim.ema_decay))
     if optim.keep == "best":
         callbacks.append(ModelCheckpoint(filename="best", save_on_train_epoch_end=False, **best, **common))
     if optim.early_stopping is not None:

@@ -32,7 +32,7 @@ def seeded_draws(batch: int, config: AugmentConfig = ORIGINAL, seed: int = 0) ->
     return draw(torch.Size((batch, 1, 128, 256)), config, CPU)
 
 
-def slow_apply(pictures: np.ndarray, draws: Draws) -> np.ndarray:
+def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> np.ndarray:
     """One example, one channel and one change at a time, in float64."""
     out = np.zeros(pictures.shape)
     for b, example in enumerate(pictures.astype(np.float64) / 255):
@@ -43,14 +43,15 @@ def slow_apply(pictures: np.ndarray, draws: Draws) -> np.ndarray:
                 x[row] = picture[below] + float(draws.equaliser[b, 0, row, 0])
             x = x + float(draws.brightness[b])
             x = (x - x.mean()) * float(draws.contrast[b]) + x.mean()
+            fill = x.mean() if mask_fill is None else mask_fill
             if draws.flip[b]:
                 x = x[:, ::-1].copy()
             for column in range(x.shape[1]):
                 if draws.time_mask[b, 0, 0, column]:
-                    x[:, column] = 0
+                    x[:, column] = fill
             for row in range(x.shape[0]):
                 if draws.frequency_mask[b, 0, row, 0]:
-                    x[row, :] = 0
+                    x[row, :] = fill
             out[b, c] = np.minimum(np.maximum(x, 0), 1) * 255
     return out
 
@@ -69,17 +70,17 @@ def test_apply_is_that_of_a_slow_loop(dtype, seed, channels, size, config):
     batch = images(4, channels, *size, seed=seed)
     torch.manual_seed(seed)
     draws = draw(batch.shape, config, CPU)
-    out = apply(batch.to(dtype), draws)
+    out = apply(batch.to(dtype), draws, config.mask_fill)
     assert out.dtype == torch.float32
-    np.testing.assert_allclose(out.numpy(), slow_apply(batch.numpy(), draws), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(out.numpy(), slow_apply(batch.numpy(), draws, config.mask_fill), rtol=0, atol=1e-3)
 
 
 def test_augment_applies_what_was_drawn():
     batch = images(6)
     torch.manual_seed(3)
     out = augment(batch, ORIGINAL)
-    assert torch.equal(out, apply(batch, seeded_draws(6, seed=3)))
-    assert not torch.equal(out, apply(batch, seeded_draws(6, seed=4)))
+    assert torch.equal(out, apply(batch, seeded_draws(6, seed=3), ORIGINAL.mask_fill))
+    assert not torch.equal(out, apply(batch, seeded_draws(6, seed=4), ORIGINAL.mask_fill))
 
 
 def test_the_input_is_left_as_it_is():
@@ -103,10 +104,10 @@ def test_values_stay_in_range(level):
 def test_each_example_is_changed_by_its_own_draws_alone(seed):
     """An example among others, and alone with its draws."""
     batch, draws = images(5, seed=1), seeded_draws(5, seed=seed)
-    out = apply(batch, draws)
+    out = apply(batch, draws, 0.0)
     for i in range(5):
         own = Draws(*(getattr(draws, field.name)[i : i + 1] for field in dataclasses.fields(Draws)))
-        torch.testing.assert_close(apply(batch[i : i + 1], own), out[i : i + 1], rtol=0, atol=1e-4)
+        torch.testing.assert_close(apply(batch[i : i + 1], own, 0.0), out[i : i + 1], rtol=0, atol=1e-4)
 
 
 def test_equal_images_of_a_batch_come_out_different():
@@ -237,7 +238,7 @@ def test_a_shift_moves_a_tone_and_repeats_the_edge():
     batch[:, :, 60] = 100
     batch[:, :, 0] = 30
     draws = dataclasses.replace(seeded_draws(3, NONE), band_shift=torch.tensor([-2, 0, 3]).view(3, 1, 1, 1))
-    out = apply(batch, draws)
+    out = apply(batch, draws, 0.0)
     assert [out[i, 0, :, 0].argmax().item() for i in range(3)] == [58, 60, 63]
     assert out[2, 0, :4, 0].tolist() == pytest.approx([30] * 4) and out[0, 0, :2, 0].tolist() == [0, 0]
 

@@ -11,11 +11,12 @@ from torch import nn
 
 from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
-from genreclf.models.classifier import GenreClassifier, InputScaling, parameter_groups
+from genreclf.models.classifier import FREQUENCY_POOLINGS, GenreClassifier, InputScaling, parameter_groups
 from genreclf.models.config import ModelConfig
 
-MODELS = ("a", "b")
-TIME_STEP = {"a": 16, "b": 32}
+MODELS = ("a", "b", "a_original")
+ORIGINALS = ("a_original", "b_original")
+TIME_STEP = {"a": 32, "b": 64, "a_original": 16}
 
 
 def read_config(name: str) -> ModelConfig:
@@ -23,7 +24,7 @@ def read_config(name: str) -> ModelConfig:
     return build(ModelConfig, {**values["net"], "num_classes": 10}, "model.net")
 
 
-def levels(batch: int, width: int = 64, seed: int = 0) -> torch.Tensor:
+def levels(batch: int, width: int = 128, seed: int = 0) -> torch.Tensor:
     return torch.randint(
         0, 256, (batch, 3, 128, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
     )
@@ -131,15 +132,16 @@ def test_an_exported_net_takes_any_batch(net):
     exported = torch.export.export(net, (levels(2),), dynamic_shapes=dynamic).module()
     for batch in (1, 2, 5):
         x = levels(batch, seed=batch)
-        assert_same(answer(net, x), answer(exported, x))
+        assert_same(answer(net, x), answer(exported, x), tolerance=1e-4)
 
 
 def test_bfloat16_autocast_on_the_cpu(net):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits, attention = answer(net, levels(2))
+        logits, attention = answer(net, levels(2, 64))
     assert logits.dtype == attention.dtype == torch.float32
-    exact, _ = answer(net, levels(2))
-    assert 0 < (logits - exact).norm() < 0.25 * exact.norm()  # other than float32's, but not another answer
+    exact, _ = answer(net, levels(2, 64))
+    # other than float32's, but not another answer
+    assert not torch.equal(logits, exact) and torch.cosine_similarity(logits, exact).min() > 0.8
 
 
 def test_bfloat16_autocast_trains_on_the_cpu(awake):
@@ -167,22 +169,51 @@ def test_convolutions_run_in_channels_last(awake):
 
 def test_input_scaling_follows_its_formula():
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    scaled = InputScaling(mean, std, noise_std=0.1).eval()(levels(2))
+    scaled = InputScaling(mean, std, 1, noise_std=0.1, band_norm=False).eval()(levels(2))
     for channel in range(3):
         expected = (levels(2)[:, channel].double() / 255 - mean[channel]) / std[channel]
         torch.testing.assert_close(scaled[:, channel].double(), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_pooled_columns_are_the_means_of_their_neighbours():
+    scaled = InputScaling((0.0,) * 3, (1.0,) * 3, 2, noise_std=0.0, band_norm=False)(levels(2))
+    expected = (levels(2)[..., 0::2].double() + levels(2)[..., 1::2].double()) / 2 / 255
+    torch.testing.assert_close(scaled.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_band_is_normalised_by_its_own_statistics():
+    scaling = InputScaling((0.5,) * 3, (0.25,) * 3, 1, noise_std=0.0, band_norm=True).train()
+    x = levels(4)
+    x[:, :, 7] //= 4  # a quiet band
+    scaled, plain = scaling(x), x.double() / 255 / 0.25
+    mean = plain.mean(dim=(0, 1, 3), keepdim=True)
+    deviation = plain.std(dim=(0, 1, 3), keepdim=True, correction=0)
+    torch.testing.assert_close(scaled.double(), (plain - mean) / deviation, rtol=1e-3, atol=1e-3)
+    assert scaling.norm.running_mean.shape == (128,)
+
+
+@pytest.mark.parametrize("name", ["rows", "mean_max"])
+def test_frequency_pooling_agrees_with_a_loop(name):
+    maps = torch.rand(2, 5, 3, 4)  # (B, C, H, T)
+    features = FREQUENCY_POOLINGS[name]()(maps)
+    for b in range(2):
+        for t in range(4):
+            rows = [maps[b, :, row, t] for row in range(3)]
+            stacked = torch.stack(rows)
+            expected = torch.cat(rows if name == "rows" else [stacked.mean(0), stacked.max(0).values])
+            torch.testing.assert_close(features[b, t], expected)
+
+
 def test_noise_is_on_the_scale_of_0_to_1_and_in_training_only():
     torch.manual_seed(0)
-    scaling = InputScaling((0.4, 0.4, 0.4), (0.25, 0.25, 0.25), noise_std=0.02)
+    scaling = InputScaling((0.4, 0.4, 0.4), (0.25, 0.25, 0.25), 1, noise_std=0.02, band_norm=False)
     noise = scaling.train()(levels(2)) - scaling.eval()(levels(2))
     assert noise.std().item() == pytest.approx(0.02 / 0.25, rel=0.05) and abs(noise.mean().item()) < 0.005
     assert torch.equal(scaling(levels(2)), scaling(levels(2)))
 
 
 def test_each_backbone_gets_the_input_it_was_made_for():
-    a, b = (GenreClassifier(read_config(name)).scaling for name in MODELS)
+    a, b = (GenreClassifier(read_config(name)).scaling for name in ("a", "b"))
     assert a.mean.flatten().tolist() == [0, 0, 0] and a.std.flatten().tolist() == [1, 1, 1]
     assert b.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])  # ImageNet's, as published
     assert b.std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
@@ -191,14 +222,14 @@ def test_each_backbone_gets_the_input_it_was_made_for():
 def test_dense_and_convolution_weights_begin_as_keras_begins_them(name):
     torch.manual_seed(0)
     net = GenreClassifier(read_config(name))
-    parts = [net.projection, net.head] + ([net.backbone] if name == "a" else [])
+    parts = [net.projection, net.head] + ([net.backbone] if name.startswith("a") else [])
     layers = [m for part in parts for m in part.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     for layer in layers:
         area = layer.weight[0, 0].numel()
         limit = (6 / ((layer.weight.shape[0] + layer.weight.shape[1]) * area)) ** 0.5
         assert 0.95 * limit < layer.weight.abs().max() <= limit * (1 + 1e-6)
         assert not layer.bias.any()
-    assert len(layers) == {"a": 8 + 4 + 3, "b": 2 + 3}[name]
+    assert len(layers) == {"a": 8 + 4 + 2, "b": 1 + 2, "a_original": 8 + 4 + 3}[name]
 
 
 # Keras's counts, from the original's description; a batch norm's mean and variance count as parameters there.
@@ -235,14 +266,14 @@ def se_cnn() -> int:
 KERAS_NORMALISATION = 7  # mean and variance of three colours and a count, inside Keras's EfficientNet
 KERAS_EFFICIENTNET_B0 = 4_049_571  # without its top, as Keras prints it
 KERAS_COUNTS = {
-    "a": {
+    "a_original": {
         "backbone": se_cnn(),
         "projection": 0,
         "recurrent": bilstm(1024, 192) + bilstm(384, 96),
         "attention": attention(192),
         "head": head(192),
     },
-    "b": {
+    "b_original": {
         "backbone": KERAS_EFFICIENTNET_B0 - KERAS_NORMALISATION,
         "projection": dense(5120, 512) + norm(512) + dense(512, 256) + norm(256),
         "recurrent": bilstm(256, 160) + bilstm(320, 80),
@@ -258,11 +289,15 @@ def count_as_keras(module: nn.Module) -> int:
     return sum(v.numel() for name, v in values if "bias_hh" not in name and not name.endswith("num_batches_tracked"))
 
 
-def test_each_part_has_the_originals_parameters(net, name):
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_each_part_has_the_originals_parameters(name):
+    net = GenreClassifier(read_config(name))
     assert {part: count_as_keras(getattr(net, part)) for part in KERAS_COUNTS[name]} == KERAS_COUNTS[name]
 
 
-@pytest.mark.parametrize(("name", "total"), [("a", 7_245_882), ("b", 7_803_661 - KERAS_NORMALISATION)])
+@pytest.mark.parametrize(
+    ("name", "total"), [("a_original", 7_245_882), ("b_original", 7_803_661 - KERAS_NORMALISATION)]
+)
 def test_the_whole_has_the_originals_parameters(name, total):
     net = GenreClassifier(read_config(name))
     assert count_as_keras(net) - count_as_keras(net.scaling) == total
@@ -271,13 +306,15 @@ def test_the_whole_has_the_originals_parameters(name, total):
 
 
 PENALISED = {
-    "a": {f"backbone.blocks.{block}.{layer}.weight": 5e-4 for block in range(4) for layer in (0, 3)}
+    "a_original": {f"backbone.blocks.{block}.{layer}.weight": 5e-4 for block in range(4) for layer in (0, 3)}
     | {"head.0.weight": 1e-3},
-    "b": {"projection.0.weight": 2e-3, "head.0.weight": 1e-3},
+    "b_original": {"projection.0.weight": 2e-3, "head.0.weight": 1e-3},
 }
 
 
-def test_weight_decay_is_the_gradient_of_the_originals_penalty(net, name):
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_weight_decay_is_the_gradient_of_the_originals_penalty(name):
+    net = GenreClassifier(read_config(name))
     names = {parameter: n for n, parameter in net.named_parameters()}
     decays = {names[p]: group["weight_decay"] for group in parameter_groups(net) for p in group["params"]}
     assert set(decays) == set(names.values())
@@ -305,8 +342,10 @@ def test_groups_hold_each_trainable_parameter_once(name):
         ({"lstm_units": ()}, r"lstm_units=\[\]"),
         ({"attention_heads": 5}, r"attention_heads=5: must divide 192"),
         ({"attention_heads": 0}, r"attention_heads=0: must divide 192"),
+        ({"frequency_pooling": "max"}, r"frequency_pooling='max': expected rows or mean_max"),
+        ({"time_pool": 0}, r"time_pool=0: give at least 1"),
     ],
 )
 def test_a_net_that_cannot_be_built_is_refused(change, message):
     with pytest.raises(GenreclfError, match=message):
-        GenreClassifier(dataclasses.replace(read_config("a"), **change))
+        GenreClassifier(dataclasses.replace(read_config("a_original"), **change))

@@ -14,7 +14,7 @@ from genreclf.models.config import ModelConfig
 
 @pytest.fixture(scope="module")
 def config() -> ModelConfig:
-    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "a.yaml"))
+    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "a_original.yaml"))
     return build(ModelConfig, {**values["net"], "num_classes": 10}, "model.net")
 
 
@@ -45,24 +45,24 @@ def test_layers_stand_in_the_originals_order(config):
     assert {m.eps for m in blocks.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-3}
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("width", [64, 256, 300])
-def test_time_is_thinned_by_16_only(config, width):
-    net = SECNN(config).eval()
+def test_time_is_thinned_by_16_only(config, width, stride):
+    net = SECNN(dataclasses.replace(config, stem_stride=stride)).eval()
     with torch.no_grad():
-        features = net(torch.rand(1, 3, 128, width))
-    assert features.shape == (1, width // 16, 1024) and net.num_features == 1024
+        maps = net(torch.rand(1, 3, 128, width))
+    assert maps.shape == (1, 512, 2, width // 16) and (net.num_channels, net.num_rows) == (512, 2)
 
 
-def test_a_steps_features_are_its_rows_channels(config):
-    torch.manual_seed(0)
-    net = SECNN(config).eval()
-    x = torch.rand(2, 3, 128, 48)
-    with torch.no_grad():
-        features, maps = net(x), net.blocks(x)  # (2, 3, 1024), (2, 512, 2, 3)
-    expected = [[torch.cat([maps[b, :, row, t] for row in range(2)]) for t in range(3)] for b in range(2)]
-    torch.testing.assert_close(features, torch.stack([torch.stack(steps) for steps in expected]), rtol=0, atol=0)
-
-
-def test_a_wrong_number_of_rates_is_refused(config):
-    with pytest.raises(GenreclfError, match=r"backbone_dropout=\[0.1\].*needs 4 rates"):
-        SECNN(dataclasses.replace(config, backbone_dropout=(0.1,)))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone_dropout": (0.1,)}, r"backbone_dropout=\[0.1\].*needs 4 rates"),
+        ({"channels": (8, 8)}, r"channels=\[8, 8\].*needs 4 numbers of channels"),
+        ({"channels": (8, 8, 8, 16)}, r"channels=\[8, 8, 8, 16\].*16 in the last two"),
+        ({"stem_stride": 4}, r"stem_stride=4: give 1 or 2"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(config, change, message):
+    with pytest.raises(GenreclfError, match=message):
+        SECNN(dataclasses.replace(config, **change))

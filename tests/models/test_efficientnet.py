@@ -68,21 +68,20 @@ def test_frozen_batch_norms_keep_their_statistics_in_training(backbone):
 @pytest.mark.parametrize(("width", "steps"), [(64, 2), (256, 8), (300, 10)])
 def test_time_is_thinned_by_32(backbone, width, steps):
     with torch.no_grad():
-        features = backbone.eval()(torch.randn(1, 3, 128, width))
-    assert features.shape == (1, steps, 5120) and backbone.num_features == 5120
+        maps = backbone.eval()(torch.randn(1, 3, 128, width))
+    assert maps.shape == (1, 1280, 4, steps) and (backbone.num_channels, backbone.num_rows) == (1280, 4)
 
 
-def test_a_steps_features_are_its_rows_channels(backbone):
-    x = torch.randn(1, 3, 128, 64)
-    with torch.no_grad():
-        features, maps = backbone.eval()(x), backbone.net(x)  # (1, 2, 5120), (1, 1280, 4, 2)
-    for step in range(2):
-        expected = torch.cat([maps[0, :, row, step] for row in range(4)])
-        torch.testing.assert_close(features[0, step], expected, rtol=0, atol=0)
-
-
-def test_one_dropout_rate_is_refused():
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone_dropout": [0.1]}, "backbone=efficientnet needs two rates"),
+        ({"channels": [8, 8, 16, 16]}, r"backbone=efficientnet has its own shape; give channels=\[\] stem_stride=2"),
+        ({"stem_stride": 1}, r"backbone=efficientnet has its own shape; give channels=\[\] stem_stride=2"),
+    ],
+)
+def test_another_shape_is_refused(change, message):
     values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "b.yaml"))["net"]
-    config = build(ModelConfig, {**values, "num_classes": 10, "backbone_dropout": [0.1]}, "model.net")
-    with pytest.raises(GenreclfError, match="backbone=efficientnet needs two rates"):
+    config = build(ModelConfig, {**values, "num_classes": 10, **change}, "model.net")
+    with pytest.raises(GenreclfError, match=message):
         EfficientNet(config)

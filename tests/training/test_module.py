@@ -39,7 +39,7 @@ def test_plain_configs_build_the_same_dataclass_again():
 
 
 def test_original_is_adam_with_the_nets_own_penalties():
-    net = module()
+    net = module(model="b_original")
     settings = net.configure_optimizers()
     optimizer = settings["optimizer"]
     assert type(optimizer) is torch.optim.Adam
@@ -77,8 +77,8 @@ def test_one_cycle_rises_to_the_rate_and_falls_to_nothing():
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    # A warm-up of 0.1 of 20 steps: the highest rate stands at step 1.
-    assert max(rates) == pytest.approx(1e-3) and rates.index(max(rates)) == 1 and rates[-1] < 1e-6
+    # A warm-up of 0.15 of 20 steps: the highest rate stands at step 2.
+    assert max(rates) == pytest.approx(1e-3) and rates.index(max(rates)) == 2 and rates[-1] < 1e-6
     for group in optimizer.param_groups:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
 
@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_stops_with_one_line(monkeypatch):
 @pytest.mark.parametrize("key", ["optimizer", "schedule", "keep"])
 def test_unknown_choices_are_refused_by_name(key):
     with pytest.raises(GenreclfError, match=f"optim.{key}='sgdx': unknown; known: "):
-        build(OptimConfig, {**load("optim", "onecycle"), key: "sgdx"}, "optim")
+        build(OptimConfig, {**load("optim", "onecycle"), "learning_rate": 1e-3, key: "sgdx"}, "optim")
 
 
 def test_a_blended_example_counts_for_both_classes_by_its_share():
