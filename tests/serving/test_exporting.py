@@ -63,7 +63,7 @@ def random_bundle(name: str, view: str, frames_per_column: float) -> Bundle:
     for module in net.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.momentum = None  # the statistics become those of the next batch
-    images = LogMelSpectrogram()(music(2.97, 4))[:, None, :, :128].expand(-1, 3, -1, -1)  # (4, 3, 128, 128)
+    images = LogMelSpectrogram()(music(5.95, 4))[:, None, :, :256].expand(-1, 3, -1, -1)  # (4, 3, 128, 256)
     with torch.no_grad():
         net.train()(images)
         net.head[-1].weight.div_(net.eval()(images)[0].std())
@@ -189,7 +189,7 @@ def test_picture_files_answer_as_the_net(exported):
         with torch.inference_mode():
             expected = cooled(exported.bundle.net(images)[0].double().softmax(1))
         torch.testing.assert_close(exported.loaded["picture"](images), expected, rtol=0, atol=1e-4)
-    assert (expected[0] - expected[1]).abs().max() > 0.01
+    assert (expected[0] - expected[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(("seconds", "clips"), [(0.5, 3), (6.0, 2), (30.0, 2), (75.0, 1)])
@@ -197,7 +197,7 @@ def test_waveform_files_answer_as_the_net_on_each_segment(exported, seconds, cli
     waveform = music(seconds, clips)
     expected = by_hand(exported.bundle.net, exported.bundle.view, waveform, exported.bundle.frames_per_column)
     torch.testing.assert_close(exported.loaded["waveform"](waveform), expected, rtol=0, atol=1e-4)
-    assert clips == 1 or (expected[0] - expected[1]).abs().max() > 0.01
+    assert clips == 1 or (expected[0] - expected[1]).abs().max() > 1e-3
 
 
 def test_files_need_torch_alone(model_b, tmp_path):
