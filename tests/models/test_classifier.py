@@ -229,7 +229,7 @@ def test_dense_and_convolution_weights_begin_as_keras_begins_them(name):
         limit = (6 / ((layer.weight.shape[0] + layer.weight.shape[1]) * area)) ** 0.5
         assert 0.95 * limit < layer.weight.abs().max() <= limit * (1 + 1e-6)
         assert not layer.bias.any()
-    assert len(layers) == {"a": 8 + 4 + 2, "b": 1 + 2, "a_original": 8 + 4 + 3}[name]
+    assert len(layers) == {"a": 8 + 4 + 1, "b": 1 + 1, "a_original": 8 + 4 + 3}[name]
 
 
 # Keras's counts, from the original's description; a batch norm's mean and variance count as parameters there.
