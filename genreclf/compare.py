@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genreclf.errors import GenreclfError, print_any_name
-from genreclf.evaluation.comparison import compare, counted, shown_p
+from genreclf.evaluation.comparison import calibrated, compare, counted, shown_p
 from genreclf.evaluation.comparison_picture import draw_comparison
 from genreclf.evaluation.predictions import FILE, Predictions, read_predictions
 from genreclf.evaluation.systems import Run, find_runs, systems
@@ -34,7 +34,11 @@ def run_compare(arguments: Sequence[str] | None = None) -> int:
         for folder in unfinished:
             print(f"left out {folder}: its training did not end", file=sys.stderr)
         answers = {run.folder: _answers(run, options.clips, options.tta) for run in runs}
-        found = {"split": options.clips, "tta": options.tta, **compare(systems(answers, runs))}
+        every = systems(answers, runs)
+        if options.calibrate:
+            every = [calibrated(system) for system in every]
+        facts = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate}
+        found = {**facts, **compare(every)}
         _write(options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S"), found)
     except GenreclfError as error:
         print(f"genreclf: {error}", file=sys.stderr)
@@ -53,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of such: a sweep")
     parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
     parser.add_argument("--tta", default="none", choices=list(TTA), help="which answers (default none: plain ones)")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="temper each fold by what fits the others, and tell the temperature for a model of all clips",
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
     return parser
 
@@ -101,6 +110,9 @@ def _show(found: dict[str, Any]) -> None:
     console.print(_system_table(found))
     if found["pairs"]:
         console.print(_pair_table(found["pairs"]))
+    for system in found["systems"] if found["calibrated"] else ():
+        told = f"{system['label']}: for a model of all clips, split=all temperature={system['temperature']:.2f}"
+        console.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
     for pair in found["pairs"]:
         console.print(f"- {pair['verdict']}", highlight=False, soft_wrap=True, markup=False, emoji=False)
 

@@ -27,14 +27,14 @@ from genreclf.evaluation.report import range_of, report_page
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import Bundle, find_bundle, load_bundle
+from genreclf.serving.bundle import CARD, Bundle, find_bundle, load_bundle
 from genreclf.serving.device import pick_device
 from genreclf.serving.predictor import Predictor
 from genreclf.train import data_from
 from genreclf.training.clips import mean_by_clip
 from genreclf.training.record import CONFIG, RECORD
 
-METRICS, PAGE, CARD = "metrics.json", "report.html", "README.md"
+METRICS, PAGE = "metrics.json", "report.html"
 MISTAKES_SHOWN = 12
 
 
@@ -62,7 +62,7 @@ def score(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
         segments = predict_segments(net, _shown(loader, f"tta={tta}"), tta, next(net.buffers()).device)
         answers[tta], results[tta] = _score(segments, bundle, datamodule)
     write_predictions(folder / FILE, answers)
-    metrics = {**_facts(run, bundle), **_context(run, split, overrides, datamodule), "tta": results}
+    metrics = {**facts_of(run, bundle), **_context(run, split, overrides, datamodule), "tta": results}
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
     pictures = _draw(results, bundle, split, folder)
     mistakes = _worst(answers["none"], Predictor(bundle, "none", config["device"]), datamodule)
@@ -71,7 +71,7 @@ def score(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     return metrics
 
 
-def _facts(run: Path, bundle: Bundle) -> dict[str, Any]:
+def facts_of(run: Path, bundle: Bundle) -> dict[str, Any]:
     """What is known of the model, whatever it is scored on."""
     record, config = json.loads((run / RECORD).read_text()), yaml.safe_load((run / CONFIG).read_text())
     return {
@@ -161,16 +161,23 @@ def _score(
     before = scores(mean.numpy(), own.target, bundle.classes)
     uncalibrated = {key: before[key] for key in ("log_loss", "brier")}
     clip_scores = {
-        **scores(own.probabilities, own.target, bundle.classes),
-        "groups": len(set(groups)),
-        "intervals": intervals(own.probabilities, own.target, groups),
-        "calibration": calibration(own.probabilities, own.target),
+        **clip_scores_of(own),
         "uncalibrated": {**uncalibrated, "ece": calibration_error(mean.numpy(), own.target)},
     }
     if len(segments[0]) == len(clips):
         return own, {"clip": clip_scores}
     each = tempered(segments[0], bundle.temperature).numpy()
     return own, {"clip": clip_scores, "segment": scores(each, segments[1].numpy(), bundle.classes)}
+
+
+def clip_scores_of(own: Predictions) -> dict[str, Any]:
+    """All that is told of a set of clips' answers: scores, intervals, calibration."""
+    return {
+        **scores(own.probabilities, own.target, own.classes),
+        "groups": len(set(own.groups)),
+        "intervals": intervals(own.probabilities, own.target, own.groups),
+        "calibration": calibration(own.probabilities, own.target),
+    }
 
 
 def _draw(results: dict[str, Any], bundle: Bundle, split: str, folder: Path) -> dict[str, bytes]:

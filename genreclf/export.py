@@ -16,8 +16,10 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     if unknown or not inputs:
         raise GenreclfError(f"inputs={config['inputs']}: give {' or '.join(INPUTS)}, or [{','.join(INPUTS)}]")
     run = Path(str(config["run"])).expanduser()  # YAML takes run=2026 for a number
-    folder = Path(str(config["out"])).expanduser() if config["out"] is not None else run / "exports"
     bundle = load_bundle(find_bundle(run))
+    # A model that comes along has no run folder to write to.
+    place = run / "exports" if run.is_dir() else Path("exports") / run
+    folder = Path(str(config["out"])).expanduser() if config["out"] is not None else place
     for kind in inputs:
         path = folder / f"{kind}.pt"
         difference = export_torchscript(bundle, kind, path)

@@ -16,10 +16,11 @@ from genreclf.data.sources import is_clip
 from genreclf.errors import GenreclfError, print_any_name
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import find_bundle, load_bundle
+from genreclf.serving.bundle import CARD, find_bundle, load_bundle, shipped
 from genreclf.serving.predictor import Prediction, Predictor
 
 SOME_FILES_FAILED, USER_ERROR = 1, 2
+DEFAULT = "a"  # of the models that come along, the one that did best on held-out folds
 
 
 def predict(arguments: Sequence[str] | None = None) -> int:
@@ -28,10 +29,13 @@ def predict(arguments: Sequence[str] | None = None) -> int:
     print_any_name()
     try:
         paths = list(_files(options.paths))
-        predictor = Predictor(load_bundle(find_bundle(options.run)), options.tta, options.device)
+        bundle = find_bundle(options.run or Path(DEFAULT))
+        predictor = Predictor(load_bundle(bundle), options.tta, options.device)
     except GenreclfError as error:
         print(f"genreclf: {error}", file=sys.stderr)
         return USER_ERROR
+    if options.run is None:
+        print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {bundle / CARD}", file=sys.stderr)
     rows = []
     with progress_bar("predicting", "files") as report:
         for path in paths:
@@ -49,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all files answered, 1 some could not be read (the others are answered), 2 a wrong call.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder to search for files")
-    parser.add_argument("--run", type=Path, required=True, help="a finished run folder, or a bundle folder")
+    models = " or ".join(shipped())
+    parser.add_argument(
+        "--run",
+        type=Path,
+        help=f"a finished run folder, a bundle folder, or the name of a model that comes along: {models} "
+        f"(default {DEFAULT})",
+    )
     parser.add_argument("--tta", default="none", choices=list(TTA), help="average over changed copies (default none)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     form = parser.add_mutually_exclusive_group()

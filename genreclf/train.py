@@ -32,7 +32,7 @@ from genreclf.models.config import ModelConfig
 from genreclf.models.efficientnet import EfficientNet
 from genreclf.models.nets import CLASSIFIER
 from genreclf.models.weights import load_weights
-from genreclf.serving.bundle import Bundle, save_bundle
+from genreclf.serving.bundle import Bundle, halve, save_bundle
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.clips import mean_by_clip
 from genreclf.training.module import GenreModule, OptimConfig, plain
@@ -56,6 +56,7 @@ class RunConfig:
     batch_size: int
     workers: int
     temperature: float | None
+    half: bool
     ckpt: str | None
 
     def __post_init__(self) -> None:
@@ -202,6 +203,8 @@ def _run_epochs(
 
 def _keep(folder: Path, config: dict[str, Any], net: nn.Module, datamodule: SpectrogramDataModule) -> None:
     """The bundle of a finished training, calibrated on the validation clips."""
+    if config["half"]:
+        halve(net)
     temperature = config["temperature"]
     if temperature is None:
         segments = predict_segments(net, datamodule.val_dataloader(), "none", torch.device("cpu"))

@@ -1,7 +1,9 @@
-"""How often a run gives a clip the same genre as audio and as the picture that it was evaluated on.
+"""How often runs give a clip the same genre as audio and as the picture that they were evaluated on.
 
-python -m genreclf.evaluate run=RUN clips=val
-python scripts/agreement.py RUN AUDIO_FOLDER
+python -m genreclf.evaluate run=RUN
+python scripts/agreement.py AUDIO_FOLDER RUN...
+
+Of several runs, as of folds, each answers the test clips that it left out.
 """
 
 import sys
@@ -14,26 +16,30 @@ from genreclf.serving.bundle import find_bundle, load_bundle
 from genreclf.serving.predictor import Predictor
 
 
-def main(run: Path, folder: Path) -> None:
-    answers = read_predictions(run / "evaluation" / "val" / FILE, "none")
-    shown = zip(answers.paths, answers.target, answers.probabilities.argmax(1), strict=True)
-    seen = {Path(path).stem: (answers.classes[true], answers.classes[answer]) for path, true, answer in shown}
-    files = sorted(path for path in folder.rglob("*") if path.suffix in AUDIO_SUFFIXES and path.stem in seen)
-    if not files:
-        sys.exit(f"{folder}: holds no audio of the clips in {run}/evaluation/val")
-    predictor = Predictor(load_bundle(find_bundle(run)), "none", "cpu")
+def main(folder: Path, runs: list[Path]) -> None:
+    """Prints how many clips were answered alike, and how many rightly either way."""
+    audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
+    held_out = []
+    for run in runs:
+        answers = read_predictions(run / "evaluation" / "test" / FILE, "none")
+        shown = zip(answers.paths, answers.target, answers.probabilities.argmax(1), strict=True)
+        predictor = Predictor(load_bundle(find_bundle(run)), "none", "cpu")
+        named = [(Path(path).stem, answers.classes[true], answers.classes[answer]) for path, true, answer in shown]
+        held_out += [(predictor, audio[stem], *genres) for stem, *genres in named if stem in audio]
+    if not held_out:
+        sys.exit(f"{folder}: holds no audio of the clips that these runs were tested on")
     same = right_heard = right_seen = 0
     with progress_bar("listening", "clips") as report:
-        for done, path in enumerate(files, 1):
-            (true, answer), heard = seen[path.stem], predictor.predict_file(path).genre
+        for done, (predictor, path, true, answer) in enumerate(held_out, 1):
+            heard = predictor.predict_file(path).genre
             same += heard == answer
             right_heard += heard == true
             right_seen += answer == true
-            report(done, len(files))
-    print(f"{len(files)} clips: {same} answered alike; right as audio {right_heard}, as picture {right_seen}")
+            report(done, len(held_out))
+    print(f"{len(held_out)} clips: {same} answered alike; right as audio {right_heard}, as picture {right_seen}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), [Path(word) for word in sys.argv[2:]])

@@ -105,6 +105,28 @@ def test_the_tables_fit_eighty_columns(tmp_path):
         assert any(heading in line and line.endswith("┃") for line in tables)
 
 
+def test_calibrated_folds_are_tempered_by_the_others(tmp_path):
+    """Answers right in 60 %, of a confidence of 0.8 to 0.9, are too sure."""
+    folder = tmp_path / "sweep"
+    for fold in range(3):
+        finished_run(folder / str(fold), "a", fold=fold, clips=600)
+    errors = {}
+    for flags in ((), ("--calibrate",)):
+        result = command("compare", folder, "--out", tmp_path / "out", *flags, cache=tmp_path)
+        assert result.returncode == 0, result.stderr
+        (own,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["systems"]
+        errors[flags] = own["ece"]
+    assert errors[("--calibrate",)] < 0.7 * errors[()]
+    assert own["temperature"] > 2
+    assert f"split=all temperature={own['temperature']:.2f}" in result.stdout
+    assert "each fold tempered by what fits the others" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_one_fold_cannot_be_calibrated(tmp_path):
+    run = finished_run(tmp_path / "x", "a")
+    assert "--calibrate: a has one fold" in one_line(command("compare", run, "--calibrate", cache=tmp_path))
+
+
 SCORER = """
 import shutil, genreclf.evaluate
 def score(config, overrides):

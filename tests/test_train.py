@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from command_line import COMMANDS, Finished, command
+from safetensors.torch import load_file
 
 from genreclf.data.picture import write_picture
 from genreclf.evaluation.calibration import fit_temperature
@@ -306,9 +307,11 @@ def test_all_clips_train_where_the_temperature_is_given(music, cache, tmp_path):
     assert "temperature: no validation clips are left" in one_line(train(music, cache, tmp_path / "a", *everything))
     message = one_line(train(music, cache, tmp_path / "b", *everything, "optim.keep=best", "temperature=2"))
     assert "optim.keep=best: there are no validation clips" in message
-    result = train(music, cache, tmp_path / "c", *everything, "temperature=2")
+    result = train(music, cache, tmp_path / "c", *everything, "temperature=2", "half=true")
     assert result.returncode == 0 and "validation accuracy" not in result.stdout, result.stderr
     assert load_bundle(tmp_path / "c" / "bundle").temperature == 2.0
+    halved = load_file(tmp_path / "c" / "bundle" / "model.safetensors")
+    assert all(tensor.dtype == torch.float16 for tensor in halved.values() if tensor.is_floating_point())
     record = json.loads((tmp_path / "c" / "record.json").read_text())
     assert [sum(record["data"]["clips"][split].values()) for split in ("train", "val", "test")] == [18, 0, 0]
     assert "none of them is in" in one_line(command("evaluate", f"run={tmp_path / 'c'}", cache=cache))

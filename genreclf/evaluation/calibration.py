@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 BINS = 15
@@ -45,6 +46,18 @@ def fit_temperature(probabilities: Tensor, target: Tensor) -> float:
         return float(-own.log().sum()) + log_temperature**2 / 2
 
     return math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
+
+
+def cross_fitted(probabilities: Tensor, target: Tensor, fold: np.ndarray) -> Tensor:
+    """(N, classes) probabilities, tempered in each fold by what fits the clips of all others; `fold` is (N,) numbers.
+
+    So no clip has a part in its own temperature. Takes two folds at least.
+    """
+    out = probabilities.clone()
+    for number in np.unique(fold):
+        own, others = (torch.from_numpy(mask) for mask in (fold == number, fold != number))
+        out[own] = tempered(probabilities[own], fit_temperature(probabilities[others], target[others]))
+    return out
 
 
 def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[Bin]:

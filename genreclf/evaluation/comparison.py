@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import binomtest
 
-from genreclf.evaluation.calibration import calibration_error
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.calibration import calibration_error, cross_fitted, fit_temperature
 from genreclf.evaluation.intervals import COVERAGE_Z, Interval, by_group, clustered, resampled, wilson
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
@@ -21,18 +23,35 @@ LEVEL = 0.05
 class System:
     """One configuration. `answers` are by seed, each pooled over the folds, in one order of clips.
 
-    `fold` is (N,) the number of the fold in which each clip was scored.
+    `fold` is (N,) the number of the fold in which each clip was scored. `temperature` is what fits the answers that
+    `calibrated` was given.
     """
 
     label: str
     runs: tuple[str, ...]
     answers: dict[int, Predictions]
     fold: np.ndarray
+    temperature: float | None = None
 
     @property
     def right(self) -> np.ndarray:
         """(seeds, N) bool."""
         return np.stack([own.probabilities.argmax(1) == own.target for own in self.answers.values()])
+
+
+def calibrated(system: System) -> System:
+    """The same with each fold's answers tempered by what fits the other folds, and the temperature that fits all.
+
+    Over several seeds that is their geometric mean. Raises GenreclfError for a single fold.
+    """
+    if len(np.unique(system.fold)) < 2:
+        raise GenreclfError(f"--calibrate: {system.label} has one fold; a temperature is fitted on the other folds")
+    answers, fitted = {}, []
+    for seed, own in system.answers.items():
+        probabilities, target = torch.from_numpy(own.probabilities), torch.from_numpy(own.target)
+        fitted.append(fit_temperature(probabilities, target))
+        answers[seed] = replace(own, probabilities=cross_fitted(probabilities, target, system.fold).numpy())
+    return replace(system, answers=answers, temperature=float(np.exp(np.mean(np.log(fitted)))))
 
 
 def compare(systems: Sequence[System]) -> dict[str, Any]:
@@ -61,6 +80,7 @@ def described(system: System, groups: Sequence[str]) -> dict[str, Any]:
         "label": system.label,
         "runs": list(system.runs),
         "seeds": list(system.answers),
+        "temperature": system.temperature,
         "accuracy": float(accuracy.mean()),
         "accuracy_by_seed": accuracy.tolist(),
         "accuracy_by_fold": [float(share) for share in folds],

@@ -18,8 +18,9 @@ from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
 from genreclf.models.nets import kind_of, new_net
 
-FORMAT = 2
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FORMAT = 3
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # the bundles that come along, by name
 CONFIG_BYTES_AT_MOST = 100_000
 SECONDS_AT_MOST = 100_000  # more than a day: no clip is as long, and integer arithmetic has an end
 FRAMES_AT_MOST = 5_000_000  # of 23.2 ms: as long
@@ -60,7 +61,10 @@ class _Config:
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
-    """Writes the two files; what was there is replaced only when both are whole."""
+    """Writes the two files; what was there is replaced only when both are whole.
+
+    Weights that float16 holds exactly, as after `halve`, are stored so.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
@@ -109,13 +113,31 @@ def load_bundle(folder: Path) -> Bundle:
     )
 
 
+def halve(net: nn.Module) -> None:
+    """Rounds the weights, which stay float32, to what float16 holds; raises GenreclfError where one is too large."""
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+            if not tensor.isfinite().all():
+                raise GenreclfError(f"half=true: {name} is too large for float16; use half=false")
+
+
 def find_bundle(run: Path) -> Path:
-    """The bundle of a run folder, or the folder itself if it is one; raises GenreclfError where there is none."""
-    for folder in (run, run / "bundle"):
+    """The bundle of a run folder, the folder itself if it is one, or one of `shipped` by its name.
+
+    Raises GenreclfError where there is none.
+    """
+    for folder in (run, run / "bundle", *([SHIPPED / run] if str(run) in shipped() else [])):
         if (folder / CONFIG).is_file():
             return folder
     what = "has no bundle yet: its training did not end" if (run / "config.yaml").is_file() else "is no run folder"
-    raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished")
+    names = "".join(f", or {name}, which comes along" for name in shipped())
+    raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished{names}")
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the trained models that come with the package."""
+    return tuple(sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG}")))
 
 
 def weights_sha256(bundle: Bundle) -> str:
@@ -124,7 +146,10 @@ def weights_sha256(bundle: Bundle) -> str:
 
 
 def _tensors(net: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    halves = {name: tensor.half() for name, tensor in tensors.items() if tensor.is_floating_point()}
+    exact = all(torch.equal(half.to(tensors[name].dtype), tensors[name]) for name, half in halves.items())
+    return {**tensors, **halves} if exact else tensors
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from genreclf.evaluation.calibration import BINS, calibration, calibration_error, fit_temperature, tempered
+from genreclf.evaluation.calibration import (
+    BINS,
+    calibration,
+    calibration_error,
+    cross_fitted,
+    fit_temperature,
+    tempered,
+)
 
 
 def answers(seed: int, n: int, sharpness: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,6 +52,24 @@ def test_no_other_temperature_has_a_smaller_loss(seed, n):
 
     found = fit_temperature(probabilities, target)
     assert loss(found) <= min(loss(float(other)) for other in np.geomspace(0.06, 18, 200)) + 1e-6
+
+
+def test_each_fold_is_tempered_by_what_fits_the_others():
+    probabilities, target = answers(1, 600, 2.5)
+    fold = np.arange(600) % 3
+    found = cross_fitted(probabilities, target, fold)
+    for number in range(3):
+        own, others = fold == number, fold != number
+        expected = tempered(probabilities[own], fit_temperature(probabilities[others], target[others]))
+        torch.testing.assert_close(found[own], expected, rtol=0, atol=0)
+
+
+def test_a_clips_own_label_has_no_part_in_its_temperature():
+    probabilities, target = answers(2, 90, 2.5)
+    fold, changed = np.arange(90) // 30, target.clone()
+    changed[:30] = (changed[:30] + 1) % 5
+    before, after = (cross_fitted(probabilities, labels, fold) for labels in (target, changed))
+    assert torch.equal(before[:30], after[:30]) and not torch.equal(before[30:], after[30:])
 
 
 def test_the_temperature_stays_in_bounds_where_all_are_right():

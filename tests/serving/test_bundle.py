@@ -13,7 +13,15 @@ from genreclf.config import build, config_folder
 from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
 from genreclf.models.nets import new_net
-from genreclf.serving.bundle import Bundle, find_bundle, load_bundle, save_bundle, weights_sha256
+from genreclf.serving.bundle import (
+    Bundle,
+    find_bundle,
+    halve,
+    load_bundle,
+    save_bundle,
+    shipped,
+    weights_sha256,
+)
 
 CLASSES = ("ska", "dub", "raï")
 
@@ -118,6 +126,38 @@ def test_the_digest_is_that_of_the_file(saved):
     assert weights_sha256(load_bundle(saved)) == expected
 
 
+def test_what_float16_holds_takes_half_the_room_and_keeps_every_bit(saved, tmp_path):
+    bundle = random_bundle("a")
+    exact = {name: tensor.clone() for name, tensor in bundle.net.state_dict().items()}
+    halve(bundle.net)
+    save_bundle(tmp_path, bundle)
+    loaded = load_bundle(tmp_path)
+    for name, tensor in loaded.net.state_dict().items():
+        assert tensor.dtype == exact[name].dtype and torch.equal(tensor, bundle.net.state_dict()[name])
+        torch.testing.assert_close(tensor, exact[name], rtol=2**-11, atol=2**-24)
+    size, whole = ((folder / "model.safetensors").stat().st_size for folder in (tmp_path, saved))
+    assert size < 0.55 * whole
+    assert weights_sha256(loaded) == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_weights_beyond_float16_are_not_rounded():
+    net = random_bundle("a").net
+    with torch.no_grad():
+        net.head[0].bias[1] = 70_000
+    with pytest.raises(GenreclfError, match=r"half=true: head.0.bias is too large for float16; use half=false"):
+        halve(net)
+
+
+def test_models_that_come_along_are_found_by_name(saved, tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "z").symlink_to(saved)
+    monkeypatch.setattr("genreclf.serving.bundle.SHIPPED", tmp_path / "weights")
+    assert shipped() == ("z",) and find_bundle(Path("z")) == tmp_path / "weights" / "z"
+    for other in ("y", "../weights/z", "."):
+        with pytest.raises(GenreclfError, match=r"is no run folder; give .*, or z, which comes along$"):
+            find_bundle(Path(other))
+
+
 def test_a_run_and_its_bundle_are_found(saved, tmp_path):
     assert find_bundle(saved) == saved
     assert find_bundle(saved.parent) == saved
@@ -151,13 +191,13 @@ def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
-    (folder / "config.json").write_text('{"format": 3, "layers": []}')
+    (folder / "config.json").write_text('{"format": 4, "layers": []}')
     message = refused(folder, "config.json")
-    assert "format 3, this genreclf" in message and message.endswith("update it")
+    assert "format 4, this genreclf" in message and message.endswith("update it")
 
 
 def test_an_older_format_is_refused(folder):
-    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 2; make the bundle anew with it")
+    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 3; make the bundle anew with it")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +249,7 @@ def test_a_net_too_large_for_any_memory_is_refused_before_it_is_made(folder):
 
 def test_weights_that_do_not_fit_are_named(folder, saved):
     tensors = load_file(saved / "model.safetensors")
-    name = "head.0.bias"
+    name = "attention.hidden.bias"
     damaged = {
         f"tensor '{name}' is missing": {key: value for key, value in tensors.items() if key != name},
         "tensor 'extra' is unknown": {**tensors, "extra": torch.zeros(1)},

@@ -1,0 +1,31 @@
+import lightning as L
+import pytest
+import torch
+
+from genreclf.training.callbacks import RunningAverage
+
+
+class Counting(L.LightningModule):
+    """Its weight is the number of the step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.register_buffer("seen", torch.zeros(1))
+
+
+def test_the_average_forgets_its_start_and_then_decays_at_its_rate():
+    net, callback = Counting(), RunningAverage(0.9)
+    callback.setup(None, net, "fit")
+    expected = None
+    for step in range(200):
+        with torch.no_grad():
+            net.weight.fill_(float(step))
+            net.seen.fill_(-float(step))
+        callback._average_model.update_parameters(net)
+        kept = min(0.9, step / (step + 10))
+        expected = step if expected is None else kept * expected + (1 - kept) * step
+        average = callback._average_model.module
+        assert average.weight.item() == pytest.approx(expected, rel=1e-4)
+        assert average.seen.item() == pytest.approx(-expected, rel=1e-4)
+    assert 199 - average.weight.item() == pytest.approx(9, rel=0.01)  # the lag of a decay of 0.9
