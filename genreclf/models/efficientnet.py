@@ -1,6 +1,5 @@
 """Model B's backbone: timm's EfficientNet-B0 (Tan and Le 2019), and which of its layers stay frozen."""
 
-import timm
 import torch
 from torch import nn
 
@@ -27,6 +26,8 @@ class EfficientNet(nn.Module):
             )
         if config.channels or config.stem_stride != 2:
             raise GenreclfError("model.net: backbone=efficientnet has its own shape; give channels=[] stem_stride=2")
+        import timm  # two seconds, with torchvision behind it: who runs Model A does not wait for them
+
         self.net = timm.create_model(
             ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=config.backbone_dropout[0]
         )
