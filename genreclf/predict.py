@@ -1,23 +1,20 @@
 """Genres of audio files and spectrogram pictures: python -m genreclf.predict FILE... --run RUN."""
 
 import argparse
-import csv
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from genreclf.data.sources import is_clip
 from genreclf.errors import GenreclfError, print_any_name
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
 from genreclf.serving.bundle import CARD, find_bundle, load_bundle, shipped
-from genreclf.serving.predictor import Prediction, Predictor
+from genreclf.serving.journal import Journal, model_of
+from genreclf.serving.library import predict_files
+from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_table, write_parquet
+from genreclf.serving.predictor import Predictor
 
 SOME_FILES_FAILED, USER_ERROR = 1, 2
 DEFAULT = "a"  # of the models that come along, the one that did best on held-out folds
@@ -30,19 +27,15 @@ def predict(arguments: Sequence[str] | None = None) -> int:
     try:
         paths = list(_files(options.paths))
         bundle = find_bundle(options.run or Path(DEFAULT))
+        if options.run is None:
+            card = bundle / CARD
+            print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {card}", file=sys.stderr)
         predictor = Predictor(load_bundle(bundle), options.tta, options.device)
+        rows = _rows(predictor, paths, options)
+        _show(rows, predictor.bundle.classes, options)
     except GenreclfError as error:
         print(f"genreclf: {error}", file=sys.stderr)
         return USER_ERROR
-    if options.run is None:
-        print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {bundle / CARD}", file=sys.stderr)
-    rows = []
-    with progress_bar("predicting", "files") as report:
-        for path in paths:
-            rows.append(_row(predictor, path))
-            report(len(rows), len(paths))
-    show = _show_json if options.json else _show_csv if options.csv else _show_table
-    show(rows, predictor.bundle.classes)
     return SOME_FILES_FAILED if any(row["problem"] for row in rows) else 0
 
 
@@ -53,19 +46,30 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all files answered, 1 some could not be read (the others are answered), 2 a wrong call.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder to search for files")
-    models = " or ".join(shipped())
     parser.add_argument(
         "--run",
         type=Path,
-        help=f"a finished run folder, a bundle folder, or the name of a model that comes along: {models} "
-        f"(default {DEFAULT})",
+        help=f"a finished run folder, a bundle folder, or the name of a model that comes along: "
+        f"{' or '.join(shipped())} (default {DEFAULT})",
     )
     parser.add_argument("--tta", default="none", choices=list(TTA), help="average over changed copies (default none)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument("--top", type=_positive, default=3, metavar="K", help="how many genres the table shows (3)")
+    parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each piece of a file")
+    parser.add_argument("--parquet", type=Path, metavar="OUT", help="write a Parquet file, with every class")
+    parser.add_argument("--journal", type=Path, metavar="LOG", help="keep answers in this file, and go on from it")
+    parser.add_argument("--workers", type=_positive, default=os.cpu_count(), help="threads that read files (all cores)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON, with every class and segment")
+    form.add_argument("--json", action="store_true", help="print JSON, with every class")
     form.add_argument("--csv", action="store_true", help="print CSV, with every class")
     return parser
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError("give 1 or more")
+    return number
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -79,67 +83,33 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _row(predictor: Predictor, path: Path) -> dict[str, Any]:
-    """One file's answer; a file that cannot be read has a problem in place of it, and the rest go on."""
-    try:
-        return {"path": str(path), "answer": predictor.predict_file(path), "problem": ""}
-    except GenreclfError as error:
-        print(f"genreclf: {error}", file=sys.stderr)
-        return {"path": str(path), "answer": None, "problem": str(error)}
+def _rows(predictor: Predictor, paths: Sequence[Path], options: argparse.Namespace) -> list[Row]:
+    """A row a path, in order: from the journal where that has it, else answered now."""
+    model = model_of(predictor) + ("+segments" if options.segments else "")
+    journal = Journal(options.journal, model) if options.journal else None
+    rows = {path: journal.known(path) for path in paths} if journal else dict.fromkeys(paths)
+    todo = [path for path, row in rows.items() if row is None]
+    with progress_bar("predicting", "files") as report:
+        for done, (path, answer) in enumerate(predict_files(predictor, todo, options.workers), 1):
+            rows[path] = row_of(path, answer, predictor.bundle.classes, options.segments)
+            if journal:
+                journal.add(path, rows[path])
+            report(done, len(todo))
+    for path in paths:
+        if rows[path]["problem"]:
+            print(f"genreclf: {rows[path]['problem']}", file=sys.stderr)
+    return [rows[path] for path in paths]
 
 
-def _show_table(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> None:
-    table = Table("genre", "", "then")
-    table.add_column("file", overflow="fold")
-    for row in rows:
-        answer: Prediction | None = row["answer"]
-        if answer is None:
-            table.add_row("-", "", "could not be read", row["path"])
-            continue
-        ranked = sorted(zip(answer.probabilities, classes, strict=True), reverse=True)
-        then = ", ".join(f"{name} {share:.0%}" for share, name in ranked[1:3])
-        path = f"{row['path']} ({answer.note})" if answer.note else row["path"]
-        table.add_row(answer.genre, f"{answer.probability:.0%}", then, path)
-    Console().print(table)
-
-
-def _show_json(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> None:
-    print(json.dumps([_plain(row, classes) for row in rows], indent=1))
-
-
-def _plain(row: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    answer: Prediction | None = row["answer"]
-    if answer is None:
-        return {"path": row["path"], "problem": row["problem"]}
-    return {
-        "path": row["path"],
-        "genre": answer.genre,
-        "probability": answer.probability,
-        "probabilities": dict(zip(classes, answer.probabilities, strict=True)),
-        "seconds": answer.seconds,
-        "segments": [
-            {
-                "start_seconds": piece.start_seconds,
-                "end_seconds": piece.end_seconds,
-                "probabilities": dict(zip(classes, piece.probabilities, strict=True)),
-            }
-            for piece in answer.segments
-        ],
-        "note": answer.note,
-        "problem": "",
-    }
-
-
-def _show_csv(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "genre", "probability", "seconds", *classes, "note", "problem"])
-    for row in rows:
-        answer: Prediction | None = row["answer"]
-        if answer is None:
-            writer.writerow([row["path"], *[""] * (3 + len(classes)), "", row["problem"]])
-        else:
-            figures = [answer.genre, answer.probability, answer.seconds, *answer.probabilities, answer.note]
-            writer.writerow([row["path"], *figures, ""])
+def _show(rows: Sequence[Row], classes: Sequence[str], options: argparse.Namespace) -> None:
+    if options.parquet:
+        write_parquet(rows, classes, options.segments, options.parquet)
+    if options.json:
+        show_json(rows, sys.stdout)
+    elif options.csv:
+        show_csv(rows, classes, options.segments, sys.stdout)
+    elif not options.parquet:
+        show_table(rows, options.top, options.segments)
 
 
 if __name__ == "__main__":

@@ -348,18 +348,6 @@ def test_predict_answers_and_reports_a_bad_file(run, music, cache, tmp_path):
     for path in both:
         assert list(answered[path]["probabilities"].values()) == pytest.approx(list(scored[path]), abs=2e-5)
 
-    table = command("predict", *words, cache=cache)
-    assert table.returncode == 1 and "could not be read" in table.stdout
-    listing = list(csv.DictReader(command("predict", *words, "--csv", cache=cache).stdout.splitlines()))
-    assert [row["genre"] for row in listing] == [row.get("genre", "") for row in rows]
-
-
-def test_predict_refuses_a_wrong_call(run, cache, tmp_path):
-    assert "is no run folder" in one_line(command("predict", "x.wav", "--run", tmp_path, cache=cache))
-    (tmp_path / "empty").mkdir()
-    message = one_line(command("predict", tmp_path / "empty", "--run", run, cache=cache))
-    assert "holds no audio file or picture" in message
-
 
 def test_predict_starts_without_the_training_libraries():
     code = (

@@ -1,5 +1,6 @@
 """A bundle and a file -> the genre of the whole clip and of each of its segments."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from genreclf.serving.bundle import Bundle
 from genreclf.serving.device import pick_device
 
 SEGMENTS_AT_ONCE = 32
+Shown = tuple[Clip, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,29 @@ class Predictor:
 
     def predict(self, clip: Clip) -> Prediction:
         """The answer for a clip that is already read."""
-        shown = spans(clip.frames, self.bundle.view)
-        answers = self._segments(clip, shown)[0]  # (S, classes)
+        return next(self.predict_many([clip]))
+
+    def predict_many(self, clips: Iterable[Clip]) -> Iterator[Prediction]:
+        """An answer a clip, in order. The net sees segments of several clips at once, and holds few clips ahead."""
+        for group in self._groups(clips):
+            answers, _ = self._segments(group)
+            for (clip, shown), own in zip(group, answers.split([len(shown) for _, shown in group]), strict=True):
+                yield self._prediction(clip, shown, own)
+
+    def _groups(self, clips: Iterable[Clip]) -> Iterator[list[Shown]]:
+        """Clips with their segments' spans, as many together as fill a batch."""
+        group: list[Shown] = []
+        for clip in clips:
+            group.append((clip, spans(clip.frames, self.bundle.view)))
+            if sum(len(shown) for _, shown in group) >= SEGMENTS_AT_ONCE:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _prediction(self, clip: Clip, shown: list[tuple[int, int]], answers: Tensor) -> Prediction:
         mean = tempered(answers.mean(0, keepdim=True), self.bundle.temperature)[0]
-        answers = tempered(answers, self.bundle.temperature)
+        answers = tempered(answers, self.bundle.temperature)  # (S, classes)
         best = int(mean.argmax())
         pieces = tuple(
             Segment(start / FRAME_RATE_HZ, min(start + length, clip.frames) / FRAME_RATE_HZ, tuple(row))
@@ -76,23 +97,41 @@ class Predictor:
         None for a net that has no steps of time.
         """
         shown = spans(clip.frames, self.bundle.view)
-        weights = self._segments(clip, shown)[1]  # (S, T)
+        weights = self._segments([(clip, shown)])[1]  # (S, T)
         steps = weights.shape[1]
         if steps == 1:
             return None
         columns = (weights * steps).repeat_interleave(SEGMENT_COLUMNS // steps, dim=1)  # (S, 256)
         return paste(columns, shown, clip.frames).numpy()
 
-    def _segments(self, clip: Clip, shown: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        kept = thin_index(clip.levels.shape[1], clip.frames, self.bundle.frames_per_column)
-        levels = torch.from_numpy(clip.levels)[:, kept]
+    def _segments(self, group: list[Shown]) -> tuple[Tensor, Tensor]:
+        """The clips' segments one after another -> (S, classes) probabilities, (S, T) attention."""
+        cuts = (own for clip, shown in group for own in self._cuts(clip, shown))
         answers = []
         with torch.inference_mode():
-            for piece in torch.tensor(shown).split(SEGMENTS_AT_ONCE):
-                columns = torch.full((len(piece),), levels.shape[1])
-                index = column_index(columns, torch.full_like(columns, clip.frames), piece[:, 0], piece[:, 1])
-                segments = cut(levels.expand(len(piece), -1, -1), index)  # (S, 128, 256)
-                image = segments[:, None].expand(-1, 3, -1, -1).to(self.device)  # (S, 3, 128, 256)
+            for segments in _batched(cuts):
+                image = segments[:, None].expand(-1, 3, -1, -1).to(self.device)  # (N, 3, 128, 256)
                 answers.append([part.cpu() for part in probabilities(self.net, image, self.tta)])
         shares, weights = zip(*answers, strict=True)
         return torch.cat(shares), torch.cat(weights)
+
+    def _cuts(self, clip: Clip, shown: list[tuple[int, int]]) -> Iterator[Tensor]:
+        """(N, 128, 256) segments of a clip, no more at a time than the net is to see."""
+        kept = thin_index(clip.levels.shape[1], clip.frames, self.bundle.frames_per_column)
+        levels = torch.from_numpy(clip.levels)[:, kept]
+        for piece in torch.tensor(shown).split(SEGMENTS_AT_ONCE):
+            columns = torch.full((len(piece),), levels.shape[1])
+            index = column_index(columns, torch.full_like(columns, clip.frames), piece[:, 0], piece[:, 1])
+            yield cut(levels.expand(len(piece), -1, -1), index)
+
+
+def _batched(cuts: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Segments in batches of SEGMENTS_AT_ONCE, the last one shorter."""
+    waiting: Tensor | None = None
+    for segments in cuts:
+        waiting = segments if waiting is None else torch.cat([waiting, segments])
+        while len(waiting) >= SEGMENTS_AT_ONCE:
+            yield waiting[:SEGMENTS_AT_ONCE]
+            waiting = waiting[SEGMENTS_AT_ONCE:]
+    if waiting is not None and len(waiting):
+        yield waiting

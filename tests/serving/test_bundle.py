@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from bundles import random_bundle
 from safetensors.torch import load_file, save_file
 
-from genreclf.config import build, config_folder
-from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
-from genreclf.models.nets import new_net
 from genreclf.serving.bundle import (
-    Bundle,
     find_bundle,
     halve,
     load_bundle,
@@ -22,24 +18,6 @@ from genreclf.serving.bundle import (
     shipped,
     weights_sha256,
 )
-
-CLASSES = ("ska", "dub", "raï")
-
-
-def of_yaml(group: str, name: str) -> dict:
-    return OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
-
-
-def random_bundle(name: str) -> Bundle:
-    """A net in which no tensor is as it was at first, the statistics of its batch norms neither."""
-    torch.manual_seed(0)
-    model = of_yaml("model", name)
-    sizes = {"support_vectors": 5} if name == "svm" else {}
-    net = new_net(model["kind"], {**model["net"], "num_classes": len(CLASSES), **sizes}, "net")
-    for buffer_name, buffer in net.named_buffers():
-        if name in ("svm", "majority") or buffer_name.endswith(("running_mean", "running_var")):
-            buffer.uniform_(0.5, 1.5)
-    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", "crop"), "view"), 29.5, 3.25, 1.75)
 
 
 @pytest.fixture(scope="module")
