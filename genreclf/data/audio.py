@@ -102,6 +102,31 @@ def read_audio(path: Path) -> Audio:
         return Audio(waveform, file.samplerate, seconds, file.channels, "; ".join(filter(None, notes)))
 
 
+def mono(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """(samples,) or (samples, channels) at `rate_hz`, integer or float of any scale -> (samples,) float32 at 22,050 Hz.
+
+    Mixed and resampled as `read_audio` does. Raises GenreclfError for another shape, no samples, samples that are not
+    finite, and a rate or length beyond the bounds above.
+    """
+    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
+        raise GenreclfError(
+            f"samples: {samples.dtype} of shape {samples.shape}; give numbers, (samples,) or (samples, channels)"
+        )
+    if not MIN_SOURCE_RATE_HZ <= rate_hz <= MAX_SOURCE_RATE_HZ:
+        bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
+        raise GenreclfError(f"samples: sample rate {rate_hz:,} Hz; resample them to {bounds}")
+    if len(samples) > MAX_SECONDS * rate_hz or samples.size > MAX_SAMPLES:
+        raise GenreclfError(f"samples: longer than {MAX_SECONDS / 3600:g} hours; give shorter pieces")
+    mixed = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
+    low, high = mixed.min(), mixed.max()
+    if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # so for NaN, too
+        raise GenreclfError("samples: some are NaN, infinite or absurdly large")
+    resampled = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
+    if not resampled.size:
+        raise GenreclfError(f"samples: {len(samples)} are too few to be heard; give more")
+    return resampled
+
+
 def _check_file(path: Path) -> None:
     if not path.is_file():
         raise GenreclfError(f"{path}: no such file, or no plain one; give an audio file")
