@@ -1,29 +1,36 @@
-"""A finished run as TorchScript files: python -m genreclf.export run=RUN."""
+"""A finished run as files that answer without this package: python -m genreclf.export run=RUN format=onnx."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from genreclf.commands import run_command
 from genreclf.errors import GenreclfError
 from genreclf.serving.bundle import find_bundle, load_bundle
-from genreclf.serving.exporting import INPUTS, export_torchscript
+from genreclf.serving.exporting import INPUTS, export_model
+from genreclf.serving.formats import FORMATS
 
 
 def export(config: dict[str, Any], overrides: list[str]) -> None:
-    """Writes a TorchScript file for each of `inputs` and prints its path, size and difference from the run."""
-    inputs = config["inputs"] if isinstance(config["inputs"], list) else [config["inputs"]]
-    unknown = [kind for kind in inputs if kind not in INPUTS]
-    if unknown or not inputs:
-        raise GenreclfError(f"inputs={config['inputs']}: give {' or '.join(INPUTS)}, or [{','.join(INPUTS)}]")
+    """Writes a file for each `format` and `input` and prints its path, size and difference from the run."""
+    formats, inputs = _chosen(config, "format", FORMATS), _chosen(config, "input", INPUTS)
     run = Path(str(config["run"])).expanduser()  # YAML takes run=2026 for a number
     bundle = load_bundle(find_bundle(run))
     # A model that comes along has no run folder to write to.
     place = run / "exports" if run.is_dir() else Path("exports") / run
     folder = Path(str(config["out"])).expanduser() if config["out"] is not None else place
-    for kind in inputs:
-        path = folder / f"{kind}.pt"
-        difference = export_torchscript(bundle, kind, path)
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the run by {difference:.1e} at most")
+    for form in formats:
+        for kind in inputs:
+            path = folder / f"{kind}{FORMATS[form].suffix}"
+            difference = export_model(bundle, form, kind, path)
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the run by {difference:.1e} at most")
+
+
+def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[str]:
+    words = config[key] if isinstance(config[key], list) else [config[key]]
+    if not words or any(word not in known for word in words):
+        raise GenreclfError(f"{key}={config[key]}: give {' or '.join(known)}, or several: [{','.join(known)}]")
+    return words
 
 
 def main() -> None:

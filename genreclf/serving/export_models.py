@@ -1,0 +1,86 @@
+"""The nets as exported: with what comes before and behind them inside."""
+
+import torch
+from torch import Tensor, nn
+
+from genreclf.data.spectrogram import HOP_SAMPLES, LogMelSpectrogram
+from genreclf.data.views import ViewConfig, column_index, cover, cut, thin_index
+from genreclf.evaluation.calibration import tempered
+
+
+class PictureModel(nn.Module):
+    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) tempered probabilities; scripts."""
+
+    def __init__(self, net: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.net = net
+        self.temperature = temperature
+
+    def forward(self, levels: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
+        return tempered(self.net(levels)[0].softmax(1), self.temperature)
+
+
+class SegmentModel(nn.Module):
+    """(B, samples) float waveforms of just one segment at 22,050 Hz -> (B, classes) tempered probabilities.
+
+    For formats that want a fixed length: `samples_of(view)`. Each segment is scaled by itself.
+    """
+
+    index: Tensor
+
+    def __init__(self, net: nn.Module, view: ViewConfig, frames_per_column: float, temperature: float) -> None:
+        super().__init__()
+        frames = view.segment_frames
+        self.front_end = LogMelSpectrogram()
+        self.front_end.frames_at_once = frames  # all at once: pieces would be unrolled
+        self.picture = PictureModel(net, temperature)
+        kept = thin_index(frames, frames, frames_per_column)
+        numbers = torch.tensor([[len(kept), frames, 0, frames]]).unbind(1)
+        self.register_buffer("index", kept[column_index(*numbers)[0]])  # (256,)
+
+    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
+        levels = self.front_end(waveform)[:, :, self.index]  # (B, 128, 256)
+        return self.picture(levels[:, None].expand(-1, 3, -1, -1))
+
+
+def samples_of(view: ViewConfig) -> int:
+    """How many samples the front end turns into the frames of one segment."""
+    return (view.segment_frames - 1) * HOP_SAMPLES
+
+
+class WaveformModel(nn.Module):
+    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) probabilities, the tempered mean over the segments.
+
+    Scripts. Any length from one sample; the net sees no more than `segments_at_once` segments, or one a clip.
+    """
+
+    def __init__(self, net: nn.Module, view: ViewConfig, frames_per_column: float, temperature: float) -> None:
+        super().__init__()
+        self.front_end = LogMelSpectrogram()
+        self.net = net
+        self.temperature = temperature
+        self.segment_frames, self.hop_frames, self.tolerance = view.segment_frames, view.hop_frames, view.tolerance
+        self.frames_per_column = frames_per_column
+        self.segments_at_once = 32
+
+    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
+        levels = self.front_end(waveform)  # (B, 128, frames)
+        clips, frames = levels.shape[0], levels.shape[2]
+        levels = levels[:, :, thin_index(frames, frames, self.frames_per_column).to(levels.device)]
+        spans = cover(frames, self.segment_frames, self.hop_frames, self.tolerance)
+        pairs = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
+        shown = torch.tensor(pairs, dtype=torch.int64, device=levels.device)  # (S, 2)
+        pieces = shown.split(max(1, self.segments_at_once // clips))
+        answers = torch.cat([self._answer(levels, frames, piece) for piece in pieces], dim=1)  # (B, S, classes)
+        return tempered(answers.mean(1), self.temperature)
+
+    def _answer(self, levels: Tensor, frames: int, shown: Tensor) -> Tensor:
+        """(B, 128, columns) levels over `frames`, (N, 2) spans of some segments -> (B, N, classes) probabilities."""
+        clips = levels.shape[0]
+        columns = torch.full([len(shown)], levels.shape[2], dtype=torch.int64, device=levels.device)
+        index = column_index(columns, torch.full_like(columns, frames), shown[:, 0], shown[:, 1])  # (N, 256)
+        # All segments as one wide cut, so that no clip is copied: (B, 128, N * 256) -> (B * N, 128, 256)
+        segments = cut(levels, index.reshape(1, -1).expand(clips, -1))
+        segments = segments.unflatten(2, index.shape).transpose(1, 2).flatten(0, 1)
+        images = segments.unsqueeze(1).expand(-1, 3, -1, -1)  # (B * N, 3, 128, 256)
+        return self.net(images)[0].softmax(1).unflatten(0, [clips, len(shown)])
