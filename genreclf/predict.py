@@ -54,18 +54,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tta", default="none", choices=list(TTA), help="average over changed copies (default none)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
-    parser.add_argument("--top", type=_positive, default=3, metavar="K", help="how many genres the table shows (3)")
+    parser.add_argument("--top", type=positive, default=3, metavar="K", help="how many genres the table shows (3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each piece of a file")
     parser.add_argument("--parquet", type=Path, metavar="OUT", help="write a Parquet file, with every class")
     parser.add_argument("--journal", type=Path, metavar="LOG", help="keep answers in this file, and go on from it")
-    parser.add_argument("--workers", type=_positive, default=os.cpu_count(), help="threads that read files (all cores)")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="threads that read files (all cores)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, with every class")
     form.add_argument("--csv", action="store_true", help="print CSV, with every class")
     return parser
 
 
-def _positive(word: str) -> int:
+def positive(word: str) -> int:
+    """A whole number of 1 or more, as argparse wants its types."""
     number = int(word)
     if number < 1:
         raise argparse.ArgumentTypeError("give 1 or more")

@@ -71,7 +71,7 @@ class _Stream(soundfile.SoundFile):
         return False
 
 
-def read_audio(path: Path) -> Audio:
+def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
     """The file as mono at 22,050 Hz: mean of the channels, then band-limited resampling (soxr, HQ), block by block.
 
     WAV, FLAC, OGG, MP3, AU, AIFF and a few more, known by content; the name's ending does not matter. A file that ends
@@ -79,15 +79,16 @@ def read_audio(path: Path) -> Audio:
     as joined files, or an MP3 of varying bit rate without a Xing header, whose length libsndfile guesses too short.
 
     Raises GenreclfError for a file that is missing, is no audio, holds no samples, samples that are not finite, or
-    more than the bounds above; the bounds are checked on the header, before decoding, and again while decoding.
+    more than the bounds above and `max_seconds`; they are checked on the header, before decoding, and again while
+    decoding.
     """
     _check_file(path)
     with path.open("rb") as handle, _opened(path, handle) as file:
-        _check_header(path, file)
+        _check_header(path, file, max_seconds)
         samples, frames, clipped = bytearray(), 0, 0  # joining a list of blocks would hold a long clip twice
         resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         as_it_is = file.samplerate == SAMPLE_RATE_HZ
-        for block, at_full_scale in _mono_blocks(path, file):
+        for block, at_full_scale in _mono_blocks(path, file, max_seconds):
             samples += (block if as_it_is else resampler.resample_chunk(block)).data
             frames += len(block)
             clipped += at_full_scale
@@ -157,24 +158,28 @@ def _no_audio(path: Path, why: str) -> GenreclfError:
     )
 
 
-def _check_header(path: Path, file: _Stream) -> None:
+def _check_header(path: Path, file: _Stream, max_seconds: float) -> None:
     if not MIN_SOURCE_RATE_HZ <= file.samplerate <= MAX_SOURCE_RATE_HZ:
         bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
         raise GenreclfError(f"{path}: sample rate {file.samplerate:,} Hz; resample it to {bounds}")
     if file.channels > MAX_CHANNELS:
         raise GenreclfError(f"{path}: {file.channels} channels; mix it down to {MAX_CHANNELS} or fewer")
     if file.frames != _UNKNOWN_FRAMES:
-        _check_length(path, file, file.frames)
+        _check_length(path, file, file.frames, max_seconds)
 
 
-def _check_length(path: Path, file: _Stream, frames: int) -> None:
-    if frames > MAX_SECONDS * file.samplerate:
-        raise GenreclfError(f"{path}: longer than {MAX_SECONDS / 3600:g} hours; cut it into shorter files")
+def _check_length(path: Path, file: _Stream, frames: int, max_seconds: float) -> None:
+    if frames > max_seconds * file.samplerate:
+        raise GenreclfError(f"{path}: longer than {_spoken(max_seconds)}; cut it into shorter files")
     if frames * file.channels > MAX_SAMPLES:
         raise GenreclfError(f"{path}: more than {MAX_SAMPLES:,} samples in its channels; cut it or resample it")
 
 
-def _mono_blocks(path: Path, file: _Stream) -> Iterator[tuple[np.ndarray, int]]:
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds:g} s"
+
+
+def _mono_blocks(path: Path, file: _Stream, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
     """The mean of the channels, (frames,) at a time, until the file ends or can be decoded no further.
 
     With each, how many samples of all channels stand at full scale or above it.
@@ -194,7 +199,7 @@ def _mono_blocks(path: Path, file: _Stream) -> Iterator[tuple[np.ndarray, int]]:
         if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # so for NaN, too
             raise GenreclfError(f"{path}: holds samples that are NaN, infinite or absurdly large; export it again")
         frames += len(block)
-        _check_length(path, file, frames)
+        _check_length(path, file, frames, max_seconds)
         loud = max(-low, high) >= FULL_SCALE
         # NumPy's mean over an axis of one costs as much as the decoding.
         yield (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genreclf.data.audio import AUDIO_SUFFIXES, read_audio
+from genreclf.data.audio import AUDIO_SUFFIXES, MAX_SECONDS, read_audio
 from genreclf.data.picture import PICTURE_SUFFIXES, read_picture
 from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
 
@@ -30,11 +30,21 @@ class Clip:
 def read_clip(path: Path, front_end: LogMelSpectrogram, picture_seconds: float) -> Clip:
     """Reads audio, or a picture that shows `picture_seconds` of music. Raises GenreclfError where it cannot."""
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        picture = read_picture(path)
-        frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
-        note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
-        return Clip(picture.levels, frames, 0, picture_seconds, note)
-    audio = read_audio(path)
+        return picture_clip(path, picture_seconds)
+    return audio_clip(path, front_end)
+
+
+def picture_clip(path: Path, picture_seconds: float) -> Clip:
+    """A picture, whatever its name."""
+    picture = read_picture(path)
+    frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
+    note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
+    return Clip(picture.levels, frames, 0, picture_seconds, note)
+
+
+def audio_clip(path: Path, front_end: LogMelSpectrogram, max_seconds: float = MAX_SECONDS) -> Clip:
+    """Audio, whatever its name; of more than `max_seconds` it is refused."""
+    audio = read_audio(path, max_seconds)
     levels = spectrogram(audio.waveform, front_end)
     return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
 

@@ -19,6 +19,11 @@ def row_of(path: Path, answer: Prediction | GenreclfError, classes: Sequence[str
     """What is known of one file, its segments if asked for: JSON-like data. `problem` says why there is no answer."""
     if isinstance(answer, GenreclfError):
         return {"path": str(path), "problem": str(answer)}
+    return {"path": str(path), **answer_row(answer, classes, segments), "problem": ""}
+
+
+def answer_row(answer: Prediction, classes: Sequence[str], segments: bool) -> Row:
+    """An answer as JSON-like data."""
     pieces = [
         {
             "start_seconds": piece.start_seconds,
@@ -28,14 +33,12 @@ def row_of(path: Path, answer: Prediction | GenreclfError, classes: Sequence[str
         for piece in answer.segments
     ]
     return {
-        "path": str(path),
         "genre": answer.genre,
         "probability": answer.probability,
         "probabilities": dict(zip(classes, answer.probabilities, strict=True)),
         "seconds": answer.seconds,
         **({"segments": pieces} if segments else {}),
         "note": answer.note,
-        "problem": "",
     }
 
 
