@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # A server process imports these once; each command is a fork of it, before torch has started any thread.
-COMMANDS = ("prepare", "train", "evaluate", "compare", "export", "predict", "audit", "serve")
+COMMANDS = ("prepare", "train", "evaluate", "compare", "export", "predict", "audit", "serve", "convert")
 PRELOADED = [f"genreclf.{name}" for name in COMMANDS]
 TIMEOUT_SECONDS = 300
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import re
 import signal
 import subprocess
@@ -347,6 +348,25 @@ def test_predict_answers_and_reports_a_bad_file(run, music, cache, tmp_path):
     assert both
     for path in both:
         assert list(answered[path]["probabilities"].values()) == pytest.approx(list(scored[path]), abs=2e-5)
+
+
+def test_a_checkpoint_converts_to_a_bundle(run, cache, tmp_path):
+    result = command("convert", run / "last.ckpt", "--out", tmp_path / "out", "--temperature", "1.5", cache=cache)
+    assert result.returncode == 0, result.stderr
+    made, kept = load_bundle(tmp_path / "out"), load_bundle(run / "bundle")
+    assert (made.classes, made.view, made.picture_seconds) == (kept.classes, kept.view, kept.picture_seconds)
+    assert (made.frames_per_column, made.temperature, made.name) == (kept.frames_per_column, 1.5, "a")
+    assert same(
+        {f"net.{name}": value for name, value in made.net.state_dict().items()},
+        {name: value for name, value in weights(run).items() if name.startswith("net.")},
+    )
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes((run / "last.ckpt").read_bytes())
+    assert "is missing; leave it in its run folder" in one_line(command("convert", alone, cache=cache))
+    for name, content in (("text", b"no weights"), ("pickle", pickle.dumps(print))):
+        (tmp_path / name).write_bytes(content)
+        assert "is no checkpoint" in one_line(command("convert", tmp_path / name, cache=cache))
+    assert "cannot be read (No such file" in one_line(command("convert", tmp_path / "nothing", cache=cache))
 
 
 def test_predict_starts_without_the_training_libraries():

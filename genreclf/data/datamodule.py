@@ -118,6 +118,7 @@ class SpectrogramDataModule(L.LightningDataModule):
             "split_digest": hashlib.sha256(json.dumps(members).encode()).hexdigest(),
             "clips": counts,
             "groups": groups,
+            "frames_per_column": self.frames_per_column,
             "label_conflicts": [[rows[clip].path for clip in group] for group in self.membership.conflicts],
             "unreadable": unreadable,
             "in_no_split": unused,
