@@ -10,6 +10,8 @@ from genreclf.errors import GenreclfError
 
 MAX_BAND_SHIFT = 64  # half of the bands
 EQUALISER_KNOTS = 8
+LOW_PASS_FROM_BAND = 80  # about 3 kHz: telephones and rates of 8 kHz end there
+LOW_PASS_SLOPE = 0.25  # of the [0, 1] scale, a band: 20 dB
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class AugmentConfig:
     Masks hold `mask_fill`, or where that is None the example's mean.
 
     `equaliser` is the deviation of a smooth curve over the bands that is added: another room, microphone or mix.
+    `low_pass` is the probability that the bands above a random one, from the 80th on, fade away: another rate or codec.
+    `noise_floor` is how high silence may rise, before all is stretched to [0, 1] again: another recording's noise.
     `band_shift` moves the picture by up to so many bands: another key. `stretch` is how much faster or slower a segment
     is at most, as a share (drawn where segments are cut). `mixup` is Beta's parameter for `mix`. Raises GenreclfError
     for a number that is out of its range.
@@ -31,6 +35,8 @@ class AugmentConfig:
     frequency_mask_probability: float
     mask_share: tuple[float, ...]
     mask_fill: float | None
+    low_pass: float
+    noise_floor: float
     equaliser: float
     band_shift: int
     stretch: float
@@ -40,6 +46,8 @@ class AugmentConfig:
         for key, value in vars(self).items():
             if isinstance(value, float) and not 0 <= value <= 1:
                 raise GenreclfError(f"augment.{key}={value}: give 0 to 1")
+        if self.noise_floor == 1:
+            raise GenreclfError("augment.noise_floor=1.0: nothing would be left; give less than 1")
         if not 0 <= self.band_shift <= MAX_BAND_SHIFT:
             raise GenreclfError(f"augment.band_shift={self.band_shift}: give 0 to {MAX_BAND_SHIFT}")
         if len(self.mask_share) != 2 or not 0 <= self.mask_share[0] <= self.mask_share[1] <= 1:
@@ -48,10 +56,12 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class Draws:
-    """What happens to each example: (B, 1, 1, 1) shifts, factors and flips, (B, 1, 1, W) and (B, 1, H, 1) masks, and
-    (B, 1, H, 1) the equaliser's curve on the [0, 1] scale.
+    """What happens to each example: (B, 1, 1, 1) shifts, floors, factors and flips, (B, 1, 1, W) and (B, 1, H, 1)
+    masks, and (B, 1, H, 1) what the low-pass takes away and the equaliser's curve, on the [0, 1] scale.
     """
 
+    low_pass: Tensor
+    noise_floor: Tensor
     band_shift: Tensor
     equaliser: Tensor
     brightness: Tensor
@@ -83,7 +93,11 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
     knots = config.equaliser * torch.randn(batch, 1, EQUALISER_KNOTS, device=device)
     curve = interpolate(knots, height, mode="linear", align_corners=True)  # (B, 1, H)
     reach = config.band_shift
+    cutoff = uniform(min(LOW_PASS_FROM_BAND, height), height)
+    above = (torch.arange(height, device=device)[None, None, :, None] - cutoff).clamp(min=0)  # (B, 1, H, 1)
     return Draws(
+        low_pass=LOW_PASS_SLOPE * above * (uniform(0, 1) < config.low_pass),
+        noise_floor=uniform(0, config.noise_floor),
         band_shift=torch.randint(-reach, reach + 1, (batch, 1, 1, 1), device=device),
         equaliser=curve[..., None],  # (B, 1, H, 1)
         brightness=uniform(-config.brightness, config.brightness),
@@ -95,10 +109,12 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
 
 
 def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
-    """Shift along the bands, equaliser; then in the original's order brightness, contrast about the own mean,
-    flip in time, masks, clip.
+    """Low-pass, noise floor, shift along the bands, equaliser; then in the original's order brightness, contrast about
+    the own mean, flip in time, masks, clip.
     """
-    x = _shifted(images.float() / 255, draws.band_shift) + draws.equaliser + draws.brightness
+    x = images.float() / 255 - draws.low_pass
+    x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)
+    x = _shifted(x, draws.band_shift) + draws.equaliser + draws.brightness
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = (x - mean) * draws.contrast + mean
     x = torch.where(draws.flip, x.flip(3), x)

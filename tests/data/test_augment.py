@@ -39,6 +39,9 @@ def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> n
         for c, picture in enumerate(example):
             x = picture.copy()
             for row in range(len(x)):
+                x[row] = np.maximum(x[row] - float(draws.low_pass[b, 0, row, 0]) - float(draws.noise_floor[b]), 0)
+            picture = x / (1 - float(draws.noise_floor[b]))
+            for row in range(len(x)):
                 below = min(max(row - int(draws.band_shift[b]), 0), len(x) - 1)
                 x[row] = picture[below] + float(draws.equaliser[b, 0, row, 0])
             x = x + float(draws.brightness[b])

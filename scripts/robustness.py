@@ -1,0 +1,91 @@
+"""How often the answer changes when a clip comes in another form that sounds the same, or nearly.
+
+python scripts/robustness.py AUDIO_FOLDER MODEL [MODEL...]
+
+A MODEL is a run, a bundle, or the name of one that comes along. Of runs that were evaluated, each answers the test
+clips that it left out; of anything else, all clips.
+"""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from rich.console import Console
+from rich.table import Table
+
+from genreclf import Classifier
+from genreclf.data.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
+from genreclf.evaluation.predictions import FILE, read_predictions
+from genreclf.progress import progress_bar
+
+Sound = tuple[np.ndarray, int]  # (samples,) or (samples, channels), and their rate in Hz
+
+
+def at_rate(rate_hz: int) -> Callable[[np.ndarray], Sound]:
+    return lambda wave: (soxr.resample(wave, SAMPLE_RATE_HZ, rate_hz), rate_hz)
+
+
+def as_mp3(wave: np.ndarray) -> Sound:
+    """LAME at a constant 64 kbit/s."""
+    file = io.BytesIO()
+    soundfile.write(file, wave, SAMPLE_RATE_HZ, format="MP3", bitrate_mode="CONSTANT", compression_level=0.9)
+    file.seek(0)
+    return soundfile.read(file, dtype="float32")
+
+
+def noisy(wave: np.ndarray) -> Sound:
+    noise = np.random.default_rng(0).normal(0, 1, len(wave)).astype(np.float32)
+    return wave + noise * np.sqrt(np.mean(wave**2) / np.mean(noise**2)) * 10 ** (-30 / 20), SAMPLE_RATE_HZ
+
+
+CHANGES: dict[str, Callable[[np.ndarray], Sound]] = {
+    "resampled to 8 kHz": at_rate(8_000),
+    "resampled to 16 kHz": at_rate(16_000),
+    "resampled to 44.1 kHz": at_rate(44_100),
+    "resampled to 48 kHz": at_rate(48_000),
+    "30 dB quieter": lambda wave: (wave * 10 ** (-30 / 20), SAMPLE_RATE_HZ),
+    "stereo, one side louder": lambda wave: (np.stack([wave, 0.5 * wave], 1), SAMPLE_RATE_HZ),
+    "5 s of silence before": lambda wave: (np.concatenate([np.zeros(5 * SAMPLE_RATE_HZ), wave]), SAMPLE_RATE_HZ),
+    "MP3 at 64 kbit/s": as_mp3,
+    "noise 30 dB below": noisy,
+}
+
+
+def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifier, Path]]:
+    """Which model answers which file."""
+    pairs = []
+    for model in models:
+        classifier, file = Classifier.from_pretrained(model, device="cpu"), model / "evaluation" / "test" / FILE
+        stems = {Path(path).stem for path in read_predictions(file, "none").paths} if file.is_file() else set(audio)
+        pairs += [(classifier, path) for stem, path in audio.items() if stem in stems]
+    return pairs
+
+
+def main(folder: Path, models: list[Path]) -> None:
+    """Prints a table: for each change, the share of clips whose genre is another, and how far probabilities move."""
+    audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
+    pairs = held_out(audio, models)
+    flips, moved = ({name: [] for name in CHANGES} for _ in range(2))
+    with progress_bar("listening", "clips") as report:
+        for done, (classifier, path) in enumerate(pairs, 1):
+            wave = read_audio(path).waveform
+            before = classifier.classify(wave, SAMPLE_RATE_HZ)
+            for name, change in CHANGES.items():
+                after = classifier.classify(*change(wave))
+                flips[name].append(after.genre != before.genre)
+                moved[name].append(0.5 * np.abs(np.subtract(after.probabilities, before.probabilities)).sum())
+            report(done, len(pairs))
+    table = Table("change", "another genre", "probability moved", title=f"{len(pairs)} clips")
+    for name in CHANGES:
+        table.add_row(name, f"{np.mean(flips[name]):.1%}", f"{np.mean(moved[name]):.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), [Path(word) for word in sys.argv[2:]])
