@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from genreclf.data.spectrogram import N_BANDS
 from genreclf.errors import GenreclfError
-
-N_BANDS = 128
+from genreclf.models.statistics import band_figures
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class SvmConfig:
 class BandSvm(nn.Module):
     """Support vector machines with a radial kernel, one class against the rest, on statistics of each band.
 
-    They are a segment's mean, deviation, mean absolute change from column to column, and percentiles: what a band's
-    levels are, not in which order (Tzanetakis and Cook 2002 began with such). scikit-learn fits it; here it is plain
+    They are its `band_figures`: what a band's levels are, not in which order. scikit-learn fits it; here it is plain
     arithmetic, so that it lives in a bundle, is exported and answers as the nets do.
     """
 
@@ -62,16 +61,7 @@ class BandSvm(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, 128, W) levels, all channels alike -> (B, features) on the scale of the levels."""
-        levels = x[:, 0].float()  # (B, 128, W)
-        changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
-        figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
-        ordered = levels.sort(2)[0]
-        for share in self.shares:
-            place = share * (levels.shape[2] - 1)
-            low = int(place)
-            high = min(low + 1, levels.shape[2] - 1)
-            figures.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], place - low))
-        return torch.cat(figures, 1)
+        return band_figures(x[:, 0].float(), self.shares)
 
 
 @dataclass(frozen=True)

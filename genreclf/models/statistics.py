@@ -1,0 +1,117 @@
+"""What a segment is like as a whole: figures of its bands, its timbre and its rhythm, in no order of time."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from genreclf.data.spectrogram import N_BANDS
+
+PERCENTILES = (10.0, 50.0, 90.0)
+CEPSTRA = 20
+RHYTHM_GROUPS = 16  # of eight bands each
+RHYTHM_CEPSTRA = 12
+# Cycles a segment, as edges of ranges that widen with the rate: in 10 s, 0.1 Hz to 12.8 Hz.
+CYCLES = (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 85, 128)
+_UNIT = 16.0  # levels: so the figures have deviations of about 1, which float16 and batch norm's epsilon want
+_FLOOR = 1e-3
+
+
+def band_figures(levels: Tensor, shares: list[float]) -> Tensor:
+    """(B, 128, W) -> (B, 128 * (3 + len(shares))): of each band the mean, deviation, mean absolute change from column
+    to column, and quantiles by `shares` in [0, 1], all on the scale of the levels (Tzanetakis and Cook 2002 began so).
+    """
+    changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
+    figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
+    ordered = levels.sort(2)[0]
+    for share in shares:
+        place = share * (levels.shape[2] - 1)
+        low = int(place)
+        high = min(low + 1, levels.shape[2] - 1)
+        figures.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], place - low))
+    return torch.cat(figures, 1)
+
+
+class SegmentStatistics(nn.Module):
+    """Levels of a segment -> figures of it.
+
+    `band_figures`; timbre as the mean of 20 cepstra and the signed roots of the covariances of them and of their
+    changes (Mandel and Ellis 2005; roots as in Lin et al. 2017, for covariances have long tails); rhythm as the
+    logarithm of how strongly groups of bands, and the first cepstra, swing at each rate (McKinney and Breebaart 2003).
+    """
+
+    cosines: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # TorchScript sees no constant of a module, but those of a class.
+        self.unit, self.floor, self.groups, self.timbres = _UNIT, _FLOOR, RHYTHM_GROUPS, RHYTHM_CEPSTRA
+        self.shares = [percentile / 100 for percentile in PERCENTILES]
+        self.ranges = list(pairwise(CYCLES))
+        self.register_buffer("cosines", _cosines(CEPSTRA, N_BANDS), persistent=False)
+        self.register_buffer("upper", torch.triu_indices(CEPSTRA, CEPSTRA), persistent=False)
+        covariances = CEPSTRA * (CEPSTRA + 1) // 2
+        rates = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * (len(CYCLES) - 1)
+        self.num_features = N_BANDS * (3 + len(PERCENTILES)) + CEPSTRA + 2 * covariances + rates
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 128, W) levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
+        levels = x[:, 0].to(self.cosines.dtype) / self.unit  # (B, 128, W)
+        cepstra = self.cosines @ levels  # (B, 20, W)
+        groups = levels.unflatten(1, [self.groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
+        return torch.cat(
+            [
+                band_figures(levels, self.shares),
+                cepstra.mean(2),
+                self._covariances(cepstra),
+                self._covariances(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
+                self._rhythm(torch.cat([groups, cepstra[:, : self.timbres]], 1)),
+            ],
+            1,
+        )
+
+    def _covariances(self, series: Tensor) -> Tensor:
+        """(B, 20, W) -> (B, 210) signed roots."""
+        centred = series - series.mean(2, keepdim=True)
+        covariances = centred @ centred.transpose(1, 2) / series.shape[2]  # (B, 20, 20)
+        upper = covariances[:, self.upper[0], self.upper[1]]
+        return upper.sign() * upper.abs().sqrt()
+
+    def _rhythm(self, series: Tensor) -> Tensor:
+        """(B, N, W) -> (B, N * 11): the logarithm of the mean amplitude of the series' swings in each range of rates."""
+        columns, last = series.shape[2], self.ranges[-1][1]
+        times = (torch.arange(columns, dtype=series.dtype, device=series.device) + 0.5) / columns
+        cycles = torch.arange(1, last, dtype=series.dtype, device=series.device)
+        angles = 2 * math.pi * torch.outer(times, cycles)  # (W, 127)
+        centred = series - series.mean(2, keepdim=True)
+        power = (centred @ angles.cos()).square() + (centred @ angles.sin()).square()  # (B, N, 127)
+        swings = power.sqrt() / columns
+        means = [swings[:, :, low - 1 : high - 1].mean(2) for low, high in self.ranges]
+        return (torch.stack(means, 2) + self.floor).log().flatten(1)  # (B, N, 11) -> (B, N * 11)
+
+
+def _cosines(count: int, size: int) -> Tensor:
+    """(count, size): the first rows of the orthonormal DCT-II."""
+    angles = math.pi / size * torch.outer(torch.arange(count), torch.arange(size) + 0.5)
+    rows = math.sqrt(2 / size) * angles.cos()
+    rows[0] = 1 / math.sqrt(size)
+    return rows
+
+
+class StatisticsBranch(nn.Module):
+    """A segment's statistics, each normalised and held within five deviations -> dense layer of `units`."""
+
+    def __init__(self, units: int, dropout: float) -> None:
+        super().__init__()
+        self.statistics = SegmentStatistics()
+        features = self.statistics.num_features
+        self.norm = nn.BatchNorm1d(features, affine=False)
+        self.within = nn.Hardtanh(-5.0, 5.0)  # music unlike any in training shall not shout the rest down
+        self.dense = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(features, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 128, W) levels in [0, 255] -> (B, units), 0 or more."""
+        return self.dense(self.within(self.norm(self.statistics(x))))
