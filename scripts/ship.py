@@ -1,6 +1,6 @@
 """Trains a model on all clips of a table with folds, and gives its bundle the scores of the folds.
 
-python scripts/ship.py MODEL PICTURES TABLE FOLDER
+python scripts/ship.py MODEL PICTURES TABLE FOLDER [KEY=VALUE...]
 
 Trains MODEL five times, each time without one fold (a finished training in FOLDER is kept), compares, fits the
 temperature on the held-out answers, trains on all clips, and puts the bundle with its card into genreclf/weights/MODEL.
@@ -22,9 +22,9 @@ from genreclf.serving.bundle import CARD, SHIPPED, load_bundle
 FOLDS = 5
 
 
-def main(model: str, pictures: Path, table: Path, folder: Path) -> None:
-    """The whole road; long trainings come first, and are not repeated."""
-    data = [f"model={model}", "data=folder", f"data.path={pictures}", f"data.table={table}"]
+def main(model: str, pictures: Path, table: Path, folder: Path, overrides: list[str]) -> None:
+    """The whole road; long trainings come first, and are not repeated. `overrides` are of `genreclf.train`."""
+    data = [f"model={model}", "data=folder", f"data.path={pictures}", f"data.table={table}", *overrides]
     held_out = [folder / f"fold-{fold}" for fold in range(FOLDS)]
     for fold, run in enumerate(held_out):
         _train(run, *data, "split=table", f"split.fold={fold}", "split.validation=false", "temperature=1")
@@ -67,6 +67,6 @@ def _card(whole: Path, held_out: list[Path]) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
+    if len(sys.argv) < 5:
         sys.exit(__doc__)
-    main(sys.argv[1], *(Path(word).expanduser().resolve() for word in sys.argv[2:]))
+    main(sys.argv[1], *(Path(word).expanduser().resolve() for word in sys.argv[2:5]), sys.argv[5:])

@@ -41,24 +41,21 @@ class SegmentStatistics(nn.Module):
     logarithm of how strongly groups of bands, and the first cepstra, swing at each rate (McKinney and Breebaart 2003).
     """
 
-    cosines: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         # TorchScript sees no constant of a module, but those of a class.
         self.unit, self.floor, self.groups, self.timbres = _UNIT, _FLOOR, RHYTHM_GROUPS, RHYTHM_CEPSTRA
         self.shares = [percentile / 100 for percentile in PERCENTILES]
         self.ranges = list(pairwise(CYCLES))
-        self.register_buffer("cosines", _cosines(CEPSTRA, N_BANDS), persistent=False)
-        self.register_buffer("upper", torch.triu_indices(CEPSTRA, CEPSTRA), persistent=False)
+        self.cepstra = CEPSTRA
         covariances = CEPSTRA * (CEPSTRA + 1) // 2
         rates = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * (len(CYCLES) - 1)
         self.num_features = N_BANDS * (3 + len(PERCENTILES)) + CEPSTRA + 2 * covariances + rates
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
-        levels = x[:, 0].to(self.cosines.dtype) / self.unit  # (B, 128, W)
-        cepstra = self.cosines @ levels  # (B, 20, W)
+        """(B, 3, 128, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
+        levels = x[:, 0] / self.unit  # (B, 128, W)
+        cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
         groups = levels.unflatten(1, [self.groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
         return torch.cat(
             [
@@ -75,7 +72,8 @@ class SegmentStatistics(nn.Module):
         """(B, 20, W) -> (B, 210) signed roots."""
         centred = series - series.mean(2, keepdim=True)
         covariances = centred @ centred.transpose(1, 2) / series.shape[2]  # (B, 20, 20)
-        upper = covariances[:, self.upper[0], self.upper[1]]
+        pairs = torch.triu_indices(self.cepstra, self.cepstra, device=series.device)
+        upper = covariances[:, pairs[0], pairs[1]]
         return upper.sign() * upper.abs().sqrt()
 
     def _rhythm(self, series: Tensor) -> Tensor:
@@ -91,12 +89,16 @@ class SegmentStatistics(nn.Module):
         return (torch.stack(means, 2) + self.floor).log().flatten(1)  # (B, N, 11) -> (B, N * 11)
 
 
-def _cosines(count: int, size: int) -> Tensor:
-    """(count, size): the first rows of the orthonormal DCT-II."""
-    angles = math.pi / size * torch.outer(torch.arange(count), torch.arange(size) + 0.5)
-    rows = math.sqrt(2 / size) * angles.cos()
-    rows[0] = 1 / math.sqrt(size)
-    return rows
+def _cosines(count: int, like: Tensor) -> Tensor:
+    """(count, bands): the first rows of the orthonormal DCT-II for (B, bands, W) of `like`.
+
+    Reckoned anew each time: a buffer would be one more thing that a bundle has to hold, and might hold wrongly.
+    """
+    bands = like.shape[1]
+    rows = torch.arange(count, dtype=like.dtype, device=like.device)
+    places = torch.arange(bands, dtype=like.dtype, device=like.device) + 0.5
+    scale = torch.where(rows == 0, math.sqrt(1 / bands), math.sqrt(2 / bands))
+    return scale[:, None] * torch.outer(rows, math.pi / bands * places).cos()
 
 
 class StatisticsBranch(nn.Module):
@@ -114,4 +116,5 @@ class StatisticsBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 128, W) levels in [0, 255] -> (B, units), 0 or more."""
-        return self.dense(self.within(self.norm(self.statistics(x))))
+        statistics = self.statistics(x.to(self.dense[1].weight.dtype))
+        return self.dense(self.within(self.norm(statistics)))

@@ -253,6 +253,30 @@ def test_the_equaliser_is_smooth_and_as_strong_as_it_says():
     assert (curves[0] - curves[1]).abs().max() > 0.01
 
 
+def test_the_low_pass_fades_the_bands_above_a_random_one_by_20_db_each():
+    taken = seeded_draws(4_000, dataclasses.replace(MUSIC, low_pass=0.25)).low_pass[:, 0, :, 0]  # (B, 128)
+    muffled = taken[taken.amax(1) > 0]
+    # A cutoff within the last band takes nothing away: one in 48.
+    assert len(muffled) / len(taken) == pytest.approx(0.25 * 47 / 48, abs=0.025)
+    assert (taken[:, :81] == 0).all()
+    steps = muffled.diff(dim=1)
+    assert steps.min() >= 0 and steps.max() == pytest.approx(0.25)  # of 80 dB
+    first = (muffled > 0).float().argmax(1)
+    assert first.min() == 81 and first.max() == 127
+    assert first.float().mean().item() == pytest.approx(104, abs=1.5)  # anywhere
+
+
+def test_a_noise_floor_swallows_what_is_quiet_and_leaves_the_loudest():
+    config = dataclasses.replace(NONE, noise_floor=0.4)
+    ramp = torch.arange(256, dtype=torch.uint8).expand(500, 1, 128, 256)
+    torch.manual_seed(0)
+    out = augment(ramp, config)[:, 0, 0]  # (B, 256), of levels 0 to 255
+    silent = (out == 0).sum(1)
+    assert silent.min() < 5 and 95 < silent.max() <= 103 and silent.float().mean().item() == pytest.approx(51, abs=4)
+    assert torch.allclose(out[:, -1], torch.tensor(255.0))
+    assert (out.diff(dim=1) >= 0).all()
+
+
 def test_mixing_blends_each_example_with_another_of_the_batch():
     torch.manual_seed(0)
     batch, target = images(64).float(), torch.arange(64)
