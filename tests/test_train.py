@@ -316,6 +316,9 @@ def test_all_clips_train_where_the_temperature_is_given(music, cache, tmp_path):
     record = json.loads((tmp_path / "c" / "record.json").read_text())
     assert [sum(record["data"]["clips"][split].values()) for split in ("train", "val", "test")] == [18, 0, 0]
     assert "none of them is in" in one_line(command("evaluate", f"run={tmp_path / 'c'}", cache=cache))
+    result = train(music, cache, tmp_path / "c", *everything, "temperature=3", "ckpt=last")
+    assert result.returncode == 0 and "epoch" not in result.stderr, result.stderr  # another bundle, no more training
+    assert load_bundle(tmp_path / "c" / "bundle").temperature == 3.0
 
 
 @pytest.mark.parametrize("temperature", ["0", "-1", "nan", "inf"])

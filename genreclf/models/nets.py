@@ -7,14 +7,14 @@ from torch import nn
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError
-from genreclf.models.baselines import BandSvm, Majority, MajorityConfig, SvmConfig
+from genreclf.models.baselines import Majority, MajorityConfig, Svm, SvmConfig
 from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig
 
 CLASSIFIER, SVM, MAJORITY = "classifier", "svm", "majority"
 _KINDS = {
     CLASSIFIER: (ModelConfig, GenreClassifier),
-    SVM: (SvmConfig, BandSvm),
+    SVM: (SvmConfig, Svm),
     MAJORITY: (MajorityConfig, Majority),
 }
 

@@ -18,25 +18,35 @@ _UNIT = 16.0  # levels: so the figures have deviations of about 1, which float16
 _FLOOR = 1e-3
 
 
-def band_figures(levels: Tensor, shares: list[float]) -> Tensor:
-    """(B, 128, W) -> (B, 128 * (3 + len(shares))): of each band the mean, deviation, mean absolute change from column
-    to column, and quantiles by `shares` in [0, 1], all on the scale of the levels (Tzanetakis and Cook 2002 began so).
+class BandStatistics(nn.Module):
+    """Levels of a segment -> figures of each band: mean, deviation, mean absolute change from column to column, and
+    percentiles, all on the scale of the levels (Tzanetakis and Cook 2002 began so).
     """
-    changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
-    figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
-    ordered = levels.sort(2)[0]
-    for share in shares:
-        place = share * (levels.shape[2] - 1)
-        low = int(place)
-        high = min(low + 1, levels.shape[2] - 1)
-        figures.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], place - low))
-    return torch.cat(figures, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shares = [percentile / 100 for percentile in PERCENTILES]
+        self.num_features = N_BANDS * (3 + len(PERCENTILES))
+        self.groups = [self.num_features]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, 128, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
+        levels = x[:, 0]  # (B, 128, W)
+        changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
+        figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
+        ordered = levels.sort(2)[0]
+        for share in self.shares:
+            place = share * (levels.shape[2] - 1)
+            low = int(place)
+            high = min(low + 1, levels.shape[2] - 1)
+            figures.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], place - low))
+        return torch.cat(figures, 1)
 
 
 class SegmentStatistics(nn.Module):
-    """Levels of a segment -> figures of it.
+    """Levels of a segment -> figures of it, in three `groups`.
 
-    `band_figures`; timbre as the mean of 20 cepstra and the signed roots of the covariances of them and of their
+    `BandStatistics`; timbre as the mean of 20 cepstra and the signed roots of the covariances of them and of their
     changes (Mandel and Ellis 2005; roots as in Lin et al. 2017, for covariances have long tails); rhythm as the
     logarithm of how strongly groups of bands, and the first cepstra, swing at each rate (McKinney and Breebaart 2003).
     """
@@ -44,26 +54,28 @@ class SegmentStatistics(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         # TorchScript sees no constant of a module, but those of a class.
-        self.unit, self.floor, self.groups, self.timbres = _UNIT, _FLOOR, RHYTHM_GROUPS, RHYTHM_CEPSTRA
-        self.shares = [percentile / 100 for percentile in PERCENTILES]
+        self.unit, self.floor, self.cepstra = _UNIT, _FLOOR, CEPSTRA
+        self.rhythm_groups, self.rhythm_cepstra = RHYTHM_GROUPS, RHYTHM_CEPSTRA
+        self.bands = BandStatistics()
         self.ranges = list(pairwise(CYCLES))
-        self.cepstra = CEPSTRA
-        covariances = CEPSTRA * (CEPSTRA + 1) // 2
-        rates = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * (len(CYCLES) - 1)
-        self.num_features = N_BANDS * (3 + len(PERCENTILES)) + CEPSTRA + 2 * covariances + rates
+        timbre = CEPSTRA + CEPSTRA * (CEPSTRA + 1)  # the upper triangles of two square matrices
+        rhythm = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * len(self.ranges)
+        self.groups = [self.bands.num_features, timbre, rhythm]
+        self.num_features = sum(self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 128, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
-        levels = x[:, 0] / self.unit  # (B, 128, W)
+        x = x[:, :1] / self.unit
+        levels = x[:, 0]  # (B, 128, W)
         cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
-        groups = levels.unflatten(1, [self.groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
+        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
         return torch.cat(
             [
-                band_figures(levels, self.shares),
+                self.bands(x),
                 cepstra.mean(2),
                 self._covariances(cepstra),
                 self._covariances(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
-                self._rhythm(torch.cat([groups, cepstra[:, : self.timbres]], 1)),
+                self._rhythm(torch.cat([groups, cepstra[:, : self.rhythm_cepstra]], 1)),
             ],
             1,
         )
@@ -77,7 +89,7 @@ class SegmentStatistics(nn.Module):
         return upper.sign() * upper.abs().sqrt()
 
     def _rhythm(self, series: Tensor) -> Tensor:
-        """(B, N, W) -> (B, N * 11): the logarithm of the mean amplitude of the series' swings in each range of rates."""
+        """(B, N, W) -> (B, N * 11): the log of the mean amplitude of the series' swings in each range of rates."""
         columns, last = series.shape[2], self.ranges[-1][1]
         times = (torch.arange(columns, dtype=series.dtype, device=series.device) + 0.5) / columns
         cycles = torch.arange(1, last, dtype=series.dtype, device=series.device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.errors import GenreclfError
-from genreclf.models.baselines import BandSvm
+from genreclf.models.baselines import FEATURES, Svm
 from genreclf.models.nets import MAJORITY, SVM, new_net
 
 
@@ -33,19 +33,22 @@ def _fit_majority(model: dict[str, Any], values: dict[str, Any], datamodule: Spe
 def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
     if not model["c"] > 0:
         raise GenreclfError(f"model.c={model['c']}: give a number above 0")
-    reader = new_net(SVM, {**values, "support_vectors": 0}, "model.net")
-    batches = [(reader.features(to_images(batch, None)["image"]), batch["target"]) for batch in _batches(datamodule)]
+    reader = new_net(SVM, {**values, "support_vectors": 0}, "model.net").features
+    batches = [(reader(to_images(batch, None)["image"].float()), batch["target"]) for batch in _batches(datamodule)]
     features, target = (torch.cat(part) for part in zip(*batches, strict=True))
     return svm_net(values, features, target, model["c"])
 
 
-def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> BandSvm:
+def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> Svm:
     """(N, features) and (N,) classes -> one machine a class, by scikit-learn, as one net.
 
-    The kernel's width is scikit-learn's "scale": 1 / (features * their variance).
+    The kernel's width is scikit-learn's "scale": 1 / (features * their variance). Each group of features has the same
+    say in it, however many they are.
     """
     scaler = StandardScaler().fit(features)
-    scaled = scaler.transform(features)
+    groups = FEATURES[values["features"]]().groups
+    weight = np.concatenate([np.full(size, (sum(groups) / len(groups) / size) ** 0.5) for size in groups])
+    scaled = scaler.transform(features) * weight
     gamma = 1 / (scaled.shape[1] * scaled.var())
     machines = [SVC(C=c, gamma=gamma).fit(scaled, target == own) for own in range(values["num_classes"])]
     used = np.unique(np.concatenate([machine.support_ for machine in machines]))
@@ -55,7 +58,7 @@ def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) 
         net.intercept[row] = float(machine.intercept_[0])
     net.support.copy_(torch.from_numpy(scaled[used]))
     net.centre.copy_(torch.from_numpy(scaler.mean_))
-    net.scale.copy_(torch.from_numpy(scaler.scale_))
+    net.scale.copy_(torch.from_numpy(scaler.scale_ / weight))
     net.gamma.fill_(gamma)
     return net
 

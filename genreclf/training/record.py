@@ -23,6 +23,8 @@ PACKAGES = (
     "numpy",
 )
 CONFIG, RECORD, AUDIT, LAST = "config.yaml", "record.json", "audit.json", "last.ckpt"
+# What no step of the training depends on; the last two shape the bundle that is made of a finished one.
+_FREE = ("run", "ckpt", "logger", "temperature", "half")
 
 
 def write_record(
@@ -52,7 +54,7 @@ def check_resumable(folder: Path, config: dict[str, Any]) -> Path:
     before = _flat(yaml.safe_load((folder / CONFIG).read_text()))
     now = _flat(config)
     for key in sorted(set(before) | set(now)):
-        if key.split(".")[0] not in ("run", "ckpt", "logger") and before.get(key) != now.get(key):
+        if key.split(".")[0] not in _FREE and before.get(key) != now.get(key):
             raise GenreclfError(
                 f"ckpt=last: the run had {key}={before.get(key)}, now it is {now.get(key)}; "
                 f"repeat the overrides that {folder / RECORD} lists"

@@ -9,13 +9,15 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from torch import nn
 
 from genreclf.errors import GenreclfError
-from genreclf.models.baselines import BandSvm, Majority, MajorityConfig, SvmConfig
+from genreclf.models.baselines import Majority, MajorityConfig, Svm
 from genreclf.models.nets import kind_of, new_net
+from genreclf.models.statistics import BandStatistics, SegmentStatistics
 from genreclf.training.baselines import svm_net
 
-VALUES = {"num_classes": 3, "percentiles": (10.0, 50.0, 90.0)}
+VALUES = {"num_classes": 3, "features": "bands"}
 
 
 def levels(batch: int, width: int = 256, seed: int = 0) -> torch.Tensor:
@@ -29,11 +31,11 @@ def test_features_are_numpys(width):
     grey = images[:, 0].double().numpy()
     changes, percentiles = np.abs(np.diff(grey, axis=2)), np.percentile(grey, [10, 50, 90], axis=2)
     expected = np.concatenate([grey.mean(2), grey.std(2), changes.mean(2), *percentiles], axis=1)
-    found = BandSvm(SvmConfig(3, (10.0, 50.0, 90.0), 0)).features(images).numpy()
+    found = BandStatistics()(images.float()).numpy()
     assert np.allclose(found, expected, atol=1e-3)
 
 
-def fitted(classes: int) -> tuple[BandSvm, np.ndarray, np.ndarray]:
+def fitted(classes: int) -> tuple[Svm, np.ndarray, np.ndarray]:
     features, target = np.random.default_rng(1).normal(100, 30, (60, 768)), np.arange(60) % classes
     features[:, :40] += 12 * target[:, None]
     features[:, 700] = 5.0  # a band in which nothing ever happens
@@ -42,10 +44,10 @@ def fitted(classes: int) -> tuple[BandSvm, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
-def test_the_net_decides_as_scikit_learns_machines(monkeypatch, classes):
+def test_the_net_decides_as_scikit_learns_machines(classes):
     net, features, target = fitted(classes)
     unseen = features + np.random.default_rng(2).normal(0, 20, features.shape)
-    monkeypatch.setattr(net, "features", lambda x: x)
+    net.features = nn.Identity()
     decided, attention = net(torch.from_numpy(unseen).float())
     reference = make_pipeline(StandardScaler(), OneVsRestClassifier(SVC(C=3.0))).fit(features, target)
     expected = reference.decision_function(unseen)
@@ -62,8 +64,7 @@ def test_it_tells_apart_what_differs_in_one_band():
     images = images.clone()
     for number, own in enumerate(target.tolist()):
         images[number, :, 5] = 60 + 40 * own
-    reader = BandSvm(SvmConfig(3, (10.0, 50.0, 90.0), 0))
-    net = svm_net(VALUES, reader.features(images), target, 3.0)
+    net = svm_net(VALUES, BandStatistics()(images.float()), target, 3.0)
     assert (net(images)[0].argmax(1) == target).float().mean() > 0.9
 
 
@@ -92,7 +93,23 @@ def test_majority_answers_with_the_shares():
     assert torch.allclose(net(levels(2))[0].softmax(1), torch.tensor([[0.75, 0.25]] * 2))
 
 
-@pytest.mark.parametrize("percentile", [-1.0, 100.5, float("nan")])
-def test_a_percentile_that_is_none_is_refused(percentile):
-    with pytest.raises(GenreclfError, match=r"^model.net.percentiles=\[.*\]: give numbers from 0 to 100$"):
-        new_net("svm", {**VALUES, "percentiles": [percentile], "support_vectors": 1}, "model.net")
+def test_unknown_features_are_refused():
+    with pytest.raises(GenreclfError, match=r"^model.net.features='mel': unknown; known: bands, statistics$"):
+        new_net("svm", {**VALUES, "features": "mel", "support_vectors": 1}, "model.net")
+
+
+def test_each_group_of_statistics_has_the_same_say():
+    images, target = levels(24, seed=5).float(), torch.arange(24) % 3
+    statistics = SegmentStatistics()
+    net = svm_net({**VALUES, "features": "statistics"}, statistics(images), target, 3.0)
+    scaled = ((statistics(images) - net.centre) / net.scale).double()
+    shares = [group.square().sum(1).mean().item() for group in scaled.split(statistics.groups, 1)]
+    assert shares == pytest.approx([sum(shares) / 3] * 3, rel=1e-3)
+    # The kernel of the mean of the groups' own distances, by scikit-learn on a kernel that NumPy made.
+    alone = StandardScaler().fit_transform(statistics(images))
+    parts = np.split(alone, np.cumsum(statistics.groups)[:-1], axis=1)
+    distances = [((part[:, None] - part[None]) ** 2).mean(2) for part in parts]
+    kernel = np.exp(-np.mean(distances, axis=0))
+    machines = [SVC(C=3.0, kernel="precomputed").fit(kernel, target == own) for own in range(3)]
+    expected = np.stack([machine.decision_function(kernel) for machine in machines], axis=1)
+    assert np.allclose(net(images)[0].numpy(), expected, atol=5e-3)

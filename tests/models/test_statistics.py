@@ -1,5 +1,7 @@
 """A segment's statistics, each against NumPy or SciPy on their own."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,7 @@ def test_rhythm_is_the_amplitude_of_numpys_fourier_transform():
     own = grey(images)[0]
     series = np.concatenate([own.reshape(16, 8, 256).mean(1), dct(own, axis=0, norm="ortho")[:12]])
     swings = np.abs(np.fft.rfft(series, axis=1)) / 256
-    expected = [swings[:, low:high].mean(1) for low, high in zip(CYCLES[:-1], CYCLES[1:], strict=True)]
+    expected = [swings[:, low:high].mean(1) for low, high in pairwise(CYCLES)]
     assert np.allclose(found, np.log(np.stack(expected, 1) + 1e-3), atol=1e-3)
 
 
