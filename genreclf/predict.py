@@ -17,7 +17,7 @@ from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_tabl
 from genreclf.serving.predictor import Predictor
 
 SOME_FILES_FAILED, USER_ERROR = 1, 2
-DEFAULT = "a"  # of the models that come along, the one that did best on held-out folds
+DEFAULT = "committee"  # of the models that come along, the one that did best on held-out folds
 
 
 def predict(arguments: Sequence[str] | None = None) -> int:

@@ -58,7 +58,15 @@ def test_groups_compose_with_train_and_fill_their_dataclass(path):
     assert config.name == path.stem
 
 
-@pytest.mark.parametrize("path", of("model"), ids=str)
+def test_a_committee_composes_once_its_members_are_named():
+    config = compose("train", "model=committee", "model.members=[x,y]").model
+    assert OmegaConf.to_container(config) == {"name": "committee", "kind": "committee", "members": ["x", "y"], "net": {}}
+
+
+MODELS = [path for path in of("model") if path.stem != "committee"]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=str)
 def test_models_compose_with_train_and_fill_their_dataclass(path):
     values = OmegaConf.to_container(composed_group(path), resolve=True)
     own = {"classifier": {"weights", "learning_rate"}, "svm": {"c"}, "majority": set()}[values["kind"]]

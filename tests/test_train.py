@@ -303,6 +303,36 @@ def test_baselines_go_the_whole_road(music, cache, tmp_path):
     assert exported.returncode == 0 and exported.stdout.count("differs from the run by") == 2
 
 
+def test_a_committee_answers_for_runs_of_one_split(music, cache, tmp_path):
+    where = ["data=folder", f"data.path={music}", "data.picture_seconds=6", "view=crop"]
+    members = tmp_path / "svm", tmp_path / "majority"
+    for folder in members:
+        assert command("train", f"model={folder.name}", *where, f"run={folder}", cache=cache).returncode == 0
+    seated = ["model=committee", f"model.members=[{members[0]},{members[1]}]", f"run={tmp_path / 'both'}"]
+    result = command("train", *where, *seated, cache=cache)
+    assert result.returncode == 0, result.stderr
+    bundle = load_bundle(tmp_path / "both" / "bundle")
+    assert [member["kind"] for member in bundle.net.config.members] == ["svm", "majority"]
+    scored = command("compare", tmp_path / "both", "--out", tmp_path / "out", cache=cache)
+    assert scored.returncode == 0, scored.stderr
+    (system,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["systems"]
+    assert system["label"] == "committee" and system["accuracy"] == 1.0  # the majority has no say in who is right
+    (row,) = json.loads(
+        command("predict", music / "low" / "0.png", "--run", tmp_path / "both", "--json", cache=cache).stdout
+    )
+    assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)
+
+    def refused(*others: str) -> str:
+        return one_line(command("train", *where, *seated, *others, cache=cache))
+
+    assert "was trained on another split; give this one's data and split" in refused("split=folds", "split.fold=1")
+    assert "has another view; give view=crop" in refused("view=whole")
+    assert "is no run folder" in refused(f"model.members=[{tmp_path / 'none'}]")
+    assert "model.members=[]: give run folders" in refused("model.members=[]")
+    assert "has no record.json" in refused(f"model.members=[{members[0] / 'bundle'}]")
+    assert "model.members: needs a value" in one_line(command("train", *where, "model=committee", cache=cache))
+
+
 def test_all_clips_train_where_the_temperature_is_given(music, cache, tmp_path):
     everything = ["trainer.max_epochs=1", "split=all", "optim=onecycle"]
     assert "temperature: no validation clips are left" in one_line(train(music, cache, tmp_path / "a", *everything))

@@ -16,8 +16,8 @@ from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
 
 CONFIG, RECORD, BUNDLE = "config.yaml", "record.json", "bundle/config.json"
-# What differs between runs of one system; paths and helpers that change no answer.
-OF_A_RUN = ("seed", "run", "ckpt", "cache", "workers", "logger", "split.fold")
+# What differs between runs of one system; paths and helpers that change no answer. (Committees have names.)
+OF_A_RUN = ("seed", "run", "ckpt", "cache", "workers", "logger", "split.fold", "model.members")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Run:
     def system(self) -> str:
         """Equal for the runs of one system."""
         config = {key: value for key, value in self.config.items() if key not in OF_A_RUN}
-        split = {key: value for key, value in config["split"].items() if f"split.{key}" not in OF_A_RUN}
-        return json.dumps({**config, "split": split}, sort_keys=True)
+        for group in ("split", "model"):
+            config[group] = {key: value for key, value in config[group].items() if f"{group}.{key}" not in OF_A_RUN}
+        return json.dumps(config, sort_keys=True)
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:

@@ -1,5 +1,8 @@
-"""Fits the models that need no epochs to the training segments."""
+"""Makes the models that need no epochs: what the training segments fit at once, and what finished runs make up."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +14,19 @@ from torch import Tensor, nn
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.errors import GenreclfError
 from genreclf.models.baselines import FEATURES, Svm
-from genreclf.models.nets import MAJORITY, SVM, new_net
+from genreclf.models.committee import Member
+from genreclf.models.nets import COMMITTEE, MAJORITY, SVM, kind_of, new_net
+from genreclf.serving.bundle import Bundle, find_bundle, load_bundle
+from genreclf.training.record import RECORD
 
 
 def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
-    """The net that a baseline's YAML asks for, fitted to all training segments; no chance takes part."""
+    """The net that the YAML of a model without epochs asks for; no chance takes part.
+
+    Raises GenreclfError for keys that make none, and for a committee's runs where they are not of these data and split.
+    """
     values = {**model["net"], "num_classes": len(datamodule.classes)}
-    fits = {SVM: _fit_svm, MAJORITY: _fit_majority}
+    fits = {SVM: _fit_svm, MAJORITY: _fit_majority, COMMITTEE: _seat_committee}
     return fits[model["kind"]](model, values, datamodule).eval()
 
 
@@ -37,6 +46,33 @@ def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: Spectrog
     batches = [(reader(to_images(batch, None)["image"].float()), batch["target"]) for batch in _batches(datamodule)]
     features, target = (torch.cat(part) for part in zip(*batches, strict=True))
     return svm_net(values, features, target, model["c"])
+
+
+def _seat_committee(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
+    if not model["members"]:
+        raise GenreclfError("model.members=[]: give run folders, [RUN,RUN]")
+    bundles = [_member(Path(str(run)).expanduser(), datamodule) for run in model["members"]]
+    members = [Member(kind_of(bundle.net), asdict(bundle.net.config), bundle.temperature) for bundle in bundles]
+    net = new_net(COMMITTEE, {**values, "members": [asdict(member) for member in members]}, "model.net")
+    for own, bundle in zip(net.nets, bundles, strict=True):
+        own.load_state_dict(bundle.net.state_dict())
+    return net
+
+
+def _member(run: Path, datamodule: SpectrogramDataModule) -> Bundle:
+    """The bundle of a run on these clips: one of others might have learnt what is to be held out here."""
+    bundle = load_bundle(find_bundle(run))
+    try:
+        known = json.loads((run / RECORD).read_text())["data"]
+    except (OSError, ValueError, KeyError) as error:
+        raise GenreclfError(f"model.members: {run}: has no {RECORD}; give the folder of a whole run") from error
+    here = datamodule.summary()
+    for key, what in (("store_digest", "clips"), ("split_digest", "split")):
+        if known[key] != here[key]:
+            raise GenreclfError(f"model.members: {run}: was trained on another {what}; give this one's data and split")
+    if (bundle.classes, bundle.view) != (datamodule.classes, datamodule.view):
+        raise GenreclfError(f"model.members: {run}: has another view; give view={bundle.view.name}, as for all members")
+    return bundle
 
 
 def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> Svm:
