@@ -60,7 +60,12 @@ def test_groups_compose_with_train_and_fill_their_dataclass(path):
 
 def test_a_committee_composes_once_its_members_are_named():
     config = compose("train", "model=committee", "model.members=[x,y]").model
-    assert OmegaConf.to_container(config) == {"name": "committee", "kind": "committee", "members": ["x", "y"], "net": {}}
+    assert OmegaConf.to_container(config) == {
+        "name": "committee",
+        "kind": "committee",
+        "members": ["x", "y"],
+        "net": {},
+    }
 
 
 MODELS = [path for path in of("model") if path.stem != "committee"]

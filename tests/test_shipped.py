@@ -1,0 +1,74 @@
+"""The models that come along: whole, small, described, and the same from every door."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+import torch
+from command_line import command
+
+from genreclf import Classifier
+from genreclf.data.audio import SAMPLE_RATE_HZ
+from genreclf.predict import DEFAULT
+from genreclf.serving.bundle import CARD, SHIPPED, WEIGHTS, load_bundle, shipped
+
+GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory) -> Path:
+    """12 s of chords, a bass and a beat."""
+    time = np.arange(12 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    beat = np.random.default_rng(0).normal(0, 0.3, len(time)) * np.exp(-20 * (time % 0.5))
+    chords = sum(np.sin(2 * np.pi * pitch * time) for pitch in (110, 220, 277, 330)) * (
+        0.6 + 0.4 * np.cos(np.pi * time)
+    )
+    path = tmp_path_factory.mktemp("song") / "song.wav"
+    soundfile.write(path, 0.2 * (beat + 0.25 * chords), SAMPLE_RATE_HZ)
+    return path
+
+
+def test_some_come_along_and_the_default_is_one():
+    assert DEFAULT in shipped()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_it_knows_ten_genres_is_small_and_says_how_good_it_is(name):
+    bundle = load_bundle(SHIPPED / name)
+    assert bundle.name == name and bundle.classes == GENRES and bundle.temperature != 1
+    assert (SHIPPED / name / WEIGHTS).stat().st_size < 20e6
+    card = (SHIPPED / name / CARD).read_text()
+    assert "Held-out folds, each answered by a net of this recipe that was trained on the others" in card
+    assert re.search(r"\| plain \| \d\d\.\d% \(\d\d to \d\d %\)", card)
+    assert "/" not in re.sub(r"\S*\.parquet|https?://\S+", "", card.split("## Training")[1].split("Probabilities")[0])
+
+
+def test_predict_without_a_run_says_who_answers(song, tmp_path):
+    result = command("predict", song, "--json", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert f"no --run: model {DEFAULT}, which comes along; how far to trust it: " in result.stderr
+    (row,) = json.loads(result.stdout)
+    assert tuple(row["probabilities"]) == GENRES and sum(row["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_genre_stays_at_another_rate_and_level(song):
+    wave, rate = soundfile.read(song)
+    classifier = Classifier.from_pretrained(DEFAULT, device="cpu")
+    plain = classifier.classify(song)
+    for other, other_rate in ((soxr.resample(wave, rate, 44_100), 44_100), (wave * 0.03, rate)):
+        heard = classifier.classify(other, other_rate)
+        assert heard.genre == plain.genre
+        assert np.abs(np.subtract(heard.probabilities, plain.probabilities)).max() < 0.1
+
+
+def test_exported_it_answers_as_before(song, tmp_path):
+    result = command("export", f"run={DEFAULT}", "input=waveform", f"out={tmp_path}", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    wave = torch.from_numpy(soundfile.read(song, dtype="float32")[0])
+    expected = Classifier.from_pretrained(DEFAULT, device="cpu").classify(song).probabilities
+    found = torch.jit.load(tmp_path / "waveform.pt")(wave[None])[0]
+    assert np.abs(found.numpy() - np.array(expected)).max() < 1e-4
