@@ -43,7 +43,7 @@ def test_it_knows_ten_genres_is_small_and_says_how_good_it_is(name):
     assert (SHIPPED / name / WEIGHTS).stat().st_size < 20e6
     card = (SHIPPED / name / CARD).read_text()
     assert "Held-out folds, each answered by a net of this recipe that was trained on the others" in card
-    assert re.search(r"\| plain \| \d\d\.\d% \(\d\d to \d\d %\)", card)
+    assert re.search(r"\| plain \| \d\d\.\d\s?% \(\d\d to \d\d\s%\)", card)
     assert "/" not in re.sub(r"\S*\.parquet|https?://\S+", "", card.split("## Training")[1].split("Probabilities")[0])
 
 

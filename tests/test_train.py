@@ -1,6 +1,7 @@
 """Training from the command line, as a user would run it, on a folder of small pictures."""
 
 import csv
+import dataclasses
 import json
 import pickle
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +19,11 @@ from command_line import COMMANDS, Finished, command
 from safetensors.torch import load_file
 
 from genreclf.data.picture import write_picture
+from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.serving.bundle import load_bundle
+from genreclf.training.baselines import fit_baseline
 
 # The smallest real training: Model A, 12 clips, two batches an epoch.
 # What has a state of its own, or draws: a run that is killed and resumed has to go on with it.
@@ -322,15 +326,22 @@ def test_a_committee_answers_for_runs_of_one_split(music, cache, tmp_path):
     )
     assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)
 
-    def refused(*others: str) -> str:
-        return one_line(command("train", *where, *seated, *others, cache=cache))
+    assert "was trained on another split" in one_line(command("train", *where, *seated, "split=folds", cache=cache))
 
-    assert "was trained on another split; give this one's data and split" in refused("split=folds", "split.fold=1")
-    assert "has another view; give view=crop" in refused("view=whole")
-    assert "is no run folder" in refused(f"model.members=[{tmp_path / 'none'}]")
-    assert "model.members=[]: give run folders" in refused("model.members=[]")
-    assert "has no record.json" in refused(f"model.members=[{members[0] / 'bundle'}]")
-    assert "model.members: needs a value" in one_line(command("train", *where, "model=committee", cache=cache))
+    known = json.loads((members[0] / "record.json").read_text())["data"]
+    data = SimpleNamespace(classes=bundle.classes, view=bundle.view, summary=lambda: known)
+    view = dataclasses.replace(bundle.view, name="wide")
+    whole = SimpleNamespace(classes=bundle.classes, view=view, summary=lambda: known)
+    other = SimpleNamespace(classes=bundle.classes, view=bundle.view, summary=lambda: {**known, "store_digest": "x"})
+    for runs, here, message in (
+        ([members[0]], whole, "has another view; give view=crop, as for all members"),
+        ([members[0]], other, "was trained on other clips"),
+        ([tmp_path / "none"], data, "is no run folder"),
+        ([members[0] / "bundle"], data, "has no record.json"),
+        ([], data, r"model.members=\[\]: give run folders"),
+    ):
+        with pytest.raises(GenreclfError, match=message):
+            fit_baseline({"kind": "committee", "net": {}, "members": runs}, here)
 
 
 def test_all_clips_train_where_the_temperature_is_given(music, cache, tmp_path):

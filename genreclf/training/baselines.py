@@ -67,9 +67,9 @@ def _member(run: Path, datamodule: SpectrogramDataModule) -> Bundle:
     except (OSError, ValueError, KeyError) as error:
         raise GenreclfError(f"model.members: {run}: has no {RECORD}; give the folder of a whole run") from error
     here = datamodule.summary()
-    for key, what in (("store_digest", "clips"), ("split_digest", "split")):
+    for key, what in (("store_digest", "other clips"), ("split_digest", "another split")):
         if known[key] != here[key]:
-            raise GenreclfError(f"model.members: {run}: was trained on another {what}; give this one's data and split")
+            raise GenreclfError(f"model.members: {run}: was trained on {what}; give this one's data and split")
     if (bundle.classes, bundle.view) != (datamodule.classes, datamodule.view):
         raise GenreclfError(f"model.members: {run}: has another view; give view={bundle.view.name}, as for all members")
     return bundle
