@@ -3,7 +3,7 @@
 python scripts/robustness.py AUDIO_FOLDER MODEL [MODEL...]
 
 A MODEL is a run, a bundle, or the name of one that comes along. Of runs that were evaluated, each answers the test
-clips that it left out; of anything else, all clips.
+clips that it left out; of anything else, all clips. A clip's folder is its genre.
 """
 
 import io
@@ -66,22 +66,27 @@ def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifie
 
 
 def main(folder: Path, models: list[Path]) -> None:
-    """Prints a table: for each change, the share of clips whose genre is another, and how far probabilities move."""
+    """Prints a table: for each change, the shares of clips that are right and whose answer is another than before, and
+    how far probabilities move.
+    """
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
     pairs = held_out(audio, models)
-    flips, moved = ({name: [] for name in CHANGES} for _ in range(2))
+    plain, (right, flips, moved) = [], ({name: [] for name in CHANGES} for _ in range(3))
     with progress_bar("listening", "clips") as report:
         for done, (classifier, path) in enumerate(pairs, 1):
             wave = read_audio(path).waveform
             before = classifier.classify(wave, SAMPLE_RATE_HZ)
+            plain.append(before.genre == path.parent.name)
             for name, change in CHANGES.items():
                 after = classifier.classify(*change(wave))
+                right[name].append(after.genre == path.parent.name)
                 flips[name].append(after.genre != before.genre)
                 moved[name].append(0.5 * np.abs(np.subtract(after.probabilities, before.probabilities)).sum())
             report(done, len(pairs))
-    table = Table("change", "another genre", "probability moved", title=f"{len(pairs)} clips")
+    table = Table("change", "right", "another genre", "probability moved", title=f"{len(pairs)} clips")
+    table.add_row("none", f"{np.mean(plain):.1%}", "-", "-")
     for name in CHANGES:
-        table.add_row(name, f"{np.mean(flips[name]):.1%}", f"{np.mean(moved[name]):.3f}")
+        table.add_row(name, *(f"{np.mean(part[name]):.1%}" for part in (right, flips)), f"{np.mean(moved[name]):.3f}")
     Console().print(table)
 
 

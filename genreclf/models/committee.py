@@ -12,7 +12,7 @@ from genreclf.errors import GenreclfError
 
 @dataclass(frozen=True)
 class Member:
-    """A net's `kind` and configuration, and the `temperature` of its probabilities; raises GenreclfError below 0."""
+    """A net's `kind` and configuration, and the `temperature` of its probabilities, above 0; else GenreclfError."""
 
     kind: str
     net: dict
