@@ -14,9 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genreclf.config import config_folder
-from genreclf.errors import GenreclfError, print_any_name
-
-USER_ERROR = 2
+from genreclf.errors import USER_ERROR, GenreclfError, print_any_name, user_error
 
 
 def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], None]) -> None:
@@ -38,7 +36,7 @@ def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], No
         try:
             task(_plain(config), list(hydra.core.hydra_config.HydraConfig.get().overrides.task))
         except GenreclfError as error:
-            print(f"genreclf: {error}", file=sys.stderr)
+            user_error(error)
             failed.append(error)
 
     try:
@@ -47,7 +45,7 @@ def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], No
         # Hydra raises ValueError for a group's name that is a number; one from the task is our defect.
         if composed and not isinstance(error, (HydraException, OmegaConfBaseException)):
             raise
-        print(f"genreclf: {_explain(error, config_name)}", file=sys.stderr)
+        user_error(_explain(error, config_name))
         failed.append(error)
     if failed:
         sys.exit(USER_ERROR)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreclf.errors import GenreclfError, print_any_name
+from genreclf.errors import GenreclfError, print_any_name, user_error
 from genreclf.evaluation.comparison import calibrated, compare, counted, shown_p
 from genreclf.evaluation.comparison_picture import draw_comparison
 from genreclf.evaluation.predictions import FILE, Predictions, read_predictions
@@ -20,7 +20,6 @@ from genreclf.evaluation.systems import Run, find_runs, systems
 from genreclf.evaluation.tta import TTA
 from genreclf.page import render_text
 
-USER_ERROR = 2
 TEMPLATE = "evaluation/comparison.md.jinja"
 _LABEL_WIDTH = 12  # letters: both tables then fit 80 columns
 
@@ -41,8 +40,7 @@ def run_compare(arguments: Sequence[str] | None = None) -> int:
         found = {**facts, **compare(every)}
         _write(options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S"), found)
     except GenreclfError as error:
-        print(f"genreclf: {error}", file=sys.stderr)
-        return USER_ERROR
+        return user_error(error)
     return 0
 
 

@@ -13,12 +13,10 @@ import yaml
 
 from genreclf.config import build
 from genreclf.data.views import ViewConfig
-from genreclf.errors import GenreclfError, print_any_name
+from genreclf.errors import GenreclfError, print_any_name, user_error
 from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig
 from genreclf.serving.bundle import Bundle, save_bundle
-
-USER_ERROR = 2
 
 
 def convert(arguments: Sequence[str] | None = None) -> int:
@@ -29,11 +27,9 @@ def convert(arguments: Sequence[str] | None = None) -> int:
     try:
         save_bundle(out, bundle_of(options.checkpoint, options.temperature))
     except GenreclfError as error:
-        print(f"genreclf: {error}", file=sys.stderr)
-        return USER_ERROR
+        return user_error(error)
     except OSError as error:
-        print(f"genreclf: --out {out}: cannot be written ({error.strerror}); choose another folder", file=sys.stderr)
-        return USER_ERROR
+        return user_error(f"--out {out}: cannot be written ({error.strerror}); choose another folder")
     print(f"bundle: {out}\nnext: python -m genreclf.predict FILE... --run {out}")
     return 0
 

@@ -4,6 +4,8 @@ import io
 import sys
 import unicodedata
 
+USER_ERROR = 2  # the exit code of a wrong call
+
 
 class GenreclfError(Exception):
     """One line that names the file or the key, says what is wrong and how to mend it.
@@ -29,3 +31,9 @@ def print_any_name() -> None:
     """From here on standard output shows what its encoding lacks as escapes, as standard error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a notebook's is none, and takes all
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def user_error(message: object) -> int:
+    """Tells a user's mistake as every command does, and gives the exit code."""
+    print(f"genreclf: {message}", file=sys.stderr)
+    return USER_ERROR

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genreclf.data.sources import is_clip
-from genreclf.errors import GenreclfError, print_any_name
+from genreclf.errors import GenreclfError, print_any_name, user_error
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
 from genreclf.serving.bundle import CARD, find_bundle, load_bundle, shipped
@@ -16,7 +16,7 @@ from genreclf.serving.library import predict_files
 from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_table, write_parquet
 from genreclf.serving.predictor import Predictor
 
-SOME_FILES_FAILED, USER_ERROR = 1, 2
+SOME_FILES_FAILED = 1
 DEFAULT = "committee"  # of the models that come along, the one that did best on held-out folds
 
 
@@ -34,8 +34,7 @@ def predict(arguments: Sequence[str] | None = None) -> int:
         rows = _rows(predictor, paths, options)
         _show(rows, predictor.bundle.classes, options)
     except GenreclfError as error:
-        print(f"genreclf: {error}", file=sys.stderr)
-        return USER_ERROR
+        return user_error(error)
     return SOME_FILES_FAILED if any(row["problem"] for row in rows) else 0
 
 

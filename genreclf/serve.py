@@ -5,13 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, user_error
 from genreclf.evaluation.tta import TTA
 from genreclf.predict import DEFAULT, positive
 from genreclf.serving.bundle import find_bundle, load_bundle
 from genreclf.serving.predictor import Predictor
 
-USER_ERROR = 2
 GRACE_SECONDS = 30
 
 
@@ -25,11 +24,9 @@ def serve(arguments: Sequence[str] | None = None) -> int:
 
         predictor = Predictor(load_bundle(find_bundle(options.run)), options.tta, options.device)
     except ImportError as error:
-        print(f"genreclf: {error.name} is not installed; pip install 'genreclf[serve]'", file=sys.stderr)
-        return USER_ERROR
+        return user_error(f"{error.name} is not installed; pip install 'genreclf[serve]'")
     except GenreclfError as error:
-        print(f"genreclf: {error}", file=sys.stderr)
-        return USER_ERROR
+        return user_error(error)
     limits = Limits(options.requests, options.max_mb * 1024**2, options.max_seconds)
     # What is accepted may take as long as its queue; a client that sends nothing is not waited for longer than this.
     uvicorn.run(

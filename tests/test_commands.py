@@ -5,8 +5,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.commands import USER_ERROR, quoted, run_command
-from genreclf.errors import GenreclfError
+from genreclf.commands import quoted, run_command
+from genreclf.errors import USER_ERROR, GenreclfError
 
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 
