@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from genreclf.config import build
-from genreclf.data.views import ViewConfig
+from genreclf.data.spans import ViewConfig
 from genreclf.errors import GenreclfError, print_any_name, user_error
 from genreclf.models.classifier import GenreClassifier
 from genreclf.models.config import ModelConfig

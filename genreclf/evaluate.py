@@ -15,7 +15,7 @@ from genreclf.commands import run_command
 from genreclf.data.clip import Clip
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import Leaks, leak_line, leaks, leaks_out, shared_keys
-from genreclf.data.spectrogram import FRAME_RATE_HZ
+from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.store import open_store, prepared_store
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration, calibration_error, tempered
@@ -27,9 +27,11 @@ from genreclf.evaluation.report import range_of, report_page
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import CARD, Bundle, find_bundle, load_bundle
+from genreclf.serving.bundle import Bundle, load_bundle
 from genreclf.serving.device import pick_device
+from genreclf.serving.find import CARD, find_bundle
 from genreclf.serving.predictor import Predictor
+from genreclf.serving.torch_model import torch_predictor
 from genreclf.train import data_from
 from genreclf.training.clips import mean_by_clip
 from genreclf.training.record import CONFIG, RECORD
@@ -65,7 +67,7 @@ def score(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     metrics = {**facts_of(run, bundle), **_context(run, split, overrides, datamodule), "tta": results}
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
     pictures = _draw(results, bundle, split, folder)
-    mistakes = _worst(answers["none"], Predictor(bundle, "none", config["device"]), datamodule)
+    mistakes = _worst(answers["none"], torch_predictor(bundle, "none", config["device"]), datamodule)
     (folder / PAGE).write_text(report_page(metrics, pictures, mistakes), encoding="utf-8")
     (find_bundle(run) / CARD).write_text(model_card(_all_metrics(run)), encoding="utf-8")
     return metrics

@@ -6,8 +6,9 @@ from typing import Any
 
 from genreclf.commands import run_command
 from genreclf.errors import GenreclfError
-from genreclf.serving.bundle import find_bundle, load_bundle
+from genreclf.serving.bundle import load_bundle
 from genreclf.serving.exporting import INPUTS, export_model
+from genreclf.serving.find import find_bundle
 from genreclf.serving.formats import FORMATS
 
 

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from genreclf.data.sources import is_clip
+from genreclf.data.clip import is_clip
 from genreclf.errors import GenreclfError, print_any_name, user_error
-from genreclf.evaluation.tta import TTA
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import CARD, find_bundle, load_bundle, shipped
-from genreclf.serving.journal import Journal, model_of
+from genreclf.serving.find import CARD, find_bundle, shipped
+from genreclf.serving.journal import Journal
 from genreclf.serving.library import predict_files
 from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_table, write_parquet
 from genreclf.serving.predictor import Predictor
@@ -26,16 +25,30 @@ def predict(arguments: Sequence[str] | None = None) -> int:
     print_any_name()
     try:
         paths = list(_files(options.paths))
-        bundle = find_bundle(options.run or Path(DEFAULT))
-        if options.run is None:
-            card = bundle / CARD
-            print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {card}", file=sys.stderr)
-        predictor = Predictor(load_bundle(bundle), options.tta, options.device)
+        predictor = _predictor(options)
         rows = _rows(predictor, paths, options)
-        _show(rows, predictor.bundle.classes, options)
+        _show(rows, predictor.facts.classes, options)
     except GenreclfError as error:
         return user_error(error)
     return SOME_FILES_FAILED if any(row["problem"] for row in rows) else 0
+
+
+def _predictor(options: argparse.Namespace) -> Predictor:
+    """The one that was asked for; its runtime is imported only now, for that takes longer than most answers."""
+    if options.onnx is not None:
+        if options.tta != "none" or options.device not in ("auto", "cpu"):
+            raise GenreclfError("--onnx: answers plainly and on the CPU; leave out --tta and --device, or use --run")
+        from genreclf.serving.onnx_model import OnnxModel
+
+        return Predictor(OnnxModel(options.onnx))
+    bundle = find_bundle(options.run or Path(DEFAULT))
+    if options.run is None:
+        card = bundle / CARD
+        print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {card}", file=sys.stderr)
+    from genreclf.serving.bundle import load_bundle
+    from genreclf.serving.torch_model import torch_predictor
+
+    return torch_predictor(load_bundle(bundle), options.tta, options.device)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,13 +58,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all files answered, 1 some could not be read (the others are answered), 2 a wrong call.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder to search for files")
-    parser.add_argument(
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument(
         "--run",
         type=Path,
         help=f"a finished run folder, a bundle folder, or the name of a model that comes along: "
         f"{' or '.join(shipped())} (default {DEFAULT})",
     )
-    parser.add_argument("--tta", default="none", choices=list(TTA), help="average over changed copies (default none)")
+    model.add_argument("--onnx", type=Path, metavar="FILE", help="a picture.onnx of genreclf.export: starts at once")
+    parser.add_argument("--tta", default="none", help="average over changed copies: none, flip or six (default none)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="how many genres the table shows (3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each piece of a file")
@@ -85,13 +100,13 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _rows(predictor: Predictor, paths: Sequence[Path], options: argparse.Namespace) -> list[Row]:
     """A row a path, in order: from the journal where that has it, else answered now."""
-    model = model_of(predictor) + ("+segments" if options.segments else "")
+    model = predictor.model.digest() + ("+segments" if options.segments else "")
     journal = Journal(options.journal, model) if options.journal else None
     rows = {path: journal.known(path) for path in paths} if journal else dict.fromkeys(paths)
     todo = [path for path, row in rows.items() if row is None]
     with progress_bar("predicting", "files") as report:
         for done, (path, answer) in enumerate(predict_files(predictor, todo, options.workers), 1):
-            rows[path] = row_of(path, answer, predictor.bundle.classes, options.segments)
+            rows[path] = row_of(path, answer, predictor.facts.classes, options.segments)
             if journal:
                 journal.add(path, rows[path])
             report(done, len(todo))

@@ -6,8 +6,8 @@ from typing import Any
 
 from genreclf.commands import run_command
 from genreclf.config import build
+from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.sources import DataConfig
-from genreclf.data.spectrogram import FRAME_RATE_HZ
 from genreclf.data.store import ARRAY, open_store, prepared_store
 from genreclf.errors import one_line
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from genreclf.errors import GenreclfError, user_error
 from genreclf.evaluation.tta import TTA
 from genreclf.predict import DEFAULT, positive
-from genreclf.serving.bundle import find_bundle, load_bundle
-from genreclf.serving.predictor import Predictor
+from genreclf.serving.bundle import load_bundle
+from genreclf.serving.find import find_bundle
+from genreclf.serving.torch_model import torch_predictor
 
 GRACE_SECONDS = 30
 
@@ -22,7 +23,7 @@ def serve(arguments: Sequence[str] | None = None) -> int:
 
         from genreclf.serving.http import Limits, create_app
 
-        predictor = Predictor(load_bundle(find_bundle(options.run)), options.tta, options.device)
+        predictor = torch_predictor(load_bundle(find_bundle(options.run)), options.tta, options.device)
     except ImportError as error:
         return user_error(f"{error.name} is not installed; pip install 'genreclf[serve]'")
     except GenreclfError as error:

@@ -21,8 +21,8 @@ from genreclf.data.audit import audit
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.sources import DataConfig
+from genreclf.data.spans import ViewConfig
 from genreclf.data.split import SPLITS, SplitConfig
-from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError, one_line
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.inference import predict_segments

@@ -12,8 +12,9 @@ from pathlib import Path
 from genreclf.data.audio import AUDIO_SUFFIXES
 from genreclf.evaluation.predictions import FILE, read_predictions
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import find_bundle, load_bundle
-from genreclf.serving.predictor import Predictor
+from genreclf.serving.bundle import load_bundle
+from genreclf.serving.find import find_bundle
+from genreclf.serving.torch_model import torch_predictor
 
 
 def main(folder: Path, runs: list[Path]) -> None:
@@ -23,7 +24,7 @@ def main(folder: Path, runs: list[Path]) -> None:
     for run in runs:
         answers = read_predictions(run / "evaluation" / "test" / FILE, "none")
         shown = zip(answers.paths, answers.target, answers.probabilities.argmax(1), strict=True)
-        predictor = Predictor(load_bundle(find_bundle(run)), "none", "cpu")
+        predictor = torch_predictor(load_bundle(find_bundle(run)), "none", "cpu")
         named = [(Path(path).stem, answers.classes[true], answers.classes[answer]) for path, true, answer in shown]
         held_out += [(predictor, audio[stem], *genres) for stem, *genres in named if stem in audio]
     if not held_out:

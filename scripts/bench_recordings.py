@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf.data.audio import read_audio
-from genreclf.data.clip import spectrogram
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, find_matches, fingerprint
 from genreclf.data.growing import GrowingArray
@@ -34,7 +33,7 @@ _music: list[np.ndarray] = []  # a worker's own, sent once
 
 def rendered(folder: Path) -> list[np.ndarray]:
     write_demo(folder, 20, 10.0, 0, None)
-    return [spectrogram(read_audio(path).waveform, LogMelSpectrogram()) for path in sorted(folder.rglob("*.wav"))]
+    return [LogMelSpectrogram().levels(read_audio(path).waveform) for path in sorted(folder.rglob("*.wav"))]
 
 
 def chunk_of(number: int) -> Chunk:

@@ -19,7 +19,7 @@ from rich.table import Table
 from scipy.signal import butter, sosfilt
 
 from genreclf.data.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
-from genreclf.data.clip import CLIP_SUFFIXES, read_clip, spectrogram
+from genreclf.data.clip import CLIP_SUFFIXES, read_clip
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import SKETCH_STEP, Fingerprint, Fingerprints, Match, aligned, find_matches, fingerprint
 from genreclf.data.spectrogram import LogMelSpectrogram
@@ -167,7 +167,7 @@ def search(originals: list[Fingerprint], copies: list[Fingerprint]) -> Found:
 
 def prints_of(samples: np.ndarray) -> tuple[Fingerprint, Fingerprint]:
     """As audio, and as a picture of thinned columns."""
-    levels = spectrogram(np.ascontiguousarray(samples, dtype=np.float32), FRONT_END)
+    levels = FRONT_END.levels(np.ascontiguousarray(samples, dtype=np.float32))
     frames = levels.shape[1]
     columns = ((np.arange(frames // PICTURE_FRAMES_PER_COLUMN) + 0.5) * PICTURE_FRAMES_PER_COLUMN).astype(int)
     return fingerprint(levels, frames), fingerprint(levels[:, columns], frames)
@@ -181,7 +181,7 @@ def against_table(console: Console, folder: Path, table: Path) -> None:
     with table.open(newline="", encoding="utf-8-sig") as file:
         named = {row["clip"]: (row["artist"], row["title"]) for row in csv.DictReader(file)}
     paths = files_below(folder, CLIP_SUFFIXES)
-    clips = [read_clip(path, FRONT_END, PICTURE_SECONDS) for path in paths]
+    clips = [read_clip(path, FRONT_END.levels, PICTURE_SECONDS) for path in paths]
     prints = [fingerprint(clip.levels, clip.frames) for clip in clips]
     found = {(match.first, match.second): match for match in find_matches(Fingerprints.of(prints))}
     pairs = list(itertools.combinations(range(len(paths)), 2))

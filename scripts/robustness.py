@@ -29,12 +29,18 @@ def at_rate(rate_hz: int) -> Callable[[np.ndarray], Sound]:
     return lambda wave: (soxr.resample(wave, SAMPLE_RATE_HZ, rate_hz), rate_hz)
 
 
-def as_mp3(wave: np.ndarray) -> Sound:
-    """LAME at a constant 64 kbit/s."""
-    file = io.BytesIO()
-    soundfile.write(file, wave, SAMPLE_RATE_HZ, format="MP3", bitrate_mode="CONSTANT", compression_level=0.9)
-    file.seek(0)
-    return soundfile.read(file, dtype="float32")
+def as_mp3(kbit: int, level: float) -> Callable[[np.ndarray], Sound]:
+    """LAME at a constant rate; `level` is what libsndfile calls it by."""
+
+    def change(wave: np.ndarray) -> Sound:
+        file = io.BytesIO()
+        soundfile.write(file, wave, SAMPLE_RATE_HZ, format="MP3", bitrate_mode="CONSTANT", compression_level=level)
+        rate = file.tell() * 8 / len(wave) * SAMPLE_RATE_HZ / 1000
+        assert abs(rate - kbit) < kbit / 10, f"{rate:.0f} kbit/s, not {kbit}"
+        file.seek(0)
+        return soundfile.read(file, dtype="float32")
+
+    return change
 
 
 def noisy(wave: np.ndarray) -> Sound:
@@ -50,7 +56,8 @@ CHANGES: dict[str, Callable[[np.ndarray], Sound]] = {
     "30 dB quieter": lambda wave: (wave * 10 ** (-30 / 20), SAMPLE_RATE_HZ),
     "stereo, one side louder": lambda wave: (np.stack([wave, 0.5 * wave], 1), SAMPLE_RATE_HZ),
     "5 s of silence before": lambda wave: (np.concatenate([np.zeros(5 * SAMPLE_RATE_HZ), wave]), SAMPLE_RATE_HZ),
-    "MP3 at 64 kbit/s": as_mp3,
+    "MP3 at 64 kbit/s": as_mp3(64, 0.6),
+    "MP3 at 24 kbit/s": as_mp3(24, 0.9),
     "noise 30 dB below": noisy,
 }
 

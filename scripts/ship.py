@@ -20,7 +20,8 @@ from genreclf.evaluation.card import model_card
 from genreclf.evaluation.comparison import calibrated
 from genreclf.evaluation.predictions import FILE, read_predictions
 from genreclf.evaluation.systems import find_runs, systems
-from genreclf.serving.bundle import CARD, SHIPPED, load_bundle
+from genreclf.serving.bundle import load_bundle
+from genreclf.serving.find import CARD, SHIPPED
 
 FOLDS = 5
 MEMBERS = {"committee": ("a", "svm_statistics")}

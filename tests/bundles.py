@@ -4,7 +4,7 @@ import torch
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.views import ViewConfig
+from genreclf.data.spans import ViewConfig
 from genreclf.models.nets import new_net
 from genreclf.serving.bundle import Bundle
 

@@ -14,8 +14,8 @@ import soundfile
 from command_line import command
 from PIL import Image
 
+from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.picture import write_picture
-from genreclf.data.spectrogram import FRAME_RATE_HZ
 
 FRAMES, SHIFT = 900, 200
 SECONDS = FRAMES / FRAME_RATE_HZ

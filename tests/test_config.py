@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.sources import DataConfig
+from genreclf.data.spans import ViewConfig
 from genreclf.data.split import SplitConfig
-from genreclf.data.views import ViewConfig
 from genreclf.errors import GenreclfError
 from genreclf.models.baselines import MajorityConfig, SvmConfig
 from genreclf.models.config import ModelConfig

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.data.picture import write_picture
 from genreclf.serving.bundle import load_bundle, save_bundle
-from genreclf.serving.predictor import Predictor
+from genreclf.serving.torch_model import torch_predictor
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_library_is_answered_in_order_as_file_by_file(model, library, cache):
     rows = predicted(model, library, "--segments", "--workers", "3", cache=cache)
     paths = [Path(row["path"]) for row in rows]
     assert paths == sorted(library.rglob("*.*")) and len(rows) == 11
-    predictor = Predictor(load_bundle(model), "none", "cpu")
+    predictor = torch_predictor(load_bundle(model), "none", "cpu")
     for path, row in zip(paths, rows, strict=True):
         if path.name in ("bad.wav", "zero.mp3"):
             assert str(path) in row["problem"] and "genre" not in row
@@ -115,7 +115,7 @@ def test_the_table_shows_as_many_genres_as_asked_for(model, library, cache):
         assert line.count(",") == commas and ("%" in line)
 
 
-NO_NET = "import genreclf.serving.predictor as p; p.Predictor._segments = None"
+NO_NET = "import genreclf.serving.predictor as p; p.Predictor._answers = None"
 
 
 def test_a_journal_spares_what_is_known_and_only_that(model, library, cache, tmp_path):

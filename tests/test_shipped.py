@@ -14,7 +14,8 @@ from command_line import command
 from genreclf import Classifier
 from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.predict import DEFAULT
-from genreclf.serving.bundle import CARD, SHIPPED, WEIGHTS, load_bundle, shipped
+from genreclf.serving.bundle import load_bundle
+from genreclf.serving.find import CARD, SHIPPED, WEIGHTS, shipped
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 

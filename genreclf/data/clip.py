@@ -1,16 +1,18 @@
 """A file on disk -> the clip that every later stage works on: audio and pictures come together here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from genreclf.data.audio import AUDIO_SUFFIXES, MAX_SECONDS, read_audio
+from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.picture import PICTURE_SUFFIXES, read_picture
-from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
 
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
+# (samples,) float32 at 22,050 Hz -> (128, frames) uint8: LogMelSpectrogram().levels, or mel.log_mel
+FrontEnd = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,12 @@ class Clip:
     note: str
 
 
-def read_clip(path: Path, front_end: LogMelSpectrogram, picture_seconds: float) -> Clip:
+def is_clip(name: str) -> bool:
+    """Whether a file's name is that of an audio file or picture."""
+    return not name.startswith(".") and name.lower().endswith(CLIP_SUFFIXES)
+
+
+def read_clip(path: Path, front_end: FrontEnd, picture_seconds: float) -> Clip:
     """Reads audio, or a picture that shows `picture_seconds` of music. Raises GenreclfError where it cannot."""
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return picture_clip(path, picture_seconds)
@@ -42,14 +49,8 @@ def picture_clip(path: Path, picture_seconds: float) -> Clip:
     return Clip(picture.levels, frames, 0, picture_seconds, note)
 
 
-def audio_clip(path: Path, front_end: LogMelSpectrogram, max_seconds: float = MAX_SECONDS) -> Clip:
+def audio_clip(path: Path, front_end: FrontEnd, max_seconds: float = MAX_SECONDS) -> Clip:
     """Audio, whatever its name; of more than `max_seconds` it is refused."""
     audio = read_audio(path, max_seconds)
-    levels = spectrogram(audio.waveform, front_end)
+    levels = front_end(audio.waveform)
     return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
-
-
-def spectrogram(waveform: np.ndarray, front_end: LogMelSpectrogram) -> np.ndarray:
-    """(samples,) float32 at 22,050 Hz -> (128, 1 + samples // 512) uint8."""
-    with torch.inference_mode():
-        return front_end(torch.from_numpy(waveform)[None])[0].numpy()  # (1, 128, frames) -> (128, frames)

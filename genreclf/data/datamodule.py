@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import lightning as L
 import numpy as np
@@ -14,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from genreclf.data.augment import AugmentConfig, augment, mix
 from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
+from genreclf.data.spans import ViewConfig, spans
 from genreclf.data.split import SPLITS, SplitConfig, published_missing, refusals
-from genreclf.data.store import Store, open_store, prepared_store
-from genreclf.data.views import ViewConfig, column_index, random_span, spans
+from genreclf.data.store import Row, Store, open_store, prepared_store
+from genreclf.data.views import column_index, random_span, sounding
 from genreclf.errors import GenreclfError
 
 Batch = dict[str, Tensor]
@@ -25,8 +27,8 @@ Batch = dict[str, Tensor]
 class SegmentDataset(Dataset):
     """Segments of chosen clips, read a whole batch at a time.
 
-    With `random_start`, one segment a clip at a place, and by `stretch` at a pace, drawn anew at each reading; else all
-    segments that cover it.
+    Silence at a clip's ends is in none. With `random_start`, one segment a clip at a place, and by `stretch` at a pace,
+    drawn anew at each reading; else all segments that cover it, or every `step`-th of them.
     """
 
     def __init__(
@@ -37,14 +39,24 @@ class SegmentDataset(Dataset):
         view: ViewConfig,
         random_start: bool,
         stretch: float = 0.0,
+        step: int = 1,
     ) -> None:
         self.store, self.view, self.random_start, self.stretch = store, view, random_start, stretch
+        self.step = step
         self.target_of = dict(zip(clips, targets, strict=True))
+        self.rows = {clip: self._sounding(clip) for clip in clips}
         self.items = [(clip, span) for clip in clips for span in self._spans(clip)]
 
+    def _sounding(self, clip: int) -> Row:
+        """A row of the clip without silence at its ends."""
+        row = self.store.rows[clip]
+        levels = torch.from_numpy(np.array(self.store.spectrogram(clip)))
+        first, columns, _, frames = sounding(levels, row.frames)
+        return replace(row, offset=row.offset + first, columns=columns, frames=frames)
+
     def _spans(self, clip: int) -> list[tuple[int, int]]:
-        every = spans(self.store.rows[clip].frames, self.view)
-        return every[:1] if self.random_start else every
+        every = spans(self.rows[clip].frames, self.view)
+        return every[:1] if self.random_start else every[:: self.step]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -52,7 +64,7 @@ class SegmentDataset(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A batch: `segments` (B, 256, 128) uint8, time first; `target` and `clip` (B,) int64."""
         clips = [self.items[i][0] for i in indices]
-        rows = [self.store.rows[clip] for clip in clips]
+        rows = [self.rows[clip] for clip in clips]
         if self.random_start:
             shown = [random_span(row.frames, self.view, self.stretch) for row in rows]
         else:
@@ -131,12 +143,13 @@ class SpectrogramDataModule(L.LightningDataModule):
         rows = [self.store.rows[clip] for clip in self.clips["train"]]
         return min(row.frames / row.columns for row in rows)
 
-    def dataset(self, split: str, random_start: bool = False) -> SegmentDataset:
-        """The segments of one split."""
+    def dataset(self, split: str, random_start: bool = False, overlapping: bool = True) -> SegmentDataset:
+        """The segments of one split; not `overlapping`, no moment is shown twice, but for a rest at a clip's end."""
         clips = self.clips[split]
         targets = [self.classes.index(self.store.rows[clip].label) for clip in clips]
         stretch = self.augment.stretch if random_start and self.augment else 0.0
-        return SegmentDataset(self.store, clips, targets, self.view, random_start, stretch)
+        step = 1 if overlapping else self.view.segment_frames // self.view.hop_frames
+        return SegmentDataset(self.store, clips, targets, self.view, random_start, stretch, step)
 
     def train_dataloader(self) -> DataLoader:
         """One segment a clip and epoch, in an order that depends on seed and epoch alone."""

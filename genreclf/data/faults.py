@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from genreclf.data.audio import SAMPLE_RATE_HZ
-from genreclf.data.spectrogram import FRAME_RATE_HZ, HOP_SAMPLES, N_FFT
+from genreclf.data.mel import FRAME_RATE_HZ, HOP_SAMPLES, N_FFT
 from genreclf.data.store import Row
 
 # In the view `whole`, all clips are brought to 256 columns: one of less than half the usual length is shown at less

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from genreclf.data.spectrogram import FRAME_RATE_HZ, N_BANDS
+from genreclf.data.mel import FRAME_RATE_HZ, N_BANDS
 
 WIDTH = 720
 STRIP_ROWS = N_BANDS // 2

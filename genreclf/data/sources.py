@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genreclf.data.clip import CLIP_SUFFIXES
+from genreclf.data.clip import is_clip
 from genreclf.data.demo import write_demo
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.table import read_genres
@@ -134,8 +134,3 @@ def _leads_back(top: Path, inside: Path) -> bool:
         return False
     target = (top / inside).resolve()
     return any((top / parent).resolve().is_relative_to(target) for parent in inside.parents)
-
-
-def is_clip(name: str) -> bool:
-    """Whether a file's name is that of an audio file or picture."""
-    return not name.startswith(".") and name.lower().endswith(CLIP_SUFFIXES)

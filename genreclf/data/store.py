@@ -24,12 +24,13 @@ import numpy as np
 import torch
 
 from genreclf.data.audio import MAX_BYTES
-from genreclf.data.clip import Clip, read_clip
+from genreclf.data.clip import Clip, FrontEnd, read_clip
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, Fingerprints, Match, find_matches, fingerprint
 from genreclf.data.groups import join
 from genreclf.data.growing import GrowingArray
+from genreclf.data.mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT, SAMPLE_RATE_HZ
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
-from genreclf.data.spectrogram import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT, SAMPLE_RATE_HZ, LogMelSpectrogram
+from genreclf.data.spectrogram import LogMelSpectrogram
 from genreclf.errors import GenreclfError
 from genreclf.progress import progress_bar
 
@@ -249,7 +250,7 @@ def _read_all(
 
     Read by one thread a core, and never more than a few ahead.
     """
-    front_end = LogMelSpectrogram()
+    front_end = LogMelSpectrogram().levels
     cores, threads_before = len(os.sched_getaffinity(0)), torch.get_num_threads()
     queue: deque[Future[tuple[Row, Blocks]]] = deque()
     todo = iter(sources)
@@ -270,7 +271,7 @@ def _read_all(
 def _read_row(
     folder: Path,
     source: Source,
-    front_end: LogMelSpectrogram,
+    front_end: FrontEnd,
     picture_seconds: float,
     known: dict[tuple[str, str], tuple[Store, int]],
 ) -> tuple[Row, Blocks]:

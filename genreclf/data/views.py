@@ -5,51 +5,25 @@ as many for audio, more for a picture whose columns were thinned. Column j of a 
 time, so that a clip gives the same segment as audio and as a picture, up to the picture's own resolution.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from genreclf.errors import GenreclfError
-
-SEGMENT_COLUMNS = 256
+from genreclf.data.spans import SEGMENT_COLUMNS, ViewConfig, spans
 
 
-@dataclass(frozen=True)
-class ViewConfig:
-    """How segments are cut: each shows `segment_frames`, their starts lie at most `hop_frames` apart in evaluation.
+def sounding(levels: Tensor, frames: int) -> tuple[int, int, int, int]:
+    """(128, columns) levels over `frames` -> (first column, columns, first frame, frames) of what segments are cut of.
 
-    A clip whose length is within the share `tolerance` of `segment_frames` is one segment, stretched to fit.
-    A shorter clip is repeated to fill the segment. Raises GenreclfError for numbers that leave gaps or make no segment.
+    That is all between silence at the ends, where every band is 0: a song is not to be judged by the pause before it.
+    A clip that is silent throughout is left whole.
     """
-
-    name: str
-    segment_frames: int
-    hop_frames: int
-    tolerance: float
-
-    def __post_init__(self) -> None:
-        if self.segment_frames < 1:
-            raise GenreclfError(f"view.segment_frames={self.segment_frames}: give at least 1")
-        if not 1 <= self.hop_frames <= self.segment_frames:
-            raise GenreclfError(f"view.hop_frames={self.hop_frames}: give 1 to segment_frames={self.segment_frames}")
-        if not 0 <= self.tolerance < 1:
-            raise GenreclfError(f"view.tolerance={self.tolerance}: give 0 or more, below 1")
-
-
-def spans(frames: int, view: ViewConfig) -> list[tuple[int, int]]:
-    """(start, length) in frames of the segments that cover a clip of `frames`, in order of time; never empty."""
-    return cover(frames, view.segment_frames, view.hop_frames, view.tolerance)
-
-
-def cover(frames: int, length: int, hop_frames: int, tolerance: float) -> list[tuple[int, int]]:
-    """The rule of `spans` on plain numbers, as TorchScript wants them; `length` is a segment's frames."""
-    if abs(frames - length) <= tolerance * length:
-        return [(0, frames)]
-    if frames <= length:
-        return [(0, length)]
-    count = 1 + -(-(frames - length) // hop_frames)  # the smallest number of hops that reaches the end
-    return [((frames - length) * i // (count - 1), length) for i in range(count)]
+    heard = levels.amax(0).nonzero()  # (N, 1)
+    columns = levels.shape[1]
+    if len(heard) == 0:
+        return 0, columns, 0, frames
+    first, end = int(heard[0]), int(heard[-1]) + 1
+    start = first * frames // columns
+    return first, end - first, start, max(1, end * frames // columns - start)
 
 
 def random_span(frames: int, view: ViewConfig, stretch: float) -> tuple[int, int]:
@@ -97,18 +71,3 @@ def thin_index(columns: int, frames: int, frames_per_column: float) -> Tensor:
 def cut(spectrograms: Tensor, index: Tensor) -> Tensor:
     """(B, 128, columns) spectrograms and (B, 256) indices -> (B, 128, 256) segments."""
     return spectrograms.gather(2, index[:, None, :].expand(-1, spectrograms.shape[1], -1))
-
-
-def paste(values: Tensor, segment_spans: list[tuple[int, int]], frames: int) -> Tensor:
-    """(S, ..., 256) values over the columns of a clip's S segments -> (..., frames), the mean where segments overlap.
-
-    The way back from segments to the time of the clip: for a spectrogram, attention, or genres over time.
-    """
-    total = torch.zeros(*values.shape[1:-1], frames, dtype=torch.float64, device=values.device)
-    count = torch.zeros(frames, dtype=torch.float64, device=values.device)
-    for segment, (start, length) in zip(values, segment_spans, strict=True):
-        shown = torch.arange(start, min(start + length, frames), device=values.device)
-        column = ((2 * (shown - start) + 1) * SEGMENT_COLUMNS).div(2 * length, rounding_mode="floor")
-        total[..., shown] += segment[..., column]
-        count[shown] += 1
-    return total / count

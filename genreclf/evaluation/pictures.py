@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from genreclf.data.audio import SAMPLE_RATE_HZ
-from genreclf.data.spectrogram import N_BANDS
+from genreclf.data.mel import N_BANDS
 from genreclf.errors import one_line
 
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)

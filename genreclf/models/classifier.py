@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from genreclf.data.spectrogram import N_BANDS
+from genreclf.data.mel import N_BANDS
 from genreclf.errors import GenreclfError
 from genreclf.models.cnn import SECNN
 from genreclf.models.config import ModelConfig

@@ -6,8 +6,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from genreclf.data.spectrogram import N_BANDS
+from genreclf.data.mel import N_BANDS
 
+REFERENCE_BANDS = 110
+REACH = 4.0  # deviations: below lie holes that codecs leave
+LEAST_DEVIATION = 1.0  # levels
 PERCENTILES = (10.0, 50.0, 90.0)
 CEPSTRA = 20
 RHYTHM_GROUPS = 16  # of eight bands each
@@ -15,7 +18,33 @@ RHYTHM_CEPSTRA = 12
 # Cycles a segment, as edges of ranges that widen with the rate: in 10 s, 0.1 Hz to 12.8 Hz.
 CYCLES = (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 85, 128)
 _UNIT = 16.0  # levels: so the figures have deviations of about 1, which float16 and batch norm's epsilon want
+_OWN_UNIT = 0.4  # of a segment's deviation: for the same reason, where levels are on the segment's own scale
 _FLOOR = 1e-3
+# How much each group of `SegmentStatistics` has to say: the scale is about the recording more than the music.
+SAYS = (1.0, 1.0, 1.0, 0.25)
+
+
+class OwnScale(nn.Module):
+    """Levels of a segment -> deviations from its own mean, so that it is the same however a clip was stretched to
+    0..255: a missing treble or a little noise moves a clip's minimum, and with it each of its levels.
+
+    Mean and deviation are of the bands below 6.8 kHz, which any rate from 16 kHz on holds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # An attribute, as TorchScript sees no constant of a module.
+        self.reference_bands, self.reach, self.least = REFERENCE_BANDS, REACH, LEAST_DEVIATION
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, 128, W) float levels -> the same in [-4, 4]; and (B, C, 1, 1) the mean and the deviation, in levels.
+
+        The deviation counts as 1 at least, so that silence is 0 everywhere.
+        """
+        reference = x[:, :, : self.reference_bands]
+        mean = reference.mean(dim=(2, 3), keepdim=True)
+        deviation = reference.std(dim=(2, 3), correction=0, keepdim=True).clamp(min=self.least)
+        return ((x - mean) / deviation).clamp(-self.reach, self.reach), mean, deviation
 
 
 class BandStatistics(nn.Module):
@@ -27,7 +56,7 @@ class BandStatistics(nn.Module):
         super().__init__()
         self.shares = [percentile / 100 for percentile in PERCENTILES]
         self.num_features = N_BANDS * (3 + len(PERCENTILES))
-        self.groups = [self.num_features]
+        self.groups, self.says = [self.num_features], [1.0]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 128, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
@@ -44,28 +73,31 @@ class BandStatistics(nn.Module):
 
 
 class SegmentStatistics(nn.Module):
-    """Levels of a segment -> figures of it, in three `groups`.
+    """Levels of a segment -> figures of it, in four `groups`; all but the last are of the segment on its `OwnScale`.
 
     `BandStatistics`; timbre as the mean of 20 cepstra and the signed roots of the covariances of them and of their
     changes (Mandel and Ellis 2005; roots as in Lin et al. 2017, for covariances have long tails); rhythm as the
-    logarithm of how strongly groups of bands, and the first cepstra, swing at each rate (McKinney and Breebaart 2003).
+    logarithm of how strongly groups of bands, and the first cepstra, swing at each rate (McKinney and Breebaart 2003);
+    and the scale itself: the mean and the deviation that levels are measured from and in.
     """
 
     def __init__(self) -> None:
         super().__init__()
         # TorchScript sees no constant of a module, but those of a class.
-        self.unit, self.floor, self.cepstra = _UNIT, _FLOOR, CEPSTRA
+        self.unit, self.own_unit, self.floor, self.cepstra = _UNIT, _OWN_UNIT, _FLOOR, CEPSTRA
         self.rhythm_groups, self.rhythm_cepstra = RHYTHM_GROUPS, RHYTHM_CEPSTRA
+        self.own_scale = OwnScale()
         self.bands = BandStatistics()
         self.ranges = list(pairwise(CYCLES))
         timbre = CEPSTRA + CEPSTRA * (CEPSTRA + 1)  # the upper triangles of two square matrices
         rhythm = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * len(self.ranges)
-        self.groups = [self.bands.num_features, timbre, rhythm]
+        self.groups, self.says = [self.bands.num_features, timbre, rhythm, 2], list(SAYS)
         self.num_features = sum(self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 128, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
-        x = x[:, :1] / self.unit
+        x, mean, deviation = self.own_scale(x[:, :1])  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
+        x = x / self.own_unit
         levels = x[:, 0]  # (B, 128, W)
         cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
         groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
@@ -76,6 +108,7 @@ class SegmentStatistics(nn.Module):
                 self._covariances(cepstra),
                 self._covariances(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
                 self._rhythm(torch.cat([groups, cepstra[:, : self.rhythm_cepstra]], 1)),
+                torch.cat([mean, deviation], 1).flatten(1) / self.unit,  # (B, 2, 1, 1) -> (B, 2)
             ],
             1,
         )

@@ -5,7 +5,8 @@ import threading
 from concurrent.futures import Future
 
 from genreclf.data.clip import Clip
-from genreclf.serving.predictor import Prediction, Predictor
+from genreclf.serving.answers import Prediction
+from genreclf.serving.predictor import Predictor
 
 CLIPS_AT_ONCE = 16
 

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from genreclf import __version__
 from genreclf.config import build
-from genreclf.data.views import ViewConfig
+from genreclf.data.spans import ViewConfig
 from genreclf.errors import GenreclfError
 from genreclf.models.nets import kind_of, new_net
+from genreclf.serving.find import CONFIG, WEIGHTS
 
-FORMAT = 3
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # the bundles that come along, by name
+FORMAT = 4
 CONFIG_BYTES_AT_MOST = 100_000
 SECONDS_AT_MOST = 100_000  # more than a day: no clip is as long, and integer arithmetic has an end
 FRAMES_AT_MOST = 5_000_000  # of 23.2 ms: as long
@@ -120,24 +119,6 @@ def halve(net: nn.Module) -> None:
             tensor.copy_(tensor.half())
             if not tensor.isfinite().all():
                 raise GenreclfError(f"half=true: {name} is too large for float16; use half=false")
-
-
-def find_bundle(run: Path) -> Path:
-    """The bundle of a run folder, the folder itself if it is one, or one of `shipped` by its name.
-
-    Raises GenreclfError where there is none.
-    """
-    for folder in (run, run / "bundle", *([SHIPPED / run] if str(run) in shipped() else [])):
-        if (folder / CONFIG).is_file():
-            return folder
-    what = "has no bundle yet: its training did not end" if (run / "config.yaml").is_file() else "is no run folder"
-    names = "".join(f", or {name}, which comes along" for name in shipped())
-    raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished{names}")
-
-
-def shipped() -> tuple[str, ...]:
-    """The names of the trained models that come with the package."""
-    return tuple(sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG}")))
 
 
 def weights_sha256(bundle: Bundle) -> str:

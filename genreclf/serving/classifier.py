@@ -11,11 +11,14 @@ from huggingface_hub import ModelHubMixin, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
 from genreclf.data.audio import mono
-from genreclf.data.clip import Clip, spectrogram
+from genreclf.data.clip import Clip
 from genreclf.errors import GenreclfError
-from genreclf.serving.bundle import CARD, CONFIG, WEIGHTS, find_bundle, load_bundle, save_bundle
+from genreclf.serving.answers import Prediction
+from genreclf.serving.bundle import load_bundle, save_bundle
+from genreclf.serving.find import CARD, CONFIG, WEIGHTS, find_bundle
 from genreclf.serving.library import predict_files
-from genreclf.serving.predictor import Prediction, Predictor
+from genreclf.serving.predictor import Predictor
+from genreclf.serving.torch_model import TorchModel
 
 _CARD = """---
 {{ card_data }}
@@ -43,8 +46,8 @@ class Classifier(
     `save_pretrained(folder)` writes the bundle, `push_to_hub(id)` uploads it (huggingface_hub's ModelHubMixin).
     """
 
-    def __init__(self, predictor: Predictor, card: str | None = None) -> None:
-        self.predictor, self.card = predictor, card
+    def __init__(self, model: TorchModel, card: str | None = None) -> None:
+        self.predictor, self.bundle, self.card = Predictor(model), model.bundle, card
 
     @classmethod
     def from_pretrained(
@@ -64,12 +67,12 @@ class Classifier(
             folder = _downloaded(str(name), hub)
         card = folder / CARD
         text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else None
-        return cls(Predictor(load_bundle(folder), tta, device), text)
+        return cls(TorchModel(load_bundle(folder), tta, device), text)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The genres, in the order of `Prediction.probabilities`."""
-        return self.predictor.bundle.classes
+        return self.predictor.facts.classes
 
     def classify(self, sound: str | os.PathLike | np.ndarray, rate_hz: int | None = None) -> Prediction:
         """The genre of a file, audio or picture; or of samples, (samples,) or (samples, channels), at `rate_hz`.
@@ -80,7 +83,7 @@ class Classifier(
             return self.predictor.predict_file(Path(sound))
         if rate_hz is None:
             raise GenreclfError("classify: samples need their rate_hz")
-        levels = spectrogram(mono(sound, rate_hz), self.predictor.front_end)
+        levels = self.predictor.model.front_end(mono(sound, rate_hz))
         return self.predictor.predict(Clip(levels, levels.shape[1], rate_hz, len(sound) / rate_hz, ""))
 
     def classify_many(
@@ -90,7 +93,7 @@ class Classifier(
         return predict_files(self.predictor, map(Path, paths), workers or os.cpu_count() or 1)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_bundle(save_directory, self.predictor.bundle)
+        save_bundle(save_directory, self.bundle)
         if self.card is not None:
             (save_directory / CARD).write_text(self.card, encoding="utf-8")
 

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from genreclf.data.spectrogram import HOP_SAMPLES, LogMelSpectrogram
-from genreclf.data.views import ViewConfig, column_index, cover, cut, thin_index
+from genreclf.data.mel import HOP_SAMPLES
+from genreclf.data.spans import ViewConfig, cover
+from genreclf.data.spectrogram import LogMelSpectrogram
+from genreclf.data.views import column_index, cut, sounding, thin_index
 from genreclf.evaluation.calibration import tempered
 
 
@@ -51,7 +53,7 @@ def samples_of(view: ViewConfig) -> int:
 class WaveformModel(nn.Module):
     """(B, samples) float waveforms at 22,050 Hz -> (B, classes) probabilities, the tempered mean over the segments.
 
-    Scripts. Any length from one sample; the net sees no more than `segments_at_once` segments, or one a clip.
+    Scripts. Any length from one sample; the net sees no more than `segments_at_once` segments at a time.
     """
 
     def __init__(self, net: nn.Module, view: ViewConfig, frames_per_column: float, temperature: float) -> None:
@@ -64,23 +66,24 @@ class WaveformModel(nn.Module):
         self.segments_at_once = 32
 
     def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
-        levels = self.front_end(waveform)  # (B, 128, frames)
-        clips, frames = levels.shape[0], levels.shape[2]
-        levels = levels[:, :, thin_index(frames, frames, self.frames_per_column).to(levels.device)]
+        clips = self.front_end(waveform)  # (B, 128, frames)
+        means = [self._mean(clip) for clip in clips]
+        return tempered(torch.stack(means), self.temperature)
+
+    def _mean(self, levels: Tensor) -> Tensor:
+        """(128, frames) levels of a clip -> (classes,) probabilities, the mean over its segments."""
+        first, _, _, frames = sounding(levels, levels.shape[1])
+        kept = first + thin_index(frames, frames, self.frames_per_column).to(levels.device)
+        levels = levels[:, kept]  # (128, columns)
         spans = cover(frames, self.segment_frames, self.hop_frames, self.tolerance)
         pairs = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
         shown = torch.tensor(pairs, dtype=torch.int64, device=levels.device)  # (S, 2)
-        pieces = shown.split(max(1, self.segments_at_once // clips))
-        answers = torch.cat([self._answer(levels, frames, piece) for piece in pieces], dim=1)  # (B, S, classes)
-        return tempered(answers.mean(1), self.temperature)
+        answers = [self._answers(levels, frames, piece) for piece in shown.split(self.segments_at_once)]
+        return torch.cat(answers).mean(0)
 
-    def _answer(self, levels: Tensor, frames: int, shown: Tensor) -> Tensor:
-        """(B, 128, columns) levels over `frames`, (N, 2) spans of some segments -> (B, N, classes) probabilities."""
-        clips = levels.shape[0]
-        columns = torch.full([len(shown)], levels.shape[2], dtype=torch.int64, device=levels.device)
+    def _answers(self, levels: Tensor, frames: int, shown: Tensor) -> Tensor:
+        """(128, columns) levels over `frames`, (N, 2) spans of some segments -> (N, classes) probabilities."""
+        columns = torch.full([len(shown)], levels.shape[1], dtype=torch.int64, device=levels.device)
         index = column_index(columns, torch.full_like(columns, frames), shown[:, 0], shown[:, 1])  # (N, 256)
-        # All segments as one wide cut, so that no clip is copied: (B, 128, N * 256) -> (B * N, 128, 256)
-        segments = cut(levels, index.reshape(1, -1).expand(clips, -1))
-        segments = segments.unflatten(2, index.shape).transpose(1, 2).flatten(0, 1)
-        images = segments.unsqueeze(1).expand(-1, 3, -1, -1)  # (B * N, 3, 128, 256)
-        return self.net(images)[0].softmax(1).unflatten(0, [clips, len(shown)])
+        segments = cut(levels.expand(len(shown), -1, -1), index)  # (N, 128, 256)
+        return self.net(segments.unsqueeze(1).expand(-1, 3, -1, -1))[0].softmax(1)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from genreclf import __version__
 from genreclf.data.audio import SAMPLE_RATE_HZ
-from genreclf.data.spectrogram import HOP_SAMPLES, N_BANDS
-from genreclf.data.views import SEGMENT_COLUMNS
+from genreclf.data.mel import HOP_SAMPLES, N_BANDS
+from genreclf.data.spans import SEGMENT_COLUMNS
 from genreclf.errors import GenreclfError
 from genreclf.serving.bundle import Bundle, weights_sha256
 from genreclf.serving.export_models import PictureModel, SegmentModel, WaveformModel, samples_of

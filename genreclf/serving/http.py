@@ -13,9 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from genreclf import __version__
 from genreclf.errors import GenreclfError
+from genreclf.serving.answers import Prediction
 from genreclf.serving.batcher import Batcher
 from genreclf.serving.listing import answer_row
-from genreclf.serving.predictor import Prediction, Predictor
+from genreclf.serving.predictor import Predictor
 from genreclf.serving.upload import read_upload
 
 RETRY_AFTER_SECONDS = 1
@@ -85,7 +86,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
     places = Places(limits.requests)
     metrics = Metrics(places)
-    classes = list(predictor.bundle.classes)
+    classes = list(predictor.facts.classes)
 
     @app.post("/classify", openapi_extra=_BODY, responses=_ANSWERS)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
@@ -104,8 +105,8 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     async def answered(request: Request) -> Prediction:
         content = await _body(request, limits.max_bytes)
-        loop, front_end = asyncio.get_running_loop(), predictor.front_end
-        seconds = predictor.bundle.picture_seconds
+        loop, front_end = asyncio.get_running_loop(), predictor.model.front_end
+        seconds = predictor.facts.picture_seconds
         try:
             clip = await loop.run_in_executor(
                 app.state.readers, read_upload, content, front_end, seconds, limits.max_seconds
@@ -117,7 +118,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.get("/health")
     async def health() -> dict[str, Any]:
         """Whether it answers, and who: the model, and the genres that it knows."""
-        return {"status": "ok", "version": __version__, "model": predictor.bundle.name, "classes": classes}
+        return {"status": "ok", "version": __version__, "model": predictor.facts.name, "classes": classes}
 
     @app.get("/metrics")
     async def tell_metrics() -> Response:

@@ -1,14 +1,11 @@
 """What was answered so far: a file with a line a clip, so that a run that was killed anywhere goes on where it was."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from genreclf.errors import GenreclfError
-from genreclf.serving.bundle import weights_sha256
-from genreclf.serving.predictor import Predictor
 
 Row = dict[str, Any]
 
@@ -63,14 +60,6 @@ def stamp_of(path: Path) -> list[int]:
     except OSError:
         return [0, 0]
     return [found.st_size, found.st_mtime_ns]
-
-
-def model_of(predictor: Predictor) -> str:
-    """Equal for predictors that answer alike: a digest of weights, settings and TTA."""
-    bundle = predictor.bundle
-    settings = [bundle.classes, vars(bundle.view), bundle.picture_seconds, bundle.frames_per_column, bundle.temperature]
-    text = json.dumps([weights_sha256(bundle), settings, predictor.tta])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

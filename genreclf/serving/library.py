@@ -7,7 +7,8 @@ from pathlib import Path
 
 from genreclf.data.clip import Clip, read_clip
 from genreclf.errors import GenreclfError
-from genreclf.serving.predictor import Prediction, Predictor
+from genreclf.serving.answers import Prediction
+from genreclf.serving.predictor import Predictor
 
 AHEAD = 8  # files that are decoded or in work for each thread: memory does not grow with their number
 
@@ -36,7 +37,7 @@ def predict_files(predictor: Predictor, paths: Iterable[Path], workers: int) -> 
 def _decoded(predictor: Predictor, paths: Iterable[Path], workers: int) -> Iterator[tuple[Path, Clip | GenreclfError]]:
     def read(path: Path) -> Clip | GenreclfError:
         try:
-            return read_clip(path, predictor.front_end, predictor.bundle.picture_seconds)
+            return read_clip(path, predictor.model.front_end, predictor.facts.picture_seconds)
         except GenreclfError as error:
             return error
 

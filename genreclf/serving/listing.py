@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf.errors import GenreclfError
-from genreclf.serving.predictor import Prediction
+from genreclf.serving.answers import Prediction
 
 Row = dict[str, Any]
 

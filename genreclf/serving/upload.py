@@ -3,14 +3,13 @@
 import os
 from pathlib import Path
 
-from genreclf.data.clip import Clip, audio_clip, picture_clip
-from genreclf.data.spectrogram import LogMelSpectrogram
+from genreclf.data.clip import Clip, FrontEnd, audio_clip, picture_clip
 from genreclf.errors import GenreclfError
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how PNG and JPEG files begin
 
 
-def read_upload(content: bytes, front_end: LogMelSpectrogram, picture_seconds: float, max_seconds: float) -> Clip:
+def read_upload(content: bytes, front_end: FrontEnd, picture_seconds: float, max_seconds: float) -> Clip:
     """Audio, or a picture that shows `picture_seconds`. Raises GenreclfError, which calls it "upload"."""
     if not content:
         raise GenreclfError("upload: empty; send the bytes of an audio file or picture")

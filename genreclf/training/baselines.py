@@ -16,7 +16,8 @@ from genreclf.errors import GenreclfError
 from genreclf.models.baselines import FEATURES, Svm
 from genreclf.models.committee import Member
 from genreclf.models.nets import COMMITTEE, MAJORITY, SVM, kind_of, new_net
-from genreclf.serving.bundle import Bundle, find_bundle, load_bundle
+from genreclf.serving.bundle import Bundle, load_bundle
+from genreclf.serving.find import find_bundle
 from genreclf.training.record import RECORD
 
 
@@ -33,7 +34,7 @@ def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> nn
 def _fit_majority(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> nn.Module:
     net = new_net(MAJORITY, values, "model.net")
     counts = torch.zeros(values["num_classes"])
-    for batch in _batches(datamodule):
+    for batch in datamodule.loader(datamodule.dataset("train"), datamodule.batch_size):
         counts += torch.bincount(batch["target"], minlength=len(counts))
     net.log_shares.copy_((counts / counts.sum()).log())
     return net
@@ -43,7 +44,9 @@ def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: Spectrog
     if not model["c"] > 0:
         raise GenreclfError(f"model.c={model['c']}: give a number above 0")
     reader = new_net(SVM, {**values, "support_vectors": 0}, "model.net").features
-    batches = [(reader(to_images(batch, None)["image"].float()), batch["target"]) for batch in _batches(datamodule)]
+    # What overlapping segments would add are support vectors, which a bundle has to carry, and no accuracy.
+    segments = datamodule.loader(datamodule.dataset("train", overlapping=False), datamodule.batch_size)
+    batches = [(reader(to_images(batch, None)["image"].float()), batch["target"]) for batch in segments]
     features, target = (torch.cat(part) for part in zip(*batches, strict=True))
     return svm_net(values, features, target, model["c"])
 
@@ -78,12 +81,15 @@ def _member(run: Path, datamodule: SpectrogramDataModule) -> Bundle:
 def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> Svm:
     """(N, features) and (N,) classes -> one machine a class, by scikit-learn, as one net.
 
-    The kernel's width is scikit-learn's "scale": 1 / (features * their variance). Each group of features has the same
+    The kernel's width is scikit-learn's "scale": 1 / (features * their variance). Each group of features has its
     say in it, however many they are.
     """
     scaler = StandardScaler().fit(features)
-    groups = FEATURES[values["features"]]().groups
-    weight = np.concatenate([np.full(size, (sum(groups) / len(groups) / size) ** 0.5) for size in groups])
+    reader = FEATURES[values["features"]]()
+    shares = [say / sum(reader.says) * sum(reader.groups) for say in reader.says]
+    weight = np.concatenate(
+        [np.full(size, (share / size) ** 0.5) for size, share in zip(reader.groups, shares, strict=True)]
+    )
     scaled = scaler.transform(features) * weight
     gamma = 1 / (scaled.shape[1] * scaled.var())
     machines = [SVC(C=c, gamma=gamma).fit(scaled, target == own) for own in range(values["num_classes"])]
@@ -97,7 +103,3 @@ def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) 
     net.scale.copy_(torch.from_numpy(scaler.scale_ / weight))
     net.gamma.fill_(gamma)
     return net
-
-
-def _batches(datamodule: SpectrogramDataModule) -> list[dict[str, Tensor]]:
-    return list(datamodule.loader(datamodule.dataset("train"), datamodule.batch_size))

@@ -569,7 +569,7 @@ def read_corpus(folder: Path) -> dict[str, float]:
         signal.alarm(MAX_SECONDS_A_FILE)
         start = time.perf_counter()
         with suppress(GenreclfError):
-            read_clip(folder / case.path, front_end, picture_seconds=30.0)
+            read_clip(folder / case.path, front_end.levels, picture_seconds=30.0)
         seconds[case.path] = time.perf_counter() - start
         signal.alarm(0)
     return seconds

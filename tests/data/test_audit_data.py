@@ -26,9 +26,9 @@ from genreclf.data.leaks import (
     random_leaks,
     shared_keys,
 )
+from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.membership import membership
 from genreclf.data.pair_picture import STRIP_ROWS, WIDTH, draw_pair
-from genreclf.data.spectrogram import FRAME_RATE_HZ
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 from genreclf.data.table import Facts

@@ -17,8 +17,8 @@ from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.data.sources import DataConfig
+from genreclf.data.spans import ViewConfig, spans
 from genreclf.data.split import SPLITS, SplitConfig
-from genreclf.data.views import ViewConfig, spans
 from genreclf.errors import GenreclfError
 
 

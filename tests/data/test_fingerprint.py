@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 
 from genreclf.data import store as store_module
 from genreclf.data.audio import read_audio
-from genreclf.data.clip import read_clip, spectrogram
+from genreclf.data.clip import read_clip
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import (
     MATCH_CONFIDENCE,
@@ -23,9 +23,10 @@ from genreclf.data.fingerprint import (
     find_matches,
     fingerprint,
 )
+from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.picture import read_picture
 from genreclf.data.sources import list_sources
-from genreclf.data.spectrogram import FRAME_RATE_HZ, LogMelSpectrogram
+from genreclf.data.spectrogram import LogMelSpectrogram
 from genreclf.data.store import build_store, open_store
 
 RATE_HZ = 22_050
@@ -217,7 +218,7 @@ CHANGES = {
 def test_a_changed_copy_of_each_track_is_found_and_nothing_else(tracks, tmp_path, change):
     front_end = LogMelSpectrogram()
     copies = [CHANGES[change](track, tmp_path) for track in tracks]
-    levels = [spectrogram(np.ascontiguousarray(samples), front_end) for samples in (*tracks, *copies)]
+    levels = [front_end.levels(np.ascontiguousarray(samples)) for samples in (*tracks, *copies)]
     found = matches_of(*levels)
     assert [(match.first, match.second) for match in found] == [(number, number + 10) for number in range(10)]
     cut_seconds = 31_234 / RATE_HZ if change in ("shifted", "cut") else 0

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from genreclf.data import sources
 from genreclf.data.audio import AUDIO_SUFFIXES
+from genreclf.data.clip import is_clip
 from genreclf.data.picture import PICTURE_SUFFIXES
-from genreclf.data.sources import DataConfig, Source, data_folder, is_clip, list_sources
+from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
 from genreclf.errors import GenreclfError
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from genreclf.models.statistics import CEPSTRA, CYCLES, SegmentStatistics, StatisticsBranch
+from genreclf.models.statistics import CEPSTRA, CYCLES, OwnScale, SegmentStatistics, StatisticsBranch
 
-UNIT = 16
+UNIT = 0.4  # of a segment's deviation
+RHYTHM = slice(6 * 128 + 440, 6 * 128 + 440 + 308)
 
 
 def levels(batch: int = 3, width: int = 256, seed: int = 0) -> torch.Tensor:
@@ -18,7 +19,10 @@ def levels(batch: int = 3, width: int = 256, seed: int = 0) -> torch.Tensor:
 
 
 def grey(images: torch.Tensor) -> np.ndarray:
-    return images[:, 0].double().numpy() / UNIT
+    """(B, 128, W) on each segment's own scale."""
+    own = images[:, 0].double().numpy()
+    reference = own[:, :110].reshape(len(own), -1)
+    return (own - reference.mean(1)[:, None, None]) / reference.std(1)[:, None, None] / UNIT
 
 
 def roots(series: np.ndarray) -> np.ndarray:
@@ -40,9 +44,34 @@ def test_the_figures_are_numpys(width):
         assert np.allclose(row[6 * 128 : 6 * 128 + 440], np.concatenate(timbre), atol=5e-3)
 
 
+def test_the_last_figures_are_the_scale():
+    images = levels(2)
+    own = images[:, 0, :110].double().numpy().reshape(2, -1)
+    assert np.allclose(
+        SegmentStatistics()(images)[:, -2:].numpy(), np.stack([own.mean(1), own.std(1)], 1) / 16, atol=1e-4
+    )
+
+
+def test_how_a_clip_was_stretched_changes_nothing_but_the_scale():
+    images = levels(2)
+    statistics = SegmentStatistics()
+    found, other = statistics(images), statistics(0.6 * images + 80)
+    assert torch.allclose(found[:, :-2], other[:, :-2], atol=1e-3)
+    assert not torch.allclose(found[:, -2:], other[:, -2:], atol=1e-1)
+
+
+def test_treble_moves_no_lower_band():
+    images = levels(1)
+    cut = images.clone()
+    cut[:, :, 112:] = 0
+    scaled, bare = (OwnScale()(own)[0] for own in (images, cut))
+    assert torch.equal(scaled[:, :, :112], bare[:, :, :112])
+    assert bare.abs().max() <= 4
+
+
 def test_rhythm_is_the_amplitude_of_numpys_fourier_transform():
     images = levels(1)
-    found = SegmentStatistics()(images)[0, 6 * 128 + 440 :].numpy().reshape(28, len(CYCLES) - 1)
+    found = SegmentStatistics()(images)[0, RHYTHM].numpy().reshape(28, len(CYCLES) - 1)
     own = grey(images)[0]
     series = np.concatenate([own.reshape(16, 8, 256).mean(1), dct(own, axis=0, norm="ortho")[:12]])
     swings = np.abs(np.fft.rfft(series, axis=1)) / 256
@@ -53,7 +82,7 @@ def test_rhythm_is_the_amplitude_of_numpys_fourier_transform():
 def test_a_pulse_is_heard_at_its_rate_alone():
     pulse = (128 + 60 * np.cos(2 * np.pi * 20 * np.arange(256) / 256)).round().astype(np.float32)  # 20 cycles a segment
     images = torch.from_numpy(pulse).expand(1, 3, 128, 256)
-    rhythm = SegmentStatistics()(images)[0, 6 * 128 + 440 :].reshape(28, -1)[:16]
+    rhythm = SegmentStatistics()(images)[0, RHYTHM].reshape(28, -1)[:16]
     loudest = rhythm.argmax(1)
     assert all(CYCLES[k] <= 20 < CYCLES[k + 1] for k in loudest.tolist())
     assert (rhythm.max(1).values - rhythm.median(1).values > 3).all()

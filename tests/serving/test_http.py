@@ -21,13 +21,14 @@ from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.data.picture import write_picture
 from genreclf.serving.http import Limits, create_app
 from genreclf.serving.predictor import Predictor
+from genreclf.serving.torch_model import TorchModel
 
 LIMITS = Limits(requests=8, max_bytes=2 * 1024**2, max_seconds=30)
 
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(random_bundle("a"), "none", "cpu")
+    return Predictor(TorchModel(random_bundle("a"), "none", "cpu"))
 
 
 @contextmanager
@@ -152,7 +153,7 @@ class Held(Predictor):
     """Answers when it is let."""
 
     def __init__(self) -> None:
-        super().__init__(random_bundle("a"), "none", "cpu")
+        super().__init__(TorchModel(random_bundle("a"), "none", "cpu"))
         self.let = threading.Event()
 
     def predict_many(self, clips):
@@ -191,7 +192,7 @@ class Failing(Predictor):
     """Has a defect."""
 
     def __init__(self) -> None:
-        super().__init__(random_bundle("a"), "none", "cpu")
+        super().__init__(TorchModel(random_bundle("a"), "none", "cpu"))
 
     def predict_many(self, clips):
         raise RuntimeError("a defect")

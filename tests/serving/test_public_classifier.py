@@ -17,7 +17,7 @@ from genreclf import Classifier
 from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.errors import GenreclfError
 from genreclf.serving.bundle import load_bundle, save_bundle
-from genreclf.serving.predictor import Predictor
+from genreclf.serving.torch_model import torch_predictor
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def songs(tmp_path_factory) -> list[Path]:
 
 
 def test_it_answers_as_the_predictor(classifier, bundle, songs):
-    predictor = Predictor(load_bundle(bundle), "none", "cpu")
+    predictor = torch_predictor(load_bundle(bundle), "none", "cpu")
     for song in songs:
         assert classifier.classify(song) == classifier.classify(str(song)) == predictor.predict_file(song)
     assert classifier.classes == CLASSES

@@ -1,0 +1,26 @@
+"""Where bundles lie: in runs, in folders of their own, and in the package."""
+
+from pathlib import Path
+
+from genreclf.errors import GenreclfError
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # the bundles that come along, by name
+
+
+def find_bundle(run: Path) -> Path:
+    """The bundle of a run folder, the folder itself if it is one, or one of `shipped` by its name.
+
+    Raises GenreclfError where there is none.
+    """
+    for folder in (run, run / "bundle", *([SHIPPED / run] if str(run) in shipped() else [])):
+        if (folder / CONFIG).is_file():
+            return folder
+    what = "has no bundle yet: its training did not end" if (run / "config.yaml").is_file() else "is no run folder"
+    names = "".join(f", or {name}, which comes along" for name in shipped())
+    raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished{names}")
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the trained models that come with the package."""
+    return tuple(sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG}")))

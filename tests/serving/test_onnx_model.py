@@ -1,0 +1,134 @@
+"""Prediction by an exported file: without torch, and with the answers that torch gives."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from bundles import random_bundle
+from command_line import command
+
+from genreclf.data.audio import SAMPLE_RATE_HZ
+from genreclf.data.clip import Clip
+from genreclf.data.picture import write_picture
+from genreclf.errors import GenreclfError
+from genreclf.serving.bundle import save_bundle
+from genreclf.serving.exporting import export_model
+from genreclf.serving.onnx_model import OnnxModel
+from genreclf.serving.predictor import Predictor
+from genreclf.serving.torch_model import torch_predictor
+
+pytest.importorskip("onnxruntime")
+NO_TORCH = """
+import sys
+for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "torchaudio", "genreclf")]:
+    del sys.modules[name]
+sys.modules["torch"] = sys.modules["torchaudio"] = None  # who imports it fails
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return random_bundle("a")
+
+
+@pytest.fixture(scope="module")
+def exported(bundle, tmp_path_factory) -> Path:
+    """A run folder's bundle, and its picture.onnx and waveform.onnx."""
+    folder = tmp_path_factory.mktemp("exported")
+    save_bundle(folder, bundle)
+    for kind in ("picture", "waveform"):
+        export_model(bundle, "onnx", kind, folder / f"{kind}.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("library"), np.random.default_rng(0)
+    for seconds in (1, 7, 20):
+        loudness = np.repeat(rng.random(4 * seconds), SAMPLE_RATE_HZ // 4)
+        soundfile.write(folder / f"{seconds}.wav", 0.3 * loudness * rng.normal(size=len(loudness)), SAMPLE_RATE_HZ)
+    write_picture(folder / "p.png", rng.integers(0, 256, (128, 387), np.uint8))
+    (folder / "bad.wav").write_bytes(b"RIFF no sound")
+    return folder
+
+
+def test_answers_are_torchs(bundle, exported):
+    theirs, ours = torch_predictor(bundle, "none", "cpu"), Predictor(OnnxModel(exported / "picture.onnx"))
+    assert ours.facts == theirs.facts
+    rng = np.random.default_rng(1)
+    clips = [Clip(rng.integers(0, 256, (128, frames), np.uint8), frames, 22_050, 1.0, "") for frames in (3, 256, 2_000)]
+    for own, expected in zip(ours.predict_many(clips), theirs.predict_many(clips), strict=True):
+        assert own.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+        assert own.genre == expected.genre
+        for piece, other in zip(own.segments, expected.segments, strict=True):
+            assert piece.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    assert ours.attention(clips[0]) is None
+
+
+def test_the_command_needs_no_torch(exported, library, cache):
+    words = (library, "--json", "--segments")
+    own = command("predict", *words, "--onnx", exported / "picture.onnx", cache=cache, before=NO_TORCH)
+    theirs = command("predict", *words, "--run", exported, cache=cache)
+    assert own.returncode == theirs.returncode == 1, own.stderr
+    rows, others = json.loads(own.stdout), json.loads(theirs.stdout)
+    assert len(rows) == len(others) == 5
+    for row, other in zip(rows, others, strict=True):
+        assert (row["path"], row["problem"]) == (other["path"], other["problem"])
+        if not row["problem"]:
+            assert row["probabilities"] == pytest.approx(other["probabilities"], abs=5e-3)  # as two front ends differ
+            assert len(row["segments"]) == len(other["segments"])
+    assert "torch" in command("predict", *words, "--run", exported, cache=cache, before=NO_TORCH).stderr
+
+
+def test_its_journal_knows_another_file(exported, library, cache, tmp_path):
+    journal = tmp_path / "journal"
+    words = (library / "1.wav", "--onnx", exported / "picture.onnx", "--json", "--journal", journal)
+    first = command("predict", *words, cache=cache).stdout
+    assert command("predict", *words, cache=cache).stdout == first
+    assert len(journal.read_text().split()) and journal.read_text().count('"model"') == 1
+    command("predict", library / "1.wav", "--run", exported, "--journal", journal, cache=cache)
+    assert journal.read_text().count('"model"') == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--onnx", "{none}"], "cannot be read (No such file"),
+        (["--onnx", "{text}"], "is no picture.onnx of python -m genreclf.export"),
+        (["--onnx", "{waveform}"], "export it with input=picture"),
+        (["--onnx", "{picture}", "--tta", "flip"], "leave out --tta and --device"),
+        (["--onnx", "{picture}", "--device", "cuda"], "leave out --tta and --device"),
+    ],
+)
+def test_wrong_calls_are_one_line(exported, library, cache, tmp_path, words, message):
+    (tmp_path / "text.onnx").write_text("no model")
+    places = {"none": tmp_path / "no.onnx", "text": tmp_path / "text.onnx"}
+    places |= {kind: exported / f"{kind}.onnx" for kind in ("picture", "waveform")}
+    result = command("predict", library / "1.wav", *[word.format(**places) for word in words], cache=cache)
+    assert result.returncode == 2 and result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1 and message in result.stderr
+
+
+def test_one_of_two_models_is_to_be_chosen(exported, library, cache):
+    result = command("predict", library / "1.wav", "--run", exported, "--onnx", exported / "picture.onnx", cache=cache)
+    assert result.returncode == 2 and "not allowed with" in result.stderr
+
+
+def test_a_missing_runtime_is_told(exported, library, cache):
+    missing = "import sys; sys.modules['onnxruntime'] = None"
+    words = (library / "1.wav", "--onnx", exported / "picture.onnx")
+    result = command("predict", *words, cache=cache, before=missing)
+    assert result.returncode == 2 and "onnxruntime is not installed; pip install 'genreclf[onnx]'" in result.stderr
+
+
+@pytest.mark.parametrize("spoilt", ["classes", "view", "temperature"])
+def test_a_description_that_is_not_whole_is_refused(exported, tmp_path, spoilt):
+    onnx = pytest.importorskip("onnx")
+    made = onnx.load(exported / "picture.onnx")
+    (described,) = made.metadata_props
+    described.value = json.dumps({key: own for key, own in json.loads(described.value).items() if key != spoilt})
+    onnx.save(made, tmp_path / "spoilt.onnx")
+    with pytest.raises(GenreclfError, match=r"is no picture\.onnx"):
+        OnnxModel(tmp_path / "spoilt.onnx")
