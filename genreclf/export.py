@@ -7,9 +7,9 @@ from typing import Any
 from genreclf.commands import run_command
 from genreclf.errors import GenreclfError
 from genreclf.serving.bundle import load_bundle
-from genreclf.serving.exporting import INPUTS, export_model
+from genreclf.serving.exporting import export_model
 from genreclf.serving.find import find_bundle
-from genreclf.serving.formats import FORMATS
+from genreclf.serving.formats import FORMATS, INPUTS
 
 
 def export(config: dict[str, Any], overrides: list[str]) -> None:

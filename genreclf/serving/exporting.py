@@ -18,18 +18,18 @@ from genreclf.serving.bundle import Bundle, weights_sha256
 from genreclf.serving.export_models import PictureModel, SegmentModel, WaveformModel, samples_of
 from genreclf.serving.formats import FORMATS
 
-PARITY = 1e-4
 PARITY_BATCHES = (1, 2, 5)
-INPUTS = ("picture", "waveform")
 
 
 def export_model(bundle: Bundle, form: str, kind: str, path: Path) -> float:
     """Writes the bundle's answer to `kind` of input, one of INPUTS, in a form of FORMATS; returns its `check_parity`.
 
     The file carries its own description. What stood at `path` is replaced only by a whole file that answers as the
-    bundle does. Raises GenreclfError where the two differ by more than 1e-4, for a net that the format cannot hold, and
-    for a `path` that cannot be written.
+    bundle does. Raises GenreclfError where the two differ by more than the form's parity, for an input that it does not
+    take, for a net that the format cannot hold, and for a `path` that cannot be written.
     """
+    if kind not in FORMATS[form].inputs:
+        raise GenreclfError(f"format={form}: takes no input={kind}; give input={','.join(FORMATS[form].inputs)}")
     example = _example(bundle, form, kind, 2, torch.Generator().manual_seed(0))
     try:
         content = FORMATS[form].write(_model(bundle, form, kind), example, _metadata(bundle, form, kind))
@@ -39,7 +39,7 @@ def export_model(bundle: Bundle, form: str, kind: str, path: Path) -> float:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(f"format={form}: cannot hold model {bundle.name} ({reason}); use torchscript") from error
     difference = check_parity(bundle, form, kind, io.BytesIO(content))
-    if not difference <= PARITY:  # NaN is refused too
+    if not difference <= FORMATS[form].parity:  # NaN is refused too
         raise GenreclfError(f"{path}: not written: its answers differ by {difference:.1e} from the bundle's; use that")
     _write(path, content)
     return difference

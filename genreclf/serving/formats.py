@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,19 +17,26 @@ from genreclf.errors import GenreclfError
 
 METADATA = "genreclf.json"  # the extra file, or the property genreclf, that describes the model
 Answering = Callable[[Tensor], Tensor]
+INPUTS = ("picture", "waveform")
+PARITY = 1e-4
+# What rounded weights may change in a probability. It is told for each file; more than this is refused.
+ROUNDED = 0.05
 
 
 @dataclass(frozen=True)
 class Format:
     """`any_length`: its waveform models take clips of any length; else of one segment. Batches are of any size.
 
-    `write` takes a module, an example batch and the description, and gives the file; `open` gives what answers.
+    `write` takes a module, an example batch and the description, and gives the file; `open` gives what answers, and
+    differs by `parity` at most. `inputs` are those of INPUTS that it can take.
     """
 
     suffix: str
     any_length: bool
     write: Callable[[nn.Module, Tensor, dict[str, Any]], bytes]
     open: Callable[[Path | BinaryIO], Answering]
+    parity: float = PARITY
+    inputs: tuple[str, ...] = INPUTS
 
 
 def _write_torchscript(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
@@ -67,6 +75,34 @@ def _open_program(file: Path | BinaryIO) -> Answering:
 
 
 def _write_onnx(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+    return _described(_onnx(model, example), metadata)
+
+
+def _write_float16(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+    """Weights and arithmetic of 16 bits, where the runtime has them; input and output stay as they are."""
+    _needed("onnxruntime")
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return _described(convert_float_to_float16(_onnx(model, example), keep_io_types=True), metadata)
+
+
+def _write_int8(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+    """Weights of matrix products and LSTMs of 8 bits; those of convolutions stay, as onnxruntime needs four times as
+    long for them on a CPU without instructions for 8 bits.
+    """
+    _needed("onnxruntime")
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    onnx = _needed("onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "int8.onnx"
+        quantize_dynamic(
+            _onnx(model, example), path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "LSTM"]
+        )
+        return _described(onnx.load(path), metadata)
+
+
+def _onnx(model: nn.Module, example: Tensor) -> Any:
     onnx = _needed("onnx")
     _needed("onnxscript")
     with warnings.catch_warnings():
@@ -74,6 +110,10 @@ def _write_onnx(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> 
         program = torch.onnx.export(_program(model, example), dynamo=True, verbose=False)
     made = program.model_proto
     onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def _described(made: Any, metadata: dict[str, Any]) -> bytes:
     made.metadata_props.add(key="genreclf", value=json.dumps(metadata))
     return made.SerializeToString()
 
@@ -96,5 +136,8 @@ def _needed(package: str) -> Any:
 FORMATS = {
     "torchscript": Format(".pt", True, _write_torchscript, _open_torchscript),
     "onnx": Format(".onnx", False, _write_onnx, _open_onnx),
+    # In 16 bits the transform of samples would not be exact, so these take segments only.
+    "onnx-float16": Format(".float16.onnx", False, _write_float16, _open_onnx, ROUNDED, ("picture",)),
+    "onnx-int8": Format(".int8.onnx", False, _write_int8, _open_onnx, ROUNDED, ("picture",)),
     "exported_program": Format(".pt2", False, _write_program, _open_program),
 }

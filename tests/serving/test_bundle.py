@@ -10,14 +10,8 @@ from bundles import random_bundle
 from safetensors.torch import load_file, save_file
 
 from genreclf.errors import GenreclfError
-from genreclf.serving.bundle import (
-    find_bundle,
-    halve,
-    load_bundle,
-    save_bundle,
-    shipped,
-    weights_sha256,
-)
+from genreclf.serving.bundle import halve, load_bundle, save_bundle, weights_sha256
+from genreclf.serving.find import find_bundle, shipped
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +123,7 @@ def test_weights_beyond_float16_are_not_rounded():
 def test_models_that_come_along_are_found_by_name(saved, tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "z").symlink_to(saved)
-    monkeypatch.setattr("genreclf.serving.bundle.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("genreclf.serving.find.SHIPPED", tmp_path / "weights")
     assert shipped() == ("z",) and find_bundle(Path("z")) == tmp_path / "weights" / "z"
     for other in ("y", "../weights/z", "."):
         with pytest.raises(GenreclfError, match=r"is no run folder; give .*, or z, which comes along$"):
@@ -169,13 +163,13 @@ def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
-    (folder / "config.json").write_text('{"format": 4, "layers": []}')
+    (folder / "config.json").write_text('{"format": 5, "layers": []}')
     message = refused(folder, "config.json")
-    assert "format 4, this genreclf" in message and message.endswith("update it")
+    assert "format 5, this genreclf" in message and message.endswith("update it")
 
 
 def test_an_older_format_is_refused(folder):
-    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 3; make the bundle anew with it")
+    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 4; make the bundle anew with it")
 
 
 @pytest.mark.parametrize(

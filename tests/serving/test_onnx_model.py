@@ -82,6 +82,26 @@ def test_the_command_needs_no_torch(exported, library, cache):
     assert "torch" in command("predict", *words, "--run", exported, cache=cache, before=NO_TORCH).stderr
 
 
+@pytest.mark.parametrize(("form", "share"), [("onnx-float16", 0.62), ("onnx-int8", 0.95)])
+def test_rounded_weights_answer_nearly_so_and_take_less_room(bundle, exported, library, cache, form, share):
+    done = command("export", f"run={exported}", f"format={form}", "input=picture", f"out={exported}", cache=cache)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    file = exported / f"picture.{form.removeprefix('onnx-')}.onnx"
+    assert line.startswith(f"{file}: ") and 0 < float(line.split()[-3]) <= 0.05
+    assert file.stat().st_size < share * (exported / "picture.onnx").stat().st_size
+    theirs, ours = torch_predictor(bundle, "none", "cpu"), Predictor(OnnxModel(file))
+    assert ours.facts == theirs.facts
+    for song in sorted(library.glob("[127]*.wav")):
+        assert ours.predict_file(song).probabilities == pytest.approx(theirs.predict_file(song).probabilities, abs=0.05)
+
+
+def test_rounded_weights_take_segments_only(exported, cache):
+    done = command("export", f"run={exported}", "format=onnx-int8", "input=waveform", f"out={exported}", cache=cache)
+    assert done.returncode == 2
+    assert "format=onnx-int8: takes no input=waveform; give input=picture" in done.stderr
+
+
 def test_its_journal_knows_another_file(exported, library, cache, tmp_path):
     journal = tmp_path / "journal"
     words = (library / "1.wav", "--onnx", exported / "picture.onnx", "--json", "--journal", journal)
