@@ -205,7 +205,7 @@ def _worst(answers: Predictions, predictor: Predictor, datamodule: SpectrogramDa
         clip = clip_of[path]
         levels, frames = datamodule.store.spectrogram(clip).copy(), datamodule.store.rows[clip].frames
         seconds = frames / FRAME_RATE_HZ
-        attention = predictor.attention(Clip(levels, frames, 0, seconds, ""))
+        attention = predictor.predict_with_attention(Clip(levels, frames, 0, seconds, ""))[1]
         shares = tuple(answers.probabilities[number].tolist())
         shown.append(ClipView(path, true, answers.classes[answer[number]], shares, levels, seconds, attention))
     return shown

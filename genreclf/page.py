@@ -33,11 +33,12 @@ def _environment(escaped: bool) -> jinja2.Environment:
         keep_trailing_newline=not escaped,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(name=one_line, data_uri=_data_uri, seconds=_seconds, number=_number, percent=_percent)
+    environment.filters.update(name=one_line, data_uri=data_uri, seconds=_seconds, number=_number, percent=_percent)
     return environment
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A picture as the address of itself."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -18,12 +18,14 @@ CPU_FRAMES_AT_ONCE = 128
 _LINEAR_HZ, _KNEE_HZ, _LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
 
 
+def band_of(hertz: float) -> float:
+    """Where a frequency lies among the 128 bands: 0 is the centre of the lowest."""
+    return float(_mel(hertz) / _mel(SAMPLE_RATE_HZ / 2)) * (N_BANDS + 1) - 1
+
+
 def slaney_bands() -> np.ndarray:
     """(1025, 128) float32: the weight of each bin of the power spectrum in each band, triangles of equal area."""
-    knee = _KNEE_HZ / _LINEAR_HZ
-    top = knee + np.log(SAMPLE_RATE_HZ / 2 / _KNEE_HZ) / _LOG_STEP
-    mels = np.linspace(0, top, N_BANDS + 2)
-    edges = np.where(mels < knee, mels * _LINEAR_HZ, _KNEE_HZ * np.exp(_LOG_STEP * (mels - knee)))
+    edges = _hertz(np.linspace(0, _mel(SAMPLE_RATE_HZ / 2), N_BANDS + 2))
     bins = np.linspace(0, SAMPLE_RATE_HZ / 2, N_FFT // 2 + 1)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
@@ -47,3 +49,12 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     low, high = decibels.min(), decibels.max()
     levels = (decibels - low) / (high - low) * 255 if high > low else np.zeros_like(decibels)
     return np.ascontiguousarray(np.round(levels).astype(np.uint8).T)  # (frames, 128) -> (128, frames)
+
+
+def _mel(hertz: float) -> float:
+    return hertz / _LINEAR_HZ if hertz < _KNEE_HZ else _KNEE_HZ / _LINEAR_HZ + np.log(hertz / _KNEE_HZ) / _LOG_STEP
+
+
+def _hertz(mels: np.ndarray) -> np.ndarray:
+    above = mels - _KNEE_HZ / _LINEAR_HZ
+    return np.where(above < 0, mels * _LINEAR_HZ, _KNEE_HZ * np.exp(_LOG_STEP * above))

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from genreclf.data.audio import SAMPLE_RATE_HZ
-from genreclf.data.mel import N_BANDS
+from genreclf.data.mel import N_BANDS, band_of
 from genreclf.errors import one_line
 
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
@@ -156,12 +155,3 @@ def _draw_attention(axes: Axes, attention: np.ndarray, seconds: float) -> None:
     axes.axhline(1, color="#56707f", lw=0.8, ls="--")
     axes.set(ylim=(0, max(2.0, 1.1 * float(attention.max()))), yticks=[1], yticklabels=["even"])
     axes.set_ylabel("attention", fontsize=8)
-
-
-def band_of(hertz: float) -> float:
-    """Where a frequency lies among the 128 bands: 0 is the centre of the lowest (Slaney's mel scale: librosa's)."""
-    mels = [
-        value / (200 / 3) if value < 1_000 else 15 + 27 * np.log(value / 1_000) / np.log(6.4)
-        for value in (hertz, SAMPLE_RATE_HZ / 2)
-    ]
-    return mels[0] / mels[1] * (N_BANDS + 1) - 1

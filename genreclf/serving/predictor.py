@@ -55,7 +55,7 @@ class Predictor:
 
     def predict(self, clip: Clip) -> Prediction:
         """The answer for a clip that is already read."""
-        return next(self.predict_many([clip]))
+        return self.predict_with_attention(clip)[0]
 
     def predict_many(self, clips: Iterable[Clip]) -> Iterator[Prediction]:
         """An answer a clip, in order. The model sees segments of several clips at once, and holds few clips ahead."""
@@ -65,20 +65,13 @@ class Predictor:
             for (clip, cut), own in zip(group, np.split(answers, ends), strict=True):
                 yield self._prediction(clip, cut, own)
 
-    def attention(self, clip: Clip) -> np.ndarray | None:
-        """(frames,) how much the net heeds each moment, 1 where all are heeded alike: the mean over heads and segments.
-
-        0 in silence at the ends. None for a model that has no steps of time.
+    def predict_with_attention(self, clip: Clip) -> tuple[Prediction, np.ndarray | None]:
+        """The same, and (frames,) how much the net heeds each moment, 1 where all are heeded alike: the mean over heads
+        and segments, 0 in silence at the ends. None for a model that has no steps of time.
         """
         cut = self._cut(clip)
-        _, weights = self._answers([cut])  # (S, T)
-        steps = weights.shape[1]
-        if steps == 1:
-            return None
-        columns = np.repeat(weights * steps, SEGMENT_COLUMNS // steps, axis=1)  # (S, 256)
-        heeded = np.zeros(clip.frames)
-        heeded[cut.start : cut.start + cut.frames] = paste(columns, cut.spans, cut.frames)
-        return heeded
+        answers, weights = self._answers([cut])  # (S, classes), (S, T)
+        return self._prediction(clip, cut, answers), _attention(clip, cut, weights)
 
     def _cut(self, clip: Clip) -> Cutting:
         return cutting(clip, self.facts.view, self.facts.frames_per_column)
@@ -113,6 +106,17 @@ class Predictor:
         )
         seconds = clip.frames / FRAME_RATE_HZ
         return Prediction(self.facts.classes[best], float(mean[best]), tuple(mean.tolist()), pieces, seconds, clip.note)
+
+
+def _attention(clip: Clip, cut: Cutting, weights: np.ndarray) -> np.ndarray | None:
+    """(S, T) weights of a clip's segments -> (frames,)."""
+    steps = weights.shape[1]
+    if steps == 1:
+        return None
+    columns = np.repeat(weights * steps, SEGMENT_COLUMNS // steps, axis=1)  # (S, 256)
+    heeded = np.zeros(clip.frames)
+    heeded[cut.start : cut.start + cut.frames] = paste(columns, cut.spans, cut.frames)
+    return heeded
 
 
 def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:

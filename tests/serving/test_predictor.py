@@ -36,7 +36,7 @@ def test_a_pause_before_and_behind_changes_the_times_alone():
     assert starts[1] == pytest.approx([start + pause for start in starts[0]])
     assert later.segments[-1].end_seconds == pytest.approx(plain.segments[-1].end_seconds + pause)
     assert later.seconds == pytest.approx(1_005 * 512 / 22_050)
-    heeded = predictor.attention(Clip(paused, 1_005, 22_050, 30.0, ""))
+    heeded = predictor.predict_with_attention(Clip(paused, 1_005, 22_050, 30.0, ""))[1]
     assert heeded.shape == (1_005,)
     assert not heeded[:215].any()
     assert not heeded[915:].any()
