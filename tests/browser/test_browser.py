@@ -1,0 +1,258 @@
+"""The app in a real browser: what a user does, and what they get for it."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from genreclf.data.audio import SAMPLE_RATE_HZ, read_audio
+from genreclf.data.demo import render
+from genreclf.data.mel import log_mel
+from genreclf.data.picture import read_picture, write_picture
+from genreclf.predict import DEFAULT
+from genreclf.serving.find import SHIPPED, shipped
+
+APP = Path(__file__).resolve().parents[2] / "genreclf" / "app.py"
+PATIENCE_MS = 120_000
+SHOTS = Path(os.environ["GENRECLF_SHOTS"])
+WIDTHS = (1280, 390)
+OTHER = next(name for name in shipped() if name != DEFAULT)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
+    """The app's address and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    environment = {**os.environ, "GENRECLF_RUNS": str(tmp_path_factory.mktemp("runs"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(APP), *words], env=environment, cwd=APP.parents[1]
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health")
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield address, process.pid
+    process.terminate()
+    process.wait()
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with sync_playwright() as playwright:
+        own = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox", *fake])
+        yield own
+        own.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as own:
+        yield own
+
+
+@pytest.fixture
+def page(chromium, server) -> Iterator[Page]:
+    own = opened(chromium, server[0])
+    yield own
+    own.close()
+
+
+def opened(chromium: Browser, address: str, width: int = 1280) -> Page:
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    page.get_by_role("heading", name="What genre is this?").wait_for()
+    page.locator("input[type=file]").first.wait_for(state="attached")
+    return page
+
+
+def give(page: Page, *files: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files(files)
+
+
+def answer(page: Page) -> tuple[str, dict[str, str]]:
+    """The genre, and the percentages of all, as they stand on the page."""
+    page.get_by_text("Over time").first.wait_for()
+    bars = page.get_by_role("list", name="probability of each genre").first.get_by_role("listitem").all()
+    shares = dict(bar.get_attribute("aria-label").rsplit(": ", 1) for bar in bars)
+    return page.get_by_test_id("stMetricValue").first.inner_text(), shares
+
+
+def predicted(path: Path, name: str = DEFAULT) -> dict:
+    words = [sys.executable, "-m", "genreclf.predict", path, "--json", "--run", SHIPPED / name]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)[0]
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory) -> dict[str, Path]:
+    """One song in each form that the page takes."""
+    folder, wave = tmp_path_factory.mktemp("songs"), render("jazz", 1, 0, 12.0)
+    forms = {
+        "wav": "PCM_16",
+        "flac": "PCM_16",
+        "ogg": "VORBIS",
+        "mp3": "MPEG_LAYER_III",
+        "aiff": "PCM_16",
+        "au": "PCM_16",
+    }
+    for suffix, subtype in forms.items():
+        soundfile.write(folder / f"song.{suffix}", wave, SAMPLE_RATE_HZ, subtype=subtype)
+    levels = log_mel(read_audio(folder / "song.wav").waveform)
+    write_picture(folder / "song.png", levels)
+    Image.fromarray(np.ascontiguousarray(levels[::-1])).save(folder / "song.jpg", quality=98)
+    return {path.suffix[1:]: path for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "aiff", "au", "png", "jpg"])
+def test_each_form_gets_the_answer_of_predict(page, songs, form):
+    give(page, songs[form])
+    genre, shares = answer(page)
+    row = predicted(songs[form])
+    assert genre == row["genre"]
+    for name, share in row["probabilities"].items():
+        assert abs(float(shares[name].rstrip("%")) / 100 - share) < 0.011
+
+
+def test_both_models_answer_side_by_side(page, songs):
+    page.get_by_role("combobox", name="Beside it").click()
+    page.get_by_role("option", name=re.compile(f"^{OTHER} ")).click()
+    give(page, songs["wav"])
+    page.get_by_text(re.compile("Both say|They disagree")).wait_for()
+    genres = [own.inner_text() for own in page.get_by_test_id("stMetricValue").all()]
+    assert genres == [predicted(songs["wav"], name)["genre"] for name in (DEFAULT, OTHER)]
+
+
+def test_the_microphone_is_heard(page):
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(6_000)
+    page.get_by_role("button", name=re.compile("Stop recording")).click()
+    page.get_by_role("heading", name="recording.wav").wait_for()
+    answer(page)
+
+
+def test_what_the_model_saw_is_saved_and_answers_alike(page, songs, tmp_path):
+    give(page, songs["wav"])
+    genre, _ = answer(page)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="What the model saw (PNG)").click()
+    saved.value.save_as(tmp_path / "seen.png")
+    assert read_picture(tmp_path / "seen.png").levels.shape[0] == 128
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="JSON").click()
+    assert json.loads(Path(saved.value.path()).read_text())[0]["genre"] == genre
+
+
+def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    rng = np.random.default_rng(0)
+    (folder / "text.mp3").write_bytes(b"no music at all " * 100)
+    soundfile.write(folder / "silence.wav", np.zeros(6 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    soundfile.write(folder / "short.wav", rng.normal(0, 0.1, SAMPLE_RATE_HZ // 5), SAMPLE_RATE_HZ)
+    soundfile.write(folder / "hours.flac", np.zeros(3 * 3_600 * 8_000, np.int16), 8_000)
+    Image.fromarray(rng.integers(0, 256, (128, 300, 4), np.uint8), "CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(np.zeros((20_000, 20_000), np.uint8)).save(folder / "huge.png")
+    write_picture(folder / "noise.png", rng.integers(0, 256, (128, 300), np.uint8))
+    said = {
+        "text.mp3": "cannot be read as audio",
+        "silence.wav": "nothing to hear",
+        "short.wav": "very short",
+        "hours.flac": "longer than 1 hours",
+        "cmyk.jpg": "does not look like a spectrogram",
+        "huge.png": "more than",
+        "noise.png": "does not look like a spectrogram",
+    }
+    return {name: (folder / name, words) for name, words in said.items()}
+
+
+def test_errors_are_sentences_on_the_page(page, tmp_path):
+    for name, (path, words) in wrong_files(tmp_path).items():
+        give(page, path)
+        page.get_by_test_id("stAlert").get_by_text(words).wait_for()
+        if name in ("text.mp3", "huge.png", "hours.flac"):
+            assert name in page.get_by_test_id("stAlert").first.inner_text()
+            page.screenshot(path=SHOTS / f"error-{name}.png")
+        page.reload()
+        page.locator("input[type=file]").first.wait_for(state="attached")
+
+
+def one_session(address: str, song: Path) -> tuple[str, str]:
+    with browser() as own:
+        page = opened(own, address)
+        give(page, song)
+        genre, _ = answer(page)
+        return page.get_by_role("heading", name=song.name).inner_text(), genre
+
+
+def test_two_browsers_at_once_never_see_each_others_songs(server, tmp_path):
+    paths = []
+    for style in ("classical", "metal"):
+        paths.append(tmp_path / f"{style}.wav")
+        soundfile.write(paths[-1], render(style, 3, 0, 9.0), SAMPLE_RATE_HZ)
+    with ThreadPoolExecutor(2) as threads:
+        seen = list(threads.map(lambda path: one_session(server[0], path), paths))
+    assert seen == [(path.name, predicted(path)["genre"]) for path in paths]
+
+
+def test_twenty_sessions_leave_memory_flat(chromium, server, tmp_path):
+    address, process = server
+    sizes = []
+    for number in range(20):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, render("pop", number, 0, 9.0), SAMPLE_RATE_HZ)
+        page = opened(chromium, address)
+        give(page, path)
+        answer(page)
+        page.close()
+        sizes.append(resident_mib(process))
+    assert max(sizes[-5:]) < 1.1 * max(sizes[5:10]), sizes
+
+
+def resident_mib(process: int) -> float:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_look_as_they_should(chromium, server, songs, width):
+    """The pictures are for people; what can be told of them: no page is wider than the screen."""
+    page = opened(chromium, server[0], width)
+    shot(page, f"first-{width}")
+    give(page, songs["wav"])
+    answer(page)
+    shot(page, f"answer-{width}")
+    for name, heading in (("scores", "Scores"), ("about", "What this is")):
+        page.goto(f"{server[0]}/{name}")
+        page.get_by_role("heading", name=heading, exact=True).wait_for()
+        shot(page, f"{name}-{width}")
+    page.close()
+
+
+def shot(page: Page, name: str) -> None:
+    page.wait_for_timeout(2_000)
+    main = "document.querySelector('[data-testid=stMain]')"
+    width, height = page.viewport_size["width"], int(page.evaluate(f"{main}.scrollHeight"))
+    assert page.evaluate(f"{main}.scrollWidth") <= width
+    page.set_viewport_size({"width": width, "height": height + 60})
+    page.wait_for_timeout(1_000)
+    page.screenshot(path=SHOTS / f"{name}.png")
+    page.set_viewport_size({"width": width, "height": 900})
