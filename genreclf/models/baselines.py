@@ -57,8 +57,11 @@ class Svm(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, 128, W) levels in [0, 255] -> decision values (B, classes), attention (B, 1, 1), which is 1."""
         scaled = (self.features(x.to(self.centre.dtype)) - self.centre) / self.scale  # (B, features)
-        kernel = torch.exp(-self.gamma * torch.cdist(scaled, self.support).square())  # (B, support vectors)
-        return kernel @ self.coefficients.t() + self.intercept, torch.ones(len(x), 1, 1, device=x.device)
+        # By hand: torch.cdist counts rows to choose its way, and len() fixes them, so that no export would take batches
+        # of any size.
+        squares = scaled.square().sum(1, keepdim=True) + self.support.square().sum(1)  # (B, support vectors)
+        kernel = torch.exp(-self.gamma * (squares - 2 * scaled @ self.support.t()))
+        return kernel @ self.coefficients.t() + self.intercept, torch.ones(x.shape[0], 1, 1, device=x.device)
 
 
 @dataclass(frozen=True)
@@ -80,4 +83,4 @@ class Majority(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, 128, W) -> logits (B, classes), all rows alike; attention (B, 1, 1), which is 1."""
-        return self.log_shares.expand(len(x), -1), torch.ones(len(x), 1, 1, device=x.device)
+        return self.log_shares.expand(x.shape[0], -1), torch.ones(x.shape[0], 1, 1, device=x.device)

@@ -121,7 +121,9 @@ def _described(made: Any, metadata: dict[str, Any]) -> bytes:
 def _open_onnx(file: Path | BinaryIO) -> Answering:
     runtime = _needed("onnxruntime")
     content = file.read_bytes() if isinstance(file, Path) else file.read()
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # its warnings are about the graph that its own tools made
+    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     return lambda example: torch.from_numpy(session.run(None, {given.name: example.numpy()})[0])
 
