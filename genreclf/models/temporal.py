@@ -45,6 +45,8 @@ class BiLSTM(nn.Module):
         return torch.lstm(x, [start, start], weights, True, 1, 0.0, self.training, True, True)[0]
 
     def _initialise(self) -> None:
+        if self.lstm.weight_hh_l0.is_meta:
+            return  # a net without memory has no start; torch would import its compiler to draw one: two seconds
         for name, parameter in self.lstm.named_parameters():
             if name.startswith("weight_ih"):
                 nn.init.xavier_uniform_(parameter)

@@ -100,7 +100,12 @@ def load_bundle(folder: Path) -> Bundle:
         raise GenreclfError(f"{path}: is damaged ({error}); copy the bundle again") from error
     # Only now, when config and weights agree on its size, does the net get memory.
     tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
-    net.to_empty(device="cpu").load_state_dict(tensors)
+    # Filled here, and assigned: for net.to_empty(), torch would import SymPy.
+    owned = {
+        name: torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(tensors[name])
+        for name, like in net.state_dict().items()
+    }
+    net.load_state_dict(owned, assign=True)
     return Bundle(
         net.eval(),
         config.name,

@@ -108,7 +108,7 @@ def predicted(path: Path, name: str = DEFAULT) -> dict:
 @pytest.fixture(scope="session")
 def songs(tmp_path_factory) -> dict[str, Path]:
     """One song in each form that the page takes."""
-    folder, wave = tmp_path_factory.mktemp("songs"), render("jazz", 1, 0, 12.0)
+    folder, wave = tmp_path_factory.mktemp("songs"), render("shuffle", 1, 0, 12.0)
     forms = {
         "wav": "PCM_16",
         "flac": "PCM_16",
@@ -206,7 +206,7 @@ def one_session(address: str, song: Path) -> tuple[str, str]:
 
 def test_two_browsers_at_once_never_see_each_others_songs(server, tmp_path):
     paths = []
-    for style in ("classical", "metal"):
+    for style in ("chorale", "power_chords"):
         paths.append(tmp_path / f"{style}.wav")
         soundfile.write(paths[-1], render(style, 3, 0, 9.0), SAMPLE_RATE_HZ)
     with ThreadPoolExecutor(2) as threads:
@@ -219,7 +219,7 @@ def test_twenty_sessions_leave_memory_flat(chromium, server, tmp_path):
     sizes = []
     for number in range(20):
         path = tmp_path / f"{number}.wav"
-        soundfile.write(path, render("pop", number, 0, 9.0), SAMPLE_RATE_HZ)
+        soundfile.write(path, render("march", number, 0, 9.0), SAMPLE_RATE_HZ)
         page = opened(chromium, address)
         give(page, path)
         answer(page)
