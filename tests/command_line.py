@@ -9,6 +9,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 # A server process imports these once; each command is a fork of it, before torch has started any thread.
 COMMANDS = ("prepare", "train", "evaluate", "compare", "export", "predict", "audit", "serve", "convert")
@@ -46,7 +49,10 @@ def start(
     """The same, left to run; `outputs` are the files for standard output and error."""
     words = [str(argument) for argument in arguments]
     process = _context.Process(target=_run, args=(module, words, str(cache), [str(path) for path in outputs], before))
-    process.start()
+    # What runs here as `__main__` is no business of the command's process: the app's tests put their page there.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        process.start()
     return process
 
 
