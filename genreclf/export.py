@@ -7,7 +7,7 @@ from typing import Any
 from genreclf.commands import run_command
 from genreclf.errors import GenreclfError
 from genreclf.serving.bundle import load_bundle
-from genreclf.serving.exporting import export_model
+from genreclf.serving.exporting import export_models
 from genreclf.serving.find import find_bundle
 from genreclf.serving.formats import FORMATS, INPUTS
 
@@ -20,10 +20,8 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     # A model that comes along has no run folder to write to.
     place = run / "exports" if run.is_dir() else Path("exports") / run
     folder = Path(str(config["out"])).expanduser() if config["out"] is not None else place
-    for form in formats:
-        for kind in inputs:
-            path = folder / f"{kind}{FORMATS[form].suffix}"
-            difference = export_model(bundle, form, kind, path)
+    for kind in inputs:
+        for path, difference in export_models(bundle, formats, kind, folder):
             print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the run by {difference:.1e} at most")
 
 

@@ -18,7 +18,16 @@ settings.register_profile("genreclf", deadline=None, derandomize=True, max_examp
 settings.load_profile("genreclf")
 
 # The files that take longest, longest first: two processes then end at the same time.
-LONGEST = ("test_train.py", "test_exporting.py", "test_prepare.py", "test_demo.py")
+LONGEST = (
+    "test_train.py",
+    "test_exporting.py",
+    "test_shipped.py",
+    "test_classifier.py",
+    "test_prepare.py",
+    "test_onnx_model.py",
+    "test_predict.py",
+    "test_compare.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

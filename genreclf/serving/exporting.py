@@ -2,6 +2,7 @@
 
 import copy
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,23 +17,34 @@ from genreclf.data.spans import SEGMENT_COLUMNS
 from genreclf.errors import GenreclfError
 from genreclf.serving.bundle import Bundle, weights_sha256
 from genreclf.serving.export_models import PictureModel, SegmentModel, WaveformModel, samples_of
-from genreclf.serving.formats import FORMATS
+from genreclf.serving.formats import FORMATS, Exportable
 
 PARITY_BATCHES = (1, 2, 5)
 
 
-def export_model(bundle: Bundle, form: str, kind: str, path: Path) -> float:
-    """Writes the bundle's answer to `kind` of input, one of INPUTS, in a form of FORMATS; returns its `check_parity`.
+def export_models(bundle: Bundle, forms: Sequence[str], kind: str, folder: Path) -> Iterator[tuple[Path, float]]:
+    """Writes the bundle's answer to `kind` of input, one of INPUTS, in each form of FORMATS; gives the file and its
+    `check_parity` as soon as it stands.
 
-    The file carries its own description. What stood at `path` is replaced only by a whole file that answers as the
+    A file carries its own description. What stood at its path is replaced only by a whole file that answers as the
     bundle does. Raises GenreclfError where the two differ by more than the form's parity, for an input that it does not
-    take, for a net that the format cannot hold, and for a `path` that cannot be written.
+    take, for a net that the format cannot hold, and for a file that cannot be written.
     """
-    if kind not in FORMATS[form].inputs:
-        raise GenreclfError(f"format={form}: takes no input={kind}; give input={','.join(FORMATS[form].inputs)}")
-    example = _example(bundle, form, kind, 2, torch.Generator().manual_seed(0))
+    for form in forms:
+        if kind not in FORMATS[form].inputs:
+            raise GenreclfError(f"format={form}: takes no input={kind}; give input={','.join(FORMATS[form].inputs)}")
+    exportable: dict[bool, Exportable] = {}  # by any_length
+    for form in forms:
+        any_length, path = FORMATS[form].any_length, folder / f"{kind}{FORMATS[form].suffix}"
+        if any_length not in exportable:
+            example = _example(bundle, form, kind, 2, torch.Generator().manual_seed(0))
+            exportable[any_length] = Exportable(_model(bundle, form, kind), example)
+        yield path, _export(bundle, form, kind, exportable[any_length], path)
+
+
+def _export(bundle: Bundle, form: str, kind: str, exportable: Exportable, path: Path) -> float:
     try:
-        content = FORMATS[form].write(_model(bundle, form, kind), example, _metadata(bundle, form, kind))
+        content = FORMATS[form].write(exportable, _metadata(bundle, form, kind))
     except GenreclfError:
         raise
     except Exception as error:  # each exporter has a family of its own for what it cannot do

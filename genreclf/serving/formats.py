@@ -1,5 +1,6 @@
 """The formats of exported models: how each is written, and how it is opened to answer again."""
 
+import copy
 import io
 import json
 import tempfile
@@ -7,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,26 +25,50 @@ PARITY = 1e-4
 ROUNDED = 0.05
 
 
+@dataclass
+class Exportable:
+    """A module, and a batch that it takes; what it is translated to on the way to several formats is made once."""
+
+    model: nn.Module
+    example: Tensor
+
+    @cached_property
+    def program(self) -> torch.export.ExportedProgram:
+        """Its graph, for batches of any size."""
+        return torch.export.export(self.model, (self.example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+    @cached_property
+    def onnx(self) -> Any:
+        """Its `onnx.ModelProto`, which passed the checker; copy it before you change it."""
+        onnx = _needed("onnx")
+        _needed("onnxscript")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter's own making
+            made = torch.onnx.export(self.program, dynamo=True, verbose=False).model_proto
+        onnx.checker.check_model(made, full_check=True)
+        return made
+
+
 @dataclass(frozen=True)
 class Format:
     """`any_length`: its waveform models take clips of any length; else of one segment. Batches are of any size.
 
-    `write` takes a module, an example batch and the description, and gives the file; `open` gives what answers, and
-    differs by `parity` at most. `inputs` are those of INPUTS that it can take.
+    `write` takes a model and the description, and gives the file; `open` gives what answers, and differs by `parity` at
+    most. `inputs` are those of INPUTS that it can take.
     """
 
     suffix: str
     any_length: bool
-    write: Callable[[nn.Module, Tensor, dict[str, Any]], bytes]
+    write: Callable[[Exportable, dict[str, Any]], bytes]
     open: Callable[[Path | BinaryIO], Answering]
     parity: float = PARITY
     inputs: tuple[str, ...] = INPUTS
 
 
-def _write_torchscript(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+def _write_torchscript(own: Exportable, metadata: dict[str, Any]) -> bytes:
     file = io.BytesIO()
     with _torchscript_chosen():
-        torch.jit.save(torch.jit.script(model), file, {METADATA: json.dumps(metadata)})
+        torch.jit.save(torch.jit.script(own.model), file, {METADATA: json.dumps(metadata)})
     return file.getvalue()
 
 
@@ -60,13 +86,9 @@ def _torchscript_chosen() -> Iterator[None]:
         yield
 
 
-def _program(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    return torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-
-
-def _write_program(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+def _write_program(own: Exportable, metadata: dict[str, Any]) -> bytes:
     file = io.BytesIO()
-    torch.export.save(_program(model, example), file, extra_files={METADATA: json.dumps(metadata)})
+    torch.export.save(own.program, file, extra_files={METADATA: json.dumps(metadata)})
     return file.getvalue()
 
 
@@ -74,19 +96,19 @@ def _open_program(file: Path | BinaryIO) -> Answering:
     return torch.export.load(file).module()
 
 
-def _write_onnx(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
-    return _described(_onnx(model, example), metadata)
+def _write_onnx(own: Exportable, metadata: dict[str, Any]) -> bytes:
+    return _described(own.onnx, metadata)
 
 
-def _write_float16(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+def _write_float16(own: Exportable, metadata: dict[str, Any]) -> bytes:
     """Weights and arithmetic of 16 bits, where the runtime has them; input and output stay as they are."""
     _needed("onnxruntime")
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return _described(convert_float_to_float16(_onnx(model, example), keep_io_types=True), metadata)
+    return _described(convert_float_to_float16(copy.deepcopy(own.onnx), keep_io_types=True), metadata)
 
 
-def _write_int8(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> bytes:
+def _write_int8(own: Exportable, metadata: dict[str, Any]) -> bytes:
     """Weights of matrix products and LSTMs of 8 bits; those of convolutions stay, as onnxruntime needs four times as
     long for them on a CPU without instructions for 8 bits.
     """
@@ -96,26 +118,15 @@ def _write_int8(model: nn.Module, example: Tensor, metadata: dict[str, Any]) -> 
     onnx = _needed("onnx")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
-        quantize_dynamic(
-            _onnx(model, example), path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "LSTM"]
-        )
+        products = ["MatMul", "Gemm", "LSTM"]
+        quantize_dynamic(copy.deepcopy(own.onnx), path, weight_type=QuantType.QInt8, op_types_to_quantize=products)
         return _described(onnx.load(path), metadata)
 
 
-def _onnx(model: nn.Module, example: Tensor) -> Any:
-    onnx = _needed("onnx")
-    _needed("onnxscript")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own making
-        program = torch.onnx.export(_program(model, example), dynamo=True, verbose=False)
-    made = program.model_proto
-    onnx.checker.check_model(made, full_check=True)
-    return made
-
-
 def _described(made: Any, metadata: dict[str, Any]) -> bytes:
-    made.metadata_props.add(key="genreclf", value=json.dumps(metadata))
-    return made.SerializeToString()
+    described = copy.deepcopy(made)
+    described.metadata_props.add(key="genreclf", value=json.dumps(metadata))
+    return described.SerializeToString()
 
 
 def _open_onnx(file: Path | BinaryIO) -> Answering:

@@ -147,7 +147,7 @@ def test_bfloat16_autocast_on_the_cpu(net):
 def test_bfloat16_autocast_trains_on_the_cpu(awake):
     net = copy.deepcopy(awake).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits, _ = net(levels(2))
+        logits, _ = net(levels(2, 64))
     logits.square().sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
