@@ -15,7 +15,9 @@ import pytest
 
 # A server process imports these once; each command is a fork of it, before torch has started any thread.
 COMMANDS = ("prepare", "train", "evaluate", "compare", "export", "predict", "audit", "serve", "convert")
-PRELOADED = [f"genreclf.{name}" for name in COMMANDS]
+# ... with what these import only when they need it, as most of them do here.
+LATER = ["matplotlib.backends.backend_agg", "pandas", "sklearn.svm", "torchaudio"]
+PRELOADED = [f"genreclf.{name}" for name in COMMANDS] + LATER
 TIMEOUT_SECONDS = 300
 
 _context = multiprocessing.get_context("forkserver")
