@@ -148,7 +148,7 @@ def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
 
 # --- Killed and started again -----------------------------------------------------------------------------------------
 
-CLIPS, KILLS = 300, 20
+CLIPS, KILLS = 300, 12
 # The same pace on a machine of many cores.
 TWO_CORES = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])"
 
