@@ -200,6 +200,21 @@ def test_scores_shows_what_evaluate_wrote(tmp_path, monkeypatch):
     assert page.metric[0].delta == "50% to 70% for other clips like these"
 
 
+def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
+    folder = tmp_path / "comparisons" / "y"
+    folder.mkdir(parents=True)
+    (folder / "comparison.json").write_text("{}")
+    (folder / "comparison.png").write_bytes(picture(np.zeros((4, 4), np.uint8)))
+    lines = ["# Two systems", "", "![accuracies and differences](comparison.png)", "", "- equal", "", "## Systems"]
+    (folder / "comparison.md").write_text("\n".join(lines))
+    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
+    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
+    assert not page.exception and page.selectbox[0].options == ["y: comparison"]
+    (shown,) = page.get("html")
+    assert 'src="data:image/png;base64,' in shown.proto.body and "intervals" in shown.proto.body
+    assert [own.value.strip() for own in page.markdown] == ["## Two systems", "- equal\n\n### Systems"]
+
+
 def test_about_shows_each_models_card(runs, monkeypatch):
     monkeypatch.setenv("GENRECLF_RUNS", str(runs))
     page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()

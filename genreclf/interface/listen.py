@@ -52,6 +52,7 @@ class Chosen:
 def page() -> None:
     """The page."""
     st.title("What genre is this?")
+    st.caption("Drop a song in, record one, or try a demo sound. It stays in this machine's memory, and is not kept.")
     models = known_models(runs_folder())
     if not models:
         st.error(
@@ -62,9 +63,6 @@ def page() -> None:
     first, second, tta, picture_seconds = _settings(models)
     sounds = _sounds()
     if not sounds:
-        st.caption(
-            "Drop a song in, record one, or try a demo sound. It stays in this machine's memory, and is not kept."
-        )
         return
     try:
         chosen = [_chosen(known, tta) for known in (first, second) if known is not None]

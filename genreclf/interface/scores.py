@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from genreclf.interface import drawing
 from genreclf.interface.state import runs_folder
 
 _REPORT, _METRICS = "report.html", "metrics.json"
@@ -37,7 +38,7 @@ def _evaluations(runs: Path) -> dict[str, Path]:
 
 def _comparisons(folders: list[Path]) -> dict[str, Path]:
     return {
-        f"comparison {path.parent.relative_to(folder)}": path.parent
+        f"{path.parent.relative_to(folder)}: comparison": path.parent
         for folder in folders
         for path in sorted(folder.glob(f"**/{_COMPARISON[0]}"), key=lambda path: -path.stat().st_mtime)
     }
@@ -67,11 +68,15 @@ def _interval(clips: dict[str, Any]) -> str:
 
 
 def _comparison(folder: Path) -> None:
-    text, picture = folder / _COMPARISON[1], folder / _COMPARISON[2]
-    if text.is_file():
-        st.markdown(text.read_text(encoding="utf-8"))
+    text, picture = (folder / name for name in _COMPARISON[1:])
+    if not text.is_file():
+        st.warning(f"{text} is missing; run compare again.")
+        return
+    heading, _, rest = text.read_text(encoding="utf-8").partition(f"![accuracies and differences]({picture.name})")
+    st.markdown(f"#{heading}")
     if picture.is_file():
-        st.image(str(picture), caption="Accuracies with their intervals, and the differences between systems")
+        st.html(drawing.picture(picture.read_bytes(), "Accuracies with their intervals, and the systems' differences"))
+    st.markdown(rest.replace("\n## ", "\n### "))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

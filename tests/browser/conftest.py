@@ -2,4 +2,7 @@
 
 import os
 
-collect_ignore_glob = [] if os.environ.get("GENRECLF_BROWSER") else ["test_*.py"]
+if os.environ.get("GENRECLF_BROWSER"):
+    from driving import chromium, page, server  # noqa: F401 - fixtures
+else:
+    collect_ignore_glob = ["test_*.py"]

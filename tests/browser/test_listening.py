@@ -3,106 +3,26 @@
 import json
 import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from driving import answer, browser, give, opened, predicted
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from genreclf.data.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.data.demo import render
 from genreclf.data.mel import log_mel
 from genreclf.data.picture import read_picture, write_picture
 from genreclf.predict import DEFAULT
-from genreclf.serving.find import SHIPPED, shipped
+from genreclf.serving.find import shipped
 
-APP = Path(__file__).resolve().parents[2] / "genreclf" / "app.py"
-PATIENCE_MS = 120_000
 SHOTS = Path(os.environ["GENRECLF_SHOTS"])
 WIDTHS = (1280, 390)
 OTHER = next(name for name in shipped() if name != DEFAULT)
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
-    """The app's address and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
-    environment = {**os.environ, "GENRECLF_RUNS": str(tmp_path_factory.mktemp("runs"))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(APP), *words], env=environment, cwd=APP.parents[1]
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health")
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield address, process.pid
-    process.terminate()
-    process.wait()
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with sync_playwright() as playwright:
-        own = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox", *fake])
-        yield own
-        own.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as own:
-        yield own
-
-
-@pytest.fixture
-def page(chromium, server) -> Iterator[Page]:
-    own = opened(chromium, server[0])
-    yield own
-    own.close()
-
-
-def opened(chromium: Browser, address: str, width: int = 1280) -> Page:
-    page = chromium.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(address)
-    page.get_by_role("heading", name="What genre is this?").wait_for()
-    page.locator("input[type=file]").first.wait_for(state="attached")
-    return page
-
-
-def give(page: Page, *files: Path) -> None:
-    page.locator("input[type=file]").first.set_input_files(files)
-
-
-def answer(page: Page) -> tuple[str, dict[str, str]]:
-    """The genre, and the percentages of all, as they stand on the page."""
-    page.get_by_text("Over time").first.wait_for()
-    bars = page.get_by_role("list", name="probability of each genre").first.get_by_role("listitem").all()
-    shares = dict(bar.get_attribute("aria-label").rsplit(": ", 1) for bar in bars)
-    return page.get_by_test_id("stMetricValue").first.inner_text(), shares
-
-
-def predicted(path: Path, name: str = DEFAULT) -> dict:
-    words = [sys.executable, "-m", "genreclf.predict", path, "--json", "--run", SHIPPED / name]
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)[0]
 
 
 @pytest.fixture(scope="session")
@@ -125,23 +45,30 @@ def songs(tmp_path_factory) -> dict[str, Path]:
     return {path.suffix[1:]: path for path in sorted(folder.iterdir())}
 
 
+@pytest.fixture(scope="session")
+def rows(songs) -> dict[str, dict]:
+    """What `predict` says of each."""
+    return dict(zip(songs, predicted(*songs.values()), strict=True))
+
+
 @pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "aiff", "au", "png", "jpg"])
-def test_each_form_gets_the_answer_of_predict(page, songs, form):
+def test_each_form_gets_the_answer_of_predict(page, songs, rows, form):
     give(page, songs[form])
     genre, shares = answer(page)
-    row = predicted(songs[form])
+    row = rows[form]
     assert genre == row["genre"]
     for name, share in row["probabilities"].items():
         assert abs(float(shares[name].rstrip("%")) / 100 - share) < 0.011
 
 
-def test_both_models_answer_side_by_side(page, songs):
+def test_both_models_answer_side_by_side(page, songs, rows):
     page.get_by_role("combobox", name="Beside it").click()
     page.get_by_role("option", name=re.compile(f"^{OTHER} ")).click()
     give(page, songs["wav"])
     page.get_by_text(re.compile("Both say|They disagree")).wait_for()
+    page.get_by_test_id("stMetricValue").nth(1).wait_for()
     genres = [own.inner_text() for own in page.get_by_test_id("stMetricValue").all()]
-    assert genres == [predicted(songs["wav"], name)["genre"] for name in (DEFAULT, OTHER)]
+    assert genres == [rows["wav"]["genre"], predicted(songs["wav"], name=OTHER)[0]["genre"]]
 
 
 def test_the_microphone_is_heard(page):
@@ -211,25 +138,7 @@ def test_two_browsers_at_once_never_see_each_others_songs(server, tmp_path):
         soundfile.write(paths[-1], render(style, 3, 0, 9.0), SAMPLE_RATE_HZ)
     with ThreadPoolExecutor(2) as threads:
         seen = list(threads.map(lambda path: one_session(server[0], path), paths))
-    assert seen == [(path.name, predicted(path)["genre"]) for path in paths]
-
-
-def test_twenty_sessions_leave_memory_flat(chromium, server, tmp_path):
-    address, process = server
-    sizes = []
-    for number in range(20):
-        path = tmp_path / f"{number}.wav"
-        soundfile.write(path, render("march", number, 0, 9.0), SAMPLE_RATE_HZ)
-        page = opened(chromium, address)
-        give(page, path)
-        answer(page)
-        page.close()
-        sizes.append(resident_mib(process))
-    assert max(sizes[-5:]) < 1.1 * max(sizes[5:10]), sizes
-
-
-def resident_mib(process: int) -> float:
-    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
+    assert seen == [(path.name, row["genre"]) for path, row in zip(paths, predicted(*paths), strict=True)]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,0 +1,28 @@
+"""Many listeners, one after the other."""
+
+import os
+from pathlib import Path
+
+import soundfile
+from driving import answer, give, opened
+
+from genreclf.data.audio import SAMPLE_RATE_HZ
+from genreclf.data.demo import render
+
+
+def test_twenty_sessions_leave_memory_flat(chromium, server, tmp_path):
+    address, process = server
+    sizes = []
+    for number in range(20):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, render("march", number, 0, 9.0), SAMPLE_RATE_HZ)
+        page = opened(chromium, address)
+        give(page, path)
+        answer(page)
+        page.close()
+        sizes.append(resident_mib(process))
+    assert max(sizes[-5:]) < 1.1 * max(sizes[5:10]), sizes
+
+
+def resident_mib(process: int) -> float:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
