@@ -148,8 +148,10 @@ def test_bfloat16_autocast_on_the_cpu(net):
 
 def test_bfloat16_autocast_trains_on_the_cpu(awake):
     net = copy.deepcopy(awake).train()
+    # Wide enough that each column of every kernel meets the picture: of one that never does, oneDNN leaves the gradient
+    # as it found the memory.
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits, _ = net(levels(2, 32))
+        logits, _ = net(levels(2))
     logits.square().sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
