@@ -131,7 +131,7 @@ WRONG = {
     "empty.wav": (lambda: b"", "empty"),
     "large.png": (lambda: picture(np.zeros((20_000, 20_000), np.uint8)), "more than"),
     "broken.png": (lambda: b"\x89PNG\r\n\x1a\n" + b"x" * 50, "picture"),
-    "hours.wav": (hours, "longer than 1 hours"),
+    "hours.wav": (hours, "longer than 1 hour;"),
 }
 
 

@@ -117,7 +117,7 @@ def mono(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
         raise GenreclfError(f"samples: sample rate {rate_hz:,} Hz; resample them to {bounds}")
     if len(samples) > MAX_SECONDS * rate_hz or samples.size > MAX_SAMPLES:
-        raise GenreclfError(f"samples: longer than {MAX_SECONDS / 3600:g} hours; give shorter pieces")
+        raise GenreclfError(f"samples: longer than {_spoken(MAX_SECONDS)}; give shorter pieces")
     mixed = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
     low, high = mixed.min(), mixed.max()
     if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # so for NaN, too
@@ -176,7 +176,8 @@ def _check_length(path: Path, file: _Stream, frames: int, max_seconds: float) ->
 
 
 def _spoken(seconds: float) -> str:
-    return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds:g} s"
+    hours = seconds / 3600
+    return f"{seconds:g} s" if hours < 1 else f"{hours:g} hour{'s' * (hours > 1)}"
 
 
 def _mono_blocks(path: Path, file: _Stream, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:

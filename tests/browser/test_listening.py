@@ -104,7 +104,7 @@ def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "text.mp3": "cannot be read as audio",
         "silence.wav": "nothing to hear",
         "short.wav": "very short",
-        "hours.flac": "longer than 1 hours",
+        "hours.flac": "longer than 1 hour;",
         "cmyk.jpg": "does not look like a spectrogram",
         "huge.png": "more than",
         "noise.png": "does not look like a spectrogram",
