@@ -50,7 +50,8 @@ class InputScaling(nn.Module):
 class GenreClassifier(nn.Module):
     """Backbone -> dense layers on each step (Model B only) -> BiLSTMs -> attention over time -> dense head.
 
-    With `statistics_units` the head reads the segment's statistics, too, which need far less music to learn from.
+    With `statistics_units` a segment's statistics are a second branch, which needs far less music to learn from. The
+    branches' logits add up: each tells what it knows.
 
     Convolutions run in channels_last, save where a backbone says why not. A training batch needs two examples at least,
     as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
@@ -77,10 +78,10 @@ class GenreClassifier(nn.Module):
         )
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
         units = config.statistics_units
-        self.statistics = StatisticsBranch(units, config.statistics_dropout) if units else None
-        self.branch_dropout = config.branch_dropout
-        widths = (widths[-1] + units, *config.head_units)
-        self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], config.num_classes))
+        classes = config.num_classes
+        self.statistics = StatisticsBranch(units, config.statistics_dropout, classes) if units else None
+        widths = (widths[-1], *config.head_units)
+        self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()
 
     def forward(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,22 +90,18 @@ class GenreClassifier(nn.Module):
         Both are float32 under autocast too. Of V = W // time_pool columns, T is V // 16 for "cnn" and ceil(V / 32) for
         "efficientnet".
         """
+        parts, weights = self.branches(levels)
+        return torch.stack(parts).sum(0), weights
+
+    def branches(self, levels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The same, but the logits of each branch by itself, as training wants them."""
         x = self.frequency(self.backbone(self.scaling(levels)))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
         context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
+        parts = [self.head(context).float()]  # (B, num_classes)
         if self.statistics is not None:
-            context = self._joined(context, self.statistics(levels))
-        return self.head(context).float(), weights.float()
-
-    def _joined(self, context: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
-        """(B, units) of each branch side by side, in training now and then without the one or the other (Neverova et
-        al. 2016), so that the quicker learner does not leave the other with nothing to learn.
-        """
-        if self.training:
-            luck = torch.rand_like(context[:, :1])
-            context = context * (luck >= self.branch_dropout / 2)
-            statistics = statistics * (luck < 1 - self.branch_dropout / 2)
-        return torch.cat([context, statistics], 1)
+            parts.append(self.statistics(levels).float())
+        return parts, weights.float()
 
     def _initialise(self) -> None:
         # BiLSTM and attention have their own rules, and timm's net has its authors'.
@@ -190,8 +187,6 @@ def _check(config: ModelConfig) -> None:
         )
     if config.statistics_units < 0:
         raise GenreclfError(f"model.net.statistics_units={config.statistics_units}: give 0 or more")
-    if not 0 <= config.branch_dropout <= 1:
-        raise GenreclfError(f"model.net.branch_dropout={config.branch_dropout}: give 0 to 1")
     rates = (config.projection_dropout, config.lstm_dropout, config.recurrent_dropout, config.statistics_dropout)
     for rate in (*rates, *config.backbone_dropout, *config.head_dropout):
         if not 0 <= rate < 1:

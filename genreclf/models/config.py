@@ -14,9 +14,8 @@ class ModelConfig:
     or "mean_max" of each channel. `backbone_dropout` has one rate a block for "cnn"; for "efficientnet" that of
     stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind it. `projection_*` are
     the dense layers between backbone and BiLSTMs (none for Model A). `lstm_units` are per direction. Beside them,
-    `statistics_units` read a segment's statistics (0: none do), with `statistics_dropout` before and after;
-    `branch_dropout` is the share of training examples of which the head gets only one of the two. `l2_*` are Keras
-    penalties (l2 * sum of squares, added to the loss).
+    `statistics_units` read a segment's statistics (0: none do), with `statistics_dropout` before and after. `l2_*` are
+    Keras penalties (l2 * sum of squares, added to the loss).
     """
 
     backbone: str
@@ -36,7 +35,6 @@ class ModelConfig:
     attention_heads: int
     statistics_units: int
     statistics_dropout: float
-    branch_dropout: float
     head_units: tuple[int, ...]
     head_dropout: tuple[float, ...]
     l2_backbone: float

@@ -147,9 +147,9 @@ def _cosines(count: int, like: Tensor) -> Tensor:
 
 
 class StatisticsBranch(nn.Module):
-    """A segment's statistics, each normalised and held within five deviations -> dense layer of `units`."""
+    """A segment's statistics, each normalised and held within five deviations -> dense layer of `units` -> logits."""
 
-    def __init__(self, units: int, dropout: float) -> None:
+    def __init__(self, units: int, dropout: float, num_classes: int) -> None:
         super().__init__()
         self.statistics = SegmentStatistics()
         features = self.statistics.num_features
@@ -158,8 +158,9 @@ class StatisticsBranch(nn.Module):
         self.dense = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(features, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)
         )
+        self.head = nn.Linear(units, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) levels in [0, 255] -> (B, units), 0 or more."""
+        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes)."""
         statistics = self.statistics(x.to(self.dense[1].weight.dtype))
-        return self.dense(self.within(self.norm(statistics)))
+        return self.head(self.dense(self.within(self.norm(statistics))))

@@ -208,19 +208,16 @@ def test_frequency_pooling_agrees_with_a_loop(name):
             torch.testing.assert_close(features[b, t], expected)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_training_now_and_then_leaves_out_one_branch_and_never_both(share):
-    config = dataclasses.replace(read_config("a"), branch_dropout=share)
-    net = GenreClassifier(config)
-    context, statistics = torch.ones(20_000, 4), torch.full((20_000, 2), 2.0)
-    torch.manual_seed(0)
-    joined = net.train()._joined(context, statistics)
-    without_context, without_statistics = (joined[:, :4] == 0).all(1), (joined[:, 4:] == 0).all(1)
-    assert not (without_context & without_statistics).any()
-    assert without_context.float().mean() == pytest.approx(share / 2, abs=0.015)
-    assert without_statistics.float().mean() == pytest.approx(share / 2, abs=0.015)
-    assert set(joined.unique().tolist()) <= {0.0, 1.0, 2.0}  # whole or not at all
-    assert torch.equal(net.eval()._joined(context, statistics), torch.cat([context, statistics], 1))
+def test_the_branches_logits_add_up_and_none_hears_of_the_other(net, name):
+    x = levels(3)
+    parts, attention = net.branches(x)
+    assert len(parts) == (1 if name in ORIGINALS else 2)
+    assert_same(answer(net, x), (torch.stack(parts).sum(0), attention))
+    for part in parts:
+        part.square().sum().backward(retain_graph=True)
+        of_statistics = [n.startswith("statistics.") for n, p in net.named_parameters() if p.grad is not None]
+        assert of_statistics and len(set(of_statistics)) == 1
+        net.zero_grad()
 
 
 def test_noise_is_on_the_scale_of_0_to_1_and_in_training_only():
@@ -364,7 +361,6 @@ def test_groups_hold_each_trainable_parameter_once(name):
         ({"frequency_pooling": "max"}, r"frequency_pooling='max': expected rows or mean_max"),
         ({"time_pool": 0}, r"time_pool=0: give at least 1"),
         ({"statistics_units": -1}, r"statistics_units=-1: give 0 or more"),
-        ({"branch_dropout": 1.5}, r"branch_dropout=1.5: give 0 to 1"),
         ({"statistics_dropout": 1.0}, r"a dropout rate of 1.0 is none"),
     ],
 )

@@ -102,7 +102,7 @@ def test_silence_and_constant_levels_give_finite_figures(level):
 
 
 def test_the_branch_holds_strange_music_within_five_deviations():
-    branch = StatisticsBranch(8, dropout=0.0).train()
+    branch = StatisticsBranch(8, dropout=0.0, num_classes=3).train()
     with torch.no_grad():
         for seed in range(60):
             branch(levels(8, seed=seed))
@@ -117,9 +117,10 @@ def test_the_branch_holds_strange_music_within_five_deviations():
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_scripted_branch_agrees_and_few_rows_are_as_many():
-    branch = StatisticsBranch(8, dropout=0.5).eval()
+    branch = StatisticsBranch(8, dropout=0.5, num_classes=3).eval()
     images = levels(5)
     expected = branch(images)
+    assert expected.shape == (5, 3)
     assert torch.allclose(torch.jit.script(branch)(images), expected, atol=1e-5)
     assert torch.allclose(torch.cat([branch(images[:2]), branch(images[2:])]), expected, atol=1e-5)
     assert torch.allclose(branch(images.to(torch.uint8)), expected, atol=1e-5)

@@ -163,13 +163,13 @@ def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
-    (folder / "config.json").write_text('{"format": 5, "layers": []}')
+    (folder / "config.json").write_text('{"format": 6, "layers": []}')
     message = refused(folder, "config.json")
-    assert "format 5, this genreclf" in message and message.endswith("update it")
+    assert "format 6, this genreclf" in message and message.endswith("update it")
 
 
 def test_an_older_format_is_refused(folder):
-    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 4; make the bundle anew with it")
+    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 5; make the bundle anew with it")
 
 
 @pytest.mark.parametrize(

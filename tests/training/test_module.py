@@ -91,14 +91,30 @@ def test_the_loss_is_cross_entropy_with_smoothed_labels():
     assert float(net.loss(logits, target)) == pytest.approx(float(by_hand), rel=1e-5)
 
 
+def says(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.Tensor) -> None:
+    """From now on, each branch answers with its logits, whatever it hears."""
+    monkeypatch.setattr(net.net, "branches", lambda levels: (parts, None))
+
+
 def test_a_loss_that_is_no_number_stops_with_one_line(monkeypatch):
     net = module()
-    monkeypatch.setattr(net, "net", torch.nn.Identity())
-    batch = {"image": (torch.full((2, 3), math.nan), None), "target": torch.tensor([0, 1])}
+    says(net, monkeypatch, torch.full((2, 3), math.nan))
+    batch = {"image": None, "target": torch.tensor([0, 1])}
     monkeypatch.setattr(training.GenreModule, "global_step", 5)
     monkeypatch.setattr(training.GenreModule, "current_epoch", 1)
     with pytest.raises(GenreclfError, match=r"the loss is nan at step 5, epoch 1; lower optim.learning_rate"):
         net.training_step(batch, 0)
+
+
+def test_each_branch_has_a_loss_of_its_own(monkeypatch):
+    net = module()
+    parts = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]]), torch.tensor([[-1.0, 0.0, 0.5], [1.0, 1.0, -2.0]])
+    says(net, monkeypatch, *parts)
+    batch = {"image": None, "target": torch.tensor([0, 2])}
+    monkeypatch.setattr(net, "log", lambda *_, **__: None)
+    expected = torch.nn.functional.cross_entropy(torch.cat(parts), torch.tensor([0, 2, 0, 2]), label_smoothing=0.1)
+    assert net.training_step(batch, 0).item() == pytest.approx(expected.item())
+    assert net.train_accuracy.compute() == 0.5  # of the sums: [1, 0.5, -0.5] is right, [1.1, 1.2, -1.7] is not
 
 
 @pytest.mark.parametrize("key", ["optimizer", "schedule", "keep"])
