@@ -21,7 +21,7 @@ from genreclf.data.store import Row, Store, open_store, prepared_store
 from genreclf.data.views import column_index, random_span, sounding
 from genreclf.errors import GenreclfError
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Tensor | int]
 
 
 class SegmentDataset(Dataset):
@@ -191,14 +191,20 @@ class SpectrogramDataModule(L.LightningDataModule):
 def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
     """A batch with `segments` (B, 256, 128) -> one with `image` (B, 3, 128, 256) in [0, 255], channels_last.
 
-    Where the augmentation mixes examples, `other_target` (B,) and `own_share` (B,) in [0.5, 1] say with what.
+    Where the augmentation mixes examples, `other_target` (B,) and `own_share` (B,) in [0.5, 1] say with what. Where it
+    shows each segment in F `forms`, a number, the tensors are F * B long, one form of all segments after the other.
     """
     image = batch["segments"].transpose(1, 2)[:, None]  # (B, 256, 128) -> (B, 1, 128, 256)
-    if augmentation is not None:
-        image = augment(image, augmentation)
+    forms = augmentation.forms() if augmentation is not None else ()
+    if forms:
+        image = torch.cat([augment(image, form) for form in forms], 1)  # (B, F, 128, 256)
     out = {"target": batch["target"], "clip": batch["clip"]}
     if augmentation is not None and augmentation.mixup:
         image, out["other_target"], out["own_share"] = mix(image, batch["target"], augmentation.mixup)
+    if len(forms) > 1:
+        image = image.transpose(0, 1).flatten(0, 1)[:, None]  # (B, F, 128, 256) -> (F * B, 1, 128, 256)
+        out = {key: value.repeat(len(forms)) for key, value in out.items()}
+        out["forms"] = len(forms)
     # The three channels are one grey picture, spread only after the work on it is done.
     out["image"] = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (B, 3, 128, 256)
     return out

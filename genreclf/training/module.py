@@ -1,5 +1,6 @@
 """The LightningModule: loss, metrics, optimizer, schedule. The net itself is a plain nn.Module and knows none of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,7 +25,8 @@ class OptimConfig:
     The backbone learns at `backbone_rate` times `learning_rate`: below 1, pretrained layers keep more of what they know
     (Howard and Ruder 2018).
     `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle (`warmup` is the share of
-    steps that the rate rises). `ema_decay` is the share that a running average of the weights keeps at each step; that
+    steps that the rate rises). `consistency` weighs how far the answers to a segment's forms lie apart, where the
+    augmentation shows it in several: from 0 up. `ema_decay` is the share that a running average of the weights keeps at each step; that
     average is what is validated and kept; None: the weights themselves. `early_stopping` is a patience in epochs, None
     to train to the end. `keep` is best (on validation accuracy) or last.
     """
@@ -39,6 +41,7 @@ class OptimConfig:
     factor: float
     patience: int
     warmup: float
+    consistency: float
     ema_decay: float | None
     early_stopping: int | None
     keep: str
@@ -49,6 +52,8 @@ class OptimConfig:
                 raise GenreclfError(f"optim.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             raise GenreclfError(f"optim.ema_decay={self.ema_decay}: give a share from 0 to below 1, or null")
+        if not self.consistency >= 0:
+            raise GenreclfError(f"optim.consistency={self.consistency}: give 0 or more")
         if not self.backbone_rate > 0:
             raise GenreclfError(f"optim.backbone_rate={self.backbone_rate}: give a share above 0")
 
@@ -74,13 +79,17 @@ class GenreModule(L.LightningModule):
         torch.manual_seed((self.hparams.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """The label-smoothed cross-entropy of one batch; raises GenreclfError where it is not finite.
+        """The label-smoothed cross-entropy of one batch, and how far the answers to a segment's forms lie apart; raises
+        GenreclfError where it is not finite.
 
         Each branch of the net has a loss of its own: under a common one the quicker learner leaves the slower with next
         to nothing to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
         """
         parts, _ = self.net.branches(batch["image"])
         loss = torch.stack([self._loss(part, batch) for part in parts]).mean()
+        if batch.get("forms", 1) > 1:
+            apart = torch.stack([divergence(part, batch["forms"]) for part in parts]).mean()
+            loss = loss + self.optim.consistency * apart
         logits = torch.stack(parts).sum(0)  # (B, classes)
         if not torch.isfinite(loss):
             raise GenreclfError(
@@ -136,9 +145,19 @@ class GenreModule(L.LightningModule):
         else:
             steps = int(self.trainer.estimated_stepping_batches)
             rates = [group["lr"] for group in optimizer.param_groups]
-            cycle = OneCycleLR(optimizer, rates, steps, pct_start=optim.warmup)
+            cycle = OneCycleLR(optimizer, rates, steps, pct_start=optim.warmup, cycle_momentum=False)
             schedule = {"scheduler": cycle, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def divergence(logits: Tensor, forms: int) -> Tensor:
+    """The mean Jensen-Shannon divergence, in nats, of the answers to each segment's `forms`.
+
+    `logits` is (forms * B, classes), one form of all segments after the other (as in AugMix: Hendrycks et al. 2020).
+    """
+    own = logits.unflatten(0, (forms, -1)).log_softmax(2)  # (forms * B, classes) -> (forms, B, classes)
+    middle = own.logsumexp(0) - math.log(forms)  # (B, classes)
+    return (own.exp() * (own - middle)).sum(2).mean()
 
 
 def plain(config: ModelConfig | OptimConfig) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> n
     out = np.zeros(pictures.shape)
     for b, example in enumerate(pictures.astype(np.float64) / 255):
         for c, picture in enumerate(example):
-            x = picture.copy()
+            x = 1 - (1 - picture) * (1 - float(draws.lift[b]))
             for row in range(len(x)):
                 x[row] = np.maximum(x[row] - float(draws.low_pass[b, 0, row, 0]) - float(draws.noise_floor[b]), 0)
             picture = x / (1 - float(draws.noise_floor[b]))
@@ -272,9 +272,34 @@ def test_a_noise_floor_swallows_what_is_quiet_and_leaves_the_loudest():
     torch.manual_seed(0)
     out = augment(ramp, config)[:, 0, 0]  # (B, 256), of levels 0 to 255
     silent = (out == 0).sum(1)
-    assert silent.min() < 5 and 95 < silent.max() <= 103 and silent.float().mean().item() == pytest.approx(51, abs=4)
+    # Of levels up to 102, by the square of an even draw: a third on average, a half of that or less in most.
+    assert silent.min() < 5 and 95 < silent.max() <= 103 and silent.float().mean().item() == pytest.approx(35, abs=4)
+    assert silent.float().median().item() == pytest.approx(102 / 4, abs=5)
     assert torch.allclose(out[:, -1], torch.tensor(255.0))
     assert (out.diff(dim=1) >= 0).all()
+
+
+def test_a_lift_brings_every_second_example_nearer_to_the_top():
+    ramp = torch.arange(256, dtype=torch.uint8).expand(2_000, 1, 128, 256)
+    torch.manual_seed(0)
+    out = augment(ramp, dataclasses.replace(NONE, lift=0.25))[:, 0, 0]  # (B, 256), of levels 0 to 255
+    lowest = out[:, 0]
+    assert torch.allclose(out[:, -1], torch.tensor(255.0), atol=1e-3)
+    assert (lowest == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert 60 < lowest.max() <= 0.25 * 255
+    assert lowest[lowest > 0].mean().item() == pytest.approx(0.125 * 255, abs=2)
+    straight = lowest[:, None] + (255 - lowest[:, None]) * torch.arange(256) / 255
+    torch.testing.assert_close(out, straight, rtol=0, atol=1e-3)
+
+
+def test_a_pair_is_a_segment_through_another_channel_and_as_it_was():
+    through, as_it_was = MUSIC.forms()
+    assert through == MUSIC
+    channel = ("low_pass", "noise_floor", "lift")
+    assert as_it_was == dataclasses.replace(MUSIC, **dict.fromkeys(channel, 0.0)) and MUSIC.low_pass > 0
+    draws = seeded_draws(200, as_it_was)
+    assert not any(getattr(draws, key).any() for key in channel) and draws.band_shift.any()
+    assert ORIGINAL.forms() == (ORIGINAL,)
 
 
 def test_mixing_blends_each_example_with_another_of_the_batch():

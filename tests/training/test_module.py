@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from scipy.spatial.distance import jensenshannon
 
 import genreclf.training.module as training
 from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
 from genreclf.models.config import ModelConfig
-from genreclf.training.module import GenreModule, OptimConfig, plain
+from genreclf.training.module import GenreModule, OptimConfig, divergence, plain
 
 
 def load(group: str, name: str) -> dict:
@@ -115,6 +116,32 @@ def test_each_branch_has_a_loss_of_its_own(monkeypatch):
     expected = torch.nn.functional.cross_entropy(torch.cat(parts), torch.tensor([0, 2, 0, 2]), label_smoothing=0.1)
     assert net.training_step(batch, 0).item() == pytest.approx(expected.item())
     assert net.train_accuracy.compute() == 0.5  # of the sums: [1, 0.5, -0.5] is right, [1.1, 1.2, -1.7] is not
+
+
+def test_the_divergence_of_forms_is_that_of_jensen_and_shannon():
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(2 * 5, 4)
+    p, q = logits.double().softmax(1).numpy().reshape(2, 5, 4)
+    # SciPy's distance is the root, with the same natural logarithm.
+    assert divergence(logits, 2).item() == pytest.approx((jensenshannon(p, q, axis=1) ** 2).mean(), rel=1e-5)
+    assert divergence(torch.cat([logits[:5], logits[:5]]), 2).item() == pytest.approx(0, abs=1e-6)
+    assert divergence(torch.tensor([[50.0, 0], [0, 50.0]]), 2).item() == pytest.approx(math.log(2))
+
+
+def test_answers_to_the_forms_of_a_segment_are_drawn_together(monkeypatch):
+    net = module(consistency=3.0)
+    parts = torch.randn(4, 3), torch.randn(4, 3)
+    says(net, monkeypatch, *parts)
+    monkeypatch.setattr(net, "log", lambda *_, **__: None)
+    alone = {"image": None, "target": torch.tensor([0, 2, 0, 2])}
+    apart = (divergence(parts[0], 2) + divergence(parts[1], 2)) / 2
+    expected = net.training_step(alone, 0) + 3 * apart
+    assert net.training_step({**alone, "forms": 2}, 0).item() == pytest.approx(expected.item())
+
+
+def test_a_consistency_below_0_is_refused():
+    with pytest.raises(GenreclfError, match=r"optim.consistency=-1.0: give 0 or more"):
+        module(consistency=-1.0)
 
 
 @pytest.mark.parametrize("key", ["optimizer", "schedule", "keep"])
