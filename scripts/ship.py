@@ -2,15 +2,16 @@
 
 python scripts/ship.py MODEL PICTURES TABLE FOLDER [KEY=VALUE...]
 
-MODEL is one of conf/model, or committee: A and the support vector machine on its statistics. Trains it five times, each
-time without one fold (a finished training in FOLDER is kept), fits the temperature on the held-out answers, trains on
-all clips, and puts the bundle with its card into genreclf/weights/MODEL.
+MODEL is one of conf/model, or committee: A and B. Trains it five times, each time without one fold, and on all clips (a
+finished training in FOLDER is kept), fits the temperature on the held-out answers, and puts the bundle of all clips
+with its card into genreclf/weights/MODEL.
 """
 
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -20,11 +21,12 @@ from genreclf.evaluation.card import model_card
 from genreclf.evaluation.comparison import calibrated
 from genreclf.evaluation.predictions import FILE, read_predictions
 from genreclf.evaluation.systems import find_runs, systems
-from genreclf.serving.bundle import load_bundle
+from genreclf.serving.bundle import load_bundle, save_bundle
 from genreclf.serving.find import CARD, SHIPPED
+from genreclf.training.record import CONFIG, LAST, RECORD
 
 FOLDS = 5
-MEMBERS = {"committee": ("a", "svm_statistics")}
+MEMBERS = {"committee": ("a", "b")}
 CALIBRATED = 0.02  # how far from 1 the temperature of calibrated answers may lie
 
 
@@ -42,42 +44,38 @@ def main(model: str, pictures: Path, table: Path, folder: Path, overrides: list[
 
 def _trained(model: str, folder: Path, data: list[str]) -> tuple[list[Path], Path]:
     """The runs that each left out a fold, calibrated by each other, and the run of all clips with their temperature."""
-    places = [f"fold-{fold}" for fold in range(FOLDS)]
-    held_out = [folder / model / place for place in places]
+    held_out = [folder / model / f"fold-{fold}" for fold in range(FOLDS)]
+    whole = folder / model / "all"
 
-    def train(place: str, temperature: float, *words: str) -> None:
-        seats = [str(folder / member / place) for member in MEMBERS.get(model, ())]
+    def train(run: Path, *words: str) -> None:
+        if (run / "bundle" / "config.json").is_file():
+            return
+        seats = [str(folder / member / run.name) for member in MEMBERS.get(model, ())]
         members = [f"model.members=[{','.join(seats)}]"] if seats else []
-        given = [f"model={model}", *members, f"temperature={temperature:.4f}", *data, *words]
-        _train(folder / model / place, temperature, given)
+        resume = ["ckpt=last"] if (run / LAST).is_file() else []
+        given = [f"model={model}", *members, "temperature=1.0", "half=true", *data, *words, "logger=none"]
+        _run("train", *given, f"run={run}", *resume)
 
-    def train_folds(temperature: float) -> None:
-        for fold, place in enumerate(places):
-            train(place, temperature, "split=table", f"split.fold={fold}", "split.validation=false")
-
-    before = _temperature(held_out[0]) or 1.0
-    train_folds(before)
+    for fold, run in enumerate(held_out):
+        train(run, "split=table", f"split.fold={fold}", "split.validation=false")
+    train(whole, "split=all")
     _run("compare", *held_out, "--calibrate", "--out", folder / model / "comparison")
     (system,) = json.loads((folder / model / "comparison" / "comparison.json").read_text())["systems"]
-    found = system["temperature"]
-    temperature = before if abs(found - 1) < CALIBRATED else before * found
-    train_folds(temperature)  # the same nets with another temperature: no step of training is repeated
-    train("all", temperature, "split=all", "half=true")
-    return held_out, folder / model / "all"
+    temperature = round(load_bundle(held_out[0] / "bundle").temperature * system["temperature"], 4)
+    if abs(system["temperature"] - 1) >= CALIBRATED:
+        for run in (*held_out, whole):
+            _temper(run, temperature)
+    return held_out, whole
 
 
-def _train(run: Path, temperature: float, words: list[str]) -> None:
-    if _temperature(run) == round(temperature, 4):
-        return
-    resume = ["ckpt=last"] if (run / "last.ckpt").is_file() else []
-    _run("train", *words, "logger=none", f"run={run}", *resume)
-
-
-def _temperature(run: Path) -> float | None:
-    """That of a finished run."""
-    if not (run / "bundle" / "config.json").is_file():
-        return None
-    return yaml.safe_load((run / "config.yaml").read_text())["temperature"]
+def _temper(run: Path, temperature: float) -> None:
+    """Makes of a finished run what it would be, had it been called with this temperature: no step depends on it."""
+    save_bundle(run / "bundle", replace(load_bundle(run / "bundle"), temperature=temperature))
+    shutil.rmtree(run / "evaluation", ignore_errors=True)
+    config, record = yaml.safe_load((run / CONFIG).read_text()), json.loads((run / RECORD).read_text())
+    words = [f"temperature={temperature}" if w.startswith("temperature=") else w for w in record["overrides"]]
+    (run / CONFIG).write_text(yaml.safe_dump({**config, "temperature": temperature}, sort_keys=False))
+    (run / RECORD).write_text(json.dumps({**record, "overrides": words}, indent=1) + "\n")
 
 
 def _run(command: str, *words: object) -> None:

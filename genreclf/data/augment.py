@@ -119,8 +119,8 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
 
 
 def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
-    """Lift, low-pass, noise floor, shift along the bands, equaliser; then in the original's order brightness, contrast about
-    the own mean, flip in time, masks, clip.
+    """Lift, low-pass, noise floor, shift along the bands, equaliser; then in the original's order brightness, contrast
+    about the own mean, flip in time, masks, clip.
     """
     x = images.float() / 255
     x = torch.lerp(x, torch.ones_like(x), draws.lift) - draws.low_pass

@@ -23,12 +23,11 @@ class OptimConfig:
     """`optimizer` is adam (the net's own L2 terms) or adamw (`weight_decay` on all matrices instead).
 
     The backbone learns at `backbone_rate` times `learning_rate`: below 1, pretrained layers keep more of what they know
-    (Howard and Ruder 2018).
-    `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle (`warmup` is the share of
-    steps that the rate rises). `consistency` weighs how far the answers to a segment's forms lie apart, where the
-    augmentation shows it in several: from 0 up. `ema_decay` is the share that a running average of the weights keeps at each step; that
-    average is what is validated and kept; None: the weights themselves. `early_stopping` is a patience in epochs, None
-    to train to the end. `keep` is best (on validation accuracy) or last.
+    (Howard and Ruder 2018). `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle
+    (`warmup` is the share of steps that the rate rises). `consistency` weighs how far the answers to a segment's forms
+    lie apart, where the augmentation shows it in several: 0 or more. `ema_decay` is the share that a running average of
+    the weights keeps at each step; that average is what is validated and kept; None: the weights themselves.
+    `early_stopping` is a patience in epochs, None to train to the end. `keep` is best (on validation accuracy) or last.
     """
 
     name: str
