@@ -40,7 +40,7 @@ class InputScaling(nn.Module):
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
         """(B, 3, 128, W) of uint8 or float levels -> (B, 3, 128, W // time_pool) in the dtype of the net."""
         x = self.pool(levels.to(self.mean.dtype).contiguous(memory_format=torch.channels_last)) / 255
-        if self.training:
+        if self.training and self.noise_std > 0:
             x = x + self.noise_std * torch.randn_like(x)
         x = (x - self.mean) / self.std
         x = self.norm(x.transpose(1, 2)).transpose(1, 2)  # (B, 128, 3, W), so that the bands are its channels, and back
