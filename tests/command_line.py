@@ -20,6 +20,13 @@ COMMANDS = ("prepare", "train", "evaluate", "compare", "export", "predict", "aud
 LATER = ["matplotlib.backends.backend_agg", "pandas", "sklearn.svm", "torchaudio"]
 PRELOADED = [f"genreclf.{name}" for name in COMMANDS] + LATER
 TIMEOUT_SECONDS = 300
+# To go `before` a command that has to do without torch.
+NO_TORCH = """
+import sys
+for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "torchaudio", "genreclf")]:
+    del sys.modules[name]
+sys.modules["torch"] = sys.modules["torchaudio"] = None  # who imports it fails
+"""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(PRELOADED)

@@ -9,13 +9,13 @@ import pytest
 import soundfile
 import soxr
 import torch
-from command_line import command
+from command_line import NO_TORCH, command
 
 from genreclf import Classifier
 from genreclf.data.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.predict import DEFAULT
-from genreclf.serving.bundle import load_bundle
-from genreclf.serving.find import CARD, SHIPPED, WEIGHTS, shipped
+from genreclf.serving.bundle import load_bundle, weights_sha256
+from genreclf.serving.find import CARD, ONNX, SHIPPED, WEIGHTS, shipped
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -54,6 +54,26 @@ def test_predict_without_a_run_says_who_answers(song, tmp_path):
     assert f"no --run: model {DEFAULT}, which comes along; how far to trust it: " in result.stderr
     (row,) = json.loads(result.stdout)
     assert tuple(row["probabilities"]) == GENRES and sum(row["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_default_is_there_for_onnxruntime_too_with_the_same_weights():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(SHIPPED / DEFAULT / ONNX, providers=["CPUExecutionProvider"])
+    said, bundle = json.loads(session.get_modelmeta().custom_metadata_map["genreclf"]), load_bundle(SHIPPED / DEFAULT)
+    assert said["weights_sha256"] == weights_sha256(bundle) and said["temperature"] == bundle.temperature
+
+
+def test_without_a_run_it_answers_as_torch_would_and_imports_none(song, tmp_path):
+    pytest.importorskip("onnxruntime")
+    swift, torchs = (
+        command("predict", song, "--json", *words, cache=tmp_path, before=before)
+        for words, before in ((("--device", "cpu"), NO_TORCH), (("--run", DEFAULT), ""))
+    )
+    assert swift.returncode == torchs.returncode == 0, swift.stderr + torchs.stderr
+    ours, theirs = (json.loads(done.stdout)[0]["probabilities"] for done in (swift, torchs))
+    assert list(ours.values()) == pytest.approx(list(theirs.values()), abs=5e-3)  # as two front ends differ
+    refused = command("predict", song, "--tta", "flip", cache=tmp_path, before=NO_TORCH)
+    assert "torch" in refused.stderr  # only torch has it
 
 
 def test_the_genre_stays_at_another_rate_and_level(song):

@@ -1,4 +1,4 @@
-"""The trained model as a Python object: `Classifier.from_pretrained("committee").classify("song.mp3").genre`."""
+"""The trained model as a Python object: `Classifier.from_pretrained("a").classify("song.mp3").genre`."""
 
 import os
 from collections.abc import Iterable, Iterator

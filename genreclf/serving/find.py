@@ -5,6 +5,7 @@ from pathlib import Path
 from genreclf.errors import GenreclfError
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+ONNX = "picture.onnx"  # beside the default one of those that come along: the same model for onnxruntime
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # the bundles that come along, by name
 
 

@@ -29,7 +29,7 @@ class OnnxModel:
         try:
             import onnxruntime
         except ImportError as error:
-            raise GenreclfError(f"--onnx {file}: onnxruntime is not installed; pip install 'genreclf[onnx]'") from error
+            raise GenreclfError(f"--onnx {file}: onnxruntime is not installed; pip install onnxruntime") from error
         try:
             content = file.read_bytes()
         except OSError as error:
