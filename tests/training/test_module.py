@@ -18,7 +18,7 @@ def load(group: str, name: str) -> dict:
 
 
 def module(optim: str = "original", model: str = "b", **changes) -> GenreModule:
-    settings = {**load("optim", optim), "learning_rate": 1e-3, **changes}
+    settings = {**load("optim", optim), "learning_rate": 1e-3, "backbone_rate": 1.0, **changes}
     return GenreModule({**load("model", model)["net"], "num_classes": 3}, settings, ["x", "y", "z"], seed=0)
 
 
@@ -147,7 +147,7 @@ def test_a_consistency_below_0_is_refused():
 @pytest.mark.parametrize("key", ["optimizer", "schedule", "keep"])
 def test_unknown_choices_are_refused_by_name(key):
     with pytest.raises(GenreclfError, match=f"optim.{key}='sgdx': unknown; known: "):
-        build(OptimConfig, {**load("optim", "onecycle"), "learning_rate": 1e-3, key: "sgdx"}, "optim")
+        build(OptimConfig, {**load("optim", "original"), "learning_rate": 1e-3, key: "sgdx"}, "optim")
 
 
 def test_a_blended_example_counts_for_both_classes_by_its_share():
