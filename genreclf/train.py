@@ -77,6 +77,8 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     resume = check_resumable(folder, config) if config["ckpt"] == "last" else None
     trains = config["model"]["kind"] == CLASSIFIER
     optim = build(OptimConfig, config["optim"], "optim") if trains else None
+    if type(epochs := config["trainer"]["max_epochs"]) is not int:
+        raise GenreclfError(f"trainer.max_epochs={epochs!r}: give a whole number; -1 trains until it is stopped")
     for key in ("path", "table"):
         if config["data"][key] is not None:
             config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
