@@ -55,7 +55,7 @@ def _predictor(options: argparse.Namespace) -> Predictor:
 
 
 def _translation() -> Path | None:
-    """The default model for onnxruntime, if both are there: a tenth of torch's time until the first answer."""
+    """The default model for onnxruntime, if both are there: a fifth of torch's time until the first answer."""
     file = SHIPPED / DEFAULT / ONNX
     return file if file.is_file() and importlib.util.find_spec("onnxruntime") else None
 
