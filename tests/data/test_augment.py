@@ -1,6 +1,7 @@
 import dataclasses
 from math import sqrt
 
+import hydra
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from genreclf.errors import GenreclfError
 
 
 def read_augment(name: str) -> AugmentConfig:
-    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "augment" / f"{name}.yaml"))
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        values = OmegaConf.to_container(hydra.compose(f"augment/{name}"))["augment"]
     return build(AugmentConfig, values, "augment")
 
 
