@@ -1,7 +1,8 @@
 """Genres of audio files and spectrogram pictures: python -m genreclf.predict FILE... --run RUN."""
 
 import argparse
-import importlib.util
+import contextlib
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from genreclf.data.clip import is_clip
 from genreclf.errors import GenreclfError, print_any_name, user_error
 from genreclf.progress import progress_bar
-from genreclf.serving.find import CARD, ONNX, SHIPPED, find_bundle, shipped
+from genreclf.serving.find import CARD, SHIPPED, find_bundle, shipped, translations
 from genreclf.serving.journal import Journal
 from genreclf.serving.library import predict_files
 from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_table, write_parquet
@@ -37,27 +38,37 @@ def predict(arguments: Sequence[str] | None = None) -> int:
 
 def _predictor(options: argparse.Namespace) -> Predictor:
     """The one that was asked for; its runtime is imported only now, for that takes longer than most answers."""
-    onnx, plain = options.onnx, options.tta == "none" and options.device in ("auto", "cpu")
-    if onnx is not None and not plain:
-        raise GenreclfError("--onnx: answers plainly and on the CPU; leave out --tta and --device, or use --run")
-    if onnx is None and options.run is None:
-        card = SHIPPED / DEFAULT / CARD
-        print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {card}", file=sys.stderr)
-        onnx = _translation() if plain and (options.device == "cpu" or not GPU_DRIVER.exists()) else None
-    if onnx is not None:
+    plain = options.tta == "none" and options.device in ("auto", "cpu")
+    if options.onnx is not None:
+        if not plain:
+            raise GenreclfError("--onnx: answers plainly and on the CPU; leave out --tta and --device, or use --run")
         from genreclf.serving.onnx_model import OnnxModel
 
-        return Predictor(OnnxModel(onnx))
+        return Predictor(OnnxModel(options.onnx))
+    if options.run is None:
+        card = SHIPPED / DEFAULT / CARD
+        print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {card}", file=sys.stderr)
+    bundle = find_bundle(options.run or Path(DEFAULT))
+    gpu = options.device == "auto" and GPU_DRIVER.exists()
+    if plain and not gpu and (translated := _translated(bundle)):
+        return translated
+    gc.disable()  # an import leaves no garbage: to look for it takes a tenth of torch's time
     from genreclf.serving.bundle import load_bundle
     from genreclf.serving.torch_model import torch_predictor
 
-    return torch_predictor(load_bundle(find_bundle(options.run or Path(DEFAULT))), options.tta, options.device)
+    gc.enable()
+    return torch_predictor(load_bundle(bundle), options.tta, options.device)
 
 
-def _translation() -> Path | None:
-    """The default model for onnxruntime, if both are there: a fifth of torch's time until the first answer."""
-    file = SHIPPED / DEFAULT / ONNX
-    return file if file.is_file() and importlib.util.find_spec("onnxruntime") else None
+def _translated(bundle: Path) -> Predictor | None:
+    """The bundle by onnxruntime, if it was exported for that: a fifth of torch's time until the first answer."""
+    for file in translations(bundle):
+        from genreclf.serving.onnx_model import OnnxModel
+
+        with contextlib.suppress(GenreclfError):  # a spoilt file, or no runtime for it: torch can do without
+            if (model := OnnxModel(file)).translates(bundle):
+                return Predictor(model)
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

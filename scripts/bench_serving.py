@@ -8,6 +8,7 @@ The plain way: import lightning, load the checkpoint, librosa's spectrogram, the
 
 import http.client
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -47,7 +48,8 @@ class PlainWay:
         scaling = self.net.scaling
 
         def plain(levels: torch.Tensor) -> torch.Tensor:
-            x = (scaling.pool(levels) / 255 - scaling.mean) / scaling.std
+            x = levels / 255 if scaling.own_scale is None else scaling.own_scale(levels)[0]
+            x = (scaling.pool(x) - scaling.mean) / scaling.std
             return scaling.norm(x.transpose(1, 2)).transpose(1, 2).contiguous()
 
         scaling.forward = plain
@@ -81,14 +83,15 @@ def called(*words: object) -> None:
 
 
 def cold(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """The first answer of a new process, for 30 s of music."""
+    """The first answer of a new process, for 30 s of music: of a run that was exported, and of a bundle alone."""
     ways = {
         "plain": lambda: called("-c", COLD, Path(__file__).parent, run, songs[0]),
-        "--run": lambda: called("-m", "genreclf.predict", songs[0], "--run", run),
-        "--onnx": lambda: called("-m", "genreclf.predict", songs[0], "--onnx", run / "exports" / "picture.onnx"),
+        "exported": lambda: called("-m", "genreclf.predict", songs[0], "--run", run),
+        "by torch": lambda: called("-m", "genreclf.predict", songs[0], "--run", bare),
     }
+    bare = shutil.copytree(run / "bundle", run / "bare")
     rounds = [{name: seconds(way) for name, way in ways.items()} for _ in range(6)][1:]
-    for name, floor in (("--run", "4x"), ("--onnx", "10x")):
+    for name, floor in (("by torch", "4x"), ("exported", "10x")):
         mine, other = (statistics.median(took[key] for took in rounds) for key in (name, "plain"))
         ratio = statistics.median(took["plain"] / took[name] for took in rounds)
         yield f"first answer of a cold process, {name}, s", f"{mine:.2f}", f"{other:.2f}", f"{ratio:.1f}x", floor

@@ -203,7 +203,6 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
         (["augment.band_shift=65"], "augment.band_shift=65: give 0 to 64"),
         (["optim.backbone_rate=0"], "optim.backbone_rate=0.0: give a share above 0"),
         (["trainer.max_epochs=many"], "trainer.max_epochs='many': give a whole number"),
-        (["augment.lift=2"], "augment.lift=2.0: give 0 to 1"),
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments, message, cache):

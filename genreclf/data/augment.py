@@ -22,8 +22,7 @@ class AugmentConfig:
     `equaliser` is the deviation of a smooth curve over the bands that is added: another room, microphone or mix.
     `low_pass` is the probability that the bands above a random one, from the 80th on, fade away: another rate or codec.
     `noise_floor` is how high silence may rise, mostly by little, before all is stretched to [0, 1] again: another
-    recording's noise. `lift` is how much nearer to the top all levels of every second example may stand: a recording
-    that keeps off the floor of -80 dB. With `pairs` each segment is shown in two forms, once without these three.
+    recording's noise. With `pairs` each segment is shown in two forms, once without these two.
     `band_shift` moves the picture by up to so many bands: another key. `stretch` is how much faster or slower a segment
     is at most, as a share (drawn where segments are cut). `mixup` is Beta's parameter for `mix`. Raises GenreclfError
     for a number that is out of its range.
@@ -39,7 +38,6 @@ class AugmentConfig:
     mask_fill: float | None
     low_pass: float
     noise_floor: float
-    lift: float
     equaliser: float
     band_shift: int
     stretch: float
@@ -59,16 +57,15 @@ class AugmentConfig:
 
     def forms(self) -> "tuple[AugmentConfig, ...]":
         """What happens to each form that a segment is shown in: through another channel, and in pairs as it was."""
-        return (self, replace(self, low_pass=0.0, noise_floor=0.0, lift=0.0)) if self.pairs else (self,)
+        return (self, replace(self, low_pass=0.0, noise_floor=0.0)) if self.pairs else (self,)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What happens to each example: (B, 1, 1, 1) lifts, floors, shifts, factors and flips, (B, 1, 1, W) and
-    (B, 1, H, 1) masks, and (B, 1, H, 1) what the low-pass takes away and the equaliser's curve, on the [0, 1] scale.
+    """What happens to each example: (B, 1, 1, 1) floors, shifts, factors and flips, (B, 1, 1, W) and (B, 1, H, 1)
+    masks, and (B, 1, H, 1) what the low-pass takes away and the equaliser's curve, on the [0, 1] scale.
     """
 
-    lift: Tensor
     low_pass: Tensor
     noise_floor: Tensor
     band_shift: Tensor
@@ -105,7 +102,6 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
     cutoff = uniform(min(LOW_PASS_FROM_BAND, height), height)
     above = (torch.arange(height, device=device)[None, None, :, None] - cutoff).clamp(min=0)  # (B, 1, H, 1)
     return Draws(
-        lift=uniform(0, config.lift) * (uniform(0, 1) < 0.5),
         low_pass=LOW_PASS_SLOPE * above * (uniform(0, 1) < config.low_pass),
         noise_floor=config.noise_floor * uniform(0, 1).square(),
         band_shift=torch.randint(-reach, reach + 1, (batch, 1, 1, 1), device=device),
@@ -119,11 +115,10 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
 
 
 def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
-    """Lift, low-pass, noise floor, shift along the bands, equaliser; then in the original's order brightness, contrast
+    """Low-pass, noise floor, shift along the bands, equaliser; then in the original's order brightness, contrast
     about the own mean, flip in time, masks, clip.
     """
-    x = images.float() / 255
-    x = torch.lerp(x, torch.ones_like(x), draws.lift) - draws.low_pass
+    x = images.float() / 255 - draws.low_pass
     x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)
     x = _shifted(x, draws.band_shift) + draws.equaliser + draws.brightness
     mean = x.mean(dim=(2, 3), keepdim=True)

@@ -12,14 +12,16 @@ from genreclf.errors import GenreclfError
 from genreclf.models.cnn import SECNN
 from genreclf.models.config import ModelConfig
 from genreclf.models.efficientnet import EfficientNet
-from genreclf.models.statistics import StatisticsBranch
+from genreclf.models.statistics import RHYTHM_GROUPS, OwnScale, StatisticsBranch
 from genreclf.models.temporal import BiLSTM, MultiHeadTemporalAttention
 
 BACKBONES = {"cnn": SECNN, "efficientnet": EfficientNet}
+BANDS = range(2 * RHYTHM_GROUPS, N_BANDS + 1, RHYTHM_GROUPS)  # of which the statistics can make their groups
 
 
 class InputScaling(nn.Module):
-    """Levels 0..255 -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training only.
+    """Levels 0..255 of `bands` bands -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training
+    only. With `own_scale`, which an `OwnScale` gives in the place of 0..1, a clip's level and range do not matter.
 
     `time_pool` columns are averaged into one first; with `band_norm` each band is normalised last.
     """
@@ -28,22 +30,36 @@ class InputScaling(nn.Module):
     std: torch.Tensor
 
     def __init__(
-        self, mean: Sequence[float], std: Sequence[float], time_pool: int, noise_std: float, band_norm: bool
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        bands: int,
+        own_scale: bool,
+        time_pool: int,
+        noise_std: float,
+        band_norm: bool,
     ) -> None:
         super().__init__()
+        self.own_scale = OwnScale() if own_scale else None
         self.pool = nn.AvgPool2d((1, time_pool)) if time_pool > 1 else nn.Identity()
         self.noise_std = noise_std
-        self.norm = nn.BatchNorm2d(N_BANDS) if band_norm else nn.Identity()
+        self.norm = nn.BatchNorm2d(bands) if band_norm else nn.Identity()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) of uint8 or float levels -> (B, 3, 128, W // time_pool) in the dtype of the net."""
-        x = self.pool(levels.to(self.mean.dtype).contiguous(memory_format=torch.channels_last)) / 255
+        """(B, 3, bands, W) of uint8 or float levels -> (B, 3, bands, W // time_pool) in the dtype of the net."""
+        x = levels.to(self.mean.dtype)
+        if self.own_scale is None:  # a statement, as TorchScript leaves out what cannot happen
+            x = x / 255
+        else:
+            x, _, _ = self.own_scale(x)
+        x = self.pool(x.contiguous(memory_format=torch.channels_last))
         if self.training and self.noise_std > 0:
             x = x + self.noise_std * torch.randn_like(x)
         x = (x - self.mean) / self.std
-        x = self.norm(x.transpose(1, 2)).transpose(1, 2)  # (B, 128, 3, W), so that the bands are its channels, and back
+        # (B, bands, 3, W), so that the bands are its channels, and back
+        x = self.norm(x.transpose(1, 2)).transpose(1, 2)
         return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -62,8 +78,15 @@ class GenreClassifier(nn.Module):
         _check(config)
         self.config = config
         self.backbone = BACKBONES[config.backbone](config)
+        self.bands = config.bands  # an attribute, as TorchScript knows no config
         self.scaling = InputScaling(
-            self.backbone.mean, self.backbone.std, config.time_pool, config.noise_std, config.band_norm
+            self.backbone.mean,
+            self.backbone.std,
+            config.bands,
+            config.own_scale,
+            config.time_pool,
+            config.noise_std,
+            config.band_norm,
         )
         self.frequency = FREQUENCY_POOLINGS[config.frequency_pooling]()
         rows = self.backbone.num_rows if config.frequency_pooling == "rows" else 2
@@ -79,7 +102,7 @@ class GenreClassifier(nn.Module):
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
         units = config.statistics_units
         classes = config.num_classes
-        self.statistics = StatisticsBranch(units, config.statistics_dropout, classes) if units else None
+        self.statistics = StatisticsBranch(config.bands, units, config.statistics_dropout, classes) if units else None
         widths = (widths[-1], *config.head_units)
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()
@@ -95,6 +118,7 @@ class GenreClassifier(nn.Module):
 
     def branches(self, levels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The same, but the logits of each branch by itself, as training wants them."""
+        levels = levels[:, :, : self.bands]
         x = self.frequency(self.backbone(self.scaling(levels)))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
         context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
@@ -178,6 +202,8 @@ def _check(config: ModelConfig) -> None:
         raise GenreclfError(
             f"model.net.frequency_pooling={config.frequency_pooling!r}: expected {' or '.join(FREQUENCY_POOLINGS)}"
         )
+    if config.bands not in BANDS:
+        raise GenreclfError(f"model.net.bands={config.bands}: give {', '.join(map(str, BANDS[:-1]))} or {BANDS[-1]}")
     if config.time_pool < 1:
         raise GenreclfError(f"model.net.time_pool={config.time_pool}: give at least 1")
     if len(config.head_units) != len(config.head_dropout):

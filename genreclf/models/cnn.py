@@ -1,15 +1,16 @@
 """Model A's backbone: a convolutional net with Squeeze-and-Excitation that halves time four times and no more."""
 
+from math import prod
+
 import torch
 from torch import nn
 
 from genreclf.errors import GenreclfError
 from genreclf.models.config import ModelConfig
 
-BLOCK_POOLS = ((4, 2), (4, 2), (2, 2), (2, 2))  # (frequency, time): 128 bands become 2 rows, time is thinned by 16
+TIME_POOL = 2  # of each block
 BLOCK_SQUEEZED = (False, False, True, True)
 SQUEEZE_RATIO = 16
-REMAINING_ROWS = 2
 
 
 class SqueezeExcitation(nn.Module):
@@ -31,10 +32,11 @@ class SqueezeExcitation(nn.Module):
 
 
 class SECNN(nn.Module):
-    """(B, 3, 128, W) scaled to [0, 1] -> a map (B, num_channels, 2, W // 16).
+    """(B, 3, bands, W) -> a map (B, num_channels, num_rows, W // 16).
 
     What a `config.stem_stride` of 2 thins, its wider first convolution (5 x 5) sees, and the first pooling does not
-    thin again. `config.channels` and `config.backbone_dropout` have a number a block; raises GenreclfError for others.
+    thin again. `config.channels`, `config.frequency_pools` and `config.backbone_dropout` have a number a block; raises
+    GenreclfError for others, and for pools that leave no row.
     """
 
     # the scaling that the net expects of its input, per colour channel: [0, 1] as it is
@@ -44,17 +46,18 @@ class SECNN(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         _check(config)
-        channels, stride = config.channels, config.stem_stride
-        pools = (tuple(size // stride for size in BLOCK_POOLS[0]), *BLOCK_POOLS[1:])
-        shapes = zip((3, *channels[:-1]), channels, (stride, 1, 1, 1), BLOCK_SQUEEZED, pools, strict=True)
+        channels, strides = config.channels, (config.stem_stride, 1, 1, 1)
+        pools = [(p // s, TIME_POOL // s) for p, s in zip(config.frequency_pools, strides, strict=True)]
+        shapes = zip((3, *channels[:-1]), channels, strides, BLOCK_SQUEEZED, pools, strict=True)
         rates = config.backbone_dropout
         self.blocks = nn.Sequential(*(_block(*shape, rate) for shape, rate in zip(shapes, rates, strict=True)))
-        self.num_channels, self.num_rows = channels[-1], REMAINING_ROWS
+        self.num_channels, self.num_rows = channels[-1], config.bands // prod(config.frequency_pools)
         # An attribute, as TorchScript cannot ask for it.
-        self.trains_plainly = stride == 1 and not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        self.trains_plainly = config.stem_stride == 1 and not wide
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) -> (B, num_channels, 2, W // 16)."""
+        """(B, 3, bands, W) -> (B, num_channels, num_rows, W // 16)."""
         if self.training and self.trains_plainly and not x.is_cuda:
             # Without AVX-512, oneDNN's weight gradient of the second convolution, at full resolution, takes three times
             # as long in channels_last. The weights keep their plain layout: either is as fast for them elsewhere.
@@ -63,11 +66,12 @@ class SECNN(nn.Module):
 
 
 def _check(config: ModelConfig) -> None:
-    for key, what in (("channels", "numbers of channels"), ("backbone_dropout", "rates")):
+    numbers = (("channels", "numbers of channels"), ("frequency_pools", "numbers"), ("backbone_dropout", "rates"))
+    for key, what in numbers:
         values = getattr(config, key)
-        if len(values) != len(BLOCK_POOLS):
+        if len(values) != len(BLOCK_SQUEEZED):
             raise GenreclfError(
-                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_POOLS)} {what}, one a block"
+                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one a block"
             )
     if min(config.channels) < 1 or min(config.channels[2:]) < SQUEEZE_RATIO:
         raise GenreclfError(
@@ -75,6 +79,12 @@ def _check(config: ModelConfig) -> None:
         )
     if config.stem_stride not in (1, 2):
         raise GenreclfError(f"model.net.stem_stride={config.stem_stride}: give 1 or 2")
+    pools = config.frequency_pools
+    if min(pools) < 1 or pools[0] % config.stem_stride or prod(pools) > config.bands:
+        raise GenreclfError(
+            f"model.net.frequency_pools={list(pools)}: give 1 at least, the first a multiple of stem_stride="
+            f"{config.stem_stride}, and {config.bands} at most multiplied: so many bands there are"
+        )
 
 
 def _block(

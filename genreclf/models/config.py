@@ -7,9 +7,12 @@ from dataclasses import dataclass
 class ModelConfig:
     """Everything that shapes a `GenreClassifier`; plain data, kept in checkpoints and in a bundle's config.json.
 
-    `time_pool` is how many columns are averaged into one before anything else. `noise_std` is in units of the input
-    scaled to [0, 1]. `band_norm` puts a batch norm over each of the 128 bands in front of the backbone.
-    `channels` and `stem_stride` (1 or 2, both ways) shape "cnn"; "efficientnet" has its own, none to give and 2.
+    `bands` is how many of the 128, from the lowest, the net hears: of 80 the last ends at 3.1 kHz, which telephones and
+    all rates from 8 kHz on carry. With `own_scale` the backbone, too, gets the segment on its own scale (`OwnScale`),
+    else levels scaled to [0, 1] or as its authors did. `time_pool` is how many columns are averaged into one before
+    that. `noise_std` is in units of the scaled input. `band_norm` puts a batch norm over each band in front of the
+    backbone. `channels`, `frequency_pools` (how much each block thins the bands) and `stem_stride` (1 or 2, both ways)
+    shape "cnn"; "efficientnet" has its own, none to give and 2.
     `frequency_pooling` is how a step's features come of the rows that the backbone leaves: "rows", one after the other,
     or "mean_max" of each channel. `backbone_dropout` has one rate a block for "cnn"; for "efficientnet" that of
     stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind it. `projection_*` are
@@ -20,10 +23,13 @@ class ModelConfig:
 
     backbone: str
     num_classes: int
+    bands: int
+    own_scale: bool
     time_pool: int
     noise_std: float
     band_norm: bool
     channels: tuple[int, ...]
+    frequency_pools: tuple[int, ...]
     stem_stride: int
     frequency_pooling: str
     backbone_dropout: tuple[float, ...]

@@ -1,5 +1,7 @@
 """Model B's backbone: timm's EfficientNet-B0 (Tan and Le 2019), and which of its layers stay frozen."""
 
+from math import ceil
+
 import torch
 from torch import nn
 
@@ -7,14 +9,15 @@ from genreclf.errors import GenreclfError
 from genreclf.models.config import ModelConfig
 
 ARCHITECTURE = "efficientnet_b0"
-REMAINING_ROWS = 4  # 128 bands / 32
+THINNED = 32  # in frequency and time
 
 
 class EfficientNet(nn.Module):
-    """(B, 3, 128, W) scaled by `mean` and `std` -> a map (B, num_channels, 4, ceil(W / 32)); random weights at first.
+    """(B, 3, bands, W) scaled by `mean` and `std` -> a map (B, num_channels, ceil(bands / 32), ceil(W / 32)); random
+    weights at first.
 
     `mean` and `std` are per colour channel, of input in [0, 1], as the ImageNet weights expect it. Raises GenreclfError
-    where `config.backbone_dropout` is not two rates, and for channels or a stem that are not EfficientNet-B0's.
+    where `config.backbone_dropout` is not two rates, and for channels, pools or a stem that are not EfficientNet-B0's.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -24,8 +27,10 @@ class EfficientNet(nn.Module):
                 f"model.net.backbone_dropout={list(config.backbone_dropout)}: backbone=efficientnet needs two rates, "
                 "of stochastic depth and of dropout behind it"
             )
-        if config.channels or config.stem_stride != 2:
-            raise GenreclfError("model.net: backbone=efficientnet has its own shape; give channels=[] stem_stride=2")
+        if config.channels or config.frequency_pools or config.stem_stride != 2:
+            raise GenreclfError(
+                "model.net: backbone=efficientnet has its own shape; give channels=[] frequency_pools=[] stem_stride=2"
+            )
         import timm  # two seconds, with torchvision behind it: who runs Model A does not wait for them
 
         self.net = timm.create_model(
@@ -34,12 +39,12 @@ class EfficientNet(nn.Module):
         self.dropout = nn.Dropout(config.backbone_dropout[1])
         self.mean: tuple[float, ...] = tuple(self.net.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(self.net.pretrained_cfg["std"])
-        self.num_channels, self.num_rows = self.net.num_features, REMAINING_ROWS
+        self.num_channels, self.num_rows = self.net.num_features, ceil(config.bands / THINNED)
         self.frozen = False
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, 128, W) -> (B, num_channels, 4, T)."""
+        """(B, 3, bands, W) -> (B, num_channels, num_rows, T)."""
         return self.dropout(self.net(x))
 
     def freeze_first_layers(self) -> None:

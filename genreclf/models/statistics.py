@@ -13,7 +13,7 @@ REACH = 4.0  # deviations: below lie holes that codecs leave
 LEAST_DEVIATION = 1.0  # levels
 PERCENTILES = (10.0, 50.0, 90.0)
 CEPSTRA = 20
-RHYTHM_GROUPS = 16  # of eight bands each
+RHYTHM_GROUPS = 16  # of bands, all of one size
 RHYTHM_CEPSTRA = 12
 # Cycles a segment, as edges of ranges that widen with the rate: in 10 s, 0.1 Hz to 12.8 Hz.
 CYCLES = (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 85, 128)
@@ -28,7 +28,7 @@ class OwnScale(nn.Module):
     """Levels of a segment -> deviations from its own mean, so that it is the same however a clip was stretched to
     0..255: a missing treble or a little noise moves a clip's minimum, and with it each of its levels.
 
-    Mean and deviation are of the bands below 6.8 kHz, which any rate from 16 kHz on holds.
+    Mean and deviation are of the bands below 6.8 kHz, which any rate from 16 kHz on holds, if there are more.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class OwnScale(nn.Module):
         self.reference_bands, self.reach, self.least = REFERENCE_BANDS, REACH, LEAST_DEVIATION
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, 128, W) float levels -> the same in [-4, 4]; and (B, C, 1, 1) the mean and the deviation, in levels.
+        """(B, C, bands, W) float levels -> the same in [-4, 4]; and (B, C, 1, 1) the mean and the deviation, in levels.
 
         The deviation counts as 1 at least, so that silence is 0 everywhere.
         """
@@ -52,15 +52,15 @@ class BandStatistics(nn.Module):
     percentiles, all on the scale of the levels (Tzanetakis and Cook 2002 began so).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bands: int = N_BANDS) -> None:
         super().__init__()
         self.shares = [percentile / 100 for percentile in PERCENTILES]
-        self.num_features = N_BANDS * (3 + len(PERCENTILES))
+        self.num_features = bands * (3 + len(PERCENTILES))
         self.groups, self.says = [self.num_features], [1.0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
-        levels = x[:, 0]  # (B, 128, W)
+        """(B, 3, bands, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
+        levels = x[:, 0]  # (B, bands, W)
         changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
         figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
         ordered = levels.sort(2)[0]
@@ -81,13 +81,13 @@ class SegmentStatistics(nn.Module):
     and the scale itself: the mean and the deviation that levels are measured from and in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bands: int = N_BANDS) -> None:
         super().__init__()
         # TorchScript sees no constant of a module, but those of a class.
         self.unit, self.own_unit, self.floor, self.cepstra = _UNIT, _OWN_UNIT, _FLOOR, CEPSTRA
         self.rhythm_groups, self.rhythm_cepstra = RHYTHM_GROUPS, RHYTHM_CEPSTRA
         self.own_scale = OwnScale()
-        self.bands = BandStatistics()
+        self.bands = BandStatistics(bands)
         self.ranges = list(pairwise(CYCLES))
         timbre = CEPSTRA + CEPSTRA * (CEPSTRA + 1)  # the upper triangles of two square matrices
         rhythm = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * len(self.ranges)
@@ -95,12 +95,12 @@ class SegmentStatistics(nn.Module):
         self.num_features = sum(self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
+        """(B, 3, bands, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
         x, mean, deviation = self.own_scale(x[:, :1])  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
         x = x / self.own_unit
         levels = x[:, 0]  # (B, 128, W)
         cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
-        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
+        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 16, bands / 16, W) -> (B, 16, W)
         return torch.cat(
             [
                 self.bands(x),
@@ -149,9 +149,9 @@ def _cosines(count: int, like: Tensor) -> Tensor:
 class StatisticsBranch(nn.Module):
     """A segment's statistics, each normalised and held within five deviations -> dense layer of `units` -> logits."""
 
-    def __init__(self, units: int, dropout: float, num_classes: int) -> None:
+    def __init__(self, bands: int, units: int, dropout: float, num_classes: int) -> None:
         super().__init__()
-        self.statistics = SegmentStatistics()
+        self.statistics = SegmentStatistics(bands)
         features = self.statistics.num_features
         self.norm = nn.BatchNorm1d(features, affine=False)
         self.within = nn.Hardtanh(-5.0, 5.0)  # music unlike any in training shall not shout the rest down
@@ -161,6 +161,6 @@ class StatisticsBranch(nn.Module):
         self.head = nn.Linear(units, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes)."""
+        """(B, 3, bands, W) levels in [0, 255] -> logits (B, num_classes)."""
         statistics = self.statistics(x.to(self.dense[1].weight.dtype))
         return self.head(self.dense(self.within(self.norm(statistics))))

@@ -19,7 +19,7 @@ from genreclf.errors import GenreclfError
 from genreclf.models.nets import kind_of, new_net
 from genreclf.serving.find import CONFIG, WEIGHTS
 
-FORMAT = 5
+FORMAT = 6
 CONFIG_BYTES_AT_MOST = 100_000
 SECONDS_AT_MOST = 100_000  # more than a day: no clip is as long, and integer arithmetic has an end
 FRAMES_AT_MOST = 5_000_000  # of 23.2 ms: as long

@@ -99,6 +99,7 @@ def _metadata(bundle: Bundle, form: str, kind: str) -> dict[str, Any]:
     return {
         "genreclf": __version__,
         "model": bundle.name,
+        "format": form,
         "classes": bundle.classes,
         "input": inputs[kind],
         "output": "probabilities, (batch, classes)",

@@ -5,7 +5,7 @@ from pathlib import Path
 from genreclf.errors import GenreclfError
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-ONNX = "picture.onnx"  # beside the default one of those that come along: the same model for onnxruntime
+ONNX = "picture.onnx"  # the same model for onnxruntime, in the bundle's folder or where export puts it
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # the bundles that come along, by name
 
 
@@ -20,6 +20,11 @@ def find_bundle(run: Path) -> Path:
     what = "has no bundle yet: its training did not end" if (run / "config.yaml").is_file() else "is no run folder"
     names = "".join(f", or {name}, which comes along" for name in shipped())
     raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished{names}")
+
+
+def translations(bundle: Path) -> list[Path]:
+    """The files for onnxruntime that may be this bundle's, which `OnnxModel.translates` tells."""
+    return [file for file in (bundle / ONNX, bundle.parent / "exports" / ONNX) if file.is_file()]
 
 
 def shipped() -> tuple[str, ...]:

@@ -12,8 +12,10 @@ from genreclf.config import build
 from genreclf.data.mel import log_mel
 from genreclf.data.spans import SEGMENT_COLUMNS, ViewConfig
 from genreclf.errors import GenreclfError
+from genreclf.serving.find import CONFIG, WEIGHTS
 from genreclf.serving.predictor import Facts
 
+PLAIN = "none"  # the TTA of a model that answers as it is
 PICTURE_SHAPE = ["batch", 3, 128, SEGMENT_COLUMNS]
 
 
@@ -40,13 +42,23 @@ class OnnxModel:
         try:
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             said = json.loads(self.session.get_modelmeta().custom_metadata_map["genreclf"])
-            self.facts = _facts(said)
+            self.facts, self.weights_sha256, self.form = _facts(said), str(said["weights_sha256"]), str(said["format"])
         except Exception as error:  # onnxruntime has a family of its own for each kind of damage
             raise _not_ours(file, str(error)) from error
         (given,) = self.session.get_inputs()
         if given.shape[1:] != PICTURE_SHAPE[1:]:
             raise _not_ours(file, f"its input is {given.shape}; export it with input=picture")
-        self.input, self.content_digest = given.name, hashlib.sha256(content).hexdigest()[:16]
+        self.input = given.name
+
+    def translates(self, bundle: Path) -> bool:
+        """Whether it answers as the bundle in this folder does, and not as one that once stood there."""
+        try:
+            config = json.loads((bundle / CONFIG).read_bytes())
+            same = self.facts == _facts({**config, "model": config["name"]})
+            with (bundle / WEIGHTS).open("rb") as file:
+                return same and self.weights_sha256 == hashlib.file_digest(file, "sha256").hexdigest()
+        except (OSError, ValueError, KeyError, TypeError, GenreclfError):
+            return False  # who loads the bundle is told what is wrong with it
 
     def answers(self, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `Model` says; the file tells no attention."""
@@ -57,8 +69,8 @@ class OnnxModel:
         return powers / powers.sum(1, keepdims=True), np.ones((len(segments), 1))
 
     def digest(self) -> str:
-        """Of the file."""
-        return self.content_digest
+        """Of the weights that were translated and their settings; of rounded weights another."""
+        return self.facts.digest(self.weights_sha256, PLAIN if self.form == "onnx" else self.form)
 
 
 def _facts(said: dict[str, Any]) -> Facts:

@@ -1,5 +1,7 @@
 """A model and a clip -> the genre of the whole clip and of each of its segments. No more than NumPy is needed here."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,11 @@ class Facts:
     frames_per_column: float
     temperature: float
 
+    def digest(self, weights_sha256: str, way: str) -> str:
+        """Equal for models of the same weights that answer alike; `way` tells what else their answers depend on."""
+        settings = [self.classes, vars(self.view), self.picture_seconds, self.frames_per_column, self.temperature]
+        return hashlib.sha256(json.dumps([weights_sha256, settings, way]).encode()).hexdigest()[:16]
+
 
 class Model(Protocol):
     """What answers for segments, whatever its runtime."""
@@ -40,7 +47,7 @@ class Model(Protocol):
         """(N, 128, 256) uint8 -> (N, classes) probabilities, not tempered; (N, T) attention, T = 1 for none."""
 
     def digest(self) -> str:
-        """Equal for models that answer alike."""
+        """Equal for models that answer alike, whatever their runtime."""
 
 
 class Predictor:

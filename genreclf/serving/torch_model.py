@@ -1,8 +1,5 @@
 """A bundle as the model of a predictor, run by torch."""
 
-import hashlib
-import json
-
 import numpy as np
 import torch
 
@@ -42,10 +39,7 @@ class TorchModel:
 
     def digest(self) -> str:
         """Of weights, settings and TTA."""
-        facts = self.facts
-        settings = [facts.classes, vars(facts.view), facts.picture_seconds, facts.frames_per_column, facts.temperature]
-        text = json.dumps([weights_sha256(self.bundle), settings, self.tta])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self.facts.digest(weights_sha256(self.bundle), self.tta)
 
 
 def torch_predictor(bundle: Bundle, tta: str, device: str) -> Predictor:

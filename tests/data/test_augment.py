@@ -39,7 +39,7 @@ def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> n
     out = np.zeros(pictures.shape)
     for b, example in enumerate(pictures.astype(np.float64) / 255):
         for c, picture in enumerate(example):
-            x = 1 - (1 - picture) * (1 - float(draws.lift[b]))
+            x = picture.copy()
             for row in range(len(x)):
                 x[row] = np.maximum(x[row] - float(draws.low_pass[b, 0, row, 0]) - float(draws.noise_floor[b]), 0)
             picture = x / (1 - float(draws.noise_floor[b]))
@@ -284,23 +284,10 @@ def test_a_noise_floor_swallows_what_is_quiet_and_leaves_the_loudest():
     assert (out.diff(dim=1) >= 0).all()
 
 
-def test_a_lift_brings_every_second_example_nearer_to_the_top():
-    ramp = torch.arange(256, dtype=torch.uint8).expand(2_000, 1, 128, 256)
-    torch.manual_seed(0)
-    out = augment(ramp, dataclasses.replace(NONE, lift=0.25))[:, 0, 0]  # (B, 256), of levels 0 to 255
-    lowest = out[:, 0]
-    assert torch.allclose(out[:, -1], torch.tensor(255.0), atol=1e-3)
-    assert (lowest == 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
-    assert 60 < lowest.max() <= 0.25 * 255
-    assert lowest[lowest > 0].mean().item() == pytest.approx(0.125 * 255, abs=2)
-    straight = lowest[:, None] + (255 - lowest[:, None]) * torch.arange(256) / 255
-    torch.testing.assert_close(out, straight, rtol=0, atol=1e-3)
-
-
 def test_a_pair_is_a_segment_through_another_channel_and_as_it_was():
     through, as_it_was = CHANNELS.forms()
     assert through == CHANNELS
-    channel = ("low_pass", "noise_floor", "lift")
+    channel = ("low_pass", "noise_floor")
     assert all(getattr(CHANNELS, key) > 0 for key in channel)
     assert as_it_was == dataclasses.replace(CHANNELS, **dict.fromkeys(channel, 0.0))
     draws = seeded_draws(200, as_it_was)

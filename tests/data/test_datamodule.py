@@ -120,8 +120,8 @@ def test_channels_stay_one_grey_picture_when_augmented():
 
 
 def test_both_forms_of_a_segment_have_its_target_and_are_blended_alike():
-    # All that sets the two forms apart is a lift of every second example, and mixing keeps to straight lines.
-    pairs = dataclasses.replace(OFF, lift=1.0, pairs=True, mixup=0.3)
+    # All that sets the two forms apart is a floor that only darkens.
+    pairs = dataclasses.replace(OFF, noise_floor=0.1, pairs=True, mixup=0.3)
     levels = torch.arange(32, dtype=torch.uint8)
     segments = levels[:, None, None].expand(-1, 256, 128)
     torch.manual_seed(0)
@@ -129,10 +129,10 @@ def test_both_forms_of_a_segment_have_its_target_and_are_blended_alike():
     assert batch["forms"] == 2 and batch["image"].shape == (64, 3, 128, 256)
     for key in ("target", "clip", "other_target", "own_share"):
         assert torch.equal(batch[key][:32], batch[key][32:]), key
-    lifted, as_it_was = batch["image"][:, 0, 0, 0].split(32)
+    darkened, as_it_was = batch["image"][:, 0, 0, 0].split(32)
     share, other = batch["own_share"][32:], batch["other_target"][32:]
     torch.testing.assert_close(as_it_was, share * levels + (1 - share) * levels[other], rtol=0, atol=1e-3)
-    assert (lifted - as_it_was > 1).sum() > 10 and (lifted - as_it_was).min() > -1e-3
+    assert (as_it_was - darkened > 1).sum() > 10 and (as_it_was - darkened).min() > -1e-3
 
 
 def test_worker_processes_give_the_same_batches(tiny_data):

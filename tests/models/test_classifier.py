@@ -171,29 +171,52 @@ def test_convolutions_run_in_channels_last(awake):
     assert len(seen) > 10 and all(lies_channels_last(x) for x in seen)
 
 
+def scaling(mean, std, bands=128, own_scale=False, time_pool=1, noise_std=0.0, band_norm=False) -> InputScaling:
+    return InputScaling(mean, std, bands, own_scale, time_pool, noise_std, band_norm)
+
+
 def test_input_scaling_follows_its_formula():
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    scaled = InputScaling(mean, std, 1, noise_std=0.1, band_norm=False).eval()(levels(2))
+    scaled = scaling(mean, std, noise_std=0.1).eval()(levels(2))
     for channel in range(3):
         expected = (levels(2)[:, channel].double() / 255 - mean[channel]) / std[channel]
         torch.testing.assert_close(scaled[:, channel].double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_pooled_columns_are_the_means_of_their_neighbours():
-    scaled = InputScaling((0.0,) * 3, (1.0,) * 3, 2, noise_std=0.0, band_norm=False)(levels(2))
+    scaled = scaling((0.0,) * 3, (1.0,) * 3, time_pool=2)(levels(2))
     expected = (levels(2)[..., 0::2].double() + levels(2)[..., 1::2].double()) / 2 / 255
     torch.testing.assert_close(scaled.double(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_on_its_own_scale_a_segment_is_the_same_however_its_clip_was_stretched():
+    own = scaling((0.0,) * 3, (1.0,) * 3, bands=80, own_scale=True, time_pool=2)
+    x = levels(2)[:, :, :80].double()
+    low = x.mean(dim=(2, 3), keepdim=True)
+    expected = ((x - low) / x.std(dim=(2, 3), correction=0, keepdim=True)).clamp(-4, 4)
+    expected = (expected[..., 0::2] + expected[..., 1::2]) / 2
+    torch.testing.assert_close(own(x).double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(own(60 + x * 0.7), own(x), rtol=1e-4, atol=1e-4)
+
+
+def test_what_lies_above_its_bands_a_net_does_not_hear():
+    net = GenreClassifier(dataclasses.replace(read_config("a"), bands=80)).eval()
+    other = levels(2)
+    other[:, :, 80:] = 255 - other[:, :, 80:]
+    assert_same(answer(net, other), answer(net, levels(2)))
+    other[:, :, 79] = 255 - other[:, :, 79]
+    assert not torch.equal(net(other)[0], net(levels(2))[0])
+
+
 def test_each_band_is_normalised_by_its_own_statistics():
-    scaling = InputScaling((0.5,) * 3, (0.25,) * 3, 1, noise_std=0.0, band_norm=True).train()
+    normalising = scaling((0.5,) * 3, (0.25,) * 3, band_norm=True).train()
     x = levels(4)
     x[:, :, 7] //= 4  # a quiet band
-    scaled, plain = scaling(x), x.double() / 255 / 0.25
+    scaled, plain = normalising(x), x.double() / 255 / 0.25
     mean = plain.mean(dim=(0, 1, 3), keepdim=True)
     deviation = plain.std(dim=(0, 1, 3), keepdim=True, correction=0)
     torch.testing.assert_close(scaled.double(), (plain - mean) / deviation, rtol=1e-3, atol=1e-3)
-    assert scaling.norm.running_mean.shape == (128,)
+    assert normalising.norm.running_mean.shape == (128,)
 
 
 @pytest.mark.parametrize("name", ["rows", "mean_max"])
@@ -222,10 +245,10 @@ def test_the_branches_logits_add_up_and_none_hears_of_the_other(net, name):
 
 def test_noise_is_on_the_scale_of_0_to_1_and_in_training_only():
     torch.manual_seed(0)
-    scaling = InputScaling((0.4, 0.4, 0.4), (0.25, 0.25, 0.25), 1, noise_std=0.02, band_norm=False)
-    noise = scaling.train()(levels(2)) - scaling.eval()(levels(2))
+    noisy = scaling((0.4, 0.4, 0.4), (0.25, 0.25, 0.25), noise_std=0.02)
+    noise = noisy.train()(levels(2)) - noisy.eval()(levels(2))
     assert noise.std().item() == pytest.approx(0.02 / 0.25, rel=0.05) and abs(noise.mean().item()) < 0.005
-    assert torch.equal(scaling(levels(2)), scaling(levels(2)))
+    assert torch.equal(noisy(levels(2)), noisy(levels(2)))
 
 
 def test_each_backbone_gets_the_input_it_was_made_for():
@@ -353,6 +376,7 @@ def test_groups_hold_each_trainable_parameter_once(name):
     ("change", "message"),
     [
         ({"backbone": "resnet"}, r"backbone='resnet': expected cnn or efficientnet"),
+        ({"bands": 100}, r"bands=100: give 32, 48, 64, 80, 96, 112 or 128"),
         ({"head_dropout": (0.4,)}, r"head_dropout=\[0.4\]: give one rate for each of head_units=\[256, 128\]"),
         ({"recurrent_dropout": 1.0}, r"a dropout rate of 1.0"),
         ({"lstm_units": ()}, r"lstm_units=\[\]"),

@@ -54,6 +54,15 @@ def test_time_is_thinned_by_16_only(config, width, stride):
     assert maps.shape == (1, 512, 2, width // 16) and (net.num_channels, net.num_rows) == (512, 2)
 
 
+@pytest.mark.parametrize(("bands", "pools"), [(80, (4, 2, 2, 2)), (96, (4, 2, 2, 2)), (64, (2, 2, 2, 1))])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_so_many_rows_remain_as_bands_and_pools_leave(config, bands, pools, stride):
+    net = SECNN(dataclasses.replace(config, bands=bands, frequency_pools=pools, stem_stride=stride)).eval()
+    with torch.no_grad():
+        maps = net(torch.rand(1, 3, bands, 64))
+    assert maps.shape == (1, 512, net.num_rows, 4)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -61,6 +70,10 @@ def test_time_is_thinned_by_16_only(config, width, stride):
         ({"channels": (8, 8)}, r"channels=\[8, 8\].*needs 4 numbers of channels"),
         ({"channels": (8, 8, 8, 16)}, r"channels=\[8, 8, 8, 16\].*16 in the last two"),
         ({"stem_stride": 4}, r"stem_stride=4: give 1 or 2"),
+        ({"frequency_pools": (4, 2)}, r"frequency_pools=\[4, 2\].*needs 4 numbers"),
+        ({"frequency_pools": (4, 4, 4, 4)}, r"frequency_pools=\[4, 4, 4, 4\].*128 at most"),
+        ({"frequency_pools": (3, 2, 2, 2), "stem_stride": 2}, r"the first a multiple of stem_stride=2"),
+        ({"frequency_pools": (4, 0, 2, 2)}, r"frequency_pools=.*give 1 at least"),
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(config, change, message):

@@ -76,8 +76,12 @@ def test_time_is_thinned_by_32(backbone, width, steps):
     ("change", "message"),
     [
         ({"backbone_dropout": [0.1]}, "backbone=efficientnet needs two rates"),
-        ({"channels": [8, 8, 16, 16]}, r"backbone=efficientnet has its own shape; give channels=\[\] stem_stride=2"),
-        ({"stem_stride": 1}, r"backbone=efficientnet has its own shape; give channels=\[\] stem_stride=2"),
+        ({"channels": [8, 8, 16, 16]}, r"backbone=efficientnet has its own shape; give channels=\[\] frequency_pools"),
+        (
+            {"frequency_pools": [4, 4, 2, 2]},
+            r"backbone=efficientnet has its own shape; give channels=\[\] frequency_pools",
+        ),
+        ({"stem_stride": 1}, r"backbone=efficientnet has its own shape; give channels=\[\] frequency_pools"),
     ],
 )
 def test_another_shape_is_refused(change, message):

@@ -1,11 +1,13 @@
 """Prediction by an exported file: without torch, and with the answers that torch gives."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from bundles import random_bundle
 from command_line import NO_TORCH, command
 
@@ -15,14 +17,16 @@ from genreclf.data.mel import log_mel
 from genreclf.data.picture import write_picture
 from genreclf.errors import GenreclfError
 from genreclf.predict import DEFAULT
-from genreclf.serving.bundle import Bundle, load_bundle
+from genreclf.serving.bundle import Bundle, load_bundle, save_bundle
 from genreclf.serving.exporting import export_models
-from genreclf.serving.find import SHIPPED
+from genreclf.serving.find import CONFIG, SHIPPED, WEIGHTS
 from genreclf.serving.onnx_model import OnnxModel
 from genreclf.serving.predictor import Predictor
 from genreclf.serving.torch_model import torch_predictor
 
 pytest.importorskip("onnxruntime")
+
+WITHOUT_RUNTIME = "import sys; sys.modules['onnxruntime'] = None"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,16 @@ def exported(tmp_path_factory) -> Path:
     assert done.returncode == 0, done.stderr
     (folder / "said").write_text(done.stdout)
     assert len(list(export_models(random_bundle("majority"), ["onnx"], "waveform", folder))) == 1  # soon made
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The model that comes along as a run's bundle, which was not exported: torch answers for it."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "bundle").mkdir()
+    for name in (CONFIG, WEIGHTS):
+        shutil.copyfile(SHIPPED / DEFAULT / name, folder / "bundle" / name)
     return folder
 
 
@@ -79,10 +93,10 @@ def test_answers_for_real_music_are_torchs(gtzan, bundle, exported, batch):
         assert own.probabilities == pytest.approx(theirs.predict_file(song).probabilities, abs=5e-3)
 
 
-def test_the_command_needs_no_torch(exported, library, cache):
+def test_the_command_needs_no_torch(exported, run, library, cache):
     words = (library, "--json", "--segments")
     own = command("predict", *words, "--onnx", exported / "picture.onnx", cache=cache, before=NO_TORCH)
-    theirs = command("predict", *words, "--run", DEFAULT, cache=cache)
+    theirs = command("predict", *words, "--run", run, cache=cache)
     assert own.returncode == theirs.returncode == 1, own.stderr
     rows, others = json.loads(own.stdout), json.loads(theirs.stdout)
     assert len(rows) == len(others) == 5
@@ -91,7 +105,38 @@ def test_the_command_needs_no_torch(exported, library, cache):
         if not row["problem"]:
             assert row["probabilities"] == pytest.approx(other["probabilities"], abs=5e-3)  # as two front ends differ
             assert len(row["segments"]) == len(other["segments"])
-    assert "torch" in command("predict", *words, "--run", DEFAULT, cache=cache, before=NO_TORCH).stderr
+    assert "torch" in command("predict", *words, "--run", run, cache=cache, before=NO_TORCH).stderr
+
+
+def test_an_exported_run_needs_no_torch_as_long_as_it_is_the_same(exported, run, library, cache, tmp_path):
+    own = shutil.copytree(run, tmp_path / "run")
+    (own / "exports").mkdir()
+    shutil.copyfile(exported / "picture.onnx", own / "exports" / "picture.onnx")
+    words = (library / "7.wav", "--json", "--device", "cpu", "--journal", tmp_path / "journal")
+    swift = command("predict", *words, "--run", own, cache=cache, before=NO_TORCH)
+    assert swift.returncode == 0, swift.stderr
+    assert command("predict", *words, "--run", run, cache=cache).stdout == swift.stdout  # one model, one journal
+    config = json.loads((own / "bundle" / CONFIG).read_text())
+    for change in ({"temperature": 2.0}, {"picture_seconds": 20.0}, {"classes": config["classes"][::-1]}):
+        (own / "bundle" / CONFIG).write_text(json.dumps({**config, **change}))
+        assert "torch" in command("predict", *words, "--run", own, cache=cache, before=NO_TORCH).stderr, change
+    (own / "bundle" / CONFIG).write_text(json.dumps(config))
+    other = load_bundle(own / "bundle")
+    with torch.no_grad():
+        next(iter(other.net.parameters())).add_(1)
+    save_bundle(own / "bundle", other)
+    assert "torch" in command("predict", *words, "--run", own, cache=cache, before=NO_TORCH).stderr
+
+
+def test_of_an_export_that_is_spoilt_or_has_no_runtime_torch_answers(run, library, cache, tmp_path):
+    own = shutil.copytree(run, tmp_path / "run")
+    (own / "exports").mkdir()
+    (own / "exports" / "picture.onnx").write_bytes(b"no model")
+    words = (library / "1.wav", "--json", "--device", "cpu", "--run")
+    spoilt = command("predict", *words, own, cache=cache)
+    bare = command("predict", *words, DEFAULT, cache=cache, before=WITHOUT_RUNTIME)
+    assert spoilt.returncode == bare.returncode == 0, spoilt.stderr + bare.stderr
+    assert spoilt.stdout == bare.stdout
 
 
 @pytest.mark.parametrize(("line", "form", "share"), [(1, "float16", 0.62), (2, "int8", 0.97)])
@@ -112,13 +157,14 @@ def test_rounded_weights_take_segments_only(exported, cache):
     assert "format=onnx-int8: takes no input=waveform; give input=picture" in done.stderr
 
 
-def test_its_journal_knows_another_file(exported, library, cache, tmp_path):
+def test_its_journal_knows_rounded_weights(exported, library, cache, tmp_path):
     journal = tmp_path / "journal"
     words = (library / "1.wav", "--onnx", exported / "picture.onnx", "--json", "--journal", journal)
     first = command("predict", *words, cache=cache).stdout
     assert command("predict", *words, cache=cache).stdout == first
     assert len(journal.read_text().split()) and journal.read_text().count('"model"') == 1
-    command("predict", library / "1.wav", "--run", DEFAULT, "--journal", journal, cache=cache)
+    rounded = exported / "picture.int8.onnx"
+    command("predict", library / "1.wav", "--onnx", rounded, "--journal", journal, cache=cache)
     assert journal.read_text().count('"model"') == 2
 
 
@@ -147,13 +193,12 @@ def test_one_of_two_models_is_to_be_chosen(exported, library, cache):
 
 
 def test_a_missing_runtime_is_told(exported, library, cache):
-    missing = "import sys; sys.modules['onnxruntime'] = None"
     words = (library / "1.wav", "--onnx", exported / "picture.onnx")
-    result = command("predict", *words, cache=cache, before=missing)
+    result = command("predict", *words, cache=cache, before=WITHOUT_RUNTIME)
     assert result.returncode == 2 and "onnxruntime is not installed; pip install onnxruntime" in result.stderr
 
 
-@pytest.mark.parametrize("spoilt", ["classes", "view", "temperature"])
+@pytest.mark.parametrize("spoilt", ["classes", "view", "temperature", "weights_sha256", "format"])
 def test_a_description_that_is_not_whole_is_refused(exported, tmp_path, spoilt):
     onnx = pytest.importorskip("onnx")
     made = onnx.load(exported / "picture.onnx")
