@@ -10,7 +10,7 @@ from bundles import random_bundle
 from safetensors.torch import load_file, save_file
 
 from genreclf.errors import GenreclfError
-from genreclf.serving.bundle import halve, load_bundle, save_bundle, weights_sha256
+from genreclf.serving.bundle import FORMAT, halve, load_bundle, save_bundle, weights_sha256
 from genreclf.serving.find import find_bundle, shipped
 
 
@@ -163,13 +163,15 @@ def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
 
 
 def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
-    (folder / "config.json").write_text('{"format": 6, "layers": []}')
+    (folder / "config.json").write_text(json.dumps({"format": FORMAT + 1, "layers": []}))
     message = refused(folder, "config.json")
-    assert "format 6, this genreclf" in message and message.endswith("update it")
+    assert f"format {FORMAT + 1}, this genreclf" in message and message.endswith("update it")
 
 
 def test_an_older_format_is_refused(folder):
-    assert refused(changed(folder, "format", 1), "config.json").endswith("reads 5; make the bundle anew with it")
+    assert refused(changed(folder, "format", 1), "config.json").endswith(
+        f"reads {FORMAT}; make the bundle anew with it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_a_file_describes_itself(exported):
         assert metadata == {
             "genreclf": genreclf.__version__,
             "model": bundle.name,
+            "format": "torchscript",
             "classes": list(CLASSES),
             "output": "probabilities, (batch, classes)",
             "rate_hz": 22_050,
