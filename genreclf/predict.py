@@ -52,10 +52,11 @@ def _predictor(options: argparse.Namespace) -> Predictor:
     gpu = options.device == "auto" and GPU_DRIVER.exists()
     if plain and not gpu and (translated := _translated(bundle)):
         return translated
-    gc.disable()  # an import leaves no garbage: to look for it takes a tenth of torch's time
+    gc.disable()  # an import leaves no garbage: to look for it, now and at the end, takes a quarter of torch's time
     from genreclf.serving.bundle import load_bundle
     from genreclf.serving.torch_model import torch_predictor
 
+    gc.freeze()
     gc.enable()
     return torch_predictor(load_bundle(bundle), options.tta, options.device)
 

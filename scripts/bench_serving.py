@@ -89,7 +89,7 @@ def cold(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
         "exported": lambda: called("-m", "genreclf.predict", songs[0], "--run", run),
         "by torch": lambda: called("-m", "genreclf.predict", songs[0], "--run", bare),
     }
-    bare = shutil.copytree(run / "bundle", run / "bare")
+    bare = shutil.copytree(run / "bundle", run.with_name("bare"))
     rounds = [{name: seconds(way) for name, way in ways.items()} for _ in range(6)][1:]
     for name, floor in (("by torch", "4x"), ("exported", "10x")):
         mine, other = (statistics.median(took[key] for took in rounds) for key in (name, "plain"))
