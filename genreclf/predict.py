@@ -18,7 +18,7 @@ from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_tabl
 from genreclf.serving.predictor import Predictor
 
 SOME_FILES_FAILED = 1
-DEFAULT = "a"  # of the models that come along, which held-out folds cannot tell apart, the smaller and faster
+DEFAULT = "a"  # held-out folds cannot tell those that come along apart; this one is steady at other rates, and faster
 GPU_DRIVER = Path("/proc/driver/nvidia")
 
 
@@ -62,7 +62,7 @@ def _predictor(options: argparse.Namespace) -> Predictor:
 
 
 def _translated(bundle: Path) -> Predictor | None:
-    """The bundle by onnxruntime, if it was exported for that: a fifth of torch's time until the first answer."""
+    """The bundle by onnxruntime, if it was exported for that: a quarter of torch's time until the first answer."""
     for file in translations(bundle):
         from genreclf.serving.onnx_model import OnnxModel
 
