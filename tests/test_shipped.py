@@ -64,6 +64,10 @@ def test_the_default_is_there_for_onnxruntime_too_with_the_same_weights():
     assert said["weights_sha256"] == weights_sha256(bundle) and said["temperature"] == bundle.temperature
 
 
+def test_its_translation_tells_nothing_of_its_makers_disk():
+    assert not re.search(rb"/[^\s\"]*\.py", (SHIPPED / DEFAULT / ONNX).read_bytes())
+
+
 def test_without_a_run_it_answers_as_torch_would_and_imports_none(song, tmp_path):
     pytest.importorskip("onnxruntime")
     swift, torchs = (

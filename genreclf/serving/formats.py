@@ -45,6 +45,8 @@ class Exportable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter's own making
             made = torch.onnx.export(self.program, dynamo=True, verbose=False).model_proto
+        for part in (*made.graph.node, *made.graph.value_info):
+            del part.metadata_props[:]  # where each line of code lay on the disk of who exports
         onnx.checker.check_model(made, full_check=True)
         return made
 
