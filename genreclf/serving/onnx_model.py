@@ -51,10 +51,10 @@ class OnnxModel:
         self.input = given.name
 
     def translates(self, bundle: Path) -> bool:
-        """Whether it answers as the bundle in this folder does, and not as one that once stood there."""
+        """Whether it answers as the bundle in this folder does: not as one that once stood there, nor rounded."""
         try:
             config = json.loads((bundle / CONFIG).read_bytes())
-            same = self.facts == _facts({**config, "model": config["name"]})
+            same = self.form == "onnx" and self.facts == _facts({**config, "model": config["name"]})
             with (bundle / WEIGHTS).open("rb") as file:
                 return same and self.weights_sha256 == hashlib.file_digest(file, "sha256").hexdigest()
         except (OSError, ValueError, KeyError, TypeError, GenreclfError):

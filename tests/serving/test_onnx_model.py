@@ -121,6 +121,9 @@ def test_an_exported_run_needs_no_torch_as_long_as_it_is_the_same(exported, run,
         (own / "bundle" / CONFIG).write_text(json.dumps({**config, **change}))
         assert "torch" in command("predict", *words, "--run", own, cache=cache, before=NO_TORCH).stderr, change
     (own / "bundle" / CONFIG).write_text(json.dumps(config))
+    shutil.copyfile(exported / "picture.float16.onnx", own / "exports" / "picture.onnx")
+    assert "torch" in command("predict", *words, "--run", own, cache=cache, before=NO_TORCH).stderr
+    shutil.copyfile(exported / "picture.onnx", own / "exports" / "picture.onnx")
     other = load_bundle(own / "bundle")
     with torch.no_grad():
         next(iter(other.net.parameters())).add_(1)
