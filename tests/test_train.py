@@ -192,7 +192,7 @@ def test_ctrl_c_says_how_to_go_on(music, cache, tmp_path):
     [
         (["trainer.devicse=1"], "trainer.devicse: unknown key; did you mean 'trainer.devices'?"),
         (["model=c"], "model=c: unknown; known: a, a_original, b"),
-        (["optim.optimizer=sgd"], "optim.optimizer='sgd': unknown; known: adam, adamw"),
+        (["optim.optimizer=sgd"], "optim.optimizer='sgd': unknown; known: adam, adamw, muon"),
         (["data=folder", "data.path=nowhere"], "no such folder; give one that holds a folder for each genre"),
         (["data=folder"], "data.path: needs a value"),
         (["data.unknown_artists=maybe"], "data.unknown_artists='maybe': unknown; known: single, together"),

@@ -21,7 +21,8 @@ BANDS = range(2 * RHYTHM_GROUPS, N_BANDS + 1, RHYTHM_GROUPS)  # of which the sta
 
 class InputScaling(nn.Module):
     """Levels 0..255 of `bands` bands -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training
-    only. With `own_scale`, which an `OwnScale` gives in the place of 0..1, a clip's level and range do not matter.
+    only. With `own_scale`, which an `OwnScale` gives in the place of 0..1, a clip's level and range do not matter; the
+    channels are then taken to be alike.
 
     `time_pool` columns are averaged into one first; with `band_norm` each band is normalised last.
     """
@@ -53,8 +54,9 @@ class InputScaling(nn.Module):
         if self.own_scale is None:  # a statement, as TorchScript leaves out what cannot happen
             x = x / 255
         else:
-            x, _, _ = self.own_scale(x)
+            x, _, _ = self.own_scale(x[:, :1])  # one channel, as all are alike: (B, 1, bands, W)
         x = self.pool(x.contiguous(memory_format=torch.channels_last))
+        x = x.expand(-1, levels.shape[1], -1, -1)  # (B, 1 or 3, bands, W // time_pool) -> (B, 3, bands, W // time_pool)
         if self.training and self.noise_std > 0:
             x = x + self.noise_std * torch.randn_like(x)
         x = (x - self.mean) / self.std

@@ -41,10 +41,11 @@ class OwnScale(nn.Module):
 
         The deviation counts as 1 at least, so that silence is 0 everywhere.
         """
-        reference = x[:, :, : self.reference_bands]
-        mean = reference.mean(dim=(2, 3), keepdim=True)
-        deviation = reference.std(dim=(2, 3), correction=0, keepdim=True).clamp(min=self.least)
-        return ((x - mean) / deviation).clamp(-self.reach, self.reach), mean, deviation
+        mean = x[:, :, : self.reference_bands].mean(dim=(2, 3), keepdim=True)
+        x = x - mean
+        # Not `std`, which is four times as slow on a CPU.
+        deviation = x[:, :, : self.reference_bands].square().mean(dim=(2, 3), keepdim=True).sqrt().clamp(min=self.least)
+        return (x / deviation).clamp(-self.reach, self.reach), mean, deviation
 
 
 class BandStatistics(nn.Module):

@@ -20,7 +20,9 @@ from genreclf.training.clips import ClipScores
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """`optimizer` is adam (the net's own L2 terms) or adamw (`weight_decay` on all matrices instead).
+    """`optimizer` is adam (the net's own L2 terms), adamw (`weight_decay` on all matrices instead) or muon (the same, but
+    a matrix's or convolution's step is made orthogonal first, so that no direction of it is left behind: Jordan 2024,
+    https://kellerjordan.github.io/posts/muon, in the size of an AdamW step: Liu et al. 2025; AdamW for the rest).
 
     The backbone learns at `backbone_rate` times `learning_rate`: below 1, pretrained layers keep more of what they know
     (Howard and Ruder 2018). `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle
@@ -57,7 +59,7 @@ class OptimConfig:
             raise GenreclfError(f"optim.backbone_rate={self.backbone_rate}: give a share above 0")
 
 
-OPTIMIZERS = ("adam", "adamw")
+OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("plateau", "onecycle")
 
 
@@ -131,12 +133,13 @@ class GenreModule(L.LightningModule):
             scheduler.step()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam or AdamW with its schedule."""
+        """The optimizer with its schedule."""
         optim = self.optim
         if optim.optimizer == "adam":
             optimizer = torch.optim.Adam(_paced(parameter_groups(self.net), self.net.backbone, optim))
         else:
-            optimizer = torch.optim.AdamW(_paced(_decayed(self.net, optim.weight_decay), self.net.backbone, optim))
+            groups = _paced(_decayed(self.net, optim.weight_decay), self.net.backbone, optim)
+            optimizer = torch.optim.AdamW(groups) if optim.optimizer == "adamw" else _muon(groups)
         if optim.schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
             # Stepped at each validation, above; Lightning wants to see a figure that every epoch has.
@@ -171,6 +174,12 @@ def _decayed(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    from timm.optim import Muon  # here, as timm takes a second to import: torch's own Muon knows no convolutions
+
+    return Muon(groups, nesterov=True, betas=(0.9, 0.999))
 
 
 def _paced(groups: list[dict[str, Any]], backbone: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:

@@ -53,6 +53,24 @@ def test_original_is_adam_with_the_nets_own_penalties():
     assert (plateau.factor, plateau.patience, plateau.mode) == (0.5, 8, "max")
 
 
+def test_muon_steps_are_the_gradients_made_orthogonal_in_the_size_of_an_adamw_step():
+    net = module("onecycle", "a", weight_decay=0.0)
+    net._trainer = OneStep()
+    optimizer = net.configure_optimizers()["optimizer"]
+    rate = optimizer.param_groups[0]["lr"]
+    kernel, bias = net.net.backbone.blocks[1][0].weight, net.net.backbone.blocks[1][0].bias
+    before = [kernel.detach().clone(), bias.detach().clone()]
+    torch.manual_seed(0)
+    kernel.grad, bias.grad = torch.randn_like(kernel), torch.randn_like(bias)
+    optimizer.step()
+    u, _, v = torch.linalg.svd(kernel.grad.flatten(1), full_matrices=False)  # the polar factor, by another road
+    step = (before[0] - kernel.detach()).flatten(1) / rate
+    assert torch.cosine_similarity(step.flatten(), (u @ v).flatten(), dim=0) > 0.97
+    assert step.square().mean().sqrt() == pytest.approx(0.2, rel=0.2)  # what Adam's steps measure: Liu et al. 2025
+    assert torch.equal((before[1] - bias.detach()).sign(), bias.grad.sign())  # Adam's first step is a sign
+    assert optimizer.state[bias].keys() != optimizer.state[kernel].keys()
+
+
 @pytest.mark.parametrize("name", ["original", "onecycle"])
 def test_the_backbone_learns_at_its_share_of_the_rate(name):
     net = module(name, backbone_rate=0.25)
