@@ -74,9 +74,8 @@ MODELS = [path for path in of("model") if path.stem != "committee"]
 @pytest.mark.parametrize("path", MODELS, ids=str)
 def test_models_compose_with_train_and_fill_their_dataclass(path):
     values = OmegaConf.to_container(composed_group(path), resolve=True)
-    own = {"classifier": {"weights", "learning_rate", "backbone_rate", "epochs"}, "svm": {"c"}, "majority": set()}[
-        values["kind"]
-    ]
+    nets = {"weights", "optimizer", "learning_rate", "backbone_rate", "epochs"}
+    own = {"classifier": nets, "svm": {"c"}, "majority": set()}[values["kind"]]
     fitted = {"support_vectors": 3} if values["kind"] == "svm" else {}  # known once it is fitted
     assert set(values) == {"name", "kind", "net", *own}
     assert values["name"] == path.stem

@@ -18,8 +18,11 @@ def load(group: str, name: str) -> dict:
 
 
 def module(optim: str = "original", model: str = "b", **changes) -> GenreModule:
-    settings = {**load("optim", optim), "learning_rate": 1e-3, "backbone_rate": 1.0, **changes}
-    return GenreModule({**load("model", model)["net"], "num_classes": 3}, settings, ["x", "y", "z"], seed=0)
+    own = load("model", model)
+    settings = {**load("optim", optim), "learning_rate": 1e-3, "backbone_rate": 1.0}
+    if optim == "onecycle":
+        settings["optimizer"] = own["optimizer"]
+    return GenreModule({**own["net"], "num_classes": 3}, {**settings, **changes}, ["x", "y", "z"], seed=0)
 
 
 class OneStep:
