@@ -21,8 +21,8 @@ from genreclf.training.clips import ClipScores
 @dataclass(frozen=True)
 class OptimConfig:
     """`optimizer` is adam (the net's own L2 terms), adamw (`weight_decay` on all matrices instead) or muon: as adamw,
-    but a matrix's or convolution's step is made orthogonal first, so that no direction of it is left behind (Jordan 2024,
-    https://kellerjordan.github.io/posts/muon), in the size of an AdamW step (Liu et al. 2025, arXiv:2502.16982).
+    but a matrix's or convolution's step is made orthogonal first, so that no direction of it is left behind (Jordan
+    2024, https://kellerjordan.github.io/posts/muon), in the size of an AdamW step (Liu et al. 2025, arXiv:2502.16982).
 
     The backbone learns at `backbone_rate` times `learning_rate`: below 1, pretrained layers keep more of what they know
     (Howard and Ruder 2018). `schedule` is plateau (on validation accuracy: `factor`, `patience` in epochs) or onecycle
