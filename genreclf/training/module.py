@@ -177,7 +177,7 @@ def _decayed(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    from timm.optim import Muon  # here, as timm takes a second to import: torch's own Muon knows no convolutions
+    from timm.optim import Muon  # here, as timm takes half a second to import; torch's own Muon knows no convolutions
 
     return Muon(groups, nesterov=True, betas=(0.9, 0.999))
 
