@@ -64,9 +64,11 @@ def _trained(model: str, folder: Path, data: list[str]) -> tuple[list[Path], Pat
     train(whole, "split=all")
     _run("compare", *held_out, "--calibrate", "--out", folder / model / "comparison")
     (system,) = json.loads((folder / model / "comparison" / "comparison.json").read_text())["systems"]
-    temperature = round(load_bundle(held_out[0] / "bundle").temperature * system["temperature"], 4)
+    temperature = load_bundle(held_out[0] / "bundle").temperature
     if abs(system["temperature"] - 1) >= CALIBRATED:
-        for run in (*held_out, whole):
+        temperature = round(temperature * system["temperature"], 4)
+    for run in (*held_out, whole):
+        if load_bundle(run / "bundle").temperature != temperature:
             _temper(run, temperature)
     return held_out, whole
 
