@@ -86,7 +86,7 @@ def _evaluate(run: Run, split: str, tta: str) -> None:
     from genreclf.evaluate import score  # with torch and lightning behind it: only who needs it waits for it
 
     print(f"scoring {run.folder}")
-    beside = "flip" if tta == "none" else tta  # plain answers are always scored; flip is what evaluate adds to them
+    beside = "keys" if tta == "none" else tta  # plain answers are always scored; keys is what evaluate adds to them
     config = {"run": str(run.folder), "clips": split, "tta": beside, "batch_size": 32, "device": "auto"}
     score(config, [f"run={run.folder}", f"clips={split}", f"tta={beside}"])
 

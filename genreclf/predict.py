@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         f"{' or '.join(shipped())} (default {DEFAULT})",
     )
     model.add_argument("--onnx", type=Path, metavar="FILE", help="a picture.onnx of genreclf.export: starts at once")
-    parser.add_argument("--tta", default="none", help="average over changed copies: none, flip or six (default none)")
+    parser.add_argument("--tta", default="none", help="average over changed copies: none (default), keys, flip, six")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="how many genres the table shows (3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each piece of a file")

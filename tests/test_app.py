@@ -98,7 +98,7 @@ def test_two_models_stand_side_by_side(app):
     assert any(word in app.info[0].value for word in ("Both say", "They disagree"))
 
 
-def test_six_times_is_another_answer_of_the_same_kind(app):
+def test_three_keys_are_another_answer_of_the_same_kind(app):
     given(app, ("song.wav", song()))
     before = app.metric[0].delta
     app.sidebar.toggle[0].set_value(True).run()

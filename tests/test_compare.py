@@ -143,7 +143,7 @@ def test_what_was_not_scored_is_scored_once(tmp_path):
     (run / "evaluation" / "test").rename(tmp_path / "kept")
     result = command("compare", run, "--out", tmp_path / "out", cache=tmp_path, before=SCORER)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"scoring {run}\nasked for flip\n")
+    assert result.stdout.startswith(f"scoring {run}\nasked for keys\n")
     again = command("compare", run, "--out", tmp_path / "out", cache=tmp_path, before=SCORER)
     assert again.returncode == 0 and "scoring" not in again.stdout
 

@@ -120,7 +120,7 @@ def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     """
     x = images.float() / 255 - draws.low_pass
     x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)
-    x = _shifted(x, draws.band_shift) + draws.equaliser + draws.brightness
+    x = shifted(x, draws.band_shift) + draws.equaliser + draws.brightness
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = (x - mean) * draws.contrast + mean
     x = torch.where(draws.flip, x.flip(3), x)
@@ -129,7 +129,7 @@ def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     return x.clamp(0, 1) * 255
 
 
-def _shifted(images: Tensor, bands: Tensor) -> Tensor:
+def shifted(images: Tensor, bands: Tensor) -> Tensor:
     """(B, C, H, W) moved up by (B, 1, 1, 1) whole bands; the bands at the edge fill what becomes free."""
     height = images.shape[2]
     source = torch.arange(height, device=images.device)[None, None, :, None] - bands  # (B, 1, H, 1)

@@ -89,9 +89,9 @@ def _settings(models: list[Known]) -> tuple[Known, Known | None, str, float]:
         second = models[labels.index(other)] if other != _NOTHING else None
         if second:
             _facts(second)
-        six = st.toggle("Listen six times", help="To changed copies, too (test-time augmentation): slower, steadier.")
+        keys = st.toggle("Listen in three keys", help="As it is, lower and higher (test-time augmentation): slower.")
         seconds = st.number_input("Seconds that a picture shows", 1.0, 3600.0, first.picture_seconds, step=1.0)
-    return first, second, "six" if six else "none", float(seconds)
+    return first, second, "keys" if keys else "none", float(seconds)
 
 
 def _facts(known: Known) -> None:

@@ -55,7 +55,7 @@ class Classifier(
     ) -> "Classifier":
         """A run folder, a bundle folder, a model that comes along by its name (a), or one of the Hub by its id.
 
-        `tta` is none, flip or six; `hub` are hf_hub_download's arguments (revision, cache_dir, local_files_only,
+        `tta` is none, keys, flip or six; `hub` are hf_hub_download's arguments (revision, cache_dir, local_files_only,
         token). Nothing is unpickled. Raises GenreclfError for what is none of these, or damaged.
         """
         name = pretrained_model_name_or_path

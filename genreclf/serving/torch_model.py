@@ -12,7 +12,7 @@ from genreclf.serving.predictor import Facts, Predictor
 
 
 class TorchModel:
-    """Answers for a bundle. `tta` is none, flip or six; raises GenreclfError for others and for a missing device."""
+    """Answers for a bundle. `tta` is one of `TTA`; raises GenreclfError for others and for a missing device."""
 
     def __init__(self, bundle: Bundle, tta: str, device: str) -> None:
         if tta not in TTA:

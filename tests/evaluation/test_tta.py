@@ -24,6 +24,8 @@ def by_hand(image: np.ndarray, tta: str) -> np.ndarray:
     """The definition, one image at a time, in NumPy."""
     image = image.astype(np.float64)
     copies = [image]
+    if tta == "keys":  # two rows down and up; the edge is repeated
+        copies += [image[:, [2, 3, 3, 3]], image[:, [0, 0, 0, 1]]]
     if tta in ("flip", "six"):
         copies.append(image[:, :, ::-1])
     if tta == "six":
@@ -33,7 +35,7 @@ def by_hand(image: np.ndarray, tta: str) -> np.ndarray:
     return np.mean([softmax(np.array([c[0, 0, 0], c[1, 3, 1], c[2, 2, 5]]) / 50) for c in copies], axis=0)
 
 
-@pytest.mark.parametrize("tta", ["none", "flip", "six"])
+@pytest.mark.parametrize("tta", ["none", "keys", "flip", "six"])
 def test_equals_the_mean_over_the_copies(tta):
     images = torch.randint(0, 256, (3, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ours, attention = probabilities(Corner(), images, tta)
@@ -43,5 +45,5 @@ def test_equals_the_mean_over_the_copies(tta):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(GenreclfError, match="tta='twelve': unknown; known: none, flip, six"):
+    with pytest.raises(GenreclfError, match="tta='twelve': unknown; known: none, keys, flip, six"):
         probabilities(Corner(), torch.zeros(1, 3, 4, 6), "twelve")
