@@ -76,7 +76,11 @@ def test_a_defect_of_ours_keeps_its_traceback(command, kind):
         ("optim.learning_rat=3", "optim.learning_rat: unknown key; did you mean 'optim.learning_rate'?"),
         ("batchsize=3", "batchsize: unknown key; did you mean 'batch_size'?"),
         ("zzzzzzzzzz=3", "zzzzzzzzzz: unknown key; see --help for the known keys"),
-        ("model=c", "model=c: unknown; known: a, a_original, b, b_original, committee, majority, svm, svm_statistics"),
+        (
+            "model=c",
+            "model=c: unknown; known: a, a_original, b, b_original, b_scratch, committee, majority, svm, "
+            "svm_statistics",
+        ),
         ("data=folder", "data.path: needs a value; give data.path=..."),
     ],
 )

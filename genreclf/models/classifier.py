@@ -113,7 +113,7 @@ class GenreClassifier(nn.Module):
         """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, num_classes), attention (B, heads, T).
 
         Both are float32 under autocast too. Of V = W // time_pool columns, T is V // 16 for "cnn" and ceil(V / 32) for
-        "efficientnet".
+        "efficientnet", or ceil(V / 16) with a last_time_stride of 1.
         """
         parts, weights = self.branches(levels)
         return torch.stack(parts).sum(0), weights

@@ -77,6 +77,8 @@ def _check(config: ModelConfig) -> None:
         raise GenreclfError(
             f"model.net.channels={list(config.channels)}: give at least 1 a block, {SQUEEZE_RATIO} in the last two"
         )
+    if config.last_time_stride != 2:
+        raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: backbone=cnn has 2, and no other")
     if config.stem_stride not in (1, 2):
         raise GenreclfError(f"model.net.stem_stride={config.stem_stride}: give 1 or 2")
     pools = config.frequency_pools

@@ -12,7 +12,8 @@ class ModelConfig:
     else levels scaled to [0, 1] or as its authors did. `time_pool` is how many columns are averaged into one before
     that. `noise_std` is in units of the scaled input. `band_norm` puts a batch norm over each band in front of the
     backbone. `channels`, `frequency_pools` (how much each block thins the bands) and `stem_stride` (1 or 2, both ways)
-    shape "cnn"; "efficientnet" has its own, none to give and 2.
+    shape "cnn"; "efficientnet" has its own, none to give and 2. A `last_time_stride` of 1, "efficientnet"'s alone,
+    leaves out the last of its five halvings of time.
     `frequency_pooling` is how a step's features come of the rows that the backbone leaves: "rows", one after the other,
     or "mean_max" of each channel. `backbone_dropout` has one rate a block for "cnn"; for "efficientnet" that of
     stochastic depth, part of EfficientNet-B0 as published and in Keras, and of dropout behind it. `projection_*` are
@@ -46,3 +47,4 @@ class ModelConfig:
     l2_backbone: float
     l2_projection: float
     l2_head: float
+    last_time_stride: int = 2  # a default, as bundles of before do not name it

@@ -9,12 +9,14 @@ from genreclf.errors import GenreclfError
 from genreclf.models.config import ModelConfig
 
 ARCHITECTURE = "efficientnet_b0"
-THINNED = 32  # in frequency and time
+THINNED = 32  # in frequency, and in time but for `last_time_stride`
+LAST_STRIDED_STAGE = 5
+FILTER_NOISE = 0.5  # against a filter's own norm of 1
 
 
 class EfficientNet(nn.Module):
-    """(B, 3, bands, W) scaled by `mean` and `std` -> a map (B, num_channels, ceil(bands / 32), ceil(W / 32)); random
-    weights at first.
+    """(B, 3, bands, W) scaled by `mean` and `std` -> a map (B, num_channels, ceil(bands / 32), T), with timm's random
+    weights at first. T is ceil(W / 32), or ceil(W / 16) with a `config.last_time_stride` of 1.
 
     `mean` and `std` are per colour channel, of input in [0, 1], as the ImageNet weights expect it. Raises GenreclfError
     where `config.backbone_dropout` is not two rates, and for channels, pools or a stem that are not EfficientNet-B0's.
@@ -36,6 +38,9 @@ class EfficientNet(nn.Module):
         self.net = timm.create_model(
             ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=config.backbone_dropout[0]
         )
+        if config.last_time_stride not in (1, 2):
+            raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: give 1 or 2")
+        self.net.blocks[LAST_STRIDED_STAGE][0].conv_dw.stride = (2, config.last_time_stride)
         self.dropout = nn.Dropout(config.backbone_dropout[1])
         self.mean: tuple[float, ...] = tuple(self.net.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(self.net.pretrained_cfg["std"])
@@ -46,6 +51,20 @@ class EfficientNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, bands, W) -> (B, num_channels, num_rows, T)."""
         return self.dropout(self.net(x))
+
+    def start_shallow(self) -> None:
+        """Random weights that few steps can teach: timm's are for long trainings on many pictures.
+
+        Each block that has a way around it begins as that way alone (its last scale is 0: Goyal et al. 2017), so that
+        the net begins half as deep. Each depthwise filter begins with what it is there for, handing its place on or,
+        where it thins, a mean about it (Gaussian), and some white noise, which is all that it has elsewhere.
+        """
+        for module in self.net.modules():
+            if isinstance(module, nn.Conv2d) and module.groups > 1:
+                noise = torch.randn_like(module.weight) / module.kernel_size[0]
+                module.weight.data.copy_(_passing(module) + FILTER_NOISE * noise)
+            elif getattr(module, "has_skip", False):
+                nn.init.zeros_(module.bn3.weight)
 
     def freeze_first_layers(self) -> None:
         """Freeze the original's first 100 Keras layers: they get no gradient, their batch norms no new statistics.
@@ -75,3 +94,12 @@ class EfficientNet(nn.Module):
         net, cut = self.net, self.net.blocks[3][1]
         whole = [net.conv_stem, net.bn1, *net.blocks[:3], net.blocks[3][0]]
         return [*whole, cut.conv_pw, cut.bn1, cut.conv_dw, cut.bn2, cut.se]
+
+
+def _passing(depthwise: nn.Conv2d) -> torch.Tensor:
+    """(k, k), of norm 1: the place itself for stride 1, else a Gaussian mean."""
+    size = depthwise.kernel_size[0]
+    away = torch.arange(size) - size // 2
+    weights = (away == 0).float() if depthwise.stride == (1, 1) else torch.exp(-((3 * away / size) ** 2))
+    kernel = torch.outer(weights, weights)
+    return kernel / kernel.norm()

@@ -68,6 +68,7 @@ def _load_first(backbone: EfficientNet, asked: str) -> dict[str, Any]:
 
 
 def _load_none(backbone: EfficientNet, asked: str) -> dict[str, Any]:
+    backbone.start_shallow()
     return {"asked": asked, "pretrained": False, "source": None, "file": None, "sha256": None, "reason": None}
 
 

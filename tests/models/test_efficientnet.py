@@ -72,6 +72,45 @@ def test_time_is_thinned_by_32(backbone, width, steps):
     assert maps.shape == (1, 1280, 4, steps) and (backbone.num_channels, backbone.num_rows) == (1280, 4)
 
 
+@pytest.mark.parametrize(("width", "steps"), [(64, 4), (256, 16), (300, 19)])
+def test_time_is_thinned_by_16_without_its_last_halving(width, steps):
+    backbone = changed(last_time_stride=1).eval()
+    with torch.no_grad():
+        maps = backbone(torch.randn(1, 3, 128, width))
+    assert maps.shape == (1, 1280, 4, steps)
+
+
+def test_the_last_halving_is_no_weight(backbone):
+    assert changed(last_time_stride=1).state_dict().keys() == backbone.state_dict().keys()
+
+
+def test_a_shallow_start_goes_around_each_block_that_it_can(backbone):
+    backbone.start_shallow()
+    backbone.train()
+    around = [block for stage in backbone.net.blocks for block in stage if block.has_skip]
+    assert len(around) == 9  # of the sixteen, those that keep size and channels (Tan and Le 2019, table 1)
+    for block in around:
+        x = torch.randn(2, block.conv_pw.in_channels, 6, 8)
+        torch.testing.assert_close(block(x), x)
+
+
+def test_a_shallow_start_has_filters_that_pass_or_average(backbone):
+    torch.manual_seed(3)
+    backbone.start_shallow()
+    for module in backbone.net.modules():
+        if not isinstance(module, nn.Conv2d) or module.groups == 1:
+            continue
+        size = module.kernel_size[0]
+        mean, spread = module.weight.mean((0, 1)), module.weight.std((0, 1))
+        rows = torch.exp(-((3 * (torch.arange(size) - size // 2) / size) ** 2))
+        passing = torch.zeros(size, size)
+        passing[size // 2, size // 2] = 1
+        expected = passing if module.stride[0] == 1 else torch.outer(rows, rows) / rows.square().sum()
+        assert expected.square().sum() == pytest.approx(1)
+        torch.testing.assert_close(mean, expected, atol=6 * 0.5 / size / len(module.weight) ** 0.5, rtol=0)
+        torch.testing.assert_close(spread, torch.full_like(spread, 0.5 / size), rtol=0.6, atol=0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -81,11 +120,15 @@ def test_time_is_thinned_by_32(backbone, width, steps):
             {"frequency_pools": [4, 4, 2, 2]},
             r"backbone=efficientnet has its own shape; give channels=\[\] frequency_pools",
         ),
+        ({"last_time_stride": 4}, "last_time_stride=4: give 1 or 2"),
         ({"stem_stride": 1}, r"backbone=efficientnet has its own shape; give channels=\[\] frequency_pools"),
     ],
 )
 def test_another_shape_is_refused(change, message):
-    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "b.yaml"))["net"]
-    config = build(ModelConfig, {**values, "num_classes": 10, **change}, "model.net")
     with pytest.raises(GenreclfError, match=message):
-        EfficientNet(config)
+        changed(**change)
+
+
+def changed(**change: object) -> EfficientNet:
+    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "b.yaml"))["net"]
+    return EfficientNet(build(ModelConfig, {**values, "num_classes": 10, **change}, "model.net"))
