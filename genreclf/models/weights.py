@@ -32,7 +32,7 @@ def load_weights(backbone: EfficientNet, weights: str) -> dict[str, Any]:
     - "lite0": EfficientNet-Lite0's, trained on ImageNet too, which a package index serves where no hub can be reached;
     - "auto": the first of these two that can be had, with a warning where it is not the first, and random weights with
       a warning where it is neither;
-    - "none": random weights;
+    - "none": random weights, from a shallow start (`EfficientNet.start_shallow`);
     - the path of a .safetensors file with timm's keys, whose classifier head is ignored.
 
     B0's own weights freeze the first layers. Random ones do not: layers that neither know nor learn anything are only

@@ -229,3 +229,9 @@ def test_the_hubs_file_is_downloaded_once(backbone, whole_net, offline, monkeypa
     assert record["source"] == "efficientnet_b0" and HUB_FOLDER in record["file"]
     assert is_loaded(backbone, whole_net) and is_frozen(backbone)
     assert load_weights(backbone, "imagenet") == record  # from the cache: the server is gone
+
+
+def test_random_weights_start_shallow(backbone):
+    load_weights(backbone, "none")
+    last = [block.bn3.weight for stage in backbone.net.blocks for block in stage if block.has_skip]
+    assert last and not any(weight.any() for weight in last)
