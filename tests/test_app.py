@@ -98,12 +98,21 @@ def test_two_models_stand_side_by_side(app):
     assert any(word in app.info[0].value for word in ("Both say", "They disagree"))
 
 
-def test_three_keys_are_another_answer_of_the_same_kind(app):
+def test_three_keys_are_asked_for_by_the_toggle(app, monkeypatch):
+    from genreclf.interface.state import model_of  # with streamlit behind it, which may be absent
+
+    asked = []
+
+    def noted(folder, tta, changed):
+        asked.append(tta)
+        return model_of(folder, tta, changed)
+
+    monkeypatch.setattr("genreclf.interface.listen.model_of", noted)
     given(app, ("song.wav", song()))
-    before = app.metric[0].delta
+    assert app.metric[0].delta.endswith("sure") and set(asked) == {"none"}
+    asked.clear()
     app.sidebar.toggle[0].set_value(True).run()
-    assert not app.exception and app.metric[0].value in CLASSES
-    assert before.endswith("sure")
+    assert not app.exception and app.metric[0].value in CLASSES and set(asked) == {"keys"}
 
 
 def test_several_files_are_a_table_and_a_bad_one_says_why(app):
