@@ -12,11 +12,10 @@ from genreclf.errors import GenreclfError
 from genreclf.models.cnn import SECNN
 from genreclf.models.config import ModelConfig
 from genreclf.models.efficientnet import EfficientNet
-from genreclf.models.statistics import RHYTHM_GROUPS, OwnScale, StatisticsBranch
+from genreclf.models.statistics import OwnScale, StatisticsBranch
 from genreclf.models.temporal import BiLSTM, MultiHeadTemporalAttention
 
 BACKBONES = {"cnn": SECNN, "efficientnet": EfficientNet}
-BANDS = range(2 * RHYTHM_GROUPS, N_BANDS + 1, RHYTHM_GROUPS)  # of which the statistics can make their groups
 
 
 class InputScaling(nn.Module):
@@ -68,8 +67,8 @@ class InputScaling(nn.Module):
 class GenreClassifier(nn.Module):
     """Backbone -> dense layers on each step (Model B only) -> BiLSTMs -> attention over time -> dense head.
 
-    With `statistics_units` a segment's statistics are a second branch, which needs far less music to learn from. The
-    branches' logits add up: each tells what it knows.
+    With `statistics_units` a segment's statistics are a second branch, which needs far less music to learn from, and
+    reads all bands, however few the backbone does. The branches' logits add up: each tells what it knows.
 
     Convolutions run in channels_last, save where a backbone says why not. A training batch needs two examples at least,
     as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
@@ -104,7 +103,7 @@ class GenreClassifier(nn.Module):
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
         units = config.statistics_units
         classes = config.num_classes
-        self.statistics = StatisticsBranch(config.bands, units, config.statistics_dropout, classes) if units else None
+        self.statistics = StatisticsBranch(units, config.statistics_dropout, classes) if units else None
         widths = (widths[-1], *config.head_units)
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()
@@ -120,8 +119,7 @@ class GenreClassifier(nn.Module):
 
     def branches(self, levels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The same, but the logits of each branch by itself, as training wants them."""
-        levels = levels[:, :, : self.bands]
-        x = self.frequency(self.backbone(self.scaling(levels)))  # (B, T, features)
+        x = self.frequency(self.backbone(self.scaling(levels[:, :, : self.bands])))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
         context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
         parts = [self.head(context).float()]  # (B, num_classes)
@@ -204,8 +202,8 @@ def _check(config: ModelConfig) -> None:
         raise GenreclfError(
             f"model.net.frequency_pooling={config.frequency_pooling!r}: expected {' or '.join(FREQUENCY_POOLINGS)}"
         )
-    if config.bands not in BANDS:
-        raise GenreclfError(f"model.net.bands={config.bands}: give {', '.join(map(str, BANDS[:-1]))} or {BANDS[-1]}")
+    if not 1 <= config.bands <= N_BANDS:
+        raise GenreclfError(f"model.net.bands={config.bands}: give 1 to {N_BANDS}")
     if config.time_pool < 1:
         raise GenreclfError(f"model.net.time_pool={config.time_pool}: give at least 1")
     if len(config.head_units) != len(config.head_dropout):

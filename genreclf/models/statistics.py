@@ -53,15 +53,15 @@ class BandStatistics(nn.Module):
     percentiles, all on the scale of the levels (Tzanetakis and Cook 2002 began so).
     """
 
-    def __init__(self, bands: int = N_BANDS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.shares = [percentile / 100 for percentile in PERCENTILES]
-        self.num_features = bands * (3 + len(PERCENTILES))
+        self.num_features = N_BANDS * (3 + len(PERCENTILES))
         self.groups, self.says = [self.num_features], [1.0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, bands, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
-        levels = x[:, 0]  # (B, bands, W)
+        """(B, 3, 128, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
+        levels = x[:, 0]  # (B, 128, W)
         changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
         figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
         ordered = levels.sort(2)[0]
@@ -82,13 +82,13 @@ class SegmentStatistics(nn.Module):
     and the scale itself: the mean and the deviation that levels are measured from and in.
     """
 
-    def __init__(self, bands: int = N_BANDS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         # TorchScript sees no constant of a module, but those of a class.
         self.unit, self.own_unit, self.floor, self.cepstra = _UNIT, _OWN_UNIT, _FLOOR, CEPSTRA
         self.rhythm_groups, self.rhythm_cepstra = RHYTHM_GROUPS, RHYTHM_CEPSTRA
         self.own_scale = OwnScale()
-        self.bands = BandStatistics(bands)
+        self.bands = BandStatistics()
         self.ranges = list(pairwise(CYCLES))
         timbre = CEPSTRA + CEPSTRA * (CEPSTRA + 1)  # the upper triangles of two square matrices
         rhythm = (RHYTHM_GROUPS + RHYTHM_CEPSTRA) * len(self.ranges)
@@ -96,12 +96,12 @@ class SegmentStatistics(nn.Module):
         self.num_features = sum(self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, bands, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
+        """(B, 3, 128, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
         x, mean, deviation = self.own_scale(x[:, :1])  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
         x = x / self.own_unit
         levels = x[:, 0]  # (B, 128, W)
         cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
-        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 16, bands / 16, W) -> (B, 16, W)
+        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 16, 8, W) -> (B, 16, W)
         return torch.cat(
             [
                 self.bands(x),
@@ -150,9 +150,9 @@ def _cosines(count: int, like: Tensor) -> Tensor:
 class StatisticsBranch(nn.Module):
     """A segment's statistics, each normalised and held within five deviations -> dense layer of `units` -> logits."""
 
-    def __init__(self, bands: int, units: int, dropout: float, num_classes: int) -> None:
+    def __init__(self, units: int, dropout: float, num_classes: int) -> None:
         super().__init__()
-        self.statistics = SegmentStatistics(bands)
+        self.statistics = SegmentStatistics()
         features = self.statistics.num_features
         self.norm = nn.BatchNorm1d(features, affine=False)
         self.within = nn.Hardtanh(-5.0, 5.0)  # music unlike any in training shall not shout the rest down
@@ -162,6 +162,6 @@ class StatisticsBranch(nn.Module):
         self.head = nn.Linear(units, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, bands, W) levels in [0, 255] -> logits (B, num_classes)."""
+        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes)."""
         statistics = self.statistics(x.to(self.dense[1].weight.dtype))
         return self.head(self.dense(self.within(self.norm(statistics))))

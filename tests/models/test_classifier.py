@@ -208,6 +208,17 @@ def test_what_lies_above_its_bands_a_net_does_not_hear():
     assert not torch.equal(net(other)[0], net(levels(2))[0])
 
 
+def test_the_statistics_hear_all_bands_however_few_the_backbone_does():
+    net = GenreClassifier(dataclasses.replace(read_config("b_scratch"), bands=72)).eval()
+    other = levels(2)
+    other[:, :, 72:] = 255 - other[:, :, 72:]
+    (own, statistics), _ = net.branches(levels(2))
+    (own_after, statistics_after), _ = net.branches(other)
+    assert_same(own, own_after)
+    assert not torch.allclose(statistics, statistics_after)
+    torch.testing.assert_close(statistics_after, net.statistics(other))
+
+
 def test_each_band_is_normalised_by_its_own_statistics():
     normalising = scaling((0.5,) * 3, (0.25,) * 3, band_norm=True).train()
     x = levels(4)
@@ -376,7 +387,8 @@ def test_groups_hold_each_trainable_parameter_once(name):
     ("change", "message"),
     [
         ({"backbone": "resnet"}, r"backbone='resnet': expected cnn or efficientnet"),
-        ({"bands": 100}, r"bands=100: give 32, 48, 64, 80, 96, 112 or 128"),
+        ({"bands": 0}, r"bands=0: give 1 to 128"),
+        ({"bands": 129}, r"bands=129: give 1 to 128"),
         ({"head_dropout": (0.4,)}, r"head_dropout=\[0.4\]: give one rate for each of head_units=\[256, 128\]"),
         ({"recurrent_dropout": 1.0}, r"a dropout rate of 1.0"),
         ({"lstm_units": ()}, r"lstm_units=\[\]"),
