@@ -62,6 +62,15 @@ class RunningAverage(WeightAveraging):
         super().__init__(multi_avg_fn=self._average)
         self.decay = decay
 
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Begins the average where training will be.
+
+        Lightning moves the module only after this hook. Made of one that still lies on the host, the average would stay
+        there, and each step would wait for all weights to be copied off the device.
+        """
+        module.to(trainer.strategy.root_device)
+        super().setup(trainer, module, stage)
+
     def _average(self, averages: list[Tensor], weights: list[Tensor], steps: Tensor) -> None:
         before = float(steps)
         get_ema_multi_avg_fn(min(self.decay, before / (before + 10)))(averages, weights, steps)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import lightning as L
 import pytest
 import torch
@@ -14,9 +16,21 @@ class Counting(L.LightningModule):
         self.register_buffer("seen", torch.zeros(1))
 
 
+def trainer_on(device: str) -> SimpleNamespace:
+    """What the callback asks of a Trainer."""
+    return SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+
+
+def test_the_average_lies_where_training_will_be():
+    net, callback = Counting(), RunningAverage(0.9)
+    callback.setup(trainer_on("meta"), net, "fit")  # stands for a GPU: Lightning has not moved the module there yet
+    average = callback._average_model
+    assert {x.device.type for x in [*average.parameters(), *average.buffers()]} == {"meta"}
+
+
 def test_the_average_forgets_its_start_and_then_decays_at_its_rate():
     net, callback = Counting(), RunningAverage(0.9)
-    callback.setup(None, net, "fit")
+    callback.setup(trainer_on("cpu"), net, "fit")
     expected = None
     for step in range(200):
         with torch.no_grad():
