@@ -143,7 +143,7 @@ def mix(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor, T
     at least a half, so that an example keeps its own class before the other's.
     """
     alphas = torch.full((len(images),), alpha, device=images.device)
-    share = torch.distributions.Beta(alphas, alphas).sample()
+    share = torch.distributions.Beta(alphas, alphas, validate_args=False).sample()  # validation waits for the device
     share = torch.maximum(share, 1 - share)
     other = torch.randperm(len(images), device=images.device)
     weight = share[:, None, None, None]

@@ -72,7 +72,8 @@ class GenreModule(L.LightningModule):
         self.optim = build(OptimConfig, optim, "optim")
         self.net = GenreClassifier(build(ModelConfig, net, "model.net"))
         self.loss = nn.CrossEntropyLoss(label_smoothing=self.optim.label_smoothing, reduction="none")
-        self.train_accuracy = MulticlassAccuracy(len(classes), average="micro")
+        # Validated, each step would wait for the device to sort its targets.
+        self.train_accuracy = MulticlassAccuracy(len(classes), average="micro", validate_args=False)
         self.val_clips = ClipScores()
 
     def on_train_epoch_start(self) -> None:

@@ -91,6 +91,12 @@ def test_augment_applies_what_was_drawn():
     assert not torch.equal(out, apply(batch, seeded_draws(6, seed=4), ORIGINAL.mask_fill))
 
 
+@pytest.mark.parametrize("config", [ORIGINAL, MUSIC, CHANNELS])
+def test_nothing_is_asked_back_of_the_device(config):
+    """On the meta device, which has no values to ask for: on a GPU each question would wait for all that is queued."""
+    assert augment(images(2).to("meta"), config).shape == (2, 1, 128, 256)
+
+
 def test_the_input_is_left_as_it_is():
     batch = images(3)
     augment(batch, ORIGINAL)
