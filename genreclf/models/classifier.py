@@ -68,7 +68,8 @@ class GenreClassifier(nn.Module):
     """Backbone -> dense layers on each step (Model B only) -> BiLSTMs -> attention over time -> dense head.
 
     With `statistics_units` a segment's statistics are a second branch, which needs far less music to learn from, and
-    reads all bands, however few the backbone does. The branches' logits add up: each tells what it knows.
+    reads all bands, however few the backbone does. The branches' logits add up: each tells what it knows, the
+    statistics only as far as the bands are there that they alone hear.
 
     Convolutions run in channels_last, save where a backbone says why not. A training batch needs two examples at least,
     as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
@@ -101,9 +102,8 @@ class GenreClassifier(nn.Module):
             )
         )
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
-        units = config.statistics_units
-        classes = config.num_classes
-        self.statistics = StatisticsBranch(units, config.statistics_dropout, classes) if units else None
+        units, dropout, classes = config.statistics_units, config.statistics_dropout, config.num_classes
+        self.statistics = StatisticsBranch(units, dropout, classes, config.bands) if units else None
         widths = (widths[-1], *config.head_units)
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()
@@ -114,18 +114,21 @@ class GenreClassifier(nn.Module):
         Both are float32 under autocast too. Of V = W // time_pool columns, T is V // 16 for "cnn" and ceil(V / 32) for
         "efficientnet", or ceil(V / 16) with a last_time_stride of 1.
         """
-        parts, weights = self.branches(levels)
-        return torch.stack(parts).sum(0), weights
+        parts, gates, weights = self.branches(levels)
+        return gated_sum(parts, gates), weights
 
-    def branches(self, levels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """The same, but the logits of each branch by itself, as training wants them."""
+    def branches(self, levels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+        """The same, but the logits of each branch by itself, as training wants them, and how much it counts (B, 1)."""
         x = self.frequency(self.backbone(self.scaling(levels[:, :, : self.bands])))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
         context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
         parts = [self.head(context).float()]  # (B, num_classes)
+        gates = [torch.ones_like(parts[0][:, :1])]  # (B, 1)
         if self.statistics is not None:
-            parts.append(self.statistics(levels).float())
-        return parts, weights.float()
+            own, gate = self.statistics(levels)
+            parts.append(own.float())
+            gates.append(gate.float())
+        return parts, gates, weights.float()
 
     def _initialise(self) -> None:
         # BiLSTM and attention have their own rules, and timm's net has its authors'.
@@ -133,6 +136,11 @@ class GenreClassifier(nn.Module):
             part.apply(_glorot)
         if isinstance(self.backbone, SECNN):
             self.backbone.apply(_glorot)
+
+
+def gated_sum(parts: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Tensor:
+    """The branches' logits, (B, num_classes) each, by gates in [0, 1], (B, 1) each -> (B, num_classes)."""
+    return (torch.stack(parts) * torch.stack(gates)).sum(0)
 
 
 class Rows(nn.Module):

@@ -20,6 +20,9 @@ CYCLES = (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 85, 128)
 _UNIT = 16.0  # levels: so the figures have deviations of about 1, which float16 and batch norm's epsilon want
 _OWN_UNIT = 0.4  # of a segment's deviation: for the same reason, where levels are on the segment's own scale
 _FLOOR = 1e-3
+_QUIET = 0.1  # of the same unit: a band that moves by less does not sound
+# Of the bands that a net does not hear: so many silent ones leave statistics their full weight, so many take all of it.
+MISSING = (0.15, 0.25)
 # How much each group of `SegmentStatistics` has to say: the scale is about the recording more than the music.
 SAYS = (1.0, 1.0, 1.0, 0.25)
 
@@ -148,9 +151,14 @@ def _cosines(count: int, like: Tensor) -> Tensor:
 
 
 class StatisticsBranch(nn.Module):
-    """A segment's statistics, each normalised and held within five deviations -> dense layer of `units` -> logits."""
+    """A segment's statistics, each normalised and held within five deviations -> dense layer of `units` -> logits.
 
-    def __init__(self, units: int, dropout: float, num_classes: int) -> None:
+    They lean on bands from `first_band` on, which the net beside them does not hear, and would speak of music without
+    these, a telephone's or an old codec's, in ignorance. A gate closes the more of them are missing (`MISSING`), of
+    those that sounded in training.
+    """
+
+    def __init__(self, units: int, dropout: float, num_classes: int, first_band: int) -> None:
         super().__init__()
         self.statistics = SegmentStatistics()
         features = self.statistics.num_features
@@ -160,8 +168,23 @@ class StatisticsBranch(nn.Module):
             nn.Dropout(dropout), nn.Linear(features, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)
         )
         self.head = nn.Linear(units, num_classes)
+        # Attributes, as TorchScript sees no constant of a module.
+        self.first_band, self.quiet, self.missing = first_band, _QUIET, MISSING
+        self.figures = [3 + len(PERCENTILES), N_BANDS]  # of each band, as `BandStatistics` orders them
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes), and how much they count, (B, 1) in [0, 1]."""
         statistics = self.statistics(x.to(self.dense[1].weight.dtype))
-        return self.head(self.dense(self.within(self.norm(statistics))))
+        return self.head(self.dense(self.within(self.norm(statistics)))), self._gate(statistics)
+
+    def _gate(self, statistics: Tensor) -> Tensor:
+        """(B, num_features) -> (B, 1) in [0, 1]. Where the net hears all bands it is open."""
+        bands = self.figures[0] * self.figures[1]
+        own = statistics[:, :bands].unflatten(1, self.figures)[:, :, self.first_band :]  # (B, 768) -> (B, 6, bands)
+        usual = self.norm.running_mean[:bands].unflatten(0, self.figures)[:, self.first_band :]  # (768,) -> (6, bands)
+        # From the lowest to the highest percentile, as a mask in time gives a silent band a deviation.
+        sounded = usual[5] - usual[3] > self.quiet  # (bands,)
+        silent = own[:, 1] < self.quiet  # (B, bands), by the deviation, as treble may be rare
+        missing = (silent & sounded).sum(1, keepdim=True) / sounded.sum().clamp(min=1)  # (B, 1)
+        some, many = self.missing
+        return ((many - missing) / (many - some)).clamp(0, 1)

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError
-from genreclf.models.classifier import GenreClassifier, parameter_groups
+from genreclf.models.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.models.config import ModelConfig
 from genreclf.training.clips import ClipScores
 
@@ -87,12 +87,12 @@ class GenreModule(L.LightningModule):
         Each branch of the net has a loss of its own: under a common one the quicker learner leaves the slower with next
         to nothing to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
         """
-        parts, _ = self.net.branches(batch["image"])
+        parts, gates, _ = self.net.branches(batch["image"])
         loss = torch.stack([self._loss(part, batch) for part in parts]).mean()
         if batch.get("forms", 1) > 1:
             apart = torch.stack([divergence(part, batch["forms"]) for part in parts]).mean()
             loss = loss + self.optim.consistency * apart
-        logits = torch.stack(parts).sum(0)  # (B, classes)
+        logits = gated_sum(parts, gates)  # (B, classes); the loss knows no gates, so that each branch learns of all
         if not torch.isfinite(loss):
             raise GenreclfError(
                 f"the loss is {loss.item()} at step {self.global_step}, epoch {self.current_epoch}; "

@@ -212,11 +212,43 @@ def test_the_statistics_hear_all_bands_however_few_the_backbone_does():
     net = GenreClassifier(dataclasses.replace(read_config("b_scratch"), bands=72)).eval()
     other = levels(2)
     other[:, :, 72:] = 255 - other[:, :, 72:]
-    (own, statistics), _ = net.branches(levels(2))
-    (own_after, statistics_after), _ = net.branches(other)
+    (own, statistics), _, _ = net.branches(levels(2))
+    (own_after, statistics_after), _, _ = net.branches(other)
     assert_same(own, own_after)
     assert not torch.allclose(statistics, statistics_after)
-    torch.testing.assert_close(statistics_after, net.statistics(other))
+    torch.testing.assert_close(statistics_after, net.statistics(other)[0])
+
+
+@pytest.mark.parametrize(("silent", "gate"), [(0, 1.0), (7, 1.0), (9, 0.625), (12, 0.0), (48, 0.0)])
+def test_statistics_count_as_far_as_the_bands_are_there_that_the_net_does_not_hear(silent, gate):
+    net = GenreClassifier(read_config("b_scratch")).eval()
+    x = levels(4).float()
+    net.statistics.norm.running_mean.copy_(net.statistics.statistics(x).mean(0))  # as after training on these
+    x[:, :, 128 - silent :] = 0
+    (own, statistics), gates, _ = net.branches(x)
+    assert gates[0].flatten().tolist() == [1.0] * 4
+    assert gates[1].flatten().tolist() == pytest.approx([gate] * 4, abs=1e-6)
+    torch.testing.assert_close(net(x)[0], own + gate * statistics)
+
+
+def test_bands_that_were_silent_in_training_are_not_missed():
+    net = GenreClassifier(read_config("b_scratch")).eval()
+    x = levels(4).float()
+    x[:, :, 90:] = 0
+    masked = x.clone()
+    masked[:, :, :, 100:112] = 128  # a mask in time, the same over all bands
+    net.statistics.norm.running_mean.copy_(net.statistics.statistics(masked).mean(0))
+    assert net.branches(x)[1][1].flatten().tolist() == [1.0] * 4
+    x[:, :, 85:] = 0  # five of the ten that did sound
+    assert net.branches(x)[1][1].flatten().tolist() == [0.0] * 4
+
+
+def test_the_statistics_of_a_net_that_hears_all_bands_always_count():
+    net = GenreClassifier(dataclasses.replace(read_config("b_scratch"), bands=128)).eval()
+    x = levels(4).float()
+    net.statistics.norm.running_mean.copy_(net.statistics.statistics(x).mean(0))
+    x[:, :, 60:] = 0
+    assert net.branches(x)[1][1].flatten().tolist() == [1.0] * 4
 
 
 def test_each_band_is_normalised_by_its_own_statistics():
@@ -244,9 +276,9 @@ def test_frequency_pooling_agrees_with_a_loop(name):
 
 def test_the_branches_logits_add_up_and_none_hears_of_the_other(net, name):
     x = levels(3)
-    parts, attention = net.branches(x)
-    assert len(parts) == (2 if name == "b" else 1)
-    assert_same(answer(net, x), (torch.stack(parts).sum(0), attention))
+    parts, gates, attention = net.branches(x)
+    assert len(parts) == len(gates) == (2 if name == "b" else 1)
+    assert_same(answer(net, x), (sum(gate * part for gate, part in zip(gates, parts, strict=True)), attention))
     for part in parts:
         part.square().sum().backward(retain_graph=True)
         of_statistics = [n.startswith("statistics.") for n, p in net.named_parameters() if p.grad is not None]

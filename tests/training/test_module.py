@@ -115,7 +115,8 @@ def test_the_loss_is_cross_entropy_with_smoothed_labels():
 
 def says(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.Tensor) -> None:
     """From now on, each branch answers with its logits, whatever it hears."""
-    monkeypatch.setattr(net.net, "branches", lambda levels: (parts, None))
+    gates = [torch.ones(len(part), 1) for part in parts]
+    monkeypatch.setattr(net.net, "branches", lambda levels: (parts, gates, None))
 
 
 def test_a_loss_that_is_no_number_stops_with_one_line(monkeypatch):
