@@ -200,7 +200,7 @@ def test_on_its_own_scale_a_segment_is_the_same_however_its_clip_was_stretched()
 
 
 def test_what_lies_above_its_bands_a_net_does_not_hear():
-    net = GenreClassifier(dataclasses.replace(read_config("a"), bands=80)).eval()
+    net = GenreClassifier(dataclasses.replace(read_config("a"), bands=80, statistics_units=0)).eval()
     other = levels(2)
     other[:, :, 80:] = 255 - other[:, :, 80:]
     assert_same(answer(net, other), answer(net, levels(2)))
@@ -277,7 +277,7 @@ def test_frequency_pooling_agrees_with_a_loop(name):
 def test_the_branches_logits_add_up_and_none_hears_of_the_other(net, name):
     x = levels(3)
     parts, gates, attention = net.branches(x)
-    assert len(parts) == len(gates) == (2 if name == "b" else 1)
+    assert len(parts) == len(gates) == (1 if name == "a_original" else 2)
     assert_same(answer(net, x), (sum(gate * part for gate, part in zip(gates, parts, strict=True)), attention))
     for part in parts:
         part.square().sum().backward(retain_graph=True)
