@@ -22,7 +22,7 @@ _OWN_UNIT = 0.4  # of a segment's deviation: for the same reason, where levels a
 _FLOOR = 1e-3
 _QUIET = 0.1  # of the same unit: a band that moves by less does not sound
 # Of the bands that a net does not hear: so many silent ones leave statistics their full weight, so many take all of it.
-MISSING = (0.15, 0.25)
+MISSING = (0.15, 0.75)
 # How much each group of `SegmentStatistics` has to say: the scale is about the recording more than the music.
 SAYS = (1.0, 1.0, 1.0, 0.25)
 
