@@ -80,7 +80,8 @@ def facts_of(run: Path, bundle: Bundle) -> dict[str, Any]:
         "run": str(run),
         "model": bundle.name,
         "classes": list(bundle.classes),
-        "trained_with": record["overrides"],
+        # A resumed run ends as an unbroken one: it is repeated from its start.
+        "trained_with": [word for word in record["overrides"] if word != "ckpt=last"],
         "git_commit": record["git_commit"],
         "seed": record["seed"],
         "weights": record["weights"],

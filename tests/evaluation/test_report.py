@@ -1,17 +1,20 @@
 """The page and the card of a scored run, from made-up answers."""
 
 import html
+import json
 import re
 import shlex
 
 import numpy as np
 import pytest
 import yaml
+from bundles import random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from genreclf.errors import one_line
+from genreclf.evaluate import facts_of
 from genreclf.evaluation.calibration import calibration
 from genreclf.evaluation.card import _plain, model_card
 from genreclf.evaluation.pictures import ClipView
@@ -167,6 +170,13 @@ def test_the_commands_can_be_pasted_into_a_shell():
     page = report_page(metrics, pictures(metrics), [])
     assert command_line("train", metrics["trained_with"]) in html.unescape(page)
     assert "given at the training" in text_of(page)
+
+
+def test_a_resumed_training_is_told_from_its_start(tmp_path):
+    record = {"overrides": ["model=svm", "seed=1", "ckpt=last"], "git_commit": None, "seed": 1, "weights": {}}
+    (tmp_path / "record.json").write_text(json.dumps({**record, "data": {"store_digest": "x"}}))
+    (tmp_path / "config.yaml").write_text("data: {name: folder}\nsplit: {name: all}\n")
+    assert facts_of(tmp_path, random_bundle("svm"))["trained_with"] == ["model=svm", "seed=1"]
 
 
 def test_the_card_keeps_paths_to_itself():
