@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genreclf.serving.classifier import Classifier
+    from genreclf.inference.classifier import Classifier
 
 __version__ = "0.1.0"
 __all__ = ["Classifier"]
@@ -12,7 +12,7 @@ __all__ = ["Classifier"]
 def __getattr__(name: str) -> Any:
     """`Classifier`, whose import takes torch's two seconds, only when it is asked for."""
     if name == "Classifier":
-        from genreclf.serving.classifier import Classifier
+        from genreclf.inference.classifier import Classifier
 
         return Classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from genreclf.commands import run_command
 from genreclf.config import build
 from genreclf.data.audit import Audit, audit
 from genreclf.data.audit_page import audit_page
@@ -19,6 +18,7 @@ from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import open_store, prepared_store
 from genreclf.errors import GenreclfError, one_line
+from genreclf.hydra_command import run_command
 
 PAGE, FIGURES = "audit.html", "audit.json"
 LEAKS = 1

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreclf.errors import GenreclfError, print_any_name, user_error
+from genreclf.errors import GenreclfError, escape_unencodable, user_error
 from genreclf.evaluation.comparison import calibrated, compare, counted, shown_p
-from genreclf.evaluation.comparison_picture import draw_comparison
+from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import FILE, Predictions, read_predictions
 from genreclf.evaluation.systems import Run, find_runs, systems
-from genreclf.evaluation.tta import TTA
+from genreclf.inference.tta import TTA
 from genreclf.page import render_text
 
 TEMPLATE = "evaluation/comparison.md.jinja"
@@ -27,7 +27,7 @@ _LABEL_WIDTH = 12  # letters: both tables then fit 80 columns
 def run_compare(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, or 2 for a mistake in the call."""
     options = _parser().parse_args(arguments)
-    print_any_name()
+    escape_unencodable()
     try:
         runs, unfinished = find_runs(options.runs)
         for folder in unfinished:

@@ -12,17 +12,17 @@ import torch
 import yaml
 
 from genreclf.config import build
-from genreclf.data.spans import ViewConfig
-from genreclf.errors import GenreclfError, print_any_name, user_error
-from genreclf.models.classifier import GenreClassifier
-from genreclf.models.config import ModelConfig
-from genreclf.serving.bundle import Bundle, save_bundle
+from genreclf.errors import GenreclfError, escape_unencodable, user_error
+from genreclf.frontend.segments import ViewConfig
+from genreclf.nets.bundle import Bundle, save_bundle
+from genreclf.nets.classifier import GenreClassifier
+from genreclf.nets.config import ModelConfig
 
 
 def convert(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, or 2 for a mistake in the call."""
     options = _parser().parse_args(arguments)
-    print_any_name()
+    escape_unencodable()
     out = options.out or options.checkpoint.with_suffix("")
     try:
         save_bundle(out, bundle_of(options.checkpoint, options.temperature))

@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
     )
 
 
-def print_any_name() -> None:
+def escape_unencodable() -> None:
     """From here on standard output shows what its encoding lacks as escapes, as standard error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a notebook's is none, and takes all
         sys.stdout.reconfigure(errors="backslashreplace")

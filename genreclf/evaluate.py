@@ -11,27 +11,27 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from genreclf.commands import run_command
-from genreclf.data.clip import Clip
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import Leaks, leak_line, leaks, leaks_out, shared_keys
-from genreclf.data.mel import FRAME_RATE_HZ
+from genreclf.data.leaks import Leaks, has_leak, leak_line, leaks, shared_keys
 from genreclf.data.store import open_store, prepared_store
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.calibration import calibration, calibration_error, tempered
+from genreclf.evaluation.calibration import apply_temperature, calibration, calibration_error
 from genreclf.evaluation.card import model_card
 from genreclf.evaluation.inference import predict_segments
-from genreclf.evaluation.pictures import ClipView, draw_confusion, draw_per_class, draw_reliability
+from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
 from genreclf.evaluation.predictions import FILE, Predictions, write_predictions
 from genreclf.evaluation.report import range_of, report_page
 from genreclf.evaluation.scores import intervals, scores
-from genreclf.evaluation.tta import TTA
+from genreclf.frontend.clip import Clip
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.hydra_command import run_command
+from genreclf.inference.predictor import Predictor
+from genreclf.inference.run_folder import CARD, find_bundle
+from genreclf.inference.tta import TTA
+from genreclf.nets.bundle import Bundle, load_bundle
+from genreclf.nets.device import pick_device
+from genreclf.nets.torch_model import torch_predictor
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import Bundle, load_bundle
-from genreclf.serving.device import pick_device
-from genreclf.serving.find import CARD, find_bundle
-from genreclf.serving.predictor import Predictor
-from genreclf.serving.torch_model import torch_predictor
 from genreclf.train import data_from
 from genreclf.training.clips import mean_by_clip
 from genreclf.training.record import CONFIG, RECORD
@@ -102,7 +102,7 @@ def _context(run: Path, split: str, overrides: list[str], datamodule: Spectrogra
         "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
         "command": overrides,
         "audit": leak_line(found, split),
-        "audit_leaks": leaks_out({split: found}),
+        "audit_leaks": has_leak({split: found}),
     }
 
 
@@ -156,7 +156,7 @@ def _score(
 ) -> tuple[Predictions, dict[str, Any]]:
     """The clips' calibrated answers, and scores of clips, and of segments where clips have several."""
     mean, target, numbers = mean_by_clip(*segments)
-    calibrated = tempered(mean, bundle.temperature)
+    calibrated = apply_temperature(mean, bundle.temperature)
     clips = numbers.tolist()
     rows, groups = [datamodule.store.rows[clip] for clip in clips], [datamodule.group_of[clip] for clip in clips]
     paths, digests = zip(*((row.path, row.digest) for row in rows), strict=True)
@@ -169,7 +169,7 @@ def _score(
     }
     if len(segments[0]) == len(clips):
         return own, {"clip": clip_scores}
-    each = tempered(segments[0], bundle.temperature).numpy()
+    each = apply_temperature(segments[0], bundle.temperature).numpy()
     return own, {"clip": clip_scores, "segment": scores(each, segments[1].numpy(), bundle.classes)}
 
 

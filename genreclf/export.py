@@ -4,12 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from genreclf.commands import run_command
 from genreclf.errors import GenreclfError
-from genreclf.serving.bundle import load_bundle
-from genreclf.serving.exporting import export_models
-from genreclf.serving.find import find_bundle
-from genreclf.serving.formats import FORMATS, INPUTS
+from genreclf.exporters.export import export_models
+from genreclf.exporters.formats import FORMATS, INPUTS
+from genreclf.hydra_command import run_command
+from genreclf.inference.run_folder import find_bundle
+from genreclf.nets.bundle import load_bundle
 
 
 def export(config: dict[str, Any], overrides: list[str]) -> None:

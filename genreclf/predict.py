@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from genreclf.data.clip import is_clip
-from genreclf.errors import GenreclfError, print_any_name, user_error
+from genreclf.errors import GenreclfError, escape_unencodable, user_error
+from genreclf.frontend.clip import is_clip
+from genreclf.inference.journal import Journal
+from genreclf.inference.library import predict_files
+from genreclf.inference.predictor import Predictor
+from genreclf.inference.results import Row, row_of, show_csv, show_json, show_table, write_parquet
+from genreclf.inference.run_folder import CARD, PRETRAINED, find_bundle, pretrained_names, translations
 from genreclf.progress import progress_bar
-from genreclf.serving.find import CARD, SHIPPED, find_bundle, shipped, translations
-from genreclf.serving.journal import Journal
-from genreclf.serving.library import predict_files
-from genreclf.serving.listing import Row, row_of, show_csv, show_json, show_table, write_parquet
-from genreclf.serving.predictor import Predictor
 
 SOME_FILES_FAILED = 1
 DEFAULT = "a"  # held-out folds cannot tell those that come along apart; this one is steady at other rates, and faster
@@ -25,7 +25,7 @@ GPU_DRIVER = Path("/proc/driver/nvidia")
 def predict(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, 1 where a file could not be read, or 2 for a mistake in the call."""
     options = _parser().parse_args(arguments)
-    print_any_name()
+    escape_unencodable()
     try:
         paths = list(_files(options.paths))
         predictor = _predictor(options)
@@ -42,19 +42,19 @@ def _predictor(options: argparse.Namespace) -> Predictor:
     if options.onnx is not None:
         if not plain:
             raise GenreclfError("--onnx: answers plainly and on the CPU; leave out --tta and --device, or use --run")
-        from genreclf.serving.onnx_model import OnnxModel
+        from genreclf.inference.onnx_model import OnnxModel
 
         return Predictor(OnnxModel(options.onnx))
     if options.run is None:
-        card = SHIPPED / DEFAULT / CARD
+        card = PRETRAINED / DEFAULT / CARD
         print(f"no --run: model {DEFAULT}, which comes along; how far to trust it: {card}", file=sys.stderr)
     bundle = find_bundle(options.run or Path(DEFAULT))
     gpu = options.device == "auto" and GPU_DRIVER.exists()
     if plain and not gpu and (translated := _translated(bundle)):
         return translated
     gc.disable()  # an import leaves no garbage: to look for it, now and at the end, takes a quarter of torch's time
-    from genreclf.serving.bundle import load_bundle
-    from genreclf.serving.torch_model import torch_predictor
+    from genreclf.nets.bundle import load_bundle
+    from genreclf.nets.torch_model import torch_predictor
 
     gc.freeze()
     gc.enable()
@@ -64,10 +64,10 @@ def _predictor(options: argparse.Namespace) -> Predictor:
 def _translated(bundle: Path) -> Predictor | None:
     """The bundle by onnxruntime, if it was exported for that: a quarter of torch's time until the first answer."""
     for file in translations(bundle):
-        from genreclf.serving.onnx_model import OnnxModel
+        from genreclf.inference.onnx_model import OnnxModel
 
         with contextlib.suppress(GenreclfError):  # a spoilt file, or no runtime for it: torch can do without
-            if (model := OnnxModel(file)).translates(bundle):
+            if (model := OnnxModel(file)).matches_bundle(bundle):
                 return Predictor(model)
     return None
 
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--run",
         type=Path,
         help=f"a finished run folder, a bundle folder, or the name of a model that comes along: "
-        f"{' or '.join(shipped())} (default {DEFAULT})",
+        f"{' or '.join(pretrained_names())} (default {DEFAULT})",
     )
     model.add_argument("--onnx", type=Path, metavar="FILE", help="a picture.onnx of genreclf.export: starts at once")
     parser.add_argument("--tta", default="none", help="average over changed copies: none (default), keys, flip, six")

@@ -4,12 +4,12 @@ import sys
 from collections import Counter
 from typing import Any
 
-from genreclf.commands import run_command
 from genreclf.config import build
-from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.sources import DataConfig
 from genreclf.data.store import ARRAY, open_store, prepared_store
 from genreclf.errors import one_line
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.hydra_command import run_command
 
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genreclf.errors import GenreclfError, user_error
-from genreclf.evaluation.tta import TTA
+from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.tta import TTA
+from genreclf.nets.bundle import load_bundle
+from genreclf.nets.torch_model import torch_predictor
 from genreclf.predict import DEFAULT, positive
-from genreclf.serving.bundle import load_bundle
-from genreclf.serving.find import find_bundle
-from genreclf.serving.torch_model import torch_predictor
 
 GRACE_SECONDS = 30
 
@@ -21,7 +21,7 @@ def serve(arguments: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        from genreclf.serving.http import Limits, create_app
+        from genreclf.http.service import Limits, create_app
 
         predictor = torch_predictor(load_bundle(find_bundle(options.run)), options.tta, options.device)
     except ImportError as error:

@@ -15,24 +15,24 @@ import lightning as L
 import torch
 from torch import nn
 
-from genreclf.commands import run_command
 from genreclf.config import build
 from genreclf.data.audit import audit
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.sources import DataConfig
-from genreclf.data.spans import ViewConfig
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.errors import GenreclfError, one_line
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.inference import predict_segments
-from genreclf.evaluation.pictures import draw_curves
-from genreclf.models.classifier import GenreClassifier
-from genreclf.models.config import ModelConfig
-from genreclf.models.efficientnet import EfficientNet
-from genreclf.models.nets import CLASSIFIER
-from genreclf.models.weights import load_weights
-from genreclf.serving.bundle import Bundle, halve, save_bundle
+from genreclf.evaluation.plots import draw_curves
+from genreclf.frontend.segments import ViewConfig
+from genreclf.hydra_command import run_command
+from genreclf.nets.backbone_weights import load_weights
+from genreclf.nets.bundle import Bundle, round_to_fp16, save_bundle
+from genreclf.nets.classifier import GenreClassifier
+from genreclf.nets.config import ModelConfig
+from genreclf.nets.efficientnet import EfficientNet
+from genreclf.nets.kinds import CLASSIFIER
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.clips import mean_by_clip
 from genreclf.training.module import GenreModule, OptimConfig, plain
@@ -206,7 +206,7 @@ def _run_epochs(
 def _keep(folder: Path, config: dict[str, Any], net: nn.Module, datamodule: SpectrogramDataModule) -> None:
     """The bundle of a finished training, calibrated on the validation clips."""
     if config["half"]:
-        halve(net)
+        round_to_fp16(net)
     temperature = config["temperature"]
     if temperature is None:
         segments = predict_segments(net, datamodule.val_dataloader(), "none", torch.device("cpu"))

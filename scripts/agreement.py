@@ -9,12 +9,12 @@ Of several runs, as of folds, each answers the test clips that it left out.
 import sys
 from pathlib import Path
 
-from genreclf.data.audio import AUDIO_SUFFIXES
 from genreclf.evaluation.predictions import FILE, read_predictions
+from genreclf.frontend.audio import AUDIO_SUFFIXES
+from genreclf.inference.run_folder import find_bundle
+from genreclf.nets.bundle import load_bundle
+from genreclf.nets.torch_model import torch_predictor
 from genreclf.progress import progress_bar
-from genreclf.serving.bundle import load_bundle
-from genreclf.serving.find import find_bundle
-from genreclf.serving.torch_model import torch_predictor
 
 
 def main(folder: Path, runs: list[Path]) -> None:

@@ -28,11 +28,11 @@ from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import to_images
 from genreclf.data.demo import STYLES, write_demo
-from genreclf.data.picture import write_picture
 from genreclf.data.sources import list_sources
 from genreclf.data.store import build_store, open_store
-from genreclf.models.classifier import GenreClassifier
-from genreclf.models.config import ModelConfig
+from genreclf.frontend.picture import write_picture
+from genreclf.nets.classifier import GenreClassifier
+from genreclf.nets.config import ModelConfig
 from genreclf.training.module import GenreModule
 
 ROUNDS = 5

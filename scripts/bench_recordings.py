@@ -17,11 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from genreclf.data.audio import read_audio
+from genreclf.data.appendable_npy import AppendableNpy
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, find_matches, fingerprint
-from genreclf.data.growing import GrowingArray
-from genreclf.data.spectrogram import LogMelSpectrogram
+from genreclf.exporters.torch_log_mel import LogMelSpectrogram
+from genreclf.frontend.audio import read_audio
 from genreclf.progress import progress_bar
 
 FRAMES = 1_292
@@ -57,8 +57,8 @@ def library(folder: Path, clips: int) -> tuple[Fingerprints, list[int]]:
     music = rendered(folder / "music")
     steps, tokens, sources = [], [], []
     with (
-        GrowingArray(folder / "sketches.npy", np.uint8, SKETCH_BANDS, 0) as sketch_file,
-        GrowingArray(folder / "tokens.npy", np.uint32, 2, 0) as token_file,
+        AppendableNpy(folder / "sketches.npy", np.uint8, SKETCH_BANDS, 0) as sketch_file,
+        AppendableNpy(folder / "tokens.npy", np.uint32, 2, 0) as token_file,
         multiprocessing.Pool(initializer=_music.extend, initargs=(music,)) as pool,
         progress_bar("making fingerprints", "clips") as report,
     ):

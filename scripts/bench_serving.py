@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf.data.demo import write_demo
-from genreclf.data.spans import spans
-from genreclf.data.views import column_index, cut
-from genreclf.serving.bundle import load_bundle
-from genreclf.serving.library import predict_files
-from genreclf.serving.torch_model import torch_predictor
+from genreclf.exporters.torch_segments import column_index, cut
+from genreclf.frontend.segments import spans
+from genreclf.inference.library import predict_files
+from genreclf.nets.bundle import load_bundle
+from genreclf.nets.torch_model import torch_predictor
 from genreclf.training.module import GenreModule
 
 REQUESTS = 400
@@ -51,7 +51,7 @@ class PlainWay:
         scaling = self.net.scaling
 
         def plain(levels: torch.Tensor) -> torch.Tensor:
-            x = levels / 255 if scaling.own_scale is None else scaling.own_scale(levels)[0]
+            x = levels / 255 if scaling.standardize is None else scaling.standardize(levels)[0]
             x = (scaling.pool(x) - scaling.mean) / scaling.std
             return scaling.norm(x.transpose(1, 2)).transpose(1, 2).contiguous()
 

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.signal import butter, sosfilt
 
-from genreclf.data.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
-from genreclf.data.clip import CLIP_SUFFIXES, read_clip
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import SKETCH_STEP, Fingerprint, Fingerprints, Match, aligned, find_matches, fingerprint
-from genreclf.data.spectrogram import LogMelSpectrogram
+from genreclf.exporters.torch_log_mel import LogMelSpectrogram
+from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
+from genreclf.frontend.clip import CLIP_SUFFIXES, read_clip
 from genreclf.progress import progress_bar
 
 PICTURE_FRAMES_PER_COLUMN = 3.34  # GTZAN's usual pictures: 387 columns over 30 s

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf import Classifier
-from genreclf.data.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
 from genreclf.evaluation.predictions import FILE, read_predictions
+from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
 from genreclf.progress import progress_bar
 
 Sound = tuple[np.ndarray, int]  # (samples,) or (samples, channels), and their rate in Hz

@@ -4,7 +4,7 @@ python scripts/ship.py MODEL PICTURES TABLE FOLDER [KEY=VALUE...]
 
 MODEL is one of conf/model, or committee: A and B. Trains it five times, each time without one fold, and on all clips (a
 finished training in FOLDER is kept), fits the temperature on the held-out answers, and puts the bundle of all clips
-with its card, and for the default model its translation to ONNX, into genreclf/weights/MODEL.
+with its card, and for the default model its translation to ONNX, into genreclf/pretrained/MODEL.
 """
 
 import json
@@ -21,9 +21,9 @@ from genreclf.evaluation.card import model_card
 from genreclf.evaluation.comparison import calibrated
 from genreclf.evaluation.predictions import FILE, read_predictions
 from genreclf.evaluation.systems import find_runs, systems
+from genreclf.inference.run_folder import CARD, PRETRAINED
+from genreclf.nets.bundle import load_bundle, save_bundle
 from genreclf.predict import DEFAULT
-from genreclf.serving.bundle import load_bundle, save_bundle
-from genreclf.serving.find import CARD, SHIPPED
 from genreclf.training.record import CONFIG, LAST, RECORD
 
 FOLDS = 5
@@ -37,12 +37,12 @@ def main(model: str, pictures: Path, table: Path, folder: Path, overrides: list[
     for member in MEMBERS.get(model, ()):
         _trained(member, folder, data)
     held_out, whole = _trained(model, folder, [*data, *overrides])
-    (SHIPPED / model).mkdir(parents=True, exist_ok=True)
+    (PRETRAINED / model).mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
-        shutil.copyfile(whole / "bundle" / name, SHIPPED / model / name)
-    (SHIPPED / model / CARD).write_text(_card(whole, held_out), encoding="utf-8")
+        shutil.copyfile(whole / "bundle" / name, PRETRAINED / model / name)
+    (PRETRAINED / model / CARD).write_text(_card(whole, held_out), encoding="utf-8")
     if model == DEFAULT:
-        _run("export", f"run={whole}", "format=onnx", "input=picture", f"out={SHIPPED / model}")
+        _run("export", f"run={whole}", "format=onnx", "input=picture", f"out={PRETRAINED / model}")
 
 
 def _trained(model: str, folder: Path, data: list[str]) -> tuple[list[Path], Path]:

@@ -4,9 +4,9 @@ import torch
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.spans import ViewConfig
-from genreclf.models.nets import new_net
-from genreclf.serving.bundle import Bundle
+from genreclf.frontend.segments import ViewConfig
+from genreclf.nets.bundle import Bundle
+from genreclf.nets.kinds import new_net
 
 CLASSES = ("ska", "dub", "raï")
 

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 from hypothesis import settings
 
-from genreclf.data.audio import SAMPLE_RATE_HZ
-from genreclf.data.picture import write_picture
 from genreclf.data.sources import DataConfig, list_sources
 from genreclf.data.store import Store, build_store, open_store
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+from genreclf.frontend.picture import write_picture
 
 # The same examples on every run, as slow as the machine may be.
 settings.register_profile("genreclf", deadline=None, derandomize=True, max_examples=50)

@@ -14,8 +14,8 @@ import soundfile
 from command_line import command
 from PIL import Image
 
-from genreclf.data.mel import FRAME_RATE_HZ
-from genreclf.data.picture import write_picture
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.frontend.picture import write_picture
 
 FRAMES, SHIFT = 900, 200
 SECONDS = FRAMES / FRAME_RATE_HZ

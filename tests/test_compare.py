@@ -119,7 +119,7 @@ def test_calibrated_folds_are_tempered_by_the_others(tmp_path):
     assert errors[("--calibrate",)] < 0.7 * errors[()]
     assert own["temperature"] > 2
     assert f"split=all temperature={own['temperature']:.2f}" in result.stdout
-    assert "each fold tempered by what fits the others" in (tmp_path / "out" / "comparison.md").read_text()
+    assert "each fold apply_temperature by what fits the others" in (tmp_path / "out" / "comparison.md").read_text()
 
 
 def test_one_fold_cannot_be_calibrated(tmp_path):

@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.sources import DataConfig
-from genreclf.data.spans import ViewConfig
 from genreclf.data.split import SplitConfig
 from genreclf.errors import GenreclfError
-from genreclf.models.baselines import MajorityConfig, SvmConfig
-from genreclf.models.config import ModelConfig
-from genreclf.models.nets import kind_of, new_net
+from genreclf.frontend.segments import ViewConfig
+from genreclf.nets.baselines import MajorityConfig, SvmConfig
+from genreclf.nets.config import ModelConfig
+from genreclf.nets.kinds import kind_of, new_net
 from genreclf.training.module import OptimConfig
 
 DATACLASSES = {

@@ -12,10 +12,10 @@ from bundles import random_bundle
 from command_line import command
 from pyarrow import parquet
 
-from genreclf.data.audio import SAMPLE_RATE_HZ
-from genreclf.data.picture import write_picture
-from genreclf.serving.bundle import load_bundle, save_bundle
-from genreclf.serving.torch_model import torch_predictor
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+from genreclf.frontend.picture import write_picture
+from genreclf.nets.bundle import load_bundle, save_bundle
+from genreclf.nets.torch_model import torch_predictor
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_the_table_shows_as_many_genres_as_asked_for(model, library, cache):
         assert line.count(",") == commas and ("%" in line)
 
 
-NO_NET = "import genreclf.serving.predictor as p; p.Predictor._answers = None"
+NO_NET = "import genreclf.inference.predictor as p; p.Predictor._answers = None"
 
 
 def test_a_journal_spares_what_is_known_and_only_that(model, library, cache, tmp_path):

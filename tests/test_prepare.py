@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from command_line import command, start
 
-from genreclf.data.picture import write_picture
 from genreclf.data.store import open_store
+from genreclf.frontend.picture import write_picture
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ import yaml
 from command_line import COMMANDS, Finished, command
 from safetensors.torch import load_file
 
-from genreclf.data.picture import write_picture
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
-from genreclf.serving.bundle import load_bundle
+from genreclf.frontend.picture import write_picture
+from genreclf.nets.bundle import load_bundle
 from genreclf.training.baselines import fit_baseline
 
 # The smallest real training: a narrow Model A, 12 clips, two batches an epoch.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from genreclf.data.faults import Finding, findings, rates, seconds
+from genreclf.data.findings import Finding, findings, rates, seconds
 from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES, Match
-from genreclf.data.leaks import HELD_OUT, HeldOut, LeakingClip, compared_leaks, leaking_clips, leaks_out, shared_keys
+from genreclf.data.leaks import HELD_OUT, HeldOut, LeakingClip, compared_leaks, has_leak, leaking_clips, shared_keys
 from genreclf.data.membership import Membership
 from genreclf.data.split import SPLITS, SplitConfig, refusals
 from genreclf.data.store import Row, Store
@@ -57,7 +57,7 @@ class Audit:
     @property
     def chosen_leaks(self) -> bool:
         """Whether a held-out clip of the chosen split has its recording, or its artist, in training."""
-        return leaks_out(self.leaks["chosen"])
+        return has_leak(self.leaks["chosen"])
 
     def summary(self) -> dict[str, Any]:
         """Its figures, without lists of clips, as JSON takes them."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from genreclf.data.audit import Audit, Pair
-from genreclf.data.faults import FINDINGS
+from genreclf.data.findings import FINDINGS
 from genreclf.data.leaks import HELD_OUT, SHARED
-from genreclf.data.pair_picture import PairPicture, draw_pair
+from genreclf.data.pair_plot import PairPicture, draw_pair
 from genreclf.data.store import Store
 from genreclf.page import render
 

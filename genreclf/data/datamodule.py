@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from genreclf.data.augment import AugmentConfig, augment, mix
 from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
-from genreclf.data.spans import ViewConfig, spans
 from genreclf.data.split import SPLITS, SplitConfig, published_missing, refusals
 from genreclf.data.store import Row, Store, open_store, prepared_store
-from genreclf.data.views import column_index, random_span, sounding
 from genreclf.errors import GenreclfError
+from genreclf.exporters.torch_segments import column_index, random_span, trim_silence
+from genreclf.frontend.segments import ViewConfig, spans
 
 Batch = dict[str, Tensor | int]
 
@@ -44,14 +44,14 @@ class SegmentDataset(Dataset):
         self.store, self.view, self.random_start, self.stretch = store, view, random_start, stretch
         self.step = step
         self.target_of = dict(zip(clips, targets, strict=True))
-        self.rows = {clip: self._sounding(clip) for clip in clips}
+        self.rows = {clip: self._trimmed(clip) for clip in clips}
         self.items = [(clip, span) for clip in clips for span in self._spans(clip)]
 
-    def _sounding(self, clip: int) -> Row:
+    def _trimmed(self, clip: int) -> Row:
         """A row of the clip without silence at its ends."""
         row = self.store.rows[clip]
         levels = torch.from_numpy(np.array(self.store.spectrogram(clip)))
-        first, columns, _, frames = sounding(levels, row.frames)
+        first, columns, _, frames = trim_silence(levels, row.frames)
         return replace(row, offset=row.offset + first, columns=columns, frames=frames)
 
     def _spans(self, clip: int) -> list[tuple[int, int]]:
@@ -191,7 +191,7 @@ class SpectrogramDataModule(L.LightningDataModule):
 def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
     """A batch with `segments` (B, 256, 128) -> one with `image` (B, 3, 128, 256) in [0, 255], channels_last.
 
-    Where the augmentation mixes examples, `other_target` (B,) and `own_share` (B,) in [0.5, 1] say with what. Where it
+    Where the augmentation mixes examples, `other_target` (B,) and `lam` (B,) in [0.5, 1] say with what. Where it
     shows each segment in F `forms`, a number, the tensors are F * B long, one form of all segments after the other.
     """
     image = batch["segments"].transpose(1, 2)[:, None]  # (B, 256, 128) -> (B, 1, 128, 256)
@@ -200,7 +200,7 @@ def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
         image = torch.cat([augment(image, form) for form in forms], 1)  # (B, F, 128, 256)
     out = {"target": batch["target"], "clip": batch["clip"]}
     if augmentation is not None and augmentation.mixup:
-        image, out["other_target"], out["own_share"] = mix(image, batch["target"], augmentation.mixup)
+        image, out["other_target"], out["lam"] = mix(image, batch["target"], augmentation.mixup)
     if len(forms) > 1:
         image = image.transpose(0, 1).flatten(0, 1)[:, None]  # (B, F, 128, 256) -> (F * B, 1, 128, 256)
         out = {key: value.repeat(len(forms)) for key, value in out.items()}

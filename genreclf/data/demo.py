@@ -27,8 +27,8 @@ from typing import TypeVar
 import numpy as np
 import soundfile
 
-from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
 FULL_SCALE = 32_768  # of 16-bit samples, which are those of the files
 LONGEST_S = 600.0

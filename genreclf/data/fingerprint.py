@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from genreclf.data.mel import FRAME_RATE_HZ, N_BANDS
+from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS
 
 SKETCH_BANDS = 32
 SKETCH_STEP = 6  # frames, 0.14 s

@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
-from genreclf.data.table import Facts
+from genreclf.data.table import ClipMetadata
 
 
-def join(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
+def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
     """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, and so on.
 
     A group bears the first of its members' `names`. None is no key.
@@ -32,7 +32,7 @@ def join(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tupl
     return [names[root(clip)] for clip in range(len(names))]
 
 
-def artist_keys(facts: Sequence[Facts], labels: Sequence[str], unknown: str) -> list[str | None]:
+def artist_keys(facts: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
     """One key an artist, whatever the case, spaces and punctuation of the name.
 
     Clips without an artist have no key where `unknown` is single, and one a class where it is together: the cautious

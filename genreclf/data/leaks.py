@@ -8,7 +8,7 @@ import numpy as np
 
 from genreclf.data.groups import normal_name
 from genreclf.data.split import SPLITS, listed
-from genreclf.data.table import Facts
+from genreclf.data.table import ClipMetadata
 
 # What two clips may share, strongest first.
 SHARED = ("recording", "artist", "title")
@@ -60,7 +60,7 @@ def compared_leaks(paths: Sequence[str], splits: Sequence[str | None], keys: Key
     return compared
 
 
-def shared_keys(recordings: Sequence[str], facts: Sequence[Facts]) -> Keys:
+def shared_keys(recordings: Sequence[str], facts: Sequence[ClipMetadata]) -> Keys:
     """By the words of SHARED; a title counts with its artist only: different artists have songs of one title."""
     return {
         "recording": list(recordings),
@@ -69,7 +69,7 @@ def shared_keys(recordings: Sequence[str], facts: Sequence[Facts]) -> Keys:
     }
 
 
-def _title_key(fact: Facts) -> str | None:
+def _title_key(fact: ClipMetadata) -> str | None:
     artist, title = normal_name(fact.artist), normal_name(fact.title)
     return f"{artist}\0{title}" if artist and title else None
 
@@ -120,7 +120,7 @@ def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys
     return found
 
 
-def leaks_out(held_out: HeldOut) -> bool:
+def has_leak(held_out: HeldOut) -> bool:
     """Whether any held-out clip has its recording or its artist in training. A title is its artist's."""
     return any(own[shared].clips > 0 for own, shared in itertools.product(held_out.values(), ("recording", "artist")))
 

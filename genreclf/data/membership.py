@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genreclf.data.groups import artist_keys, conflicts, join
+from genreclf.data.groups import artist_keys, conflicts, merge_groups
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig, assign
 from genreclf.data.store import Row
-from genreclf.data.table import Facts, read_table
+from genreclf.data.table import ClipMetadata, read_table
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Membership:
     clips: tuple[int, ...]
     splits: tuple[str | None, ...]
     groups: tuple[str, ...]
-    facts: tuple[Facts, ...]
+    facts: tuple[ClipMetadata, ...]
     conflicts: tuple[tuple[int, ...], ...]
 
 
@@ -35,11 +35,11 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
         return Membership((), (), (), (), doubtful)
     own = [rows[clip] for clip in clips]
     paths, labels = [row.path for row in own], [row.label for row in own]
-    recordings, facts = [row.group for row in own], [Facts() for _ in own]
+    recordings, facts = [row.group for row in own], [ClipMetadata() for _ in own]
     groups = recordings
     if data.table is not None:
         facts = read_table(data.table, paths)
         artists = artist_keys(facts, labels, data.unknown_artists)
-        groups = join(paths, recordings, artists, [fact.group or None for fact in facts])
+        groups = merge_groups(paths, recordings, artists, [fact.group or None for fact in facts])
     splits = assign(split, paths, labels, [row.digest for row in own], groups, [fact.fold for fact in facts])
     return Membership(clips, tuple(splits), tuple(groups), tuple(facts), doubtful)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genreclf.data.clip import is_clip
 from genreclf.data.demo import write_demo
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.table import read_genres
 from genreclf.errors import GenreclfError
+from genreclf.frontend.clip import is_clip
 from genreclf.progress import progress_bar
 
 UNKNOWN_ARTISTS = ("single", "together")

@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from genreclf.data.audio import MAX_BYTES
-from genreclf.data.clip import Clip, FrontEnd, read_clip
+from genreclf.data.appendable_npy import AppendableNpy
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, Fingerprints, Match, find_matches, fingerprint
-from genreclf.data.groups import join
-from genreclf.data.growing import GrowingArray
-from genreclf.data.mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT, SAMPLE_RATE_HZ
+from genreclf.data.groups import merge_groups
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
-from genreclf.data.spectrogram import LogMelSpectrogram
 from genreclf.errors import GenreclfError
+from genreclf.exporters.torch_log_mel import LogMelSpectrogram
+from genreclf.frontend.audio import MAX_BYTES
+from genreclf.frontend.clip import Clip, FrontEnd, read_clip
+from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT, SAMPLE_RATE_HZ
 from genreclf.progress import progress_bar
 
 FORMAT = 3
@@ -207,7 +207,7 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings:
     _write_table(partial, done)
     with ExitStack() as stack, partial.open("a", **_ENCODING) as table:
         arrays = [
-            stack.enter_context(GrowingArray(store / name, kind, width, sum(getattr(row, count) for row in done)))
+            stack.enter_context(AppendableNpy(store / name, kind, width, sum(getattr(row, count) for row in done)))
             for count, name, kind, width in _ARRAYS
         ]
         report = stack.enter_context(progress_bar("making spectrograms", "clips"))
@@ -323,7 +323,7 @@ def _file_digest(path: Path) -> str:
 def _grouped(rows: Sequence[Row], matches: Sequence[Match]) -> list[Row]:
     """Clips of one digest or one recording share a group, which bears the name of the first of them."""
     pairs = [(match.first, match.second) for match in matches]
-    groups = join([row.path for row in rows], [row.digest or None for row in rows], pairs=pairs)
+    groups = merge_groups([row.path for row in rows], [row.digest or None for row in rows], pairs=pairs)
     return [replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
 
 

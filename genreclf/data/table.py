@@ -17,7 +17,7 @@ NAMES_TOLD = 3
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClipMetadata:
     """What is known of a clip; empty where it is not."""
 
     artist: str = ""
@@ -33,11 +33,11 @@ class Table:
 
     file: Path
     key: str
-    facts: dict[str, Facts]
+    facts: dict[str, ClipMetadata]
     has_genres: bool
 
 
-def read_table(file: Path, paths: Sequence[str]) -> list[Facts]:
+def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
     """The facts of each clip of `paths` (relative, with forward slashes), empty ones for clips that have no row.
 
     The table has a column `path`, equal to a clip's, or `clip`, its file's name without suffix (or GTZAN's name,
@@ -46,7 +46,7 @@ def read_table(file: Path, paths: Sequence[str]) -> list[Facts]:
     a row, or knows none of the clips.
     """
     table = _open(file)
-    return [table.facts[name] if name else Facts() for name in _rows_of(table, paths)]
+    return [table.facts[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
 
 
 def read_genres(file: Path, paths: Sequence[str]) -> list[str] | None:
@@ -88,7 +88,7 @@ def _open(file: Path) -> Table:
             f"data.table={file}: has the columns {', '.join(columns) or 'none'}; "
             f"it needs path or clip, and {' or '.join(USEFUL)}, separated by commas"
         )
-    facts: dict[str, Facts] = {}
+    facts: dict[str, ClipMetadata] = {}
     for line, row in lines:
         name = _composed(row[key] or "")
         if not name:
@@ -99,7 +99,9 @@ def _open(file: Path) -> Table:
             )
         if name in facts:
             raise GenreclfError(f"data.table={file}: two rows for {key} {name!r}; leave one of them")
-        facts[name] = Facts(**{field.name: _composed(row.get(field.name) or "").strip() for field in fields(Facts)})
+        facts[name] = ClipMetadata(
+            **{field.name: _composed(row.get(field.name) or "").strip() for field in fields(ClipMetadata)}
+        )
     return Table(file, key, facts, "genre" in columns)
 
 

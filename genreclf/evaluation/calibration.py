@@ -24,7 +24,7 @@ class Bin:
     accuracy: float
 
 
-def tempered(probabilities: Tensor, temperature: float) -> Tensor:
+def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
     """(N, classes) probabilities raised to 1 / `temperature` and scaled to sum to 1: the order of classes stays.
 
     Of one segment's softmax this is the usual softmax(logits / T) (Guo et al. 2017); of a mean over segments or copies
@@ -42,21 +42,21 @@ def fit_temperature(probabilities: Tensor, target: Tensor) -> float:
     from scipy.optimize import minimize_scalar  # only who trains pays for this import
 
     def loss(log_temperature: float) -> float:
-        own = tempered(probabilities.double(), math.exp(log_temperature)).gather(1, target[:, None])
+        own = apply_temperature(probabilities.double(), math.exp(log_temperature)).gather(1, target[:, None])
         return float(-own.log().sum()) + log_temperature**2 / 2
 
     return math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
 
 
 def cross_fitted(probabilities: Tensor, target: Tensor, fold: np.ndarray) -> Tensor:
-    """(N, classes) probabilities, tempered in each fold by what fits the clips of all others; `fold` is (N,) numbers.
+    """(N, classes) probabilities, apply_temperature in each fold by what fits the clips of all others; `fold` is (N,) numbers.
 
     So no clip has a part in its own temperature. Takes two folds at least.
     """
     out = probabilities.clone()
     for number in np.unique(fold):
         own, others = (torch.from_numpy(mask) for mask in (fold == number, fold != number))
-        out[own] = tempered(probabilities[own], fit_temperature(probabilities[others], target[others]))
+        out[own] = apply_temperature(probabilities[own], fit_temperature(probabilities[others], target[others]))
     return out
 
 

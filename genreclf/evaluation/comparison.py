@@ -40,7 +40,7 @@ class System:
 
 
 def calibrated(system: System) -> System:
-    """The same with each fold's answers tempered by what fits the other folds, and the temperature that fits all.
+    """The same with each fold's answers apply_temperature by what fits the other folds, and the temperature that fits all.
 
     Over several seeds that is their geometric mean. Raises GenreclfError for a single fold.
     """

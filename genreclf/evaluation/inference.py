@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from genreclf.data.datamodule import Batch, to_images
-from genreclf.evaluation.tta import probabilities
-from genreclf.models.classifier import GenreClassifier
+from genreclf.inference.tta import probabilities
+from genreclf.nets.classifier import GenreClassifier
 
 
 def predict_segments(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.evaluation.pictures import ClipView, draw_clip
+from genreclf.evaluation.plots import ClipView, draw_clip
 from genreclf.page import render
 
 TEMPLATE = "evaluation/report.html.jinja"

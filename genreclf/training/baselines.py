@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.errors import GenreclfError
-from genreclf.models.baselines import FEATURES, Svm
-from genreclf.models.committee import Member
-from genreclf.models.nets import COMMITTEE, MAJORITY, SVM, kind_of, new_net
-from genreclf.serving.bundle import Bundle, load_bundle
-from genreclf.serving.find import find_bundle
+from genreclf.inference.run_folder import find_bundle
+from genreclf.nets.baselines import FEATURES, Svm
+from genreclf.nets.bundle import Bundle, load_bundle
+from genreclf.nets.committee import Member
+from genreclf.nets.kinds import COMMITTEE, MAJORITY, SVM, kind_of, new_net
 from genreclf.training.record import RECORD
 
 
@@ -86,7 +86,7 @@ def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) 
     """
     scaler = StandardScaler().fit(features)
     reader = FEATURES[values["features"]]()
-    shares = [say / sum(reader.says) * sum(reader.groups) for say in reader.says]
+    shares = [say / sum(reader.group_weights) * sum(reader.groups) for say in reader.group_weights]
     weight = np.concatenate(
         [np.full(size, (share / size) ** 0.5) for size, share in zip(reader.groups, shares, strict=True)]
     )

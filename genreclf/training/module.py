@@ -13,8 +13,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError
-from genreclf.models.classifier import GenreClassifier, gated_sum, parameter_groups
-from genreclf.models.config import ModelConfig
+from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
+from genreclf.nets.config import ModelConfig
 from genreclf.training.clips import ClipScores
 
 
@@ -108,7 +108,7 @@ class GenreModule(L.LightningModule):
         own = self.loss(logits, batch["target"])  # (B,)
         if "other_target" not in batch:
             return own.mean()
-        share = batch["own_share"]
+        share = batch["lam"]
         return (share * own + (1 - share) * self.loss(logits, batch["other_target"])).mean()
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
@@ -137,9 +137,9 @@ class GenreModule(L.LightningModule):
         """The optimizer with its schedule."""
         optim = self.optim
         if optim.optimizer == "adam":
-            optimizer = torch.optim.Adam(_paced(parameter_groups(self.net), self.net.backbone, optim))
+            optimizer = torch.optim.Adam(_with_learning_rates(parameter_groups(self.net), self.net.backbone, optim))
         else:
-            groups = _paced(_decayed(self.net, optim.weight_decay), self.net.backbone, optim)
+            groups = _with_learning_rates(_decayed(self.net, optim.weight_decay), self.net.backbone, optim)
             optimizer = torch.optim.AdamW(groups) if optim.optimizer == "adamw" else _muon(groups)
         if optim.schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
@@ -183,7 +183,7 @@ def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     return Muon(groups, nesterov=True, betas=(0.9, 0.999))
 
 
-def _paced(groups: list[dict[str, Any]], backbone: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
+def _with_learning_rates(groups: list[dict[str, Any]], backbone: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
     """Each group in two, the backbone's behind the others', with their learning rates."""
     slow = set(backbone.parameters())
     paced = []

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from genreclf.inference.run_folder import PRETRAINED
 from genreclf.predict import DEFAULT
-from genreclf.serving.find import SHIPPED
 
-APP = Path(__file__).resolve().parents[2] / "genreclf" / "app.py"
+APP = Path(__file__).resolve().parents[2] / "genreclf" / "app" / "main.py"
 PATIENCE_MS = 120_000
 
 
@@ -30,7 +30,7 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
     words = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
     environment = {**os.environ, "GENRECLF_RUNS": str(tmp_path_factory.mktemp("runs"))}
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(APP), *words], env=environment, cwd=APP.parents[1]
+        [sys.executable, "-m", "streamlit", "run", str(APP), *words], env=environment, cwd=APP.parents[2]
     )
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
@@ -89,6 +89,6 @@ def answer(page: Page) -> tuple[str, dict[str, str]]:
 
 
 def predicted(*paths: Path, name: str = DEFAULT) -> list[dict]:
-    words = [sys.executable, "-m", "genreclf.predict", *paths, "--json", "--run", SHIPPED / name]
+    words = [sys.executable, "-m", "genreclf.predict", *paths, "--json", "--run", PRETRAINED / name]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -13,16 +13,16 @@ from driving import answer, browser, give, opened, predicted
 from PIL import Image
 from playwright.sync_api import Page
 
-from genreclf.data.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.data.demo import render
-from genreclf.data.mel import log_mel
-from genreclf.data.picture import read_picture, write_picture
+from genreclf.frontend.audio import SAMPLE_RATE_HZ, read_audio
+from genreclf.frontend.log_mel import log_mel
+from genreclf.frontend.picture import read_picture, write_picture
+from genreclf.inference.run_folder import pretrained_names
 from genreclf.predict import DEFAULT
-from genreclf.serving.find import shipped
 
 SHOTS = Path(os.environ["GENRECLF_SHOTS"])
 WIDTHS = (1280, 390)
-OTHER = next(name for name in shipped() if name != DEFAULT)
+OTHER = next(name for name in pretrained_names() if name != DEFAULT)
 
 
 @pytest.fixture(scope="session")

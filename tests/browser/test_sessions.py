@@ -6,8 +6,8 @@ from pathlib import Path
 import soundfile
 from driving import answer, give, opened
 
-from genreclf.data.audio import SAMPLE_RATE_HZ
 from genreclf.data.demo import render
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
 
 def test_twenty_sessions_leave_memory_flat(chromium, server, tmp_path):

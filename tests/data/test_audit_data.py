@@ -13,25 +13,25 @@ from PIL import Image
 from genreclf.config import build, config_folder
 from genreclf.data.audit import audit, class_balance, pairs
 from genreclf.data.audit_page import LISTED, PAIRS_DRAWN, audit_page
-from genreclf.data.faults import FINDINGS, findings
+from genreclf.data.findings import FINDINGS, findings
 from genreclf.data.fingerprint import Match
 from genreclf.data.leaks import (
     RANDOM_SEEDS,
     Leak,
     compared_leaks,
+    has_leak,
     leak_line,
     leaking_clips,
     leaks,
-    leaks_out,
     random_leaks,
     shared_keys,
 )
-from genreclf.data.mel import FRAME_RATE_HZ
 from genreclf.data.membership import membership
-from genreclf.data.pair_picture import STRIP_ROWS, WIDTH, draw_pair
+from genreclf.data.pair_plot import STRIP_ROWS, WIDTH, draw_pair
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
-from genreclf.data.table import Facts
+from genreclf.data.table import ClipMetadata
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
 
 HASHED = build(SplitConfig, OmegaConf.to_container(OmegaConf.load(config_folder() / "split" / "hashed.yaml")), "split")
 FRAMES = 1_292  # 30 s
@@ -59,7 +59,7 @@ SAME = {"": None, "Queen": "queen", " queen!": "queen", "QUEEN": "queen", "Abba"
 
 
 def told(clips: list[tuple]) -> tuple[list[str | None], dict[str, list[str | None]]]:
-    facts = [Facts(artist=artist, title=title) for _, _, artist, title in clips]
+    facts = [ClipMetadata(artist=artist, title=title) for _, _, artist, title in clips]
     return [clip[0] for clip in clips], shared_keys([clip[1] for clip in clips], facts)
 
 
@@ -99,7 +99,7 @@ def test_leaks_are_what_a_comparison_of_all_pairs_finds(clips):
     for clip in listed:
         for shared, other in clip.training.items():
             assert keys[shared][int(clip.path)] == keys[shared][int(other)] and splits[int(other)] == "train"
-    assert leaks_out(expected) == any(own[s].clips for own in expected.values() for s in ("recording", "artist"))
+    assert has_leak(expected) == any(own[s].clips for own in expected.values() for s in ("recording", "artist"))
 
 
 @given(KNOWN)
@@ -122,7 +122,7 @@ def test_random_splits_leak_as_often_as_chance_has_it():
 
 
 def test_the_published_lists_stand_beside_where_the_names_are_gtzans():
-    keys = shared_keys(["x", "x"], [Facts(), Facts()])
+    keys = shared_keys(["x", "x"], [ClipMetadata(), ClipMetadata()])
     paths = ["blues/blues.00029.wav", "blues/blues00000.png"]  # of the training and the validation list
     compared = compared_leaks(paths, ["train", "train"], keys)
     assert compared["published"]["val"]["recording"] == Leak(1, 1)

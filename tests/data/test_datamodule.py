@@ -17,9 +17,9 @@ from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.data.sources import DataConfig
-from genreclf.data.spans import ViewConfig, spans
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.errors import GenreclfError
+from genreclf.frontend.segments import ViewConfig, spans
 
 
 def read(cls: type, group: str, name: str):
@@ -127,10 +127,10 @@ def test_both_forms_of_a_segment_have_its_target_and_are_blended_alike():
     torch.manual_seed(0)
     batch = to_images({"segments": segments, "target": levels.long(), "clip": levels.long()}, pairs)
     assert batch["forms"] == 2 and batch["image"].shape == (64, 3, 128, 256)
-    for key in ("target", "clip", "other_target", "own_share"):
+    for key in ("target", "clip", "other_target", "lam"):
         assert torch.equal(batch[key][:32], batch[key][32:]), key
     darkened, as_it_was = batch["image"][:, 0, 0, 0].split(32)
-    share, other = batch["own_share"][32:], batch["other_target"][32:]
+    share, other = batch["lam"][32:], batch["other_target"][32:]
     torch.testing.assert_close(as_it_was, share * levels + (1 - share) * levels[other], rtol=0, atol=1e-3)
     assert (as_it_was - darkened > 1).sum() > 10 and (as_it_was - darkened).min() > -1e-3
 

@@ -10,8 +10,6 @@ from scipy.fft import dctn
 from scipy.signal import butter, sosfilt
 
 from genreclf.data import store as store_module
-from genreclf.data.audio import read_audio
-from genreclf.data.clip import read_clip
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import (
     MATCH_CONFIDENCE,
@@ -23,11 +21,13 @@ from genreclf.data.fingerprint import (
     find_matches,
     fingerprint,
 )
-from genreclf.data.mel import FRAME_RATE_HZ
-from genreclf.data.picture import read_picture
 from genreclf.data.sources import list_sources
-from genreclf.data.spectrogram import LogMelSpectrogram
 from genreclf.data.store import build_store, open_store
+from genreclf.exporters.torch_log_mel import LogMelSpectrogram
+from genreclf.frontend.audio import read_audio
+from genreclf.frontend.clip import read_clip
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.frontend.picture import read_picture
 
 RATE_HZ = 22_050
 

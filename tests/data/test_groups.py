@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from genreclf.data.groups import artist_keys, conflicts, join
-from genreclf.data.table import Facts, read_table
+from genreclf.data.groups import artist_keys, conflicts, merge_groups
+from genreclf.data.table import ClipMetadata, read_table
 
 KEYS = st.lists(st.tuples(*[st.sampled_from([None, *"abcdefgh"])] * 3), min_size=1, max_size=40)
 
@@ -30,7 +30,7 @@ def test_joined_clips_are_the_components_of_what_they_share(rows):
     ]
     i, j = np.array(pairs or [(0, 0)]).T
     _, expected = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(len(rows), len(rows))))
-    groups = join(names, *columns)
+    groups = merge_groups(names, *columns)
     assert partition(groups) == partition(expected.tolist())
     for group, name in zip(groups, names, strict=True):
         assert names.index(group) <= names.index(name)  # the first of its members
@@ -38,18 +38,21 @@ def test_joined_clips_are_the_components_of_what_they_share(rows):
 
 def test_artists_are_one_however_they_are_written():
     facts = [
-        Facts("The Clash"),
-        Facts("the  clash"),
-        Facts("The-Clash!"),
-        Facts("Björk"),
-        Facts("BJÖRK"),
-        Facts("Bjork"),
+        ClipMetadata("The Clash"),
+        ClipMetadata("the  clash"),
+        ClipMetadata("The-Clash!"),
+        ClipMetadata("Björk"),
+        ClipMetadata("BJÖRK"),
+        ClipMetadata("Bjork"),
     ]
     assert len(set(artist_keys(facts, ["rock"] * 6, "single"))) == 3
 
 
 def test_unknown_artists_stand_alone_or_with_their_class():
-    facts, labels = [Facts(), Facts("unknown rock"), Facts(" ?"), Facts()], ["rock", "rock", "rock", "pop"]
+    facts, labels = (
+        [ClipMetadata(), ClipMetadata("unknown rock"), ClipMetadata(" ?"), ClipMetadata()],
+        ["rock", "rock", "rock", "pop"],
+    )
     assert artist_keys(facts, labels, "single") == [None, "unknownrock", None, None]
     together = artist_keys(facts, labels, "together")
     assert together[0] == together[2] and len(set(together)) == 3
@@ -65,7 +68,7 @@ def test_real_artists_make_the_groups_that_others_made_of_them(gtzan: Path):
         theirs = {row["clip"]: row["artist_group"] for row in csv.DictReader(file)}
     names = sorted(theirs)
     facts = read_table(gtzan / "clips.csv", names)
-    groups = join(names, artist_keys(facts, [name.split(".")[0] for name in names], "single"))
+    groups = merge_groups(names, artist_keys(facts, [name.split(".")[0] for name in names], "single"))
     known = [i for i, fact in enumerate(facts) if fact.artist]
     assert len(known) > 500
     ours, others = [groups[i] for i in known], [theirs[names[i]] for i in known]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genreclf.data import sources
-from genreclf.data.audio import AUDIO_SUFFIXES
-from genreclf.data.clip import is_clip
-from genreclf.data.picture import PICTURE_SUFFIXES
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
 from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import AUDIO_SUFFIXES
+from genreclf.frontend.clip import is_clip
+from genreclf.frontend.picture import PICTURE_SUFFIXES
 
 
 def fill(folder: Path, *names: str) -> Path:

@@ -16,12 +16,12 @@ from command_line import PRELOADED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genreclf.data.clip import read_clip
-from genreclf.data.picture import write_picture
 from genreclf.data.sources import Source, list_sources
-from genreclf.data.spectrogram import LogMelSpectrogram
 from genreclf.data.store import ARRAY, META, RECORDINGS, SKETCHES, TABLE, TOKENS, Store, build_store, open_store
 from genreclf.errors import GenreclfError
+from genreclf.exporters.torch_log_mel import LogMelSpectrogram
+from genreclf.frontend.clip import read_clip
+from genreclf.frontend.picture import write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 ARRAYS = (ARRAY, SKETCHES, TOKENS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.data.table import Facts, read_genres, read_table
+from genreclf.data.table import ClipMetadata, read_genres, read_table
 from genreclf.errors import GenreclfError
 
 CLIPS = ["blues/blues.00000.png", "blues/blues00001.wav", "rock/A song, live.mp3"]
@@ -20,7 +20,7 @@ def table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 def test_a_table_by_path(tmp_path):
     path = table(tmp_path, 'path,artist,mood\n"rock/A song, live.mp3", Björk ,calm\nblues/blues.00000.png,,sad\n')
-    assert read_table(path, CLIPS) == [Facts(), Facts(), Facts(artist="Björk")]
+    assert read_table(path, CLIPS) == [ClipMetadata(), ClipMetadata(), ClipMetadata(artist="Björk")]
 
 
 def test_a_table_by_clip_takes_gtzans_names_however_a_file_spells_them(tmp_path):
@@ -28,17 +28,17 @@ def test_a_table_by_clip_takes_gtzans_names_however_a_file_spells_them(tmp_path)
         tmp_path,
         "clip,artist,group\nblues.00000,a,1\nblues.00001,b,2\nA song, live,c\n".replace("song, live,c", "song\n"),
     )
-    assert read_table(path, CLIPS) == [Facts("a", "1"), Facts("b", "2"), Facts()]
+    assert read_table(path, CLIPS) == [ClipMetadata("a", "1"), ClipMetadata("b", "2"), ClipMetadata()]
 
 
 def test_a_file_name_without_suffix_is_a_clips_name(tmp_path):
     path = table(tmp_path, '\ufeffclip,group\r\n"A song, live",live\r\nother,x\r\n')  # as spreadsheets write it
-    assert read_table(path, CLIPS) == [Facts(), Facts(), Facts(group="live")]
+    assert read_table(path, CLIPS) == [ClipMetadata(), ClipMetadata(), ClipMetadata(group="live")]
 
 
 def test_a_table_may_give_folds_alone(tmp_path):
     path = table(tmp_path, "clip,fold\nblues.00000,3\nblues.00001, 12 \n")
-    assert read_table(path, CLIPS) == [Facts(fold="3"), Facts(fold="12"), Facts()]
+    assert read_table(path, CLIPS) == [ClipMetadata(fold="3"), ClipMetadata(fold="12"), ClipMetadata()]
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_a_name_is_found_in_either_form_of_its_accents(tmp_path, form):
     path = table(tmp_path, unicodedata.normalize(form, text))
     for clip in ("NFC", "NFD"):
         names = [unicodedata.normalize(clip, "Música/Ñandú.wav")]
-        assert read_table(path, names) == [Facts(artist="Björk", title="Jóga", group="é")]
+        assert read_table(path, names) == [ClipMetadata(artist="Björk", title="Jóga", group="é")]
 
 
 def test_blank_rows_and_cells_say_nothing(tmp_path):
     path = table(tmp_path, "path,artist,group,\r\nx.wav,one,,\r\n,,,\r\n\r\ny.wav\r\n,,,\r\n")
-    assert read_table(path, ["x.wav", "y.wav"]) == [Facts("one"), Facts()]
+    assert read_table(path, ["x.wav", "y.wav"]) == [ClipMetadata("one"), ClipMetadata()]
 
 
 # --- Genres -----------------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_genres_leave_out_what_has_none_and_tell_it_once(tmp_path, capsys):
 def test_a_table_that_says_all_tells_nothing(tmp_path, capsys):
     path = table(tmp_path, "clip,genre,title\nx,rock,One\ny,pop,Two\n")
     assert read_genres(path, ["deep/er/y.wav", "x.png"]) == ["pop", "rock"]
-    assert read_table(path, ["deep/er/y.wav"]) == [Facts(title="Two", genre="pop")]
+    assert read_table(path, ["deep/er/y.wav"]) == [ClipMetadata(title="Two", genre="pop")]
     assert capsys.readouterr().err == ""
 
 

@@ -7,11 +7,11 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from genreclf.evaluation.calibration import (
     BINS,
+    apply_temperature,
     calibration,
     calibration_error,
     cross_fitted,
     fit_temperature,
-    tempered,
 )
 
 
@@ -26,20 +26,23 @@ def answers(seed: int, n: int, sharpness: float = 1.0) -> tuple[torch.Tensor, to
 def test_tempering_is_dividing_the_logits(seed, temperature):
     logits = 3 * torch.randn(4, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     expected = (logits / temperature).softmax(1)
-    torch.testing.assert_close(tempered(logits.softmax(1), temperature), expected, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(apply_temperature(logits.softmax(1), temperature), expected, rtol=1e-6, atol=1e-9)
 
 
 def test_certain_answers_are_tempered_without_nan():
     certain = torch.eye(3)
-    assert torch.isfinite(tempered(certain, 0.05)).all() and torch.isfinite(tempered(certain, 20.0)).all()
-    assert torch.equal(tempered(certain, 20.0).argmax(1), torch.arange(3))
+    assert (
+        torch.isfinite(apply_temperature(certain, 0.05)).all()
+        and torch.isfinite(apply_temperature(certain, 20.0)).all()
+    )
+    assert torch.equal(apply_temperature(certain, 20.0).argmax(1), torch.arange(3))
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.5])
 def test_the_temperature_undoes_what_made_the_answers_too_sure(sharpness):
     probabilities, target = answers(0, 20_000, sharpness)
     assert fit_temperature(probabilities, target) == pytest.approx(sharpness, rel=0.04)
-    assert calibration_error(tempered(probabilities, sharpness).numpy(), target.numpy()) < 0.015
+    assert calibration_error(apply_temperature(probabilities, sharpness).numpy(), target.numpy()) < 0.015
 
 
 @given(st.integers(0, 10_000), st.integers(5, 60))
@@ -60,7 +63,7 @@ def test_each_fold_is_tempered_by_what_fits_the_others():
     found = cross_fitted(probabilities, target, fold)
     for number in range(3):
         own, others = fold == number, fold != number
-        expected = tempered(probabilities[own], fit_temperature(probabilities[others], target[others]))
+        expected = apply_temperature(probabilities[own], fit_temperature(probabilities[others], target[others]))
         torch.testing.assert_close(found[own], expected, rtol=0, atol=0)
 
 

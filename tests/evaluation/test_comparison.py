@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genreclf.evaluation.comparison import System, compare, counted, holm, mcnemar, pair, verdict
-from genreclf.evaluation.comparison_picture import comparison_figure, draw_comparison, drawn_pairs
+from genreclf.evaluation.comparison_plot import comparison_figure, draw_comparison, drawn_pairs
 from genreclf.evaluation.predictions import Predictions
 
 CLASSES = ("a", "b", "c")

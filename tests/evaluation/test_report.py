@@ -17,7 +17,7 @@ from genreclf.errors import one_line
 from genreclf.evaluate import facts_of
 from genreclf.evaluation.calibration import calibration
 from genreclf.evaluation.card import _plain, model_card
-from genreclf.evaluation.pictures import ClipView
+from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.report import command_line, confusions, range_of, report_page, sure_answers
 from genreclf.evaluation.scores import intervals, scores
 

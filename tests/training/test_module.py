@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 import genreclf.training.module as training
 from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
-from genreclf.models.config import ModelConfig
+from genreclf.nets.config import ModelConfig
 from genreclf.training.module import GenreModule, OptimConfig, divergence, plain
 
 
@@ -176,7 +176,7 @@ def test_a_blended_example_counts_for_both_classes_by_its_share():
     net = module(label_smoothing=0.0)
     logits = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]])
     plain_batch = {"target": torch.tensor([0, 2])}
-    blended = {**plain_batch, "other_target": torch.tensor([1, 2]), "own_share": torch.tensor([0.75, 0.6])}
+    blended = {**plain_batch, "other_target": torch.tensor([1, 2]), "lam": torch.tensor([0.75, 0.6])}
     logs = logits.log_softmax(1)
     expected = -(0.75 * logs[0, 0] + 0.25 * logs[0, 1] + logs[1, 2]) / 2
     assert net._loss(logits, blended).item() == pytest.approx(expected.item())

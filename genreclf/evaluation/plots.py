@@ -1,0 +1,157 @@
+"""Plots, each a function from figures to a PNG file."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from genreclf.errors import one_line
+from genreclf.frontend.log_mel import N_BANDS, band_of
+
+_HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
+_LABEL_CHARACTERS = 24
+
+
+def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
+    """Loss and accuracy over the epochs of a run's metrics.csv -> a picture; returns the highest and last accuracy.
+
+    Both are of validation clips, and NaN where no epoch was validated.
+    """
+    with metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for part, colour in (("train", "#0072b2"), ("val", "#d55e00")):
+            epochs, values = _curve(rows, f"{part}/{name}")
+            marker = "." if len(values) < len(rows) else None
+            axes.plot(
+                epochs, values, color=colour, marker=marker, label={"train": "training", "val": "validation"}[part]
+            )
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    accuracy = _curve(rows, "val/accuracy")[1] or [float("nan")]
+    return {"highest": max(accuracy), "last": accuracy[-1]}
+
+
+def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
+    measured = [row for row in rows if row[name]]
+    return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]
+
+
+def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, path: Path) -> None:
+    """(classes, classes) counts, true class by row -> a picture: colour is the share of the row, text the count."""
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    names = [_label(name) for name in classes]
+    size = 2.0 + 0.42 * len(classes) + 0.08 * max(map(len, names))
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(confusion):
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+
+
+def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
+    """The rows of `scores.per_class` -> bars of F1, with precision and recall as marks."""
+    figure = Figure(figsize=(7, 1.3 + 0.32 * len(table)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(table))[::-1]  # the first class on top
+    axes.barh(places, [row["f1"] for row in table], color="#9ecae1", label="F1")
+    axes.plot([row["precision"] for row in table], places, "o", color="#0072b2", label="precision")
+    axes.plot([row["recall"] for row in table], places, "D", color="#d55e00", label="recall")
+    axes.set_yticks(places, [f"{_label(row['class'])} ({row['support']})" for row in table], parse_math=False)
+    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4))
+    axes.grid(axis="x", alpha=0.3)
+    figure.suptitle(title)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=120)
+
+
+def _label(name: str) -> str:
+    """A class's name, short enough to stand beside an axis, and in characters that can be drawn."""
+    shown = one_line(name).encode(errors="backslashreplace").decode()
+    return shown if len(shown) <= _LABEL_CHARACTERS else shown[: _LABEL_CHARACTERS - 1] + "…"
+
+
+def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> None:
+    """What `calibration.calibration` found -> accuracy against confidence in each bin, above the clips in each."""
+    bins = calibration["bins"]
+    places = [(one["low"] + one["high"]) / 2 for one in bins]
+    widths = [0.94 * (one["high"] - one["low"]) for one in bins]
+    figure = Figure(figsize=(5.6, 5.8), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    upper.bar(places, [one["accuracy"] for one in bins], widths, color="#9ecae1", label="share that is right")
+    upper.plot(
+        [one["confidence"] for one in bins],
+        [one["accuracy"] for one in bins],
+        "o",
+        color="#0072b2",
+        label="at their mean probability",
+    )
+    upper.plot([0, 1], [0, 1], color="#d55e00", label="what it should be")
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of the clips that is right")
+    lower.bar(places, [one["n"] for one in bins], widths, color="#56707f")
+    lower.set(xlabel="probability that the answer was given", ylabel="clips")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    error, chance = calibration["ece"], calibration["ece_by_chance"]["p95"]
+    figure.suptitle(f"{title}\ncalibration error {error:.1%}; by chance up to {chance:.1%}", fontsize=11)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """A clip as a model saw it: `levels` is (128, columns) uint8, row 0 the lowest band, over `seconds`.
+
+    `probabilities` are in the order of the classes. `attention` is (n,) over even steps of time, 1 where all are heeded
+    alike; None for a net without any.
+    """
+
+    path: str
+    true: str
+    predicted: str
+    probabilities: tuple[float, ...]
+    levels: np.ndarray
+    seconds: float
+    attention: np.ndarray | None
+
+
+def draw_clip(view: ClipView) -> bytes:
+    """A PNG: the spectrogram on axes of seconds and hertz, and above it what the net heeds."""
+    heeded = view.attention is not None
+    figure = Figure(figsize=(7, 3.1 if heeded else 2.3), layout="constrained")
+    line, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3)) if heeded else (None, figure.subplots())
+    if heeded:
+        _draw_attention(line, view.attention, view.seconds)
+    extent = (0, view.seconds, 0, N_BANDS)
+    picture.imshow(view.levels, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255, extent=extent)
+    picture.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
+    picture.set(xlabel="seconds", ylabel="hertz", xlim=(0, view.seconds))
+    file = io.BytesIO()
+    figure.savefig(file, dpi=120, format="png")
+    return file.getvalue()
+
+
+def _draw_attention(axes: Axes, attention: np.ndarray, seconds: float) -> None:
+    edges = np.linspace(0, seconds, len(attention) + 1)
+    axes.stairs(attention, edges, color="#0072b2", fill=True, alpha=0.25)
+    axes.stairs(attention, edges, color="#0072b2", lw=1.2, baseline=None)
+    axes.axhline(1, color="#56707f", lw=0.8, ls="--")
+    axes.set(ylim=(0, max(2.0, 1.1 * float(attention.max()))), yticks=[1], yticklabels=["even"])
+    axes.set_ylabel("attention", fontsize=8)

@@ -1,0 +1,1 @@
+"""A file to the segments that a model reads: decoding, log-mel spectrograms, segmentation. NumPy only."""

@@ -1,0 +1,110 @@
+"""Model A's backbone: a convolutional net with Squeeze-and-Excitation that halves time four times and no more."""
+
+from math import prod
+
+import torch
+from torch import nn
+
+from genreclf.errors import GenreclfError
+from genreclf.nets.config import ModelConfig
+
+TIME_POOL = 2  # of each block
+BLOCK_SQUEEZED = (False, False, True, True)
+SQUEEZE_RATIO = 16
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by what all channels hold on average: (B, C, H, W) -> (B, C, H, W) (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, ratio: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.Linear(channels, channels // ratio),
+            nn.ReLU(inplace=True),
+            nn.Linear(channels // ratio, channels),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        gate = self.gate(x.mean(dim=(2, 3)))  # (B, C)
+        return x * gate[:, :, None, None]
+
+
+class SECNN(nn.Module):
+    """(B, 3, bands, W) -> a map (B, num_channels, num_rows, W // 16).
+
+    What a `config.stem_stride` of 2 thins, its wider first convolution (5 x 5) sees, and the first pooling does not
+    thin again. `config.channels`, `config.frequency_pools` and `config.backbone_dropout` have a number a block; raises
+    GenreclfError for others, and for pools that leave no row.
+    """
+
+    # the scaling that the net expects of its input, per colour channel: [0, 1] as it is
+    mean = (0.0, 0.0, 0.0)
+    std = (1.0, 1.0, 1.0)
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        _check(config)
+        channels, strides = config.channels, (config.stem_stride, 1, 1, 1)
+        pools = [(p // s, TIME_POOL // s) for p, s in zip(config.frequency_pools, strides, strict=True)]
+        shapes = zip((3, *channels[:-1]), channels, strides, BLOCK_SQUEEZED, pools, strict=True)
+        rates = config.backbone_dropout
+        self.blocks = nn.Sequential(*(_block(*shape, rate) for shape, rate in zip(shapes, rates, strict=True)))
+        self.num_channels, self.num_rows = channels[-1], config.bands // prod(config.frequency_pools)
+        # An attribute, as TorchScript cannot ask for it.
+        wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        self.trains_plainly = config.stem_stride == 1 and not wide
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, bands, W) -> (B, num_channels, num_rows, W // 16)."""
+        if self.training and self.trains_plainly and not x.is_cuda:
+            # Without AVX-512, oneDNN's weight gradient of the second convolution, at full resolution, takes three times
+            # as long in channels_last. The weights keep their plain layout: either is as fast for them elsewhere.
+            x = x.contiguous()
+        return self.blocks(x)
+
+
+def _check(config: ModelConfig) -> None:
+    numbers = (("channels", "numbers of channels"), ("frequency_pools", "numbers"), ("backbone_dropout", "rates"))
+    for key, what in numbers:
+        values = getattr(config, key)
+        if len(values) != len(BLOCK_SQUEEZED):
+            raise GenreclfError(
+                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one a block"
+            )
+    if min(config.channels) < 1 or min(config.channels[2:]) < SQUEEZE_RATIO:
+        raise GenreclfError(
+            f"model.net.channels={list(config.channels)}: give at least 1 a block, {SQUEEZE_RATIO} in the last two"
+        )
+    if config.last_time_stride != 2:
+        raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: backbone=cnn has 2, and no other")
+    if config.stem_stride not in (1, 2):
+        raise GenreclfError(f"model.net.stem_stride={config.stem_stride}: give 1 or 2")
+    pools = config.frequency_pools
+    if min(pools) < 1 or pools[0] % config.stem_stride or prod(pools) > config.bands:
+        raise GenreclfError(
+            f"model.net.frequency_pools={list(pools)}: give 1 at least, the first a multiple of stem_stride="
+            f"{config.stem_stride}, and {config.bands} at most multiplied: so many bands there are"
+        )
+
+
+def _block(
+    channels_in: int, channels: int, stride: int, squeezed: bool, pool: tuple[int, int], dropout: float
+) -> nn.Sequential:
+    return nn.Sequential(
+        *_convolution(channels_in, channels, stride),
+        *_convolution(channels, channels, 1),
+        SqueezeExcitation(channels, SQUEEZE_RATIO) if squeezed else nn.Identity(),
+        nn.MaxPool2d(pool),
+        nn.Dropout(dropout),
+    )
+
+
+def _convolution(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
+    # The original normalises after the ReLU, so the convolution's own bias is not idle; 1e-3 is Keras's epsilon.
+    return [
+        nn.Conv2d(channels_in, channels, kernel_size=2 * stride + 1, stride=stride, padding=stride),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm2d(channels, eps=1e-3),
+    ]

@@ -1,0 +1,83 @@
+import io
+
+import librosa
+import numpy as np
+import pytest
+from PIL import Image
+
+from genreclf.evaluation.calibration import calibration
+from genreclf.evaluation.plots import (
+    ClipView,
+    band_of,
+    draw_clip,
+    draw_confusion,
+    draw_curves,
+    draw_per_class,
+    draw_reliability,
+)
+from genreclf.evaluation.scores import per_class
+
+
+def test_curves_are_drawn_from_the_table(tmp_path):
+    rows = [
+        "epoch,train/loss,train/accuracy,val/loss,val/accuracy",
+        "1,2,0.1,2.1,0.2",
+        "2,1,0.5,1.5,0.6",
+        "3,1,0.6,2,0.4",
+    ]
+    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
+    assert draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png") == {"highest": 0.6, "last": 0.4}
+    assert np.asarray(Image.open(tmp_path / "curves.png")).std() > 5
+
+
+def test_confusion_shows_the_counts_where_they_are(tmp_path):
+    for place, name in (((0, 1), "a"), ((1, 0), "b")):
+        matrix = np.zeros((2, 2), int)
+        matrix[place] = 9
+        draw_confusion(matrix, ("x", "y"), "t", tmp_path / f"{name}.png")
+    a, b = (np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).astype(int) for name in "ab")
+    assert a.shape == b.shape and (abs(a - b) > 60).mean() > 0.05
+
+
+def test_per_class_draws_a_bar_for_each_class(tmp_path):
+    names = ("blues", "jazz", "pop")
+    draw_per_class(per_class(np.diag([3, 2, 0]), names), "t", tmp_path / "bars.png")
+    assert Image.open(tmp_path / "bars.png").size[0] > 500
+
+
+@pytest.mark.parametrize("name", ["a$\\bad$b", "$x", "caf\udce9", "two\nlines", "x" * 200])
+def test_a_class_may_have_any_name(tmp_path, name):
+    names = (name, "rock")
+    draw_confusion(np.eye(2, dtype=int), names, "t", tmp_path / "matrix.png")
+    draw_per_class(per_class(np.eye(2, dtype=int), names), "t", tmp_path / "bars.png")
+    for picture in ("matrix.png", "bars.png"):
+        pixels = np.asarray(Image.open(tmp_path / picture).convert("L")).astype(int)
+        assert (pixels < 250).mean() > 0.1  # the axes have not given way to the name
+
+
+def test_frequencies_stand_at_their_bands():
+    centres = librosa.mel_frequencies(n_mels=130, fmin=0, fmax=11_025)[1:-1]
+    assert [band_of(hertz) for hertz in centres] == pytest.approx(list(range(128)), abs=1e-9)
+
+
+def test_reliability_shows_how_sure_and_how_right(tmp_path):
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet([0.3] * 3, 200)
+    for name, target in (("right", shares.argmax(1)), ("wrong", shares.argmin(1))):
+        draw_reliability(calibration(shares, target), "t", tmp_path / f"{name}.png")
+    right, wrong = (
+        np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).astype(int) for name in ("right", "wrong")
+    )
+    assert right.shape == wrong.shape and (abs(right - wrong) > 30).mean() > 0.1
+
+
+def test_a_clip_is_drawn_with_the_low_bands_below_and_attention_above():
+    levels = np.zeros((128, 60), np.uint8)
+    levels[:30] = 255
+    plain = ClipView("x", "a", "b", (0.4, 0.6), levels, 30.0, None)
+    drawn = np.asarray(Image.open(io.BytesIO(draw_clip(plain))).convert("L")).astype(int)
+    middle = drawn[:, drawn.shape[1] // 2]
+    bright, dark = np.flatnonzero((middle > 180) & (middle < 250)), np.flatnonzero(middle < 20)
+    assert np.median(bright) > np.median(dark)  # magma's brightest stands below its darkest
+    heeded = ClipView("x", "a", "b", (0.4, 0.6), levels, 30.0, np.linspace(0, 2, 60))
+    assert Image.open(io.BytesIO(draw_clip(heeded))).size[1] > drawn.shape[0]

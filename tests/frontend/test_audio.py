@@ -1,0 +1,222 @@
+import struct
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import firwin, resample_poly
+
+from genreclf.errors import GenreclfError
+from genreclf.frontend import audio
+from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".au", ".aiff")
+RATES_HZ = (8_000, 22_050, 44_100, 48_000)
+
+
+def tone(frequency_hz: float, rate_hz: int, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * frequency_hz * np.arange(int(seconds * rate_hz)) / rate_hz)
+
+
+def written(path: Path, samples: np.ndarray, rate_hz: int, **options) -> Path:
+    soundfile.write(path, samples, rate_hz, **options)
+    return path
+
+
+def patched(path: Path, offset: int, data: bytes) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[:offset] + data + content[offset + len(data) :])
+    return path
+
+
+def flac_of_frames(path: Path, frames: int) -> Path:
+    """One second of FLAC at 44.1 kHz whose header claims `frames` (0: not known): the last 36 bits before the MD5."""
+    written(path, tone(440, 44_100), 44_100)
+    high_bits = path.read_bytes()[21] & 0xF0
+    return patched(path, 21, struct.pack(">BI", high_bits | frames >> 32, frames & 0xFFFFFFFF))
+
+
+def refused(path: Path, **bounds: float) -> str:
+    with pytest.raises(GenreclfError) as caught:
+        read_audio(path, **bounds)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(("suffix", "rate_hz", "channels"), list(product(SUFFIXES, RATES_HZ, (1, 2))))
+def test_every_format_keeps_frequency_and_level(tmp_path, suffix, rate_hz, channels):
+    samples = tone(1_000, rate_hz) if channels == 1 else np.stack([tone(1_000, rate_hz, 1, a) for a in (0.7, 0.3)], 1)
+    result = read_audio(written(tmp_path / f"tone{suffix}", samples, rate_hz))
+
+    assert (result.source_rate_hz, result.source_channels, result.problem) == (rate_hz, channels, "")
+    assert result.source_seconds == pytest.approx(1, abs=1e-3)
+    assert result.waveform.dtype == np.float32
+    assert abs(len(result.waveform) - SAMPLE_RATE_HZ) <= 1
+    middle = result.waveform[2_000:-2_000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert np.argmax(spectrum) * SAMPLE_RATE_HZ / len(middle) == pytest.approx(1_000, abs=2)
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, rel=0.03 if suffix in (".ogg", ".mp3") else 1e-3)
+
+
+@pytest.mark.parametrize(("rate_hz", "up", "down"), [(8_000, 441, 160), (44_100, 1, 2), (48_000, 147, 320)])
+def test_resampling_agrees_with_scipy(tmp_path, rate_hz, up, down):
+    samples = sum(tone(f, rate_hz, amplitude=0.15) for f in (110, 523.25, 997, 1_760, 2_903))
+    result = read_audio(written(tmp_path / "chord.wav", samples, rate_hz, subtype="FLOAT"))
+    taps = firwin(128 * max(up, down) + 1, 1 / max(up, down), window=("kaiser", 12.0))
+    reference = resample_poly(samples, up, down, window=taps)
+    inner = slice(500, -500)
+    np.testing.assert_allclose(result.waveform[inner], reference[: len(result.waveform)][inner], atol=1e-5)
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000])
+def test_what_lies_above_the_new_band_vanishes(tmp_path, rate_hz):
+    result = read_audio(written(tmp_path / "high.wav", tone(15_000, rate_hz), rate_hz, subtype="FLOAT"))
+    assert np.abs(result.waveform[500:-500]).max() < 1e-5
+
+
+@settings(max_examples=25, deadline=None)
+@given(frames=st.integers(1, 12_000), channels=st.integers(1, 4), seed=st.integers(0, 2**16))
+def test_at_22050_hz_the_waveform_is_the_mean_of_the_channels(tmp_path_factory, frames, channels, seed):
+    samples = np.random.default_rng(seed).integers(-(2**15), 2**15, (frames, channels), dtype=np.int16)
+    path = written(tmp_path_factory.mktemp("audio") / "noise.wav", samples, SAMPLE_RATE_HZ)
+    np.testing.assert_allclose(read_audio(path).waveform, samples.mean(axis=1) / 2**15, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(frames=st.integers(100, 20_000), rate_hz=st.integers(1_000, 768_000))
+def test_any_rate_gives_the_right_length(tmp_path_factory, frames, rate_hz):
+    path = written(tmp_path_factory.mktemp("audio") / "any.wav", np.ones(frames), rate_hz)
+    assert abs(len(read_audio(path).waveform) - frames * SAMPLE_RATE_HZ / rate_hz) <= 1
+
+
+def test_opposite_channels_cancel(tmp_path):
+    left = tone(440, 44_100)
+    path = written(tmp_path / "a.wav", np.stack([left, -left], 1), 44_100, subtype="FLOAT")
+    assert not read_audio(path).waveform.any()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_decoding_in_blocks_is_decoding_at_once(tmp_path, suffix):
+    path = written(tmp_path / f"long{suffix}", tone(440, SAMPLE_RATE_HZ, seconds=3), SAMPLE_RATE_HZ)
+    at_once, _ = soundfile.read(path, dtype="float32")
+    np.testing.assert_allclose(read_audio(path).waveform, at_once, atol=1e-6)
+    np.testing.assert_array_equal(read_audio(path).waveform, read_audio(path).waveform)
+
+
+def test_the_name_does_not_matter(tmp_path):
+    named = read_audio(written(tmp_path / "a.wav", tone(440, 44_100), 44_100))
+    for name in ("a.music", "a", "a.au", "a.gsm"):
+        unnamed = read_audio((tmp_path / "a.wav").rename(tmp_path / name))
+        np.testing.assert_array_equal(unnamed.waveform, named.waveform)
+        (tmp_path / name).rename(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("suffix", [*AUDIO_SUFFIXES, ".snd", ".vox", ".gsm", ".raw", ".txt"])
+def test_text_under_an_audio_name_is_refused(tmp_path, suffix):
+    path = tmp_path / f"text{suffix}"
+    path.write_text("these are words and no music at all\n" * 500)
+    assert "cannot be read as audio" in refused(path)
+
+
+def test_missing_file_folder_and_empty_file_are_refused(tmp_path):
+    assert "no such file" in refused(tmp_path / "missing.wav")
+    assert "no such file" in refused(tmp_path)
+    (tmp_path / "empty.wav").touch()
+    assert "cannot be read as audio" in refused(tmp_path / "empty.wav")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".au", ".aiff"])
+def test_a_file_without_samples_is_refused(tmp_path, suffix):
+    refused(written(tmp_path / f"none{suffix}", np.zeros((0, 2)), 44_100))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20])
+def test_samples_that_are_no_sound_are_refused(tmp_path, value):
+    samples = np.zeros((9_000, 2))
+    samples[8_000, 1] = value
+    path = written(tmp_path / "nan.wav", samples, 44_100, subtype="FLOAT")
+    assert "NaN" in refused(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_truncated_file_gives_what_there_is_and_says_so(tmp_path, suffix):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * 44_100)
+    path = written(tmp_path / f"cut{suffix}", noise, 44_100)
+    whole = read_audio(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    part = read_audio(path)
+
+    assert 0.5 < part.source_seconds < 2
+    assert part.problem.startswith("truncated: ")
+    assert part.problem.endswith(f"{part.source_seconds:.1f} s decoded")
+    if suffix != ".ogg":  # an Ogg header has no length
+        assert "header says 3.0 s" in part.problem
+    inner = slice(0, len(part.waveform) - 2_000)
+    np.testing.assert_allclose(part.waveform[inner], whole.waveform[inner], atol=1e-4)
+
+
+def test_damage_in_the_middle_keeps_what_comes_before_it(tmp_path):
+    path = written(tmp_path / "hole.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 3 * 44_100), 44_100)
+    patched(path, path.stat().st_size // 2, bytes(2_000))
+    result = read_audio(path)
+    assert 1 < result.source_seconds < 2
+    assert result.problem == f"truncated: header says 3.0 s, {result.source_seconds:.1f} s decoded"
+
+
+@pytest.mark.parametrize(("suffix", "offset"), [(".wav", 40), (".au", 8)])
+def test_the_placeholder_length_of_a_stream_is_no_problem(tmp_path, suffix, offset):
+    path = written(tmp_path / f"piped{suffix}", tone(440, 44_100), 44_100)
+    whole = read_audio(path)
+    piped = read_audio(patched(path, offset, b"\xff" * 4))
+    assert piped.problem == ""
+    np.testing.assert_array_equal(piped.waveform, whole.waveform)
+
+
+def test_a_flac_of_unknown_length_is_read(tmp_path):
+    result = read_audio(flac_of_frames(tmp_path / "piped.flac", 0))
+    assert result.source_seconds == 1
+    assert result.problem == ""
+
+
+def test_an_mp3_whose_guessed_length_is_too_short_says_so(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, 6 * 44_100)
+    samples[: 3 * 44_100] *= 0.01  # quiet, then loud: the first frames' bit rate tells nothing of the rest
+    path = tmp_path / "vbr.mp3"
+    written(path, samples, 44_100, bitrate_mode="VARIABLE", compression_level=0.5)
+    assert read_audio(path).problem == ""
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(content[:2], content.index(b"Xing")) :])  # from the first frame of music on
+    result = read_audio(path)
+    assert result.source_seconds < 5
+    assert "of the file not decoded" in result.problem
+
+
+def test_more_than_two_hours_are_refused_by_the_header_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "_mono_blocks", None)  # decoding would be a TypeError
+    assert "longer than 2 hours" in refused(flac_of_frames(tmp_path / "long.flac", 44_100 * 7_201))
+
+
+def test_decoding_stops_at_the_bound_when_the_header_lied(tmp_path):
+    assert "longer than 0.5 s" in refused(flac_of_frames(tmp_path / "liar.flac", 0), max_seconds=0.5)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels", "said"), [
+    (999, 1, "sample rate 999 Hz"),
+    (768_001, 1, "sample rate 768,001 Hz"),
+    (44_100, 33, "33 channels"),
+])  # fmt: skip
+def test_rate_and_channels_are_bounded(tmp_path, rate_hz, channels, said):
+    assert said in refused(written(tmp_path / "odd.wav", np.zeros((10, channels)), rate_hz))
+
+
+def test_the_size_of_the_file_is_bounded(tmp_path):
+    path = tmp_path / "huge.wav"
+    with path.open("wb") as handle:
+        handle.truncate(audio.MAX_BYTES + 1)  # a sparse file: it takes no room
+    assert "larger than 2 GiB" in refused(path)

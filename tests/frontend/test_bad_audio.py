@@ -1,0 +1,194 @@
+"""What is damaged or strange becomes a clip or a row with a reason, soon and in little memory, whatever its bytes."""
+
+import json
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import bad_audio
+import numpy as np
+import pytest
+from bad_audio import CASES, Case, aiff, comm, encoded, fmt, patched, summed, wav
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genreclf.data.store import Row, open_store
+from genreclf.errors import GenreclfError
+from genreclf.frontend import audio
+from genreclf.frontend.audio import MAX_CHANNELS, MAX_SECONDS, SAMPLE_RATE_HZ, read_audio
+
+MAX_BYTES_OF_MEMORY = 2 * 10**9
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.path)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    bad_audio.write_corpus(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(corpus, tmp_path_factory) -> dict:
+    """What came of the process that reads the corpus; a file that hangs or crashes ends that one, not this."""
+    folder = tmp_path_factory.mktemp("report")
+    words = [sys.executable, bad_audio.__file__, corpus, folder / "cache", folder / "report.json"]
+    process = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    assert process.returncode == 0, process.stderr[-2_000:]
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(report) -> dict[str, Row]:
+    return {row.path: row for row in open_store(Path(report["store"])).rows}
+
+
+def reason(error: GenreclfError, path: Path) -> str:
+    """What a message says behind the file's name, and that it is one line."""
+    return told(str(error), path)
+
+
+def told(message: str, path: Path) -> str:
+    assert message.startswith(f"{path}: ")
+    said = message.removeprefix(f"{path}: ")
+    assert one_clear_line(said)
+    return said
+
+
+def one_clear_line(text: str) -> bool:
+    return text.isprintable() and len(text) < 200 and "Traceback" not in text and "Error:" not in text
+
+
+# --- The corpus -------------------------------------------------------------------------------------------------------
+
+
+def test_the_corpus_holds_many_files_of_all_three_ends():
+    assert len({case.path for case in CASES}) == len(CASES)
+    ends = [case.path.split("/")[0] for case in CASES]
+    assert min(ends.count(end) for end in ("whole", "noted", "refused")) >= 30
+
+
+@each_case
+def test_each_file_is_a_clip_or_a_row_with_a_reason(case, corpus, rows):
+    if (corpus / case.path).is_dir():
+        assert case.path not in rows
+        return
+    row = rows[case.path]
+    if case.refused:
+        assert (row.columns, row.frames, row.source_seconds) == (0, 0, 0)
+        assert re.fullmatch(case.refused, told(row.problem, corpus / case.path))
+    else:
+        assert row.columns == row.frames >= 1
+        assert row.source_rate_hz == case.rate_hz
+        assert row.source_seconds == pytest.approx(case.seconds, abs=0.025)
+        assert re.fullmatch(case.problem, row.problem)
+
+
+@each_case
+def test_each_file_is_heard_or_refused(case, corpus, report):  # only once the report says that none hangs or crashes
+    path = corpus / case.path
+    if case.refused:
+        with pytest.raises(GenreclfError) as caught:
+            read_audio(path)
+        assert re.fullmatch(case.refused, reason(caught.value, path))
+        return
+    result = read_audio(path)
+    assert (result.source_rate_hz, result.source_channels) == (case.rate_hz, case.channels)
+    assert re.fullmatch(case.problem, result.problem)
+    assert len(result.waveform) == pytest.approx(result.source_seconds * SAMPLE_RATE_HZ, abs=1)
+    if case.sound:
+        assert missed(result.waveform, case) <= case.error
+
+
+def missed(waveform: np.ndarray, case: Case) -> float:
+    """The RMS of what sets a waveform apart from the sound; the ends suffer from resampling and from cut blocks."""
+    difference = waveform - case.sound(np.arange(len(waveform)) / SAMPLE_RATE_HZ)
+    inner = difference[len(waveform) // 20 : -(len(waveform) // 8)]
+    return float(np.sqrt(np.mean(inner**2)))
+
+
+def test_no_file_takes_long(report):
+    assert len(report["seconds"]) == len(CASES)
+    assert max(report["seconds"].values()) < bad_audio.MAX_SECONDS_A_FILE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is told by Linux's /proc")
+def test_all_of_it_takes_little_memory(report):
+    assert report["peak_bytes"] < MAX_BYTES_OF_MEMORY
+
+
+OUT_OF_BOUNDS = [case for case in CASES if re.match(r"sample rate|\d+ channels|longer than|more than", case.refused)]
+
+
+@pytest.mark.parametrize("case", OUT_OF_BOUNDS, ids=lambda case: case.path)
+def test_what_is_out_of_bounds_is_refused_before_it_is_decoded(case, corpus, report, monkeypatch):
+    monkeypatch.setattr(audio, "_mono_blocks", None)  # decoding would be a TypeError
+    with pytest.raises(GenreclfError):
+        read_audio(corpus / case.path)
+
+
+def test_decoding_stops_at_the_bound_of_samples_when_the_header_lied(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "MAX_SAMPLES", 20_000)
+    path = tmp_path / "liar.flac"
+    path.write_bytes(bad_audio.flac(0))
+    with pytest.raises(GenreclfError, match="more than 20,000 samples"):
+        read_audio(path)
+
+
+# --- Any bytes --------------------------------------------------------------------------------------------------------
+
+SEEDS = {
+    "pcm.wav": wav(fmt(), bad_audio.DATA[:1_000]),
+    "adpcm.wav": encoded("WAV", "IMA_ADPCM", seconds=0.05),
+    "gsm.wav": encoded("WAV", "GSM610", seconds=0.05),
+    "float.wavex": encoded("WAVEX", "FLOAT", channels=2, seconds=0.02),
+    "pcm.rf64": encoded("RF64", "PCM_16", seconds=0.02),
+    "pcm.w64": encoded("W64", "PCM_24", seconds=0.02),
+    "pcm.aiff": aiff(comm(), bad_audio.SSND[:1_000]),
+    "ulaw.aiff": encoded("AIFF", "ULAW", seconds=0.02),
+    "pcm.au": bad_audio.au()[:1_000],
+    "alac.caf": encoded("CAF", "ALAC_16", seconds=0.02),
+    "pcm.flac": bad_audio.flac(seconds=0.1),
+    "vorbis.ogg": encoded("OGG", "VORBIS", 44_100, 2, seconds=0.1),
+    "opus.ogg": encoded("OGG", "OPUS", 48_000, 2, seconds=0.1),
+    "layer-3.mp3": bad_audio.id3v2(20) + bytes(20) + bad_audio.mp3(seconds=0.1),
+}
+BOUNDARIES = [0, 1, 2, 3, 16, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1]
+EDITS = {
+    "flip": lambda data, at, value: patched(data, at, bytes([data[at] ^ (value % 255 + 1)])),
+    "two bytes": lambda data, at, value: patched(data, at, struct.pack("<H", value % 2**16)),
+    "two bytes, swapped": lambda data, at, value: patched(data, at, struct.pack(">H", value % 2**16)),
+    "four bytes": lambda data, at, value: patched(data, at, struct.pack("<I", value)),
+    "four bytes, swapped": lambda data, at, value: patched(data, at, struct.pack(">I", value)),
+    "eight bytes": lambda data, at, value: patched(data, at, struct.pack("<Q", value << 32 | value)),
+    "insert": lambda data, at, value: data[:at] + value.to_bytes(4, "little") * (value % 5 + 1) + data[at:],
+    "remove": lambda data, at, value: data[:at] + data[at + value % 50 + 1 :],
+    "cut": lambda data, at, value: data[: at + 1],
+}
+edits = st.tuples(
+    st.sampled_from(sorted(EDITS)), st.integers(0, 255), st.sampled_from(BOUNDARIES) | st.integers(0, 2**32 - 1)
+)
+
+
+@settings(max_examples=600)
+@given(name=st.sampled_from(sorted(SEEDS)), changes=st.lists(edits, min_size=1, max_size=5))
+def test_a_damaged_header_gives_a_sound_clip_or_one_line(name, changes, tmp_path_factory):
+    data = SEEDS[name]
+    for kind, at, value in changes:
+        data = EDITS[kind](data, at % len(data), value) or b"\0"
+    path = tmp_path_factory.getbasetemp() / f"damaged-{name}"
+    path.write_bytes(summed(data) if name.endswith(".ogg") else data)
+    try:
+        result = read_audio(path)
+    except GenreclfError as error:
+        assert reason(error, path)
+    else:
+        assert result.waveform.dtype == np.float32
+        assert np.isfinite(result.waveform).all()
+        assert 0 < len(result.waveform) <= MAX_SECONDS * SAMPLE_RATE_HZ + 1
+        assert 0 < result.source_seconds <= MAX_SECONDS
+        assert 1 <= result.source_channels <= MAX_CHANNELS
+        assert one_clear_line(result.problem)

@@ -1,0 +1,262 @@
+import dataclasses
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from bundles import random_bundle
+from safetensors.torch import load_file, save_file
+
+from genreclf.errors import GenreclfError
+from genreclf.inference.run_folder import find_bundle, pretrained_names
+from genreclf.nets.bundle import FORMAT, load_bundle, round_to_fp16, save_bundle, weights_sha256
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("a") / "bundle"
+    save_bundle(folder, random_bundle("a"))
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path) -> Path:
+    """A bundle to damage: config.json is a copy, the weights are a link."""
+    (tmp_path / "config.json").write_bytes((saved / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").symlink_to(saved / "model.safetensors")
+    return tmp_path
+
+
+def changed(folder: Path, key: str, value: object) -> Path:
+    """The folder with one value of config.json set; "view.hop_frames" is a key within one."""
+    config = json.loads((folder / "config.json").read_text())
+    *parents, last = key.split(".")
+    place = config
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def with_weights(folder: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def refused(folder: Path, file: str) -> str:
+    with pytest.raises(GenreclfError) as caught:
+        load_bundle(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / file}: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["a", "b", "svm", "majority"])
+def test_a_round_trip_keeps_every_bit(tmp_path, name):
+    bundle = random_bundle(name)
+    save_bundle(tmp_path / "new" / "folder", bundle)
+    loaded = load_bundle(tmp_path / "new" / "folder")
+
+    before, after = bundle.net.state_dict(), loaded.net.state_dict()
+    assert list(before) == list(after)
+    for key, tensor in before.items():
+        assert torch.equal(tensor, after[key]) and tensor.dtype == after[key].dtype, key
+        assert tensor.stride() == after[key].stride(), key  # channels_last, where it was so
+    assert [p.requires_grad for p in bundle.net.parameters()] == [p.requires_grad for p in loaded.net.parameters()]
+    assert loaded.net.config == bundle.net.config and not any(m.training for m in loaded.net.modules())
+    assert dataclasses.replace(loaded, net=bundle.net) == bundle
+    levels = torch.randint(256, (1, 3, 128, 256), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(loaded.net(levels)[0], bundle.net(levels)[0])
+
+
+def test_loading_draws_no_random_number(saved):
+    state = torch.get_rng_state()
+    load_bundle(saved)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_saving_again_replaces_both_files(tmp_path):
+    first = random_bundle("a")
+    save_bundle(tmp_path, first)
+    net = random_bundle("a").net
+    with torch.no_grad():
+        net.head[0].bias.add_(1)
+    save_bundle(tmp_path, dataclasses.replace(first, net=net, name="second"))
+    assert load_bundle(tmp_path).name == "second"
+    assert torch.equal(load_bundle(tmp_path).net.head[0].bias, net.head[0].bias)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_the_digest_is_that_of_the_file(saved):
+    expected = hashlib.sha256((saved / "model.safetensors").read_bytes()).hexdigest()
+    assert weights_sha256(load_bundle(saved)) == expected
+
+
+def test_what_float16_holds_takes_half_the_room_and_keeps_every_bit(saved, tmp_path):
+    bundle = random_bundle("a")
+    exact = {name: tensor.clone() for name, tensor in bundle.net.state_dict().items()}
+    round_to_fp16(bundle.net)
+    save_bundle(tmp_path, bundle)
+    loaded = load_bundle(tmp_path)
+    for name, tensor in loaded.net.state_dict().items():
+        assert tensor.dtype == exact[name].dtype and torch.equal(tensor, bundle.net.state_dict()[name])
+        torch.testing.assert_close(tensor, exact[name], rtol=2**-11, atol=2**-24)
+    size, whole = ((folder / "model.safetensors").stat().st_size for folder in (tmp_path, saved))
+    assert size < 0.55 * whole
+    assert weights_sha256(loaded) == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_weights_beyond_float16_are_not_rounded():
+    net = random_bundle("a").net
+    with torch.no_grad():
+        net.head[0].bias[1] = 70_000
+    with pytest.raises(GenreclfError, match=r"half=true: head.0.bias is too large for float16; use half=false"):
+        round_to_fp16(net)
+
+
+def test_models_that_come_along_are_found_by_name(saved, tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "z").symlink_to(saved)
+    monkeypatch.setattr("genreclf.inference.run_folder.PRETRAINED", tmp_path / "weights")
+    assert pretrained_names() == ("z",) and find_bundle(Path("z")) == tmp_path / "weights" / "z"
+    for other in ("y", "../weights/z", "."):
+        with pytest.raises(GenreclfError, match=r"is no run folder; give .*, or z, which comes along$"):
+            find_bundle(Path(other))
+
+
+def test_a_run_and_its_bundle_are_found(saved, tmp_path):
+    assert find_bundle(saved) == saved
+    assert find_bundle(saved.parent) == saved
+    with pytest.raises(GenreclfError, match=rf"^run={tmp_path}: is no run folder; give"):
+        find_bundle(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(GenreclfError, match="has no bundle yet"):
+        find_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(folder, file):
+    (folder / file).unlink()
+    assert "No such file" in refused(folder, file)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"format: 1\n", "cannot be read"),
+        (b"", "cannot be read"),
+        (b"\xff\xfe\xff", "cannot be read"),
+        (b"[" * 90_000, "cannot be read"),
+        (b" " * 100_001, "larger than 100000 bytes"),
+        (b"[1]", "no JSON object"),
+    ],
+)
+def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
+    (folder / "config.json").write_bytes(content)
+    assert reason in refused(folder, "config.json")
+
+
+def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
+    (folder / "config.json").write_text(json.dumps({"format": FORMAT + 1, "layers": []}))
+    message = refused(folder, "config.json")
+    assert f"format {FORMAT + 1}, this genreclf" in message and message.endswith("update it")
+
+
+def test_an_older_format_is_refused(folder):
+    assert refused(changed(folder, "format", 1), "config.json").endswith(
+        f"reads {FORMAT}; make the bundle anew with it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("classes", "rock", "bundle.classes='rock': expected a list"),
+        ("classes", ["ska", 1, "dub"], "expected str"),
+        ("classes", ["ska", "dub"], "expected 3 different names"),
+        ("classes", ["ska", "ska", "dub"], "expected 3 different names"),
+        ("picture_seconds", "30", "expected float"),
+        ("picture_seconds", float("nan"), "picture_seconds=nan: expected above 0"),
+        ("picture_seconds", 1e300, "expected above 0"),
+        ("frames_per_column", 0.0, "frames_per_column=0.0: expected above 0"),
+        ("frames_per_column", float("inf"), "frames_per_column=inf: expected above 0"),
+        ("temperature", 0.0, "temperature=0.0: expected above 0"),
+        ("temperature", float("nan"), "temperature=nan: expected above 0"),
+        ("kind", "forest", "kind='forest': unknown; known: classifier, svm, majority"),
+        ("kind", "svm", "net.attention_heads: unknown key"),
+        ("colour", 1, "bundle.colour: unknown key"),
+        ("view", None, "expected dict"),
+        ("view.hop_frames", 0, "view.hop_frames=0: give 1 to"),
+        ("view.segment_frames", -1, "view.segment_frames=-1: give at least 1"),
+        ("view.segment_frames", 10**30, "expected 5000000 at most"),
+        ("view.stride", 1, "view.stride: unknown key"),
+        ("net", [], "expected dict"),
+        ("net.backbone", "transformer", "expected cnn or efficientnet"),
+        ("net.lstm_units", [-4], "(net: hidden_size must be greater than zero)"),
+        ("net.lstm_units", [10**30], "(net: "),
+        ("net.head_units", [0.5, 128], "net.head_units=0.5: expected int"),
+    ],
+)
+def test_a_damaged_value_is_named(folder, key, value, reason):
+    message = refused(changed(folder, key, value), "config.json")
+    assert f"{folder / 'config.json'}: is damaged (" in message and reason in message
+
+
+def test_a_missing_key_is_named(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["picture_seconds"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "bundle.picture_seconds: missing key" in refused(folder, "config.json")
+
+
+def test_a_net_too_large_for_any_memory_is_refused_before_it_is_made(folder):
+    """10^7 hidden units would take 1.6 petabytes."""
+    changed(folder, "net.lstm_units", [10**7, 64])
+    assert "config.json wants [40000000]" in refused(folder, "model.safetensors")
+
+
+def test_weights_that_do_not_fit_are_named(folder, saved):
+    tensors = load_file(saved / "model.safetensors")
+    name = "attention.hidden.bias"
+    damaged = {
+        f"tensor '{name}' is missing": {key: value for key, value in tensors.items() if key != name},
+        "tensor 'extra' is unknown": {**tensors, "extra": torch.zeros(1)},
+        f"'{name}' is [127], config.json wants [128]": {**tensors, name: tensors[name][1:].clone()},
+    }
+    for reason, weights in damaged.items():
+        assert reason in refused(with_weights(folder, weights), "model.safetensors")
+
+
+@pytest.mark.parametrize("size", [0, 7, 5_000, -1])
+def test_cut_off_weights_are_refused(folder, saved, size):
+    content = (saved / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_bytes(content[:size])
+    assert "cannot be read" in refused(folder, "model.safetensors")
+
+
+class Trap:
+    """What a pickle runs when it is opened."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self):
+        return Path.touch, (self.sprung,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda trap, path: path.write_bytes(pickle.dumps(trap))])
+def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(folder, write):
+    path, sprung = folder / "model.safetensors", folder / "sprung"
+    path.unlink()
+    write(Trap(sprung), path)
+    assert "cannot be read" in refused(folder, "model.safetensors")
+    assert not sprung.exists()
+    torch.load(path, weights_only=False) if write is torch.save else pickle.loads(path.read_bytes())
+    assert sprung.exists()  # the trap is a real one
