@@ -1,56 +1,59 @@
-"""A file on disk -> the clip that every later stage works on: audio and pictures come together here."""
+"""An audio file, a spectrogram picture or samples -> the clip that every later stage works on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, read_audio
-from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, mono, read_audio
+from genreclf.frontend.log_mel import FRAME_RATE_HZ, log_mel
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
-# (samples,) float32 at 22,050 Hz -> (128, frames) uint8: LogMelSpectrogram().levels, or mel.log_mel
-FrontEnd = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """`levels` is (128, columns) uint8, row 0 lowest; it covers `frames` frames of 23.2 ms. `note` is for the reader.
+    """A spectrogram and where it comes from."""
 
-    `source_rate_hz` and `source_seconds` are the file's own; of a picture the rate is 0 and the seconds are given.
-    """
-
-    levels: np.ndarray
-    frames: int
-    source_rate_hz: int
-    source_seconds: float
-    note: str
+    levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
+    frames: int  # the clip's length, in frames of 512 samples (23.2 ms)
+    source_rate_hz: int  # of the audio file; 0 for a picture
+    source_seconds: float  # of the audio file, or the seconds that the picture shows
+    note: str  # what the reader of a result should know, such as "truncated: ..."; empty for nothing
 
 
 def is_clip(name: str) -> bool:
-    """Whether a file's name is that of an audio file or picture."""
+    """Whether a file name is that of an audio file or a picture."""
     return not name.startswith(".") and name.lower().endswith(CLIP_SUFFIXES)
 
 
-def read_clip(path: Path, front_end: FrontEnd, picture_seconds: float) -> Clip:
-    """Reads audio, or a picture that shows `picture_seconds` of music. Raises GenreclfError where it cannot."""
+def read_clip(path: Path, picture_seconds: float, max_seconds: float = MAX_SECONDS) -> Clip:
+    """Reads audio of at most `max_seconds`, or a picture that shows `picture_seconds` of music; the suffix decides.
+
+    Raises GenreclfError for a file that cannot be read.
+    """
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return picture_clip(path, picture_seconds)
-    return audio_clip(path, front_end)
+    return audio_clip(path, max_seconds)
 
 
 def picture_clip(path: Path, picture_seconds: float) -> Clip:
-    """A picture, whatever its name."""
+    """Reads a picture, whatever its suffix."""
     picture = read_picture(path)
     frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
     note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
     return Clip(picture.levels, frames, 0, picture_seconds, note)
 
 
-def audio_clip(path: Path, front_end: FrontEnd, max_seconds: float = MAX_SECONDS) -> Clip:
-    """Audio, whatever its name; of more than `max_seconds` it is refused."""
+def audio_clip(path: Path, max_seconds: float = MAX_SECONDS) -> Clip:
+    """Reads audio, whatever its suffix; longer audio than `max_seconds` raises GenreclfError."""
     audio = read_audio(path, max_seconds)
-    levels = front_end(audio.waveform)
+    levels = log_mel(audio.waveform)
     return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
+
+
+def samples_clip(samples: np.ndarray, rate_hz: int) -> Clip:
+    """The clip of (samples,) or (samples, channels) at `rate_hz`; raises GenreclfError as `audio.mono` does."""
+    levels = log_mel(mono(samples, rate_hz))
+    return Clip(levels, levels.shape[1], rate_hz, len(samples) / rate_hz, "")
