@@ -55,6 +55,10 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise GenreclfError(f"{where}={value!r}: expected a list")
         return tuple(_checked(item, inner[0], where) for item in value)
+    if origin is dict:
+        hint = dict
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(hint, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):

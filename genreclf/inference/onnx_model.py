@@ -1,92 +1,66 @@
-"""An exported picture.onnx as the model of a predictor, run by onnxruntime: no torch is imported."""
+"""A bundle's model.onnx, run by onnxruntime: the way every prediction is made."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import onnxruntime
 
-from genreclf.config import build
 from genreclf.errors import GenreclfError
-from genreclf.frontend.log_mel import log_mel
-from genreclf.frontend.segments import SEGMENT_COLUMNS, ViewConfig
-from genreclf.inference.predictor import Facts
-from genreclf.inference.run_folder import CONFIG, WEIGHTS
+from genreclf.inference.model import ModelOutput
+from genreclf.inference.model_info import read_bundle_config
+from genreclf.inference.run_folder import MODEL_ONNX
 
-PLAIN = "none"  # the TTA of a model that answers as it is
-PICTURE_SHAPE = ["batch", 3, 128, SEGMENT_COLUMNS]
+DEVICES = ("auto", "cpu", "cuda")
+OUTPUTS = ["probabilities", "attention", "embedding"]
+INPUT = "segments"
+WEIGHTS_PROPERTY = "weights_sha256"  # in the file's metadata
+_CUDA = "CUDAExecutionProvider"
 
 
 class OnnxModel:
-    """Answers for a file that `genreclf.export format=onnx input=picture` wrote.
+    """The model of a bundle folder.
 
-    Raises GenreclfError where onnxruntime is not installed, and for a file that is none of these. (ONNX holds no code.)
+    `device` is auto (a GPU if this build of onnxruntime supports one), cpu or cuda. Raises GenreclfError for a bundle
+    that is incomplete or damaged and for a device that is not available.
     """
 
-    front_end = staticmethod(log_mel)
+    def __init__(self, bundle: Path, device: str = "auto") -> None:
+        config = read_bundle_config(bundle)
+        self.info, self.weights_sha256 = config.info, config.weights_sha256
+        self._session = _open(bundle / MODEL_ONNX, _providers(device))
+        if self._session.get_modelmeta().custom_metadata_map.get(WEIGHTS_PROPERTY) != self.weights_sha256:
+            raise GenreclfError(
+                f"{bundle / MODEL_ONNX}: belongs to other weights than config.json; copy the bundle again"
+            )
 
-    def __init__(self, file: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise GenreclfError(f"--onnx {file}: onnxruntime is not installed; pip install onnxruntime") from error
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise GenreclfError(f"--onnx {file}: cannot be read ({error.strerror}); give a picture.onnx") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        options.log_severity_level = 3  # its warnings are about its own graph
-        try:
-            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            said = json.loads(self.session.get_modelmeta().custom_metadata_map["genreclf"])
-            self.facts, self.weights_sha256, self.form = _facts(said), str(said["weights_sha256"]), str(said["format"])
-        except Exception as error:  # onnxruntime has a family of its own for each kind of damage
-            raise _not_ours(file, str(error)) from error
-        (given,) = self.session.get_inputs()
-        if given.shape[1:] != PICTURE_SHAPE[1:]:
-            raise _not_ours(file, f"its input is {given.shape}; export it with input=picture")
-        self.input = given.name
-
-    def matches_bundle(self, bundle: Path) -> bool:
-        """Whether it answers as the bundle in this folder does: not as one that once stood there, nor rounded."""
-        try:
-            config = json.loads((bundle / CONFIG).read_bytes())
-            same = self.form == "onnx" and self.facts == _facts({**config, "model": config["name"]})
-            with (bundle / WEIGHTS).open("rb") as file:
-                return same and self.weights_sha256 == hashlib.file_digest(file, "sha256").hexdigest()
-        except (OSError, ValueError, KeyError, TypeError, GenreclfError):
-            return False  # who loads the bundle is told what is wrong with it
-
-    def answers(self, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `Model` says; the file tells no attention."""
-        images = np.repeat(segments[:, None], 3, axis=1)  # (N, 3, 128, 256)
-        (shares,) = self.session.run(None, {self.input: images})
-        # The file's answers are apply_temperature, one by one; a clip's mean is taken before that.
-        powers = shares.astype(np.float64) ** self.facts.temperature
-        return powers / powers.sum(1, keepdims=True), np.ones((len(segments), 1))
-
-    def digest(self) -> str:
-        """Of the weights that were translated and their settings; of rounded weights another."""
-        return self.facts.digest(self.weights_sha256, PLAIN if self.form == "onnx" else self.form)
+    def predict_proba(self, segments: np.ndarray) -> ModelOutput:
+        """Runs the net on (N, 128, 256) uint8 segments."""
+        return ModelOutput(*self._session.run(OUTPUTS, {INPUT: np.ascontiguousarray(segments)}))
 
 
-def _facts(said: dict[str, Any]) -> Facts:
-    """What the file says of itself. Raises KeyError, TypeError or GenreclfError where that is not whole."""
-    return Facts(
-        said["model"],
-        tuple(said["classes"]),
-        build(ViewConfig, said["view"], "view"),
-        float(said["picture_seconds"]),
-        float(said["frames_per_column"]),
-        float(said["temperature"]),
-    )
+def _providers(device: str) -> list[str]:
+    if device not in DEVICES:
+        raise GenreclfError(f"device={device}: unknown; choose one of {', '.join(DEVICES)}")
+    has_cuda = _CUDA in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise GenreclfError("device=cuda: the installed onnxruntime has no CUDA support; install onnxruntime-gpu")
+    cpu = ["CPUExecutionProvider"]
+    return [_CUDA, *cpu] if has_cuda and device != "cpu" else cpu
 
 
-def _not_ours(file: Path, why: str) -> GenreclfError:
-    lines = why.strip().splitlines() or ["?"]
-    return GenreclfError(
-        f"--onnx {file}: is no picture.onnx of python -m genreclf.export ({lines[0]}); give one, or use --run"
-    )
+def _open(file: Path, providers: list[str]) -> onnxruntime.InferenceSession:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise GenreclfError(f"{file}: cannot be read ({error.strerror}); copy the bundle again") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    # Threads that spin while they wait take their CPU time from the threads that decode files.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # warnings are about the graph, which the user cannot change
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=providers)
+    except Exception as error:  # onnxruntime raises another class for each kind of damage
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise GenreclfError(f"{file}: damaged ({reason}); copy the bundle again") from error

@@ -1,144 +1,152 @@
-"""A model and a clip -> the genre of the whole clip and of each of its segments. No more than NumPy is needed here."""
+"""A model and a clip -> the genre of the clip and of each of its segments."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from genreclf.frontend.clip import Clip, read_clip
-from genreclf.frontend.cutting import Segmentation, cutting, paste
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
-from genreclf.frontend.segments import SEGMENT_COLUMNS, ViewConfig
-from genreclf.inference.prediction import Prediction, Segment
+from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
+from genreclf.inference.model import Model, ModelOutput
+from genreclf.inference.onnx_model import OnnxModel
+from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.tta import TTA, check_tta
 
-SEGMENTS_AT_ONCE = 32
+_BATCH_SIZE = 32  # segments; larger ones are no faster on a CPU and take more memory
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Who answers, and how clips are to be cut and answers to be apply_temperature; as in a bundle."""
+class Segment:
+    """A piece of a clip, in seconds from the clip's start, with one calibrated probability per class."""
 
-    name: str
-    classes: tuple[str, ...]
-    view: ViewConfig
-    picture_seconds: float
-    frames_per_column: float
-    temperature: float
-
-    def digest(self, weights_sha256: str, way: str) -> str:
-        """Equal for models of the same weights that answer alike; `way` tells what else their answers depend on."""
-        settings = [self.classes, vars(self.view), self.picture_seconds, self.frames_per_column, self.temperature]
-        return hashlib.sha256(json.dumps([weights_sha256, settings, way]).encode()).hexdigest()[:16]
+    start_seconds: float
+    end_seconds: float
+    probabilities: tuple[float, ...]
 
 
-class Model(Protocol):
-    """What answers for segments, whatever its runtime."""
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The genre of a clip. Probabilities are calibrated, in the order of the model's classes."""
 
-    facts: Facts
-
-    def front_end(self, waveform: np.ndarray) -> np.ndarray:
-        """(samples,) float32 at 22,050 Hz -> (128, frames) uint8 levels."""
-
-    def answers(self, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 128, 256) uint8 -> (N, classes) probabilities, not apply_temperature; (N, T) attention, T = 1 for none."""
-
-    def digest(self) -> str:
-        """Equal for models that answer alike, whatever their runtime."""
+    genre: str
+    probability: float  # of `genre`
+    probabilities: tuple[float, ...]  # the mean over the segments, with the temperature applied
+    segments: tuple[Segment, ...]
+    seconds: float  # the length of the clip
+    note: str  # a warning about the file, or empty
+    attention: np.ndarray | None  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
+    embedding: np.ndarray  # (D,) float32: the net's context vector, the mean over the segments
 
 
 class Predictor:
-    """Answers for one model."""
+    """Predicts clips with one model. Threads may share it.
 
-    def __init__(self, model: Model) -> None:
-        self.model, self.facts = model, model.facts
+    `tta` is a key of `TTA`: probabilities are averaged over so many copies of each segment.
+    """
+
+    def __init__(self, model: Model, tta: str = "none") -> None:
+        check_tta(tta)
+        self.model, self.info, self.tta = model, model.info, tta
+
+    @property
+    def digest(self) -> str:
+        """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
+        settings = [self.model.weights_sha256, self.info.to_dict(), self.tta]
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def predict_file(self, path: Path) -> Prediction:
-        """The answer for an audio file or a picture; raises GenreclfError for a file that cannot be read."""
-        return self.predict(read_clip(path, self.model.front_end, self.facts.picture_seconds))
+        """Predicts an audio file or a spectrogram picture; raises GenreclfError for a file that cannot be read."""
+        return self.predict(read_clip(path, self.info.picture_seconds))
 
-    def predict(self, clip: Clip) -> Prediction:
-        """The answer for a clip that is already read."""
-        return self.predict_with_attention(clip)[0]
+    def predict(
+        self, clip: Clip, segmentation: Segmentation | None = None, report: Callable[[float], None] | None = None
+    ) -> Prediction:
+        """Predicts a clip that has been read.
 
-    def predict_many(self, clips: Iterable[Clip]) -> Iterator[Prediction]:
-        """An answer a clip, in order. The model sees segments of several clips at once, and holds few clips ahead."""
-        for group in self._groups(clips):
-            answers, _ = self._answers([cut for _, cut in group])
-            ends = np.cumsum([len(cut.spans) for _, cut in group])[:-1]
-            for (clip, cut), own in zip(group, np.split(answers, ends), strict=True):
-                yield self._prediction(clip, cut, own)
-
-    def predict_with_attention(self, clip: Clip) -> tuple[Prediction, np.ndarray | None]:
-        """The same, and (frames,) how much the net heeds each moment, 1 where all are heeded alike: the mean over heads
-        and segments, 0 in silence at the ends. None for a model that has no steps of time.
+        `segmentation` is what `segment` returned for it, if the caller has it. `report` is called with the share of the
+        segments that is done, in (0, 1].
         """
-        cut = self._cut(clip)
-        answers, weights = self._answers([cut])  # (S, classes), (S, T)
-        return self._prediction(clip, cut, answers), _attention(clip, cut, weights)
+        cut = segmentation or self.segment(clip)
+        outputs = []
+        for batch in cut.segments(_BATCH_SIZE):
+            outputs.append(self._run(batch))
+            if report:
+                report(min(1.0, len(outputs) * _BATCH_SIZE / len(cut.spans)))
+        return self._prediction(clip, cut, ModelOutput(*map(np.concatenate, zip(*outputs, strict=True))))
 
-    def _cut(self, clip: Clip) -> Segmentation:
-        return cutting(clip, self.facts.view, self.facts.frames_per_column)
+    def segment(self, clip: Clip) -> Segmentation:
+        """The segments that the model reads of a clip."""
+        return segment_clip(clip, self.info.view, self.info.frames_per_column)
 
-    def _groups(self, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Segmentation]]]:
-        """As many clips together as fill a batch."""
-        group: list[tuple[Clip, Segmentation]] = []
-        for clip in clips:
-            group.append((clip, self._cut(clip)))
-            if sum(len(cut.spans) for _, cut in group) >= SEGMENTS_AT_ONCE:
-                yield group
-                group = []
-        if group:
-            yield group
+    def _run(self, segments: np.ndarray) -> ModelOutput:
+        """(N, 128, 256) uint8 -> the model's output; probabilities are the mean over the copies of the TTA."""
+        outputs = [self.model.predict_proba(copy(segments)) for copy in TTA[self.tta]]
+        return outputs[0]._replace(probabilities=np.mean([output.probabilities for output in outputs], axis=0))
 
-    def _answers(self, cuts: list[Segmentation]) -> tuple[np.ndarray, np.ndarray]:
-        """The clips' segments one after another -> (S, classes) probabilities, (S, T) attention."""
-        segments = (own for cut in cuts for own in cut.segments(SEGMENTS_AT_ONCE))
-        shares, weights = zip(*map(self.model.answers, _batched(segments)), strict=True)
-        return np.concatenate(shares), np.concatenate(weights)
-
-    def _prediction(self, clip: Clip, cut: Segmentation, answers: np.ndarray) -> Prediction:
-        mean = apply_temperature(answers.mean(0), self.facts.temperature)
-        best = int(mean.argmax())
-        pieces = tuple(
+    def _prediction(self, clip: Clip, cut: Segmentation, output: ModelOutput) -> Prediction:
+        (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
+        calibrated = apply_temperature(mean, self.info.temperature)
+        best = int(calibrated.argmax())
+        by_segment = apply_temperature(output.probabilities, self.info.temperature)  # (S, classes)
+        segments = tuple(
             Segment(
                 (cut.start + start) / FRAME_RATE_HZ,
                 (cut.start + min(start + length, cut.frames)) / FRAME_RATE_HZ,
-                tuple(row.tolist()),
+                tuple(probabilities.tolist()),
             )
-            for (start, length), row in zip(cut.spans, apply_temperature(answers, self.facts.temperature), strict=True)
+            for (start, length), probabilities in zip(cut.spans, by_segment, strict=True)
         )
-        seconds = clip.frames / FRAME_RATE_HZ
-        return Prediction(self.facts.classes[best], float(mean[best]), tuple(mean.tolist()), pieces, seconds, clip.note)
+        return Prediction(
+            genre=self.info.classes[best],
+            probability=float(calibrated[best]),
+            probabilities=tuple(calibrated.tolist()),
+            segments=segments,
+            seconds=clip.frames / FRAME_RATE_HZ,
+            note="; ".join(filter(None, (clip.note, _repeated(cut)))),
+            attention=_attention(clip, cut, output.attention),
+            embedding=output.embedding.mean(axis=0),
+        )
 
 
-def _attention(clip: Clip, cut: Segmentation, weights: np.ndarray) -> np.ndarray | None:
-    """(S, T) weights of a clip's segments -> (frames,)."""
-    steps = weights.shape[1]
-    if steps == 1:
-        return None
-    columns = np.repeat(weights * steps, SEGMENT_COLUMNS // steps, axis=1)  # (S, 256)
-    heeded = np.zeros(clip.frames)
-    heeded[cut.start : cut.start + cut.frames] = paste(columns, cut.spans, cut.frames)
-    return heeded
+def load_predictor(model: str | Path, tta: str = "none", device: str = "auto") -> Predictor:
+    """A predictor for a run folder, a bundle folder or a pretrained model's name, run by onnxruntime.
+
+    Raises GenreclfError for a model that is not there or damaged, an unknown `tta`, and a device that is not available.
+    """
+    check_tta(tta)
+    return Predictor(OnnxModel(find_bundle(model), device), tta)
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """(..., classes) probabilities, as `evaluation.calibration.apply_temperature` has them."""
-    powers = np.maximum(probabilities.astype(np.float64), 1e-12) ** (1 / temperature)
-    return powers / powers.sum(-1, keepdims=True)
+    """(..., classes) probabilities to the power of 1 / `temperature`, scaled to sum to 1; the order of classes stays.
+
+    For one segment's softmax this is softmax(logits / temperature) (Guo et al. 2017). Applied to a mean over segments
+    it calibrates the mean, which is what is reported (Rahaman and Thiery 2021).
+    """
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12)) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def _batched(cuts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Segments in batches of SEGMENTS_AT_ONCE, the last one shorter."""
-    waiting = np.zeros((0,))
-    for segments in cuts:
-        waiting = np.concatenate([waiting, segments]) if len(waiting) else segments
-        while len(waiting) >= SEGMENTS_AT_ONCE:
-            yield waiting[:SEGMENTS_AT_ONCE]
-            waiting = waiting[SEGMENTS_AT_ONCE:]
-    if len(waiting):
-        yield waiting
+def _repeated(cut: Segmentation) -> str:
+    """A note for a clip that is shorter than one segment."""
+    (_, length) = cut.spans[0]
+    if cut.frames >= length:
+        return ""
+    return f"short: {cut.frames / FRAME_RATE_HZ:.1f} s of sound, repeated to fill {length / FRAME_RATE_HZ:.1f} s"
+
+
+def _attention(clip: Clip, cut: Segmentation, weights: np.ndarray) -> np.ndarray | None:
+    """(S, T) attention of the segments -> (frames,) over the clip; None for a model with a single time step."""
+    steps = weights.shape[1]
+    if steps == 1:
+        return None
+    # One value per column of the segments, also where T does not divide 256.
+    step = np.arange(SEGMENT_COLUMNS) * steps // SEGMENT_COLUMNS
+    attention = np.zeros(clip.frames)
+    attention[cut.start : cut.start + cut.frames] = paste(weights[:, step] * steps, cut.spans, cut.frames)
+    return attention

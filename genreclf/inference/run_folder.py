@@ -1,32 +1,66 @@
-"""Where bundles lie: in runs, in folders of their own, and in the package."""
+"""Names of the files in a run folder and in a bundle, and where trained models are found. The one place that knows them.
+
+    RUN/  config.yaml  record.json  audit.json  metrics.csv  curves.png  last.ckpt  best.ckpt
+          bundle/  exports/  evaluation/{test,val}/
+    bundle/  model.safetensors  model.onnx  config.json  README.md  scores.json
+"""
 
 from pathlib import Path
 
 from genreclf.errors import GenreclfError
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-ONNX = "picture.onnx"  # the same model for onnxruntime, in the bundle's folder or where export puts it
-PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"  # the bundles that come along, by name
+# In a run folder
+CONFIG_YAML = "config.yaml"  # the composed configuration
+RECORD = "record.json"  # overrides, versions, git commit, digests of data and split
+AUDIT = "audit.json"  # the summary of the data audit
+METRICS_CSV = "metrics.csv"  # a row per epoch
+CURVES = "curves.png"
+LAST_CHECKPOINT = "last.ckpt"
+BEST_CHECKPOINT = "best.ckpt"
+BUNDLE = "bundle"
+EXPORTS = "exports"
+EVALUATION = "evaluation"
+
+# In RUN/evaluation/SPLIT
+REPORT = "report.html"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.parquet"
+
+# Written by compare
+COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG = "comparison.json", "comparison.md", "comparison.png"
+
+# In a bundle
+WEIGHTS = "model.safetensors"  # for training, evaluation and export
+MODEL_ONNX = "model.onnx"  # for prediction
+MODEL_CONFIG = "config.json"  # ModelInfo, and the net's configuration
+CARD = "README.md"  # the model card
+SCORES_JSON = "scores.json"  # the card's main scores, for programs
+
+# The pretrained bundles that the package contains, by name
+PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 
 
-def find_bundle(run: Path) -> Path:
-    """The bundle of a run folder, the folder itself if it is one, or one of `pretrained_names` by its name.
+def find_bundle(model: str | Path) -> Path:
+    """The bundle folder of `model`: a pretrained model's name, a run folder, or a bundle folder.
 
-    Raises GenreclfError where there is none.
+    A pretrained name always means the pretrained model, even if the working folder holds a folder of that name: write
+    ./a for the folder. Raises GenreclfError where there is no bundle.
     """
-    for folder in (run, run / "bundle", *([PRETRAINED / run] if str(run) in pretrained_names() else [])):
-        if (folder / CONFIG).is_file():
-            return folder
-    what = "has no bundle yet: its training did not end" if (run / "config.yaml").is_file() else "is no run folder"
-    names = "".join(f", or {name}, which comes along" for name in pretrained_names())
-    raise GenreclfError(f"run={run}: {what}; give a folder that python -m genreclf.train has finished{names}")
-
-
-def translations(bundle: Path) -> list[Path]:
-    """The files for onnxruntime that may be this bundle's, which `OnnxModel.matches_bundle` tells."""
-    return [file for file in (bundle / ONNX, bundle.parent / "exports" / ONNX) if file.is_file()]
+    if str(model) in pretrained_names():
+        return PRETRAINED / str(model)
+    folder = Path(model).expanduser()
+    for candidate in (folder / BUNDLE, folder):
+        if (candidate / MODEL_CONFIG).is_file():
+            return candidate
+    names = " or ".join(pretrained_names())
+    if (folder / CONFIG_YAML).is_file():
+        raise GenreclfError(
+            f"{model}: this run has no bundle: its training did not finish; resume it with run={model} ckpt=last, "
+            f"or use a pretrained model: {names}"
+        )
+    raise GenreclfError(f"{model}: not a run folder, a bundle folder or a pretrained model ({names})")
 
 
 def pretrained_names() -> tuple[str, ...]:
-    """The names of the trained models that come with the package."""
-    return tuple(sorted(config.parent.name for config in PRETRAINED.glob(f"*/{CONFIG}")))
+    """The names of the pretrained models in the package."""
+    return tuple(sorted(config.parent.name for config in PRETRAINED.glob(f"*/{MODEL_CONFIG}")))

@@ -1,58 +1,59 @@
-"""Test-time augmentation: a net's probabilities, averaged over changed copies of each image."""
+"""Test-time augmentation: the copies of a segment whose probabilities are averaged."""
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from genreclf.data.augment import shifted
 from genreclf.errors import GenreclfError
 
-KEY_BANDS = 2  # half of what augment.band_shift moves a training segment by at most
+Copy = Callable[[np.ndarray], np.ndarray]  # (N, 128, 256) uint8 -> the same
+_SHIFT_BANDS = 2  # half of the largest shift in training (augment.band_shift)
 
 
-def _brighter(factor: float) -> Callable[[Tensor], Tensor]:
-    return lambda image: (image * factor).clamp(0, 255)
+def _plain(segments: np.ndarray) -> np.ndarray:
+    return segments
 
 
-def _contrast(factor: float) -> Callable[[Tensor], Tensor]:
-    def change(image: Tensor) -> Tensor:
-        mean = image.mean(dim=(2, 3), keepdim=True)
-        return ((image - mean) * factor + mean).clamp(0, 255)
-
-    return change
+def _reversed(segments: np.ndarray) -> np.ndarray:
+    return segments[:, :, ::-1]
 
 
-def _plain(image: Tensor) -> Tensor:
-    return image
+def _shift(bands: int) -> Copy:
+    def copy(segments: np.ndarray) -> np.ndarray:
+        """Moved up by `bands`; the band at the edge fills what becomes free."""
+        source = np.clip(np.arange(segments.shape[1]) - bands, 0, segments.shape[1] - 1)
+        return segments[:, source]
+
+    return copy
 
 
-def _flipped(image: Tensor) -> Tensor:
-    return image.flip(3)
+def _brightness(factor: float) -> Copy:
+    return lambda segments: _to_levels(segments * factor)
 
 
-def _moved(bands: int) -> Callable[[Tensor], Tensor]:
-    return lambda image: shifted(image, torch.full((len(image), 1, 1, 1), bands, device=image.device))
+def _contrast(factor: float) -> Copy:
+    def copy(segments: np.ndarray) -> np.ndarray:
+        mean = segments.mean(axis=(1, 2), keepdims=True)  # (N, 1, 1)
+        return _to_levels((segments - mean) * factor + mean)
+
+    return copy
 
 
-# "keys": what a training of ours has heard, too. "flip" and "six" are the original's: its evaluation averaged two
-# copies, its prediction of single images six. No net of ours has heard music backwards, unless augment=original.
-TTA: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {
+def _to_levels(values: np.ndarray) -> np.ndarray:
+    return np.rint(values.clip(0, 255)).astype(np.uint8)
+
+
+# pitch_shift: transpositions by less than training has seen. flip and six: the original's evaluation and its prediction
+# of single images; both reverse time, which only augment=original trains on.
+TTA: dict[str, tuple[Copy, ...]] = {
     "none": (_plain,),
-    "keys": (_plain, _moved(-KEY_BANDS), _moved(KEY_BANDS)),
-    "flip": (_plain, _flipped),
-    "six": (_plain, _flipped, _brighter(1.1), _brighter(0.9), _contrast(1.1), _contrast(0.9)),
+    "pitch_shift": (_plain, _shift(-_SHIFT_BANDS), _shift(_SHIFT_BANDS)),
+    "flip": (_plain, _reversed),
+    "six": (_plain, _reversed, _brightness(1.1), _brightness(0.9), _contrast(1.1), _contrast(0.9)),
 }
 
 
-def probabilities(net: nn.Module, image: Tensor, tta: str) -> tuple[Tensor, Tensor]:
-    """(B, 3, 128, W) levels in [0, 255] -> (B, classes) mean probabilities, (B, T) attention of the plain image.
-
-    `tta` is none, keys, flip or six; anything else raises GenreclfError.
-    """
-    if tta not in TTA:
-        raise GenreclfError(f"tta={tta!r}: unknown; known: {', '.join(TTA)}")
-    image = image.float()
-    answers = [net(change(image)) for change in TTA[tta]]
-    mean = torch.stack([logits.softmax(1) for logits, _ in answers]).mean(0)
-    return mean, answers[0][1].mean(1)  # (B, heads, T) -> (B, T)
+def check_tta(name: str) -> None:
+    """Raises GenreclfError for a name that is not in `TTA`."""
+    if name not in TTA:
+        raise GenreclfError(f"tta={name}: unknown; choose one of {', '.join(TTA)}")

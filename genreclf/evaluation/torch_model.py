@@ -1,0 +1,40 @@
+"""A bundle's net as a predictor's model, run by torch: for evaluation, on a GPU too."""
+
+import numpy as np
+import torch
+
+from genreclf.errors import GenreclfError
+from genreclf.exporters.bundle import Bundle, weights_sha256
+from genreclf.inference.model import ModelOutput
+
+
+class TorchModel:
+    """The model of a loaded bundle. `device` is auto, cpu, cuda or another device of torch's.
+
+    Raises GenreclfError for a device that is not available.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        self.info, self.weights_sha256 = bundle.info, weights_sha256(bundle)
+        self.device = pick_device(device)
+        self.net = bundle.net.to(self.device)
+
+    def predict_proba(self, segments: np.ndarray) -> ModelOutput:
+        """Runs the net on (N, 128, 256) uint8 segments."""
+        with torch.inference_mode():
+            levels = torch.from_numpy(np.ascontiguousarray(segments)).to(self.device)
+            levels = levels[:, None].expand(-1, 3, -1, -1)  # (N, 128, 256) -> (N, 3, 128, 256)
+            logits, attention, embedding = self.net.outputs(levels)
+            output = logits.softmax(1), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
+        return ModelOutput(*(tensor.cpu().numpy() for tensor in output))
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the GPU if there is one; raises GenreclfError for a device that is not available."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        raise GenreclfError(f"device={name}: not available here; use device=cpu") from error

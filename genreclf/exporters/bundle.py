@@ -1,0 +1,120 @@
+"""A trained net as a bundle: model.safetensors, model.onnx and config.json in a folder. The only load and save of weights."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from genreclf.errors import GenreclfError
+from genreclf.exporters.bundle_onnx import bundle_onnx
+from genreclf.files import write_atomically
+from genreclf.inference.model_info import BundleConfig, ModelInfo, read_bundle_config
+from genreclf.inference.run_folder import MODEL_CONFIG, MODEL_ONNX, WEIGHTS
+from genreclf.nets.kinds import kind_of, new_net
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A net in eval mode, and what inference needs to know of it."""
+
+    net: nn.Module
+    info: ModelInfo
+
+
+def save_bundle(folder: Path, bundle: Bundle) -> None:
+    """Writes the three files; each replaces an older one only when it is complete, config.json last.
+
+    Weights that float16 represents exactly, as after `round_to_fp16`, are stored as float16. Raises OSError where the
+    folder cannot be written.
+    """
+    weights = save(_stored_tensors(bundle.net))
+    digest = hashlib.sha256(weights).hexdigest()
+    onnx = bundle_onnx(bundle.net, digest)
+    config = BundleConfig(bundle.info, kind_of(bundle.net), asdict(bundle.net.config), digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    # A reader between two of these writes sees digests that differ, and refuses the bundle.
+    write_atomically(folder / WEIGHTS, weights)
+    write_atomically(folder / MODEL_ONNX, onnx)
+    write_atomically(folder / MODEL_CONFIG, config.to_json())
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Reads the net and its ModelInfo; no code from the files runs. Raises GenreclfError for files that do not fit."""
+    config = read_bundle_config(folder)
+    return Bundle(load_net(folder, config), config.info)
+
+
+def load_net(folder: Path, config: BundleConfig) -> nn.Module:
+    """The net of `config` with the weights in `folder`, in eval mode; raises GenreclfError where they do not fit."""
+    path = folder / MODEL_CONFIG
+    num_classes = config.net.get("num_classes")
+    if num_classes != len(config.info.classes):
+        raise GenreclfError(f"{path}: damaged (net.num_classes={num_classes}, {len(config.info.classes)} classes)")
+    net = _empty_net(path, config)
+    # Only now, when config and weights agree on its size, does the net get memory.
+    tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
+    # Filled here, and assigned: for net.to_empty(), torch would import SymPy.
+    filled = {
+        name: torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(tensors[name])
+        for name, like in net.state_dict().items()
+    }
+    net.load_state_dict(filled, assign=True)
+    return net.eval()
+
+
+def round_to_fp16(net: nn.Module) -> None:
+    """Rounds the weights, which stay float32, to float16 values; raises GenreclfError where one is too large."""
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+            if not tensor.isfinite().all():
+                raise GenreclfError(f"fp16_weights=true: {name} is too large for float16; use fp16_weights=false")
+
+
+def weights_sha256(bundle: Bundle) -> str:
+    """The SHA-256, in hexadecimal, of the model.safetensors that `save_bundle` writes for the bundle."""
+    return hashlib.sha256(save(_stored_tensors(bundle.net))).hexdigest()
+
+
+def _stored_tensors(net: nn.Module) -> dict[str, Tensor]:
+    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    halves = {name: tensor.half() for name, tensor in tensors.items() if tensor.is_floating_point()}
+    exact = all(torch.equal(half.to(tensors[name].dtype), tensors[name]) for name, half in halves.items())
+    return {**tensors, **halves} if exact else tensors
+
+
+def _empty_net(path: Path, config: BundleConfig) -> nn.Module:
+    """The net without memory for its weights."""
+    try:
+        with torch.device("meta"):
+            return new_net(config.kind, config.net, "net")
+    except Exception as error:  # sizes that make no net raise another class of exception in each layer
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise GenreclfError(f"{path}: damaged ({reason}); copy the bundle again") from error
+
+
+def _read_fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors; names and shapes are checked before any tensor is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_fit(path, {name: list(file.get_slice(name).get_shape()) for name in file.keys()}, expected)  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in expected}
+    except (OSError, SafetensorError) as error:
+        raise GenreclfError(f"{path}: cannot be read ({error}); copy the bundle again") from error
+
+
+def _check_fit(path: Path, shapes: Mapping[str, list[int]], expected: Mapping[str, Tensor]) -> None:
+    for name in sorted(set(expected) ^ set(shapes)):
+        what = "missing" if name in expected else "unknown"
+        raise GenreclfError(f"{path}: tensor {name!r} is {what}; the weights do not fit config.json; copy both again")
+    for name, shape in shapes.items():
+        if shape != list(expected[name].shape):
+            raise GenreclfError(
+                f"{path}: tensor {name!r} has shape {shape}, config.json wants {list(expected[name].shape)}; "
+                "copy both again"
+            )

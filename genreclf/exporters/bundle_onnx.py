@@ -1,0 +1,75 @@
+"""A net -> the model.onnx of its bundle, which `inference.onnx_model` runs."""
+
+import copy
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from genreclf.frontend.log_mel import N_BANDS
+from genreclf.frontend.segments import SEGMENT_COLUMNS
+from genreclf.inference.onnx_model import INPUT, OUTPUTS, WEIGHTS_PROPERTY
+
+_MIN_FP16_VALUES = 1_024  # smaller tensors are not worth a node
+
+
+class BundleNet(nn.Module):
+    """(N, 128, 256) uint8 segments -> probabilities (N, classes), attention (N, T), embedding (N, D).
+
+    No temperature is applied: a clip's mean over its segments is calibrated, not each segment.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, segments: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: D102 - the class docstring says it
+        levels = segments[:, None].expand(-1, 3, -1, -1)  # (N, 128, 256) -> (N, 3, 128, 256)
+        logits, attention, embedding = self.net.outputs(levels)
+        return logits.softmax(1), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
+
+
+def bundle_onnx(net: nn.Module, weights_sha256: str) -> bytes:
+    """The file's content, for batches of any size; weights that float16 represents exactly are stored as float16."""
+    net = copy.deepcopy(net).cpu().eval().requires_grad_(False)
+    example = torch.randint(256, (2, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8)
+    model = translate(BundleNet(net), example, [INPUT], OUTPUTS)
+    _store_as_fp16(model)
+    model.metadata_props.add(key=WEIGHTS_PROPERTY, value=weights_sha256)
+    return model.SerializeToString()
+
+
+def translate(model: nn.Module, example: Tensor, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
+    """A module with one input as an ONNX graph that passed the checker; the first axis is the batch, of any size."""
+    program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's implementation
+        exported = torch.onnx.export(program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs)
+    assert exported is not None  # None is for the exporter's other modes
+    graph = exported.model_proto
+    for part in (*graph.graph.node, *graph.graph.value_info):
+        del part.metadata_props[:]  # paths of source files on this machine
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
+
+
+def _store_as_fp16(model: onnx.ModelProto) -> None:
+    """Halves the file: large float32 weights become float16 with a Cast behind them, if that changes no value."""
+    graph, casts = model.graph, []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if values.size < _MIN_FP16_VALUES or not np.array_equal(halves.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}.float16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)

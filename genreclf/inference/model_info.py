@@ -1,0 +1,98 @@
+"""What inference needs to know of a trained model: the part of a bundle's config.json that is not the net itself."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from genreclf import __version__
+from genreclf.config import build
+from genreclf.errors import GenreclfError
+from genreclf.frontend.segments import ViewConfig
+from genreclf.inference.run_folder import MODEL_CONFIG
+
+FORMAT = 7  # of a bundle
+_MAX_CONFIG_BYTES = 100_000
+# Bounds for values from foreign files: integer arithmetic on frames stays exact, and no clip is longer than a day.
+_MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A trained model without its weights. Raises GenreclfError for values that no model can have."""
+
+    name: str  # the model's configuration: a, b, svm, ...
+    classes: tuple[str, ...]  # in the order of the probabilities
+    view: ViewConfig  # how clips are cut into segments
+    picture_seconds: float  # the music that a spectrogram picture shows
+    frames_per_column: float  # time resolution of the training spectrograms: 1 for audio, more for downsampled pictures
+    temperature: float  # applied to a clip's mean probabilities
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or not self.classes:
+            raise GenreclfError(f"classes={list(self.classes)}: expected different names")
+        _check_bound("view.segment_frames", self.view.segment_frames, _MAX_FRAMES)
+        _check_bound("picture_seconds", self.picture_seconds, _MAX_SECONDS)
+        _check_bound("frames_per_column", self.frames_per_column, _MAX_FRAMES)
+        _check_bound("temperature", self.temperature, _MAX_TEMPERATURE)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like data, from which `from_dict` makes an equal object."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
+        """The object of `to_dict`; keys that are not ModelInfo's are ignored. Raises GenreclfError for wrong values."""
+        return build(cls, {key: values[key] for key in cls.__annotations__ if key in values}, "")
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """A bundle's config.json. `kind` and `net` describe the torch net; `weights_sha256` ties the bundle's files together."""
+
+    info: ModelInfo
+    kind: str  # the kind of net: classifier, svm or majority
+    net: dict[str, Any]  # the net's configuration
+    weights_sha256: str  # of model.safetensors; model.onnx carries the same
+
+    def to_json(self) -> str:
+        """The text of config.json."""
+        rest = {"kind": self.kind, "net": self.net, "weights_sha256": self.weights_sha256}
+        return json.dumps({"format": FORMAT, "genreclf": __version__, **self.info.to_dict(), **rest}, indent=1) + "\n"
+
+
+def read_bundle_config(folder: Path) -> BundleConfig:
+    """The config.json of a bundle folder. Raises GenreclfError for one that is missing, damaged or of another format."""
+    path = folder / MODEL_CONFIG
+    values = read_json_object(path)
+    found = values.get("format")
+    if found != FORMAT:
+        newer = isinstance(found, int) and found > FORMAT
+        remedy = "update genreclf" if newer else f"convert it: genreclf convert {folder} --out NEW_FOLDER"
+        raise GenreclfError(f"{path}: bundle format {found!r}; genreclf {__version__} reads format {FORMAT}; {remedy}")
+    try:
+        rest = {key: values[key] for key in ("kind", "net", "weights_sha256") if key in values}
+        return build(BundleConfig, {"info": ModelInfo.from_dict(values), **rest}, "")
+    except GenreclfError as error:
+        raise GenreclfError(f"{path}: damaged ({error}); copy the bundle again") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a small file. Raises GenreclfError where there is none."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_CONFIG_BYTES + 1)
+        if len(text) > _MAX_CONFIG_BYTES:
+            raise ValueError(f"larger than {_MAX_CONFIG_BYTES} bytes")
+        values = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise GenreclfError(f"{path}: cannot be read ({error}); is this a bundle?") from error
+    if not isinstance(values, dict):
+        raise GenreclfError(f"{path}: not a JSON object; is this a bundle?")
+    return values
+
+
+def _check_bound(key: str, value: float, highest: float) -> None:
+    if not 0 < value <= highest:
+        raise GenreclfError(f"{key}={value}: expected a number above 0 and at most {highest:,}")
