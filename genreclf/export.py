@@ -1,41 +1,50 @@
-"""A finished run as files that answer without this package: python -m genreclf.export run=RUN format=onnx."""
+"""Exports a model to files that run without this package: genreclf export RUN format=onnx."""
 
-from collections.abc import Collection
+import difflib
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from genreclf.errors import GenreclfError
+from genreclf.exporters.bundle import load_bundle
 from genreclf.exporters.export import export_models
 from genreclf.exporters.formats import FORMATS, INPUTS
 from genreclf.hydra_command import run_command
-from genreclf.inference.run_folder import find_bundle
-from genreclf.nets.bundle import load_bundle
+from genreclf.inference.run_folder import EXPORTS, find_bundle, pretrained_names
 
 
 def export(config: dict[str, Any], overrides: list[str]) -> None:
-    """Writes a file for each `format` and `input` and prints its path, size and difference from the run."""
+    """Writes a file for each `format` and `input`; prints its path, its size and its difference from the bundle."""
     formats, inputs = _chosen(config, "format", FORMATS), _chosen(config, "input", INPUTS)
-    run = Path(str(config["run"])).expanduser()  # YAML takes run=2026 for a number
-    bundle = load_bundle(find_bundle(run))
-    # A model that comes along has no run folder to write to.
-    place = run / "exports" if run.is_dir() else Path("exports") / run
-    folder = Path(str(config["out"])).expanduser() if config["out"] is not None else place
+    model = str(config["run"])  # YAML reads run=2026 as a number
+    bundle = load_bundle(find_bundle(model))
+    folder = _default_folder(model) if config["out"] is None else Path(str(config["out"])).expanduser()
     for kind in inputs:
         for path, difference in export_models(bundle, formats, kind, folder):
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the run by {difference:.1e} at most")
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the bundle by at most {difference:.1e}")
+
+
+def _default_folder(model: str) -> Path:
+    # Pretrained models lie inside the installed package, which may be read-only.
+    return Path(EXPORTS) / model if model in pretrained_names() else Path(model).expanduser() / EXPORTS
 
 
 def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[str]:
-    words = config[key] if isinstance(config[key], list) else [config[key]]
-    if not words or any(word not in known for word in words):
-        raise GenreclfError(f"{key}={config[key]}: give {' or '.join(known)}, or several: [{','.join(known)}]")
+    """The value of `key`, one of `known` or a list of them."""
+    words = [str(word) for word in (config[key] if isinstance(config[key], list) else [config[key]])]
+    wrong = "[]" if not words else next((word for word in words if word not in known), None)
+    if wrong is not None:
+        close = difflib.get_close_matches(wrong, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise GenreclfError(f"{key}={wrong}: {hint}give one or several of [{','.join(known)}]")
     return words
 
 
-def main() -> None:
-    """The command line."""
-    run_command("export", export)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    return run_command("export", export, arguments, positional=("run",))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

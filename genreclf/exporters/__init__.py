@@ -1,1 +1,1 @@
-"""Trained nets as files that run without this package: TorchScript, ONNX, torch.export."""
+"""Trained models as files: bundles, and exports that run without this package (TorchScript, ONNX, torch.export)."""

@@ -36,15 +36,21 @@ def bundle_onnx(net: nn.Module, weights_sha256: str) -> bytes:
     """The file's content, for batches of any size; weights that float16 represents exactly are stored as float16."""
     net = copy.deepcopy(net).cpu().eval().requires_grad_(False)
     example = torch.randint(256, (2, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8)
-    model = translate(BundleNet(net), example, [INPUT], OUTPUTS)
+    model = translate(export_program(BundleNet(net), example), [INPUT], OUTPUTS)
     _store_as_fp16(model)
     model.metadata_props.add(key=WEIGHTS_PROPERTY, value=weights_sha256)
     return model.SerializeToString()
 
 
-def translate(model: nn.Module, example: Tensor, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
-    """A module with one input as an ONNX graph that passed the checker; the first axis is the batch, of any size."""
-    program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+def export_program(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """The graph of a module with one input; the first axis is the batch, of any size."""
+    return torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+def translate(
+    program: torch.export.ExportedProgram, inputs: list[str] | None = None, outputs: list[str] | None = None
+) -> onnx.ModelProto:
+    """A program as an ONNX graph that passed the checker, with these names for its inputs and outputs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's implementation
         exported = torch.onnx.export(program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs)

@@ -1,9 +1,8 @@
-"""A bundle -> a file that answers as it does, with nothing but the format's own runtime."""
+"""A bundle -> files that predict the same with no more than the format's runtime."""
 
 import copy
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,111 +11,108 @@ from torch import Tensor, nn
 
 from genreclf import __version__
 from genreclf.errors import GenreclfError
+from genreclf.exporters.bundle import Bundle, weights_sha256
 from genreclf.exporters.formats import FORMATS, Exportable
-from genreclf.exporters.wrappers import PictureModel, SegmentModel, WaveformModel, samples_of
+from genreclf.exporters.wrappers import PictureModel, SegmentModel, WaveformModel, segment_samples
+from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import HOP_SAMPLES, N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
-from genreclf.nets.bundle import Bundle, weights_sha256
 
-PARITY_BATCHES = (1, 2, 5)
+PARITY_BATCH_SIZES = (1, 2, 5)
 
 
-def export_models(bundle: Bundle, forms: Sequence[str], kind: str, folder: Path) -> Iterator[tuple[Path, float]]:
-    """Writes the bundle's answer to `kind` of input, one of INPUTS, in each form of FORMATS; gives the file and its
-    `check_parity` as soon as it stands.
+def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Path) -> Iterator[tuple[Path, float]]:
+    """Writes the bundle's model for `kind` of input, one of INPUTS, in each of `formats`, names of FORMATS.
 
-    A file carries its own description. What stood at its path is replaced only by a whole file that answers as the
-    bundle does. Raises GenreclfError where the two differ by more than the form's parity, for an input that it does not
-    take, for a net that the format cannot hold, and for a file that cannot be written.
+    Yields each file's path and its `max_difference` once it is written. A file contains its description. An existing
+    file is replaced only by a complete one that agrees with the bundle.
+
+    Raises GenreclfError for an input that a format does not support, for a net that a format cannot represent, where
+    file and bundle differ by more than the format's limit, and for a file that cannot be written.
     """
-    for form in forms:
-        if kind not in FORMATS[form].inputs:
-            raise GenreclfError(f"format={form}: takes no input={kind}; give input={','.join(FORMATS[form].inputs)}")
-    exportable: dict[bool, Exportable] = {}  # by any_length
-    for form in forms:
-        any_length, path = FORMATS[form].any_length, folder / f"{kind}{FORMATS[form].suffix}"
-        if any_length not in exportable:
-            example = _example(bundle, form, kind, 2, torch.Generator().manual_seed(0))
-            exportable[any_length] = Exportable(_model(bundle, form, kind), example)
-        yield path, _export(bundle, form, kind, exportable[any_length], path)
+    for name in formats:
+        if kind not in FORMATS[name].inputs:
+            raise GenreclfError(f"format={name}: input={kind} is not supported; give input={FORMATS[name].inputs[0]}")
+    exportables: dict[bool, Exportable] = {}  # by Format.any_length
+    for name in formats:
+        any_length, path = FORMATS[name].any_length, folder / f"{kind}{FORMATS[name].suffix}"
+        if any_length not in exportables:
+            example = _example(bundle, name, kind, 2, torch.Generator().manual_seed(0))
+            exportables[any_length] = Exportable(_module(bundle, name, kind), example)
+        yield path, _export(bundle, name, kind, exportables[any_length], path)
 
 
-def _export(bundle: Bundle, form: str, kind: str, exportable: Exportable, path: Path) -> float:
+def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: Path) -> float:
     try:
-        content = FORMATS[form].write(exportable, _metadata(bundle, form, kind))
-    except GenreclfError:
-        raise
-    except Exception as error:  # each exporter has a family of its own for what it cannot do
+        content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
+    except Exception as error:  # each exporter raises exceptions of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise GenreclfError(f"format={form}: cannot hold model {bundle.name} ({reason}); use torchscript") from error
-    difference = check_parity(bundle, form, kind, io.BytesIO(content))
-    if not difference <= FORMATS[form].parity:  # NaN is refused too
-        raise GenreclfError(f"{path}: not written: its answers differ by {difference:.1e} from the bundle's; use that")
-    _write(path, content)
+        raise GenreclfError(
+            f"format={name}: cannot represent model {bundle.info.name} ({reason}); use format=torchscript"
+        ) from error
+    difference = max_difference(bundle, name, kind, io.BytesIO(content))
+    if not difference <= FORMATS[name].max_difference:  # also true for NaN
+        raise GenreclfError(
+            f"{path}: not written: its probabilities differ from the bundle's by {difference:.1e}; "
+            "use another format, or the bundle"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder with out=") from error
     return difference
 
 
-def check_parity(bundle: Bundle, form: str, kind: str, file: Path | BinaryIO) -> float:
-    """The largest difference between a probability of the bundle and of the file, for random input of 1, 2 and 5."""
-    eager, opened = _model(bundle, form, kind), FORMATS[form].open(file)
+def max_difference(bundle: Bundle, name: str, kind: str, file: Path | BinaryIO) -> float:
+    """The largest difference between a probability of bundle and file, for random batches of PARITY_BATCH_SIZES."""
+    expected, exported = _module(bundle, name, kind), FORMATS[name].load(file)
     random = torch.Generator().manual_seed(0)
     differences = []
     with torch.inference_mode():
-        for batch in PARITY_BATCHES:
-            example = _example(bundle, form, kind, batch, random)
-            differences.append((eager(example) - opened(example)).abs().max())
+        for batch_size in PARITY_BATCH_SIZES:
+            batch = _example(bundle, name, kind, batch_size, random)
+            differences.append((expected(batch) - exported(batch)).abs().max())
     return float(torch.stack(differences).max())
 
 
-def _model(bundle: Bundle, form: str, kind: str) -> nn.Module:
-    # A copy that needs no gradients: who calls the file without no_grad does not keep an hour's activations.
+def _module(bundle: Bundle, name: str, kind: str) -> nn.Module:
+    # A copy without gradients: callers that forget no_grad then do not keep the activations of an hour of music.
     net = copy.deepcopy(bundle.net).cpu().requires_grad_(False)
     if kind == "picture":
-        return PictureModel(net, bundle.temperature).eval()
-    made = WaveformModel if FORMATS[form].any_length else SegmentModel
-    return made(net, bundle.view, bundle.frames_per_column, bundle.temperature).eval()
+        return PictureModel(net, bundle.info.temperature).eval()
+    wrapper = WaveformModel if FORMATS[name].any_length else SegmentModel
+    return wrapper(net, bundle.info).eval()
 
 
-def _example(bundle: Bundle, form: str, kind: str, batch: int, random: torch.Generator) -> Tensor:
+def _example(bundle: Bundle, name: str, kind: str, batch_size: int, random: torch.Generator) -> Tensor:
+    """A random batch: (B, 3, 128, 256) uint8 levels, or (B, samples) noise whose loudness varies."""
     if kind == "picture":
-        return torch.randint(256, (batch, 3, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8, generator=random)
-    samples = samples_of(bundle.view)
-    if FORMATS[form].any_length:
-        samples += bundle.view.hop_frames * HOP_SAMPLES  # two segments
-    loudness = torch.rand(batch, samples // HOP_SAMPLES, generator=random).repeat_interleave(HOP_SAMPLES, 1)
-    return loudness * torch.randn(batch, samples, generator=random)
+        return torch.randint(256, (batch_size, 3, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8, generator=random)
+    samples = segment_samples(bundle.info.view)
+    if FORMATS[name].any_length:
+        samples += bundle.info.view.hop_frames * HOP_SAMPLES  # two segments
+    loudness = torch.rand(batch_size, samples // HOP_SAMPLES, generator=random).repeat_interleave(HOP_SAMPLES, 1)
+    return loudness * torch.randn(batch_size, samples, generator=random)
 
 
-def _metadata(bundle: Bundle, form: str, kind: str) -> dict[str, Any]:
-    length = "clips of any one length" if FORMATS[form].any_length else "segments"
-    samples = "samples" if FORMATS[form].any_length else samples_of(bundle.view)
-    inputs = {
-        "picture": f"segments of levels 0..255, uint8{' or float' if form == 'torchscript' else ''}, "
-        f"(batch, 3, {N_BANDS}, {SEGMENT_COLUMNS}), low band first",
-        "waveform": f"{length}, mono float32 samples at {SAMPLE_RATE_HZ} Hz, (batch, {samples})",
-    }
+def _metadata(bundle: Bundle, name: str, kind: str) -> dict[str, Any]:
+    any_length = FORMATS[name].any_length
+    if kind == "picture":
+        dtype = "uint8 or float" if name == "torchscript" else "uint8"
+        shape = f"(batch, 3, {N_BANDS}, {SEGMENT_COLUMNS})"
+        expected = f"segments of levels 0..255, {dtype}, {shape}, low band first"
+    else:
+        content = "clips of any length, equal within a batch" if any_length else "segments"
+        samples = "samples" if any_length else segment_samples(bundle.info.view)
+        expected = f"{content}, mono float32 samples at {SAMPLE_RATE_HZ} Hz, (batch, {samples})"
     return {
         "genreclf": __version__,
-        "model": bundle.name,
-        "format": form,
-        "classes": bundle.classes,
-        "input": inputs[kind],
+        "format": name,
+        "input": expected,
         "output": "probabilities, (batch, classes)",
         "rate_hz": SAMPLE_RATE_HZ,
-        "view": asdict(bundle.view),
-        "picture_seconds": bundle.picture_seconds,
-        "frames_per_column": bundle.frames_per_column,
-        "temperature": bundle.temperature,
+        **bundle.info.to_dict(),
         "weights_sha256": weights_sha256(bundle),
     }
-
-
-def _write(path: Path, content: bytes) -> None:
-    new = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(content)
-        new.replace(path)
-    except OSError as error:
-        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error

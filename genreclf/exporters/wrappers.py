@@ -1,89 +1,97 @@
-"""The nets as exported: with what comes before and behind them inside."""
+"""The modules that are exported: a net together with its preprocessing, and with softmax and temperature behind it."""
 
 import torch
 from torch import Tensor, nn
 
-from genreclf.evaluation.calibration import apply_temperature
 from genreclf.exporters.torch_log_mel import LogMelSpectrogram
-from genreclf.exporters.torch_segments import column_index, cut, downsample_index, trim_silence
+from genreclf.exporters.torch_segments import column_index, downsample_index, trim_silence
 from genreclf.frontend.log_mel import HOP_SAMPLES
 from genreclf.frontend.segments import ViewConfig, cover
+from genreclf.inference.model_info import ModelInfo
+
+
+def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
+    """`inference.predictor.apply_temperature` for (N, classes) tensors, in TorchScript. Tests hold the two equal."""
+    return (probabilities.clamp(min=1e-12).log() / temperature).softmax(dim=1)
 
 
 class PictureModel(nn.Module):
-    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) apply_temperature probabilities; scripts."""
+    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) probabilities, calibrated. Scripts.
+
+    One segment each: its softmax at the temperature that was fitted for means over segments.
+    """
 
     def __init__(self, net: nn.Module, temperature: float) -> None:
         super().__init__()
         self.net = net
         self.temperature = temperature
 
-    def forward(self, levels: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
+    def forward(self, levels: Tensor) -> Tensor:  # noqa: D102 - see the class docstring
         return apply_temperature(self.net(levels)[0].softmax(1), self.temperature)
 
 
 class SegmentModel(nn.Module):
-    """(B, samples) float waveforms of just one segment at 22,050 Hz -> (B, classes) apply_temperature probabilities.
+    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) calibrated probabilities.
 
-    For formats that want a fixed length: `samples_of(view)`. Each segment is scaled by itself.
+    For formats with a fixed input length. Each waveform is one segment of `segment_samples(view)` samples, and the
+    front end scales each on its own.
     """
 
     index: Tensor
 
-    def __init__(self, net: nn.Module, view: ViewConfig, frames_per_column: float, temperature: float) -> None:
+    def __init__(self, net: nn.Module, info: ModelInfo) -> None:
         super().__init__()
-        frames = view.segment_frames
+        frames = info.view.segment_frames
         self.front_end = LogMelSpectrogram()
-        self.front_end.frames_at_once = frames  # all at once: pieces would be unrolled
-        self.picture = PictureModel(net, temperature)
-        kept = downsample_index(frames, frames, frames_per_column)
-        numbers = torch.tensor([[len(kept), frames, 0, frames]]).unbind(1)
-        self.register_buffer("index", kept[column_index(*numbers)[0]])  # (256,)
+        self.front_end.frames_at_once = frames  # one block: the exporter would unroll a loop over several
+        self.picture = PictureModel(net, info.temperature)
+        kept = downsample_index(frames, frames, info.frames_per_column)
+        self.register_buffer("index", kept[column_index(len(kept), frames, torch.tensor([[0, frames]]))[0]])  # (256,)
 
-    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
+    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - see the class docstring
         levels = self.front_end(waveform)[:, :, self.index]  # (B, 128, 256)
-        return self.picture(levels[:, None].expand(-1, 3, -1, -1))
+        return self.picture(levels[:, None].expand(-1, 3, -1, -1))  # (B, 3, 128, 256) -> (B, classes)
 
 
-def samples_of(view: ViewConfig) -> int:
-    """How many samples the front end turns into the frames of one segment."""
+def segment_samples(view: ViewConfig) -> int:
+    """The number of samples from which the front end makes the frames of one segment."""
     return (view.segment_frames - 1) * HOP_SAMPLES
 
 
 class WaveformModel(nn.Module):
-    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) probabilities, the apply_temperature mean over the segments.
+    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) calibrated means over each clip's segments. Scripts.
 
-    Scripts. Any length from one sample; the net sees no more than `segments_at_once` segments at a time.
+    Any length from one sample. The net gets at most `batch_size` segments at a time.
     """
 
-    def __init__(self, net: nn.Module, view: ViewConfig, frames_per_column: float, temperature: float) -> None:
+    def __init__(self, net: nn.Module, info: ModelInfo) -> None:
         super().__init__()
         self.front_end = LogMelSpectrogram()
         self.net = net
-        self.temperature = temperature
-        self.segment_frames, self.hop_frames, self.tolerance = view.segment_frames, view.hop_frames, view.tolerance
-        self.frames_per_column = frames_per_column
-        self.segments_at_once = 32
+        self.temperature, self.frames_per_column = info.temperature, info.frames_per_column
+        self.segment_frames, self.hop_frames = info.view.segment_frames, info.view.hop_frames
+        self.tolerance = info.view.tolerance
+        self.batch_size = 32
 
-    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - the class docstring says it
-        clips = self.front_end(waveform)  # (B, 128, frames)
-        means = [self._mean(clip) for clip in clips]
+    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - see the class docstring
+        spectrograms = self.front_end(waveform)  # (B, 128, frames)
+        means = [self._clip_mean(levels) for levels in spectrograms]
         return apply_temperature(torch.stack(means), self.temperature)
 
-    def _mean(self, levels: Tensor) -> Tensor:
-        """(128, frames) levels of a clip -> (classes,) probabilities, the mean over its segments."""
+    def _clip_mean(self, levels: Tensor) -> Tensor:
+        """(128, frames) levels of a clip -> (classes,) mean probabilities of its segments."""
         first, _, _, frames = trim_silence(levels, levels.shape[1])
         kept = first + downsample_index(frames, frames, self.frames_per_column).to(levels.device)
         levels = levels[:, kept]  # (128, columns)
         spans = cover(frames, self.segment_frames, self.hop_frames, self.tolerance)
-        pairs = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
-        shown = torch.tensor(pairs, dtype=torch.int64, device=levels.device)  # (S, 2)
-        answers = [self._answers(levels, frames, piece) for piece in shown.split(self.segments_at_once)]
-        return torch.cat(answers).mean(0)
+        rows = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
+        segment_spans = torch.tensor(rows, dtype=torch.int64, device=levels.device)  # (S, 2)
+        batches = [self._probabilities(levels, frames, batch) for batch in segment_spans.split(self.batch_size)]
+        return torch.cat(batches).mean(0)
 
-    def _answers(self, levels: Tensor, frames: int, shown: Tensor) -> Tensor:
-        """(128, columns) levels over `frames`, (N, 2) spans of some segments -> (N, classes) probabilities."""
-        columns = torch.full([len(shown)], levels.shape[1], dtype=torch.int64, device=levels.device)
-        index = column_index(columns, torch.full_like(columns, frames), shown[:, 0], shown[:, 1])  # (N, 256)
-        segments = cut(levels.expand(len(shown), -1, -1), index)  # (N, 128, 256)
-        return self.net(segments.unsqueeze(1).expand(-1, 3, -1, -1))[0].softmax(1)
+    def _probabilities(self, levels: Tensor, frames: int, segment_spans: Tensor) -> Tensor:
+        """(128, columns) levels that cover `frames`, (N, 2) spans -> (N, classes) probabilities of the segments."""
+        index = column_index(levels.shape[1], frames, segment_spans)  # (N, 256)
+        segments = levels[:, index].transpose(0, 1)  # (128, N, 256) -> (N, 128, 256)
+        logits = self.net(segments[:, None].expand(-1, 3, -1, -1))[0]  # (N, 3, 128, 256) -> (N, classes)
+        return logits.softmax(1)
