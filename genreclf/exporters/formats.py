@@ -117,7 +117,7 @@ def _write_int8(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
 
 def _serialized(model: onnx.ModelProto, metadata: dict[str, Any]) -> bytes:
     model.metadata_props.add(key=METADATA_KEY, value=json.dumps(metadata))
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _load_onnx(file: Path | BinaryIO) -> Function:
