@@ -1,0 +1,82 @@
+"""The `genreclf` command: `genreclf COMMAND ...` runs that command's module, and imports no other."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from genreclf import __version__
+from genreclf.config import did_you_mean
+from genreclf.errors import user_error
+
+COMMANDS = {
+    "predict": "the genre of audio files and spectrogram pictures",
+    "embed": "an embedding vector for each file",
+    "train": "train a model",
+    "evaluate": "score a run on clips that it was not trained on",
+    "compare": "compare runs with paired tests",
+    "export": "write TorchScript, ONNX or exported-program files",
+    "convert": "turn a checkpoint into a bundle",
+    "prepare": "compute the spectrograms of a data set",
+    "audit": "check a data set and its split for leaks and faulty clips",
+    "serve": "classify over HTTP",
+    "app": "classify in the browser",
+}
+# The extra that brings each package; every other package is part of the full install.
+EXTRAS = {"streamlit": "app", "fastapi": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `genreclf ARGUMENTS` and returns its exit code; reads `sys.argv` when `arguments` is None.
+
+    Importing only the chosen module keeps torch out of commands that do without it.
+    """
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if name == "--version":
+        print(f"genreclf {__version__}")
+        return 0
+    if name not in COMMANDS:
+        hint = did_you_mean(name, COMMANDS, f"known: {', '.join(COMMANDS)}")
+        return user_error(f"{name}: unknown command; {hint}")
+    return _run(name, rest)
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    try:
+        module = importlib.import_module("genreclf.app.__main__" if name == "app" else f"genreclf.{name}")
+        code: int = module.main(arguments)
+        sys.stdout.flush()
+        return code
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "genreclf"):
+            raise  # our defect
+        return user_error(_missing(name, package))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+
+
+def _missing(name: str, package: str) -> str:
+    extra = EXTRAS.get(package)
+    script, wheel = (f"scripts/setup predict {extra}", f"genreclf[{extra}]") if extra else ("scripts/setup", "genreclf")
+    return f"{name}: needs {package}, which is not installed; run {script} in the checkout, or pip install '{wheel}'"
+
+
+def _help() -> str:
+    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        ["usage: genreclf COMMAND ...", "", *lines, "", "genreclf COMMAND --help: its arguments · genreclf --version"]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
