@@ -1,11 +1,12 @@
-"""Trained models that no training made."""
+"""Bundles for tests, without a training."""
 
 import torch
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
+from genreclf.exporters.bundle import Bundle
 from genreclf.frontend.segments import ViewConfig
-from genreclf.nets.bundle import Bundle
+from genreclf.inference.model_info import ModelInfo
 from genreclf.nets.kinds import new_net
 
 CLASSES = ("ska", "dub", "raï")
@@ -16,7 +17,7 @@ def of_yaml(group: str, name: str) -> dict:
 
 
 def random_bundle(name: str) -> Bundle:
-    """A net in which no tensor is as it was at first, the statistics of its batch norms neither."""
+    """A net without training, whose batch norms have statistics other than the initial ones."""
     torch.manual_seed(0)
     model = of_yaml("model", name)
     sizes = {"support_vectors": 5} if name == "svm" else {}
@@ -24,4 +25,5 @@ def random_bundle(name: str) -> Bundle:
     for buffer_name, buffer in net.named_buffers():
         if name in ("svm", "majority") or buffer_name.endswith(("running_mean", "running_var")):
             buffer.uniform_(0.5, 1.5)
-    return Bundle(net.eval(), name, CLASSES, build(ViewConfig, of_yaml("view", "crop"), "view"), 29.5, 3.25, 1.75)
+    view = build(ViewConfig, of_yaml("view", "crop"), "view")
+    return Bundle(net.eval(), ModelInfo(name, CLASSES, view, 29.5, 3.25, 1.75))
