@@ -1,1 +1,1 @@
-"""The pages of the app, in Streamlit."""
+"""The app, in Streamlit."""

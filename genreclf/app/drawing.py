@@ -1,4 +1,4 @@
-"""What the app draws: bars as HTML, and the song over time as a picture."""
+"""What the app draws: bars as HTML, and the song over time as an image."""
 
 import html
 import io
@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
@@ -14,13 +15,13 @@ from genreclf.app.words import best, clock
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, band_of
 from genreclf.inference.analysis import Analysis
-from genreclf.inference.prediction import Prediction
+from genreclf.inference.predictor import Prediction
 from genreclf.page import data_uri
 
-# Paul Tol's "muted", told apart with any colour vision (https://sronpersonalpages.nl/~pault/), and a grey.
+# Paul Tol's "muted" scheme, distinct for colour-blind people too (https://sronpersonalpages.nl/~pault/), and a grey.
 PALETTE = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#777777")
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
-_COLUMNS_AT_MOST = 2_000
+_MAX_COLUMNS = 2_000
 
 
 def colours(classes: Sequence[str]) -> dict[str, str]:
@@ -29,50 +30,51 @@ def colours(classes: Sequence[str]) -> dict[str, str]:
 
 
 def bars(prediction: Prediction, classes: Sequence[str]) -> str:
-    """A bar a genre, the most probable first, as HTML that reads well aloud, too."""
+    """A bar per genre, the most probable first, as HTML that a screen reader can read."""
     ranked = sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])
     colour = colours(classes)
     rows = "".join(
-        f'<div role="listitem" aria-label="{html.escape(name)}: {share:.0%}" '
+        f'<div role="listitem" aria-label="{html.escape(name)}: {probability:.0%}" '
         'style="display:flex;align-items:center;gap:.6rem;margin:.2rem 0;font-size:.95rem">'
         f'<span style="width:6.2rem;overflow:hidden;text-overflow:ellipsis">{html.escape(name)}</span>'
         '<span style="flex:1;background:#eceae6;border-radius:3px;height:.85rem">'
-        f'<span style="display:block;width:{max(share, 0.004):.1%};background:{colour[name]};height:100%;'
+        f'<span style="display:block;width:{max(probability, 0.004):.1%};background:{colour[name]};height:100%;'
         'border-radius:3px"></span></span>'
-        f'<span style="width:3rem;text-align:right;font-variant-numeric:tabular-nums">{share:.0%}</span></div>'
-        for name, share in ranked
+        f'<span style="width:3rem;text-align:right;font-variant-numeric:tabular-nums">{probability:.0%}</span></div>'
+        for name, probability in ranked
     )
     return f'<div role="list" aria-label="probability of each genre">{rows}</div>'
 
 
-def picture(png: bytes, description: str) -> str:
-    """A picture with a text for who cannot see it."""
+def image(png: bytes, description: str) -> str:
+    """An image as HTML, with a description for those who cannot see it."""
     return f'<img src="{data_uri(png)}" alt="{html.escape(description)}" style="width:100%;height:auto">'
 
 
 def song(
-    heard: Sequence[Analysis], names: Sequence[str], classes: Sequence[Sequence[str]], chosen: int | None
+    analyses: Sequence[Analysis], names: Sequence[str], classes: Sequence[Sequence[str]], chosen: int | None
 ) -> bytes:
-    """A PNG: the spectrogram in seconds and Hz, under it the genres over time by each model, and for the `chosen`
-    segment of the first model what it heeded; all on one axis of time.
+    """A PNG: the spectrogram, below it the genres over time of each model, and below that the attention of the first
+    model in its segment `chosen`, all on one time axis.
     """
-    clip = heard[0].clip
+    clip = analyses[0].clip
     seconds = clip.frames / FRAME_RATE_HZ
-    attention = heard[0].attention if chosen is not None else None
-    heights = [3.0, *[0.45] * len(heard), *([0.8] if attention is not None else [])]
+    attention = analyses[0].prediction.attention if chosen is not None else None
+    heights = [3.0, *[0.45] * len(analyses), *([0.8] if attention is not None else [])]
     figure = Figure(figsize=(7, 1.3 + sum(heights)), layout="constrained", facecolor="none")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     _draw_levels(axes[0], clip.levels, seconds)
     shown: dict[str, str] = {}
-    for place, (own, name, known) in enumerate(zip(heard, names, classes, strict=True), 1):
-        shown |= _draw_genres(axes[place], own.prediction, name, known)
-    if attention is not None:
-        _draw_attention(axes[-1], attention, own_span(heard[0].prediction, chosen))
+    for place, (analysis, name, genres) in enumerate(zip(analyses, names, classes, strict=True), 1):
+        shown |= _draw_genres(axes[place], analysis.prediction, _literal(name), genres)
+    if attention is not None and chosen is not None:
+        segment = analyses[0].prediction.segments[chosen]
+        _draw_attention(axes[-1], attention, (segment.start_seconds, segment.end_seconds))
     axes[-1].set_xlabel("time (minutes:seconds)")
     axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     axes[-1].set_xlim(0, seconds)
     figure.legend(
-        handles=[Patch(color=colour, label=name) for name, colour in shown.items()],
+        handles=[Patch(color=colour, label=_literal(name)) for name, colour in shown.items()],
         loc="outside lower center",
         ncols=5,
         frameon=False,
@@ -83,39 +85,38 @@ def song(
     return file.getvalue()
 
 
-def own_span(prediction: Prediction, chosen: int) -> tuple[float, float]:
-    """(start, end) in seconds of a segment."""
-    segment = prediction.segments[chosen]
-    return segment.start_seconds, segment.end_seconds
+def _literal(name: str) -> str:
+    """matplotlib reads text between two dollar signs as a formula."""
+    return name.replace("$", r"\$")
 
 
-def _draw_levels(axes, levels: np.ndarray, seconds: float) -> None:
-    step = -(-levels.shape[1] // _COLUMNS_AT_MOST)
+def _draw_levels(axes: Axes, levels: np.ndarray, seconds: float) -> None:
+    step = -(-levels.shape[1] // _MAX_COLUMNS)
     axes.imshow(levels[:, ::step], origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, len(levels)))
     axes.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
     axes.set_ylabel(f"frequency (Hz, to {SAMPLE_RATE_HZ // 2:,})")
 
 
-def _draw_genres(axes, prediction: Prediction, name: str, classes: Sequence[str]) -> dict[str, str]:
-    """A strip of colours; where segments overlap, the border lies in the middle. Returns the genres that it shows."""
+def _draw_genres(axes: Axes, prediction: Prediction, name: str, classes: Sequence[str]) -> dict[str, str]:
+    """Draws a strip of colours; where segments overlap, the border lies in the middle. Returns its genres' colours."""
     colour, shown = colours(classes), {}
-    middles = [(own.start_seconds + own.end_seconds) / 2 for own in prediction.segments]
-    starts, ends = prediction.segments[0].start_seconds, prediction.segments[-1].end_seconds
-    borders = [starts, *[(a + b) / 2 for a, b in itertools.pairwise(middles)], ends]
-    for segment, left, right in zip(prediction.segments, borders, borders[1:], strict=False):
-        genre, share = best(segment, classes)
+    middles = [(segment.start_seconds + segment.end_seconds) / 2 for segment in prediction.segments]
+    start, end = prediction.segments[0].start_seconds, prediction.segments[-1].end_seconds
+    borders = [start, *[(left + right) / 2 for left, right in itertools.pairwise(middles)], end]
+    for segment, (left, right) in zip(prediction.segments, itertools.pairwise(borders), strict=True):
+        genre, probability = best(segment, classes)
         shown[genre] = colour[genre]
-        # How sure it is shows as how strong the colour is.
-        axes.axvspan(left, right, color=colour[genre], alpha=0.25 + 0.75 * share, lw=0)
+        # The more probable, the stronger the colour.
+        axes.axvspan(left, right, color=colour[genre], alpha=0.25 + 0.75 * probability, lw=0)
     axes.set_yticks([0.5], [name])
     axes.set_ylim(0, 1)
     return shown
 
 
-def _draw_attention(axes, attention: np.ndarray, span: tuple[float, float]) -> None:
+def _draw_attention(axes: Axes, attention: np.ndarray, span: tuple[float, float]) -> None:
     times = (np.arange(len(attention)) + 0.5) / FRAME_RATE_HZ
     inside = (times >= span[0]) & (times <= span[1])
     axes.fill_between(times, attention, where=inside, color="#332288", alpha=0.5, step="mid", lw=0)
-    axes.set_ylabel("heeded", fontsize=8)
+    axes.set_ylabel("attention", fontsize=8)
     axes.set_yticks([])
     axes.set_ylim(0, None)

@@ -1,15 +1,15 @@
-"""The app: streamlit run genreclf/app/main.py, or scripts/app. GENRECLF_RUNS names the folder of runs (runs)."""
+"""The script that Streamlit runs: `genreclf app` starts it. GENRECLF_RUNS names the folder with your runs (runs)."""
 
 import streamlit as st
 
-from genreclf.app import about, listen, scores
+from genreclf.app import about, classify, scores
 
 
 def main() -> None:
-    """Three pages."""
+    """Shows one of three pages."""
     st.set_page_config("genreclf", layout="centered", initial_sidebar_state="auto")
     pages = [
-        st.Page(listen.page, title="Listen", url_path="listen", default=True),
+        st.Page(classify.page, title="Classify", url_path="classify", default=True),
         st.Page(scores.page, title="Scores", url_path="scores"),
         st.Page(about.page, title="About", url_path="about"),
     ]

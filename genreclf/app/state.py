@@ -1,40 +1,44 @@
-"""What all pages and sessions share: where runs lie, loaded models, and what was heard."""
+"""What all pages and sessions share: the folder of runs, loaded models, and results."""
 
 import os
 from pathlib import Path
 
 import streamlit as st
 
-from genreclf.inference.analysis import Analysis, hear, read
-from genreclf.inference.predictor import Model
+from genreclf.frontend.upload import read_upload
+from genreclf.inference.analysis import Analysis, analyze
+from genreclf.inference.predictor import Predictor, load_predictor
 
 MAX_BYTES = 64 * 1024**2
 MAX_SECONDS = 3_600
-_MODELS, _SONGS = 4, 12  # kept
+_MODELS, _RESULTS = 4, 12  # kept in memory
 
 
 def runs_folder() -> Path:
-    """Where own runs and comparisons are looked for."""
+    """The folder with the user's runs and comparisons."""
     return Path(os.environ.get("GENRECLF_RUNS", "runs"))
 
 
 @st.cache_resource(max_entries=_MODELS, show_spinner="Loading the model …")
-def model_of(folder: str, tta: str, changed: float) -> Model:
-    """A model, shared by all sessions; `changed` is when its file was written, so that a new one is loaded anew."""
-    from genreclf.nets.bundle import load_bundle  # torch, which the first page need not wait for
-    from genreclf.nets.torch_model import TorchModel
-
-    return TorchModel(load_bundle(Path(folder)), tta, "auto")
+def load_model(folder: str, tta: str, changed: float) -> Predictor:
+    """A model, shared by all sessions. `changed` is its modification time, so that a new version is loaded again."""
+    return load_predictor(Path(folder).absolute(), tta)
 
 
-@st.cache_data(max_entries=_SONGS, show_spinner=False)
-def heard(model: str, digest: str, picture_seconds: float, _model: Model, _content: bytes, _what: str) -> Analysis:
-    """What a model makes of an upload, under a bar that says `_what`: computed once for `model` and the `digest` of the
-    content. Raises GenreclfError for what is no sound or picture.
+@st.cache_data(max_entries=_RESULTS, show_spinner=False)
+def analyzed(
+    model: str, digest: str, picture_seconds: float, _predictor: Predictor, _content: bytes, _label: str
+) -> Analysis:
+    """Analyzes an upload while a progress bar shows `_label`; computed once per `model` and `digest` of the content.
+
+    Raises GenreclfError for an upload that cannot be read.
     """
-    bar = st.progress(0.0, _what)
+    bar = st.progress(0.0, _label)
+
+    def report(share: float) -> None:
+        bar.progress(share, _label)
+
     try:
-        clip = read(_model, _content, picture_seconds, MAX_SECONDS)
-        return hear(_model, clip, lambda share: bar.progress(share, _what))
+        return analyze(_predictor, read_upload(_content, picture_seconds, MAX_SECONDS), report)
     finally:
         bar.empty()

@@ -1,29 +1,33 @@
-"""What the app says of an answer, in words that a musician understands."""
+"""Sentences about a prediction, in words that a musician understands."""
 
+import re
 from collections.abc import Sequence
 
-from genreclf.inference.prediction import Prediction, Segment
+from genreclf.inference.predictor import Prediction, Segment
+
+_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def plain(text: str) -> str:
+    """`text`, such as the name of a file or a genre, for a place that Streamlit reads as Markdown: shown as it is."""
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+.!|~$&-])", r"\\\1", text)
+    # A word joiner, which is invisible, keeps colons from being read as emoji, icons, colours or links.
+    return escaped.replace(":", ":\u2060")
 
 
 def trust(prediction: Prediction) -> str:
-    """How far to trust an answer: its probability is calibrated on clips that were held out."""
-    tenths = round(10 * prediction.probability)
+    """How often predictions with such a probability are correct: it is calibrated on held-out clips."""
     if prediction.probability < 0.4:
-        return "Hardly more than a guess: the model wavers between several genres."
-    if tenths == 10:
-        return "Nearly all answers as sure as this one were right, on music like that of the training."
-    return (
-        f"Of ten answers as sure as this one, about {NUMBERS[tenths]} were right, on music like that of the training."
-    )
-
-
-NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+        return "This is little more than a guess: the model is undecided between several genres."
+    tenths = round(10 * prediction.probability)
+    often = "nearly all" if tenths == 10 else f"about {_NUMBERS[tenths]} in ten"
+    return f"With a probability like this, {often} predictions are correct for music like the training music."
 
 
 def also_likely(prediction: Prediction, classes: Sequence[str]) -> str:
-    """The second and third guess."""
+    """The second and third most probable genres."""
     ranked = sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])[1:3]
-    return "After that: " + ", then ".join(f"{name} ({share:.0%})" for name, share in ranked) + "."
+    return "Next: " + ", ".join(f"{name} ({probability:.0%})" for name, probability in ranked) + "."
 
 
 def clock(seconds: float) -> str:
@@ -31,26 +35,33 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def span(segment: Segment) -> str:
+    """0:05 to 0:15."""
+    return f"{clock(segment.start_seconds)} to {clock(segment.end_seconds)}"
+
+
 def best(segment: Segment, classes: Sequence[str]) -> tuple[str, float]:
-    """A segment's genre and its probability."""
-    share = max(segment.probabilities)
-    return classes[segment.probabilities.index(share)], share
+    """The most probable genre of a segment, and its probability."""
+    probability = max(segment.probabilities)
+    return classes[segment.probabilities.index(probability)], probability
 
 
-def agreement(first: Prediction, second: Prediction, classes: Sequence[str], others: Sequence[str]) -> str:
-    """Whether two models agree on the whole, and where in the song they do not; both have the same segments."""
+def agreement(
+    first: Prediction, second: Prediction, first_classes: Sequence[str], second_classes: Sequence[str]
+) -> str:
+    """Whether two models agree on the song, and, if their segments are the same, in which parts they do not."""
     if first.genre == second.genre:
-        whole = f"Both say {first.genre}."
+        whole = f"Both models predict {first.genre}."
     else:
-        whole = f"They disagree: {first.genre} or {second.genre}."
-    if [own.start_seconds for own in first.segments] != [own.start_seconds for own in second.segments]:
+        whole = f"The models disagree: {first.genre} or {second.genre}."
+    if [span(segment) for segment in first.segments] != [span(segment) for segment in second.segments]:
         return whole
-    differ = [
-        f"{clock(own.start_seconds)} to {clock(own.end_seconds)} ({best(own, classes)[0]} or {best(other, others)[0]})"
-        for own, other in zip(first.segments, second.segments, strict=True)
-        if best(own, classes)[0] != best(other, others)[0]
+    pairs = [
+        (span(segment), best(segment, first_classes)[0], best(other, second_classes)[0])
+        for segment, other in zip(first.segments, second.segments, strict=True)
     ]
+    differ = [f"{time} ({genre} or {other})" for time, genre, other in pairs if genre != other]
     if not differ:
-        return f"{whole} They agree in every part of it."
-    shown = "; ".join(differ[:5]) + (f"; and {len(differ) - 5} more parts" if len(differ) > 5 else "")
-    return f"{whole} They differ in {len(differ)} of {len(first.segments)} parts: {shown}."
+        return f"{whole} They agree in every part."
+    shown = "; ".join(differ[:5]) + (f"; and {len(differ) - 5} more" if len(differ) > 5 else "")
+    return f"{whole} They differ in {len(differ)} of {len(pairs)} parts: {shown}."

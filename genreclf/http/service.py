@@ -1,4 +1,4 @@
-"""The service: POST a sound or a picture, get its genre as JSON."""
+"""The HTTP service: POST an audio file or a picture, get its genre as JSON."""
 
 import asyncio
 import os
@@ -14,10 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from genreclf import __version__
 from genreclf.errors import GenreclfError
 from genreclf.frontend.upload import read_upload
-from genreclf.http.batcher import Batcher
-from genreclf.inference.prediction import Prediction
-from genreclf.inference.predictor import Predictor
-from genreclf.inference.results import answer_row
+from genreclf.inference.predictor import Prediction, Predictor
+from genreclf.inference.results import prediction_row
 
 RETRY_AFTER_SECONDS = 1
 _BODY = {
@@ -27,101 +25,94 @@ _BODY = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    413: {"description": "larger than the service takes"},
-    422: {"description": "no audio or picture that can be read; the detail says why"},
-    503: {"description": "as many requests as the service takes are at work; Retry-After says when to come again"},
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    413: {"description": "The upload is larger than the service accepts."},
+    422: {"description": "The upload is not a readable audio file or picture; the detail says why."},
+    503: {"description": "The server is busy; Retry-After says when to retry."},
 }
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`requests` that are read, waiting or answered at one time; bytes and seconds of one upload."""
+    """What the service accepts."""
 
-    requests: int
-    max_bytes: int
-    max_seconds: float
+    requests: int  # at one time: being read, waiting or predicted
+    max_bytes: int  # of an upload
+    max_seconds: float  # of its audio
 
 
 class ConcurrencyLimit:
-    """How many requests may be at work, and are."""
+    """Counts the requests in progress and refuses more than `limit`."""
 
-    def __init__(self, number: int) -> None:
-        self.number, self.at_work = number, 0
+    def __init__(self, limit: int) -> None:
+        self.limit, self.in_progress = limit, 0
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """A place for the time of the `with`; raises HTTPException where none is free."""
-        if self.at_work >= self.number:
-            raise HTTPException(503, "busy; come again", {"Retry-After": str(RETRY_AFTER_SECONDS)})
-        self.at_work += 1
+    def slot(self) -> Iterator[None]:
+        """Holds a slot during the `with`; raises HTTPException (503) if none is free."""
+        if self.in_progress >= self.limit:
+            raise HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        self.in_progress += 1
         try:
             yield
         finally:
-            self.at_work -= 1
+            self.in_progress -= 1
 
 
 class Metrics:
-    """What /metrics tells, in Prometheus's terms."""
+    """The content of /metrics."""
 
-    def __init__(self, places: ConcurrencyLimit) -> None:
+    def __init__(self, concurrency: ConcurrencyLimit) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("genreclf_requests", "answers by status", ["status"], registry=self.registry)
-        at_work = Gauge("genreclf_requests_at_work", "accepted and not answered yet", registry=self.registry)
-        at_work.set_function(lambda: places.at_work)
-        self.seconds = Histogram("genreclf_seconds", "from accepted to answered", registry=self.registry)
+        self.requests = Counter("genreclf_requests", "responses by status", ["status"], registry=self.registry)
+        in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=self.registry)
+        in_progress.set_function(lambda: concurrency.in_progress)
+        self.seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=self.registry)
 
 
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application: POST /classify, GET /health, GET /metrics, and /docs, its own description."""
+    """The application: POST /classify, GET /health, GET /metrics, and /docs."""
+    workers = ThreadPoolExecutor(os.cpu_count(), "worker")
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.batcher = Batcher(predictor)
-        app.state.readers = ThreadPoolExecutor(os.cpu_count(), "reader")
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        app.state.readers.shutdown()
-        app.state.batcher.close()
+        workers.shutdown()  # finishes what was accepted
 
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
-    places = ConcurrencyLimit(limits.requests)
-    metrics = Metrics(places)
-    classes = list(predictor.facts.classes)
+    concurrency = ConcurrencyLimit(limits.requests)
+    metrics = Metrics(concurrency)
+    classes = list(predictor.info.classes)
 
-    @app.post("/classify", openapi_extra=_BODY, responses=_ANSWERS)
+    def predict(content: bytes) -> Prediction:
+        return predictor.predict(read_upload(content, predictor.info.picture_seconds, limits.max_seconds))
+
+    @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
-        """The genre of one file, the probability of each, and with `segments` the genre over time."""
+        """The genre of a file and the probability of each genre; with `segments`, also the genre over time."""
         status = 500
         try:
-            with places.taken(), metrics.seconds.time():
-                answer = await answered(request)
+            with concurrency.slot(), metrics.seconds.time():
+                content = await _body(request, limits.max_bytes)
+                prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
             status = 200
+        except GenreclfError as error:
+            status = 422
+            raise HTTPException(status, str(error)) from error
         except HTTPException as error:
             status = error.status_code
             raise
         finally:
             metrics.requests.labels(status).inc()
-        return answer_row(answer, classes, segments)
-
-    async def answered(request: Request) -> Prediction:
-        content = await _body(request, limits.max_bytes)
-        loop, front_end = asyncio.get_running_loop(), predictor.model.front_end
-        seconds = predictor.facts.picture_seconds
-        try:
-            clip = await loop.run_in_executor(
-                app.state.readers, read_upload, content, front_end, seconds, limits.max_seconds
-            )
-        except GenreclfError as error:
-            raise HTTPException(422, str(error)) from error
-        return await asyncio.wrap_future(app.state.batcher.submit(clip))
+        return prediction_row(prediction, classes, segments)
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        """Whether it answers, and who: the model, and the genres that it knows."""
-        return {"status": "ok", "version": __version__, "model": predictor.facts.name, "classes": classes}
+        """The service's status, its version, its model, and the model's genres."""
+        return {"status": "ok", "version": __version__, "model": predictor.info.name, "classes": classes}
 
     @app.get("/metrics")
-    async def tell_metrics() -> Response:
+    async def prometheus() -> Response:
         """Counts and times, for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -129,10 +120,10 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
-    """What was sent; raises HTTPException as soon as it is too much, before it is read where its length is told."""
-    too_large = HTTPException(413, f"upload: larger than {max_bytes / 1024**2:g} MiB; send a shorter one")
-    told = request.headers.get("content-length", "")
-    if told.isdigit() and int(told) > max_bytes:
+    """The request's body; raises HTTPException (413) as soon as it is known to be too large."""
+    too_large = HTTPException(413, f"upload: larger than {max_bytes / 1024**2:g} MiB; send a shorter file")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > max_bytes:
         raise too_large
     content = bytearray()
     async for chunk in request.stream():

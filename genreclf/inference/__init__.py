@@ -1,1 +1,1 @@
-"""Trained models as users pass them on: bundles, prediction and export."""
+"""Prediction with a trained model, on NumPy and onnxruntime."""

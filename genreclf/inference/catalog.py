@@ -1,48 +1,64 @@
-"""Which trained models are at hand, and what their cards say of them. Nothing is loaded."""
+"""Which trained models are available, and their scores. Nothing is loaded."""
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from genreclf.inference.run_folder import CARD, CONFIG, PRETRAINED, pretrained_names
+from genreclf.errors import GenreclfError
+from genreclf.inference.model_info import read_bundle_config, read_json_object
+from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG, PRETRAINED, SCORES_JSON, pretrained_names
+
+DEFAULT_MODEL = "a"  # held-out folds show no difference to b; a is faster and steadier at other sample rates
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A bundle's scores.json: accuracy on clips that the training did not use."""
+
+    accuracy: float
+    interval: tuple[float, float]  # 95 % interval of the accuracy
+    parameters: int
+
+    def __str__(self) -> str:
+        """72.1 % (65 to 79 %)."""
+        low, high = self.interval
+        return f"{self.accuracy:.1%} ({low * 100:.0f} to {high:.0%})".replace("%", " %")
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model: its `label` for people, its folder, and of its card, where it has one, size and score as it says them.
+    """A model that can be loaded."""
 
-    `picture_seconds` is how much music a picture shows, if nobody says otherwise.
-    """
-
-    label: str
-    folder: Path
-    parameters: str
-    accuracy: str
-    picture_seconds: float
+    label: str  # for people
+    folder: Path  # of the bundle
+    scores: Scores | None  # None before the first evaluation
+    picture_seconds: float  # the music that a picture shows, unless the user says otherwise
 
 
 def list_models(runs: Path) -> list[ModelEntry]:
-    """The models that come along, then the finished runs and bundles below the folder `runs`, the newest first."""
-    along = [_known(f"{name} (comes along)", PRETRAINED / name) for name in pretrained_names()]
-    found = sorted(runs.glob(f"**/{CONFIG}"), key=lambda config: -config.stat().st_mtime)
-    own = [_known(_label(config.parent, runs), config.parent) for config in found]
-    return [known for known in (*along, *own) if known is not None]
+    """The pretrained models, then the finished runs and bundles below the folder `runs`, the newest first."""
+    pretrained = [_entry(f"{name} (pretrained)", PRETRAINED / name) for name in pretrained_names()]
+    found = sorted(runs.glob(f"**/{MODEL_CONFIG}"), key=lambda config: -config.stat().st_mtime)
+    trained = [_entry(_label(config.parent, runs), config.parent) for config in found]
+    return [entry for entry in (*pretrained, *trained) if entry is not None]
 
 
 def _label(folder: Path, runs: Path) -> str:
-    place = folder.parent if folder.name == "bundle" else folder
+    place = folder.parent if folder.name == BUNDLE else folder
     return str(place.relative_to(runs)) if place != runs else runs.name
 
 
-def _known(label: str, folder: Path) -> ModelEntry | None:
+def _entry(label: str, folder: Path) -> ModelEntry | None:
     try:
-        config = json.loads((folder / CONFIG).read_text())
-        seconds = float(config["picture_seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # whoever chose it by hand would be told why
-    card = folder / CARD
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    parameters = re.search(r"^([\d,]+) parameters", text, re.MULTILINE)
-    accuracy = re.search(r"\| plain \| ([^|]+) \|", text)
-    return ModelEntry(label, folder, parameters[1] if parameters else "", accuracy[1] if accuracy else "", seconds)
+        info = read_bundle_config(folder).info
+    except GenreclfError:
+        return None  # the commands say what is wrong with it
+    return ModelEntry(label, folder, _scores(folder), info.picture_seconds)
+
+
+def _scores(folder: Path) -> Scores | None:
+    try:
+        values = read_json_object(folder / SCORES_JSON)
+        low, high = values["interval"]
+        return Scores(float(values["accuracy"]), (float(low), float(high)), int(values["parameters"]))
+    except (GenreclfError, KeyError, TypeError, ValueError):
+        return None

@@ -1,27 +1,29 @@
-"""The trained model as a Python object: `Classifier.from_pretrained("a").classify("song.mp3").genre`."""
+"""A trained model as a Python object: `Classifier.from_pretrained("a").classify("song.mp3").genre`."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub import ModelHubMixin, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.audio import mono
-from genreclf.frontend.clip import Clip
+from genreclf.frontend.clip import samples_clip
 from genreclf.inference.library import predict_files
-from genreclf.inference.prediction import Prediction
-from genreclf.inference.predictor import Predictor
-from genreclf.inference.run_folder import CARD, CONFIG, WEIGHTS, find_bundle
-from genreclf.nets.bundle import load_bundle, save_bundle
-from genreclf.nets.torch_model import TorchModel
+from genreclf.inference.predictor import Prediction, Predictor, load_predictor
+from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES_JSON, WEIGHTS, find_bundle
 
+_REQUIRED, _OPTIONAL = (MODEL_CONFIG, MODEL_ONNX), (WEIGHTS, CARD, SCORES_JSON)
 _CARD = """---
-{{ card_data }}
+library_name: genreclf
+pipeline_tag: audio-classification
+tags:
+- music
+- music-genre-classification
+- audio-classification
 ---
 
 # Music genres
@@ -29,84 +31,138 @@ _CARD = """---
     from genreclf import Classifier
     Classifier.from_pretrained("THIS MODEL").classify("song.mp3").genre
 
-How well it does was not measured yet: `python -m genreclf.evaluate` writes that here.
+Not evaluated yet: `genreclf evaluate` writes the scores here.
 """
-_NO_ANSWER = (HfHubHTTPError, HFValidationError, OSError)  # a missing connection is an OSError, too
 
 
-class Classifier(
-    ModelHubMixin,
-    library_name="genreclf",
-    pipeline_tag="audio-classification",
-    tags=["music", "music-genre-classification", "audio-classification"],
-    model_card_template=_CARD,
-):
-    """Names genres of songs. Threads may share it; it keeps no state between calls and changes no setting of torch.
+class Classifier:
+    """Classifies music by genre. Threads may share it."""
 
-    `save_pretrained(folder)` writes the bundle, `push_to_hub(id)` uploads it (huggingface_hub's ModelHubMixin).
-    """
-
-    def __init__(self, model: TorchModel, card: str | None = None) -> None:
-        self.predictor, self.bundle, self.card = Predictor(model), model.bundle, card
+    def __init__(self, predictor: Predictor, folder: Path) -> None:
+        self.predictor, self.folder = predictor, folder
 
     @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | Path, *, tta: str = "none", device: str = "auto", **hub: Any
-    ) -> "Classifier":
-        """A run folder, a bundle folder, a model that comes along by its name (a), or one of the Hub by its id.
+    def from_pretrained(cls, model: str | Path, tta: str = "none", device: str = "auto", **hub: Any) -> "Classifier":
+        """Loads a pretrained model by its name (a), a run folder, a bundle folder, or a model of the Hugging Face Hub.
 
-        `tta` is none, keys, flip or six; `hub` are hf_hub_download's arguments (revision, cache_dir, local_files_only,
-        token). Nothing is unpickled. Raises GenreclfError for what is none of these, or damaged.
+        `tta` is none, pitch_shift, flip or six; `device` is auto, cpu or cuda. `hub` are hf_hub_download's arguments
+        (revision, cache_dir, local_files_only, token). Nothing is unpickled. Raises GenreclfError for a model that is
+        not found or damaged.
         """
-        name = pretrained_model_name_or_path
         try:
-            folder = find_bundle(Path(name))
+            folder = find_bundle(model)
         except GenreclfError:
-            if Path(name).exists() or "/" not in str(name):
+            if Path(model).exists() or "/" not in str(model):
                 raise
-            folder = _downloaded(str(name), hub)
-        card = folder / CARD
-        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else None
-        return cls(TorchModel(load_bundle(folder), tta, device), text)
+            folder = _download(str(model), hub)
+        return cls(load_predictor(folder.absolute(), tta, device), folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The genres, in the order of `Prediction.probabilities`."""
-        return self.predictor.facts.classes
+        return self.predictor.info.classes
 
-    def classify(self, sound: str | os.PathLike | np.ndarray, rate_hz: int | None = None) -> Prediction:
-        """The genre of a file, audio or picture; or of samples, (samples,) or (samples, channels), at `rate_hz`.
+    @property
+    def card(self) -> str | None:
+        """The model card, in Markdown, if there is one."""
+        file = self.folder / CARD
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
-        Raises GenreclfError for a file that cannot be read, and for samples that are no sound.
+    def classify(self, sound: str | os.PathLike[str] | np.ndarray, rate_hz: int | None = None) -> Prediction:
+        """The genre of an audio file or spectrogram picture, or of samples at `rate_hz`.
+
+        Samples are (samples,) or (samples, channels), integer or float of any scale. Raises GenreclfError for a file
+        that cannot be read and for samples that are not audio.
         """
         if not isinstance(sound, np.ndarray):
             return self.predictor.predict_file(Path(sound))
         if rate_hz is None:
-            raise GenreclfError("classify: samples need their rate_hz")
-        levels = self.predictor.model.front_end(mono(sound, rate_hz))
-        return self.predictor.predict(Clip(levels, levels.shape[1], rate_hz, len(sound) / rate_hz, ""))
+            raise GenreclfError("classify: samples need their sample rate; give rate_hz")
+        return self.predictor.predict(samples_clip(sound, rate_hz))
 
     def classify_many(
-        self, paths: Iterable[str | os.PathLike], workers: int | None = None
+        self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
     ) -> Iterator[tuple[Path, Prediction | GenreclfError]]:
-        """Each file with its answer, or with the reason why it has none, in order; `workers` threads read ahead."""
+        """Each path, in order, with its prediction or with the error that says why it has none.
+
+        `workers` threads share the work (default: as many as the machine has cores).
+        """
         return predict_files(self.predictor, map(Path, paths), workers or os.cpu_count() or 1)
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        save_bundle(save_directory, self.bundle)
-        if self.card is not None:
-            (save_directory / CARD).write_text(self.card, encoding="utf-8")
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if it cannot."""
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for name in (*_REQUIRED, *_OPTIONAL):
+                with suppress(shutil.SameFileError):
+                    if (self.folder / name).is_file():
+                        shutil.copyfile(self.folder / name, target / name)
+            if not (target / CARD).exists():
+                (target / CARD).write_text(_CARD, encoding="utf-8")
+        except OSError as error:
+            raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload a genreclf model",
+        token: str | None = None,
+    ) -> str:
+        """Uploads the bundle to `repo_id` of the Hugging Face Hub, which is created if necessary; returns its address.
+
+        Raises GenreclfError where the Hub refuses it or cannot be reached.
+        """
+        hub = _import_hub()
+        api = hub.HfApi(token=token)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            try:
+                api.create_repo(repo_id, private=private, exist_ok=True)
+                done = api.upload_folder(
+                    repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message
+                )
+            except _failures(hub) as error:
+                raise GenreclfError(
+                    f"{repo_id}: not uploaded ({_reason(error)}); check the name, the token and the connection"
+                ) from error
+        return str(done)
 
 
-def _downloaded(model_id: str, options: dict[str, Any]) -> Path:
-    """The bundle of a model on the Hub, in its cache; a card is taken where there is one."""
+def _download(model_id: str, options: dict[str, Any]) -> Path:
+    """The folder in the Hub's cache that holds the bundle."""
+    hub = _import_hub()
     try:
-        config, _ = (hf_hub_download(model_id, name, **options) for name in (CONFIG, WEIGHTS))
-        with suppress(EntryNotFoundError):
-            hf_hub_download(model_id, CARD, **options)
-    except _NO_ANSWER as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        config, *_ = [hub.hf_hub_download(model_id, name, **options) for name in _REQUIRED]
+        for name in _OPTIONAL:
+            with suppress(hub.errors.EntryNotFoundError):
+                hub.hf_hub_download(model_id, name, **options)
+    except _failures(hub) as error:
         raise GenreclfError(
-            f"{model_id}: no folder here, and the Hub gave none ({reason}); check the name and the connection"
+            f"{model_id}: not a folder here, and not a genreclf model on the Hub ({_reason(error)}); "
+            "check the name and the connection"
         ) from error
     return Path(config).parent
+
+
+def _import_hub() -> Any:
+    try:
+        import huggingface_hub  # only for models of the Hub
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise GenreclfError(
+            "huggingface_hub is not installed, and models of the Hub need it; pip install huggingface-hub"
+        ) from error
+    return huggingface_hub
+
+
+def _failures(hub: Any) -> tuple[type[Exception], ...]:
+    """What the Hub's client raises; a missing connection is an OSError."""
+    return hub.errors.HfHubHTTPError, hub.errors.HFValidationError, OSError
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

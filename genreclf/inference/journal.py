@@ -1,7 +1,6 @@
-"""What was answered so far: a file with a line a clip, so that a run that was killed anywhere goes on where it was."""
+"""The results of a long run, a line per clip, from which an interrupted run resumes."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ Row = dict[str, Any]
 
 
 class Journal:
-    """Rows by path, in JSON Lines at `file`, which is made where it is missing; `model` names who answers.
+    """Rows by path, in JSON Lines at `file`, which is created if it is missing.
 
-    A row holds for a file as long as its size, its time of change and the model are what they were. Rows of others stay
-    in the file. A line that was cut off by a kill is passed over. Raises GenreclfError for a file that is no journal.
+    A row is valid while the file's size and modification time and the `model` (a digest) stay the same. Rows of other
+    models stay in the file. An incomplete line, left by a killed process, is ignored. Raises GenreclfError for a file
+    that is not a journal or cannot be written.
     """
 
     def __init__(self, file: Path, model: str) -> None:
@@ -23,25 +23,25 @@ class Journal:
         self.stamps: dict[str, list[int]] = {}
         try:
             self._read()
-            self.handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self._append(b"")
         except OSError as error:
             raise GenreclfError(f"--journal {file}: {error.strerror}; choose another file") from error
 
-    def known(self, path: Path) -> Row | None:
-        """The row of a file that has not changed since; ask before the file is read, and `add` what came of it."""
+    def find(self, path: Path) -> Row | None:
+        """The row of a file that has not changed since. Call it before the file is read, and `add` after."""
         self.stamps[str(path)] = stamp_of(path)
         stamp, row = self.rows.get(str(path), (None, None))
         return row if stamp == self.stamps[str(path)] else None
 
     def add(self, path: Path, row: Row) -> None:
-        """Keeps a row: it is on its way to the disk, whole, when this returns."""
+        """Appends a row; it survives the death of this process."""
         line = {"path": str(path), "stamp": self.stamps[str(path)], "model": self.model, "row": row}
-        # A newline before each line, too: what a kill left of the last one must not spoil this one.
-        os.write(self.handle, b"\n" + json.dumps(line).encode() + b"\n")
+        # A newline before each line as well: what a killed process left of a line must not spoil the next.
+        self._append(b"\n" + json.dumps(line).encode() + b"\n")
 
-    def close(self) -> None:
-        """Nothing can be added any more."""
-        os.close(self.handle)
+    def _append(self, content: bytes) -> None:
+        with self.file.open("ab", buffering=0) as file:
+            file.write(content)
 
     def _read(self) -> None:
         if not self.file.exists():
@@ -49,12 +49,12 @@ class Journal:
         lines = [line for line in self.file.read_bytes().splitlines() if line.strip()]
         entries = [entry for line in lines if (entry := _entry(line)) is not None]
         if lines and not entries:
-            raise GenreclfError(f"--journal {self.file}: is no journal of this command; choose another file")
+            raise GenreclfError(f"--journal {self.file}: not a journal of this command; choose another file")
         self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == self.model}
 
 
 def stamp_of(path: Path) -> list[int]:
-    """Size in bytes and time of change in nanoseconds; [0, 0] of a file that is not there."""
+    """Size in bytes and modification time in nanoseconds; [0, 0] for a missing file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,6 +1,7 @@
-"""Answers as rows of plain data, and rows as a table on the terminal, JSON, CSV or Parquet."""
+"""Predictions as rows of plain data, and rows as a terminal table, JSON, CSV or Parquet."""
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,40 +11,41 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf.errors import GenreclfError
-from genreclf.inference.prediction import Prediction
+from genreclf.files import write_atomically
+from genreclf.inference.predictor import Prediction
 
 Row = dict[str, Any]
 
 
-def row_of(path: Path, answer: Prediction | GenreclfError, classes: Sequence[str], segments: bool) -> Row:
-    """What is known of one file, its segments if asked for: JSON-like data. `problem` says why there is no answer."""
-    if isinstance(answer, GenreclfError):
-        return {"path": str(path), "problem": str(answer)}
-    return {"path": str(path), **answer_row(answer, classes, segments), "problem": ""}
+def file_row(path: Path, result: Prediction | GenreclfError, classes: Sequence[str], segments: bool) -> Row:
+    """The result for one file as JSON-like data; `problem` says why a file has no prediction."""
+    if isinstance(result, GenreclfError):
+        return {"path": str(path), "problem": str(result)}
+    return {"path": str(path), **prediction_row(result, classes, segments), "problem": ""}
 
 
-def answer_row(answer: Prediction, classes: Sequence[str], segments: bool) -> Row:
-    """An answer as JSON-like data."""
+def prediction_row(prediction: Prediction, classes: Sequence[str], segments: bool) -> Row:
+    """A prediction as JSON-like data, with its segments if asked for."""
     pieces = [
         {
             "start_seconds": piece.start_seconds,
             "end_seconds": piece.end_seconds,
             "probabilities": dict(zip(classes, piece.probabilities, strict=True)),
         }
-        for piece in answer.segments
+        for piece in prediction.segments
     ]
     return {
-        "genre": answer.genre,
-        "probability": answer.probability,
-        "probabilities": dict(zip(classes, answer.probabilities, strict=True)),
-        "seconds": answer.seconds,
+        "genre": prediction.genre,
+        "probability": prediction.probability,
+        "probabilities": dict(zip(classes, prediction.probabilities, strict=True)),
+        "seconds": prediction.seconds,
         **({"segments": pieces} if segments else {}),
-        "note": answer.note,
+        "note": prediction.note,
     }
 
 
 def show_table(rows: Sequence[Row], top: int, segments: bool) -> None:
-    """A line a clip, or with `segments` a line for each of its pieces; the `top` most probable genres."""
+    """Prints a line per clip, or per segment, with the `top` most probable genres."""
     table = Table("genre", "", *(["then"] if top > 1 else []))
     if segments:
         table.add_column("seconds", justify="right", no_wrap=True)
@@ -53,12 +55,12 @@ def show_table(rows: Sequence[Row], top: int, segments: bool) -> None:
         if row["problem"]:
             table.add_row("-", *([""] if top > 1 else []), *([""] if segments else []), "could not be read", path)
             continue
-        for piece in row["segments"] if segments else [row]:
-            (best, share), *others = ranked(piece["probabilities"])[:top]
-            then = [", ".join(f"{name} {share:.0%}" for name, share in others)] if top > 1 else []
+        for piece in _pieces(row, segments):
+            (best, probability), *others = ranked(piece["probabilities"])[:top]
+            then = [", ".join(f"{name} {value:.0%}" for name, value in others)] if top > 1 else []
             span = [f"{piece['start_seconds']:.0f}-{piece['end_seconds']:.0f}"] if segments else []
-            table.add_row(best, f"{share:.0%}", *then, *span, path)
-    Console().print(table)
+            table.add_row(best, f"{probability:.0%}", *then, *span, path)
+    Console(markup=False, emoji=False, highlight=False).print(table)  # names of files and classes are plain text
 
 
 def ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
@@ -67,32 +69,49 @@ def ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def show_json(rows: Sequence[Row], out: TextIO) -> None:
-    """A list of the rows as they are."""
+    """Writes the rows as a JSON list."""
     json.dump(rows, out, indent=1)
     out.write("\n")
 
 
 def show_csv(rows: Sequence[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
-    """A line a clip or segment, with a column for each class."""
+    """Writes a line per clip or segment, with a column for each class."""
     records = flat(rows, classes, segments)
     writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in records)
 
 
-def write_parquet(rows: Sequence[Row], classes: Sequence[str], segments: bool, path: Path) -> None:
-    """The same as `show_csv`, as a Parquet file; raises GenreclfError where it cannot be written."""
-    import pyarrow as pa  # only who asks for it waits for it
-    from pyarrow import parquet
-
+def write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Writes `records` as a Parquet file; raises GenreclfError where that fails or pyarrow is not installed."""
     try:
-        parquet.write_table(pa.Table.from_pylist(flat(rows, classes, segments)), path)
+        import pyarrow as pa  # only for those who ask for it: it is large, and slow to import
+        from pyarrow import parquet
+    except ImportError as error:
+        raise GenreclfError(f"{path}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
+    # File names need not be Unicode; Parquet's text must be.
+    table = pa.Table.from_pylist([{key: _encodable(value) for key, value in record.items()} for record in records])
+    content = io.BytesIO()
+    parquet.write_table(table, content)
+    write_output(path, content.getvalue())
+
+
+def check_output(path: Path | None) -> None:
+    """Raises GenreclfError for a file that cannot be written because its folder is missing: before long work starts."""
+    if path is not None and not path.parent.is_dir():
+        raise GenreclfError(f"{path}: its folder does not exist; choose another file")
+
+
+def write_output(path: Path, content: str | bytes) -> None:
+    """Writes a file that the user named; raises GenreclfError where that fails."""
+    try:
+        write_atomically(path, content)
     except OSError as error:
-        raise GenreclfError(f"--parquet {path}: cannot be written ({error}); choose another file") from error
+        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
 
 def flat(rows: Sequence[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
-    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None where none is known."""
+    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction."""
     return [_record(row, piece, classes, segments) for row in rows for piece in _pieces(row, segments)]
 
 
@@ -101,16 +120,20 @@ def _pieces(row: Row, segments: bool) -> list[dict[str, Any]]:
 
 
 def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: bool) -> dict[str, Any]:
-    shares = piece.get("probabilities", {})
-    best, share = ranked(shares)[0] if shares else (None, None)
+    probabilities = piece.get("probabilities", {})
+    genre, probability = ranked(probabilities)[0] if probabilities else (None, None)
     spans = {key: piece.get(key) for key in ("start_seconds", "end_seconds")} if segments else {}
     return {
         "path": row["path"],
-        "genre": best,
-        "probability": share,
+        "genre": genre,
+        "probability": probability,
         "seconds": row.get("seconds"),
         **spans,
-        **{f"p_{name}": shares.get(name) for name in classes},
+        **{f"p_{name}": probabilities.get(name) for name in classes},
         "note": row.get("note", ""),
         "problem": row["problem"],
     }
+
+
+def _encodable(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

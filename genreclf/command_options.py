@@ -1,0 +1,102 @@
+"""What predict, embed and serve share: their options, the files they are given, and how a wrong call is reported."""
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from genreclf.errors import GenreclfError
+from genreclf.frontend.clip import is_clip
+from genreclf.inference.catalog import DEFAULT_MODEL
+from genreclf.inference.onnx_model import DEVICES
+from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.run_folder import pretrained_names
+from genreclf.inference.tta import TTA
+
+SOME_FILES_FAILED = 1  # the exit code when some files could not be read
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises GenreclfError, which is one line, for a wrong call."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises GenreclfError."""
+        raise GenreclfError(f"{message}; see {self.prog} --help")
+
+
+class _Renamed(argparse.Action):
+    """An option that had another name."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        parser.error(f"{self.option_strings[0]}: renamed; give --model NAME_OR_FOLDER")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model, --tta and --device."""
+    names = " or ".join(pretrained_names())
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help=f"a run folder, a bundle folder, or a pretrained model: {names} (default {DEFAULT_MODEL})",
+    )
+    parser.add_argument(
+        "--tta", type=_tta, default="none", metavar="|".join(TTA), help="test-time augmentation (default none)"
+    )
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", metavar="|".join(DEVICES), help="cuda needs onnxruntime-gpu (auto)"
+    )
+    parser.add_argument("--run", "--onnx", action=_Renamed, nargs="?", help=argparse.SUPPRESS)
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """FILE... and --workers."""
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder to search for files")
+    parser.add_argument(
+        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="threads (default: all cores)"
+    )
+
+
+def load(options: argparse.Namespace) -> Predictor:
+    """The predictor that `add_model_options` describes."""
+    return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device)
+
+
+def find_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files of `paths`, a folder replaced by the audio and pictures below it; GenreclfError if it holds none."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(Path(parent) / name for parent, _, names in os.walk(path) for name in names if is_clip(name))
+        if not found:
+            raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")
+        yield from found
+
+
+def positive(word: str) -> int:
+    """A whole number of 1 or more, as an argparse type."""
+    return _between(word, 1, None)
+
+
+def port(word: str) -> int:
+    """A TCP port, as an argparse type; 0 stands for any free port."""
+    return _between(word, 0, 65_535)
+
+
+def _between(word: str, low: int, high: int | None) -> int:
+    expected = f"{low} or more" if high is None else f"{low} to {high}"
+    if not word.isdecimal() or not low <= int(word) <= (high or int(word)):
+        raise argparse.ArgumentTypeError(f"{word}: expected a whole number, {expected}")
+    return int(word)
+
+
+def _tta(word: str) -> str:
+    if word == "keys":
+        raise argparse.ArgumentTypeError("keys: renamed; give pitch_shift")
+    if word not in TTA:
+        raise argparse.ArgumentTypeError(f"{word}: unknown; choose one of {', '.join(TTA)}")
+    return word
