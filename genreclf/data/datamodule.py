@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from genreclf.config import build
 from genreclf.data.augment import AugmentConfig, augment, mix
 from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
@@ -94,6 +96,19 @@ class SpectrogramDataModule(L.LightningDataModule):
         self.data, self.split, self.view, self.augment = data, split, view, augment
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.store: Store | None = None
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "SpectrogramDataModule":
+        """The DataModule of a composed configuration; raises GenreclfError for unknown or missing keys."""
+        return cls(
+            build(DataConfig, config["data"], "data"),
+            build(SplitConfig, config["split"], "split"),
+            build(ViewConfig, config["view"], "view"),
+            build(AugmentConfig, config["augment"], "augment"),
+            config["batch_size"],
+            config["workers"],
+            config["seed"],
+        )
 
     def prepare_data(self) -> None:
         """Renders the demo music if it is asked for, and builds the store, where they are not there yet."""
