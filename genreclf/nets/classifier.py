@@ -1,4 +1,4 @@
-"""The whole net, from a segment's levels to genre logits, and how its parameters are to be optimised."""
+"""Models A and B: from a segment's levels to genre logits, and their parameters as an optimizer takes them."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,21 +9,23 @@ from torch import nn
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.log_mel import N_BANDS
+from genreclf.frontend.segments import SEGMENT_COLUMNS
 from genreclf.nets.cnn import SECNN
 from genreclf.nets.config import ModelConfig
 from genreclf.nets.efficientnet import EfficientNet
+from genreclf.nets.net import Net
 from genreclf.nets.statistics import SegmentStandardize, StatisticsBranch
 from genreclf.nets.temporal import BiLSTM, MultiHeadTemporalAttention
 
-BACKBONES = {"cnn": SECNN, "efficientnet": EfficientNet}
+BACKBONES: dict[str, type[SECNN] | type[EfficientNet]] = {"cnn": SECNN, "efficientnet": EfficientNet}
 
 
 class InputScaling(nn.Module):
-    """Levels 0..255 of `bands` bands -> ((levels / 255 + noise) - mean) / std in channels_last, noise while training
-    only. With `standardize`, which an `SegmentStandardize` gives in the place of 0..1, a clip's level and range do not matter; the
-    channels are then taken to be alike.
+    """Levels in 0..255 -> the backbone's input, (x - mean) / std in channels_last.
 
-    `time_pool` columns are averaged into one first; with `band_norm` each band is normalised last.
+    x is levels / 255, or with `standardize` the output of `SegmentStandardize`, which does not depend on a clip's level
+    and range. `time_pool` columns are first averaged into one; Gaussian noise of `noise_std` is added in training only;
+    with `band_norm` a batch norm over each band comes last.
     """
 
     mean: torch.Tensor
@@ -48,31 +50,31 @@ class InputScaling(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
-        """(B, 3, bands, W) of uint8 or float levels -> (B, 3, bands, W // time_pool) in the dtype of the net."""
+        """(B, 3, bands, W) of uint8 or float levels -> (B, 3, bands, W // time_pool) in the net's dtype."""
         x = levels.to(self.mean.dtype)
-        if self.standardize is None:  # a statement, as TorchScript leaves out what cannot happen
+        if self.standardize is None:  # a statement, not an expression: TorchScript then compiles only one branch
             x = x / 255
         else:
-            x, _, _ = self.standardize(x[:, :1])  # one channel, as all are alike: (B, 1, bands, W)
+            x, _, _ = self.standardize(x[:, :1])  # (B, 1, bands, W): the channels are equal
         x = self.pool(x.contiguous(memory_format=torch.channels_last))
         x = x.expand(-1, levels.shape[1], -1, -1)  # (B, 1 or 3, bands, W // time_pool) -> (B, 3, bands, W // time_pool)
         if self.training and self.noise_std > 0:
             x = x + self.noise_std * torch.randn_like(x)
         x = (x - self.mean) / self.std
-        # (B, bands, 3, W), so that the bands are its channels, and back
+        # (B, 3, bands, W) -> (B, bands, 3, W), the bands as channels of the batch norm, and back
         x = self.norm(x.transpose(1, 2)).transpose(1, 2)
         return x.contiguous(memory_format=torch.channels_last)
 
 
-class GenreClassifier(nn.Module):
-    """Backbone -> dense layers on each step (Model B only) -> BiLSTMs -> attention over time -> dense head.
+class GenreClassifier(Net):
+    """Backbone -> dense layers on each step (Model B) -> BiLSTMs -> attention over time -> dense head.
 
-    With `statistics_units` a segment's statistics are a second branch, which needs far less music to learn from, and
-    reads all bands, however few the backbone does. The branches' logits add up: each tells what it knows, the
-    statistics only as far as the bands are there that they alone hear.
+    With `statistics_units` a second branch classifies a segment's statistics, always of all 128 bands. It learns from
+    far less music. The branches' logits are added; a gate lowers the weight of the statistics where bands that only
+    they read are silent.
 
-    Convolutions run in channels_last, save where a backbone says why not. A training batch needs two examples at least,
-    as batch norm has nothing to compare one with. Raises GenreclfError for a `config` that cannot be built.
+    Convolutions run in channels_last, except where a backbone says why not. A training batch needs at least two
+    examples, for batch norm. Raises GenreclfError for a `config` of which no net can be built.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -80,7 +82,8 @@ class GenreClassifier(nn.Module):
         _check(config)
         self.config = config
         self.backbone = BACKBONES[config.backbone](config)
-        self.bands = config.bands  # an attribute, as TorchScript knows no config
+        _check_time_pool(config, self.backbone.time_reduction)
+        self.bands = config.bands  # an attribute: TorchScript cannot read the config
         self.scaling = InputScaling(
             self.backbone.mean,
             self.backbone.std,
@@ -108,63 +111,66 @@ class GenreClassifier(nn.Module):
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()
 
-    def forward(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, num_classes), attention (B, heads, T).
+    def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, classes), attention (B, heads, T), and the
+        attention's context (B, D) as embedding. All are float32, under autocast too.
 
-        Both are float32 under autocast too. Of V = W // time_pool columns, T is V // 16 for "cnn" and ceil(V / 32) for
-        "efficientnet", or ceil(V / 16) with a last_time_stride of 1.
+        With V = W // time_pool, T is V // 16 for "cnn" and ceil(V / 32) for "efficientnet", or ceil(V / 16) with a
+        last_time_stride of 1.
         """
-        parts, gates, weights = self.branches(levels)
-        return gated_sum(parts, gates), weights
+        logits, gates, attention, context = self.branches(levels)
+        return gated_sum(logits, gates), attention, context
 
-    def branches(self, levels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-        """The same, but the logits of each branch by itself, as training wants them, and how much it counts (B, 1)."""
+    def branches(
+        self, levels: torch.Tensor
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """As `outputs`, but with the logits (B, classes) and the gate (B, 1) of each branch, which the loss needs."""
         x = self.frequency(self.backbone(self.scaling(levels[:, :, : self.bands])))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
-        context, weights = self.attention(self.recurrent(x))  # (B, units), (B, heads, T)
-        parts = [self.head(context).float()]  # (B, num_classes)
-        gates = [torch.ones_like(parts[0][:, :1])]  # (B, 1)
+        context, weights = self.attention(self.recurrent(x))  # (B, D), (B, heads, T)
+        logits = [self.head(context).float()]  # (B, classes)
+        gates = [torch.ones_like(logits[0][:, :1])]  # (B, 1)
         if self.statistics is not None:
-            own, gate = self.statistics(levels)
-            parts.append(own.float())
+            statistics_logits, gate = self.statistics(levels)
+            logits.append(statistics_logits.float())
             gates.append(gate.float())
-        return parts, gates, weights.float()
+        return logits, gates, weights.float(), context.float()
 
     def _initialise(self) -> None:
-        # BiLSTM and attention have their own rules, and timm's net has its authors'.
+        # BiLSTM and attention have rules of their own; timm initialises EfficientNet.
         for part in (self.projection, self.head):
             part.apply(_glorot)
         if isinstance(self.backbone, SECNN):
             self.backbone.apply(_glorot)
 
 
-def gated_sum(parts: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Tensor:
-    """The branches' logits, (B, num_classes) each, by gates in [0, 1], (B, 1) each -> (B, num_classes)."""
-    return (torch.stack(parts) * torch.stack(gates)).sum(0)
+def gated_sum(logits: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Tensor:
+    """The branches' logits, (B, classes) each, times their gates in [0, 1], (B, 1) each, added -> (B, classes)."""
+    return (torch.stack(logits) * torch.stack(gates)).sum(0)
 
 
 class Rows(nn.Module):
-    """(B, C, H, T) -> (B, T, H * C): a step's features are its rows' channels, low row first."""
+    """(B, C, H, T) -> (B, T, H * C): the features of a step are its rows' channels, lowest row first."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - the class docstring says it
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - see the class
         return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, H, C) -> (B, T, H * C)
 
 
 class MeanMax(nn.Module):
-    """(B, C, H, T) -> (B, T, 2 * C): each channel's mean over the rows, then each one's maximum."""
+    """(B, C, H, T) -> (B, T, 2 * C): the mean of each channel over the rows, then the maximum of each."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - the class docstring says it
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - see the class
         return torch.cat([x.mean(2), x.amax(2)], dim=1).transpose(1, 2)  # (B, 2 * C, T) -> (B, T, 2 * C)
 
 
-FREQUENCY_POOLINGS = {"rows": Rows, "mean_max": MeanMax}
+FREQUENCY_POOLINGS: dict[str, type[nn.Module]] = {"rows": Rows, "mean_max": MeanMax}
 
 
 def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
-    """`net`'s trainable parameters as an optimizer's groups, one for each weight decay.
+    """`net`'s trainable parameters as an optimizer's groups, one per weight decay.
 
-    The original adds l2 * sum(w^2) to its loss. Its gradient is 2 * l2 * w, and Adam adds weight_decay * w to the
-    gradient: so weight_decay = 2 * l2. (AdamW's decay is another thing, and needs rates of its own.)
+    The original adds l2 * sum(w^2) to its loss. The gradient of that is 2 * l2 * w, and Adam adds weight_decay * w to
+    the gradient, so weight_decay = 2 * l2. (AdamW's decay is decoupled from the gradient and needs other rates.)
     """
     penalties = _penalties(net)
     groups: dict[float, list[nn.Parameter]] = {}
@@ -174,11 +180,10 @@ def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
     return [{"params": groups[decay], "weight_decay": decay} for decay in sorted(groups)]
 
 
-def _penalties(net: GenreClassifier) -> dict[nn.Parameter, float]:
-    """The kernels that the original penalises: all convolutions of the backbone, the first dense layer of each stack.
+def _penalties(net: GenreClassifier) -> dict[torch.Tensor, float]:
+    """The kernels that the original penalises: the backbone's convolutions and the first dense layer of each stack.
 
-    Not biases and batch norms: they set levels, and pulling those to 0 only shifts what the next layer sees. The SE
-    gates, LSTMs, attention and later dense layers go without as the original's do, whose results ours stand beside.
+    As in the original, biases, batch norms, SE gates, LSTMs, attention and later dense layers have no penalty.
     """
     penalties = {m.weight: net.config.l2_backbone for m in net.backbone.modules() if isinstance(m, nn.Conv2d)}
     for stack, l2 in ((net.projection, net.config.l2_projection), (net.head, net.config.l2_head)):
@@ -200,20 +205,16 @@ def _glorot(module: nn.Module) -> None:
     """Keras's default: Glorot-uniform kernels, biases 0 (Glorot and Bengio 2010)."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _check(config: ModelConfig) -> None:
-    if config.backbone not in BACKBONES:
-        raise GenreclfError(f"model.net.backbone={config.backbone!r}: expected {' or '.join(BACKBONES)}")
-    if config.frequency_pooling not in FREQUENCY_POOLINGS:
-        raise GenreclfError(
-            f"model.net.frequency_pooling={config.frequency_pooling!r}: expected {' or '.join(FREQUENCY_POOLINGS)}"
-        )
+    for key, known in (("backbone", BACKBONES), ("frequency_pooling", FREQUENCY_POOLINGS)):
+        if getattr(config, key) not in known:
+            raise GenreclfError(f"model.net.{key}={getattr(config, key)!r}: expected {' or '.join(known)}")
     if not 1 <= config.bands <= N_BANDS:
         raise GenreclfError(f"model.net.bands={config.bands}: give 1 to {N_BANDS}")
-    if config.time_pool < 1:
-        raise GenreclfError(f"model.net.time_pool={config.time_pool}: give at least 1")
     if len(config.head_units) != len(config.head_dropout):
         raise GenreclfError(
             f"model.net.head_dropout={list(config.head_dropout)}: give one rate for each of head_units="
@@ -221,14 +222,29 @@ def _check(config: ModelConfig) -> None:
         )
     if config.statistics_units < 0:
         raise GenreclfError(f"model.net.statistics_units={config.statistics_units}: give 0 or more")
-    rates = (config.projection_dropout, config.lstm_dropout, config.recurrent_dropout, config.statistics_dropout)
-    for rate in (*rates, *config.backbone_dropout, *config.head_dropout):
-        if not 0 <= rate < 1:
-            raise GenreclfError(f"model.net: a dropout rate of {rate} is none; give one from 0 to below 1")
+    _check_dropout(config)
     if not config.lstm_units:
-        raise GenreclfError("model.net.lstm_units=[]: give one BiLSTM at least")
+        raise GenreclfError("model.net.lstm_units=[]: give at least one BiLSTM")
     if config.attention_heads < 1 or 2 * config.lstm_units[-1] % config.attention_heads:
         raise GenreclfError(
             f"model.net.attention_heads={config.attention_heads}: must divide {2 * config.lstm_units[-1]}, twice the "
             "last of lstm_units"
+        )
+
+
+def _check_dropout(config: ModelConfig) -> None:
+    for key in ("projection", "lstm", "recurrent", "statistics", "backbone", "head"):
+        value = getattr(config, f"{key}_dropout")
+        for rate in value if isinstance(value, tuple) else (value,):
+            if not 0 <= rate < 1:
+                raise GenreclfError(f"model.net.{key}_dropout={rate}: give a rate from 0 to below 1")
+
+
+def _check_time_pool(config: ModelConfig, reduction: int) -> None:
+    """Each time step has to stand for the same number of a segment's columns, and none may be left out."""
+    if config.time_pool < 1 or SEGMENT_COLUMNS % (config.time_pool * reduction):
+        known = [n for n in range(1, SEGMENT_COLUMNS + 1) if not SEGMENT_COLUMNS % (n * reduction)]
+        raise GenreclfError(
+            f"model.net.time_pool={config.time_pool}: give one of {', '.join(map(str, known))}: a segment has "
+            f"{SEGMENT_COLUMNS} columns, and backbone={config.backbone} reduces them by {reduction}"
         )

@@ -1,4 +1,4 @@
-"""Model A's backbone: a convolutional net with Squeeze-and-Excitation that halves time four times and no more."""
+"""Model A's backbone: a convolutional net with Squeeze-and-Excitation, which halves time four times."""
 
 from math import prod
 
@@ -8,13 +8,13 @@ from torch import nn
 from genreclf.errors import GenreclfError
 from genreclf.nets.config import ModelConfig
 
-TIME_POOL = 2  # of each block
+TIME_POOL = 2  # of each of the four blocks
 BLOCK_SQUEEZED = (False, False, True, True)
 SQUEEZE_RATIO = 16
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by what all channels hold on average: (B, C, H, W) -> (B, C, H, W) (Hu et al. 2018)."""
+    """Scales each channel by a gate computed from the means of all channels (Hu et al. 2018)."""
 
     def __init__(self, channels: int, ratio: int) -> None:
         super().__init__()
@@ -32,16 +32,17 @@ class SqueezeExcitation(nn.Module):
 
 
 class SECNN(nn.Module):
-    """(B, 3, bands, W) -> a map (B, num_channels, num_rows, W // 16).
+    """(B, 3, bands, W) -> a feature map (B, num_channels, num_rows, W // 16).
 
-    What a `config.stem_stride` of 2 thins, its wider first convolution (5 x 5) sees, and the first pooling does not
-    thin again. `config.channels`, `config.frequency_pools` and `config.backbone_dropout` have a number a block; raises
+    A `config.stem_stride` of 2 makes the first convolution 5 x 5, and the first pooling reduces by half as much.
+    `config.channels`, `config.frequency_pools` and `config.backbone_dropout` have one number per block. Raises
     GenreclfError for others, and for pools that leave no row.
     """
 
-    # the scaling that the net expects of its input, per colour channel: [0, 1] as it is
-    mean = (0.0, 0.0, 0.0)
-    std = (1.0, 1.0, 1.0)
+    # The scaling of its input, per colour channel: [0, 1] unchanged
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    time_reduction = TIME_POOL**4
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -52,15 +53,15 @@ class SECNN(nn.Module):
         rates = config.backbone_dropout
         self.blocks = nn.Sequential(*(_block(*shape, rate) for shape, rate in zip(shapes, rates, strict=True)))
         self.num_channels, self.num_rows = channels[-1], config.bands // prod(config.frequency_pools)
-        # An attribute, as TorchScript cannot ask for it.
-        wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-        self.trains_plainly = config.stem_stride == 1 and not wide
+        # An attribute: TorchScript cannot call this.
+        has_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        self.trains_contiguous = config.stem_stride == 1 and not has_avx512
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, bands, W) -> (B, num_channels, num_rows, W // 16)."""
-        if self.training and self.trains_plainly and not x.is_cuda:
+        if self.training and self.trains_contiguous and not x.is_cuda:
             # Without AVX-512, oneDNN's weight gradient of the second convolution, at full resolution, takes three times
-            # as long in channels_last. The weights keep their plain layout: either is as fast for them elsewhere.
+            # as long in channels_last.
             x = x.contiguous()
         return self.blocks(x)
 
@@ -71,21 +72,21 @@ def _check(config: ModelConfig) -> None:
         values = getattr(config, key)
         if len(values) != len(BLOCK_SQUEEZED):
             raise GenreclfError(
-                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one a block"
+                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one per block"
             )
     if min(config.channels) < 1 or min(config.channels[2:]) < SQUEEZE_RATIO:
         raise GenreclfError(
-            f"model.net.channels={list(config.channels)}: give at least 1 a block, {SQUEEZE_RATIO} in the last two"
+            f"model.net.channels={list(config.channels)}: give at least 1, and {SQUEEZE_RATIO} in the last two blocks"
         )
     if config.last_time_stride != 2:
-        raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: backbone=cnn has 2, and no other")
+        raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: backbone=cnn needs 2")
     if config.stem_stride not in (1, 2):
         raise GenreclfError(f"model.net.stem_stride={config.stem_stride}: give 1 or 2")
     pools = config.frequency_pools
     if min(pools) < 1 or pools[0] % config.stem_stride or prod(pools) > config.bands:
         raise GenreclfError(
-            f"model.net.frequency_pools={list(pools)}: give 1 at least, the first a multiple of stem_stride="
-            f"{config.stem_stride}, and {config.bands} at most multiplied: so many bands there are"
+            f"model.net.frequency_pools={list(pools)}: give 1 or more, the first a multiple of stem_stride="
+            f"{config.stem_stride}, with a product of at most {config.bands}, the number of bands"
         )
 
 
@@ -102,7 +103,7 @@ def _block(
 
 
 def _convolution(channels_in: int, channels: int, stride: int) -> list[nn.Module]:
-    # The original normalises after the ReLU, so the convolution's own bias is not idle; 1e-3 is Keras's epsilon.
+    # The original normalises after the ReLU, so the convolution needs its bias; 1e-3 is Keras's epsilon.
     return [
         nn.Conv2d(channels_in, channels, kernel_size=2 * stride + 1, stride=stride, padding=stride),
         nn.ReLU(inplace=True),

@@ -1,48 +1,54 @@
-"""What a segment is like as a whole: figures of its bands, its timbre and its rhythm, in no order of time."""
+"""Statistics of a whole segment, without order in time: of its bands, its timbre and its rhythm.
+
+Numbers without another source were chosen on the five GTZAN folds.
+"""
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genreclf.frontend.log_mel import N_BANDS
 
-REFERENCE_BANDS = 110
-REACH = 4.0  # deviations: below lie holes that codecs leave
+REFERENCE_BANDS = 110  # end at 6.8 kHz, which every sample rate from 16 kHz on contains
+REACH = 4.0  # standard deviations: clips the holes that codecs leave
 LEAST_DEVIATION = 1.0  # levels
 PERCENTILES = (10.0, 50.0, 90.0)
-CEPSTRA = 20
+CEPSTRA = 20  # as in Mandel and Ellis 2005
 RHYTHM_GROUPS = 16  # of bands, all of one size
 RHYTHM_CEPSTRA = 12
-# Cycles a segment, as edges of ranges that widen with the rate: in 10 s, 0.1 Hz to 12.8 Hz.
+# Cycles per segment: edges of ranges that widen with the rate. In 10 s they are 0.1 Hz to 12.8 Hz.
 CYCLES = (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 85, 128)
-_UNIT = 16.0  # levels: so the figures have deviations of about 1, which float16 and batch norm's epsilon want
-_OWN_UNIT = 0.4  # of a segment's deviation: for the same reason, where levels are on the segment's own scale
-_FLOOR = 1e-3
-_QUIET = 0.1  # of the same unit: a band that moves by less does not sound
-# Of the bands that a net does not hear: so many silent ones leave statistics their full weight, so many take all of it.
+# Divisors that give the statistics standard deviations near 1, for float16 and the epsilon of the batch norm.
+_LEVEL_UNIT = 16.0  # of levels
+_UNIT = 0.4  # of standardized levels
+_FLOOR = 1e-3  # added to a mean amplitude before its logarithm
+_QUIET = 0.1  # in `_UNIT`: a band with a smaller deviation is silent
+# The gate of `StatisticsBranch`, by the share of silent bands: open up to the first, closed from the second on.
 MISSING = (0.15, 0.75)
-# How much each group of `SegmentStatistics` has to say: the scale is about the recording more than the music.
+# The weight of each group of `SegmentStatistics` in the SVM's kernel. Level and deviation describe the recording more
+# than the music.
 GROUP_WEIGHTS = (1.0, 1.0, 1.0, 0.25)
 
 
 class SegmentStandardize(nn.Module):
-    """Levels of a segment -> deviations from its own mean, so that it is the same however a clip was stretched to
-    0..255: a missing treble or a little noise moves a clip's minimum, and with it each of its levels.
+    """Levels of a segment -> standard deviations from its mean.
 
-    Mean and deviation are of the bands below 6.8 kHz, which any rate from 16 kHz on holds, if there are more.
+    The levels of a clip are stretched to 0..255, and a missing treble or some noise shifts them all; the result here
+    does not depend on that. Mean and deviation are of the bands below 6.8 kHz.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # An attribute, as TorchScript sees no constant of a module.
+        # An attribute: TorchScript cannot read a module's constants.
         self.reference_bands, self.reach, self.least = REFERENCE_BANDS, REACH, LEAST_DEVIATION
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, bands, W) float levels -> the same in [-4, 4]; and (B, C, 1, 1) the mean and the deviation, in levels.
+        """(B, C, bands, W) float levels -> the same in [-4, 4]; and mean and deviation in levels, (B, C, 1, 1) each.
 
-        The deviation counts as 1 at least, so that silence is 0 everywhere.
+        The deviation is at least 1, so silence becomes 0.
         """
         mean = x[:, :, : self.reference_bands].mean(dim=(2, 3), keepdim=True)
         x = x - mean
@@ -52,43 +58,45 @@ class SegmentStandardize(nn.Module):
 
 
 class BandStatistics(nn.Module):
-    """Levels of a segment -> figures of each band: mean, deviation, mean absolute change from column to column, and
-    percentiles, all on the scale of the levels (Tzanetakis and Cook 2002 began so).
+    """Levels of a segment -> six statistics of each band, in the units of the levels.
+
+    Mean, standard deviation, mean absolute change from column to column, and three percentiles (after Tzanetakis and
+    Cook 2002).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.shares = [percentile / 100 for percentile in PERCENTILES]
+        self.quantiles = [percentile / 100 for percentile in PERCENTILES]
         self.num_features = N_BANDS * (3 + len(PERCENTILES))
         self.groups, self.group_weights = [self.num_features], [1.0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) float levels, all channels alike, W at least 2 -> (B, num_features)."""
+        """(B, 3, 128, W) float levels, channels equal, W at least 2 -> (B, 6 * 128), one statistic after the other."""
         levels = x[:, 0]  # (B, 128, W)
         changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
-        figures = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
+        statistics = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
         ordered = levels.sort(2)[0]
-        for share in self.shares:
-            place = share * (levels.shape[2] - 1)
-            low = int(place)
+        for quantile in self.quantiles:
+            position = quantile * (levels.shape[2] - 1)
+            low = int(position)
             high = min(low + 1, levels.shape[2] - 1)
-            figures.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], place - low))
-        return torch.cat(figures, 1)
+            statistics.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], position - low))
+        return torch.cat(statistics, 1)
 
 
 class SegmentStatistics(nn.Module):
-    """Levels of a segment -> figures of it, in four `groups`; all but the last are of the segment on its `SegmentStandardize`.
+    """Levels of a segment -> its statistics in four `groups`, the first three of the standardized segment.
 
-    `BandStatistics`; timbre as the mean of 20 cepstra and the signed roots of the covariances of them and of their
-    changes (Mandel and Ellis 2005; roots as in Lin et al. 2017, for covariances have long tails); rhythm as the
-    logarithm of how strongly groups of bands, and the first cepstra, swing at each rate (McKinney and Breebaart 2003);
-    and the scale itself: the mean and the deviation that levels are measured from and in.
+    Bands: `BandStatistics`. Timbre: the mean of 20 cepstra and the signed square roots of the covariances of the
+    cepstra and of their changes (Mandel and Ellis 2005; roots as in Lin et al. 2017, because covariances are
+    heavy-tailed). Rhythm: the logarithm of the modulation amplitude of groups of bands and of the first cepstra, in
+    ranges of modulation rates (McKinney and Breebaart 2003). Level: the mean and the deviation of the levels.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # TorchScript sees no constant of a module, but those of a class.
-        self.unit, self.own_unit, self.floor, self.cepstra = _UNIT, _OWN_UNIT, _FLOOR, CEPSTRA
+        # Attributes: TorchScript cannot read a module's constants.
+        self.level_unit, self.unit, self.floor, self.cepstra = _LEVEL_UNIT, _UNIT, _FLOOR, CEPSTRA
         self.rhythm_groups, self.rhythm_cepstra = RHYTHM_GROUPS, RHYTHM_CEPSTRA
         self.standardize = SegmentStandardize()
         self.bands = BandStatistics()
@@ -99,12 +107,12 @@ class SegmentStatistics(nn.Module):
         self.num_features = sum(self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) float levels in [0, 255], all channels alike, W at least 3 -> (B, num_features)."""
+        """(B, 3, 128, W) float levels in [0, 255], channels equal, W at least 3 -> (B, num_features)."""
         x, mean, deviation = self.standardize(x[:, :1])  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
-        x = x / self.own_unit
+        x = x / self.unit
         levels = x[:, 0]  # (B, 128, W)
         cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
-        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 16, 8, W) -> (B, 16, W)
+        groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
         return torch.cat(
             [
                 self.bands(x),
@@ -112,13 +120,13 @@ class SegmentStatistics(nn.Module):
                 self._covariances(cepstra),
                 self._covariances(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
                 self._rhythm(torch.cat([groups, cepstra[:, : self.rhythm_cepstra]], 1)),
-                torch.cat([mean, deviation], 1).flatten(1) / self.unit,  # (B, 2, 1, 1) -> (B, 2)
+                torch.cat([mean, deviation], 1).flatten(1) / self.level_unit,  # (B, 2, 1, 1) -> (B, 2)
             ],
             1,
         )
 
     def _covariances(self, series: Tensor) -> Tensor:
-        """(B, 20, W) -> (B, 210) signed roots."""
+        """(B, 20, W) -> (B, 210) signed square roots of the covariances."""
         centred = series - series.mean(2, keepdim=True)
         covariances = centred @ centred.transpose(1, 2) / series.shape[2]  # (B, 20, 20)
         pairs = torch.triu_indices(self.cepstra, self.cepstra, device=series.device)
@@ -126,65 +134,67 @@ class SegmentStatistics(nn.Module):
         return upper.sign() * upper.abs().sqrt()
 
     def _rhythm(self, series: Tensor) -> Tensor:
-        """(B, N, W) -> (B, N * 11): the log of the mean amplitude of the series' swings in each range of rates."""
+        """(B, N, W) -> (B, N * 11): the logarithm of the mean modulation amplitude in each range of rates."""
         columns, last = series.shape[2], self.ranges[-1][1]
         times = (torch.arange(columns, dtype=series.dtype, device=series.device) + 0.5) / columns
         cycles = torch.arange(1, last, dtype=series.dtype, device=series.device)
         angles = 2 * math.pi * torch.outer(times, cycles)  # (W, 127)
         centred = series - series.mean(2, keepdim=True)
         power = (centred @ angles.cos()).square() + (centred @ angles.sin()).square()  # (B, N, 127)
-        swings = power.sqrt() / columns
-        means = [swings[:, :, low - 1 : high - 1].mean(2) for low, high in self.ranges]
+        amplitudes = power.sqrt() / columns
+        means = [amplitudes[:, :, low - 1 : high - 1].mean(2) for low, high in self.ranges]
         return (torch.stack(means, 2) + self.floor).log().flatten(1)  # (B, N, 11) -> (B, N * 11)
 
 
 def _cosines(count: int, like: Tensor) -> Tensor:
-    """(count, bands): the first rows of the orthonormal DCT-II for (B, bands, W) of `like`.
+    """(count, bands): the first rows of the orthonormal DCT-II over the bands of `like`, (B, bands, W).
 
-    Reckoned anew each time: a buffer would be one more thing that a bundle has to hold, and might hold wrongly.
+    Recomputed each time: a buffer would have to be stored in every bundle, and checked.
     """
     bands = like.shape[1]
     rows = torch.arange(count, dtype=like.dtype, device=like.device)
-    places = torch.arange(bands, dtype=like.dtype, device=like.device) + 0.5
+    positions = torch.arange(bands, dtype=like.dtype, device=like.device) + 0.5
     scale = torch.where(rows == 0, math.sqrt(1 / bands), math.sqrt(2 / bands))
-    return scale[:, None] * torch.outer(rows, math.pi / bands * places).cos()
+    return scale[:, None] * torch.outer(rows, math.pi / bands * positions).cos()
 
 
 class StatisticsBranch(nn.Module):
-    """A segment's statistics, each normalised and held within five deviations -> dense layer of `units` -> logits.
+    """A segment's statistics, each normalised and clipped to five deviations -> dense layer of `units` -> logits.
 
-    They lean on bands from `first_band` on, which the net beside them does not hear, and would speak of music without
-    these, a telephone's or an old codec's, in ignorance. A gate closes the more of them are missing (`MISSING`), of
-    those that sounded in training.
+    They include bands from `first_band` on, which the backbone does not read. In music without these bands, from a
+    telephone or an old codec, the statistics are uninformative, and a gate lowers their weight: by the share of the
+    bands that are silent, counting only bands that were not silent in training.
     """
 
     def __init__(self, units: int, dropout: float, num_classes: int, first_band: int) -> None:
         super().__init__()
         self.statistics = SegmentStatistics()
         features = self.statistics.num_features
-        self.norm = nn.BatchNorm1d(features, affine=False)
-        self.within = nn.Hardtanh(-5.0, 5.0)  # music unlike any in training shall not shout the rest down
-        self.dense = nn.Sequential(
+        self.norm: Any = nn.BatchNorm1d(features, affine=False)
+        self.within = nn.Hardtanh(-5.0, 5.0)  # clips outliers of music unlike the training data
+        self.dense: Any = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(features, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)
         )
         self.head = nn.Linear(units, num_classes)
-        # Attributes, as TorchScript sees no constant of a module.
+        # Attributes: TorchScript cannot read a module's constants.
         self.first_band, self.quiet, self.missing = first_band, _QUIET, MISSING
-        self.figures = [3 + len(PERCENTILES), N_BANDS]  # of each band, as `BandStatistics` orders them
+        self.band_shape = [3 + len(PERCENTILES), N_BANDS]  # the order of `BandStatistics`
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes), and how much they count, (B, 1) in [0, 1]."""
+        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes) and gate (B, 1) in [0, 1]."""
         statistics = self.statistics(x.to(self.dense[1].weight.dtype))
         return self.head(self.dense(self.within(self.norm(statistics)))), self._gate(statistics)
 
     def _gate(self, statistics: Tensor) -> Tensor:
-        """(B, num_features) -> (B, 1) in [0, 1]. Where the net hears all bands it is open."""
-        bands = self.figures[0] * self.figures[1]
-        own = statistics[:, :bands].unflatten(1, self.figures)[:, :, self.first_band :]  # (B, 768) -> (B, 6, bands)
-        usual = self.norm.running_mean[:bands].unflatten(0, self.figures)[:, self.first_band :]  # (768,) -> (6, bands)
-        # From the lowest to the highest percentile, as a mask in time gives a silent band a deviation.
-        sounded = usual[5] - usual[3] > self.quiet  # (bands,)
-        silent = own[:, 1] < self.quiet  # (B, bands), by the deviation, as treble may be rare
-        missing = (silent & sounded).sum(1, keepdim=True) / sounded.sum().clamp(min=1)  # (B, 1)
+        """(B, num_features) -> (B, 1) in [0, 1]; 1 where the backbone reads all bands."""
+        size = self.band_shape[0] * self.band_shape[1]
+        bands = statistics[:, :size].unflatten(1, self.band_shape)[:, :, self.first_band :]  # (B, 768) -> (B, 6, bands)
+        usual = self.norm.running_mean[:size].unflatten(0, self.band_shape)[
+            :, self.first_band :
+        ]  # (768,) -> (6, bands)
+        # By the range of the percentiles: a mask in time gives a silent band a deviation.
+        had_sound = usual[5] - usual[3] > self.quiet  # (bands,)
+        silent = bands[:, 1] < self.quiet  # (B, bands), by the deviation: treble may be rare
+        missing = (silent & had_sound).sum(1, keepdim=True) / had_sound.sum().clamp(min=1)  # (B, 1)
         some, many = self.missing
         return ((many - missing) / (many - some)).clamp(0, 1)

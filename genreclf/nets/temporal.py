@@ -1,4 +1,6 @@
-"""What follows either backbone in time: a bidirectional LSTM and attention over its steps."""
+"""The temporal layers after either backbone: a bidirectional LSTM, and attention over the time steps."""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -6,11 +8,11 @@ from torch.nn import functional
 
 
 class BiLSTM(nn.Module):
-    """A bidirectional LSTM and batch norm over its features: (B, T, units_in) -> (B, T, 2 * units).
+    """A bidirectional LSTM, then batch norm over its features.
 
-    `dropout` is of the input, with one mask an example that all steps share, as in Keras (whose two directions draw one
-    each; here they share it). `recurrent_dropout` cannot be Keras's, as no fused kernel can reach a step's state: it
-    drops hidden-to-hidden weights instead, one mask a batch (Merity et al. 2018). Weights begin as Keras's do.
+    `dropout` drops input features, with one mask per example for all steps, as in Keras (where each direction has its
+    mask). `recurrent_dropout` differs from Keras's, which no fused kernel supports: it drops hidden-to-hidden weights,
+    with one mask per batch (Merity et al. 2018). Weights are initialised as in Keras.
     """
 
     def __init__(self, units_in: int, units: int, dropout: float, recurrent_dropout: float) -> None:
@@ -18,7 +20,7 @@ class BiLSTM(nn.Module):
         self.units = units
         self.recurrent_dropout = recurrent_dropout
         self.dropout = nn.Dropout1d(dropout)
-        self.lstm = nn.LSTM(units_in, units, batch_first=True, bidirectional=True)
+        self.lstm: Any = nn.LSTM(units_in, units, batch_first=True, bidirectional=True)
         self.norm = nn.BatchNorm1d(2 * units, eps=1e-3)  # Keras's epsilon
         self._initialise()
 
@@ -29,8 +31,8 @@ class BiLSTM(nn.Module):
         return self.norm(x.flatten(0, 1)).view_as(x)  # (B * T, 2 * units) -> (B, T, 2 * units)
 
     def _recur(self, x: torch.Tensor) -> torch.Tensor:
-        # nn.LSTM's own call, but for the two dropped weights. In eval, and at rate 0, dropout hands back the very
-        # tensor, so that cuDNN finds the weights side by side as nn.LSTM laid them out.
+        # As nn.LSTM calls it, except for the dropout of two weights. In eval mode, and at rate 0, dropout returns the
+        # same tensor, and cuDNN finds the weights in one block, as nn.LSTM stores them.
         start = torch.zeros(2, x.shape[0], self.units, dtype=x.dtype, device=x.device)
         weights = [
             self.lstm.weight_ih_l0,
@@ -46,7 +48,7 @@ class BiLSTM(nn.Module):
 
     def _initialise(self) -> None:
         if self.lstm.weight_hh_l0.is_meta:
-            return  # a net without memory has no start; torch would import its compiler to draw one: two seconds
+            return  # no memory to initialise; torch would import its compiler for it, which takes two seconds
         for name, parameter in self.lstm.named_parameters():
             if name.startswith("weight_ih"):
                 nn.init.xavier_uniform_(parameter)
@@ -54,27 +56,27 @@ class BiLSTM(nn.Module):
                 nn.init.orthogonal_(parameter)
             else:
                 nn.init.zeros_(parameter)
-        for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):  # PyTorch's second bias stays 0: they add up
-            nn.init.ones_(bias[self.units : 2 * self.units])  # the forget gate's
+        for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):  # PyTorch adds a second bias, which stays 0
+            nn.init.ones_(bias[self.units : 2 * self.units])  # of the forget gate
 
 
 class MultiHeadTemporalAttention(nn.Module):
-    """Sums a sequence over time, once a head, by that head's weights, and mixes the sums (after Bahdanau et al. 2015).
+    """Each head sums a sequence over time with weights of its own; a dense layer mixes the sums (Bahdanau et al. 2015).
 
-    `heads` must divide `features`. Weights begin as Keras's would, one dense layer a head.
+    `heads` must divide `features`. Weights are initialised as in Keras, with one dense layer per head.
     """
 
     def __init__(self, features: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.hidden = nn.Linear(features, features)  # all heads' dense layers, one below the other
-        self.score = nn.Parameter(torch.empty(heads, features // heads))  # head i's projection to one number is row i
+        self.hidden = nn.Linear(features, features)  # the dense layers of all heads, stacked
+        self.score = nn.Parameter(torch.empty(heads, features // heads))  # row i projects head i to a score
         self.mix = nn.Linear(heads * features, features)
         self._initialise()
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, T, features) -> context (B, features), weights (B, heads, T), which sum to 1 over time."""
-        hidden = torch.tanh(self.hidden(x)).unflatten(-1, [self.heads, -1])  # (B, T, heads, features / heads)
+        hidden = torch.tanh(self.hidden(x)).unflatten(-1, [self.heads, -1])  # (B, T, F) -> (B, T, heads, F / heads)
         weights = (hidden * self.score).sum(-1).softmax(dim=1).transpose(1, 2)  # (B, heads, T)
         contexts = (weights @ x).flatten(1)  # (B, heads, features) -> (B, heads * features)
         return functional.relu(self.mix(contexts)), weights

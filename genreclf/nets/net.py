@@ -1,0 +1,24 @@
+"""What all nets have in common."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """A net that classifies segments. Its `config` is a dataclass of plain data, of which `kinds.new_net` builds it."""
+
+    if TYPE_CHECKING:  # TorchScript would read the annotation
+        config: Any
+
+    def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, 128, W) levels, uint8 or float in [0, 255], channels equal -> logits (B, classes) and attention.
+
+        The attention, (B, heads, T), sums to 1 over time.
+        """
+        logits, attention, _ = self.outputs(levels)
+        return logits, attention
+
+    def outputs(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`; and an embedding (B, D) of each segment."""
+        raise NotImplementedError
