@@ -3,17 +3,13 @@
 import copy
 import warnings
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
 from genreclf.inference.onnx_model import INPUT, OUTPUTS, WEIGHTS_PROPERTY
-
-_MIN_FP16_VALUES = 1_024  # smaller tensors are not worth a node
 
 
 class BundleNet(nn.Module):
@@ -33,11 +29,10 @@ class BundleNet(nn.Module):
 
 
 def bundle_onnx(net: nn.Module, weights_sha256: str) -> bytes:
-    """The file's content, for batches of any size; weights that float16 represents exactly are stored as float16."""
+    """The file's content, for batches of any size; it carries `weights_sha256`, the digest of the bundle's weights."""
     net = copy.deepcopy(net).cpu().eval().requires_grad_(False)
     example = torch.randint(256, (2, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8)
     model = translate(export_program(BundleNet(net), example), [INPUT], OUTPUTS)
-    _store_as_fp16(model)
     model.metadata_props.add(key=WEIGHTS_PROPERTY, value=weights_sha256)
     return model.SerializeToString()
 
@@ -60,22 +55,3 @@ def translate(
         del part.metadata_props[:]  # paths of source files on this machine
     onnx.checker.check_model(graph, full_check=True)
     return graph
-
-
-def _store_as_fp16(model: onnx.ModelProto) -> None:
-    """Halves the file: large float32 weights become float16 with a Cast behind them, if that changes no value."""
-    graph, casts = model.graph, []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(tensor)
-        with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
-        if values.size < _MIN_FP16_VALUES or not np.array_equal(halves.astype(np.float32), values):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}.float16"))
-        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)

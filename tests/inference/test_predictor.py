@@ -1,53 +1,153 @@
+"""Clips -> predictions, with a model that is plain arithmetic, so that each number has an independent reference."""
+
 import numpy as np
 import pytest
-import torch
-from omegaconf import OmegaConf
+from hypothesis import given
+from hypothesis import strategies as st
 
-from genreclf.config import build, config_folder
+from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import Clip
+from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import ViewConfig
-from genreclf.inference.predictor import Predictor
-from genreclf.nets.bundle import Bundle
-from genreclf.nets.classifier import GenreClassifier
-from genreclf.nets.config import ModelConfig
-from genreclf.nets.torch_model import torch_predictor
+from genreclf.inference.model import ModelOutput
+from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.predictor import Predictor, apply_temperature, load_predictor
+from genreclf.inference.tta import TTA
+
+CROP, WHOLE = ViewConfig("crop", 256, 128, 0.0), ViewConfig("whole", 1292, 646, 0.1)
+FRAME_SECONDS = 512 / 22_050
 
 
-def of_yaml(group: str, name: str) -> dict:
-    return OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
+class Arithmetic:
+    """Probabilities and attention are simple functions of a segment's levels."""
+
+    weights_sha256 = "0"
+
+    def __init__(self, view: ViewConfig, frames_per_column: float = 1.0, temperature: float = 1.5) -> None:
+        self.info = ModelInfo("test", ("x", "y", "z"), view, 30.0, frames_per_column, temperature)
+        self.batches: list[int] = []
+
+    def predict_proba(self, segments: np.ndarray) -> ModelOutput:
+        self.batches.append(len(segments))
+        parts = segments.reshape(len(segments), 128, 8, 32).mean((1, 3))  # (N, 8) means over time
+        logits = parts[:, [0, 3, 7]] / 30
+        shares = np.exp(logits - logits.max(1, keepdims=True))
+        return ModelOutput(
+            shares / shares.sum(1, keepdims=True), (parts + 1) / (parts + 1).sum(1, keepdims=True), parts
+        )
 
 
-def predictor_of(view: str, frames_per_column: float) -> Predictor:
-    torch.manual_seed(0)
-    net = GenreClassifier(build(ModelConfig, {**of_yaml("model", "b")["net"], "num_classes": 3}, "net")).eval()
-    config = build(ViewConfig, of_yaml("view", view), "view")
-    return torch_predictor(Bundle(net, "b", ("x", "y", "z"), config, 30.0, frames_per_column, 1.5), "none", "cpu")
+def clip_of(levels: np.ndarray, frames: int | None = None, note: str = "") -> Clip:
+    return Clip(levels, frames or levels.shape[1], 22_050, 1.0, note)
 
 
-def test_a_pause_before_and_behind_changes_the_times_alone():
-    levels = np.random.default_rng(0).integers(1, 256, (128, 700), dtype=np.uint8)
-    paused = np.pad(levels, ((0, 0), (215, 90)))
-    predictor = predictor_of("crop", 1.0)
-    plain, later = (predictor.predict(Clip(own, own.shape[1], 22_050, 30.0, "")) for own in (levels, paused))
+def noise(columns: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 256, (128, columns), dtype=np.uint8)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    return shares / shares.sum(-1, keepdims=True)
+
+
+def test_a_clip_is_the_mean_of_its_segments_with_the_temperature_applied_to_the_mean():
+    model, levels = Arithmetic(CROP), noise(512)
+    prediction = Predictor(model).predict(clip_of(levels, note="clipped"))
+    starts = [0, 128, 256]
+    means = np.stack([model.predict_proba(levels[None, :, start : start + 256]).probabilities[0] for start in starts])
+    expected = softmax(np.log(means.mean(0)) / 1.5)
+    np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-12)
+    assert prediction.genre == "xyz"[expected.argmax()] and prediction.probability == expected.max()
+    by_segment = np.array([segment.probabilities for segment in prediction.segments])
+    np.testing.assert_allclose(by_segment, softmax(np.log(means) / 1.5), rtol=1e-12)
+    assert [segment.start_seconds for segment in prediction.segments] == [start * FRAME_SECONDS for start in starts]
+    assert prediction.segments[-1].end_seconds == prediction.seconds == 512 * FRAME_SECONDS
+    assert prediction.note == "clipped"
+    parts = np.stack([levels[:, start : start + 256].reshape(128, 8, 32).mean((0, 2)) for start in starts])
+    np.testing.assert_allclose(prediction.embedding, parts.mean(0))
+
+
+def test_silence_around_the_music_changes_only_the_times():
+    levels, predictor = noise(700), Predictor(Arithmetic(CROP))
+    plain = predictor.predict(clip_of(levels))
+    later = predictor.predict(clip_of(np.pad(levels, ((0, 0), (215, 90)))))
     assert later.probabilities == plain.probabilities
-    assert [own.probabilities for own in later.segments] == [own.probabilities for own in plain.segments]
-    pause = 215 * 512 / 22_050
-    starts = [[own.start_seconds for own in each.segments] for each in (plain, later)]
-    assert starts[1] == pytest.approx([start + pause for start in starts[0]])
-    assert later.segments[-1].end_seconds == pytest.approx(plain.segments[-1].end_seconds + pause)
-    assert later.seconds == pytest.approx(1_005 * 512 / 22_050)
-    heeded = predictor.predict_with_attention(Clip(paused, 1_005, 22_050, 30.0, ""))[1]
-    assert heeded.shape == (1_005,)
-    assert not heeded[:215].any()
-    assert not heeded[915:].any()
-    assert heeded[215:915].mean() == pytest.approx(1, abs=0.1)
+    assert [s.probabilities for s in later.segments] == [s.probabilities for s in plain.segments]
+    shift = 215 * FRAME_SECONDS
+    assert [s.start_seconds - shift for s in later.segments] == pytest.approx([s.start_seconds for s in plain.segments])
+    assert later.segments[-1].end_seconds == pytest.approx(plain.segments[-1].end_seconds + shift)
+    assert later.seconds == pytest.approx(1_005 * FRAME_SECONDS)
+    assert later.attention is not None and later.attention.shape == (1_005,)
+    assert not later.attention[:215].any() and not later.attention[915:].any()
+    assert later.attention[215:915].mean() == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("view", ["whole", "crop"])
-def test_a_net_of_pictures_hears_audio_in_their_time_steps(view):
-    predictor = predictor_of(view, 1_293 / 387)
-    audio = np.random.default_rng(0).integers(0, 256, (128, 1_293), dtype=np.uint8)
+@pytest.mark.parametrize("view", [WHOLE, CROP])
+def test_a_model_of_downsampled_spectrograms_reads_audio_in_their_time_steps(view):
+    predictor = Predictor(Arithmetic(view, 1_293 / 387))
+    audio = noise(1_293)
     picture = audio[:, ((np.arange(387) + 0.5) * 1_293 / 387).astype(int)]
-    heard = predictor.predict(Clip(audio, 1_293, 22_050, 30.0, ""))
-    seen = predictor.predict(Clip(picture, 1_293, 0, 30.0, ""))
-    assert heard == seen
+    from_audio, from_picture = (predictor.predict(clip_of(levels, 1_293)) for levels in (audio, picture))
+    assert from_audio.probabilities == from_picture.probabilities
+    assert from_audio.segments == from_picture.segments
+
+
+def test_attention_lies_where_the_model_puts_it():
+    levels = np.full((128, 256), 1, np.uint8)
+    levels[:, 64:96] = 200  # the third of eight time steps
+    attention = Predictor(Arithmetic(CROP)).predict(clip_of(levels)).attention
+    assert attention is not None
+    assert set(np.flatnonzero(attention > 1)) == set(range(64, 96))
+
+
+def test_a_clip_shorter_than_a_segment_says_that_it_is_repeated():
+    predictor = Predictor(Arithmetic(CROP))
+    assert "repeated" in predictor.predict(clip_of(noise(100))).note
+    assert predictor.predict(clip_of(noise(256))).note == ""
+    stretched = Predictor(Arithmetic(WHOLE))  # within the tolerance: stretched, not repeated
+    assert stretched.predict(clip_of(noise(1_200))).note == ""
+
+
+@given(st.integers(1, 3_000), st.sampled_from(sorted(TTA)))
+def test_segments_come_in_bounded_batches_and_progress_reaches_the_end(frames, tta):
+    model, done = Arithmetic(ViewConfig("any", 20, 10, 0.0)), []
+    prediction = Predictor(model, tta).predict(clip_of(noise(frames)), report=done.append)
+    assert sum(model.batches) == len(prediction.segments) * len(TTA[tta]) and max(model.batches) <= 32
+    assert done == sorted(done) and done[-1] == 1
+    assert sum(prediction.probabilities) == pytest.approx(1)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=6), st.floats(0.05, 20))
+def test_temperature_is_the_softmax_of_scaled_logarithms(weights, temperature):
+    probabilities = np.array(weights) / sum(weights)
+    calibrated = apply_temperature(probabilities, temperature)
+    np.testing.assert_allclose(calibrated, softmax(np.log(probabilities) / temperature), atol=1e-9)
+    assert (np.argsort(calibrated, kind="stable") == np.argsort(probabilities, kind="stable")).all() or temperature > 5
+
+
+def test_certain_probabilities_stay_finite():
+    for temperature in (0.05, 20.0):
+        calibrated = apply_temperature(np.eye(3), temperature)
+        assert np.isfinite(calibrated).all() and (calibrated.argmax(1) == np.arange(3)).all()
+
+
+def test_the_digest_tells_predictors_apart_that_differ():
+    same = [Predictor(Arithmetic(CROP)).digest for _ in range(2)]
+    others = [Predictor(Arithmetic(WHOLE)), Predictor(Arithmetic(CROP, 2.0)), Predictor(Arithmetic(CROP), "flip")]
+    weights = Arithmetic(CROP)
+    weights.weights_sha256 = "1"
+    assert len({*same}) == 1
+    assert len({same[0], Predictor(weights).digest, *(other.digest for other in others)}) == 5
+
+
+def test_an_unknown_tta_is_refused_with_the_known_ones():
+    with pytest.raises(GenreclfError, match=r"tta=twelve.*none, pitch_shift, flip, six"):
+        Predictor(Arithmetic(CROP), "twelve")
+
+
+def test_a_pretrained_model_predicts_a_file(tmp_path):
+    write_picture(tmp_path / "p.png", noise(387))
+    predictor = load_predictor("a", device="cpu")
+    prediction = predictor.predict_file(tmp_path / "p.png")
+    assert prediction.genre in predictor.info.classes and prediction.seconds == pytest.approx(30, abs=0.05)
+    assert prediction.attention is not None and prediction.embedding.ndim == 1

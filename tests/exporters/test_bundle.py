@@ -10,8 +10,8 @@ from bundles import random_bundle
 from safetensors.torch import load_file, save_file
 
 from genreclf.errors import GenreclfError
-from genreclf.inference.run_folder import find_bundle, pretrained_names
-from genreclf.nets.bundle import FORMAT, load_bundle, round_to_fp16, save_bundle, weights_sha256
+from genreclf.exporters.bundle import Bundle, load_bundle, round_to_fp16, save_bundle, weights_sha256
+from genreclf.inference.model_info import FORMAT
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_a_round_trip_keeps_every_bit(tmp_path, name):
         assert tensor.stride() == after[key].stride(), key  # channels_last, where it was so
     assert [p.requires_grad for p in bundle.net.parameters()] == [p.requires_grad for p in loaded.net.parameters()]
     assert loaded.net.config == bundle.net.config and not any(m.training for m in loaded.net.modules())
-    assert dataclasses.replace(loaded, net=bundle.net) == bundle
+    assert loaded.info == bundle.info
     levels = torch.randint(256, (1, 3, 128, 256), dtype=torch.uint8)
     with torch.inference_mode():
         assert torch.equal(loaded.net(levels)[0], bundle.net(levels)[0])
@@ -81,16 +81,16 @@ def test_loading_draws_no_random_number(saved):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_saving_again_replaces_both_files(tmp_path):
+def test_saving_again_replaces_all_files(tmp_path):
     first = random_bundle("a")
     save_bundle(tmp_path, first)
     net = random_bundle("a").net
     with torch.no_grad():
         net.head[0].bias.add_(1)
-    save_bundle(tmp_path, dataclasses.replace(first, net=net, name="second"))
-    assert load_bundle(tmp_path).name == "second"
+    save_bundle(tmp_path, Bundle(net, dataclasses.replace(first.info, name="second")))
+    assert load_bundle(tmp_path).info.name == "second"
     assert torch.equal(load_bundle(tmp_path).net.head[0].bias, net.head[0].bias)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.onnx", "model.safetensors"]
 
 
 def test_the_digest_is_that_of_the_file(saved):
@@ -98,7 +98,7 @@ def test_the_digest_is_that_of_the_file(saved):
     assert weights_sha256(load_bundle(saved)) == expected
 
 
-def test_what_float16_holds_takes_half_the_room_and_keeps_every_bit(saved, tmp_path):
+def test_weights_rounded_to_float16_halve_the_file_and_keep_every_bit(saved, tmp_path):
     bundle = random_bundle("a")
     exact = {name: tensor.clone() for name, tensor in bundle.net.state_dict().items()}
     round_to_fp16(bundle.net)
@@ -116,28 +116,8 @@ def test_weights_beyond_float16_are_not_rounded():
     net = random_bundle("a").net
     with torch.no_grad():
         net.head[0].bias[1] = 70_000
-    with pytest.raises(GenreclfError, match=r"half=true: head.0.bias is too large for float16; use half=false"):
+    with pytest.raises(GenreclfError, match=r"fp16_weights=true: head.0.bias.*fp16_weights=false"):
         round_to_fp16(net)
-
-
-def test_models_that_come_along_are_found_by_name(saved, tmp_path, monkeypatch):
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "z").symlink_to(saved)
-    monkeypatch.setattr("genreclf.inference.run_folder.PRETRAINED", tmp_path / "weights")
-    assert pretrained_names() == ("z",) and find_bundle(Path("z")) == tmp_path / "weights" / "z"
-    for other in ("y", "../weights/z", "."):
-        with pytest.raises(GenreclfError, match=r"is no run folder; give .*, or z, which comes along$"):
-            find_bundle(Path(other))
-
-
-def test_a_run_and_its_bundle_are_found(saved, tmp_path):
-    assert find_bundle(saved) == saved
-    assert find_bundle(saved.parent) == saved
-    with pytest.raises(GenreclfError, match=rf"^run={tmp_path}: is no run folder; give"):
-        find_bundle(tmp_path)
-    (tmp_path / "config.yaml").touch()
-    with pytest.raises(GenreclfError, match="has no bundle yet"):
-        find_bundle(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
@@ -154,7 +134,7 @@ def test_a_missing_file_is_named(folder, file):
         (b"\xff\xfe\xff", "cannot be read"),
         (b"[" * 90_000, "cannot be read"),
         (b" " * 100_001, "larger than 100000 bytes"),
-        (b"[1]", "no JSON object"),
+        (b"[1]", "not a JSON object"),
     ],
 )
 def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
@@ -165,54 +145,53 @@ def test_a_config_that_is_no_json_object_is_refused(folder, content, reason):
 def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
     (folder / "config.json").write_text(json.dumps({"format": FORMAT + 1, "layers": []}))
     message = refused(folder, "config.json")
-    assert f"format {FORMAT + 1}, this genreclf" in message and message.endswith("update it")
+    assert str(FORMAT + 1) in message and "update genreclf" in message
 
 
 def test_an_older_format_is_refused(folder):
-    assert refused(changed(folder, "format", 1), "config.json").endswith(
-        f"reads {FORMAT}; make the bundle anew with it"
-    )
+    assert "genreclf convert" in refused(changed(folder, "format", 6), "config.json")
 
 
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("classes", "rock", "bundle.classes='rock': expected a list"),
+        ("classes", "rock", "classes='rock'"),
         ("classes", ["ska", 1, "dub"], "expected str"),
-        ("classes", ["ska", "dub"], "expected 3 different names"),
-        ("classes", ["ska", "ska", "dub"], "expected 3 different names"),
-        ("picture_seconds", "30", "expected float"),
-        ("picture_seconds", float("nan"), "picture_seconds=nan: expected above 0"),
-        ("picture_seconds", 1e300, "expected above 0"),
-        ("frames_per_column", 0.0, "frames_per_column=0.0: expected above 0"),
-        ("frames_per_column", float("inf"), "frames_per_column=inf: expected above 0"),
-        ("temperature", 0.0, "temperature=0.0: expected above 0"),
-        ("temperature", float("nan"), "temperature=nan: expected above 0"),
-        ("kind", "forest", "kind='forest': unknown; known: classifier, svm, majority"),
-        ("kind", "svm", "net.attention_heads: unknown key"),
-        ("colour", 1, "bundle.colour: unknown key"),
-        ("view", None, "expected dict"),
-        ("view.hop_frames", 0, "view.hop_frames=0: give 1 to"),
-        ("view.segment_frames", -1, "view.segment_frames=-1: give at least 1"),
-        ("view.segment_frames", 10**30, "expected 5000000 at most"),
-        ("view.stride", 1, "view.stride: unknown key"),
-        ("net", [], "expected dict"),
-        ("net.backbone", "transformer", "expected cnn or efficientnet"),
-        ("net.lstm_units", [-4], "(net: hidden_size must be greater than zero)"),
-        ("net.lstm_units", [10**30], "(net: "),
-        ("net.head_units", [0.5, 128], "net.head_units=0.5: expected int"),
+        ("classes", ["ska", "dub"], "net.num_classes=3, 2 classes"),
+        ("classes", ["ska", "ska", "dub"], "different names"),
+        ("picture_seconds", "30", "picture_seconds='30'"),
+        ("picture_seconds", float("nan"), "picture_seconds=nan"),
+        ("picture_seconds", 1e300, "picture_seconds=1e+300"),
+        ("frames_per_column", 0.0, "frames_per_column=0.0"),
+        ("frames_per_column", float("inf"), "frames_per_column=inf"),
+        ("temperature", 0.0, "temperature=0.0"),
+        ("temperature", float("nan"), "temperature=nan"),
+        ("kind", "forest", "classifier, svm, majority"),
+        ("kind", "svm", "net.attention_heads"),
+        ("view", None, "view=None"),
+        ("view.hop_frames", 0, "view.hop_frames=0"),
+        ("view.segment_frames", -1, "view.segment_frames=-1"),
+        ("view.segment_frames", 10**30, "view.segment_frames=1"),
+        ("view.stride", 1, "view.stride"),
+        ("weights_sha256", None, "weights_sha256"),
+        ("net", [], "net=[]"),
+        ("net.backbone", "transformer", "cnn or efficientnet"),
+        ("net.time_pool", 100_000, "net.time_pool=100000"),
+        ("net.lstm_units", [-4], "hidden_size"),
+        ("net.lstm_units", [10**30], "damaged"),
+        ("net.head_units", [0.5, 128], "net.head_units=0.5"),
     ],
 )
 def test_a_damaged_value_is_named(folder, key, value, reason):
     message = refused(changed(folder, key, value), "config.json")
-    assert f"{folder / 'config.json'}: is damaged (" in message and reason in message
+    assert reason in message and ("copy" in message or "damaged" in message)
 
 
 def test_a_missing_key_is_named(folder):
     config = json.loads((folder / "config.json").read_text())
     del config["picture_seconds"]
     (folder / "config.json").write_text(json.dumps(config))
-    assert "bundle.picture_seconds: missing key" in refused(folder, "config.json")
+    assert "picture_seconds" in refused(folder, "config.json")
 
 
 def test_a_net_too_large_for_any_memory_is_refused_before_it_is_made(folder):
@@ -225,9 +204,9 @@ def test_weights_that_do_not_fit_are_named(folder, saved):
     tensors = load_file(saved / "model.safetensors")
     name = "attention.hidden.bias"
     damaged = {
-        f"tensor '{name}' is missing": {key: value for key, value in tensors.items() if key != name},
+        f"tensor {name!r} is missing": {key: value for key, value in tensors.items() if key != name},
         "tensor 'extra' is unknown": {**tensors, "extra": torch.zeros(1)},
-        f"'{name}' is [127], config.json wants [128]": {**tensors, name: tensors[name][1:].clone()},
+        f"tensor {name!r} has shape [127], config.json wants [128]": {**tensors, name: tensors[name][1:].clone()},
     }
     for reason, weights in damaged.items():
         assert reason in refused(with_weights(folder, weights), "model.safetensors")

@@ -1,0 +1,26 @@
+import os
+
+import pytest
+
+from genreclf.files import write_atomically
+
+
+@pytest.mark.parametrize("content", ["text: ä\n", b"\x00\xff", "name \udcff in Latin-1"])
+def test_content_is_written_unchanged(tmp_path, content):
+    write_atomically(tmp_path / "file", content)
+    expected = content if isinstance(content, bytes) else os.fsencode(content)
+    assert (tmp_path / "file").read_bytes() == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    write_atomically(tmp_path / "file", "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
