@@ -1,12 +1,13 @@
-"""Which clips hold the same recording: shifted, cut to a part, encoded again, louder, quieter, filtered, noisy.
+"""Finds clips that hold the same recording: shifted, cut, re-encoded, louder or quieter, filtered, noisy.
 
-Tokens find candidates: 30 signs of a small patch of the spectrogram, each a difference of energies along
-bands and time (as in Haitsma and Kalker, "A highly robust audio fingerprinting system", ISMIR 2002) with the weakest
-bits also tried the other way, as they propose; taken at places that the music itself marks (as landmarks are: Wang, "An
-industrial-strength audio search algorithm", ISMIR 2003). Of the candidates, those stay whose changes in the seconds
-about it agree, by Haitsma and Kalker's bit error rate; and the correlation of the two spectrograms over all that the
-clips share decides. All is smoothed over half a second, so that a picture of thinned columns and the audio that
-it was made from meet.
+1. Tokens find candidates. A token is 30 sign bits of a small patch of the spectrogram, each the sign of an energy
+   difference along bands and time (Haitsma and Kalker, "A highly robust audio fingerprinting system", ISMIR 2002). As
+   they propose, the weakest bits are also tried flipped. Patches lie where the spectrum changes most, so that two
+   copies choose the same places (as landmarks do: Wang, "An industrial-strength audio search algorithm", ISMIR 2003).
+2. Candidates remain if the changes in the surrounding seconds agree, by Haitsma and Kalker's bit error rate.
+3. The correlation of the two spectrograms over all that the clips share decides.
+
+Everything is smoothed over half a second, so that a downsampled spectrogram matches the audio it was made from.
 """
 
 import functools
@@ -18,128 +19,125 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS
 
-SKETCH_BANDS = 32
-SKETCH_STEP = 6  # frames, 0.14 s
-_SMOOTH_FRAMES = 24
+# Constants without a source were set by hand, not tuned one by one. How the whole detects changed copies, and how many
+# false pairs it gives, is measured by scripts/recordings.py; scripts/RESULTS.md holds the numbers. A frame is 23.2 ms.
+SKETCH_BANDS = 32  # so that one bit per band fills a 32-bit word, as in Haitsma and Kalker
+SKETCH_STEP = 6  # frames, 0.14 s: a quarter of the smoothing, so linear interpolation between steps is accurate
+_SMOOTH_FRAMES = 24  # 0.56 s: seven columns of GTZAN's usual pictures, which show 30 s on 387 columns
 
-# Noise and filters spoil a part of the bands, seldom all three.
-_REGIONS = ((0, 12), (8, 20), (16, 32))
-_FLUX_FRAMES = 10
-_PEAK_RADIUS = 8
-_PATCH_OFFSETS = np.arange(-48, 49, 6)  # frames: 2.2 s in 17 steps
-_BAND_WAVES, _TIME_WAVES = 5, 6  # 30 signs and a region's number make 32 bits
-_WEAK_BITS = 3
+_REGIONS = ((0, 12), (8, 20), (16, 32))  # of the 32 bands; noise and filters rarely spoil all three
+_FLUX_FRAMES = 10  # the spectra compared to find a change lie 20 frames (0.46 s) apart: little less than the smoothing
+_PEAK_RADIUS = 8  # frames to each side in which a change is the largest: at most five patches per second
+_PATCH_OFFSETS = np.arange(-48, 49, 6)  # frames: 2.2 s in 17 steps, four times the smoothing
+_BAND_WAVES, _TIME_WAVES = 5, 6  # 30 signs and the region's number make a 32-bit token
+_WEAK_BITS = 3  # tried flipped: 8 tokens per patch, which all have to be stored
 
-# A token that many clips share tells little: each is compared with its next neighbours only, which bounds the cost.
+# A token that many clips share says little, so each is compared with the next 32 only: this bounds the cost.
 _NEIGHBOURS = 32
-_WINDOW_STEPS = 64
-_CHANGE_STEPS = 3
+_WINDOW_STEPS = 64  # 8.9 s around a common token (Haitsma and Kalker: 3 s, in steps of 11.6 ms)
+_CHANGE_STEPS = 3  # 0.42 s, a little less than the smoothing
 MAX_BIT_ERROR_RATE = 0.35  # Haitsma and Kalker's
-_BATCH = 1 << 14
+_BATCH = 1 << 14  # hits compared at once: 8 MB of words
 _NO_HITS = np.zeros((0, 4), np.int64)
-MATCH_CONFIDENCE = 0.77
-MIN_OVERLAP_FRAMES = 172  # 4 s
-_OFFSETS_TRIED = 3
-_LAGS = (-3, 0, 3)  # frames: copies of thinned columns mark their places a little apart
+MATCH_CONFIDENCE = 0.77  # measured: two drones of the demo music reach 0.76; other versions of a real piece, 0.66
+MIN_OVERLAP_FRAMES = 172  # 4 s: of copies cut to 4 s, 100 % of audio and 82 % of pictures are still found
+_OFFSETS_TRIED = 3  # the offsets with the most common tokens
+_LAGS = (-3, 0, 3)  # frames around each offset: downsampled copies choose their places a few frames apart
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """`sketch` is (steps, 32) uint8, a row each 0.14 s; `tokens` (tokens, 2) uint32: a token and its frame."""
+    """What identifies the recording in one clip."""
 
-    sketch: np.ndarray
-    tokens: np.ndarray
+    sketch: np.ndarray  # (steps, 32) uint8: the smoothed spectrogram, a row every 0.14 s
+    tokens: np.ndarray  # (tokens, 2) uint32: a token and its frame
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two clips, by number, that share `overlap_seconds` of one recording.
+    """Two clips that share part of one recording."""
 
-    The second begins `offset_seconds` after the first, before it where negative. `confidence` is the correlation of the
-    two over the shared time, from 0.77 up to 1: the mean over the better half of the bands.
-    """
-
-    first: int
+    first: int  # the clips' numbers
     second: int
-    confidence: float
-    offset_seconds: float
-    overlap_seconds: float
+    confidence: float  # 0.77 to 1: the correlation over the shared time, averaged over the better half of the bands
+    offset_seconds: float  # by which the second clip begins after the first; negative: before it
+    overlap_seconds: float  # the shared time
 
 
 def fingerprint(levels: np.ndarray, frames: int) -> Fingerprint:
-    """Of (128, columns) uint8 levels over `frames` frames. Under 2.6 s there is no token, and no match."""
+    """The fingerprint of (128, columns) uint8 levels that cover `frames`. Below 2.6 s: no token, so no match."""
     smooth = _smoothed(levels, frames)
     tokens = np.concatenate([_region_tokens(smooth, region) for region in range(len(_REGIONS))])
-    # A sum over 4 bands and 24 frames is back on 0..255.
+    # The sums over 4 bands and 24 frames become means, 0 to 255.
     sketch = np.rint(smooth[:, SKETCH_STEP // 2 :: SKETCH_STEP].T / (N_BANDS // SKETCH_BANDS * _SMOOTH_FRAMES))
     return Fingerprint(sketch.astype(np.uint8), tokens)
 
 
 def _smoothed(levels: np.ndarray, frames: int) -> np.ndarray:
-    """(32, frames): sums over four bands and 24 frames. Whole numbers: all that follows is the same on any machine."""
-    every = N_BANDS // SKETCH_BANDS
-    # Four sums of whole arrays: NumPy's sum over so short an axis takes ten times as long.
-    bands = sum(levels[part::every].astype(np.int32) for part in range(every))  # (32, columns)
+    """(32, frames): sums over four bands and 24 frames. They are integers, so results are equal on every machine."""
+    step = N_BANDS // SKETCH_BANDS
+    # Adding four arrays is ten times as fast as NumPy's sum over so short an axis.
+    bands = functools.reduce(np.add, (levels[band::step].astype(np.int32) for band in range(step)))  # (32, columns)
     column = np.arange(frames) * levels.shape[1] // frames
     padded = np.pad(bands[:, column], ((0, 0), (_SMOOTH_FRAMES // 2 + 1, _SMOOTH_FRAMES // 2 - 1)), mode="edge")
-    total = padded.cumsum(axis=1)  # in an hour, 4e8
+    total = padded.cumsum(axis=1)  # at most 4e8 in an hour, within int32
     return (total[:, _SMOOTH_FRAMES:] - total[:, :-_SMOOTH_FRAMES]).astype(np.float64)
 
 
 def _region_tokens(smooth: np.ndarray, region: int) -> np.ndarray:
-    """(tokens, 2) uint32. A token that returns is kept once: a loop is not to outvote the rest of a clip."""
+    """(tokens, 2) uint32. A repeated token is kept once, so that a loop cannot outvote the rest of a clip."""
     low, high = _REGIONS[region]
-    bands = smooth[low:high] - smooth[low:high].mean(axis=0)  # louder or quieter, it is the same
-    times = _marked_times(bands)
+    bands = smooth[low:high] - smooth[low:high].mean(axis=0)  # independent of loudness
+    times = _patch_times(bands)
     if not len(times):
         return np.zeros((0, 2), np.uint32)
-    patches = bands[:, times[:, None] + _PATCH_OFFSETS]  # (bands, marks, steps)
-    # Not by BLAS: for products as small as these its threads cost more than they bring, beside those that read clips.
-    by_time = np.einsum("bms,ts->bmt", patches, _cosines(len(_PATCH_OFFSETS), _TIME_WAVES))  # (bands, marks, 6)
-    waves = np.einsum("wb,bmt->mwt", _cosines(high - low, _BAND_WAVES), by_time)  # (marks, 5, 6)
-    waves = waves.reshape(len(times), _BAND_WAVES * _TIME_WAVES)  # (marks, 30)
-    tokens = _with_weak_bits_flipped(waves) | np.uint32(region << 30)  # (marks, 8)
+    patches = bands[:, times[:, None] + _PATCH_OFFSETS]  # (bands, patches, steps)
+    # einsum, not BLAS: for products this small BLAS threads cost more than they save, as clips are read in threads.
+    by_time = np.einsum("bps,ts->bpt", patches, _cosines(len(_PATCH_OFFSETS), _TIME_WAVES))  # (bands, patches, 6)
+    waves = np.einsum("wb,bpt->pwt", _cosines(high - low, _BAND_WAVES), by_time)  # (patches, 5, 6)
+    waves = waves.reshape(len(times), _BAND_WAVES * _TIME_WAVES)  # (patches, 5, 6) -> (patches, 30)
+    tokens = _with_weak_bits_flipped(waves) | np.uint32(region << 30)  # (patches, 8)
     found, first = np.unique(tokens, return_index=True)
     return np.stack([found, times[first // tokens.shape[1]].astype(np.uint32)], axis=1)
 
 
-def _marked_times(bands: np.ndarray) -> np.ndarray:
-    """Frames at which the spectrum changes most, among those around them, and about which a whole patch lies."""
+def _patch_times(bands: np.ndarray) -> np.ndarray:
+    """The frames at which the spectrum changes more than at all neighbours, and around which a whole patch fits."""
     change = bands[:, 2 * _FLUX_FRAMES :] - bands[:, : -2 * _FLUX_FRAMES]
     flux = np.zeros(bands.shape[1] + 2 * _PEAK_RADIUS)
     first = _PEAK_RADIUS + _FLUX_FRAMES
     flux[first : first + change.shape[1]] = np.einsum("bf,bf->f", change, change)
-    around = sliding_window_view(flux, 2 * _PEAK_RADIUS + 1).max(axis=1)
+    largest = sliding_window_view(flux, 2 * _PEAK_RADIUS + 1).max(axis=1)
     flux = flux[_PEAK_RADIUS:-_PEAK_RADIUS]
-    times = np.flatnonzero((flux == around) & (flux > 0))
+    times = np.flatnonzero((flux == largest) & (flux > 0))
     reach = _PATCH_OFFSETS[-1]
     return times[(times >= reach) & (times < len(flux) - reach)]
 
 
 @functools.cache
 def _cosines(points: int, waves: int) -> np.ndarray:
-    """(waves, points): the cosine transform's first waves, without the constant one."""
+    """(waves, points): the first basis functions of the cosine transform (DCT-II), without the constant one."""
     angles = np.outer(np.arange(1, waves + 1), np.arange(points) + 0.5) * np.pi / points
     return np.cos(angles)
 
 
 def _with_weak_bits_flipped(waves: np.ndarray) -> np.ndarray:
-    """(marks, 30) -> (marks, 8) uint32: the signs, and these with any of the three weakest turned."""
+    """(patches, 30) -> (patches, 8) uint32: the sign bits, with each combination of the three weakest bits flipped."""
     powers = np.uint32(1) << np.arange(waves.shape[1], dtype=np.uint32)
     signs = ((waves > 0) * powers).sum(axis=1, dtype=np.uint32)
     strength = np.abs(waves) / np.maximum(np.abs(waves).mean(axis=0), 1e-9)
-    weak = powers[np.argsort(strength, axis=1, kind="stable")[:, :_WEAK_BITS]]  # (marks, 3)
+    weak = powers[np.argsort(strength, axis=1, kind="stable")[:, :_WEAK_BITS]]  # (patches, 3)
     chosen = (np.arange(2**_WEAK_BITS)[:, None] >> np.arange(_WEAK_BITS)) & 1  # (8, 3)
     return signs[:, None] ^ (weak[:, None, :] * chosen).sum(axis=2, dtype=np.uint32)
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Those of many clips, one behind the other: clip i has `sketches[sketch_ends[i - 1] : sketch_ends[i]]`."""
+    """The fingerprints of many clips, one after another."""
 
-    sketches: np.ndarray
+    sketches: np.ndarray  # clip i has sketches[sketch_ends[i - 1] : sketch_ends[i]]
     sketch_ends: np.ndarray
-    tokens: np.ndarray
+    tokens: np.ndarray  # and tokens[token_ends[i - 1] : token_ends[i]]
     token_ends: np.ndarray
 
     @classmethod
@@ -153,7 +151,7 @@ class Fingerprints:
         )
 
     def of_clip(self, clip: int) -> Fingerprint:
-        """That of one clip."""
+        """The fingerprint of one clip."""
         return Fingerprint(
             self.sketches[_start(self.sketch_ends, clip) : self.sketch_ends[clip]],
             self.tokens[_start(self.token_ends, clip) : self.token_ends[clip]],
@@ -161,12 +159,15 @@ class Fingerprints:
 
 
 def _start(ends: np.ndarray, clip: int | np.ndarray) -> np.ndarray:
-    """Where the rows of a clip, or of each of several, begin."""
+    """The first row of a clip, or of each of several clips."""
     return np.where(np.asarray(clip) > 0, ends[np.asarray(clip) - 1], 0)
 
 
 def find_matches(library: Fingerprints, report: Callable[[int, int], None] = lambda done, total: None) -> list[Match]:
-    """All pairs of clips that hold the same recording, in order. Cost grows with the tokens, not with the pairs."""
+    """All pairs of clips that hold the same recording, in order. The cost grows with the tokens, not with the pairs.
+
+    `report(done, total)` is called with the progress.
+    """
     change = _change_bits(library.sketches)
     candidates = np.concatenate([_NO_HITS, *(_plausible(change, library, hits) for hits in _hits(library, report))])
     by_pair = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
@@ -176,7 +177,7 @@ def find_matches(library: Fingerprints, report: Callable[[int, int], None] = lam
 
 
 def _hits(library: Fingerprints, report: Callable[[int, int], None]) -> Iterator[np.ndarray]:
-    """(hits, 4) int64 a time: two clips and the frame in each at which they have a token in common."""
+    """Yields (hits, 4) int64: two clips, and the frame in each of them at which they have a token in common."""
     clip_of = np.repeat(np.arange(len(library.token_ends)), np.diff(library.token_ends, prepend=0)).astype(np.int32)
     for region in range(len(_REGIONS)):
         report(region, len(_REGIONS))
@@ -194,7 +195,7 @@ def _hits(library: Fingerprints, report: Callable[[int, int], None]) -> Iterator
 
 
 def _plausible(change: np.ndarray, library: Fingerprints, hits: np.ndarray) -> np.ndarray:
-    """The hits (n, 4) about which the two clips change alike: at most 35 % of the bits in some 9 s differ."""
+    """The hits (n, 4) around which the two clips change alike: at most 35 % of the bits in about 9 s differ."""
     kept = [_NO_HITS]
     for start in range(0, len(hits), _BATCH):
         some = hits[start : start + _BATCH]
@@ -203,19 +204,20 @@ def _plausible(change: np.ndarray, library: Fingerprints, hits: np.ndarray) -> n
 
 
 def _bit_error_rate(change: np.ndarray, library: Fingerprints, hits: np.ndarray) -> np.ndarray:
+    """(hits,): the share of bits that differ around each hit, where both clips have them."""
     around = np.arange(_WINDOW_STEPS) - _WINDOW_STEPS // 2
-    words, inside = [], True
+    words, inside = [], np.ones((len(hits), _WINDOW_STEPS), bool)
     for clip, time in ((hits[:, 0], hits[:, 2]), (hits[:, 1], hits[:, 3])):
         start, end = _start(library.sketch_ends, clip), library.sketch_ends[clip]
         step = (start + time // SKETCH_STEP)[:, None] + around  # (hits, steps)
-        inside = inside & (step >= start[:, None]) & (step < end[:, None] - _CHANGE_STEPS)
+        inside &= (step >= start[:, None]) & (step < end[:, None] - _CHANGE_STEPS)
         words.append(change[step.clip(0, len(change) - 1)])
     differing = (np.bitwise_count(words[0] ^ words[1]) * inside).sum(axis=1)
     return differing / np.maximum(SKETCH_BANDS * inside.sum(axis=1), 1)
 
 
 def _change_bits(sketches: np.ndarray) -> np.ndarray:
-    """(steps,) uint32, a bit a band: whether it gained on the next band in the 0.4 s from here."""
+    """(steps,) uint32, one bit per band, as `_gains` gives them."""
     words = np.zeros(len(sketches), np.uint32)
     for start in range(0, len(sketches), _BATCH):
         bits = _gains(sketches[start : start + _BATCH + _CHANGE_STEPS].astype(np.int16))
@@ -224,17 +226,16 @@ def _change_bits(sketches: np.ndarray) -> np.ndarray:
 
 
 def _gains(sketch: np.ndarray) -> np.ndarray:
-    """(steps, 32) signed -> (steps - 3, 32): whether the next band gained more in the 0.4 s from each step."""
+    """(steps, 32) signed -> (steps - 3, 32) bool: whether the next band rises more in the 0.4 s from each step."""
     gain = sketch[_CHANGE_STEPS:] - sketch[:-_CHANGE_STEPS]
     return np.roll(gain, -1, axis=1) > gain
 
 
 def _confidence(first: np.ndarray, second: np.ndarray) -> float:
-    """Of two sketches (steps, 32) of equal length.
+    """The agreement of two sketches (steps, 32) of equal length: the correlation of their changes over 0.4 s.
 
-    The correlation of their changes over 0.4 s, as a fade or a crescendo makes any two clips alike; the mean over the
-    better half of the bands, as noise and filters spoil the rest. Taken with and without what is common to all bands,
-    the loudness: an encoder's holes in quiet music are there in all of them.
+    Changes, because a fade or a crescendo makes the levels of any two clips alike. The larger of the correlations with
+    and without the loudness that all bands share, because an encoder may mute all bands of quiet music.
     """
     first, second = (each[_CHANGE_STEPS:] - each[:-_CHANGE_STEPS] for each in (first, second))
     whole = _band_correlation(first, second)
@@ -242,7 +243,7 @@ def _confidence(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _band_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """The mean of the better half of the bands' correlations; a band in which either does not move counts as 0."""
+    """The mean over the better half of the bands, as noise and filters spoil the rest; a constant band counts as 0."""
     first, second = (each - each.mean(axis=0) for each in (first, second))
     norm = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
     correlation = (first * second).sum(axis=0) / np.maximum(norm, 1e-3)  # (32,)
@@ -250,12 +251,12 @@ def _band_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
-    """What the hits (n, 4) of one pair of clips come to."""
+    """The match of one pair of clips with the hits (n, 4); None if they are different recordings."""
     first, second = (int(clip) for clip in hits[0, :2])
     one, other = (library.of_clip(clip).sketch.astype(np.float64) for clip in (first, second))
     offsets, votes = np.unique(hits[:, 2] - hits[:, 3], return_counts=True)
-    likeliest = offsets[np.argsort(-votes, kind="stable")[:_OFFSETS_TRIED]]
-    tried = {int(offset) + lag for offset in likeliest for lag in _LAGS}
+    most_common = offsets[np.argsort(-votes, kind="stable")[:_OFFSETS_TRIED]]
+    tried = {int(offset) + lag for offset in most_common for lag in _LAGS}
     confidence, offset, overlap = max(aligned(one, other, offset) for offset in sorted(tried))
     if confidence < MATCH_CONFIDENCE:
         return None
@@ -263,12 +264,12 @@ def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
 
 
 def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int, int]:
-    """Confidence when `other` begins `offset` frames after `one`; the offset; the steps that they share.
+    """(confidence, offset, shared steps) of two sketches where `other` begins `offset` frames after `one`.
 
-    The confidence is 0 for too short an overlap, and where the changes differ in too many bits over all of it.
+    The confidence is 0 if the overlap is too short, or if too many bits of the changes differ over all of it.
     """
     whole, part = divmod(offset, SKETCH_STEP)
-    if part:  # between two steps of `one`: half a second's mean is smooth enough for a straight line
+    if part:  # between two steps of `one`: means over half a second are smooth enough to interpolate linearly
         one = one[:-1] + (one[1:] - one[:-1]) * (part / SKETCH_STEP)
     start, begin = max(0, whole), max(0, -whole)
     steps = min(len(one) - start, len(other) - begin)

@@ -1,0 +1,246 @@
+"""Builds a store: reads every clip once, resumes after a kill, and runs in one process at a time."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genreclf.data.appendable_npy import AppendableNpy
+from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, Match, find_matches, fingerprint
+from genreclf.data.groups import merge_groups
+from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
+from genreclf.data.store import (
+    ARRAY,
+    FORMAT,
+    META,
+    RECORDINGS,
+    SKETCHES,
+    TABLE,
+    TOKENS,
+    Row,
+    Store,
+    csv_line,
+    open_fingerprints,
+    open_store,
+    read_table,
+    write_matches,
+    write_table,
+)
+from genreclf.errors import GenreclfError
+from genreclf.files import write_atomically
+from genreclf.frontend.audio import MAX_BYTES, SAMPLE_RATE_HZ
+from genreclf.frontend.clip import Clip, read_clip
+from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
+from genreclf.frontend.segments import trim_silence
+from genreclf.progress import progress_bar
+
+Blocks = tuple[np.ndarray, np.ndarray, np.ndarray]  # one clip's rows of the three arrays
+Known = dict[tuple[str, str], tuple[Store, int]]  # digest and suffix of a file -> a store that holds it, clip number
+
+_JOURNAL = TABLE + ".partial"  # the table while the store is being built
+# The Row field that counts a clip's rows in each array, and the array's file, type and width.
+_ARRAYS = (
+    ("columns", ARRAY, np.uint8, N_BANDS),
+    ("steps", SKETCHES, np.uint8, SKETCH_BANDS),
+    ("tokens", TOKENS, np.uint32, 2),
+)
+
+
+def prepared_store(data: DataConfig) -> Path:
+    """The folder of the store of `data`; renders the demo music and builds the store where they are missing."""
+    folder = data_folder(data)
+    return build_store(folder, list_sources(folder, data.table), data.cache, data.picture_seconds)
+
+
+def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float) -> Path:
+    """The folder of the store for these files and settings, below `cache`; built or completed if it is not there.
+
+    The store's name is a digest of the settings and of the files' paths, sizes and times, so changed files make a new
+    store; spectrograms of equal content are copied from older stores of the same folder. A killed build resumes after
+    the last complete row. Of several processes, one builds and the others wait. A clip that cannot be read becomes a
+    row with the reason. Raises GenreclfError if the store cannot be written.
+    """
+    settings = _settings(picture_seconds)
+    store = cache / "stores" / _key(settings, folder, sources)
+    if (store / META).is_file():
+        return store
+    try:
+        with _locked(store):
+            if not (store / META).is_file():
+                _build(store, folder, sources, settings)
+    except OSError as error:
+        raise GenreclfError(f"{store}: cannot be written ({error}); free space, or choose another cache") from error
+    return store
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """Makes other processes that build the same store wait. The system releases the lock when a process dies."""
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> None:
+    rows = _write_clips(store, folder, sources, settings)
+    with progress_bar("looking for equal recordings", "parts") as report:
+        matches = find_matches(open_fingerprints(store, rows), report)
+    write_matches(store / RECORDINGS, rows, matches)
+    rows = _grouped(rows, matches)
+    write_table(store / TABLE, rows)
+    meta = {"format": FORMAT, "digest": _digest(settings, rows), "folder": str(folder), "clips": len(rows), **settings}
+    write_atomically(store / META, json.dumps(meta, indent=1) + "\n")
+    (store / _JOURNAL).unlink()
+
+
+def _settings(picture_seconds: float) -> dict[str, Any]:
+    front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
+    return {"front_end": front_end, "picture_seconds": picture_seconds}
+
+
+def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> str:
+    files = []
+    for source in sources:
+        path = folder / source.path
+        status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
+        files.append((source.path, source.label, status.st_size, status.st_mtime_ns))
+    text = json.dumps([FORMAT, settings, str(folder.resolve()), files])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _digest(settings: dict[str, Any], rows: Sequence[Row]) -> str:
+    content = [(row.path, row.label, row.digest) for row in rows]
+    return hashlib.sha256(json.dumps([FORMAT, settings, content]).encode()).hexdigest()
+
+
+def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> list[Row]:
+    """Appends all clips that are not in the journal yet; returns the rows of all."""
+    journal = store / _JOURNAL
+    rows = read_table(journal) if journal.is_file() else []
+    write_table(journal, rows)  # without a row that a kill cut short
+    with ExitStack() as stack:
+        # A clip's blocks are written before its row, so the arrays are first cut back to what the rows count.
+        arrays = [
+            stack.enter_context(AppendableNpy(store / name, dtype, width, sum(getattr(row, count) for row in rows)))
+            for count, name, dtype, width in _ARRAYS
+        ]
+        table = stack.enter_context(journal.open("ab"))
+        report = stack.enter_context(progress_bar("making spectrograms", "clips"))
+        report(len(rows), len(sources))
+        known = _known_clips(store, folder, settings)
+        read = partial(_read_row, folder, picture_seconds=settings["picture_seconds"], known=known)
+        for row, blocks in _in_threads(read, sources[len(rows) :]):
+            rows.append(replace(row, offset=arrays[0].rows))
+            for array, block in zip(arrays, blocks, strict=True):
+                array.append(block)
+            table.write(csv_line(astuple(rows[-1])).encode("utf-8", "surrogateescape"))
+            table.flush()
+            report(len(rows), len(sources))
+    return rows
+
+
+def _known_clips(store: Path, folder: Path, settings: dict[str, Any]) -> Known:
+    """The clips in finished stores of the same format, folder and settings."""
+    known: Known = {}
+    expected = {"format": FORMAT, "folder": str(folder), **settings}
+    for path in sorted(store.parent.glob(f"*/{META}"), key=lambda path: path.stat().st_mtime):
+        try:
+            if not expected.items() <= json.loads(path.read_text()).items():
+                continue
+            older = open_store(path.parent)
+        except (OSError, ValueError, AttributeError, GenreclfError):
+            continue  # a damaged older store does not keep a new one from being built
+        known.update({(row.digest, _suffix(row.path)): (older, n) for n, row in enumerate(older.rows) if row.columns})
+    return known
+
+
+def _suffix(path: str) -> str:
+    """The suffix, which decides how a file is read, in lower case."""
+    return Path(path).suffix.lower()
+
+
+def _in_threads(
+    read: Callable[[Source], tuple[Row, Blocks]], sources: Sequence[Source]
+) -> Iterator[tuple[Row, Blocks]]:
+    """The result for each source, in order. One thread per core reads ahead by a few clips, which bounds the memory."""
+    cores = len(os.sched_getaffinity(0))
+    queue: deque[Future[tuple[Row, Blocks]]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for source in sources:
+                queue.append(pool.submit(read, source))
+                if len(queue) == 2 * cores:
+                    yield queue.popleft().result()
+            while queue:
+                yield queue.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_row(folder: Path, source: Source, picture_seconds: float, known: Known) -> tuple[Row, Blocks]:
+    """A clip's row, without its offset and its final group, and its blocks."""
+    path = folder / source.path
+    digest = _file_digest(path)
+    same = known.get((digest, _suffix(source.path)))
+    if same is not None:
+        return _copied(source, *same)
+    try:
+        clip = read_clip(path, picture_seconds)
+        problem, prints = clip.note, fingerprint(clip.levels, clip.frames)
+    except (GenreclfError, OSError) as error:
+        clip, problem = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, ""), str(error)
+        prints = Fingerprint(np.zeros((0, SKETCH_BANDS), np.uint8), np.zeros((0, 2), np.uint32))
+    first_sound, sound_columns, _, sound_frames = trim_silence(clip.levels, clip.frames)
+    row = Row(
+        path=source.path,
+        label=source.label,
+        columns=clip.levels.shape[1],
+        frames=clip.frames,
+        offset=0,
+        first_sound=first_sound,
+        sound_columns=sound_columns,
+        sound_frames=sound_frames,
+        steps=len(prints.sketch),
+        tokens=len(prints.tokens),
+        source_rate_hz=clip.source_rate_hz,
+        source_seconds=round(clip.source_seconds, 6),
+        digest=digest,
+        group=digest,
+        problem=problem,
+    )
+    return row, (clip.levels.T, prints.sketch, prints.tokens)
+
+
+def _copied(source: Source, older: Store, clip: int) -> tuple[Row, Blocks]:
+    row = replace(older.rows[clip], path=source.path, label=source.label)
+    prints = older.fingerprints.of_clip(clip)
+    return row, (older.spectrogram(clip).T, prints.sketch, prints.tokens)
+
+
+def _file_digest(path: Path) -> str:
+    """The SHA-256 of a file; empty if it cannot be read, is too large, or is no regular file (a pipe would block)."""
+    try:
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        pass
+    return ""
+
+
+def _grouped(rows: Sequence[Row], matches: Sequence[Match]) -> list[Row]:
+    """Puts clips of one digest or one recording into one group, named after the first of them."""
+    pairs = [(match.first, match.second) for match in matches]
+    groups = merge_groups([row.path for row in rows], [row.digest or None for row in rows], pairs=pairs)
+    return [replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
