@@ -1,38 +1,42 @@
-"""The spectrograms of a data set, made ahead: python -m genreclf.prepare data=folder data.path=DIR."""
+"""Computes the spectrograms of a data set ahead of training: python -m genreclf.prepare data=folder data.path=DIR."""
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from genreclf.config import build
+from genreclf.data.build_store import prepared_store
 from genreclf.data.sources import DataConfig
-from genreclf.data.store import ARRAY, open_store, prepared_store
+from genreclf.data.store import ARRAY, open_store
 from genreclf.errors import one_line
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import run_command
 
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
-    """Builds the store of `data`, if it is not there; prints what it holds, and the files that could not be read."""
+    """Builds the store of `data` if it does not exist; prints its contents and the files that could not be read."""
     store = open_store(prepared_store(build(DataConfig, config["data"], "data")))
     for row in store.rows:
         if not row.columns:
-            print(one_line(f"left out {row.path}: {row.problem}"), file=sys.stderr)
-    read = [row for row in store.rows if row.columns]
-    hours = sum(row.frames for row in read) / FRAME_RATE_HZ / 3600
-    again, copies = (len(read) - len(set(each)) for each in ([row.group for row in read], [row.digest for row in read]))
-    counts = Counter(row.label for row in read)
-    print(f"{len(read)} clips of {len(counts)} classes, {hours:.1f} hours; {len(store.rows) - len(read)} left out")
+            print(one_line(f"skipped {row.path}: {row.problem}"), file=sys.stderr)
+    readable = [row for row in store.rows if row.columns]
+    hours = sum(row.frames for row in readable) / FRAME_RATE_HZ / 3600
+    counts = Counter(row.label for row in readable)
+    skipped = len(store.rows) - len(readable)
+    print(f"{len(readable)} clips of {len(counts)} classes, {hours:.1f} hours; {skipped} skipped")
     print(one_line(", ".join(f"{label} {count}" for label, count in sorted(counts.items()))))
-    if again:
-        print(f"{again} hold the same recording as another ({copies} byte for byte): a split keeps them together")
+    duplicates = len(readable) - len({row.group for row in readable})
+    if duplicates:
+        copies = len(readable) - len({row.digest for row in readable})
+        print(f"{duplicates} hold the same recording as another clip ({copies} are equal files)")
     print(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB")
 
 
-def main() -> None:
-    """The command line."""
-    run_command("prepare", prepare)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run_command("prepare", prepare, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from genreclf.config import build
-from genreclf.data.audit import audit
+from genreclf.data.audit import leak_summary
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.sources import DataConfig
@@ -93,7 +93,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
 
     module = _module(config, optim, datamodule.classes) if trains else None
     weights = _load_weights(module.net, config["model"]["weights"]) if trains else NO_WEIGHTS
-    found = audit(datamodule.store, datamodule.membership, datamodule.split).summary()
+    found = leak_summary(datamodule.store, datamodule.membership)
     write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, found)
 
     net = _train_net(folder, config, module, datamodule, resume) if trains else _fit(config["model"], datamodule)

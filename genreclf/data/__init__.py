@@ -1,1 +1,1 @@
-"""From files to batches: audio, spectrograms, pictures, the store, splits, views and augmentation."""
+"""From files to batches: data sets, spectrogram stores, splits, audits, augmentation."""

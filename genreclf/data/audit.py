@@ -1,4 +1,4 @@
-"""What an audit finds in a data set: faulty clips, duplicates, doubtful classes, leaks between splits. Pure: no I/O."""
+"""The audit of a data set: faulty clips, duplicates, label conflicts, leaks between splits. Pure: no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,65 +6,66 @@ from typing import Any
 
 from genreclf.data.findings import Finding, findings, rates, seconds
 from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES, Match
-from genreclf.data.leaks import HELD_OUT, HeldOut, LeakingClip, compared_leaks, has_leak, leaking_clips, shared_keys
+from genreclf.data.leaks import (
+    HELD_OUT,
+    HeldOut,
+    Keys,
+    LeakingClip,
+    compared_leaks,
+    has_leak,
+    held_out_leaks,
+    leaking_clips,
+    shared_keys,
+)
 from genreclf.data.membership import Membership
-from genreclf.data.split import SPLITS, SplitConfig, refusals
+from genreclf.data.split import SPLITS
 from genreclf.data.store import Row, Store
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two clips of one recording; numbers as in Match. `same_bytes`: the files are equal.
-
-    `parted` says that one is in training and the other among the validation or test clips.
-    """
+    """Two clips of one recording; numbers as in Match."""
 
     first: str
     second: str
     confidence: float
     offset_seconds: float
     overlap_seconds: float
-    same_bytes: bool
+    same_bytes: bool  # the files are equal
     classes: tuple[str, str]
     splits: tuple[str | None, str | None]
-    parted: bool
+    divided: bool  # one is in training, the other in validation or test
 
 
 @dataclass(frozen=True)
 class Audit:
-    """All that the audit found, as plain data.
-
-    `classes` counts clips by class and split ("none": in no split; "unreadable"), `rates` audio clips by sample rate in
-    Hz. `not_compared` are clips too short or too even for a fingerprint, which are known as duplicates only byte for
-    byte. `label_conflicts` are recordings with several classes, each as classes by path. `leaks` has the held-out
-    splits' leaks for "chosen", "random" and, where the names are GTZAN's, "published". `refusals` says why no training
-    can use the split.
-    """
+    """Everything that the audit found, as plain data."""
 
     clips: int
     seconds: float
-    classes: dict[str, dict[str, int]]
+    classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "unreadable"
     findings: dict[str, list[Finding]]
-    rates: dict[int, int]
+    rates: dict[int, int]  # audio clips by sample rate in Hz
     pairs: list[Pair]
     duplicate_groups: list[list[str]]
-    not_compared: list[str]
-    label_conflicts: list[dict[str, str]]
-    leaks: dict[str, HeldOut]
-    leaking: list[LeakingClip]
-    refusals: list[str]
+    not_compared: list[str]  # too short or too uniform for a fingerprint; compared byte for byte only
+    label_conflicts: list[dict[str, str]]  # recordings in several classes, each as classes by path
+    leaks: dict[str, HeldOut]  # by split: "chosen", and in a full audit "random" and "published"
+    leaking: list[LeakingClip]  # of the chosen split
+    refusals: list[str]  # why no training can use the chosen split
 
     @property
     def chosen_leaks(self) -> bool:
-        """Whether a held-out clip of the chosen split has its recording, or its artist, in training."""
+        """Whether a held-out clip of the chosen split shares its recording, artist or declared group with training."""
         return has_leak(self.leaks["chosen"])
 
     def summary(self) -> dict[str, Any]:
-        """Its figures, without lists of clips, as JSON takes them."""
+        """Its counts, without lists of clips, as JSON takes them."""
         return {
             "clips": self.clips,
             "findings": {kind: len(found) for kind, found in self.findings.items()},
             "duplicates": {"pairs": len(self.pairs), "groups": len(self.duplicate_groups)},
+            "not_compared": len(self.not_compared),
             "label_conflicts": len(self.label_conflicts),
             "leaks": {name: _plain_leaks(held_out) for name, held_out in self.leaks.items()},
             "chosen_leaks": self.chosen_leaks,
@@ -76,12 +77,26 @@ class Audit:
         return {"summary": self.summary(), **lists}
 
 
-def audit(store: Store, member: Membership, split: SplitConfig) -> Audit:
-    """Looks at all clips of a store, as `split` places them."""
-    rows, own = store.rows, [store.rows[clip] for clip in member.clips]
+def audit(store: Store, member: Membership) -> Audit:
+    """The full audit of a store, with random splits for comparison."""
+    return _audit(store, member, compare=True)
+
+
+def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
+    """The audit that a training keeps in its run folder, as `Audit.summary` returns it.
+
+    It holds the number of clips, of clips with each fault, of duplicates, of clips that could not be compared by sound
+    and of label conflicts, and the leaks of the chosen split. Random and published splits are left out.
+    """
+    return _audit(store, member, compare=False).summary()
+
+
+def _audit(store: Store, member: Membership, compare: bool) -> Audit:
+    rows, used = store.rows, [store.rows[clip] for clip in member.clips]
     readable = [row for row in rows if row.columns]
     split_of = dict(zip(member.clips, member.splits, strict=True))
-    keys = shared_keys([row.group for row in own], member.facts)
+    keys, paths = membership_keys(rows, member), [row.path for row in used]
+    leaks = {"chosen": held_out_leaks(member.splits, keys)}
     return Audit(
         clips=len(rows),
         seconds=sum(map(seconds, readable)),
@@ -92,41 +107,44 @@ def audit(store: Store, member: Membership, split: SplitConfig) -> Audit:
         duplicate_groups=[[row.path for row in group] for group in _groups(readable)],
         not_compared=[row.path for row in readable if not row.tokens or row.frames < MIN_OVERLAP_FRAMES],
         label_conflicts=[{rows[clip].path: rows[clip].label for clip in clips} for clips in member.conflicts],
-        leaks=compared_leaks([row.path for row in own], member.splits, keys),
-        leaking=leaking_clips([row.path for row in own], member.splits, keys),
-        refusals=refusals(split, member.splits, [row.label for row in own], member.groups),
+        leaks=leaks | compared_leaks(paths, member.splits, keys) if compare else leaks,
+        leaking=leaking_clips(paths, member.splits, keys),
+        refusals=list(member.refusals),
     )
 
 
+def membership_keys(rows: Sequence[Row], member: Membership) -> Keys:
+    """What the clips of a membership may share, for `leaks`."""
+    return shared_keys([rows[clip].group for clip in member.clips], member.metadata)
+
+
 def class_balance(rows: Sequence[Row], split_of: dict[int, str | None]) -> dict[str, dict[str, int]]:
-    """How many clips of each class are in each split, in none, and unreadable."""
-    places = (*SPLITS, "none", "unreadable")
-    counts = {label: dict.fromkeys(places, 0) for label in sorted({row.label for row in rows})}
+    """The number of clips of each class in each split, in none, and unreadable."""
+    columns = (*SPLITS, "none", "unreadable")
+    counts = {label: dict.fromkeys(columns, 0) for label in sorted({row.label for row in rows})}
     for clip, row in enumerate(rows):
         counts[row.label][(split_of.get(clip) or "none") if row.columns else "unreadable"] += 1
     return counts
 
 
 def pairs(rows: Sequence[Row], matches: Sequence[Match], split_of: dict[int, str | None]) -> list[Pair]:
-    """The pairs of one recording: what the fingerprints matched, and equal files. Those that leak or differ in class
-    come first.
-    """
+    """The pairs of one recording: fingerprint matches and equal files. Leaks come first, then pairs in two classes."""
     found = {(match.first, match.second): match for match in matches}
     for match in _equal_files(rows):
         found.setdefault((match.first, match.second), match)
     made = [_pair(rows, match, split_of) for match in found.values()]
-    return sorted(made, key=lambda p: (not p.parted, p.classes[0] == p.classes[1], -p.confidence, p.first, p.second))
+    return sorted(made, key=lambda p: (not p.divided, p.classes[0] == p.classes[1], -p.confidence, p.first, p.second))
 
 
 def _equal_files(rows: Sequence[Row]) -> list[Match]:
-    """Each file with the first of its content: fingerprints know neither short nor silent clips."""
+    """Each file with the first one of equal content: short and silent clips have no fingerprint."""
     first: dict[tuple[str, int], int] = {}
     equal = []
     for clip, row in enumerate(rows):
-        # The same bytes under another ending may have been read in another way.
-        one = first.setdefault((row.digest, row.columns), clip)
-        if row.columns and one != clip:
-            equal.append(Match(one, clip, 1.0, 0.0, seconds(row)))
+        # The number of columns, as equal bytes with another suffix may have been decoded differently.
+        other = first.setdefault((row.digest, row.columns), clip)
+        if row.columns and other != clip:
+            equal.append(Match(other, clip, 1.0, 0.0, seconds(row)))
     return equal
 
 
@@ -142,7 +160,7 @@ def _pair(rows: Sequence[Row], match: Match, split_of: dict[int, str | None]) ->
         same_bytes=first.digest == second.digest,
         classes=(first.label, second.label),
         splits=splits,
-        parted="train" in splits and bool({*splits} & {*HELD_OUT}),
+        divided="train" in splits and not set(splits).isdisjoint(HELD_OUT),
     )
 
 
@@ -158,7 +176,7 @@ def _plain_leaks(held_out: HeldOut) -> dict[str, Any]:
     return {
         part: {
             shared: {"clips": leak.clips, "of": leak.of, "share": None if leak.share is None else round(leak.share, 4)}
-            for shared, leak in own.items()
+            for shared, leak in found.items()
         }
-        for part, own in held_out.items()
+        for part, found in held_out.items()
     }

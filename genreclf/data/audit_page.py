@@ -1,4 +1,4 @@
-"""An audit -> one page of HTML that needs nothing beside it: styles inside, pictures as data."""
+"""An audit -> one self-contained HTML page, with its styles and pictures inside."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,11 @@ from genreclf.page import render
 
 TEMPLATE = "data/audit_page.html.jinja"
 PAIRS_DRAWN = 50
-# A list of thousands is for the JSON.
-LISTED = 200
+MAX_LISTED = 200  # longer lists are in the JSON file only
 
 
 def audit_page(found: Audit, store: Store, about: dict[str, str]) -> str:
-    """The page. `about` says what was audited: name, path and split. Names of files may hold any text."""
+    """The page. `about` names the data, its path, its table and the split."""
     drawn = found.pairs[:PAIRS_DRAWN]
     return render(
         TEMPLATE,
@@ -24,11 +23,11 @@ def audit_page(found: Audit, store: Store, about: dict[str, str]) -> str:
         about=about,
         drawn=list(zip(drawn, _pictures(drawn, store), strict=True)),
         undrawn=found.pairs[PAIRS_DRAWN:],
-        listed=LISTED,
+        listed=MAX_LISTED,
         kinds=FINDINGS,
         shared=SHARED,
         parts=HELD_OUT,
-        most=max((sum(counts.values()) for counts in found.classes.values()), default=0),
+        largest=max((sum(counts.values()) for counts in found.classes.values()), default=0),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which clips may never be parted. Pure: what they share comes from elsewhere, the groups go to the split."""
+"""Which clips must stay together in one split. Pure: keys come in, groups go to the split."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,9 @@ from genreclf.data.table import ClipMetadata
 
 
 def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
-    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, and so on.
+    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, transitively.
 
-    A group bears the first of its members' `names`. None is no key.
+    A group is named after its first member in `names`. None is no key.
     """
     parent = list(range(len(names)))
 
@@ -32,26 +32,26 @@ def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Itera
     return [names[root(clip)] for clip in range(len(names))]
 
 
-def artist_keys(facts: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
-    """One key an artist, whatever the case, spaces and punctuation of the name.
+def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
+    """One key per artist, by normalized name.
 
-    Clips without an artist have no key where `unknown` is single, and one a class where it is together: the cautious
-    choice, as any two of them may be by the same.
+    Clips without an artist have no key if `unknown` is "single", and one key per class if it is "together": the
+    cautious choice, as any two of them may be by the same artist.
     """
     keys: list[str | None] = []
-    for fact, label in zip(facts, labels, strict=True):
-        artist = normal_name(fact.artist)
+    for one, label in zip(metadata, labels, strict=True):
+        artist = normalize_name(one.artist)
         keys.append(artist or (f"unknown {label}" if unknown == "together" else None))
     return keys
 
 
-def normal_name(name: str) -> str:
-    """A name without what people write differently: case, spaces and punctuation. Empty if nothing is left."""
+def normalize_name(name: str) -> str:
+    """A name without case, spaces and punctuation. Empty if nothing is left."""
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
-    """The groups whose clips do not agree in their class, as clip numbers. Of equal recordings, not of an artist's."""
+    """The groups of equal recordings whose clips are in several classes, as clip numbers."""
     members: dict[str, list[int]] = {}
     for clip, group in enumerate(groups):
         members.setdefault(group, []).append(clip)

@@ -1,4 +1,4 @@
-"""GTZAN (Tzanetakis and Cook 2002): found in a folder in any of its usual layouts, or fetched, checked and unpacked."""
+"""GTZAN (Tzanetakis and Cook 2002): found in a folder in one of its usual layouts, or downloaded and unpacked."""
 
 import hashlib
 import shutil
@@ -16,19 +16,19 @@ from genreclf.progress import progress_bar
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 LAYOUTS = ("", "genres", "genres_original", "Data/genres_original")
 HUB_ID, HUB_FILE = "marsyas/gtzan", "data/genres.tar.gz"
-HUB_ANSWER_SECONDS = 5.0
-ARCHIVE_SHA256 = "24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"  # as torchaudio has it
+HUB_TIMEOUT_SECONDS = 5.0
+ARCHIVE_SHA256 = "24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"  # as in torchaudio
 MAX_UNPACKED_BYTES = 4 * 1024**3
 MAX_MEMBERS = 20_000
-NOTICE = "GTZAN has no stated licence: its music is others'; use it for research, and do not pass it on"
-OTHER_WAY = "or get the archive elsewhere, unpack it, and give data.path its folder"
+NOTICE = "GTZAN has no stated license and holds copyrighted music; use it for research only, and do not share it"
+OTHER_WAY = "or get the archive elsewhere, unpack it, and set data.path to its folder"
 
 
 def gtzan_folder(folder: Path) -> Path:
-    """The folder of the ten genres in `folder`; where there is none, the archive is fetched and unpacked there first.
+    """The folder of the ten genres in `folder`. If there is none, the archive is downloaded and unpacked there first.
 
-    A download goes on where it broke off. Raises GenreclfError where the archive cannot be fetched, is not the known
-    one, or would write anything but files and folders inside its own.
+    An interrupted download resumes. Raises GenreclfError if the archive cannot be downloaded, differs from the known
+    one, or cannot be unpacked.
     """
     found = find_genres(folder)
     if found:
@@ -42,7 +42,7 @@ def gtzan_folder(folder: Path) -> Path:
 
 
 def find_genres(folder: Path) -> Path | None:
-    """The folder in `folder` that holds the ten genres' folders, in one of the usual layouts."""
+    """The folder that contains the ten genres' folders, if `folder` has one of the usual layouts."""
     for layout in LAYOUTS:
         if all((folder / layout / genre).is_dir() for genre in GENRES):
             return folder / layout
@@ -55,18 +55,18 @@ def _fetch(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         url = hf_hub_url(HUB_ID, HUB_FILE, repo_type="dataset")
-        about = get_hf_file_metadata(url, timeout=HUB_ANSWER_SECONDS)
-        # Not hf_hub_download: it begins anew at each call.
+        about = get_hf_file_metadata(url, timeout=HUB_TIMEOUT_SECONDS)
+        # Not hf_hub_download: it restarts the download at each call.
         with partial.open("ab") as file:
-            if about.size and file.tell() > about.size:  # of another archive than the hub has now
+            if about.size and file.tell() > about.size:  # from another version of the archive
                 file.truncate(0)
                 file.seek(0)
             http_get(about.location, file, resume_size=file.tell(), expected_size=about.size)
         return partial.replace(archive)
-    except Exception as error:  # each cause (offline, refused, broken off, disk full) raises another family
+    except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises another class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(
-            f"data=gtzan: {HUB_ID} cannot be fetched ({reason}); run the same command again to go on, {OTHER_WAY}"
+            f"data=gtzan: {HUB_ID} cannot be downloaded ({reason}); run the same command again to resume, {OTHER_WAY}"
         ) from error
 
 
@@ -76,22 +76,22 @@ def _check(archive: Path) -> None:
     if digest != ARCHIVE_SHA256:
         archive.unlink()
         raise GenreclfError(
-            f"{archive}: is not the known archive (SHA-256 {digest[:12]}, expected {ARCHIVE_SHA256[:12]}), and was "
-            f"deleted; run the same command again, {OTHER_WAY}"
+            f"{archive}: SHA-256 {digest[:12]} differs from the known archive's {ARCHIVE_SHA256[:12]}; it was deleted; "
+            f"run the same command again, {OTHER_WAY}"
         )
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """The files of a tar archive's one top folder -> `folder`, which appears only when it is whole.
+    """The content of a tar archive's top folder -> `folder`, which appears only when it is complete.
 
-    Raises GenreclfError, with nothing left behind, for a member that is no plain file or folder or lies outside, for
-    more than the bounds above, and for an archive that cannot be read.
+    Raises GenreclfError, and leaves nothing behind, for members that are not files or folders or lie outside, for more
+    than the limits above, and for an archive that cannot be read.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with tarfile.open(archive) as tar, progress_bar("unpacking", "files") as report:
-            _unpack_members(tar, partial, report)
+            tar.extractall(partial, filter=_member_filter(report))
         partial.replace(folder)
     except (OSError, tarfile.TarError, EOFError, ValueError) as error:
         raise GenreclfError(f"{archive}: cannot be unpacked ({error}); {OTHER_WAY.removeprefix('or ')}") from error
@@ -99,23 +99,21 @@ def unpack(archive: Path, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _unpack_members(tar: tarfile.TarFile, folder: Path, report: Callable[[int, int], None]) -> None:
-    size = 0
-    for number, member in enumerate(tar, 1):
-        size += member.size
-        if number > MAX_MEMBERS or size > MAX_UNPACKED_BYTES:
+def _member_filter(report: Callable[[int, int], None]) -> Callable[[tarfile.TarInfo, str], tarfile.TarInfo | None]:
+    """tarfile's `data` filter, with limits on number and size, without links and without the top folder."""
+    count = size = 0
+
+    def check(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+        nonlocal count, size
+        count, size = count + 1, size + member.size
+        report(count, count)
+        if count > MAX_MEMBERS or size > MAX_UNPACKED_BYTES:
             raise ValueError(f"larger than {MAX_MEMBERS:,} files or {MAX_UNPACKED_BYTES / 1024**3:g} GiB")
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-            raise ValueError(f"{member.name!r} is no plain file inside its folder")
-        inside = path.parts[1:]  # below the archive's top folder
-        if not inside or path.name.startswith("._"):  # what macOS adds
-            continue
-        target = folder.joinpath(*inside)
-        if member.isdir():
-            target.mkdir(parents=True, exist_ok=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tar.extractfile(member) as source, target.open("xb") as file:
-                shutil.copyfileobj(source, file)
-        report(number, number)
+        if not (member.isfile() or member.isdir()):
+            raise ValueError(f"{member.name!r} is not a file or folder")
+        path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
+        if not path.name or path.name.startswith("._"):  # the top folder, and files that macOS adds
+            return None
+        return tarfile.data_filter(member.replace(name=str(path), deep=False), folder)
+
+    return check

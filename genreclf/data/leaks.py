@@ -1,81 +1,72 @@
-"""What validation and test clips share with training: the same recording, artist or title. Pure: no I/O."""
+"""What validation and test clips share with training: recording, artist, title or declared group. Pure: no I/O."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from genreclf.data.groups import normal_name
+from genreclf.data.groups import normalize_name
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.table import ClipMetadata
 
-# What two clips may share, strongest first.
-SHARED = ("recording", "artist", "title")
+# What two clips may share: recordings found equal by sound, and the columns of data.table. A shared title is no leak
+# of its own: it includes the artist.
+SHARED = ("recording", "artist", "title", "group")
+LEAKS = ("recording", "artist", "group")
 HELD_OUT = SPLITS[1:]
+PART_NAMES = {"val": "validation", "test": "test"}
 RANDOM_SEEDS = 20
 
 
 @dataclass(frozen=True)
 class Leak:
-    """`clips` of the `of` clips whose recording (artist, title) is known have it in training, too.
-
-    Both are means where they come from several splits. `share` is None where none is known.
-    """
+    """How many held-out clips share one thing with training. Means, if computed over several splits."""
 
     clips: float
-    of: float
+    of: float  # clips for which it is known
 
     @property
     def share(self) -> float | None:
-        """Of the clips for which it is known."""
+        """`clips` / `of`; None where it is known for no clip."""
         return self.clips / self.of if self.of else None
 
 
-# By what is shared, and before that by the held-out split.
-Leaks = dict[str, Leak]
-HeldOut = dict[str, Leaks]
-# A key for each clip, by what is shared: equal where it is the same, None where it is not known.
-Keys = dict[str, list[str | None]]
+Leaks = dict[str, Leak]  # by what is shared
+HeldOut = dict[str, Leaks]  # by held-out split
+Keys = dict[str, list[str | None]]  # by what is shared: a key per clip, equal where it is the same, None if unknown
 
 
 @dataclass(frozen=True)
 class LeakingClip:
-    """A validation or test clip, and what of it is in training, too: words of SHARED, each with a clip there."""
+    """A validation or test clip that shares something with training."""
 
     path: str
     split: str
-    training: dict[str, str]
+    training: dict[str, str]  # by what is shared: the path of a training clip
 
 
-def compared_leaks(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> dict[str, HeldOut]:
-    """The leaks of the chosen split, of random ones, and of the published one where the names are GTZAN's."""
-    compared = {
-        "chosen": {part: leaks(splits, keys, part) for part in HELD_OUT},
-        "random": {part: random_leaks(splits, keys, part) for part in HELD_OUT},
-    }
-    published = listed(paths)
-    if any(published):
-        compared["published"] = {part: leaks(published, keys, part) for part in HELD_OUT}
-    return compared
-
-
-def shared_keys(recordings: Sequence[str], facts: Sequence[ClipMetadata]) -> Keys:
-    """By the words of SHARED; a title counts with its artist only: different artists have songs of one title."""
+def shared_keys(recordings: Sequence[str], metadata: Sequence[ClipMetadata]) -> Keys:
+    """A key per clip for each of SHARED. Titles are compared together with their artists."""
     return {
         "recording": list(recordings),
-        "artist": [normal_name(fact.artist) or None for fact in facts],
-        "title": [_title_key(fact) for fact in facts],
+        "artist": [normalize_name(one.artist) or None for one in metadata],
+        "title": [_title_key(one) for one in metadata],
+        "group": [one.group or None for one in metadata],
     }
 
 
-def _title_key(fact: ClipMetadata) -> str | None:
-    artist, title = normal_name(fact.artist), normal_name(fact.title)
+def _title_key(metadata: ClipMetadata) -> str | None:
+    artist, title = normalize_name(metadata.artist), normalize_name(metadata.title)
     return f"{artist}\0{title}" if artist and title else None
 
 
+def held_out_leaks(splits: Sequence[str | None], keys: Keys) -> HeldOut:
+    """The leaks of the validation and test clips."""
+    return {part: leaks(splits, keys, part) for part in HELD_OUT}
+
+
 def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
-    """How many clips of one split share what with training."""
+    """How many clips of the split `part` share what with training."""
     return {shared: _leak(splits, column, part) for shared, column in keys.items()}
 
 
@@ -85,8 +76,17 @@ def _leak(splits: Sequence[str | None], column: Sequence[str | None], part: str)
     return Leak(sum(key in training for key in known), len(known))
 
 
+def compared_leaks(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> dict[str, HeldOut]:
+    """For comparison with a chosen split: random splits and, if file names are GTZAN's, the published one."""
+    compared = {"random": {part: random_leaks(splits, keys, part) for part in HELD_OUT}}
+    published = listed(paths)
+    if any(published):
+        compared["published"] = held_out_leaks(published, keys)
+    return compared
+
+
 def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
-    """The same for a split of equally many clips drawn one by one, as is often done: means over RANDOM_SEEDS draws."""
+    """The leaks if the clips were assigned one by one at random, in equal numbers: means over RANDOM_SEEDS splits."""
     drawn = [leaks(_shuffled(splits, seed), keys, part) for seed in range(RANDOM_SEEDS)]
     return {
         shared: Leak(
@@ -97,37 +97,39 @@ def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
 
 
 def _shuffled(splits: Sequence[str | None], seed: int) -> list[str | None]:
-    """The assignments dealt out anew among the clips that have one."""
-    places = [clip for clip, split in enumerate(splits) if split]
-    dealt: list[str | None] = [None] * len(splits)
-    for place, other in zip(places, np.random.default_rng(seed).permutation(len(places)), strict=True):
-        dealt[place] = splits[places[other]]
-    return dealt
+    """The assignments in random order, among the clips that have one."""
+    assigned = [clip for clip, split in enumerate(splits) if split]
+    shuffled: list[str | None] = [None] * len(splits)
+    for clip, other in zip(assigned, np.random.default_rng(seed).permutation(len(assigned)), strict=True):
+        shuffled[clip] = splits[assigned[other]]
+    return shuffled
 
 
 def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> list[LeakingClip]:
-    """The validation and test clips that share something with training, and with which clip there."""
+    """The validation and test clips that share something with training, each with a training clip for each thing."""
     found = []
     in_training = {
         shared: {key: path for key, path, split in zip(column, paths, splits, strict=True) if key and split == "train"}
         for shared, column in keys.items()
     }
     for clip, (path, split) in enumerate(zip(paths, splits, strict=True)):
-        own = {shared: in_training[shared].get(column[clip]) for shared, column in keys.items()}
-        training = {shared: other for shared, other in own.items() if other is not None}
-        if split in HELD_OUT and training:
+        if split not in HELD_OUT:
+            continue
+        others = {shared: in_training[shared].get(column[clip] or "") for shared, column in keys.items()}
+        training = {shared: other for shared, other in others.items() if other is not None}
+        if training:
             found.append(LeakingClip(path, split, training))
     return found
 
 
 def has_leak(held_out: HeldOut) -> bool:
-    """Whether any held-out clip has its recording or its artist in training. A title is its artist's."""
-    return any(own[shared].clips > 0 for own, shared in itertools.product(held_out.values(), ("recording", "artist")))
+    """Whether any held-out clip shares its recording, artist or declared group with training."""
+    return any(found[shared].clips > 0 for found in held_out.values() for shared in LEAKS)
 
 
 def leak_line(found: Leaks, part: str) -> str:
-    """One line on a held-out split, to stand beside an accuracy."""
-    named = {"val": "validation", "test": "test"}[part]
-    recording, artist = found["recording"], found["artist"]
-    artists = f"whose artist is: {artist.clips:g} of {artist.of:g} known" if artist.of else "artists unknown"
-    return f"{named} clips whose recording is in training, too: {recording.clips:g} of {recording.of:g}; {artists}"
+    """One line about a held-out split, to be printed beside an accuracy."""
+    recording, artist, group = (found[shared] for shared in LEAKS)
+    line = f"{PART_NAMES[part]} clips that share a recording with training: {recording.clips:g} of {recording.of:g}"
+    line += f"; an artist: {artist.clips:g} of {artist.of:g} known" if artist.of else "; artists unknown"
+    return line + (f"; a declared group: {group.clips:g} of {group.of:g} in groups" if group.of else "")

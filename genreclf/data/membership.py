@@ -1,45 +1,44 @@
-"""Which of a store's clips take part, in which split, and what they may never be parted from."""
+"""Which clips of a store are used, in which split each is, and which clips must stay together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genreclf.data.groups import artist_keys, conflicts, merge_groups
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SplitConfig, assign
+from genreclf.data.split import SplitConfig, assign, divided_groups, refusals
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 
 
 @dataclass(frozen=True)
 class Membership:
-    """`clips` are the store's numbers of those that take part: readable ones, and with data.label_conflicts=drop only
-    those whose class is not in doubt. `splits` (None: in none), `groups` and `facts` have an entry for each of them.
-    `conflicts` are the clips, in the store's numbers, of each recording that has several classes.
-    """
+    """The assignment of a store's clips. `splits`, `groups` and `metadata` have an item for each of `clips`."""
 
-    clips: tuple[int, ...]
-    splits: tuple[str | None, ...]
-    groups: tuple[str, ...]
-    facts: tuple[ClipMetadata, ...]
-    conflicts: tuple[tuple[int, ...], ...]
+    clips: tuple[int, ...]  # numbers in the store: readable ones, without conflicts if data.label_conflicts=drop
+    splits: tuple[str | None, ...]  # None: in no split
+    groups: tuple[str, ...]  # equal for clips of one recording, artist or declared group, and transitively
+    metadata: tuple[ClipMetadata, ...]
+    conflicts: tuple[tuple[int, ...], ...]  # the clips of each recording that is in several classes
+    refusals: tuple[str, ...]  # why no training can use the split, a line each
 
 
 def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Membership:
-    """Assigns the clips of a store's table. Raises GenreclfError for settings or a table (CSV) that cannot serve."""
+    """Assigns the clips of a store's table. Raises GenreclfError for a split or a table (CSV) that cannot be used."""
     readable = [clip for clip, row in enumerate(rows) if row.columns]
     recordings, labels = [rows[clip].group for clip in readable], [rows[clip].label for clip in readable]
-    doubtful = tuple(tuple(readable[one] for one in clips) for clips in conflicts(recordings, labels))
-    dropped = {clip for clips in doubtful for clip in clips} if data.label_conflicts == "drop" else set()
+    conflicting = tuple(tuple(readable[i] for i in clips) for clips in conflicts(recordings, labels))
+    dropped = {clip for clips in conflicting for clip in clips} if data.label_conflicts == "drop" else set()
     clips = tuple(clip for clip in readable if clip not in dropped)
-    if not clips:
-        return Membership((), (), (), (), doubtful)
-    own = [rows[clip] for clip in clips]
-    paths, labels = [row.path for row in own], [row.label for row in own]
-    recordings, facts = [row.group for row in own], [ClipMetadata() for _ in own]
-    groups = recordings
-    if data.table is not None:
-        facts = read_table(data.table, paths)
-        artists = artist_keys(facts, labels, data.unknown_artists)
-        groups = merge_groups(paths, recordings, artists, [fact.group or None for fact in facts])
-    splits = assign(split, paths, labels, [row.digest for row in own], groups, [fact.fold for fact in facts])
-    return Membership(clips, tuple(splits), tuple(groups), tuple(facts), doubtful)
+    used = [rows[clip] for clip in clips]
+    paths, labels, groups = [row.path for row in used], [row.label for row in used], [row.group for row in used]
+    metadata = [ClipMetadata() for _ in used]
+    if data.table is not None and used:
+        metadata = read_table(data.table, paths)
+        artists = artist_keys(metadata, labels, data.unknown_artists)
+        groups = merge_groups(paths, groups, artists, [one.group or None for one in metadata])
+    folds = [one.fold for one in metadata]
+    splits = assign(split, paths, labels, [row.digest for row in used], groups, folds) if used else []
+    reasons = refusals(split, splits, labels, groups)
+    if split.name == "table":
+        reasons = divided_groups(paths, [one.group for one in metadata], folds) + reasons
+    return Membership(clips, tuple(splits), tuple(groups), tuple(metadata), conflicting, tuple(reasons))

@@ -1,4 +1,4 @@
-"""Two clips of one recording -> a picture of both spectrograms, one above the other on one axis of time."""
+"""Two clips of one recording -> a picture of both spectrograms, one above the other on a common time axis."""
 
 import io
 from dataclasses import dataclass
@@ -12,47 +12,48 @@ WIDTH = 720
 STRIP_ROWS = N_BANDS // 2
 _BAR_ROWS = 8
 _TICK_ROWS = 5
-# The picture's 256 colours: the map's, then what is no sound, then the marks.
-_MAP_COLOURS = 254
+# The picture's palette: the color map, the background, the marks.
+_MAP_COLORS = 254
 _BLANK, _MARK = 254, 255
 _BLANK_RGB, _MARK_RGB = (232, 236, 239), (0, 137, 123)
 _STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 
 
 @dataclass(frozen=True)
 class PairPicture:
-    """`png` is the file's bytes; `ticks` are the marks of the axis: their place in [0, 1], and their seconds."""
+    """A picture as a PNG file, and the ticks of its time axis."""
 
     png: bytes
-    ticks: tuple[tuple[float, float], ...]
+    ticks: tuple[tuple[float, float], ...]  # position in [0, 1], seconds
 
 
 def draw_pair(
     first: np.ndarray, first_frames: int, second: np.ndarray, second_frames: int, offset_seconds: float
 ) -> PairPicture:
-    """The second clip begins `offset_seconds` after the first, where the axis has its 0. A bar marks what both have.
+    """Draws two spectrograms, (128, columns) uint8 with row 0 the lowest band, over their numbers of frames.
 
-    Each clip is (128, columns) uint8, row 0 the lowest band, over its frames.
+    The axis is 0 where the first clip begins; the second begins `offset_seconds` later. A bar marks the overlap.
     """
     spans = (0.0, first_frames / FRAME_RATE_HZ), (offset_seconds, offset_seconds + second_frames / FRAME_RATE_HZ)
     begin, end = min(spans[0][0], spans[1][0]), max(spans[0][1], spans[1][1])
-    seconds = begin + (np.arange(WIDTH) + 0.5) / WIDTH * (end - begin)  # of each column of the picture
+    seconds = begin + (np.arange(WIDTH) + 0.5) / WIDTH * (end - begin)  # (WIDTH,)
     strips = [_strip(levels, span, seconds) for levels, span in zip((first, second), spans, strict=True)]
-    shared = _inside(spans[0], seconds) & _inside(spans[1], seconds)
+    overlap = _inside(spans[0], seconds) & _inside(spans[1], seconds)
     ticks = tuple(((at - begin) / (end - begin), at) for at in _tick_seconds(begin, end))
-    at_tick = np.isin(np.arange(WIDTH), [round(place * (WIDTH - 1)) for place, _ in ticks])
-    rows = [strips[0], _row(shared, _BAR_ROWS), strips[1], _row(at_tick, _TICK_ROWS)]
+    at_tick = np.isin(np.arange(WIDTH), [round(position * (WIDTH - 1)) for position, _ in ticks])
+    rows = [strips[0], _row(overlap, _BAR_ROWS), strips[1], _row(at_tick, _TICK_ROWS)]
     return PairPicture(_png(np.concatenate(rows)), ticks)
 
 
 def _strip(levels: np.ndarray, span: tuple[float, float], seconds: np.ndarray) -> np.ndarray:
-    """(64, WIDTH) uint8, the highest band on top; blank where the clip is not."""
-    halved = levels.reshape(STRIP_ROWS, -1, levels.shape[1]).mean(axis=1)[::-1]  # (64, columns)
-    place = (seconds - span[0]) / (span[1] - span[0])
-    column = (place * levels.shape[1]).astype(int).clip(0, levels.shape[1] - 1)
-    colours = (halved[:, column] * ((_MAP_COLOURS - 1) / 255)).round().astype(np.uint8)
-    return np.where(_inside(span, seconds), colours, np.uint8(_BLANK))
+    """(64, WIDTH) uint8, the highest band on top; blank outside the clip."""
+    # (128, columns) -> (64, 2, columns) -> (64, columns)
+    pooled = levels.reshape(STRIP_ROWS, -1, levels.shape[1]).mean(axis=1)[::-1]
+    position = (seconds - span[0]) / (span[1] - span[0])
+    column = (position * levels.shape[1]).astype(int).clip(0, levels.shape[1] - 1)
+    colors = (pooled[:, column] * ((_MAP_COLORS - 1) / 255)).round().astype(np.uint8)
+    return np.where(_inside(span, seconds), colors, np.uint8(_BLANK))
 
 
 def _inside(span: tuple[float, float], seconds: np.ndarray) -> np.ndarray:
@@ -65,15 +66,15 @@ def _row(marked: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _tick_seconds(begin: float, end: float) -> list[float]:
-    """Round times, 0 among them, in [begin, end]; few enough for their labels to stand side by side."""
-    step = next((step for step in _STEPS_SECONDS if (end - begin) / step < _MOST_TICKS), _STEPS_SECONDS[-1])
+    """Round times in [begin, end], including 0; few enough that their labels do not overlap."""
+    step = next((step for step in _STEPS_SECONDS if (end - begin) / step < _MAX_TICKS), _STEPS_SECONDS[-1])
     return [step * number for number in range(int(np.ceil(begin / step)), int(np.floor(end / step)) + 1)]
 
 
 def _png(indices: np.ndarray) -> bytes:
-    from matplotlib import colormaps  # only who draws a picture pays for this import
+    from matplotlib import colormaps  # imported here: it takes long, and few callers draw
 
-    magma = (colormaps["magma"](np.linspace(0, 1, _MAP_COLOURS))[:, :3] * 255).round().astype(np.uint8)
+    magma = (colormaps["magma"](np.linspace(0, 1, _MAP_COLORS))[:, :3] * 255).round().astype(np.uint8)
     image = Image.fromarray(indices)
     image.putpalette(magma.tobytes() + bytes(_BLANK_RGB) + bytes(_MARK_RGB))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Where clips come from: a folder with one folder a class, or with a table of genres, or the demo music."""
+"""Finds the clips: in one folder per class, in a table of genres, or in the demo music."""
 
 import math
 import os
@@ -20,34 +20,23 @@ LABEL_CONFLICTS = ("keep", "drop")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """`path` holds the classes' folders, `cache` the stores; `picture_seconds` is the music that a picture shows.
-
-    `fetch` is gtzan where `path` is to hold that data set, in a usual layout or fetched into it; else None.
-
-    `table` is a CSV that tells genres, artists or groups of clips. Its column of genres takes the place of folders;
-    clips of one artist or group are never parted. Without an artist, a clip stands alone (`unknown_artists` is single)
-    or with all such clips of its class (together). Clips of equal content in different classes are kept, together, or
-    left out (`label_conflicts` is keep or drop).
-
-    `demo_clips_per_style` of 0 means that `path` is the user's own and nothing is rendered. Raises GenreclfError for
-    seconds that are not above 0, and for an unknown word.
-    """
+    """A data set. Raises GenreclfError for `picture_seconds` that are not above 0, and for an unknown word."""
 
     name: str
-    path: Path
-    cache: Path
-    picture_seconds: float
-    fetch: str | None
-    table: Path | None
-    unknown_artists: str
-    label_conflicts: str
-    demo_clips_per_style: int
+    path: Path  # contains one folder per class, or the files that `table` names
+    cache: Path  # for spectrograms and demo music
+    picture_seconds: float  # length of the music that a whole picture shows
+    fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
+    table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
+    unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
+    label_conflicts: str  # of equal recordings in several classes: keep them in one split, or drop them
+    demo_clips_per_style: int  # 0: `path` is the user's data
     demo_seconds: float
     demo_seed: int
 
     def __post_init__(self) -> None:
         if not 0 < self.picture_seconds < math.inf:
-            raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give seconds, more than 0")
+            raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give a number of seconds above 0")
         if self.fetch not in (None, "gtzan"):
             raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
         for key, known in (("unknown_artists", UNKNOWN_ARTISTS), ("label_conflicts", LABEL_CONFLICTS)):
@@ -57,14 +46,14 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Source:
-    """A file below the data folder, with its class; `path` is relative and uses forward slashes."""
+    """A file in the data folder and its class."""
 
-    path: str
+    path: str  # relative to the data folder, with forward slashes
     label: str
 
 
 def data_folder(config: DataConfig) -> Path:
-    """The folder that holds the classes; GTZAN is fetched, demo music rendered, where it is missing."""
+    """The folder that contains the classes. GTZAN is downloaded and demo music rendered if missing."""
     if config.fetch == "gtzan":
         return gtzan_folder(config.path)
     if config.demo_clips_per_style == 0:
@@ -77,15 +66,15 @@ def data_folder(config: DataConfig) -> Path:
 
 
 def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
-    """The clips below `folder` in order of path, each with its class: its top folder, or what `table` says.
+    """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
-    Without a column `genre` in the table, all audio files and pictures within the top folders are clips; with one,
-    those that have a genre there, at any depth. Links to folders are followed. Raises GenreclfError where the folder is
-    missing, a folder in it cannot be read, the table cannot serve, there are fewer than two classes, or two of them
-    differ in case only.
+    Without a table, or without a column `genre` in it, all audio files and pictures in the top folders are clips; with
+    one, those that have a genre there, at any depth. Links to folders are followed. Raises GenreclfError if the folder
+    is missing, a folder in it or the table cannot be read, there are fewer than two classes, or two class names differ
+    only in case.
     """
     if not folder.is_dir():
-        raise GenreclfError(f"data.path={folder}: no such folder; give one that holds a folder for each genre")
+        raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
     paths = sorted(_paths_below(folder))
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
@@ -93,43 +82,43 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
         _check(
             sources,
             f"data.path={folder}",
-            "hold at least two folders, one a genre, with audio or pictures in each; or name genres in data.table",
+            "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table",
             "move the files of one into the other",
         )
     else:
         sources = [Source(path, genre) for path, genre in zip(paths, genres, strict=True) if genre]
-        _check(sources, f"data.table={table}", "name clips of at least two genres", "write them alike")
+        _check(sources, f"data.table={table}", "name clips of at least two genres", "use one spelling")
     return sources
 
 
-def _check(sources: Sequence[Source], where: str, want: str, mend: str) -> None:
-    """Refuses fewer than two classes, and two that most likely are one: copies between file systems make such."""
+def _check(sources: Sequence[Source], where: str, need: str, remedy: str) -> None:
+    """Refuses fewer than two classes, and two names that are probably one class (copied between file systems)."""
     first: dict[str, str] = {}
     for label in sorted({source.label for source in sources}):
         form = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).lower())
         other = first.setdefault(form, label)
         if other != label:
             raise GenreclfError(
-                f"{where}: classes {other!r} and {label!r} differ only in case or form of accents; {mend}"
+                f"{where}: classes {other!r} and {label!r} differ only in case or form of accents; {remedy}"
             )
     if len(first) < 2:
-        raise GenreclfError(f"{where}: {len(sources)} clips in {len(first)} classes; it must {want}")
+        raise GenreclfError(f"{where}: {len(sources)} clips in {len(first)} classes; it must {need}")
 
 
 def _paths_below(folder: Path) -> Iterator[str]:
-    """The audio files and pictures below a folder, as relative paths with forward slashes."""
+    """The audio files and pictures in a folder, at any depth, as relative paths with forward slashes."""
     for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         inside = Path(parent).relative_to(folder)
-        folders[:] = [name for name in folders if not name.startswith(".") and not _leads_back(folder, inside / name)]
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_cycle(folder, inside / name)]
         yield from ((inside / name).as_posix() for name in files if is_clip(name))
 
 
 def _refuse(error: OSError) -> None:
-    raise GenreclfError(f"{error.filename}: cannot be read ({error.strerror}); give the right to read it") from error
+    raise GenreclfError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions") from error
 
 
-def _leads_back(top: Path, inside: Path) -> bool:
-    """Whether a folder below `top` is a link to one that encloses it, on the way that was taken or on the disk."""
+def _is_cycle(top: Path, inside: Path) -> bool:
+    """Whether the folder `top / inside` is a link to a folder that contains it, by this path or by its real one."""
     if not (top / inside).is_symlink():
         return False
     target = (top / inside).resolve()

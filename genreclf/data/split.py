@@ -4,29 +4,48 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from genreclf.errors import GenreclfError
 
 SPLITS = ("train", "val", "test")
+# The keys that act in each split, beside its name.
+KEYS = {
+    "hashed": ("salt", "shares", "validation"),
+    "folds": ("salt", "folds", "fold", "validation"),
+    "published": ("validation",),
+    "table": ("fold", "validation"),
+    "all": (),
+}
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """`name` is hashed, folds, published, table or all; `salt` is not the seed of a training; `fold` counts from 0.
+    """One split. A key that does not act in it is None.
 
-    Without `validation` its clips train.
+    Raises GenreclfError for an unknown name, a key that is missing or does not act, and values out of range.
     """
 
-    name: str
-    salt: str
-    shares: tuple[float, ...]
-    folds: int
-    fold: int
-    validation: bool
+    name: str  # hashed, folds, published, table or all
+    salt: str | None = None  # selects the split of `hashed` and `folds`; independent of the seed of a training
+    shares: tuple[float, ...] | None = None  # of training, validation and test; they sum to 1
+    folds: int | None = None  # number of folds, at least 3
+    fold: int | None = None  # the test fold, counted from 0; the next one is validation
+    validation: bool | None = None  # false: validation clips train
 
-
-NAMES = ("hashed", "folds", "published", "table", "all")
+    def __post_init__(self) -> None:
+        if self.name not in KEYS:
+            raise GenreclfError(f"split.name={self.name!r}: unknown; known: {', '.join(KEYS)}")
+        for key in (field.name for field in fields(self)[1:]):
+            given, acts = getattr(self, key) is not None, key in KEYS[self.name]
+            if given != acts:
+                fault = "missing; add it" if acts else f"has no effect with split={self.name}; remove it"
+                raise GenreclfError(f"split.{key}: {fault}")
+        shares = self.shares
+        if shares is not None and (len(shares) != 3 or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-6):
+            raise GenreclfError(f"split.shares={list(shares)}: give three positive shares that sum to 1")
+        if self.fold is not None and (self.fold < 0 or (self.folds is not None and not 3 <= self.folds > self.fold)):
+            raise GenreclfError(f"split.fold={self.fold}, split.folds={self.folds}: need 0 <= fold < folds >= 3")
 
 
 def assign(
@@ -35,50 +54,50 @@ def assign(
     labels: Sequence[str],
     digests: Sequence[str],
     groups: Sequence[str],
-    given_folds: Sequence[str],
+    table_folds: Sequence[str],
 ) -> list[str | None]:
-    """The split of each clip, None for one that the lists or the table leave out. All sequences have one entry a clip.
+    """The split of each clip, None for a clip that the lists or the table leave out. Sequences have an item per clip.
 
-    `given_folds` are what a table calls each clip's fold, empty for none. Raises GenreclfError where the settings make
-    no sense.
+    `hashed` and `folds` keep each of `groups` in one split. `published` and `table` follow lists made by others, which
+    may divide a group: `leaks` counts such clips, and `refusals` names groups that a table both declares and divides.
+    `table_folds` are the table's names of folds, empty for none. Raises GenreclfError where the lists or the table
+    cannot be used.
     """
-    if config.name not in NAMES:
-        raise GenreclfError(f"split.name={config.name!r}: unknown; known: {', '.join(NAMES)}")
+    splits: list[str | None]
     if config.name == "published":
         splits = published(names)
     elif config.name == "table":
-        splits = from_table(given_folds, config.fold)
+        splits = from_table(table_folds, config.fold or 0)
     elif config.name == "all":
         splits = ["train"] * len(names)
     else:
         splits = _ranked(config, labels, digests, groups)
-    return splits if config.validation else ["train" if split == "val" else split for split in splits]
+    return ["train" if split == "val" else split for split in splits] if config.validation is False else splits
 
 
 def _ranked(
     config: SplitConfig, labels: Sequence[str], digests: Sequence[str], groups: Sequence[str]
 ) -> list[str | None]:
     """`hashed` and `folds`: cuts of one rank."""
-    if config.name == "hashed":
-        if len(config.shares) != 3 or min(config.shares) <= 0 or not abs(sum(config.shares) - 1) <= 1e-6:
-            raise GenreclfError(f"split.shares={list(config.shares)}: give three positive shares that sum to 1")
-        rank = rank_in_class(labels, digests, groups, config.salt, min(config.shares[1:]))
-        return [hashed(position, config.shares) for position in rank]
-    if config.folds < 3 or not 0 <= config.fold < config.folds:
-        raise GenreclfError(f"split.fold={config.fold}, split.folds={config.folds}: want 0 <= fold < folds >= 3")
-    rank = rank_in_class(labels, digests, groups, config.salt, 1 / config.folds)
-    return [fold_split(int(position * config.folds), config.fold, config.folds) for position in rank]
+    salt = config.salt or ""
+    if config.shares is not None:
+        shares = config.shares
+        return [hashed(rank, shares) for rank in rank_in_class(labels, digests, groups, salt, min(shares[1:]))]
+    folds, fold = config.folds or 0, config.fold or 0
+    return [
+        fold_split(int(rank * folds), fold, folds) for rank in rank_in_class(labels, digests, groups, salt, 1 / folds)
+    ]
 
 
 def rank_in_class(
     labels: Sequence[str], digests: Sequence[str], groups: Sequence[str], salt: str, smallest: float
 ) -> list[float]:
-    """Each clip's place in [0, 1) in its class, clips of a group sharing theirs.
+    """Each clip's rank in its class, in [0, 1); clips of a group share theirs.
 
-    Groups are ordered by a hash of the salt and their content, so that neither names, nor order, nor machine matter.
-    A group's place is its midpoint: a cut at share s then lies at the group border nearest to s. Groups that hold more
-    of their class than the `smallest` share stand first, where training is: an artist with a third of the clips, at
-    the end, would leave nothing else for the test.
+    Groups are ordered by a hash of the salt and their content, so that the rank does not depend on names, order or
+    machine. A group's rank is its midpoint: a cut at share s then lies at the group border nearest to s. Groups that
+    hold more of their class than the share `smallest` are ranked first, in training: if an artist with a third of the
+    clips came last, the test clips would all be from that artist.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for clip, group in enumerate(groups):
@@ -88,49 +107,51 @@ def rank_in_class(
         content = min(digests[clip] for clip in clips)
         key = hashlib.sha256(f"{salt}\0{content}".encode()).hexdigest()
         by_class[group_label([labels[clip] for clip in clips])].append((key, clips))
-    place = [0.0] * len(groups)
+    ranks = [0.0] * len(groups)
     for ranked in by_class.values():
         total, before = sum(len(clips) for _, clips in ranked), 0
         for _, clips in sorted(ranked, key=lambda group: (len(group[1]) <= smallest * total, group[0])):
             for clip in clips:
-                place[clip] = (before + len(clips) / 2) / total
+                ranks[clip] = (before + len(clips) / 2) / total
             before += len(clips)
-    return place
+    return ranks
 
 
 def group_label(labels: Sequence[str]) -> str:
-    """The class that a group is counted in: its most frequent, the first by name where two are."""
+    """The class in which a group is ranked: its most frequent one, the first by name in a tie."""
     counts = Counter(labels)
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-def hashed(position: float, shares: Sequence[float]) -> str:
-    """The split at a place in [0, 1) when classes are cut at `shares`."""
-    if position < shares[0]:
+def hashed(rank: float, shares: Sequence[float]) -> str:
+    """The split at a rank in [0, 1) when a class is cut at `shares`."""
+    if rank < shares[0]:
         return "train"
-    return "val" if position < shares[0] + shares[1] else "test"
+    return "val" if rank < shares[0] + shares[1] else "test"
 
 
-def fold_split(own: int, fold: int, folds: int) -> str:
-    """Fold `fold` is test, the next one val, the others train."""
-    return {fold: "test", (fold + 1) % folds: "val"}.get(own, "train")
+def fold_split(number: int, fold: int, folds: int) -> str:
+    """The split of the clips in fold `number`: fold `fold` is test, the next one val, the others train."""
+    return {fold: "test", (fold + 1) % folds: "val"}.get(number, "train")
 
 
-def from_table(given_folds: Sequence[str], fold: int) -> list[str | None]:
-    """The same by folds that somebody else has cut, in the order of their numbers or names; None for a clip of none."""
-    known = sorted({own for own in given_folds if own}, key=lambda own: (int(own) if own.isdecimal() else 0, own))
+def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
+    """Splits by the folds of a table, which are ordered by number or name; None for a clip without a fold."""
+    names = {name for name in table_folds if name}
+    known = sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name))
     if len(known) < 3 or not 0 <= fold < len(known):
         raise GenreclfError(
             f"split=table, split.fold={fold}: the column fold of data.table has {len(known)} folds; "
             "give a table with at least 3, and a split.fold from 0 to below their number"
         )
-    return [fold_split(known.index(own), fold, len(known)) if own else None for own in given_folds]
+    return [fold_split(known.index(name), fold, len(known)) if name else None for name in table_folds]
 
 
 def published(names: Sequence[str]) -> list[str | None]:
-    """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), as torchaudio carries them.
+    """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), as distributed with torchaudio.
 
-    Takes the usual spellings of a clip's name: blues.00000.wav, blues00000.png. Raises GenreclfError if none is listed.
+    Accepts the usual spellings of a clip's name: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is
+    listed. The lists are known to divide artists.
     """
     found = listed(names)
     if not any(found):
@@ -139,15 +160,15 @@ def published(names: Sequence[str]) -> list[str | None]:
 
 
 def listed(names: Sequence[str]) -> list[str | None]:
-    """The same for clips of any data set: None for each that is on none of GTZAN's lists."""
+    """The same for the clips of any data set: None for each clip that is on none of GTZAN's lists."""
     split_of = {name: split for split, members in _published_lists().items() for name in members}
     return [split_of.get(gtzan_name(name)) for name in names]
 
 
 def published_missing(names: Sequence[str]) -> dict[str, list[str]]:
-    """The clips of each of GTZAN's fault-filtered lists that are not among `names`, however these spell them."""
-    have = {gtzan_name(name) for name in names}
-    return {split: [name for name in members if name not in have] for split, members in _published_lists().items()}
+    """By split, the clips of GTZAN's fault-filtered lists that are not among `names`."""
+    present = {gtzan_name(name) for name in names}
+    return {split: [name for name in members if name not in present] for split, members in _published_lists().items()}
 
 
 def _published_lists() -> dict[str, list[str]]:
@@ -158,7 +179,7 @@ def _published_lists() -> dict[str, list[str]]:
 
 
 def gtzan_name(path: str) -> str:
-    """`.../blues00000.png` -> `blues.00000`; other names come back without folder and suffix."""
+    """`.../blues00000.png` -> `blues.00000`; other names are returned without folder and suffix."""
     stem = re.split(r"[/\\]", path)[-1]
     match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z0-9]+)?$", stem)
     return f"{match[1]}.{match[2]}" if match else stem
@@ -175,16 +196,35 @@ def refusals(
     reasons = []
     if len(classes) < 2:
         reasons.append(
-            f"fewer than two classes have clips that can be used ({', '.join(classes) or 'none'}); "
-            "mend the files that cannot be read, or add others"
+            f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); "
+            "repair the files that cannot be read, or add others"
         )
+    remedy = "give it more clips" + (", or change split.shares or split.salt" if config.name == "hashed" else "")
     for label in classes:
         missing = [split for split in needed if (split, label) not in have]
         if missing:
-            own = [group for group, other in zip(groups, labels, strict=True) if other == label]
-            in_groups = f", in {len(set(own))} groups," if len(set(own)) < len(own) else ""
-            reasons.append(
-                f"class {label!r}: none of its {len(own)} clips{in_groups} falls in {missing[0]}; "
-                "give it more clips, or change split.shares or split.salt"
-            )
+            of_class = [group for group, other in zip(groups, labels, strict=True) if other == label]
+            in_groups = f", in {len(set(of_class))} groups," if len(set(of_class)) < len(of_class) else ""
+            where = f"none of its {len(of_class)} clips{in_groups} is in {missing[0]}"
+            reasons.append(f"class {label!r}: {where}; {remedy}")
     return reasons
+
+
+def divided_groups(paths: Sequence[str], groups: Sequence[str], table_folds: Sequence[str]) -> list[str]:
+    """Why a table's folds cannot be used, a line for each group of its column `group` that has clips in two folds.
+
+    This holds for every `split.fold`: two training folds of one run are training and test of another. An item of
+    `groups` or `table_folds` is empty where the table gives none.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    reasons: dict[str, str] = {}
+    for path, group, fold in zip(paths, groups, table_folds, strict=True):
+        if group and fold:
+            other, its_fold = first.setdefault(group, (path, fold))
+            if fold != its_fold:
+                reasons.setdefault(
+                    group,
+                    f"split=table: group {group!r} is divided: {other!r} is in fold {its_fold!r}, {path!r} in fold "
+                    f"{fold!r}; put its clips in one fold, or remove the column group from data.table",
+                )
+    return list(reasons.values())

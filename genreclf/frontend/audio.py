@@ -38,6 +38,8 @@ _TOLERANCE_SECONDS = 0.1
 # The last step of 16 bits, whose range is not symmetric. A loud master touches it now and then.
 FULL_SCALE = 1 - 2**-15
 _CLIPPED_SHARE = 0.005
+# How the notes in `Audio.problem` are recognized.
+TRUNCATED, UNDECODED, CLIPPED = "truncated", "not decoded", "clipped"
 # Tags may follow the music; more than this share of the file may be music that was left out.
 _UNREAD_SHARE = 0.1
 # libsndfile's count of frames for a FLAC whose header gives none (written to a pipe).
@@ -211,17 +213,17 @@ def _mono_blocks(path: Path, file: _Stream, max_seconds: float) -> Iterator[tupl
 
 def _unread(file: _Stream, seconds: float, unread_share: float) -> str:
     if "lacks an end-of-stream bit" in file.extra_info:
-        return f"truncated: no end page, {seconds:.1f} s decoded"
+        return f"{TRUNCATED}: no end page, {seconds:.1f} s decoded"
     said = _seconds_in_header(file)
     if said - seconds > _TOLERANCE_SECONDS:
-        return f"truncated: header says {said:.1f} s, {seconds:.1f} s decoded"
+        return f"{TRUNCATED}: header says {said:.1f} s, {seconds:.1f} s decoded"
     if unread_share > _UNREAD_SHARE:
-        return f"{unread_share:.0%} of the file not decoded (tags, or more music), {seconds:.1f} s decoded"
+        return f"{unread_share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""
 
 
 def _clipped(share: float) -> str:
-    return f"clipped: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
+    return f"{CLIPPED}: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
 
 
 def _seconds_in_header(file: _Stream) -> float:
