@@ -16,13 +16,14 @@ from genreclf.files import write_atomically
 from genreclf.inference.model_info import BundleConfig, ModelInfo, read_bundle_config
 from genreclf.inference.run_folder import MODEL_CONFIG, MODEL_ONNX, WEIGHTS
 from genreclf.nets.kinds import kind_of, new_net
+from genreclf.nets.net import Net
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A net in eval mode, and what inference needs to know of it."""
 
-    net: nn.Module
+    net: Net
     info: ModelInfo
 
 
@@ -49,7 +50,7 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(load_net(folder, config), config.info)
 
 
-def load_net(folder: Path, config: BundleConfig) -> nn.Module:
+def load_net(folder: Path, config: BundleConfig) -> Net:
     """The net of `config` with the weights in `folder`, in eval mode; raises GenreclfError where they do not fit."""
     path = folder / MODEL_CONFIG
     num_classes = config.net.get("num_classes")
@@ -88,7 +89,7 @@ def _stored_tensors(net: nn.Module) -> dict[str, Tensor]:
     return {**tensors, **halves} if exact else tensors
 
 
-def _empty_net(path: Path, config: BundleConfig) -> nn.Module:
+def _empty_net(path: Path, config: BundleConfig) -> Net:
     """The net without memory for its weights."""
     try:
         with torch.device("meta"):

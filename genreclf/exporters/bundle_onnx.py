@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
 from genreclf.inference.onnx_model import INPUT, OUTPUTS, WEIGHTS_PROPERTY
+from genreclf.nets.net import Net
 
 
 class BundleNet(nn.Module):
@@ -18,7 +19,7 @@ class BundleNet(nn.Module):
     No temperature is applied: a clip's mean over its segments is calibrated, not each segment.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Net) -> None:
         super().__init__()
         self.net = net
 
@@ -28,7 +29,7 @@ class BundleNet(nn.Module):
         return logits.softmax(1), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
 
 
-def bundle_onnx(net: nn.Module, weights_sha256: str) -> bytes:
+def bundle_onnx(net: Net, weights_sha256: str) -> bytes:
     """The file's content, for batches of any size; it carries `weights_sha256`, the digest of the bundle's weights."""
     net = copy.deepcopy(net).cpu().eval().requires_grad_(False)
     example = torch.randint(256, (2, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8)

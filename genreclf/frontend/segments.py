@@ -80,7 +80,7 @@ def trim_silence(levels: np.ndarray, frames: int) -> tuple[int, int, int, int]:
 
     `levels` is (128, columns) uint8 and covers `frames`. A clip that is silent throughout is returned whole.
     """
-    (sounding,) = levels.any(axis=0).nonzero()
+    sounding = np.flatnonzero(levels.any(axis=0))
     columns = levels.shape[1]
     if not len(sounding):
         return 0, columns, 0, frames

@@ -58,7 +58,7 @@ class BundleConfig:
 
     def to_json(self) -> str:
         """The text of config.json."""
-        rest = {"kind": self.kind, "net": self.net, "weights_sha256": self.weights_sha256}
+        rest: dict[str, Any] = {"kind": self.kind, "net": self.net, "weights_sha256": self.weights_sha256}
         return json.dumps({"format": FORMAT, "genreclf": __version__, **self.info.to_dict(), **rest}, indent=1) + "\n"
 
 
@@ -72,8 +72,8 @@ def read_bundle_config(folder: Path) -> BundleConfig:
         remedy = "update genreclf" if newer else f"convert it: genreclf convert {folder} --out NEW_FOLDER"
         raise GenreclfError(f"{path}: bundle format {found!r}; genreclf {__version__} reads format {FORMAT}; {remedy}")
     try:
-        rest = {key: values[key] for key in ("kind", "net", "weights_sha256") if key in values}
-        return build(BundleConfig, {"info": ModelInfo.from_dict(values), **rest}, "")
+        rest: dict[str, Any] = {key: values[key] for key in ("kind", "net", "weights_sha256") if key in values}
+        return build(BundleConfig, {**rest, "info": ModelInfo.from_dict(values)}, "")
     except GenreclfError as error:
         raise GenreclfError(f"{path}: damaged ({error}); copy the bundle again") from error
 

@@ -22,7 +22,7 @@ def _shift(bands: int) -> Copy:
     def copy(segments: np.ndarray) -> np.ndarray:
         """Moved up by `bands`; the band at the edge fills what becomes free."""
         source = np.clip(np.arange(segments.shape[1]) - bands, 0, segments.shape[1] - 1)
-        return segments[:, source]
+        return np.take(segments, source, axis=1)
 
     return copy
 
@@ -40,7 +40,7 @@ def _contrast(factor: float) -> Copy:
 
 
 def _to_levels(values: np.ndarray) -> np.ndarray:
-    return np.rint(values.clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(values.clip(0, 255)), np.uint8)
 
 
 # pitch_shift: transpositions by less than training has seen. flip and six: the original's evaluation and its prediction
