@@ -26,10 +26,11 @@ from torch.utils.data import DataLoader
 
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
+from genreclf.data.build_store import build_store
 from genreclf.data.datamodule import to_images
 from genreclf.data.demo import STYLES, write_demo
 from genreclf.data.sources import list_sources
-from genreclf.data.store import build_store, open_store
+from genreclf.data.store import open_store
 from genreclf.frontend.picture import write_picture
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from genreclf.data.build_store import build_store
 from genreclf.data.sources import list_sources
-from genreclf.data.store import build_store
 from genreclf.errors import GenreclfError
 from genreclf.exporters.torch_log_mel import LogMelSpectrogram
 from genreclf.frontend.audio import AUDIO_SUFFIXES
