@@ -137,7 +137,7 @@ class GenreClassifier(Net):
         return logits, gates, weights.float(), context.float()
 
     def _initialise(self) -> None:
-        # BiLSTM and attention have rules of their own; timm initialises EfficientNet.
+        # BiLSTM and attention initialise themselves; timm initialises EfficientNet.
         for part in (self.projection, self.head):
             part.apply(_glorot)
         if isinstance(self.backbone, SECNN):

@@ -61,7 +61,7 @@ class BiLSTM(nn.Module):
 
 
 class MultiHeadTemporalAttention(nn.Module):
-    """Each head sums a sequence over time with weights of its own; a dense layer mixes the sums (Bahdanau et al. 2015).
+    """Each head sums a sequence over time with separate weights; a dense layer mixes the sums (Bahdanau et al. 2015).
 
     `heads` must divide `features`. Weights are initialised as in Keras, with one dense layer per head.
     """

@@ -9,7 +9,7 @@ from genreclf.nets.efficientnet import EfficientNet
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Inputs this small are done before a second thread has been woken, many times over in grouped convolutions."""
+    """One thread is faster for inputs this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""The models that a net has to beat, against scikit-learn and NumPy."""
+"""The baselines, against scikit-learn and NumPy."""
 
 import io
 
@@ -26,7 +26,7 @@ def levels(batch: int, width: int = 256, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("width", [2, 7, 256])
-def test_features_are_numpys(width):
+def test_band_statistics_agree_with_numpys(width):
     images = levels(4, width)
     grey = images[:, 0].double().numpy()
     changes, percentiles = np.abs(np.diff(grey, axis=2)), np.percentile(grey, [10, 50, 90], axis=2)
@@ -38,32 +38,32 @@ def test_features_are_numpys(width):
 def fitted(classes: int) -> tuple[Svm, np.ndarray, np.ndarray]:
     features, target = np.random.default_rng(1).normal(100, 30, (60, 768)), np.arange(60) % classes
     features[:, :40] += 12 * target[:, None]
-    features[:, 700] = 5.0  # a band in which nothing ever happens
+    features[:, 700] = 5.0  # a constant band
     values = {**VALUES, "num_classes": classes}
     return svm_net(values, torch.from_numpy(features), torch.from_numpy(target), 3.0), features, target
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
-def test_the_net_decides_as_scikit_learns_machines(classes):
+def test_decision_values_agree_with_scikit_learns(classes):
     net, features, target = fitted(classes)
     unseen = features + np.random.default_rng(2).normal(0, 20, features.shape)
     net.features = nn.Identity()
     decided, attention = net(torch.from_numpy(unseen).float())
     reference = make_pipeline(StandardScaler(), OneVsRestClassifier(SVC(C=3.0))).fit(features, target)
     expected = reference.decision_function(unseen)
-    if classes == 2:  # scikit-learn keeps one machine for two classes
+    if classes == 2:  # scikit-learn has one machine for two classes
         expected = np.stack([-expected, expected], axis=1)
     assert np.allclose(decided.numpy(), expected, atol=2e-3)  # the solver stops at 1e-3
     assert np.array_equal(decided.argmax(1).numpy(), reference.predict(unseen))
     assert attention.shape == (60, 1, 1) and (attention == 1).all()
 
 
-def test_it_tells_apart_what_differs_in_one_band():
+def test_it_separates_classes_that_differ_in_one_band():
     images = levels(30)
     target = torch.arange(30) % 3
     images = images.clone()
-    for number, own in enumerate(target.tolist()):
-        images[number, :, 5] = 60 + 40 * own
+    for number, label in enumerate(target.tolist()):
+        images[number, :, 5] = 60 + 40 * label
     net = svm_net(VALUES, BandStatistics()(images.float()), target, 3.0)
     assert (net(images)[0].argmax(1) == target).float().mean() > 0.9
 
@@ -87,30 +87,42 @@ def test_the_contract_of_the_nets_holds(kind):
     assert kind_of(net) == kind
 
 
-def test_majority_answers_with_the_shares():
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_embeddings_are_the_scaled_statistics_and_the_shares():
+    svm, images = fitted(3)[0], levels(3, seed=4)
+    logits, attention, embedding = svm.outputs(images)
+    assert torch.equal(logits, svm(images)[0]) and torch.equal(attention, torch.ones(3, 1, 1))
+    torch.testing.assert_close(embedding, (BandStatistics()(images.float()) - svm.centre) / svm.scale)
+    torch.testing.assert_close(torch.jit.script(svm).outputs(images)[2], embedding)
+    majority = Majority(MajorityConfig(2))
+    majority.log_shares.copy_(torch.tensor([0.75, 0.25]).log())
+    assert torch.equal(majority.outputs(images)[2], majority.log_shares.expand(3, 2))
+
+
+def test_majority_predicts_the_shares():
     net = Majority(MajorityConfig(2))
     net.log_shares.copy_(torch.tensor([0.75, 0.25]).log())
     assert torch.allclose(net(levels(2))[0].softmax(1), torch.tensor([[0.75, 0.25]] * 2))
 
 
 def test_unknown_features_are_refused():
-    with pytest.raises(GenreclfError, match=r"^model.net.features='mel': unknown; known: bands, statistics$"):
+    with pytest.raises(GenreclfError, match=r"model.net.features='mel'.*bands, statistics"):
         new_net("svm", {**VALUES, "features": "mel", "support_vectors": 1}, "model.net")
 
 
-def test_each_group_of_statistics_has_its_say():
+def test_each_group_of_statistics_has_its_weight_in_the_kernel():
     images, target = levels(24, seed=5).float(), torch.arange(24) % 3
     statistics = SegmentStatistics()
     net = svm_net({**VALUES, "features": "statistics"}, statistics(images), target, 3.0)
     scaled = ((statistics(images) - net.centre) / net.scale).double()
     shares = [group.square().sum(1).mean().item() for group in scaled.split(statistics.groups, 1)]
-    says = [1, 1, 1, 0.25]
-    assert shares == pytest.approx([sum(shares) / sum(says) * say for say in says], rel=1e-3)
-    # The kernel of the mean of the groups' own distances, by scikit-learn on a kernel that NumPy made.
-    alone = StandardScaler().fit_transform(statistics(images))
-    parts = np.split(alone, np.cumsum(statistics.groups)[:-1], axis=1)
+    weights = [1, 1, 1, 0.25]
+    assert shares == pytest.approx([sum(shares) / sum(weights) * weight for weight in weights], rel=1e-3)
+    # The kernel is of the mean of the distances within each group; here NumPy computes it.
+    standardized = StandardScaler().fit_transform(statistics(images))
+    parts = np.split(standardized, np.cumsum(statistics.groups)[:-1], axis=1)
     distances = [((part[:, None] - part[None]) ** 2).mean(2) for part in parts]
     kernel = np.exp(-np.mean(distances, axis=0))
-    machines = [SVC(C=3.0, kernel="precomputed").fit(kernel, target == own) for own in range(3)]
+    machines = [SVC(C=3.0, kernel="precomputed").fit(kernel, target == label) for label in range(3)]
     expected = np.stack([machine.decision_function(kernel) for machine in machines], axis=1)
     assert np.allclose(net(images)[0].numpy(), expected, atol=5e-3)

@@ -1,4 +1,4 @@
-"""The contract that every model keeps, and what the whole net adds to its parts."""
+"""The contract of all nets, and what the whole net adds to its parts."""
 
 import copy
 import dataclasses
@@ -30,8 +30,8 @@ def levels(batch: int, width: int = 128, seed: int = 0) -> torch.Tensor:
     )
 
 
-def awaken(net: GenreClassifier) -> None:
-    """Give the batch norms the statistics of a few batches: a fresh net in eval answers nearly 0 to everything."""
+def warm_up(net: GenreClassifier) -> None:
+    """Gives the batch norms the statistics of a few batches: the logits of a new net in eval mode are nearly 0."""
     norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -45,7 +45,7 @@ def awaken(net: GenreClassifier) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Inputs this small are done before a second thread has been woken, many times over in grouped convolutions."""
+    """One thread is faster for inputs this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -58,21 +58,30 @@ def name(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def awake(name) -> GenreClassifier:
+def warm(name) -> GenreClassifier:
     torch.manual_seed(0)
     net = GenreClassifier(read_config(name))
-    awaken(net)
+    warm_up(net)
     return net
 
 
 @pytest.fixture
-def net(awake) -> GenreClassifier:
-    """In eval mode, with answers that differ from clip to clip."""
-    return awake.eval()
+def net(warm) -> GenreClassifier:
+    """In eval mode, with logits that differ from segment to segment."""
+    return warm.eval()
+
+
+class AllOutputs(nn.Module):
+    def __init__(self, net: GenreClassifier) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.net.outputs(x)
 
 
 @torch.no_grad()
-def answer(net: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def predict(net: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return net(x)
 
 
@@ -81,35 +90,35 @@ def assert_same(left: tuple[torch.Tensor, ...], right: tuple[torch.Tensor, ...],
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
 
 
-def test_answers_differ_from_clip_to_clip(net):
-    """Without this, the tests of sameness below would hold for a net that says nothing."""
-    logits, attention = answer(net, levels(4))
+def test_logits_differ_from_segment_to_segment(net):
+    """Without this, the tests of equality below would hold for a constant net."""
+    logits, attention = predict(net, levels(4))
     assert logits.std(dim=0).min() > 0.01 and attention.std(dim=0).max() > 1e-3
 
 
 @pytest.mark.parametrize("width", [128, 256, 512])
 def test_shapes_at_any_width(net, name, width):
-    logits, attention = answer(net, levels(1, width))
+    logits, attention = predict(net, levels(1, width))
     assert logits.shape == (1, 10) and logits.dtype == torch.float32
     assert attention.shape == (1, 4, width // TIME_STEP[name]) and attention.dtype == torch.float32
     torch.testing.assert_close(attention.sum(dim=2), torch.ones(1, 4))
 
 
-def test_uint8_and_float_give_the_same_answer(net):
+def test_uint8_and_float_give_equal_logits(net):
     x = levels(2)
-    assert_same(answer(net, x), answer(net, x.float()), tolerance=0)
+    assert_same(predict(net, x), predict(net, x.float()), tolerance=0)
 
 
-def test_an_answer_does_not_depend_on_its_batch(net):
-    # In float64: a net with random weights makes much of float32's last digit, which does depend on how sums are cut.
+def test_logits_do_not_depend_on_the_batch(net):
+    # In float64: a net with random weights amplifies float32's rounding, which does depend on the batch.
     net, x = copy.deepcopy(net).double(), levels(3)
-    together = answer(net, x)
+    together = predict(net, x)
     for clip in range(3):
-        assert_same(answer(net, x[clip : clip + 1]), tuple(value[clip : clip + 1] for value in together), 1e-6)
+        assert_same(predict(net, x[clip : clip + 1]), tuple(value[clip : clip + 1] for value in together), 1e-6)
 
 
-def test_every_parameter_gets_a_finite_gradient(awake):
-    net = copy.deepcopy(awake).train()
+def test_every_parameter_gets_a_finite_gradient(warm):
+    net = copy.deepcopy(warm).train()
     net(levels(4))[0].square().sum().backward()
     gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
     assert [name for name, gradient in gradients.items() if gradient is None or not gradient.isfinite().all()] == []
@@ -124,51 +133,51 @@ def test_a_scripted_net_is_saved_loaded_and_agrees(net):
     buffer.seek(0)
     loaded = torch.jit.load(buffer)
     for x in (levels(2), levels(3, width=96)):
-        assert_same(answer(net, x), answer(loaded, x))
+        assert_same(predict(net, x), predict(loaded, x))
+        assert_same(net.outputs(x), loaded.outputs(x))
 
 
 def test_an_exported_net_takes_any_batch(net, name):
     if name != "b":
-        pytest.skip("ONNX files are made by way of one, and answer any batch")
+        pytest.skip("the tests of ONNX files export the others")
     dynamic = ({0: torch.export.Dim("batch", min=1)},)
-    exported = torch.export.export(net, (levels(2),), dynamic_shapes=dynamic).module()
+    exported = torch.export.export(AllOutputs(net), (levels(2),), dynamic_shapes=dynamic).module()
     for batch in (1, 2, 5):
         x = levels(batch, seed=batch)
-        assert_same(answer(net, x), answer(exported, x), tolerance=1e-4)
+        assert_same(net.outputs(x), predict(exported, x), tolerance=1e-4)
 
 
 def test_bfloat16_autocast_on_the_cpu(net):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits, attention = answer(net, levels(2, 64))
+        logits, attention = predict(net, levels(2, 64))
     assert logits.dtype == attention.dtype == torch.float32
-    exact, _ = answer(net, levels(2, 64))
-    # other than float32's, but not another answer
+    exact, _ = predict(net, levels(2, 64))
+    # not float32's, but similar
     assert not torch.equal(logits, exact) and torch.cosine_similarity(logits, exact).min() > 0.8
 
 
-def test_bfloat16_autocast_trains_on_the_cpu(awake):
-    net = copy.deepcopy(awake).train()
-    # Wide enough that each column of every kernel meets the picture: of one that never does, oneDNN leaves the gradient
-    # as it found the memory.
+def test_bfloat16_autocast_trains_on_the_cpu(warm):
+    net = copy.deepcopy(warm).train()
+    # Wide enough that each column of every kernel meets the input: otherwise oneDNN leaves its gradient uninitialised.
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits, _ = net(levels(2))
     logits.square().sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
 
-def test_convolutions_run_in_channels_last(awake):
-    def lies_channels_last(x: torch.Tensor) -> bool:
+def test_convolutions_run_in_channels_last(warm):
+    def is_channels_last(x: torch.Tensor) -> bool:
         return x.is_contiguous(memory_format=torch.channels_last)
 
-    net = copy.deepcopy(awake).eval()
+    net = copy.deepcopy(warm).eval()
     net.load_state_dict({key: value.clone().contiguous() for key, value in net.state_dict().items()})
     net.to(torch.float64).to(torch.float32)
     seen = []
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda _, inputs, output: seen.extend([inputs[0], output]))
-    answer(net, levels(2).contiguous())
-    assert len(seen) > 10 and all(lies_channels_last(x) for x in seen)
+    predict(net, levels(2).contiguous())
+    assert len(seen) > 10 and all(is_channels_last(x) for x in seen)
 
 
 def scaling(mean, std, bands=128, standardize=False, time_pool=1, noise_std=0.0, band_norm=False) -> InputScaling:
@@ -189,49 +198,49 @@ def test_pooled_columns_are_the_means_of_their_neighbours():
     torch.testing.assert_close(scaled.double(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_on_its_own_scale_a_segment_is_the_same_however_its_clip_was_stretched():
-    own = scaling((0.0,) * 3, (1.0,) * 3, bands=80, standardize=True, time_pool=2)
+def test_a_standardized_segment_does_not_depend_on_its_clips_level_and_range():
+    standardizing = scaling((0.0,) * 3, (1.0,) * 3, bands=80, standardize=True, time_pool=2)
     x = levels(2)[:, :1, :80].double().expand(-1, 3, -1, -1)
     low = x.mean(dim=(2, 3), keepdim=True)
     expected = ((x - low) / x.std(dim=(2, 3), correction=0, keepdim=True)).clamp(-4, 4)
     expected = (expected[..., 0::2] + expected[..., 1::2]) / 2
-    torch.testing.assert_close(own(x).double(), expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(own(60 + x * 0.7), own(x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(standardizing(x).double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(standardizing(60 + x * 0.7), standardizing(x), rtol=1e-4, atol=1e-4)
 
 
-def test_what_lies_above_its_bands_a_net_does_not_hear():
+def test_bands_above_its_range_do_not_change_a_nets_logits():
     net = GenreClassifier(dataclasses.replace(read_config("a"), bands=80, statistics_units=0)).eval()
     other = levels(2)
     other[:, :, 80:] = 255 - other[:, :, 80:]
-    assert_same(answer(net, other), answer(net, levels(2)))
+    assert_same(predict(net, other), predict(net, levels(2)))
     other[:, :, 79] = 255 - other[:, :, 79]
     assert not torch.equal(net(other)[0], net(levels(2))[0])
 
 
-def test_the_statistics_hear_all_bands_however_few_the_backbone_does():
+def test_the_statistics_read_all_bands_when_the_backbone_does_not():
     net = GenreClassifier(dataclasses.replace(read_config("b_scratch"), bands=72)).eval()
     other = levels(2)
     other[:, :, 72:] = 255 - other[:, :, 72:]
-    (own, statistics), _, _ = net.branches(levels(2))
-    (own_after, statistics_after), _, _ = net.branches(other)
-    assert_same(own, own_after)
+    (backbone, statistics), *_ = net.branches(levels(2))
+    (backbone_after, statistics_after), *_ = net.branches(other)
+    assert_same(backbone, backbone_after)
     assert not torch.allclose(statistics, statistics_after)
     torch.testing.assert_close(statistics_after, net.statistics(other)[0])
 
 
 @pytest.mark.parametrize(("silent", "gate"), [(0, 1.0), (7, 1.0), (12, 5 / 6), (30, 5 / 24), (36, 0.0), (48, 0.0)])
-def test_statistics_count_as_far_as_the_bands_are_there_that_the_net_does_not_hear(silent, gate):
+def test_silent_bands_that_the_backbone_does_not_read_close_the_gate(silent, gate):
     net = GenreClassifier(read_config("b_scratch")).eval()
     x = levels(4).float()
     net.statistics.norm.running_mean.copy_(net.statistics.statistics(x).mean(0))  # as after training on these
     x[:, :, 128 - silent :] = 0
-    (own, statistics), gates, _ = net.branches(x)
+    (backbone, statistics), gates, *_ = net.branches(x)
     assert gates[0].flatten().tolist() == [1.0] * 4
     assert gates[1].flatten().tolist() == pytest.approx([gate] * 4, abs=1e-6)
-    torch.testing.assert_close(net(x)[0], own + gate * statistics)
+    torch.testing.assert_close(net(x)[0], backbone + gate * statistics)
 
 
-def test_bands_that_were_silent_in_training_are_not_missed():
+def test_bands_that_were_silent_in_training_do_not_close_the_gate():
     net = GenreClassifier(read_config("b_scratch")).eval()
     x = levels(4).float()
     x[:, :, 90:] = 0
@@ -239,11 +248,11 @@ def test_bands_that_were_silent_in_training_are_not_missed():
     masked[:, :, :, 100:112] = 128  # a mask in time, the same over all bands
     net.statistics.norm.running_mean.copy_(net.statistics.statistics(masked).mean(0))
     assert net.branches(x)[1][1].flatten().tolist() == [1.0] * 4
-    x[:, :, 85:] = 0  # five of the ten that did sound
+    x[:, :, 85:] = 0  # five of the ten that were not silent
     assert net.branches(x)[1][1].flatten().tolist() == pytest.approx([5 / 12] * 4)
 
 
-def test_the_statistics_of_a_net_that_hears_all_bands_always_count():
+def test_the_gate_is_open_where_the_backbone_reads_all_bands():
     net = GenreClassifier(dataclasses.replace(read_config("b_scratch"), bands=128)).eval()
     x = levels(4).float()
     net.statistics.norm.running_mean.copy_(net.statistics.statistics(x).mean(0))
@@ -251,7 +260,7 @@ def test_the_statistics_of_a_net_that_hears_all_bands_always_count():
     assert net.branches(x)[1][1].flatten().tolist() == [1.0] * 4
 
 
-def test_each_band_is_normalised_by_its_own_statistics():
+def test_each_band_is_normalised_separately():
     normalising = scaling((0.5,) * 3, (0.25,) * 3, band_norm=True).train()
     x = levels(4)
     x[:, :, 7] //= 4  # a quiet band
@@ -274,11 +283,12 @@ def test_frequency_pooling_agrees_with_a_loop(name):
             torch.testing.assert_close(features[b, t], expected)
 
 
-def test_the_branches_logits_add_up_and_none_hears_of_the_other(net, name):
+def test_the_branches_logits_are_added_and_each_has_separate_parameters(net, name):
     x = levels(3)
-    parts, gates, attention = net.branches(x)
+    parts, gates, attention, context = net.branches(x)
     assert len(parts) == len(gates) == (1 if name == "a_original" else 2)
-    assert_same(answer(net, x), (sum(gate * part for gate, part in zip(gates, parts, strict=True)), attention))
+    logits = sum(gate * part for gate, part in zip(gates, parts, strict=True))
+    assert_same(net.outputs(x), (logits, attention, context))
     for part in parts:
         part.square().sum().backward(retain_graph=True)
         of_statistics = [n.startswith("statistics.") for n, p in net.named_parameters() if p.grad is not None]
@@ -294,14 +304,14 @@ def test_noise_is_on_the_scale_of_0_to_1_and_in_training_only():
     assert torch.equal(noisy(levels(2)), noisy(levels(2)))
 
 
-def test_each_backbone_gets_the_input_it_was_made_for():
+def test_each_backbone_gets_its_scaling():
     a, b = (GenreClassifier(read_config(name)).scaling for name in ("a", "b"))
     assert a.mean.flatten().tolist() == [0, 0, 0] and a.std.flatten().tolist() == [1, 1, 1]
     assert b.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])  # ImageNet's, as published
     assert b.std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
 
 
-def test_dense_and_convolution_weights_begin_as_keras_begins_them(name):
+def test_dense_and_convolution_weights_are_initialised_as_in_keras(name):
     torch.manual_seed(0)
     net = GenreClassifier(read_config(name))
     parts = [net.projection, net.head] + ([net.backbone] if name.startswith("a") else [])
@@ -418,20 +428,45 @@ def test_groups_hold_each_trainable_parameter_once(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone": "resnet"}, r"backbone='resnet': expected cnn or efficientnet"),
-        ({"bands": 0}, r"bands=0: give 1 to 128"),
-        ({"bands": 129}, r"bands=129: give 1 to 128"),
-        ({"head_dropout": (0.4,)}, r"head_dropout=\[0.4\]: give one rate for each of head_units=\[256, 128\]"),
-        ({"recurrent_dropout": 1.0}, r"a dropout rate of 1.0"),
-        ({"lstm_units": ()}, r"lstm_units=\[\]"),
-        ({"attention_heads": 5}, r"attention_heads=5: must divide 192"),
-        ({"attention_heads": 0}, r"attention_heads=0: must divide 192"),
-        ({"frequency_pooling": "max"}, r"frequency_pooling='max': expected rows or mean_max"),
-        ({"time_pool": 0}, r"time_pool=0: give at least 1"),
-        ({"statistics_units": -1}, r"statistics_units=-1: give 0 or more"),
-        ({"statistics_dropout": 1.0}, r"a dropout rate of 1.0 is none"),
+        ({"backbone": "resnet"}, r"net.backbone='resnet'.*cnn or efficientnet"),
+        ({"bands": 0}, r"net.bands=0.*1 to 128"),
+        ({"bands": 129}, r"net.bands=129.*1 to 128"),
+        ({"head_dropout": (0.4,)}, r"net.head_dropout=\[0.4\].*head_units=\[256, 128\]"),
+        ({"recurrent_dropout": 1.0}, r"net.recurrent_dropout=1.0.*below 1"),
+        ({"backbone_dropout": (0.1, 0.1, -0.1, 0.1)}, r"net.backbone_dropout=-0.1.*from 0"),
+        ({"lstm_units": ()}, r"net.lstm_units=\[\].*at least one"),
+        ({"attention_heads": 5}, r"net.attention_heads=5.*divide 192"),
+        ({"attention_heads": 0}, r"net.attention_heads=0.*divide 192"),
+        ({"frequency_pooling": "max"}, r"net.frequency_pooling='max'.*rows or mean_max"),
+        ({"statistics_units": -1}, r"net.statistics_units=-1.*0 or more"),
+        ({"statistics_dropout": 1.0}, r"net.statistics_dropout=1.0.*below 1"),
     ],
 )
 def test_a_net_that_cannot_be_built_is_refused(change, message):
     with pytest.raises(GenreclfError, match=message):
         GenreClassifier(dataclasses.replace(read_config("a_original"), **change))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("a", (1, 2, 4, 8, 16)), ("b", (1, 2, 4, 8)), ("b_scratch", (1, 2, 4, 8, 16))]
+)
+def test_time_pool_leaves_time_steps_of_equal_length(name, known):
+    config = read_config(name)
+    for time_pool in known[1:]:
+        net = GenreClassifier(dataclasses.replace(config, time_pool=time_pool, statistics_units=0)).eval()
+        assert predict(net, levels(1, 256))[1].shape[2] == known[-1] // time_pool
+    listed = ", ".join(map(str, known))
+    for wrong in (-1, 0, 3, 5, 2 * known[-1], 100_000):
+        with pytest.raises(GenreclfError, match=f"net.time_pool={wrong}: .*{listed}"):
+            GenreClassifier(dataclasses.replace(config, time_pool=wrong))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_the_embedding_is_the_attentions_context(net, name):
+    x = levels(3)
+    contexts = []
+    handle = net.attention.register_forward_hook(lambda _, inputs, output: contexts.append(output[0]))
+    logits, attention, embedding = net.outputs(x)
+    handle.remove()
+    assert embedding.shape == (3, 192 if name == "a_original" else 128) and embedding.dtype == torch.float32
+    assert_same((*predict(net, x), contexts[0]), (logits, attention, embedding), tolerance=1e-4)

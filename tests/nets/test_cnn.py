@@ -34,7 +34,7 @@ def test_squeeze_excitation_agrees_with_its_formula():
     np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_layers_stand_in_the_originals_order(config):
+def test_layers_are_in_the_originals_order(config):
     kinds = (nn.Conv2d, nn.ReLU, nn.BatchNorm2d, SqueezeExcitation, nn.MaxPool2d, nn.Dropout)
     letters = dict(zip(kinds, "crnspd", strict=True))
     blocks = SECNN(config).blocks
@@ -47,7 +47,7 @@ def test_layers_stand_in_the_originals_order(config):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("width", [64, 256, 300])
-def test_time_is_thinned_by_16_only(config, width, stride):
+def test_time_is_reduced_by_16(config, width, stride):
     net = SECNN(dataclasses.replace(config, stem_stride=stride)).eval()
     with torch.no_grad():
         maps = net(torch.rand(1, 3, 128, width))
@@ -56,7 +56,7 @@ def test_time_is_thinned_by_16_only(config, width, stride):
 
 @pytest.mark.parametrize(("bands", "pools"), [(80, (4, 2, 2, 2)), (96, (4, 2, 2, 2)), (64, (2, 2, 2, 1))])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_so_many_rows_remain_as_bands_and_pools_leave(config, bands, pools, stride):
+def test_the_number_of_rows_follows_from_bands_and_pools(config, bands, pools, stride):
     net = SECNN(dataclasses.replace(config, bands=bands, frequency_pools=pools, stem_stride=stride)).eval()
     with torch.no_grad():
         maps = net(torch.rand(1, 3, bands, 64))
@@ -69,13 +69,13 @@ def test_so_many_rows_remain_as_bands_and_pools_leave(config, bands, pools, stri
         ({"backbone_dropout": (0.1,)}, r"backbone_dropout=\[0.1\].*needs 4 rates"),
         ({"channels": (8, 8)}, r"channels=\[8, 8\].*needs 4 numbers of channels"),
         ({"channels": (8, 8, 8, 16)}, r"channels=\[8, 8, 8, 16\].*16 in the last two"),
-        ({"stem_stride": 4}, r"stem_stride=4: give 1 or 2"),
+        ({"stem_stride": 4}, r"net.stem_stride=4.*1 or 2"),
         ({"frequency_pools": (4, 2)}, r"frequency_pools=\[4, 2\].*needs 4 numbers"),
-        ({"frequency_pools": (4, 4, 4, 4)}, r"frequency_pools=\[4, 4, 4, 4\].*128 at most"),
-        ({"frequency_pools": (3, 2, 2, 2), "stem_stride": 2}, r"the first a multiple of stem_stride=2"),
-        ({"frequency_pools": (4, 0, 2, 2)}, r"frequency_pools=.*give 1 at least"),
+        ({"frequency_pools": (4, 4, 4, 4)}, r"net.frequency_pools=\[4, 4, 4, 4\].*128"),
+        ({"frequency_pools": (3, 2, 2, 2), "stem_stride": 2}, r"net.frequency_pools=.*multiple of stem_stride=2"),
+        ({"frequency_pools": (4, 0, 2, 2)}, r"net.frequency_pools=.*1 or more"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused(config, change, message):
+def test_an_impossible_shape_is_refused(config, change, message):
     with pytest.raises(GenreclfError, match=message):
         SECNN(dataclasses.replace(config, **change))

@@ -1,4 +1,4 @@
-"""A segment's statistics, each against NumPy or SciPy on their own."""
+"""A segment's statistics, each against NumPy or SciPy."""
 
 from itertools import pairwise
 
@@ -19,10 +19,10 @@ def levels(batch: int = 3, width: int = 256, seed: int = 0) -> torch.Tensor:
 
 
 def grey(images: torch.Tensor) -> np.ndarray:
-    """(B, 128, W) on each segment's own scale."""
-    own = images[:, 0].double().numpy()
-    reference = own[:, :110].reshape(len(own), -1)
-    return (own - reference.mean(1)[:, None, None]) / reference.std(1)[:, None, None] / UNIT
+    """(B, 128, W) standardized."""
+    values = images[:, 0].double().numpy()
+    reference = values[:, :110].reshape(len(values), -1)
+    return (values - reference.mean(1)[:, None, None]) / reference.std(1)[:, None, None] / UNIT
 
 
 def roots(series: np.ndarray) -> np.ndarray:
@@ -32,27 +32,29 @@ def roots(series: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("width", [8, 129, 256])
-def test_the_figures_are_numpys(width):
+def test_the_statistics_agree_with_numpys(width):
     images = levels(2, width)
     found = SegmentStatistics()(images).numpy()
     assert found.shape == (2, SegmentStatistics().num_features)
-    for row, own in zip(found, grey(images), strict=True):
-        cepstra = dct(own, axis=0, norm="ortho")[:CEPSTRA]
-        bands = [own.mean(1), own.std(1), np.abs(np.diff(own)).mean(1), *np.percentile(own, [10, 50, 90], axis=1)]
+    for row, segment in zip(found, grey(images), strict=True):
+        cepstra = dct(segment, axis=0, norm="ortho")[:CEPSTRA]
+        changes = np.abs(np.diff(segment))
+        percentiles = np.percentile(segment, [10, 50, 90], axis=1)
+        bands = [segment.mean(1), segment.std(1), changes.mean(1), *percentiles]
         assert np.allclose(row[: 6 * 128], np.concatenate(bands), atol=1e-4)
         timbre = [cepstra.mean(1), roots(cepstra), roots(cepstra[:, 2:] - cepstra[:, :-2])]
         assert np.allclose(row[6 * 128 : 6 * 128 + 440], np.concatenate(timbre), atol=5e-3)
 
 
-def test_the_last_figures_are_the_scale():
+def test_the_last_two_statistics_are_mean_and_deviation():
     images = levels(2)
-    own = images[:, 0, :110].double().numpy().reshape(2, -1)
+    reference = images[:, 0, :110].double().numpy().reshape(2, -1)
     assert np.allclose(
-        SegmentStatistics()(images)[:, -2:].numpy(), np.stack([own.mean(1), own.std(1)], 1) / 16, atol=1e-4
+        SegmentStatistics()(images)[:, -2:].numpy(), np.stack([reference.mean(1), reference.std(1)], 1) / 16, atol=1e-4
     )
 
 
-def test_how_a_clip_was_stretched_changes_nothing_but_the_scale():
+def test_a_clips_level_and_range_change_the_last_two_statistics_only():
     images = levels(2)
     statistics = SegmentStatistics()
     found, other = statistics(images), statistics(0.6 * images + 80)
@@ -60,11 +62,11 @@ def test_how_a_clip_was_stretched_changes_nothing_but_the_scale():
     assert not torch.allclose(found[:, -2:], other[:, -2:], atol=1e-1)
 
 
-def test_treble_moves_no_lower_band():
+def test_missing_treble_changes_no_lower_band():
     images = levels(1)
     cut = images.clone()
     cut[:, :, 112:] = 0
-    scaled, bare = (SegmentStandardize()(own)[0] for own in (images, cut))
+    scaled, bare = (SegmentStandardize()(given)[0] for given in (images, cut))
     assert torch.equal(scaled[:, :, :112], bare[:, :, :112])
     assert bare.abs().max() <= 4
 
@@ -72,14 +74,14 @@ def test_treble_moves_no_lower_band():
 def test_rhythm_is_the_amplitude_of_numpys_fourier_transform():
     images = levels(1)
     found = SegmentStatistics()(images)[0, RHYTHM].numpy().reshape(28, len(CYCLES) - 1)
-    own = grey(images)[0]
-    series = np.concatenate([own.reshape(16, 8, 256).mean(1), dct(own, axis=0, norm="ortho")[:12]])
-    swings = np.abs(np.fft.rfft(series, axis=1)) / 256
-    expected = [swings[:, low:high].mean(1) for low, high in pairwise(CYCLES)]
+    segment = grey(images)[0]
+    series = np.concatenate([segment.reshape(16, 8, 256).mean(1), dct(segment, axis=0, norm="ortho")[:12]])
+    amplitudes = np.abs(np.fft.rfft(series, axis=1)) / 256
+    expected = [amplitudes[:, low:high].mean(1) for low, high in pairwise(CYCLES)]
     assert np.allclose(found, np.log(np.stack(expected, 1) + 1e-3), atol=1e-3)
 
 
-def test_a_pulse_is_heard_at_its_rate_alone():
+def test_a_pulse_shows_at_its_rate_only():
     pulse = (128 + 60 * np.cos(2 * np.pi * 20 * np.arange(256) / 256)).round().astype(np.float32)  # 20 cycles a segment
     images = torch.from_numpy(pulse).expand(1, 3, 128, 256)
     rhythm = SegmentStatistics()(images)[0, RHYTHM].reshape(28, -1)[:16]
@@ -88,20 +90,20 @@ def test_a_pulse_is_heard_at_its_rate_alone():
     assert (rhythm.max(1).values - rhythm.median(1).values > 3).all()
 
 
-def test_what_is_backwards_differs_in_no_figure():
+def test_reversed_music_has_equal_statistics():
     images = levels()
     statistics = SegmentStatistics()
     assert torch.allclose(statistics(images), statistics(images.flip(3)), atol=2e-3)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_silence_and_constant_levels_give_finite_figures(level):
+def test_silence_and_constant_levels_give_finite_statistics(level):
     found = SegmentStatistics()(torch.full((2, 3, 128, 256), float(level)))
     assert found.isfinite().all()
     assert torch.equal(found[0], found[1])
 
 
-def test_the_branch_holds_strange_music_within_five_deviations():
+def test_the_branch_clips_outliers_to_five_deviations():
     branch = StatisticsBranch(8, dropout=0.0, num_classes=3, first_band=80).train()
     with torch.no_grad():
         for seed in range(60):
@@ -109,14 +111,14 @@ def test_the_branch_holds_strange_music_within_five_deviations():
     branch.eval()
     held = []
     branch.dense.register_forward_pre_hook(lambda module, inputs: held.append(inputs[0]))
-    branch(torch.zeros(1, 3, 128, 256))  # nothing like the noise that it has seen
+    branch(torch.zeros(1, 3, 128, 256))  # unlike the noise of the training
     branch(levels(1, seed=99))
     assert held[0].abs().max() == 5
     assert held[1].abs().max() < 5
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-def test_a_scripted_branch_agrees_and_few_rows_are_as_many():
+def test_a_scripted_branch_agrees_and_the_batch_does_not_matter():
     branch = StatisticsBranch(8, dropout=0.5, num_classes=3, first_band=80).eval()
     images = levels(5).clone()
     branch.norm.running_mean.copy_(branch.statistics(images).mean(0))
@@ -126,6 +128,6 @@ def test_a_scripted_branch_agrees_and_few_rows_are_as_many():
     assert gate.flatten().tolist() == pytest.approx([5 / 12, 1, 1, 1, 1])
     parts = [branch(images[:2]), branch(images[2:])]
     for found in (torch.jit.script(branch)(images), map(torch.cat, zip(*parts, strict=True)), branch(images.byte())):
-        logits, own = found
+        logits, found_gate = found
         assert torch.allclose(logits, expected, atol=1e-5)
-        assert torch.allclose(own, gate)
+        assert torch.allclose(found_gate, gate)

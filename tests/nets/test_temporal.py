@@ -27,8 +27,8 @@ def lstm_by_hand(x: np.ndarray, kernel: np.ndarray, recurrent: np.ndarray, bias:
 def bilstm_by_hand(module: BiLSTM, x: np.ndarray) -> np.ndarray:
     w = {name: p.detach().double().numpy() for name, p in module.lstm.named_parameters()}
     forward, backward = (
-        (w[f"weight_ih_l0{way}"], w[f"weight_hh_l0{way}"], w[f"bias_ih_l0{way}"] + w[f"bias_hh_l0{way}"])
-        for way in ("", "_reverse")
+        (w[f"weight_ih_l0{suffix}"], w[f"weight_hh_l0{suffix}"], w[f"bias_ih_l0{suffix}"] + w[f"bias_hh_l0{suffix}"])
+        for suffix in ("", "_reverse")
     )
     return np.stack(
         [np.concatenate([lstm_by_hand(c, *forward), lstm_by_hand(c[::-1], *backward)[::-1]], axis=1) for c in x]
@@ -57,12 +57,12 @@ def test_batch_norm_is_over_batch_and_time():
     assert y.mean(dim=(0, 1)).abs().max() < 1e-5
 
 
-def test_input_dropout_has_one_mask_an_example_for_all_steps():
+def test_input_dropout_has_one_mask_per_example_for_all_steps():
     torch.manual_seed(0)
     module = BiLSTM(units_in=200, units=8, dropout=0.25, recurrent_dropout=0.0)
     x = torch.randn(6, 4, 200, requires_grad=True)
     module(x).square().sum().backward()
-    dropped = x.grad == 0  # (6, 4, 200): where the input never reached the net
+    dropped = x.grad == 0  # (6, 4, 200): inputs that did not reach the net
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
     assert 0.2 < dropped[:, 0].float().mean() < 0.3
     assert not torch.equal(dropped[0], dropped[1])
@@ -76,7 +76,7 @@ def test_recurrent_dropout_drops_hidden_weights_in_training_only():
     for weight in (module.lstm.weight_hh_l0, module.lstm.weight_hh_l0_reverse):
         assert 0.2 < (weight.grad == 0).float().mean() < 0.3
     assert all((p.grad != 0).all() for name, p in module.lstm.named_parameters() if "ih" in name)
-    assert all(torch.equal(p, before[name]) for name, p in module.named_parameters())  # masks leave no trace
+    assert all(torch.equal(p, before[name]) for name, p in module.named_parameters())  # the weights are unchanged
 
 
 def test_recurrent_dropout_keeps_the_expected_recurrent_sum():
@@ -92,24 +92,24 @@ def test_recurrent_dropout_keeps_the_expected_recurrent_sum():
         in_eval = module.eval()._recur(x)[0, 1, :200].mean()
         module.lstm.weight_hh_l0.zero_()
         without = module._recur(x)[0, 1, :200].mean()
-    assert (in_eval - without).abs() > 1e-3  # the recurrent weights do count at the second step
+    assert (in_eval - without).abs() > 1e-3  # the recurrent weights matter at the second step
     assert (in_training - in_eval).abs() < 0.05 * (in_eval - without).abs()
 
 
-def test_lstm_weights_begin_as_keras_begins_them():
+def test_lstm_weights_are_initialised_as_in_keras():
     torch.manual_seed(0)
     lstm = BiLSTM(units_in=40, units=16, dropout=0.0, recurrent_dropout=0.0).lstm
-    for way in ("", "_reverse"):
-        kernel, recurrent = getattr(lstm, f"weight_ih_l0{way}"), getattr(lstm, f"weight_hh_l0{way}")
+    for suffix in ("", "_reverse"):
+        kernel, recurrent = getattr(lstm, f"weight_ih_l0{suffix}"), getattr(lstm, f"weight_hh_l0{suffix}")
         limit = (6 / (40 + 4 * 16)) ** 0.5
         assert 0.95 * limit < kernel.abs().max() <= limit
         torch.testing.assert_close(recurrent.T @ recurrent, torch.eye(16), rtol=0, atol=1e-5)
-        bias = getattr(lstm, f"bias_ih_l0{way}") + getattr(lstm, f"bias_hh_l0{way}")
+        bias = getattr(lstm, f"bias_ih_l0{suffix}") + getattr(lstm, f"bias_hh_l0{suffix}")
         assert bias.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 32  # input, forget, candidate, output
 
 
 def attention_by_hand(module: MultiHeadTemporalAttention, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T, F) of one example -> (F,), (heads, T), one head after the other."""
+    """(T, F) of one example -> (F,), (heads, T), head by head."""
     w = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
     size = x.shape[1] // module.heads
     contexts, weights = [], []
@@ -123,7 +123,7 @@ def attention_by_hand(module: MultiHeadTemporalAttention, x: np.ndarray) -> tupl
 
 @settings(max_examples=20, deadline=None)
 @given(batch=st.integers(1, 3), steps=st.integers(1, 9), heads=st.integers(1, 4), size=st.integers(1, 5))
-def test_attention_agrees_with_one_head_after_the_other(batch, steps, heads, size):
+def test_attention_agrees_with_a_loop_over_heads(batch, steps, heads, size):
     module = MultiHeadTemporalAttention(heads * size, heads)
     for parameter in module.parameters():
         nn.init.normal_(parameter)
@@ -140,7 +140,7 @@ def test_attention_has_the_originals_parameters(features, count):
     assert sum(p.numel() for p in MultiHeadTemporalAttention(features, heads=4).parameters()) == count
 
 
-def test_attention_weights_begin_as_one_keras_layer_a_head():
+def test_attention_weights_are_initialised_as_one_keras_layer_per_head():
     torch.manual_seed(0)
     module = MultiHeadTemporalAttention(features=64, heads=4)
     for weight, fans in ((module.hidden.weight, 64 + 16), (module.score, 16 + 1), (module.mix.weight, 4 * 64 + 64)):
