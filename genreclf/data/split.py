@@ -44,8 +44,10 @@ class SplitConfig:
         shares = self.shares
         if shares is not None and (len(shares) != 3 or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-6):
             raise GenreclfError(f"split.shares={list(shares)}: give three positive shares that sum to 1")
-        if self.fold is not None and (self.fold < 0 or (self.folds is not None and not 3 <= self.folds > self.fold)):
-            raise GenreclfError(f"split.fold={self.fold}, split.folds={self.folds}: need 0 <= fold < folds >= 3")
+        if self.fold is not None and self.fold < 0:
+            raise GenreclfError(f"split.fold={self.fold}: must be at least 0")
+        if self.fold is not None and self.folds is not None and not 3 <= self.folds > self.fold:
+            raise GenreclfError(f"split.fold={self.fold}, split.folds={self.folds}: need fold < folds, and folds >= 3")
 
 
 def assign(

@@ -11,18 +11,19 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreclf.config import build, config_folder
-from genreclf.data.audit import audit, class_balance, pairs
-from genreclf.data.audit_page import LISTED, PAIRS_DRAWN, audit_page
+from genreclf.data.audit import audit, class_balance, leak_summary, pairs
+from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, audit_page
 from genreclf.data.findings import FINDINGS, findings
 from genreclf.data.fingerprint import Match
 from genreclf.data.leaks import (
+    LEAKS,
     RANDOM_SEEDS,
     Leak,
     compared_leaks,
     has_leak,
+    held_out_leaks,
     leak_line,
     leaking_clips,
-    leaks,
     random_leaks,
     shared_keys,
 )
@@ -31,6 +32,7 @@ from genreclf.data.pair_plot import STRIP_ROWS, WIDTH, draw_pair
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
+from genreclf.frontend.audio import CLIPPED, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 
 HASHED = build(SplitConfig, OmegaConf.to_container(OmegaConf.load(config_folder() / "split" / "hashed.yaml")), "split")
@@ -40,6 +42,7 @@ FRAMES = 1_292  # 30 s
 def row(path: str = "a/x.wav", **other: object) -> Row:
     """A clip of 30 s without a fault."""
     known = {"label": path.split("/")[0], "columns": FRAMES, "frames": FRAMES, "offset": 0, "steps": 200, "tokens": 900}
+    known |= {"first_sound": 0, "sound_columns": FRAMES, "sound_frames": FRAMES}
     known |= {"source_rate_hz": 22_050, "source_seconds": 30.0, "digest": path, "group": path, "problem": ""}
     return Row(path=path, **{**known, **other})
 
@@ -52,36 +55,44 @@ KNOWN = st.lists(
         st.sampled_from("abcdef"),
         st.sampled_from(["", "Queen", " queen!", "QUEEN", "Abba", "?"]),
         st.sampled_from(["", "One", "one.", "Two"]),
+        st.sampled_from(["", "live", "studio"]),
     ),
     max_size=30,
 )
 SAME = {"": None, "Queen": "queen", " queen!": "queen", "QUEEN": "queen", "Abba": "abba", "?": None}
 
 
-def told(clips: list[tuple]) -> tuple[list[str | None], dict[str, list[str | None]]]:
-    facts = [ClipMetadata(artist=artist, title=title) for _, _, artist, title in clips]
-    return [clip[0] for clip in clips], shared_keys([clip[1] for clip in clips], facts)
+def keyed(clips: list[tuple]) -> tuple[list[str | None], dict[str, list[str | None]]]:
+    metadata = [ClipMetadata(artist=artist, title=title, group=group) for _, _, artist, title, group in clips]
+    return [clip[0] for clip in clips], shared_keys([clip[1] for clip in clips], metadata)
 
 
 def slowly(clips: list[tuple], part: str) -> dict[str, Leak]:
-    """Each clip of the part against each of training, by what one would say of the two."""
+    """Compares each clip of the part with each training clip."""
 
     def title(clip: tuple) -> str | None:
         return clip[3].lower().strip(".") if SAME[clip[2]] and clip[3] else None
 
-    known = {"recording": lambda clip: True, "artist": lambda clip: SAME[clip[2]], "title": title}
+    known = {
+        "recording": lambda clip: True,
+        "artist": lambda clip: SAME[clip[2]],
+        "title": title,
+        "group": lambda clip: clip[4],
+    }
     same = {
         "recording": lambda one, other: one[1] == other[1],
         "artist": lambda one, other: SAME[one[2]] == SAME[other[2]],
         "title": lambda one, other: SAME[one[2]] == SAME[other[2]] and title(one) == title(other),
+        "group": lambda one, other: one[4] == other[4],
     }
-    own, training = ([clip for clip in clips if clip[0] == name] for name in (part, "train"))
+    held_out, training = ([clip for clip in clips if clip[0] == name] for name in (part, "train"))
     return {
         shared: Leak(
             sum(
-                any(is_known(one) and is_known(other) and same[shared](one, other) for other in training) for one in own
+                any(is_known(one) and is_known(other) and same[shared](one, other) for other in training)
+                for one in held_out
             ),
-            sum(bool(is_known(one)) for one in own),
+            sum(bool(is_known(one)) for one in held_out),
         )
         for shared, is_known in known.items()
     }
@@ -89,22 +100,22 @@ def slowly(clips: list[tuple], part: str) -> dict[str, Leak]:
 
 @given(KNOWN)
 def test_leaks_are_what_a_comparison_of_all_pairs_finds(clips):
-    splits, keys = told(clips)
+    splits, keys = keyed(clips)
     expected = {part: slowly(clips, part) for part in ("val", "test")}
-    assert {part: leaks(splits, keys, part) for part in ("val", "test")} == expected
+    assert held_out_leaks(splits, keys) == expected
     listed = leaking_clips([str(number) for number in range(len(clips))], splits, keys)
-    for part, own in expected.items():
-        for shared, leak in own.items():
+    for part, found in expected.items():
+        for shared, leak in found.items():
             assert sum(clip.split == part and shared in clip.training for clip in listed) == leak.clips
     for clip in listed:
         for shared, other in clip.training.items():
             assert keys[shared][int(clip.path)] == keys[shared][int(other)] and splits[int(other)] == "train"
-    assert has_leak(expected) == any(own[s].clips for own in expected.values() for s in ("recording", "artist"))
+    assert has_leak(expected) == any(found[s].clips for found in expected.values() for s in LEAKS)
 
 
 @given(KNOWN)
 def test_random_splits_are_of_the_same_sizes_and_the_same_each_time(clips):
-    splits, keys = told(clips)
+    splits, keys = keyed(clips)
     found = random_leaks(splits, keys, "test")
     assert found == random_leaks(splits, keys, "test")
     assert found["recording"].of == splits.count("test")
@@ -112,7 +123,7 @@ def test_random_splits_are_of_the_same_sizes_and_the_same_each_time(clips):
         assert leak.share is None or 0 <= leak.share <= 1
 
 
-def test_random_splits_leak_as_often_as_chance_has_it():
+def test_random_splits_leak_at_the_rate_of_chance():
     pairs_of_clips, train = 500, 700
     splits = ["train"] * train + ["val"] * 150 + ["test"] * 150
     keys = {"recording": [str(clip // 2) for clip in range(2 * pairs_of_clips)]}
@@ -121,24 +132,20 @@ def test_random_splits_leak_as_often_as_chance_has_it():
     assert share == pytest.approx(chance, abs=4 * (chance * (1 - chance) / 150 / RANDOM_SEEDS) ** 0.5)
 
 
-def test_the_published_lists_stand_beside_where_the_names_are_gtzans():
+def test_published_lists_are_compared_if_the_names_are_gtzans():
     keys = shared_keys(["x", "x"], [ClipMetadata(), ClipMetadata()])
     paths = ["blues/blues.00029.wav", "blues/blues00000.png"]  # of the training and the validation list
     compared = compared_leaks(paths, ["train", "train"], keys)
     assert compared["published"]["val"]["recording"] == Leak(1, 1)
-    assert compared["chosen"]["val"]["recording"] == Leak(0, 0)
     assert "published" not in compared_leaks(["a.wav", "b.wav"], ["train", "test"], keys)
 
 
-@pytest.mark.parametrize(
-    ("artist", "line"),
-    [
-        (Leak(0, 0), "test clips whose recording is in training, too: 1 of 30; artists unknown"),
-        (Leak(4, 28), "test clips whose recording is in training, too: 1 of 30; whose artist is: 4 of 28 known"),
-    ],
-)
-def test_the_line_beside_an_accuracy(artist, line):
-    assert leak_line({"recording": Leak(1, 30), "artist": artist}, "test") == line
+def test_the_line_beside_an_accuracy_names_what_is_shared():
+    found = {"recording": Leak(1, 30), "artist": Leak(0, 0), "title": Leak(0, 0), "group": Leak(0, 0)}
+    line = leak_line(found, "test")
+    assert line.startswith("test clips ") and "1 of 30" in line and "artists unknown" in line and "group" not in line
+    line = leak_line({**found, "artist": Leak(4, 28), "group": Leak(2, 9)}, "val")
+    assert line.startswith("validation clips ") and "4 of 28" in line and "2 of 9" in line
 
 
 # --- Single clips -----------------------------------------------------------------------------------------------------
@@ -156,11 +163,11 @@ FADED[:, :2] = FADED[:, -2:] = 9
     [
         (NOISE, {}, set()),
         (NOISE, {"problem": "colours: magma"}, set()),
-        (NOISE[:, :0], {"columns": 0, "problem": "no; truncated"}, {"unreadable"}),
-        (NOISE, {"problem": "truncated: header says 30.0 s, 20.0 s decoded"}, {"truncated"}),
-        (NOISE, {"problem": "30% of the file not decoded (tags, or more music), 20.0 s decoded"}, {"truncated"}),
-        (NOISE, {"problem": "clipped: 1.2 % of the samples at full scale"}, {"clipped"}),
-        (NOISE, {"problem": "truncated: no end page; clipped: 2 % of the samples"}, {"truncated", "clipped"}),
+        (NOISE[:, :0], {"columns": 0, "problem": f"no; {TRUNCATED}"}, {"unreadable"}),
+        (NOISE, {"problem": f"{TRUNCATED}: header says 30.0 s"}, {"truncated"}),
+        (NOISE, {"problem": f"30% of the file {UNDECODED}"}, {"truncated"}),
+        (NOISE, {"problem": f"{CLIPPED}: 1.2 % of the samples"}, {"clipped"}),
+        (NOISE, {"problem": f"{TRUNCATED}: no end page; {CLIPPED}: 2 % of the samples"}, {"truncated", "clipped"}),
         (0 * NOISE, {}, {"silent"}),
         (STEADY, {}, {"constant"}),
         (FADED, {}, {"constant"}),
@@ -192,7 +199,7 @@ def test_pairs_hold_matches_and_equal_files_and_the_worst_come_first():
     matches = [Match(0, 1, 0.99, 0.0, 29.0), Match(3, 4, 0.9, -2.5, 20.0), Match(3, 5, 0.81, 1.0, 10.0)]
     found = pairs(rows, matches, {0: "train", 1: "train", 2: "train", 3: "train", 4: "test", 5: None})
     assert [(pair.first[2], pair.second[2]) for pair in found] == [("3", "4"), ("3", "5"), ("0", "2"), ("0", "1")]
-    assert [pair.parted for pair in found] == [True, False, False, False]
+    assert [pair.divided for pair in found] == [True, False, False, False]
     assert [pair.same_bytes for pair in found] == [False, False, True, True]
     assert [pair.offset_seconds for pair in found] == [-2.5, 1.0, 0.0, 0.0]
     assert found[1].classes == ("a", "b") and found[1].splits == ("train", None)
@@ -237,19 +244,27 @@ def test_a_drawn_clip_has_its_high_bands_on_top():
 
 def test_the_audit_of_a_store_agrees_with_its_table(tiny_data, tiny_store):
     member = membership(tiny_store.rows, tiny_data, HASHED)
-    found = audit(tiny_store, member, HASHED)
+    found = audit(tiny_store, member)
     assert [one.path for one in found.findings["unreadable"]] == ["tone/broken.wav"]
     assert ("noise/again.wav", "noise/noise.00000.wav") in {(pair.first, pair.second) for pair in found.pairs}
     assert all(set(group) <= {one.path for one in tiny_store.rows} for group in found.duplicate_groups)
     assert not found.chosen_leaks and not found.leaking and not found.refusals
-    counts = sum((Counter(own) for own in found.classes.values()), Counter())
+    counts = sum(map(Counter, found.classes.values()), Counter())
     assert counts.total() == found.clips == len(tiny_store.rows) and counts["unreadable"] == 1
     assert counts == Counter(member.splits) + Counter(unreadable=1)
     plain = json.loads(json.dumps(found.plain()))
     fields = {field.name for field in dataclasses.fields(found)}
     assert set(plain) == {"summary", *fields} - {"clips", "leaks"}
     assert [one["path"] for one in plain["findings"]["unreadable"]] == ["tone/broken.wav"]
-    assert set(found.summary()) == {"clips", "findings", "duplicates", "label_conflicts", "leaks", "chosen_leaks"}
+    assert plain["summary"]["not_compared"] == len(found.not_compared) > 0
+
+
+def test_the_summary_of_a_training_has_the_audits_counts_but_compares_no_other_split(tiny_data, tiny_store):
+    member = membership(tiny_store.rows, tiny_data, HASHED)
+    full, short = audit(tiny_store, member).summary(), leak_summary(tiny_store, member)
+    assert set(short["leaks"]) == {"chosen"} and {"chosen", "random"} <= set(full["leaks"])
+    assert short == {**full, "leaks": {"chosen": full["leaks"]["chosen"]}}
+    json.dumps(short)
 
 
 def test_every_clip_is_counted_in_its_class_once():
@@ -261,12 +276,13 @@ def test_every_clip_is_counted_in_its_class_once():
 
 
 def test_the_page_draws_some_pairs_lists_some_and_counts_the_rest(tiny_data, tiny_store):
-    found = audit(tiny_store, membership(tiny_store.rows, tiny_data, HASHED), HASHED)
+    found = audit(tiny_store, membership(tiny_store.rows, tiny_data, HASHED))
     again = next(pair for pair in found.pairs if pair.first == "noise/again.wav")
-    many = dataclasses.replace(found, pairs=[again] * (PAIRS_DRAWN + LISTED + 7))
+    many = dataclasses.replace(found, pairs=[again] * (PAIRS_DRAWN + MAX_LISTED + 7))
     about = {"name": "tiny", "path": "a <b>\n", "table": "", "split": "hashed"}
     text = audit_page(many, tiny_store, about)
-    assert text.count("<img ") == PAIRS_DRAWN and f"Pairs that are not drawn: {LISTED + 7}" in text
-    assert text.count('<li><span class="path">noise/again.wav</span> <span class="quiet">(noise, ') == LISTED
-    assert "7 more are listed in audit.json." in text
+    assert text.count("<img ") == PAIRS_DRAWN and f"Pairs not drawn: {MAX_LISTED + 7}" in text
+    assert text.count('<li><span class="path">noise/again.wav</span> <span class="quiet">(noise, ') == MAX_LISTED
+    assert "7 more are in audit.json." in text
+    assert f"{len(found.not_compared)} of {found.clips} clips could not be compared by sound" in text
     assert r"a &lt;b&gt;\n" in text and "a <b>" not in text

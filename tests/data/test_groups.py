@@ -18,7 +18,7 @@ def partition(groups: list) -> set[frozenset[int]]:
 
 
 @given(KEYS)
-def test_joined_clips_are_the_components_of_what_they_share(rows):
+def test_groups_are_the_connected_components_of_shared_keys(rows):
     columns = list(zip(*rows, strict=True))
     names = [f"clip {i}" for i in range(len(rows))]
     pairs = [
@@ -36,8 +36,8 @@ def test_joined_clips_are_the_components_of_what_they_share(rows):
         assert names.index(group) <= names.index(name)  # the first of its members
 
 
-def test_artists_are_one_however_they_are_written():
-    facts = [
+def test_spellings_of_an_artist_give_one_key():
+    metadata = [
         ClipMetadata("The Clash"),
         ClipMetadata("the  clash"),
         ClipMetadata("The-Clash!"),
@@ -45,31 +45,31 @@ def test_artists_are_one_however_they_are_written():
         ClipMetadata("BJÖRK"),
         ClipMetadata("Bjork"),
     ]
-    assert len(set(artist_keys(facts, ["rock"] * 6, "single"))) == 3
+    assert len(set(artist_keys(metadata, ["rock"] * 6, "single"))) == 3
 
 
-def test_unknown_artists_stand_alone_or_with_their_class():
-    facts, labels = (
+def test_unknown_artists_have_no_key_or_one_per_class():
+    metadata, labels = (
         [ClipMetadata(), ClipMetadata("unknown rock"), ClipMetadata(" ?"), ClipMetadata()],
         ["rock", "rock", "rock", "pop"],
     )
-    assert artist_keys(facts, labels, "single") == [None, "unknownrock", None, None]
-    together = artist_keys(facts, labels, "together")
+    assert artist_keys(metadata, labels, "single") == [None, "unknownrock", None, None]
+    together = artist_keys(metadata, labels, "together")
     assert together[0] == together[2] and len(set(together)) == 3
 
 
-def test_conflicts_are_groups_of_more_than_one_class():
+def test_conflicts_are_groups_in_several_classes():
     assert conflicts(["a", "b", "a", "c", "b"], ["rock", "pop", "metal", "pop", "pop"]) == [[0, 2]]
 
 
-def test_real_artists_make_the_groups_that_others_made_of_them(gtzan: Path):
-    """folds.csv, made apart from this code, keeps artists together: none of our groups may lie in two of its groups."""
+def test_real_artists_give_the_published_artist_groups(gtzan: Path):
+    """folds.csv was not made by this code; its artist groups have to be ours."""
     with (gtzan / "folds.csv").open() as file:
         theirs = {row["clip"]: row["artist_group"] for row in csv.DictReader(file)}
     names = sorted(theirs)
-    facts = read_table(gtzan / "clips.csv", names)
-    groups = merge_groups(names, artist_keys(facts, [name.split(".")[0] for name in names], "single"))
-    known = [i for i, fact in enumerate(facts) if fact.artist]
+    metadata = read_table(gtzan / "clips.csv", names)
+    groups = merge_groups(names, artist_keys(metadata, [name.split(".")[0] for name in names], "single"))
+    known = [i for i, one in enumerate(metadata) if one.artist]
     assert len(known) > 500
     ours, others = [groups[i] for i in known], [theirs[names[i]] for i in known]
     assert partition(ours) == partition(others)

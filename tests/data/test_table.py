@@ -1,4 +1,5 @@
 import csv
+import re
 import unicodedata
 from pathlib import Path
 
@@ -44,41 +45,33 @@ def test_a_table_may_give_folds_alone(tmp_path):
 @pytest.mark.parametrize(
     ("text", "encoding", "message"),
     [
-        ("name,artist\nx,y\n", "utf-8", "has the columns name, artist; it needs path or clip, and genre or artist or"),
-        (
-            "clip,title\nx,y\n",
-            "utf-8",
-            "it needs path or clip, and genre or artist or group or fold, separated by commas",
-        ),
-        ("clip;artist\nx;y\n", "utf-8", "has the columns clip;artist; it needs path or clip"),
-        ("", "utf-8", "has the columns none"),
-        ("clip,artist\nrock.1,x\n", "utf-8", "none of its 1 rows is of a clip in data.path (first row: 'rock.1'"),
+        ("name,artist\nx,y\n", "utf-8", "name, artist; .*path or clip.* genre or artist or group or fold"),
+        ("clip,title\nx,y\n", "utf-8", "clip, title; .*genre or artist or group or fold"),
+        ("clip;artist\nx;y\n", "utf-8", "clip;artist; .*commas"),
+        ("", "utf-8", "none; .*path or clip"),
+        ("clip,artist\nrock.1,x\n", "utf-8", "none of its 1 rows .*'rock.1'.*'blues/blues.00000.png'"),
         ("clip,artist\n", "utf-8", "none of its 0 rows"),
-        ("clip,artist\nblues.00000,x\nblues.00000,y\n", "utf-8", "two rows for clip 'blues.00000'"),
-        (
-            "clip,artist\nblues.00001,x\nblues00001,y\n",
-            "utf-8",
-            "two rows for 'blues/blues00001.wav': 'blues00001' and",
-        ),
-        ("clip,artist\nblues.00001,x\n,y\n", "utf-8", "line 3 has no clip; name the clip, or delete the line"),
-        ("clip,title,artist\nx,One, Two,y\n", "utf-8", "line 2 has more cells than the first line; put those with com"),
-        ("clip,artist\nblues.00000,Motörhead\n", "latin-1", "give a CSV file in UTF-8"),
+        ("clip,artist\nblues.00000,x\nblues.00000,y\n", "utf-8", "two rows for clip 'blues.00000'; delete"),
+        ("clip,artist\nblues.00001,x\nblues00001,y\n", "utf-8", "two rows .*'blues00001' and 'blues.00001'; delete"),
+        ("clip,artist\nblues.00001,x\n,y\n", "utf-8", "line 3 has no clip; .*delete"),
+        ("clip,title,artist\nx,One, Two,y\n", "utf-8", "line 2 .*; put .*quotes"),
+        ("clip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
     ],
 )
-def test_a_table_that_cannot_serve_says_why(tmp_path, text, encoding, message):
+def test_an_unusable_table_is_refused_with_a_reason(tmp_path, text, encoding, message):
     with pytest.raises(GenreclfError) as error:
         read_table(table(tmp_path, text, encoding), CLIPS)
-    assert message in str(error.value) and str(error.value).startswith(f"data.table={tmp_path}")
+    assert str(error.value).startswith(f"data.table={tmp_path}/clips.csv: ") and re.search(message, str(error.value))
 
 
 def test_a_row_of_two_clips_names_both(tmp_path):
     path = table(tmp_path, "clip,artist\nx,one\n")
-    message = r"^data\.table=.*: clip 'x' is 'a/x\.wav' and 'b/x\.png'; name the clips by path$"
+    message = r"^data\.table=.*: clip 'x' .*'a/x\.wav' and 'b/x\.png'; use the column path$"
     with pytest.raises(GenreclfError, match=message):
         read_table(path, ["a/x.wav", "b/x.png"])
-    with pytest.raises(GenreclfError, match=r"clip 'blues\.00000' is 'blues\.00000\.wav' and 'blues00000\.png'; name"):
+    with pytest.raises(GenreclfError, match=r"clip 'blues\.00000' .*'blues\.00000\.wav' and 'blues00000\.png'"):
         read_table(table(tmp_path, "clip,artist\nblues.00000,one\n"), ["blues.00000.wav", "blues00000.png"])
-    with pytest.raises(GenreclfError, match=r": path 'é\.wav' is .* and .*; rename one of them$"):
+    with pytest.raises(GenreclfError, match=r": path 'é\.wav' .*; rename one of them$"):
         read_table(table(tmp_path, "path,artist\né.wav,one\n"), ["é.wav", unicodedata.normalize("NFD", "é.wav")])
 
 
@@ -91,7 +84,7 @@ def test_a_name_is_found_in_either_form_of_its_accents(tmp_path, form):
         assert read_table(path, names) == [ClipMetadata(artist="Björk", title="Jóga", group="é")]
 
 
-def test_blank_rows_and_cells_say_nothing(tmp_path):
+def test_blank_rows_and_cells_are_ignored(tmp_path):
     path = table(tmp_path, "path,artist,group,\r\nx.wav,one,,\r\n,,,\r\n\r\ny.wav\r\n,,,\r\n")
     assert read_table(path, ["x.wav", "y.wav"]) == [ClipMetadata("one"), ClipMetadata()]
 
@@ -103,21 +96,21 @@ def test_without_a_column_of_genres_there_are_none(tmp_path):
     assert read_genres(table(tmp_path, "path,artist\nx.wav,one\n"), ["x.wav"]) is None
 
 
-def test_genres_leave_out_what_has_none_and_tell_it_once(tmp_path, capsys):
+def test_clips_without_a_genre_are_skipped_and_reported_once(tmp_path, capsys):
     path = table(
         tmp_path, "path,genre\n" + "".join(f"gone {n}.wav,rock\n" for n in range(5)) + "x.wav, rock \ny.wav,\n"
     )
     for _ in range(2):
         assert read_genres(path, ["x.wav", "y.wav", "z.wav"]) == ["rock", "", ""]
     assert capsys.readouterr().err.splitlines() == [
-        f"data.table={path}: 1 clips in data.path have no row and are left out (first: 'z.wav')",
-        f"data.table={path}: 1 clips have no genre and are left out (first: 'y.wav')",
-        f"data.table={path}: 5 rows are of no audio file or picture in data.path "
+        f"data.table={path}: 1 clips in data.path have no row and are skipped (first: 'z.wav')",
+        f"data.table={path}: 1 clips have no genre and are skipped (first: 'y.wav')",
+        f"data.table={path}: 5 rows match no audio file or picture in data.path "
         "(first: 'gone 0.wav', 'gone 1.wav', 'gone 2.wav')",
     ]
 
 
-def test_a_table_that_says_all_tells_nothing(tmp_path, capsys):
+def test_a_complete_table_prints_nothing(tmp_path, capsys):
     path = table(tmp_path, "clip,genre,title\nx,rock,One\ny,pop,Two\n")
     assert read_genres(path, ["deep/er/y.wav", "x.png"]) == ["pop", "rock"]
     assert read_table(path, ["deep/er/y.wav"]) == [ClipMetadata(title="Two", genre="pop")]
@@ -125,9 +118,7 @@ def test_a_table_that_says_all_tells_nothing(tmp_path, capsys):
 
 
 def test_no_clips_at_all_is_one_line(tmp_path):
-    with pytest.raises(
-        GenreclfError, match=r"none of its 1 rows is of a clip in data\.path \(first row: 'x', first clip"
-    ):
+    with pytest.raises(GenreclfError, match=r"none of its 1 rows .*data\.path.* \(first row: 'x', first clip"):
         read_genres(table(tmp_path, "clip,genre\nx,rock\n"), [])
 
 
@@ -144,8 +135,8 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
         writer.writerow(["genre", "title", "path", "artist", "group"])
         writer.writerows([genre, title, name, artist, group] for name, (genre, title, artist, group) in rows.items())
     expected = [[unicodedata.normalize("NFC", word).strip() for word in words] for words in rows.values()]
-    facts = read_table(path, list(rows))
-    assert [[fact.genre, fact.title, fact.artist, fact.group] for fact in facts] == expected
+    metadata = read_table(path, list(rows))
+    assert [[one.genre, one.title, one.artist, one.group] for one in metadata] == expected
     assert read_genres(path, list(rows)) == [words[0] for words in expected]
 
 
