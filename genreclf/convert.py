@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import yaml
 
+from genreclf.command_options import Parser
 from genreclf.config import build
 from genreclf.errors import GenreclfError, escape_unencodable, user_error
 from genreclf.exporters.bundle import Bundle, load_bundle, save_bundle
@@ -28,10 +29,11 @@ OLD_FORMAT = 6
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, or 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
     escape_unencodable()
-    source, out = options.source, options.out
+    out = None
     try:
+        options = _parser().parse_args(arguments)
+        source, out = options.source, options.out
         if Path(source).is_dir():
             if out is None:
                 raise GenreclfError(f"{source}: a bundle is converted into another folder; give --out FOLDER")
@@ -121,8 +123,8 @@ def read_old_bundle(folder: Path) -> Bundle:
             raise GenreclfError(str(error).replace(name, str(folder))) from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="genreclf convert",
         description="Makes a bundle of a checkpoint, for example of an interrupted training, or of a bundle of format "
         f"{OLD_FORMAT}. A training that finishes writes its bundle itself.",

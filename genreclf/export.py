@@ -1,11 +1,11 @@
 """Exports a model to files that run without this package: genreclf export RUN format=onnx."""
 
-import difflib
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from genreclf.config import did_you_mean
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
 from genreclf.exporters.export import export_models
@@ -33,11 +33,11 @@ def _default_folder(model: str) -> Path:
 def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[str]:
     """The value of `key`, one of `known` or a list of them."""
     words = [str(word) for word in (config[key] if isinstance(config[key], list) else [config[key]])]
-    wrong = "[]" if not words else next((word for word in words if word not in known), None)
-    if wrong is not None:
-        close = difflib.get_close_matches(wrong, known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise GenreclfError(f"{key}={wrong}: {hint}give one or several of [{','.join(known)}]")
+    if not words:
+        raise GenreclfError(f"{key}=[]: give at least one of {', '.join(known)}")
+    for word in words:
+        if word not in known:
+            raise GenreclfError(f"{key}={word}: unknown; {did_you_mean(word, known, f'known: {", ".join(known)}')}")
     return words
 
 

@@ -2,7 +2,10 @@
 
 import copy
 import io
+import logging
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,8 +35,9 @@ def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Pat
     file and bundle differ by more than the format's limit, and for a file that cannot be written.
     """
     for name in formats:
-        if kind not in FORMATS[name].inputs:
-            raise GenreclfError(f"format={name}: input={kind} is not supported; give input={FORMATS[name].inputs[0]}")
+        if kind not in FORMATS[name].max_difference:
+            supported = ",".join(FORMATS[name].max_difference)
+            raise GenreclfError(f"format={name}: does not support input={kind}; give input={supported}")
     exportables: dict[bool, Exportable] = {}  # by Format.any_length
     for name in formats:
         any_length, path = FORMATS[name].any_length, folder / f"{kind}{FORMATS[name].suffix}"
@@ -45,14 +49,16 @@ def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Pat
 
 def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: Path) -> float:
     try:
-        content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
+        with _quiet():
+            content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
     except Exception as error:  # each exporter raises exceptions of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(
             f"format={name}: cannot represent model {bundle.info.name} ({reason}); use format=torchscript"
         ) from error
-    difference = max_difference(bundle, name, kind, io.BytesIO(content))
-    if not difference <= FORMATS[name].max_difference:  # also true for NaN
+    with _quiet():
+        difference = max_difference(bundle, name, kind, io.BytesIO(content))
+    if not difference <= FORMATS[name].max_difference[kind]:  # also true for NaN
         raise GenreclfError(
             f"{path}: not written: its probabilities differ from the bundle's by {difference:.1e}; "
             "use another format, or the bundle"
@@ -63,6 +69,22 @@ def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: 
     except OSError as error:
         raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder with out=") from error
     return difference
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what the exporters say about their implementation, and torch's advice against TorchScript.
+
+    The files of torch.export, which it recommends, need Python; TorchScript files also run in C++.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
 
 
 def max_difference(bundle: Bundle, name: str, kind: str, file: Path | BinaryIO) -> float:
