@@ -1,4 +1,4 @@
-"""What the same clips tell of several models: python -m genreclf.compare RUN RUN..."""
+"""Compares trained models on the same clips: genreclf compare RUN RUN..."""
 
 import argparse
 import json
@@ -13,94 +13,102 @@ from rich.table import Table
 from rich.text import Text
 
 from genreclf.errors import GenreclfError, escape_unencodable, user_error
-from genreclf.evaluation.comparison import calibrated, compare, counted, shown_p
+from genreclf.evaluation.comparison import calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
-from genreclf.evaluation.predictions import FILE, Predictions, read_predictions
-from genreclf.evaluation.systems import Run, find_runs, systems
+from genreclf.evaluation.predictions import Predictions, read_predictions
+from genreclf.evaluation.systems import Run, build_systems, find_runs
+from genreclf.files import write_atomically
+from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
 from genreclf.inference.tta import TTA
 from genreclf.page import render_text
 
 TEMPLATE = "evaluation/comparison.md.jinja"
-_LABEL_WIDTH = 12  # letters: both tables then fit 80 columns
+_LABEL_WIDTH = 12  # characters; both tables then fit 80 columns
 
 
-def run_compare(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a mistake in the call."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
     options = _parser().parse_args(arguments)
     escape_unencodable()
     try:
-        runs, unfinished = find_runs(options.runs)
-        for folder in unfinished:
-            print(f"left out {folder}: its training did not end", file=sys.stderr)
-        answers = {run.folder: _answers(run, options.clips, options.tta) for run in runs}
-        every = systems(answers, runs)
-        if options.calibrate:
-            every = [calibrated(system) for system in every]
-        facts = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate}
-        found = {**facts, **compare(every)}
-        _write(options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S"), found)
+        _compare(options)
     except GenreclfError as error:
         return user_error(error)
     return 0
 
 
+def _compare(options: argparse.Namespace) -> None:
+    runs, unfinished = find_runs(options.runs)
+    for folder in unfinished:
+        print(f"left out {folder}: its training did not finish", file=sys.stderr)
+    predictions = {run.folder: _predictions(run, options.clips, options.tta) for run in runs}
+    systems = build_systems(predictions, runs)
+    if options.calibrate:
+        systems = [calibrate(system) for system in systems]
+    settings = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate}
+    found = {**settings, **compare(systems)}
+    folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    _write(folder, found)
+    _show(found)
+    print(f"comparison: {folder}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m genreclf.compare",
-        description="Says which of several trained models is better, and what the scored clips cannot tell. "
-        "Runs of one configuration are taken together: their seeds give a deviation, their folds are pooled.",
-        epilog="Runs that were not scored yet are scored first. Writes comparison.md, comparison.json and "
-        "comparison.png. Exit code: 0, or 2 for a mistake in the call.",
+        prog="genreclf compare",
+        description="Compares trained models on the same clips and says which differences are significant. Runs of "
+        "one configuration form a system: its seeds are averaged, its folds are pooled.",
+        epilog="Runs without scores are scored first. Writes comparison.md, comparison.json and comparison.png. "
+        "Exit code: 0, or 2 for a mistake in the call.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of such: a sweep")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs (a sweep)")
     parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
-    parser.add_argument("--tta", default="none", choices=list(TTA), help="which answers (default none: plain ones)")
+    parser.add_argument("--tta", default="none", choices=list(TTA), help="test-time augmentation (default none)")
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="temper each fold by what fits the others, and tell the temperature for a model of all clips",
+        help="calibrate each fold on the other folds, and print the temperature for a model of all clips",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
     return parser
 
 
-def _answers(run: Run, split: str, tta: str) -> Predictions:
-    """What the run answered, scored now where that was not done yet."""
-    file = run.folder / "evaluation" / split / FILE
-    for scored in (False, True):
-        if file.is_file() and (answers := _read(file, tta)) is not None:
-            return answers
-        if not scored:
-            _evaluate(run, split, tta)
-    raise GenreclfError(f"{file}: has no answers of tta={tta}; delete it, and it is made anew")
+def _predictions(run: Run, split: str, tta: str) -> Predictions:
+    """The predictions of a run, which is scored first if it has none."""
+    file = run.folder / EVALUATION / split / PREDICTIONS
+    found = _read(file, tta)
+    if found is None:
+        _evaluate(run, split, tta)
+        found = _read(file, tta)
+    if found is None:
+        raise GenreclfError(f"{file}: has no predictions with tta={tta}; delete it, and compare again")
+    return found
 
 
 def _read(file: Path, tta: str) -> Predictions | None:
     try:
-        return read_predictions(file, tta)
+        return read_predictions(file, tta) if file.is_file() else None
     except (OSError, ValueError, KeyError) as error:
-        raise GenreclfError(f"{file}: cannot be read ({error}); delete it, and it is made anew") from error
+        raise GenreclfError(f"{file}: cannot be read ({error}); delete it, and compare again") from error
 
 
 def _evaluate(run: Run, split: str, tta: str) -> None:
-    from genreclf.evaluate import score  # with torch and lightning behind it: only who needs it waits for it
+    from genreclf.evaluate import EvaluateConfig, score  # slow: imports torch and Lightning
 
     print(f"scoring {run.folder}")
-    beside = "keys" if tta == "none" else tta  # plain answers are always scored; keys is what evaluate adds to them
-    config = {"run": str(run.folder), "clips": split, "tta": beside, "batch_size": 32, "device": "auto"}
-    score(config, [f"run={run.folder}", f"clips={split}", f"tta={beside}"])
+    # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
+    added = "pitch_shift" if tta == "none" else tta
+    score(EvaluateConfig(str(run.folder), split, added, "auto"))
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "comparison.json").write_text(json.dumps(found, indent=1) + "\n")
-        (folder / "comparison.md").write_text(render_text(TEMPLATE, found=found), encoding="utf-8")
-        draw_comparison(found, folder / "comparison.png")
+        write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
+        write_atomically(folder / COMPARISON_MD, render_text(TEMPLATE, found=found))
+        draw_comparison(found, folder / COMPARISON_PNG)
     except OSError as error:
         raise GenreclfError(f"--out {folder}: cannot be written ({error}); choose another folder") from error
-    _show(found)
-    print(f"table, figures and picture: {folder}")
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -108,23 +116,26 @@ def _show(found: dict[str, Any]) -> None:
     console.print(_system_table(found))
     if found["pairs"]:
         console.print(_pair_table(found["pairs"]))
-    for system in found["systems"] if found["calibrated"] else ():
-        told = f"{system['label']}: for a model of all clips, split=all temperature={system['temperature']:.2f}"
-        console.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
-    for pair in found["pairs"]:
-        console.print(f"- {pair['verdict']}", highlight=False, soft_wrap=True, markup=False, emoji=False)
+    lines = [f"- {pair['verdict']}" for pair in found["pairs"]]
+    if found["calibrated"]:
+        lines += [
+            f"{system['label']}: to train on all clips, use split=all temperature={system['temperature']:.2f}"
+            for system in found["systems"]
+        ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _system_table(found: dict[str, Any]) -> Table:
-    clips = counted(found["clips"], f"{found['split']} clip")
-    table = Table(title=f"{clips} in {counted(found['groups'], 'group')}")
+    clips = count(found["clips"], f"{found['split']} clip")
+    table = Table(title=f"{clips} in {count(found['groups'], 'group')}")
     table.add_column("system", overflow="fold", min_width=_LABEL_WIDTH)
-    for heading in ("seeds", "accuracy", "95 %", "over seeds", "over folds", "ECE"):
+    for heading in ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for system in found["systems"]:
-        interval = system["clustered"]
+        interval = system["shown"]
         table.add_row(
-            Text(system["label"]),  # no markup: overrides may hold brackets
+            Text(system["label"]),  # Text: labels are not rich markup
             str(len(system["seeds"])),
             f"{system['accuracy']:.1%}",
             f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
@@ -138,7 +149,7 @@ def _pair_table(pairs: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="differences")
     for heading in ("better", "other"):
         table.add_column(heading, overflow="fold", min_width=_LABEL_WIDTH)
-    for heading in ("points", "95 %", "p, Holm", "shown from"):
+    for heading in ("points", "95 %", "p (Holm)", "detectable"):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in pairs:
         interval, detectable = pair["clustered"], pair["detectable"]
@@ -147,7 +158,7 @@ def _pair_table(pairs: Sequence[dict[str, Any]]) -> Table:
             Text(pair["other"]),
             f"{100 * pair['difference']:.1f}",
             f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "",
-            shown_p(pair["p_holm"]).removeprefix("= "),
+            format_p(pair["p_holm"]).removeprefix("= "),
             "" if detectable is None else f"{100 * detectable:.1f}",
         )
     return table
@@ -158,4 +169,4 @@ def _points(deviation: float | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_compare())
+    sys.exit(main())

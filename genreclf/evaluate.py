@@ -1,6 +1,9 @@
-"""Scores a finished run: python -m genreclf.evaluate run=RUN."""
+"""Scores a finished run: genreclf evaluate RUN."""
 
 import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,238 +11,315 @@ import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
-from torch.utils.data import DataLoader
+from rich.text import Text
 
+from genreclf.config import build
+from genreclf.data.build_store import prepared_store
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import Leaks, has_leak, leak_line, leaks, shared_keys
-from genreclf.data.store import open_store, prepared_store
+from genreclf.data.leaks import has_leak, leak_line, leaks, shared_keys
+from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.calibration import apply_temperature, calibration, calibration_error
-from genreclf.evaluation.card import model_card
-from genreclf.evaluation.inference import predict_segments
+from genreclf.evaluation.calibration import calibration, calibration_error
+from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
-from genreclf.evaluation.predictions import FILE, Predictions, write_predictions
-from genreclf.evaluation.report import range_of, report_page
+from genreclf.evaluation.predictions import Predictions, predict_clips, stored_clip, write_predictions
+from genreclf.evaluation.report import report_page
 from genreclf.evaluation.scores import intervals, scores
-from genreclf.frontend.clip import Clip
+from genreclf.evaluation.torch_model import TorchModel
+from genreclf.exporters.bundle import Bundle, load_bundle
+from genreclf.files import write_atomically
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import run_command
-from genreclf.inference.predictor import Predictor
-from genreclf.inference.run_folder import CARD, find_bundle
-from genreclf.inference.tta import TTA
-from genreclf.nets.bundle import Bundle, load_bundle
-from genreclf.nets.device import pick_device
-from genreclf.nets.torch_model import torch_predictor
-from genreclf.progress import progress_bar
-from genreclf.train import data_from
-from genreclf.training.clips import mean_by_clip
-from genreclf.training.record import CONFIG, RECORD
+from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
+from genreclf.inference.run_folder import (
+    CARD,
+    CONFIG_YAML,
+    EVALUATION,
+    METRICS,
+    PREDICTIONS,
+    RECORD,
+    REPORT,
+    SCORES_JSON,
+    find_bundle,
+    pretrained_names,
+)
+from genreclf.inference.tta import check_tta
 
-METRICS, PAGE = "metrics.json", "report.html"
-MISTAKES_SHOWN = 12
+FORMAT = 2  # of metrics.json
+SPLITS = ("test", "val")
+MAX_MISTAKES = 12
+_PLOTS = ("confusion", "per-class", "reliability")
 
 
-def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
-    """Scores the bundle of `run` on one split of the run's data, plain and with TTA, writes and shows what came out."""
-    _show(score(config, overrides), Path(str(config["run"])).expanduser())
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """The keys of evaluate.yaml. Raises GenreclfError for unknown values."""
+
+    run: str  # a run folder
+    clips: str  # test or val
+    tta: str  # scored in addition to predictions without TTA
+    device: str  # auto, cpu or cuda
+
+    def __post_init__(self) -> None:
+        check_tta(self.tta)
+        if self.clips not in SPLITS:
+            raise GenreclfError(f"clips={self.clips}: unknown; choose one of {', '.join(SPLITS)}")
 
 
-def score(config: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """The same without a word: writes all files, and returns what metrics.json holds."""
-    if config["tta"] not in TTA:
-        raise GenreclfError(f"tta={config['tta']!r}: unknown; known: {', '.join(TTA)}")
-    if config["clips"] not in ("test", "val"):
-        raise GenreclfError(f"clips={config['clips']!r}: unknown; known: test, val")
-    run, split = Path(str(config["run"])).expanduser(), config["clips"]
-    bundle = load_bundle(find_bundle(run))
-    datamodule = _data_of(run, bundle, split)
-    folder = run / "evaluation" / split
-    folder.mkdir(parents=True, exist_ok=True)
+def evaluate(config: dict[str, Any], _overrides: list[str]) -> None:
+    """Scores a run, writes all files and prints the scores."""
+    checked = build(EvaluateConfig, config, "")
+    _show(score(checked), checked)
 
-    net = bundle.net.to(pick_device(config["device"]))
-    results, answers = {}, {}
-    for tta in dict.fromkeys(("none", config["tta"])):
-        loader = datamodule.loader(datamodule.dataset(split), batch_size=config["batch_size"])
-        segments = predict_segments(net, _shown(loader, f"tta={tta}"), tta, next(net.buffers()).device)
-        answers[tta], results[tta] = _score(segments, bundle, datamodule)
-    write_predictions(folder / FILE, answers)
-    metrics = {**facts_of(run, bundle), **_context(run, split, overrides, datamodule), "tta": results}
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
-    pictures = _draw(results, bundle, split, folder)
-    mistakes = _worst(answers["none"], torch_predictor(bundle, "none", config["device"]), datamodule)
-    (folder / PAGE).write_text(report_page(metrics, pictures, mistakes), encoding="utf-8")
-    (find_bundle(run) / CARD).write_text(model_card(_all_metrics(run)), encoding="utf-8")
+
+def score(config: EvaluateConfig) -> dict[str, Any]:
+    """Scores a run and writes all files; returns the content of metrics.json. Raises GenreclfError."""
+    run = _run_folder(config.run)
+    bundle = load_bundle(find_bundle(config.run))
+    datamodule = _training_data(run, config)
+    found = _predict(bundle, datamodule, config)
+    predictions, results = {}, {}
+    for tta, by_clip in found.items():
+        predictions[tta], results[tta] = _score(by_clip, bundle.info, datamodule, config.clips)
+    metrics = {
+        "format": FORMAT,
+        "run": str(run),
+        **describe_model(run, bundle),
+        **_describe_clips(datamodule, config.clips),
+        "command": [config.run, f"clips={config.clips}", f"tta={config.tta}"],
+        "tta": results,
+    }
+    mistakes = _worst_mistakes(predictions["none"], found["none"], datamodule, config.clips)
+    try:
+        _write(run, config, metrics, predictions, mistakes)
+    except OSError as error:
+        raise GenreclfError(f"{run}: cannot be written ({error}); free space, or change its permissions") from error
     return metrics
 
 
-def facts_of(run: Path, bundle: Bundle) -> dict[str, Any]:
-    """What is known of the model, whatever it is scored on."""
-    record, config = json.loads((run / RECORD).read_text()), yaml.safe_load((run / CONFIG).read_text())
+def _run_folder(name: str) -> Path:
+    if name in pretrained_names():
+        raise GenreclfError(
+            f"{name}: a pretrained model has no data to evaluate on; give the folder of a run "
+            f"(./{name} for a folder of that name)"
+        )
+    find_bundle(name)  # its errors say why this is no run
+    folder = Path(name).expanduser()
+    for file in (CONFIG_YAML, RECORD):
+        if not (folder / file).is_file():
+            raise GenreclfError(f"{name}: {file} is missing; give the folder of a whole run, not only its bundle")
+    return folder
+
+
+def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration and the record of a run."""
+    try:
+        return yaml.safe_load((run / CONFIG_YAML).read_text()), json.loads((run / RECORD).read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise GenreclfError(f"{run}: damaged run folder ({error}); copy the run again") from error
+
+
+def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
+    """The data and split of the run. Raises GenreclfError if they are not those of its training."""
+    trained, record = _read_run(run)
+    try:
+        datamodule = SpectrogramDataModule.from_config(trained)
+    except GenreclfError as error:
+        raise GenreclfError(f"{run / CONFIG_YAML}: {error}") from error
+    reason = "otherwise training clips could be scored as test clips"
+    if open_store(prepared_store(datamodule.data)).digest != record["data"]["store_digest"]:
+        raise GenreclfError(
+            f"{run}: the files in {trained['data']['path']} differ from those of the training; restore them: {reason}"
+        )
+    datamodule.setup()
+    if datamodule.summary()["split_digest"] != record["data"]["split_digest"]:
+        table = trained["data"]["table"] or "the settings of the split"
+        raise GenreclfError(f"{run}: the split differs from that of the training; restore {table}: {reason}")
+    if not datamodule.clips[config.clips]:
+        others = [name for name in SPLITS if datamodule.clips[name]]
+        remedy = f"use clips={others[0]}" if others else "this run's split has no held-out clips"
+        raise GenreclfError(f"clips={config.clips}: {trained['data']['path']} has none; {remedy}")
+    return datamodule
+
+
+def _predict(bundle: Bundle, datamodule: SpectrogramDataModule, config: EvaluateConfig) -> dict[str, list[Prediction]]:
+    """Predictions before the temperature, by TTA, in the order of the split's clips."""
+    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0)), config.device)
+    clips = datamodule.clips[config.clips]
     return {
-        "run": str(run),
-        "model": bundle.name,
-        "classes": list(bundle.classes),
-        # A resumed run ends as an unbroken one: it is repeated from its start.
+        tta: predict_clips(Predictor(model, tta), datamodule.store, clips, f"scoring, tta={tta}")
+        for tta in dict.fromkeys(("none", config.tta))
+    }
+
+
+def _score(
+    found: Sequence[Prediction], info: ModelInfo, datamodule: SpectrogramDataModule, split: str
+) -> tuple[Predictions, dict[str, Any]]:
+    """Calibrated predictions, and the scores of clips and, if clips have several, of segments."""
+    clips = datamodule.clips[split]
+    rows = [datamodule.store.rows[clip] for clip in clips]
+    target = np.array([info.classes.index(row.label) for row in rows])
+    uncalibrated = np.array([prediction.probabilities for prediction in found])
+    predictions = Predictions(
+        info.classes,
+        tuple(row.path for row in rows),
+        tuple(row.digest for row in rows),
+        tuple(datamodule.group_of[clip] for clip in clips),
+        target,
+        apply_temperature(uncalibrated, info.temperature),
+    )
+    before = {key: scores(uncalibrated, target, info.classes)[key] for key in ("log_loss", "brier")}
+    before["ece"] = calibration_error(uncalibrated, target)
+    results = {"clip": {**clip_scores(predictions), "uncalibrated": before}}
+    counts = [len(prediction.segments) for prediction in found]
+    if max(counts) > 1:
+        segments = np.array([segment.probabilities for prediction in found for segment in prediction.segments])
+        calibrated = apply_temperature(segments, info.temperature)
+        results["segment"] = scores(calibrated, np.repeat(target, counts), info.classes)
+    return predictions, results
+
+
+def clip_scores(predictions: Predictions) -> dict[str, Any]:
+    """Scores, intervals and calibration of a set of clips, as JSON-like data."""
+    probabilities, target = predictions.probabilities, predictions.target
+    return {
+        **scores(probabilities, target, predictions.classes),
+        "groups": len(set(predictions.groups)),
+        "intervals": intervals(probabilities, target, predictions.groups),
+        "calibration": calibration(probabilities, target),
+    }
+
+
+def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
+    """The part of metrics.json that does not depend on the scored clips."""
+    config, record = _read_run(run)
+    return {
+        "model": bundle.info.name,
+        "classes": list(bundle.info.classes),
+        # A resumed run equals an uninterrupted one, so ckpt=last is not needed to repeat it.
         "trained_with": [word for word in record["overrides"] if word != "ckpt=last"],
         "git_commit": record["git_commit"],
         "seed": record["seed"],
         "weights": record["weights"],
         "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
-        "view": bundle.view.name,
-        "temperature": bundle.temperature,
+        "view": bundle.info.view.name,
+        "temperature": bundle.info.temperature,
         "data_name": config["data"]["name"],
         "split_name": config["split"]["name"],
         "store_digest": record["data"]["store_digest"],
     }
 
 
-def _context(run: Path, split: str, overrides: list[str], datamodule: SpectrogramDataModule) -> dict[str, Any]:
-    """What was scored, and what it shares with training."""
-    found = _leaks(datamodule, split)
+def _describe_clips(datamodule: SpectrogramDataModule, split: str) -> dict[str, Any]:
+    """The split, its size, and what its clips share with training clips."""
+    member = datamodule.membership
+    keys = shared_keys([datamodule.store.rows[clip].group for clip in member.clips], member.metadata)
+    shared = leaks(member.splits, keys, split)
     return {
         "split": split,
         "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
-        "command": overrides,
-        "audit": leak_line(found, split),
-        "audit_leaks": has_leak({split: found}),
+        "audit": leak_line(shared, split),
+        "audit_leaks": has_leak({split: shared}),
     }
 
 
-def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
-    """By split, those that were scored so far."""
-    files = {split: run / "evaluation" / split / METRICS for split in ("test", "val")}
-    return {split: json.loads(file.read_text()) for split, file in files.items() if file.is_file()}
-
-
-def _leaks(datamodule: SpectrogramDataModule, split: str) -> Leaks:
-    """What the scored clips share with training."""
-    member = datamodule.membership
-    keys = shared_keys([datamodule.store.rows[clip].group for clip in member.clips], member.facts)
-    return leaks(member.splits, keys, split)
-
-
-def _data_of(run: Path, bundle: Bundle, split: str) -> SpectrogramDataModule:
-    """The run's data, cut as the bundle wants it; refuses data that are not those of the training."""
-    try:
-        trained = yaml.safe_load((run / CONFIG).read_text())
-        record = json.loads((run / RECORD).read_text())
-    except OSError as error:
-        raise GenreclfError(f"run={run}: {error.filename} is missing; give the folder of a whole run") from error
-    datamodule = data_from(trained)
-    datamodule.view = bundle.view
-    if open_store(prepared_store(datamodule.data)).digest != record["data"]["store_digest"]:
-        raise GenreclfError(
-            f"run={run}: the files in {trained['data']['path']} are not those of the training; restore them, "
-            "for with other files a training clip could be scored as a test clip"
+def _worst_mistakes(
+    predictions: Predictions, found: Sequence[Prediction], datamodule: SpectrogramDataModule, split: str
+) -> list[ClipView]:
+    """The wrong predictions with the highest probability."""
+    confidence, predicted = predictions.probabilities.max(1), predictions.probabilities.argmax(1)
+    wrong = np.flatnonzero(~predictions.correct)
+    views = []
+    for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]:
+        clip = stored_clip(datamodule.store, datamodule.clips[split][index])
+        views.append(
+            ClipView(
+                path=predictions.paths[index],
+                true=predictions.classes[predictions.target[index]],
+                predicted=predictions.classes[predicted[index]],
+                probabilities=tuple(predictions.probabilities[index].tolist()),
+                levels=clip.levels,
+                seconds=clip.frames / FRAME_RATE_HZ,
+                attention=found[index].attention,
+            )
         )
-    datamodule.setup()
-    if datamodule.summary()["split_digest"] != record["data"]["split_digest"]:
-        raise GenreclfError(
-            f"run={run}: the split is not that of the training; restore {trained['data']['table'] or 'its settings'}, "
-            "for a training clip could be scored as a test clip"
-        )
-    if not datamodule.clips[split]:
-        raise GenreclfError(f"clips={split}: none of them is in {trained['data']['path']}; try clips=val")
-    return datamodule
+    return views
 
 
-def _shown(loader: DataLoader, what: str):
-    with progress_bar(f"scoring, {what}", "batches") as report:
-        for done, batch in enumerate(loader, 1):
-            yield batch
-            report(done, len(loader))
+def _write(
+    run: Path,
+    config: EvaluateConfig,
+    metrics: dict[str, Any],
+    predictions: dict[str, Predictions],
+    mistakes: Sequence[ClipView],
+) -> None:
+    """The files in RUN/evaluation/SPLIT, and card and scores in the bundle."""
+    folder = run / EVALUATION / config.clips
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(folder / PREDICTIONS, predictions)
+    write_atomically(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
+    write_atomically(folder / REPORT, report_page(metrics, _draw(metrics, folder), mistakes))
+    bundle, by_split = find_bundle(config.run), _all_metrics(run)
+    write_atomically(bundle / CARD, model_card(by_split))
+    write_atomically(bundle / SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
 
 
-def _score(
-    segments: tuple[Tensor, Tensor, Tensor], bundle: Bundle, datamodule: SpectrogramDataModule
-) -> tuple[Predictions, dict[str, Any]]:
-    """The clips' calibrated answers, and scores of clips, and of segments where clips have several."""
-    mean, target, numbers = mean_by_clip(*segments)
-    calibrated = apply_temperature(mean, bundle.temperature)
-    clips = numbers.tolist()
-    rows, groups = [datamodule.store.rows[clip] for clip in clips], [datamodule.group_of[clip] for clip in clips]
-    paths, digests = zip(*((row.path, row.digest) for row in rows), strict=True)
-    own = Predictions(bundle.classes, paths, digests, tuple(groups), target.numpy(), calibrated.numpy())
-    before = scores(mean.numpy(), own.target, bundle.classes)
-    uncalibrated = {key: before[key] for key in ("log_loss", "brier")}
-    clip_scores = {
-        **clip_scores_of(own),
-        "uncalibrated": {**uncalibrated, "ece": calibration_error(mean.numpy(), own.target)},
-    }
-    if len(segments[0]) == len(clips):
-        return own, {"clip": clip_scores}
-    each = apply_temperature(segments[0], bundle.temperature).numpy()
-    return own, {"clip": clip_scores, "segment": scores(each, segments[1].numpy(), bundle.classes)}
-
-
-def clip_scores_of(own: Predictions) -> dict[str, Any]:
-    """All that is told of a set of clips' answers: scores, intervals, calibration."""
-    return {
-        **scores(own.probabilities, own.target, own.classes),
-        "groups": len(set(own.groups)),
-        "intervals": intervals(own.probabilities, own.target, own.groups),
-        "calibration": calibration(own.probabilities, own.target),
-    }
-
-
-def _draw(results: dict[str, Any], bundle: Bundle, split: str, folder: Path) -> dict[str, bytes]:
-    """The pictures, as files and by name."""
-    for tta, result in results.items():
-        own = result["clip"]
-        title = f"Model {bundle.name.upper()}, {split}: {own['accuracy']:.1%} of {own['n']} clips"
-        draw_confusion(np.array(own["confusion"]), bundle.classes, title, folder / f"confusion-{tta}.png")
-        draw_per_class(own["per_class"], title, folder / f"per-class-{tta}.png")
-        draw_reliability(own["calibration"], title, folder / f"reliability-{tta}.png")
-    names = [f"{picture}-{tta}" for tta in results for picture in ("confusion", "per-class", "reliability")]
+def _draw(metrics: dict[str, Any], folder: Path) -> dict[str, bytes]:
+    """Draws the plots to files; returns the files' bytes by name."""
+    for tta, result in metrics["tta"].items():
+        clip = result["clip"]
+        title = f"Model {metrics['model'].upper()}, {metrics['split']}: {clip['accuracy']:.1%} of {clip['n']} clips"
+        draw_confusion(np.array(clip["confusion"]), metrics["classes"], title, folder / f"confusion-{tta}.png")
+        draw_per_class(clip["per_class"], title, folder / f"per-class-{tta}.png")
+        draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png")
+    names = [f"{plot}-{tta}" for tta in metrics["tta"] for plot in _PLOTS]
     return {name: (folder / f"{name}.png").read_bytes() for name in names}
 
 
-def _worst(answers: Predictions, predictor: Predictor, datamodule: SpectrogramDataModule) -> list[ClipView]:
-    """The mistakes that were made with most confidence, with what the net saw and heeded."""
-    confidence, answer = answers.probabilities.max(1), answers.probabilities.argmax(1)
-    wrong = np.flatnonzero(answer != answers.target)
-    clip_of = {row.path: clip for clip, row in enumerate(datamodule.store.rows)}
-    shown = []
-    for number in wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES_SHOWN]:
-        path, true = answers.paths[number], answers.classes[answers.target[number]]
-        clip = clip_of[path]
-        levels, frames = datamodule.store.spectrogram(clip).copy(), datamodule.store.rows[clip].frames
-        seconds = frames / FRAME_RATE_HZ
-        attention = predictor.predict_with_attention(Clip(levels, frames, 0, seconds, ""))[1]
-        shares = tuple(answers.probabilities[number].tolist())
-        shown.append(ClipView(path, true, answers.classes[answer[number]], shares, levels, seconds, attention))
-    return shown
+def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
+    """The metrics of the splits that have been scored, test clips first."""
+    found = {}
+    for split in SPLITS:
+        file = run / EVALUATION / split / METRICS
+        metrics = json.loads(file.read_text()) if file.is_file() else {}
+        if metrics.get("format") == FORMAT:
+            found[split] = metrics
+        elif metrics:
+            print(f"{file}: from an earlier version, not in the model card; score clips={split} again", file=sys.stderr)
+    return found
 
 
-def _show(metrics: dict[str, Any], run: Path) -> None:
-    results, split = metrics["tta"], metrics["split"]
-    own = results["none"]["clip"]
-    table = Table(title=f"Model {metrics['model'].upper()}: {own['n']} {split} clips in {own['groups']} groups")
-    for heading in ("answers", "accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE"):
-        table.add_column(heading, justify="left" if heading == "answers" else "right", no_wrap=True)
-    for tta, result in results.items():
-        for level, s in result.items():
-            name = {"none": "plain"}.get(tta, f"TTA {tta}") + (", segments" if level == "segment" else "")
-            figures = (f"{s['top3_accuracy']:.1%}", f"{s['macro_f1']:.3f}", f"{s['log_loss']:.3f}")
-            error = f"{s['calibration']['ece']:.1%}" if level == "clip" else ""
-            table.add_row(name, f"{s['accuracy']:.1%}", _range(s), *figures, error)
+def _show(metrics: dict[str, Any], config: EvaluateConfig) -> None:
+    plain = metrics["tta"]["none"]["clip"]
+    title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
+    table = Table(title=Text(title))  # Text: names are not rich markup
+    for heading in ("TTA", "accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE"):
+        table.add_column(heading, justify="left" if heading == "TTA" else "right", no_wrap=True)
+    for tta, result in metrics["tta"].items():
+        for level, found in result.items():
+            name = f"{tta}, segments" if level == "segment" else tta
+            rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
+            error = f"{found['calibration']['ece']:.1%}" if level == "clip" else ""
+            table.add_row(name, f"{found['accuracy']:.1%}", _range(found), *rest, error)
     console = Console()
     console.print(table)
-    page, card = run / "evaluation" / split / PAGE, find_bundle(run) / CARD
-    console.print(f"audit: {metrics['audit']}", soft_wrap=True, highlight=False)
-    console.print(f"report: {page}\nmodel card: {card}", soft_wrap=True, highlight=False)
+    report, card = Path(config.run).expanduser() / EVALUATION / config.clips / REPORT, find_bundle(config.run) / CARD
+    for line in (f"audit: {metrics['audit']}", f"report: {report}", f"model card: {card}"):
+        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-def _range(scored: dict[str, Any]) -> str:
-    interval = range_of(scored["intervals"]["accuracy"]) if "intervals" in scored else None
-    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} %" if interval else ""
+def _range(found: dict[str, Any]) -> str:
+    if "intervals" not in found:
+        return ""
+    low, high = found["intervals"]["accuracy"]["shown"]
+    return f"{100 * low:.0f}-{100 * high:.0f} %"
 
 
-def main() -> None:
-    """The command line."""
-    run_command("evaluate", evaluate)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    return run_command("evaluate", evaluate, arguments, positional=("run",))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

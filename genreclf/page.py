@@ -1,4 +1,4 @@
-"""Pages of HTML that need nothing beside them (styles inside, pictures as data, no script), and other text."""
+"""Text from templates: self-contained HTML pages (styles and pictures inside, no script), and Markdown."""
 
 import base64
 from pathlib import Path
@@ -10,17 +10,17 @@ from genreclf.errors import one_line
 
 
 def render(template: str, **values: Any) -> str:
-    """The page of a template, named by its path below this package; whatever text `values` hold, it stays text."""
+    """The HTML page of a template, given by its path in this package; text in `values` is escaped."""
     return _encodable(_environment(escaped=True).get_template(template).render(values))
 
 
 def render_text(template: str, **values: Any) -> str:
-    """The same for a file that is no HTML: nothing is escaped."""
+    """The same for files other than HTML: nothing is escaped."""
     return _encodable(_environment(escaped=False).get_template(template).render(values))
 
 
 def _encodable(text: str) -> str:
-    """Names of files need not be UTF-8, which the file of the page is: what it cannot hold becomes escapes."""
+    """File names need not be UTF-8, but pages are: other bytes become escapes."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -38,20 +38,20 @@ def _environment(escaped: bool) -> jinja2.Environment:
 
 
 def data_uri(png: bytes) -> str:
-    """A picture as the address of itself."""
+    """A picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _number(value: float) -> str:
-    """Of clips, where it may be a mean."""
+    """A number of clips; a mean has one decimal."""
     return f"{round(value, 1):g}"
 
 
 def _seconds(value: float) -> str:
-    """With a real minus sign."""
+    """With a typographic minus sign."""
     return f"{round(value, 2):g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _percent(share: float) -> str:
-    """Of a share in [0, 1]; number and sign stay on one line."""
+    """A share in [0, 1] in percent; no line break before the sign."""
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"

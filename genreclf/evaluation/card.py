@@ -1,36 +1,54 @@
-"""A bundle's model card: README.md in Markdown, as model hubs show it."""
+"""The model card of a bundle (README.md, in the form that model hubs show) and its main scores as JSON."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from genreclf.errors import one_line
-from genreclf.evaluation.report import command_line, range_of, temperature_given
+from genreclf.evaluation.report import command_line, temperature_set
 from genreclf.page import render_text
 
 TEMPLATE = "evaluation/card.md.jinja"
-PLACES = ("data.path", "data.table", "run", "cache")  # and whatever looks like a path
+PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
 
 
-def model_card(metrics: dict[str, dict[str, Any]]) -> str:
-    """The card of a model from what `evaluate` wrote of it, by split; at least one. Class names may hold any text."""
-    facts = next(iter(metrics.values()))
+def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
+    """The card, from the metrics.json of at least one split. Class names may contain any text."""
+    metrics = next(iter(by_split.values()))
     return render_text(
         TEMPLATE,
-        m=facts,
-        by_split=metrics,
-        command=command_line("train", [_without_places(word) for word in facts["trained_with"]]),
-        given=temperature_given(facts["trained_with"]),
-        range_of=range_of,
+        m=metrics,
+        by_split=by_split,
+        command=command_line("train", [_without_path(word) for word in metrics["trained_with"]]),
+        temperature_set=temperature_set(metrics["trained_with"]),
         plain=_plain,
     )
 
 
-def _without_places(override: str) -> str:
-    """A card is passed on: where its maker keeps the music is nobody's business."""
+def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What scores.json holds: the scores of the first split without TTA.
+
+    `interval` is the 95 % interval of the accuracy that reports show. Shares are in [0, 1].
+    """
+    split, metrics = next(iter(by_split.items()))
+    clip = metrics["tta"]["none"]["clip"]
+    return {
+        "split": split,
+        "clips": clip["n"],
+        "groups": clip["groups"],
+        "accuracy": clip["accuracy"],
+        "interval": clip["intervals"]["accuracy"]["shown"],
+        "calibration_error": clip["calibration"]["ece"],
+        "parameters": metrics["parameters"],
+    }
+
+
+def _without_path(override: str) -> str:
+    """Cards are published; they must not reveal folders of their author."""
     key, _, value = override.partition("=")
-    return f"{key}=..." if key in PLACES or set(value) & set("/\\~") else override
+    return f"{key}=..." if key in PATH_KEYS or set(value) & set("/\\~") else override
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """`text` with everything escaped that Markdown would interpret."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&!$])", r"\\\1", one_line(" ".join(text.split())))

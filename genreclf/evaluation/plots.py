@@ -1,4 +1,4 @@
-"""Plots, each a function from figures to a PNG file."""
+"""Plots, each a function from numbers to a PNG file."""
 
 import csv
 import io
@@ -20,9 +20,9 @@ _LABEL_CHARACTERS = 24
 
 
 def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
-    """Loss and accuracy over the epochs of a run's metrics.csv -> a picture; returns the highest and last accuracy.
+    """Loss and accuracy per epoch from a run's metrics.csv -> a picture.
 
-    Both are of validation clips, and NaN where no epoch was validated.
+    Returns the highest and the last validation accuracy; NaN if no epoch was validated.
     """
     with metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -43,12 +43,13 @@ def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
 
 
 def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
+    """Epochs and values, without the epochs for which the column is empty."""
     measured = [row for row in rows if row[name]]
     return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]
 
 
 def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, path: Path) -> None:
-    """(classes, classes) counts, true class by row -> a picture: colour is the share of the row, text the count."""
+    """(classes, classes) counts, true class by row -> a picture; colours are shares of a row, texts are counts."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     names = [_label(name) for name in classes]
     size = 2.0 + 0.42 * len(classes) + 0.08 * max(map(len, names))
@@ -66,14 +67,14 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, pa
 
 
 def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """The rows of `scores.per_class` -> bars of F1, with precision and recall as marks."""
+    """The rows of `per_class` in the scores -> bars of F1, with precision and recall as marks."""
     figure = Figure(figsize=(7, 1.3 + 0.32 * len(table)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(table))[::-1]  # the first class on top
-    axes.barh(places, [row["f1"] for row in table], color="#9ecae1", label="F1")
-    axes.plot([row["precision"] for row in table], places, "o", color="#0072b2", label="precision")
-    axes.plot([row["recall"] for row in table], places, "D", color="#d55e00", label="recall")
-    axes.set_yticks(places, [f"{_label(row['class'])} ({row['support']})" for row in table], parse_math=False)
+    heights = np.arange(len(table))[::-1]  # the first class on top
+    axes.barh(heights, [row["f1"] for row in table], color="#9ecae1", label="F1")
+    axes.plot([row["precision"] for row in table], heights, "o", color="#0072b2", label="precision")
+    axes.plot([row["recall"] for row in table], heights, "D", color="#d55e00", label="recall")
+    axes.set_yticks(heights, [f"{_label(row['class'])} ({row['support']})" for row in table], parse_math=False)
     axes.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4))
     axes.grid(axis="x", alpha=0.3)
     figure.suptitle(title)
@@ -82,63 +83,60 @@ def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> N
 
 
 def _label(name: str) -> str:
-    """A class's name, short enough to stand beside an axis, and in characters that can be drawn."""
+    """A class name for an axis: short, and of characters that can be drawn."""
     shown = one_line(name).encode(errors="backslashreplace").decode()
     return shown if len(shown) <= _LABEL_CHARACTERS else shown[: _LABEL_CHARACTERS - 1] + "…"
 
 
 def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> None:
-    """What `calibration.calibration` found -> accuracy against confidence in each bin, above the clips in each."""
+    """What `calibration.calibration` returns -> a reliability diagram, above the number of clips in each bin."""
     bins = calibration["bins"]
-    places = [(one["low"] + one["high"]) / 2 for one in bins]
+    centres = [(one["low"] + one["high"]) / 2 for one in bins]
     widths = [0.94 * (one["high"] - one["low"]) for one in bins]
     figure = Figure(figsize=(5.6, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    upper.bar(places, [one["accuracy"] for one in bins], widths, color="#9ecae1", label="share that is right")
+    upper.bar(centres, [one["accuracy"] for one in bins], widths, color="#9ecae1", label="accuracy")
     upper.plot(
         [one["confidence"] for one in bins],
         [one["accuracy"] for one in bins],
         "o",
         color="#0072b2",
-        label="at their mean probability",
+        label="at the mean probability",
     )
-    upper.plot([0, 1], [0, 1], color="#d55e00", label="what it should be")
-    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of the clips that is right")
-    lower.bar(places, [one["n"] for one in bins], widths, color="#56707f")
-    lower.set(xlabel="probability that the answer was given", ylabel="clips")
+    upper.plot([0, 1], [0, 1], color="#d55e00", label="perfect calibration")
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    lower.bar(centres, [one["n"] for one in bins], widths, color="#56707f")
+    lower.set(xlabel="probability of the predicted genre", ylabel="clips")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    error, chance = calibration["ece"], calibration["ece_by_chance"]["p95"]
-    figure.suptitle(f"{title}\ncalibration error {error:.1%}; by chance up to {chance:.1%}", fontsize=11)
+    error, expected = calibration["ece"], calibration["ece_if_calibrated"]["p95"]
+    figure.suptitle(f"{title}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})", fontsize=11)
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     figure.savefig(path, dpi=120)
 
 
 @dataclass(frozen=True)
 class ClipView:
-    """A clip as a model saw it: `levels` is (128, columns) uint8, row 0 the lowest band, over `seconds`.
-
-    `probabilities` are in the order of the classes. `attention` is (n,) over even steps of time, 1 where all are heeded
-    alike; None for a net without any.
-    """
+    """A clip as the model reads it, and its prediction."""
 
     path: str
     true: str
     predicted: str
-    probabilities: tuple[float, ...]
-    levels: np.ndarray
+    probabilities: tuple[float, ...]  # in the order of the classes
+    levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
     seconds: float
-    attention: np.ndarray | None
+    attention: np.ndarray | None  # (n,) over equal steps of time, 1 if even; None for a net without attention
 
 
 def draw_clip(view: ClipView) -> bytes:
-    """A PNG: the spectrogram on axes of seconds and hertz, and above it what the net heeds."""
-    heeded = view.attention is not None
-    figure = Figure(figsize=(7, 3.1 if heeded else 2.3), layout="constrained")
-    line, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3)) if heeded else (None, figure.subplots())
-    if heeded:
-        _draw_attention(line, view.attention, view.seconds)
+    """A PNG: the spectrogram on axes of seconds and hertz, with the attention above it."""
+    figure = Figure(figsize=(7, 2.3 if view.attention is None else 3.1), layout="constrained")
+    if view.attention is None:
+        picture = figure.subplots()
+    else:
+        upper, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
+        _draw_attention(upper, view.attention, view.seconds)
     extent = (0, view.seconds, 0, N_BANDS)
     picture.imshow(view.levels, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255, extent=extent)
     picture.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])

@@ -1,4 +1,4 @@
-"""A scored split's answers, clip by clip, as a Parquet file that pandas, polars and DuckDB open."""
+"""The predictions of a scored split, and the Parquet file that holds them; pandas, polars and DuckDB open it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,64 +8,86 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-FILE = "predictions.parquet"
-PREFIX = "p_"  # of the columns that hold a class's probability
+from genreclf.data.store import Store
+from genreclf.files import write_atomically
+from genreclf.frontend.clip import Clip
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.inference.predictor import Prediction, Predictor
+from genreclf.progress import progress_bar
+
+PREFIX = "p_"  # of the columns that hold the probability of a class
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """An entry a clip. `paths` are relative, `digests` of the files, `groups` of clips that are never parted.
-
-    `target` is (N,) the true classes' numbers, `probabilities` (N, classes) calibrated.
-    """
+    """One entry per clip."""
 
     classes: tuple[str, ...]
-    paths: tuple[str, ...]
-    digests: tuple[str, ...]
-    groups: tuple[str, ...]
-    target: np.ndarray
-    probabilities: np.ndarray
+    paths: tuple[str, ...]  # relative to the data folder
+    digests: tuple[str, ...]  # SHA-256 of the files
+    groups: tuple[str, ...]  # clips of one group are never split between training and test
+    target: np.ndarray  # (N,) numbers of the true classes
+    probabilities: np.ndarray  # (N, classes), calibrated
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(N,) bool."""
+        return np.asarray(self.probabilities.argmax(1) == self.target)
+
+
+def predict_clips(predictor: Predictor, store: Store, clips: Sequence[int], progress: str) -> list[Prediction]:
+    """Predicts clips of the store, given by their numbers, with a progress bar that `progress` labels."""
+    predictions = []
+    with progress_bar(progress, "clips") as report:
+        for clip in clips:
+            predictions.append(predictor.predict(stored_clip(store, clip)))
+            report(len(predictions), len(clips))
+    return predictions
+
+
+def stored_clip(store: Store, clip: int) -> Clip:
+    """A clip of the store as the front end made it."""
+    row = store.rows[clip]
+    return Clip(np.array(store.spectrogram(clip)), row.frames, 0, row.frames / FRAME_RATE_HZ, "")
 
 
 def write_predictions(path: Path, by_tta: Mapping[str, Predictions]) -> None:
-    """A row for each clip and kind of TTA: path, digest, group, tta, true, predicted, then p_CLASS for each class."""
-    parquet.write_table(pa.concat_tables(_table(tta, own) for tta, own in by_tta.items()), path)
+    """A row for each clip and TTA: path, digest, group, tta, true, predicted, then p_CLASS for each class."""
+    buffer = pa.BufferOutputStream()
+    parquet.write_table(pa.concat_tables(_table(tta, predictions) for tta, predictions in by_tta.items()), buffer)
+    write_atomically(path, buffer.getvalue().to_pybytes())
 
 
-def _table(tta: str, own: Predictions) -> pa.Table:
-    names = np.array(own.classes)
+def _table(tta: str, predictions: Predictions) -> pa.Table:
+    names = np.array(predictions.classes)
     columns = {
-        "path": list(map(_text, own.paths)),
-        "digest": own.digests,
-        "group": list(map(_text, own.groups)),
-        "tta": [tta] * len(own.paths),
-        "true": names[own.target].tolist(),
-        "predicted": names[own.probabilities.argmax(1)].tolist(),
+        "path": list(map(_text, predictions.paths)),
+        "digest": predictions.digests,
+        "group": list(map(_text, predictions.groups)),
+        "tta": [tta] * len(predictions.paths),
+        "true": names[predictions.target].tolist(),
+        "predicted": names[predictions.probabilities.argmax(1)].tolist(),
     }
-    shares = {PREFIX + name: own.probabilities[:, number] for number, name in enumerate(own.classes)}
-    return pa.table({**columns, **shares})
+    by_class = {PREFIX + name: predictions.probabilities[:, number] for number, name in enumerate(predictions.classes)}
+    return pa.table({**columns, **by_class})
 
 
 def _text(name: str) -> str:
-    """Names of files need not be UTF-8, which Parquet wants."""
+    """File names need not be UTF-8; Parquet requires it."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def read_predictions(path: Path, tta: str) -> Predictions | None:
-    """The rows of one kind of TTA in the order of paths; None where the file has none of it.
+    """The rows of one TTA, sorted by path; None if the file has none.
 
-    Raises OSError or ValueError (pyarrow's errors are such) for a file that is none of ours.
+    Raises OSError, KeyError or ValueError (as pyarrow does) for a file that `write_predictions` did not write.
     """
     table = parquet.read_table(path)
     table = table.filter(pa.compute.equal(table["tta"], tta)).sort_by("path")
     if not len(table):
         return None
-    shares = [name for name in table.column_names if name.startswith(PREFIX)]
-    classes = tuple(name.removeprefix(PREFIX) for name in shares)
+    columns = [name for name in table.column_names if name.startswith(PREFIX)]
+    classes = tuple(name.removeprefix(PREFIX) for name in columns)
     paths, digests, groups, true = (tuple(table[name].to_pylist()) for name in ("path", "digest", "group", "true"))
-    target = _numbers(true, classes)
-    return Predictions(classes, paths, digests, groups, target, np.column_stack([table[name] for name in shares]))
-
-
-def _numbers(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    return np.array([classes.index(name) for name in names], dtype=np.int64)
+    target = np.array([classes.index(name) for name in true], dtype=np.int64)
+    return Predictions(classes, paths, digests, groups, target, np.column_stack([table[name] for name in columns]))

@@ -12,23 +12,25 @@ def made(seed: int) -> Predictions:
     )
 
 
-def test_what_was_written_is_read_in_the_order_of_paths(tmp_path):
+def test_written_predictions_are_read_sorted_by_path(tmp_path):
     plain, flipped = made(0), made(1)
     write_predictions(tmp_path / "p.parquet", {"none": plain, "flip": flipped})
-    for tta, own in (("none", plain), ("flip", flipped)):
+    for tta, written in (("none", plain), ("flip", flipped)):
         found = read_predictions(tmp_path / "p.parquet", tta)
         assert found.paths == ("a/not\\xff utf8.wav", "a/Ünï códe.png", "b/2.wav")
-        assert found.classes == own.classes and found.digests == ("d3", "d1", "d2") and found.groups == ("h", "g", "g")
+        assert (
+            found.classes == written.classes and found.digests == ("d3", "d1", "d2") and found.groups == ("h", "g", "g")
+        )
         order = [2, 1, 0]
-        assert np.array_equal(found.target, own.target[order])
-        assert np.array_equal(found.probabilities, own.probabilities[order])
+        assert np.array_equal(found.target, written.target[order])
+        assert np.array_equal(found.probabilities, written.probabilities[order])
     assert read_predictions(tmp_path / "p.parquet", "six") is None
 
 
-def test_the_columns_speak_for_themselves(tmp_path):
-    own = made(2)
-    write_predictions(tmp_path / "p.parquet", {"none": own})
+def test_the_columns_name_classes(tmp_path):
+    written = made(2)
+    write_predictions(tmp_path / "p.parquet", {"none": written})
     table = parquet.read_table(tmp_path / "p.parquet")
     assert table.column_names == ["path", "digest", "group", "tta", "true", "predicted", "p_a", "p_b, c"]
-    assert table["true"].to_pylist() == [own.classes[number] for number in own.target]
-    assert table["predicted"].to_pylist() == [own.classes[row.argmax()] for row in own.probabilities]
+    assert table["true"].to_pylist() == [written.classes[number] for number in written.target]
+    assert table["predicted"].to_pylist() == [written.classes[row.argmax()] for row in written.probabilities]

@@ -39,7 +39,7 @@ def test_scores_are_those_of_scikit_learn(seed, n):
         assert (row["precision"], row["recall"], row["f1"]) == pytest.approx((precision, recall, f1))
 
 
-def test_a_tie_for_the_third_place_counts_against():
+def test_a_tie_for_the_third_rank_counts_as_a_miss():
     probabilities = np.array([[0.25, 0.25, 0.25, 0.25]])
     assert scores(probabilities, np.array([0]), CLASSES)["top3_accuracy"] == 0
 
@@ -57,20 +57,37 @@ def test_many_matrices_have_the_macro_f1_of_each(seed, n):
     assert macro_f1(matrices, 4) == pytest.approx(expected)
 
 
-def test_intervals_hold_their_scores_and_are_wider_where_clips_of_a_group_agree():
+def test_intervals_contain_their_scores_and_are_wider_if_clips_of_a_group_agree():
     probabilities, target = random_predictions(1, 80)
     target[:40] = probabilities[:40].argmax(1)
-    own, alone = scores(probabilities, target, CLASSES), intervals(probabilities, target, [str(i) for i in range(80)])
+    values, alone = (
+        scores(probabilities, target, CLASSES),
+        intervals(probabilities, target, [str(i) for i in range(80)]),
+    )
     for name, kinds in alone.items():
-        for low, high in kinds.values():
-            assert low < own[name] < high
-    # Tenfold copies, each with its original: the same width, not a third of it.
+        assert kinds["shown"] == kinds["clustered"]
+        for interval in filter(None, kinds.values()):
+            assert interval[0] < values[name] < interval[1]
+    # Ten copies of each clip in one group: the same width, not a third of it.
     copies = intervals(np.tile(probabilities, (10, 1)), np.tile(target, 10), [str(i) for i in range(80)] * 10)
     for name, kinds in copies.items():
         assert kinds["clustered"] == pytest.approx(alone[name]["clustered"], abs=0.02)
     assert np.ptp(copies["accuracy"]["wilson"]) < np.ptp(alone["accuracy"]["wilson"]) / 3
 
 
-def test_one_group_leaves_nothing_to_draw():
+def test_one_group_has_wilson_intervals_of_shares_only():
     found = intervals(*random_predictions(2, 5), ["one"] * 5)
-    assert all(kinds["clustered"] is None for kinds in found.values()) and found["accuracy"]["wilson"] is not None
+    assert all(kinds["clustered"] is None for kinds in found.values())
+    assert found["accuracy"]["shown"] == found["accuracy"]["wilson"] is not None and found["log_loss"]["shown"] is None
+
+
+def test_all_correct_is_shown_with_the_wilson_interval():
+    """12 of 12: every bootstrap draw is 100 %."""
+    found = intervals(np.eye(4)[np.arange(12) % 4], np.arange(12) % 4, [str(i) for i in range(12)])["accuracy"]
+    assert found["clustered"] == (1, 1) and found["shown"] == found["wilson"] and 0.7 < found["shown"][0] < 0.8
+
+
+def test_a_class_without_clips_is_no_part_of_macro_f1_but_of_the_table():
+    found = scores(np.eye(4)[[0, 1, 1]], np.array([0, 1, 0]), CLASSES)
+    assert found["macro_f1"] == pytest.approx(2 / 3) and len(found["per_class"]) == 4
+    assert found["per_class"][3] == {"class": "pop", "precision": 0, "recall": 0, "f1": 0, "support": 0, "predicted": 0}
