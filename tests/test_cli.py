@@ -1,0 +1,118 @@
+"""The `genreclf` command: which command it runs, and how it ends."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import genreclf
+from genreclf import __main__ as cli
+from genreclf.errors import USER_ERROR
+
+
+def command_that(monkeypatch, action) -> None:
+    """`genreclf predict` runs `action` instead."""
+    monkeypatch.setitem(sys.modules, "genreclf.predict", SimpleNamespace(main=action))
+
+
+def missing(package: str):
+    def action(_):
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    return action
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == ["genreclf", genreclf.__version__]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_has_a_line_for_each_command(arguments, capsys):
+    assert cli.main(arguments) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert set(cli.COMMANDS) <= {words[0] for words in lines if len(words) > 1}
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_command_has_its_help(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["genreclf"])
+    try:
+        code = cli.main([name, "--help"])
+    except SystemExit as end:  # argparse and Hydra end so
+        code = end.code or 0
+    assert code == 0
+    assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("word", "nearest"), [("predicts", "predict"), ("evalute", "evaluate")])
+def test_an_unknown_command_is_refused_with_the_nearest(word, nearest, capsys):
+    assert cli.main([word]) == USER_ERROR
+    error = capsys.readouterr().err
+    assert word in error
+    assert repr(nearest) in error
+
+
+def test_a_word_like_no_command_is_refused_with_all_of_them(capsys):
+    assert cli.main(["zzz"]) == USER_ERROR
+    assert ", ".join(cli.COMMANDS) in capsys.readouterr().err
+
+
+def test_the_command_gets_the_other_words_and_gives_the_exit_code(monkeypatch):
+    words = []
+    command_that(monkeypatch, lambda arguments: words.extend(arguments) or 1)
+    assert cli.main(["predict", "song.mp3", "--json"]) == 1
+    assert words == ["song.mp3", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("package", "remedies"),
+    [
+        ("torch", ["scripts/setup ", "'genreclf'"]),
+        ("pyarrow.parquet", ["scripts/setup ", "'genreclf'"]),
+        ("streamlit", ["scripts/setup predict app", "'genreclf[app]'"]),
+        ("prometheus_client", ["scripts/setup predict serve", "'genreclf[serve]'"]),
+    ],
+)
+def test_a_missing_package_is_one_line_that_says_what_to_install(package, remedies, monkeypatch, capsys):
+    command_that(monkeypatch, missing(package))
+    assert cli.main(["predict"]) == USER_ERROR
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    for part in [package.split(".")[0], *remedies]:
+        assert part in error
+
+
+def test_a_missing_module_of_the_project_keeps_its_traceback(monkeypatch):
+    command_that(monkeypatch, missing("genreclf.nowhere"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["predict"])
+
+
+def test_an_interrupt_ends_quietly(monkeypatch, capsys):
+    def action(_):
+        raise KeyboardInterrupt
+
+    command_that(monkeypatch, action)
+    assert cli.main(["predict"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_closed_pipe_ends_quietly():
+    code = (
+        "import sys, types; from genreclf.__main__ import main\n"
+        "lines = lambda arguments: print('line\\n' * 100_000) or 0\n"
+        "sys.modules['genreclf.predict'] = types.SimpleNamespace(main=lines)\n"
+        "sys.exit(main(['predict']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_python_m_genreclf_is_the_same_command():
+    done = subprocess.run([sys.executable, "-m", "genreclf", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["genreclf", genreclf.__version__]

@@ -1,0 +1,95 @@
+"""The rooms are in one order: a module imports only from its own room and from those to the left of it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import genreclf
+
+PACKAGE = Path(genreclf.__file__).parent
+BASE = ("errors", "files", "config", "progress", "page")
+# From left to right; rooms in one group are side by side and do not know each other.
+ROOMS = (
+    ("base",),
+    ("frontend",),
+    ("inference",),
+    ("http", "app"),
+    ("data",),
+    ("nets",),
+    ("exporters",),
+    ("training",),
+    ("evaluation",),
+    ("commands",),
+)
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+# These import torch nowhere, not even inside a function.
+WITHOUT_TORCH = ("base", "frontend", "inference", "http", "app")
+TORCH = ("torch", "torchaudio", "torchvision", "torchmetrics", "lightning", "timm")
+
+
+def modules() -> list[str]:
+    """Names such as data/store.py; the package's __init__.py is left out, which offers the public API lazily."""
+    found = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+    return [name for name in found if name != "__init__.py"]
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted name below genreclf: data.store -> data, train -> commands."""
+    first, *rest = module.split(".")
+    if first in BASE or not first:
+        return "base"
+    return first if first in RANK and rest != ["__main__"] else "commands"
+
+
+def imports_of(name: str) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of every import in a module, those inside functions included."""
+    for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}:{node.lineno}: a relative import; give the whole name"
+            # `from genreclf.app import drawing` imports a module of that room; the room is the same either way.
+            yield node.lineno, node.module or ""
+            if node.module == "genreclf":
+                yield from ((node.lineno, f"genreclf.{alias.name}") for alias in node.names if _is_module(alias.name))
+
+
+def _is_module(name: str) -> bool:
+    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_imports_nothing_from_its_right(name):
+    room = room_of(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    for line, imported in imports_of(name):
+        package, _, module = imported.partition(".")
+        if package != "genreclf":
+            assert room not in WITHOUT_TORCH or package not in TORCH, f"{name}:{line}: {room} imports {package}"
+            continue
+        other = room_of(module)
+        assert other == room or RANK[other] < RANK[room], f"{name}:{line}: {room} imports from {other} ({imported})"
+
+
+def test_every_folder_of_the_package_is_a_room():
+    folders = {path.parent.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE}
+    assert folders == set(RANK) - {"base", "commands"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import genreclf.predict",
+        "import genreclf.embed",
+        "import genreclf.serve",
+        "from genreclf import Classifier",
+        "import genreclf.__main__",
+    ],
+)
+def test_inference_imports_no_torch(statement):
+    code = f"{statement}\nimport sys\nprint(*sorted(set(sys.modules) & {set(TORCH)}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
