@@ -37,7 +37,8 @@ def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[st
         raise GenreclfError(f"{key}=[]: give at least one of {', '.join(known)}")
     for word in words:
         if word not in known:
-            raise GenreclfError(f"{key}={word}: unknown; {did_you_mean(word, known, f'known: {", ".join(known)}')}")
+            hint = did_you_mean(word, known, "known: " + ", ".join(known))
+            raise GenreclfError(f"{key}={word}: unknown; {hint}")
     return words
 
 
