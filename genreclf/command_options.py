@@ -31,8 +31,8 @@ class Parser(argparse.ArgumentParser):
 class _Renamed(argparse.Action):
     """An option that had another name."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        parser.error(f"{self.option_strings[0]}: renamed; give --model NAME_OR_FOLDER")
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        parser.error(f"{option_string}: replaced; give --model NAME_OR_FOLDER")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

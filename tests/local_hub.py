@@ -1,4 +1,4 @@
-"""A hub on this machine in the real one's place, with the faults that a test asks for; or one that does not answer."""
+"""A model hub on this machine instead of the real one, with the faults that a test asks for; or one that is down."""
 
 import http.server
 import socket
@@ -6,20 +6,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import huggingface_hub
 import pytest
 
+REPOSITORY = "mine/music"
+
 
 class LocalHub(http.server.ThreadingHTTPServer):
-    """Serves `content` as every file, of the length `claimed`.
+    """Serves bytes as every file, of the length `claimed`; or the files of a folder as the repository mine/music.
 
-    Each of `faults` (drop, stall) breaks one download half way; `ranges` are the places at which downloads began.
+    Each of `faults` (drop, stall) breaks one download half way; `ranges` are the offsets at which downloads began.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | Path) -> None:
         super().__init__(("127.0.0.1", 0), _Requests)
-        self.content, self.claimed = content, len(content)
+        self.folder = content if isinstance(content, Path) else None
+        self.content = content if isinstance(content, bytes) else b""
+        self.claimed = len(self.content)
         self.faults: list[str] = []
         self.ranges: list[int] = []
 
@@ -28,20 +33,35 @@ class _Requests(http.server.BaseHTTPRequestHandler):
     server: LocalHub
 
     def do_HEAD(self) -> None:
-        self.head(200, self.server.claimed)
+        content = self.content()
+        if content is not None:
+            self.head(200, self.server.claimed if self.server.folder is None else len(content), content)
 
-    def head(self, status: int, length: int) -> None:
+    def content(self) -> bytes | None:
+        """What is asked for; None after an error was sent."""
+        if self.server.folder is None:
+            return self.server.content
+        file = self.server.folder / self.path.rpartition("/")[2]
+        if self.path.startswith(f"/{REPOSITORY}/resolve/") and file.is_file():
+            return file.read_bytes()
+        self.send_error(404)
+        return None
+
+    def head(self, status: int, length: int, content: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(length))
-        self.send_header("ETag", '"abc"')
+        self.send_header("ETag", '"abc"' if self.server.folder is None else f'"{len(content)}"')
         self.send_header("X-Repo-Commit", "0" * 40)
         self.end_headers()
 
     def do_GET(self) -> None:
-        asked = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
-        self.server.ranges.append(asked)
-        rest = self.server.content[asked:]
-        self.head(206 if self.headers.get("Range") else 200, len(rest))
+        content = self.content()
+        if content is None:
+            return
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        self.server.ranges.append(start)
+        rest = content[start:]
+        self.head(206 if self.headers.get("Range") else 200, len(rest), content)
         fault = self.server.faults.pop(0) if self.server.faults else None
         self.wfile.write(rest[: len(rest) // 2] if fault else rest)
         self.wfile.flush()
@@ -54,7 +74,7 @@ class _Requests(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def local_hub(patch: pytest.MonkeyPatch, content: bytes) -> Iterator[LocalHub]:
+def local_hub(patch: pytest.MonkeyPatch, content: bytes | Path) -> Iterator[LocalHub]:
     with LocalHub(content) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         _go_to(patch, server.server_port)
@@ -63,7 +83,7 @@ def local_hub(patch: pytest.MonkeyPatch, content: bytes) -> Iterator[LocalHub]:
 
 
 def no_hub(patch: pytest.MonkeyPatch) -> None:
-    """A port where nothing answers."""
+    """A port on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         _go_to(patch, free.getsockname()[1])

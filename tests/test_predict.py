@@ -1,28 +1,26 @@
-"""Prediction from the command line, with a net of random weights and with the model that comes along."""
+"""Prediction from the command line, with a pretrained model."""
 
 import csv
+import io
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from bundles import random_bundle
-from command_line import command
 from pyarrow import parquet
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
-from genreclf.nets.bundle import load_bundle, save_bundle
-from genreclf.nets.torch_model import torch_predictor
+from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.predict import main
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(folder, random_bundle("a"))
-    return folder
+Run = Callable[..., tuple[int, str, str]]
+CLASSES = load_predictor("a").info.classes
 
 
 @pytest.fixture(scope="module")
@@ -40,131 +38,202 @@ def library(tmp_path_factory) -> Path:
     return folder
 
 
-def one_line(result) -> str:
-    assert result.returncode == 2, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("genreclf: ")]
-    assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
-    return lines[0]
+@pytest.fixture
+def predict(capsys, monkeypatch) -> Run:
+    """Runs the command: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
-def alike(rows: list[dict], others: list[dict]) -> bool:
-    """The same but for the last digits, which depend on the segments that shared a batch."""
-    return len(rows) == len(others) and all(
-        own["path"] == other["path"]
-        and own["problem"] == other["problem"]
-        and own.get("probabilities", {}) == pytest.approx(other.get("probabilities", {}), abs=1e-5)
-        for own, other in zip(rows, others, strict=True)
-    )
+def rows_of(result: tuple[int, str, str]) -> list[dict]:
+    code, out, error = result
+    rows = json.loads(out)
+    assert code == int(any(row["problem"] for row in rows)), error
+    return rows
 
 
-def predicted(model: Path, *words: object, cache: Path) -> list[dict]:
-    result = command("predict", *words, "--run", model, "--json", cache=cache)
-    assert result.returncode in (0, 1), result.stderr
-    return json.loads(result.stdout)
-
-
-def test_a_library_is_answered_in_order_as_file_by_file(model, library, cache):
-    rows = predicted(model, library, "--segments", "--workers", "3", cache=cache)
+def test_a_library_is_predicted_in_order_as_file_by_file(library, predict):
+    rows = rows_of(predict(library, "--json", "--segments", "--workers", 3))
     paths = [Path(row["path"]) for row in rows]
     assert paths == sorted(library.rglob("*.*")) and len(rows) == 11
-    predictor = torch_predictor(load_bundle(model), "none", "cpu")
+    predictor = load_predictor("a")
     for path, row in zip(paths, rows, strict=True):
         if path.name in ("bad.wav", "zero.mp3"):
             assert str(path) in row["problem"] and "genre" not in row
             continue
         alone = predictor.predict_file(path)
         assert (row["genre"], row["seconds"], row["problem"]) == (alone.genre, alone.seconds, "")
-        assert list(row["probabilities"].values()) == pytest.approx(alone.probabilities, abs=1e-5)
-        for piece, own in zip(row["segments"], alone.segments, strict=True):
-            assert (piece["start_seconds"], piece["end_seconds"]) == (own.start_seconds, own.end_seconds)
-            assert list(piece["probabilities"].values()) == pytest.approx(own.probabilities, abs=1e-5)
+        assert row["probabilities"] == dict(zip(CLASSES, alone.probabilities, strict=True))
+        for piece, segment in zip(row["segments"], alone.segments, strict=True):
+            assert (piece["start_seconds"], piece["end_seconds"]) == (segment.start_seconds, segment.end_seconds)
+            assert list(piece["probabilities"].values()) == list(segment.probabilities)
 
 
-def test_every_form_says_the_same(model, library, cache, tmp_path):
-    rows = predicted(model, library, cache=cache)
+def test_all_formats_hold_the_same(library, predict, tmp_path):
+    rows = rows_of(predict(library, "--json"))
     assert not any("segments" in row for row in rows)
-    result = command("predict", library, "--run", model, "--csv", "--parquet", tmp_path / "x.parquet", cache=cache)
-    assert result.returncode == 1
-    listing, table = list(csv.DictReader(result.stdout.splitlines())), parquet.read_table(tmp_path / "x.parquet")
+    code, out, error = predict(library, "--csv", "--parquet", tmp_path / "x.parquet")
+    assert code == 1
+    listing, table = list(csv.DictReader(io.StringIO(out))), parquet.read_table(tmp_path / "x.parquet")
     assert table.column_names == list(listing[0])
     for row, line, record in zip(rows, listing, table.to_pylist(), strict=True):
         assert line["path"] == record["path"] == row["path"] and line["problem"] == record["problem"] == row["problem"]
         if row["problem"]:
-            assert line["genre"] == "" and record["genre"] is None and record["p_dub"] is None
-            assert f"genreclf: {row['problem']}" in result.stderr
+            assert line["genre"] == "" and record["genre"] is None and record["p_disco"] is None
+            assert f"genreclf: {row['problem']}" in error
             continue
         assert line["genre"] == record["genre"] == row["genre"]
-        assert float(line["p_dub"]) == record["p_dub"] == row["probabilities"]["dub"]
+        assert float(line["p_disco"]) == record["p_disco"] == row["probabilities"]["disco"]
 
 
-def test_segments_have_a_line_each(model, library, cache):
+def test_segments_have_a_line_each(library, predict):
     longest = library / "0" / "6.wav"  # 19 s
-    ((row),) = predicted(model, longest, "--segments", cache=cache)
-    result = command("predict", longest, "--run", model, "--csv", "--segments", cache=cache)
-    lines = list(csv.DictReader(result.stdout.splitlines()))
-    assert len(lines) == len(row["segments"]) > 3
+    (row,) = rows_of(predict(longest, "--json", "--segments"))
+    lines = list(csv.DictReader(io.StringIO(predict(longest, "--csv", "--segments")[1])))
+    assert len(lines) == len(row["segments"]) > 2
     assert [float(line["start_seconds"]) for line in lines] == [piece["start_seconds"] for piece in row["segments"]]
-    table = command("predict", longest, "--run", model, "--segments", "--top", "1", cache=cache).stdout
+    table = predict(longest, "--segments", "--top", 1)[1]
     assert table.count("6.wav") == len(lines) and "then" not in table
 
 
-def test_the_table_shows_as_many_genres_as_asked_for(model, library, cache):
-    for top, commas in ((1, 0), (2, 0), (3, 1)):
-        table = command("predict", library / "p0.png", "--run", model, "--top", top, cache=cache).stdout
+def test_the_table_shows_as_many_genres_as_asked_for(library, predict):
+    for top in (1, 2, 4):
+        table = predict(library / "p0.png", "--top", top)[1]
         (line,) = [line for line in table.splitlines() if "p0.png" in line]
-        assert line.count(",") == commas and ("%" in line)
+        assert line.count("%") == top
 
 
-NO_NET = "import genreclf.inference.predictor as p; p.Predictor._answers = None"
+def test_file_names_are_not_markup(predict, tmp_path):
+    name = "[red]:smile:[bold] [link=x]"
+    write_picture(tmp_path / f"{name}.png", np.full((128, 300), 9, np.uint8))
+    assert name in predict(tmp_path)[1]
 
 
-def test_a_journal_spares_what_is_known_and_only_that(model, library, cache, tmp_path):
+def test_file_names_that_are_not_unicode_are_written_everywhere(predict, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    write_picture(path, np.full((128, 300), 9, np.uint8))
+    (row,) = rows_of(predict(path, "--json", "--parquet", tmp_path / "x.parquet"))
+    assert row["path"] == str(path)
+    (written,) = parquet.read_table(tmp_path / "x.parquet")["path"].to_pylist()
+    assert written.endswith(r"caf\udce9.png")
+
+
+def test_the_default_model_is_named_with_its_card(library, predict):
+    error = predict(library / "p0.png")[2]
+    assert error.count("\n") == 1 and " a" in error and "pretrained/a/README.md" in error
+    assert predict(library / "p0.png", "--model", "b")[2] == ""
+
+
+def test_test_time_augmentation_changes_probabilities(library, predict):
+    plain, augmented = (
+        rows_of(predict(library / "p0.png", "--json", "--tta", tta))[0] for tta in ("none", "pitch_shift")
+    )
+    assert plain["probabilities"] != augmented["probabilities"]
+
+
+@pytest.fixture
+def no_net(monkeypatch) -> Callable[[], None]:
+    """Makes every prediction fail."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the net ran")
+
+    return lambda: monkeypatch.setattr(Predictor, "predict", fail)
+
+
+def test_a_journal_saves_what_is_known_and_only_that(library, predict, no_net, monkeypatch, tmp_path):
     journal = tmp_path / "journal"
-    first = predicted(model, library, "--journal", journal, cache=cache)
-    # A second run would fail if it asked the net anything.
-    again = command("predict", library, "--run", model, "--json", "--journal", journal, cache=cache, before=NO_NET)
-    assert again.returncode == 1 and json.loads(again.stdout) == first
+    first = rows_of(predict(library, "--json", "--journal", journal))
+    other = rows_of(predict(library, "--json", "--tta", "flip", "--journal", journal))
+    assert other != first
+    no_net()
+    assert rows_of(predict(library, "--json", "--journal", journal)) == first
     changed = library / "1" / "1.wav"
     os.utime(changed, ns=(1, 1))
-    asked = command("predict", library, "--run", model, "--json", "--journal", journal, cache=cache, before=NO_NET)
-    assert "NoneType" in asked.stderr
-    assert alike(predicted(model, library, "--journal", journal, cache=cache), first)
-    other = command("predict", library, "--run", model, "--tta", "flip", "--journal", journal, cache=cache)
-    assert other.returncode == 1
-    assert alike(predicted(model, library, "--journal", journal, cache=cache), first)
-    assert len([line for line in journal.read_text().splitlines() if line]) == 11 + 1 + 11
+    for words in ([], ["--segments"], ["--model", "b"]):
+        with pytest.raises(RuntimeError, match="the net ran"):
+            predict(library, "--json", "--journal", journal, *words)
+    monkeypatch.undo()
+    assert rows_of(predict(library, "--json", "--journal", journal)) == first
+    assert len([line for line in journal.read_text().splitlines() if changed.name in line]) == 3
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.99])
-def test_a_journal_that_was_cut_off_anywhere_goes_on(kept, model, library, cache, tmp_path):
+def test_a_journal_that_was_cut_off_anywhere_resumes(kept, library, predict, no_net, tmp_path):
     journal = tmp_path / "journal"
-    first = predicted(model, library, "--journal", journal, cache=cache)
+    first = rows_of(predict(library, "--json", "--journal", journal))
     content = journal.read_bytes()
     journal.write_bytes(content[: int(kept * len(content))])
-    second = predicted(model, library, "--journal", journal, cache=cache)
-    assert alike(second, first)
-    again = command("predict", library, "--run", model, "--json", "--journal", journal, cache=cache, before=NO_NET)
-    assert json.loads(again.stdout) == second
+    assert rows_of(predict(library, "--json", "--journal", journal)) == first
+    no_net()
+    assert rows_of(predict(library, "--json", "--journal", journal)) == first
 
 
-def test_wrong_calls_are_one_line(model, library, cache, tmp_path):
-    text = tmp_path / "notes.txt"
-    text.write_text("my notes\n")
-    file = library / "p0.png"
-    assert "is no journal of this command" in one_line(
-        command("predict", file, "--run", model, "--journal", text, cache=cache)
-    )
-    assert text.read_text() == "my notes\n"
-    nowhere = tmp_path / "no" / "x"
-    assert "choose another file" in one_line(
-        command("predict", file, "--run", model, "--journal", nowhere, cache=cache)
-    )
-    assert "choose another file" in one_line(
-        command("predict", file, "--run", model, "--parquet", nowhere, cache=cache)
-    )
-    assert command("predict", file, "--run", model, "--workers", "0", cache=cache).returncode == 2
-    assert "is no run folder" in one_line(command("predict", file, "--run", tmp_path, cache=cache))
+@pytest.mark.parametrize(
+    ("words", "key", "remedy"),
+    [
+        (["--run", "a"], "--run", "--model"),
+        (["--onnx", "x.onnx"], "--onnx", "--model"),
+        (["--tta", "keys"], "keys", "pitch_shift"),
+        (["--tta", "mirror"], "mirror", "flip"),
+        (["--device", "gpu"], "gpu", "cuda"),
+        (["--model", "nowhere"], "nowhere", "pretrained"),
+        (["--workers", "0"], "--workers", "1 or more"),
+        (["--top", "many"], "many", "1 or more"),
+        (["--json", "--csv"], "--csv", "--json"),
+        (["--segment"], "--segment", "--help"),
+        (["--journal", "notes.txt"], "notes.txt", "another file"),
+        (["--journal", "no/x"], "no/x", "another file"),
+        (["--parquet", "no/x"], "no/x", "another file"),
+        (["empty"], "empty", "another"),
+    ],
+)
+def test_wrong_calls_are_one_line(words, key, remedy, library, predict, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("my notes\n")
     (tmp_path / "empty").mkdir()
-    assert "holds no audio file or picture" in one_line(
-        command("predict", tmp_path / "empty", "--run", model, cache=cache)
-    )
+    code, _, error = predict(library / "p0.png", *words)
+    lines = [line for line in error.splitlines() if "using the pretrained model" not in line]
+    assert code == 2 and len(lines) == 1 and lines[0].startswith("genreclf: ")
+    assert key in lines[0] and remedy in lines[0]
+    assert (tmp_path / "notes.txt").read_text() == "my notes\n"
+
+
+def test_cuda_without_support_for_it_is_one_line(library, predict):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime supports CUDA")
+    code, _, error = predict(library / "p0.png", "--device", "cuda")
+    assert code == 2 and error.count("\n") == 1 and "cuda" in error and "onnxruntime-gpu" in error
+
+
+def test_parquet_without_pyarrow_is_one_line(library, predict, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, error = predict(library / "p0.png", "--model", "a", "--parquet", tmp_path / "x")
+    assert code == 2 and error.count("\n") == 1 and "pip install pyarrow" in error
+
+
+def test_it_runs_without_torch(library):
+    """Nor does it import what only other commands need."""
+    heavy = ("torch", "torchaudio", "torchvision", "timm", "lightning", "hydra", "omegaconf", "scipy", "sklearn")
+    script = f"""
+import sys
+sys.modules.update(dict.fromkeys({heavy!r}))  # importing one of them fails
+from genreclf.predict import main
+import genreclf.embed, genreclf.serve, genreclf.inference.classifier
+code = main(sys.argv[1:])
+late = [name for name in ("pyarrow", "matplotlib", "pandas", "streamlit", "huggingface_hub") if name in sys.modules]
+sys.exit(str(late) if late else code)
+"""
+    files = [str(library / "1" / "1.wav"), str(library / "p0.png")]
+    done = subprocess.run([sys.executable, "-c", script, *files, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [Path(row["path"]).name for row in json.loads(done.stdout)] == ["1.wav", "p0.png"]

@@ -160,8 +160,8 @@ def _import_hub() -> Any:
 
 
 def _failures(hub: Any) -> tuple[type[Exception], ...]:
-    """What the Hub's client raises; a missing connection is an OSError."""
-    return hub.errors.HfHubHTTPError, hub.errors.HFValidationError, OSError
+    """What the Hub's client raises, its HTTP library included."""
+    return hub.errors.HTTPError, hub.errors.HFValidationError, OSError
 
 
 def _reason(error: Exception) -> str:

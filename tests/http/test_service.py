@@ -1,8 +1,9 @@
-"""The service on a real socket: clients in parallel, broken uploads, too much at once, and a stop in the middle."""
+"""The service on a real socket: parallel clients, broken uploads, too many requests, and a stop in the middle."""
 
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,21 +15,19 @@ import numpy as np
 import pytest
 import soundfile
 import uvicorn
-from bundles import CLASSES, random_bundle
-from command_line import command
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 from genreclf.http.service import Limits, create_app
-from genreclf.inference.predictor import Predictor
-from genreclf.nets.torch_model import TorchModel
+from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.serve import main
 
 LIMITS = Limits(requests=8, max_bytes=2 * 1024**2, max_seconds=30)
 
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(TorchModel(random_bundle("a"), "none", "cpu"))
+    return load_predictor("a", device="cpu")
 
 
 @contextmanager
@@ -54,11 +53,11 @@ def port(predictor) -> Iterator[int]:
         yield port
 
 
-def asked(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, dict, bytes]:
+def request(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, dict, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, body)
-    answer = connection.getresponse()
-    return answer.status, dict(answer.getheaders()), answer.read()
+    response = connection.getresponse()
+    return response.status, dict(response.getheaders()), response.read()
 
 
 @pytest.fixture(scope="module")
@@ -71,143 +70,165 @@ def songs(tmp_path_factory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_clients_in_parallel_get_what_the_files_get_alone(port, predictor, songs):
+def test_parallel_clients_get_the_predictors_predictions(port, predictor, songs):
+    bodies, expected = [song.read_bytes() for song in songs], [predictor.predict_file(song) for song in songs]
     with ThreadPoolExecutor(7) as clients:
         for _ in range(2):
-            bodies = [song.read_bytes() for song in songs]
-            answers = list(clients.map(lambda body: asked(port, "POST", "/classify?segments=true", body), bodies))
-            for song, (status, _, content) in zip(songs, answers, strict=True):
+            responses = list(clients.map(lambda body: request(port, "POST", "/classify?segments=true", body), bodies))
+            for alone, (status, _, content) in zip(expected, responses, strict=True):
                 assert status == 200, content
-                answer, alone = json.loads(content), predictor.predict_file(song)
-                assert answer["genre"] == alone.genre and answer["seconds"] == alone.seconds
-                assert list(answer["probabilities"].values()) == pytest.approx(alone.probabilities, abs=1e-5)
-                assert len(answer["segments"]) == len(alone.segments)
+                result = json.loads(content)
+                assert result["genre"] == alone.genre and result["seconds"] == alone.seconds
+                assert list(result["probabilities"].values()) == list(alone.probabilities)
+                assert len(result["segments"]) == len(alone.segments)
 
 
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (b"", 422, "upload: empty"),
-        (b"just text", 422, "upload: cannot be read as audio"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(30), 422, "upload: "),
-        (b"RIFF\xff\xff\xff\xffWAVEfmt ", 422, "upload: "),
-        (bytes(3 * 1024**2), 413, "upload: larger than 2 MiB"),
+        (b"", 422, "empty"),
+        (b"just text", 422, "audio"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(30), 422, "picture"),
+        (b"RIFF\xff\xff\xff\xffWAVEfmt ", 422, "audio"),
+        (bytes(3 * 1024**2), 413, "2 MiB"),
     ],
 )
-def test_broken_uploads_are_told_why(port, body, status, message):
-    got, _, content = asked(port, "POST", "/classify", body)
-    assert got == status and json.loads(content)["detail"].startswith(message)
-    assert "/proc" not in json.loads(content)["detail"]
+def test_broken_uploads_get_the_reason(port, body, status, message):
+    got, _, content = request(port, "POST", "/classify", body)
+    detail = json.loads(content)["detail"]
+    assert got == status and detail.startswith("upload: ") and message in detail and "/proc" not in detail
 
 
-def test_a_sound_that_is_too_long_is_refused(port, tmp_path):
+def test_audio_that_is_too_long_is_refused(port, tmp_path):
     soundfile.write(tmp_path / "x.ogg", np.zeros(31 * 8_000), 8_000)
-    got, _, content = asked(port, "POST", "/classify", (tmp_path / "x.ogg").read_bytes())
-    assert (got, json.loads(content)["detail"]) == (422, "upload: longer than 30 s; cut it into shorter files")
+    got, _, content = request(port, "POST", "/classify", (tmp_path / "x.ogg").read_bytes())
+    assert got == 422 and "30 s" in json.loads(content)["detail"]
 
 
 def test_an_upload_without_a_length_is_bounded_too(port):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         piece = b"80000\r\n" + bytes(0x80000) + b"\r\n"
-        answer = b""
+        response = b""
         try:
             for _ in range(8):
                 client.sendall(piece)
-            answer = client.recv(4096)
-        except OSError:  # hung up on while it was still sending
-            answer = answer or b"HTTP/1.1 413"
-        assert answer.startswith(b"HTTP/1.1 413")
+            response = client.recv(4096)
+        except OSError:  # the server closed the connection while this was still sending
+            response = response or b"HTTP/1.1 413"
+        assert response.startswith(b"HTTP/1.1 413")
 
 
-def test_a_client_that_goes_away_takes_no_place(port):
+def test_a_client_that_disconnects_frees_its_slot(port):
     for _ in range(12):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
     deadline = time.monotonic() + 20
-    while b"genreclf_requests_at_work 0.0" not in asked(port, "GET", "/metrics")[2]:
+    while b"genreclf_requests_at_work 0.0" not in request(port, "GET", "/metrics")[2]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_it_says_who_it_is_and_what_it_takes(port):
-    status, _, content = asked(port, "GET", "/health")
-    assert status == 200 and json.loads(content)["classes"] == list(CLASSES) and json.loads(content)["status"] == "ok"
-    described = json.loads(asked(port, "GET", "/openapi.json")[2])
+def test_it_describes_itself(port, predictor):
+    status, _, content = request(port, "GET", "/health")
+    assert status == 200 and json.loads(content)["status"] == "ok"
+    assert json.loads(content)["model"] == "a" and json.loads(content)["classes"] == list(predictor.info.classes)
+    described = json.loads(request(port, "GET", "/openapi.json")[2])
     assert {"200", "413", "422", "503"} <= described["paths"]["/classify"]["post"]["responses"].keys()
     assert "application/octet-stream" in described["paths"]["/classify"]["post"]["requestBody"]["content"]
-    assert asked(port, "GET", "/docs")[0] == 200
+    assert request(port, "GET", "/docs")[0] == 200
 
 
-def test_what_was_answered_is_counted(predictor, songs):
+def test_responses_are_counted(predictor, songs):
     with running(predictor) as (_, port):
-        asked(port, "POST", "/classify", songs[0].read_bytes())
-        asked(port, "POST", "/classify", songs[0].read_bytes())
-        asked(port, "POST", "/classify", b"text")
-        told = asked(port, "GET", "/metrics")[2].decode()
-    assert 'genreclf_requests_total{status="200"} 2.0' in told and 'genreclf_requests_total{status="422"} 1.0' in told
-    assert "genreclf_seconds_count 3.0" in told
+        request(port, "POST", "/classify", songs[0].read_bytes())
+        request(port, "POST", "/classify", songs[0].read_bytes())
+        request(port, "POST", "/classify", b"text")
+        text = request(port, "GET", "/metrics")[2].decode()
+    assert 'genreclf_requests_total{status="200"} 2.0' in text and 'genreclf_requests_total{status="422"} 1.0' in text
+    assert "genreclf_seconds_count 3.0" in text
 
 
-class Held(Predictor):
-    """Answers when it is let."""
+class Paused(Predictor):
+    """Predicts once `resume` is set."""
 
-    def __init__(self) -> None:
-        super().__init__(TorchModel(random_bundle("a"), "none", "cpu"))
-        self.let = threading.Event()
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__(predictor.model)
+        self.resume = threading.Event()
 
-    def predict_many(self, clips):
-        clips = list(clips)
-        assert self.let.wait(30)
-        yield from super().predict_many(clips)
+    def predict(self, *arguments):
+        assert self.resume.wait(30)
+        return super().predict(*arguments)
 
 
-def test_more_than_it_takes_is_told_to_come_again(songs):
-    held, body = Held(), songs[0].read_bytes()
-    with running(held, Limits(3, 2**20, 30)) as (_, port), ThreadPoolExecutor(3) as clients:
-        waiting = [clients.submit(asked, port, "POST", "/classify", body) for _ in range(3)]
-        while b"genreclf_requests_at_work 3.0" not in asked(port, "GET", "/metrics")[2]:
+def test_too_many_requests_are_refused_until_others_are_done(predictor, songs):
+    paused, body = Paused(predictor), songs[0].read_bytes()
+    with running(paused, Limits(3, 2**20, 30)) as (_, port), ThreadPoolExecutor(3) as clients:
+        waiting = [clients.submit(request, port, "POST", "/classify", body) for _ in range(3)]
+        while b"genreclf_requests_at_work 3.0" not in request(port, "GET", "/metrics")[2]:
             time.sleep(0.02)
-        status, headers, _ = asked(port, "POST", "/classify", body)
-        assert status == 503 and headers["retry-after"] == "1"
-        held.let.set()
-        assert [answer.result()[0] for answer in waiting] == [200] * 3
-        assert asked(port, "POST", "/classify", body)[0] == 200
+        status, headers, content = request(port, "POST", "/classify", body)
+        assert status == 503 and headers["retry-after"] == "1" and "retry" in json.loads(content)["detail"]
+        paused.resume.set()
+        assert [response.result()[0] for response in waiting] == [200] * 3
+        assert request(port, "POST", "/classify", body)[0] == 200
 
 
-def test_a_stop_answers_first_what_was_accepted(songs):
-    held, body = Held(), songs[0].read_bytes()
+def test_a_stop_finishes_what_was_accepted(predictor, songs):
+    paused, body = Paused(predictor), songs[0].read_bytes()
     with ThreadPoolExecutor(5) as clients:
-        with running(held) as (server, port):
-            waiting = [clients.submit(asked, port, "POST", "/classify", body) for _ in range(5)]
-            while b"genreclf_requests_at_work 5.0" not in asked(port, "GET", "/metrics")[2]:
+        with running(paused) as (server, port):
+            waiting = [clients.submit(request, port, "POST", "/classify", body) for _ in range(5)]
+            while b"genreclf_requests_at_work 5.0" not in request(port, "GET", "/metrics")[2]:
                 time.sleep(0.02)
             server.should_exit = True
             time.sleep(0.3)
-            held.let.set()
-        assert [answer.result()[0] for answer in waiting] == [200] * 5
+            paused.resume.set()
+        assert [response.result()[0] for response in waiting] == [200] * 5
 
 
 class Failing(Predictor):
-    """Has a defect."""
+    """Has a bug."""
 
-    def __init__(self) -> None:
-        super().__init__(TorchModel(random_bundle("a"), "none", "cpu"))
-
-    def predict_many(self, clips):
-        raise RuntimeError("a defect")
+    def predict(self, *_):
+        raise RuntimeError("a bug")
 
 
-def test_a_defect_is_an_answer_too_and_the_service_lives(songs):
-    with running(Failing()) as (_, port):
+def test_a_bug_gives_status_500_and_the_service_lives(predictor, songs):
+    with running(Failing(predictor.model)) as (_, port):
         for _ in range(2):
-            assert asked(port, "POST", "/classify", songs[0].read_bytes())[0] == 500
-        assert b'genreclf_requests_total{status="500"} 2.0' in asked(port, "GET", "/metrics")[2]
+            assert request(port, "POST", "/classify", songs[0].read_bytes())[0] == 500
+        assert b'genreclf_requests_total{status="500"} 2.0' in request(port, "GET", "/metrics")[2]
 
 
-def test_wrong_calls_are_one_line(cache, tmp_path):
-    result = command("serve", "--run", tmp_path, cache=cache)
-    assert result.returncode == 2 and result.stderr.startswith(f"genreclf: run={tmp_path}: is no run folder")
-    missing = "import sys; sys.modules['uvicorn'] = None"
-    result = command("serve", "--run", tmp_path, cache=cache, before=missing)
-    assert result.returncode == 2 and "uvicorn is not installed; pip install 'genreclf[serve]'" in result.stderr
+@pytest.mark.parametrize(
+    ("words", "key", "remedy"),
+    [
+        (["--model", "nowhere"], "nowhere", "pretrained"),
+        (["--run", "a"], "--run", "--model"),
+        (["--port", "70000"], "70000", "65535"),
+        (["--port", "x"], "--port", "65535"),
+        (["--tta", "keys"], "keys", "pitch_shift"),
+        (["--requests", "0"], "--requests", "1 or more"),
+    ],
+)
+def test_wrong_calls_are_one_line(capsys, words, key, remedy):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and key in error and remedy in error
+
+
+def test_a_missing_package_is_one_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main([]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "uvicorn" in error and "pip install" in error
+
+
+def test_the_command_starts_the_server_with_its_options(monkeypatch):
+    calls = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: calls.append((app.title, options)))
+    assert main(["--host", "0.0.0.0", "--port", "0", "--quiet"]) == 0
+    ((title, options),) = calls
+    assert title == "genreclf" and (options["host"], options["port"]) == ("0.0.0.0", 0)
+    assert options["log_level"] == "warning" and options["timeout_graceful_shutdown"] > 0

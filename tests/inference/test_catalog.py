@@ -1,32 +1,57 @@
-"""Models at hand, without loading any."""
+"""Available models, without loading any."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
-from bundles import random_bundle
+import pytest
 
-from genreclf.inference.catalog import list_models
-from genreclf.inference.run_folder import pretrained_names
-from genreclf.nets.bundle import save_bundle
+from genreclf.inference.catalog import DEFAULT_MODEL, ModelEntry, Scores, list_models
+from genreclf.inference.run_folder import PRETRAINED, pretrained_names
 
 
-def test_models_that_come_along_say_their_size_and_score(tmp_path):
+def test_pretrained_models_have_the_scores_of_their_cards(tmp_path):
     found = list_models(tmp_path / "no runs here")
-    assert [known.label for known in found] == [f"{name} (comes along)" for name in pretrained_names()]
-    for known in found:
-        assert int(known.parameters.replace(",", "")) > 10_000
-        assert known.accuracy.startswith(known.accuracy.split()[0]) and "to" in known.accuracy
-        assert known.picture_seconds == 30
+    assert [entry.folder.name for entry in found] == list(pretrained_names()) == ["a", "b"]
+    assert DEFAULT_MODEL in pretrained_names() and all("pretrained" in entry.label for entry in found)
+    for entry in found:
+        card = (entry.folder / "README.md").read_text()
+        assert entry.scores is not None and entry.picture_seconds == 30
+        assert f"{entry.scores.parameters:,} parameters" in card
+        # The card's first table: | plain or none | accuracy (interval) | ...
+        row = re.search(r"^\| (?:plain|none) \| (.*?) \|", card, re.MULTILINE)
+        assert row is not None and row[1].replace("\u00a0", " ") == str(entry.scores)
 
 
-def test_runs_and_bundles_are_found_and_broken_ones_passed_over(tmp_path):
+def test_scores_read_as_in_reports():
+    assert str(Scores(0.7214, (0.6499, 0.7911), 1_000)) == "72.1 % (65 to 79 %)"
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
     for place in ("first/bundle", "sweep/0/bundle", "alone"):
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        save_bundle(tmp_path / place, random_bundle("majority"))
-    (tmp_path / "broken" / "bundle").mkdir(parents=True)
-    (tmp_path / "broken" / "bundle" / "config.json").write_text("{")
-    (tmp_path / "odd" / "bundle").mkdir(parents=True)
-    (tmp_path / "odd" / "bundle" / "config.json").write_text(json.dumps([1]))
-    own = {known.label: known for known in list_models(tmp_path)[len(pretrained_names()) :]}
-    assert set(own) == {"first", "sweep/0", "alone"}
-    assert all(known.accuracy == known.parameters == "" for known in own.values())
-    assert own["first"].folder == tmp_path / "first" / "bundle" and own["first"].picture_seconds == 29.5
+        shutil.copytree(PRETRAINED / "a", tmp_path / place, ignore=shutil.ignore_patterns("model.*", "scores.json"))
+    return tmp_path
+
+
+def trained(runs: Path) -> dict[str, ModelEntry]:
+    return {entry.label: entry for entry in list_models(runs)[len(pretrained_names()) :]}
+
+
+def test_runs_and_bundles_are_found_and_broken_ones_left_out(runs):
+    for name, text in (("broken", "{"), ("odd", "[1]"), ("old", '{"format": 6, "name": "a"}')):
+        (runs / name / "bundle").mkdir(parents=True)
+        (runs / name / "bundle" / "config.json").write_text(text)
+    found = trained(runs)
+    assert set(found) == {"first", "sweep/0", "alone"}
+    assert all(entry.scores is None for entry in found.values())
+    assert found["first"].folder == runs / "first" / "bundle" and found["first"].picture_seconds == 30
+
+
+@pytest.mark.parametrize("change", [{}, {"interval": None}, {"interval": [0.1]}, {"accuracy": "high"}])
+def test_scores_that_are_incomplete_count_as_none(runs, change):
+    values = {"accuracy": 0.5, "interval": [0.4, 0.6], "parameters": 7} | change
+    (runs / "alone" / "scores.json").write_text(json.dumps(values))
+    expected = None if change else Scores(0.5, (0.4, 0.6), 7)
+    assert trained(runs)["alone"].scores == expected

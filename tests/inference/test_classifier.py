@@ -1,7 +1,8 @@
-"""The Python API: the same answers as the command's, from files and samples, and bundles to and from a hub."""
+"""The Python API: the predictions of the command, from files and samples, and bundles to and from a hub."""
 
-import http.server
-import threading
+import shutil
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,28 +10,26 @@ import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
-import torch
-from bundles import CLASSES, random_bundle
+from local_hub import REPOSITORY, local_hub
 
 import genreclf
 from genreclf import Classifier
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.nets.bundle import load_bundle, save_bundle
-from genreclf.nets.torch_model import torch_predictor
+from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.run_folder import PRETRAINED
+
+FILES = ("model.onnx", "model.safetensors", "config.json", "README.md", "scores.json")
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle")
-    save_bundle(folder, random_bundle("a"))
-    (folder / "README.md").write_text("# A card\n")
-    return folder
+def classifier() -> Classifier:
+    return Classifier.from_pretrained("a", device="cpu")
 
 
 @pytest.fixture(scope="module")
-def classifier(bundle) -> Classifier:
-    return Classifier.from_pretrained(bundle, device="cpu")
+def predictor() -> Predictor:
+    return load_predictor("a", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -43,151 +42,147 @@ def songs(tmp_path_factory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_it_answers_as_the_predictor(classifier, bundle, songs):
-    predictor = torch_predictor(load_bundle(bundle), "none", "cpu")
+def test_its_predictions_are_the_predictors(classifier, predictor, songs):
     for song in songs:
-        assert classifier.classify(song) == classifier.classify(str(song)) == predictor.predict_file(song)
-    assert classifier.classes == CLASSES
+        expected = predictor.predict_file(song).probabilities
+        assert classifier.classify(song).probabilities == classifier.classify(str(song)).probabilities == expected
+    assert classifier.classes == predictor.info.classes
 
 
-def test_samples_are_heard_as_the_file_that_holds_them(classifier, songs):
+def test_samples_are_classified_as_the_file_that_holds_them(classifier, songs):
     for song in songs:
         samples, rate = soundfile.read(song, dtype="float32")
-        heard, read = classifier.classify(samples, rate), classifier.classify(song)
-        assert heard.genre == read.genre and heard.seconds == read.seconds
-        assert heard.probabilities == pytest.approx(read.probabilities, abs=1e-3)  # resampled whole, not in blocks
+        from_samples, from_file = classifier.classify(samples, rate), classifier.classify(song)
+        assert (from_samples.genre, from_samples.seconds) == (from_file.genre, from_file.seconds)
+        # Samples are resampled whole, files in blocks.
+        assert from_samples.probabilities == pytest.approx(from_file.probabilities, abs=1e-3)
         louder = classifier.classify((samples * 20_000).astype(np.int16), rate)
-        assert louder.probabilities == pytest.approx(read.probabilities, abs=0.02)
+        assert louder.probabilities == pytest.approx(from_file.probabilities, abs=0.02)
 
 
-def test_many_files_are_answered_in_order_and_the_bad_one_says_why(classifier, songs, tmp_path):
+def test_many_files_come_in_order_and_an_unreadable_one_has_its_error(classifier, songs, tmp_path):
     (tmp_path / "bad.wav").write_text("no sound")
     paths = [songs[0], tmp_path / "bad.wav", *songs[1:]]
-    answers = list(classifier.classify_many(map(str, paths), workers=2))
-    assert [path for path, _ in answers] == paths
-    assert isinstance(answers[1][1], GenreclfError) and "bad.wav" in str(answers[1][1])
-    for path, answer in answers[:1] + answers[2:]:
-        assert answer.probabilities == pytest.approx(classifier.classify(path).probabilities, abs=1e-5)
+    results = list(classifier.classify_many(map(str, paths), workers=2))
+    assert [path for path, _ in results] == paths
+    assert isinstance(results[1][1], GenreclfError) and "bad.wav" in str(results[1][1])
+    for path, result in results[:1] + results[2:]:
+        assert result.probabilities == classifier.classify(path).probabilities
 
 
 def test_threads_share_it(classifier, songs):
-    expected = [classifier.classify(song) for song in songs]
+    expected = [classifier.classify(song).probabilities for song in songs]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(3):
-            assert list(threads.map(classifier.classify, songs)) == expected
-
-
-def test_torch_is_left_as_it_was(bundle, songs):
-    def settings() -> tuple:
-        return (
-            torch.get_num_threads(),
-            torch.get_default_dtype(),
-            torch.is_grad_enabled(),
-            torch.get_rng_state().sum(),
-            torch.backends.cudnn.benchmark,
-        )
-
-    before = settings()
-    Classifier.from_pretrained(bundle).classify(songs[0])
-    assert settings() == before
+            assert [result.probabilities for result in threads.map(classifier.classify, songs)] == expected
 
 
 @pytest.mark.parametrize(
-    ("samples", "rate", "message"),
+    ("samples", "rate", "problem"),
     [
-        (np.zeros(1000, np.float32), None, "samples need their rate_hz"),
+        (np.zeros(1000, np.float32), None, "rate_hz"),
         (np.zeros((2, 3, 4), np.float32), 22_050, r"shape \(2, 3, 4\)"),
         (np.zeros(0, np.float32), 22_050, r"shape \(0,\)"),
-        (np.array(["a"]), 22_050, "give numbers"),
+        (np.array(["a"]), 22_050, "samples"),
         (np.array([0.0, np.nan], np.float32), 22_050, "NaN"),
         (np.array([0.0, np.inf], np.float32), 22_050, "infinite"),
-        (np.zeros(1000, np.float32), 12, "sample rate 12 Hz; resample them to"),
-        (np.zeros(1_000 * 7_300, np.float32), 1_000, "longer than 2 hours"),
+        (np.zeros(1000, np.float32), 12, "12 Hz"),
+        (np.zeros(1_000 * 7_300, np.float32), 1_000, "2 hours"),
     ],
 )
-def test_samples_that_are_no_sound_are_refused(classifier, samples, rate, message):
-    with pytest.raises(GenreclfError, match=message):
+def test_samples_that_are_not_audio_are_refused(classifier, samples, rate, problem):
+    with pytest.raises(GenreclfError, match=problem):
         classifier.classify(samples, rate)
 
 
-def test_a_single_sample_is_answered(classifier):
-    answer = classifier.classify(np.ones(1, np.float32), SAMPLE_RATE_HZ)
-    assert sum(answer.probabilities) == pytest.approx(1, abs=1e-5)
+def test_a_single_sample_is_classified(classifier):
+    prediction = classifier.classify(np.ones(1, np.float32), SAMPLE_RATE_HZ)
+    assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_saved_bundle_comes_back_whole_with_its_card(classifier, bundle, tmp_path, songs):
-    classifier.save_pretrained(tmp_path / "copy")
-    for name in ("model.safetensors", "config.json", "README.md"):
-        assert (tmp_path / "copy" / name).read_bytes() == (bundle / name).read_bytes()
-    assert Classifier.from_pretrained(tmp_path / "copy").classify(songs[0]) == classifier.classify(songs[0])
+def test_a_saved_bundle_is_a_complete_copy(classifier, tmp_path, songs):
+    classifier.save_pretrained(tmp_path / "new" / "copy")
+    for name in FILES:
+        assert (tmp_path / "new" / "copy" / name).read_bytes() == (PRETRAINED / "a" / name).read_bytes()
+    copy = Classifier.from_pretrained(tmp_path / "new" / "copy")
+    assert copy.classify(songs[0]).probabilities == classifier.classify(songs[0]).probabilities
+    copy.save_pretrained(copy.folder)  # onto itself
+    assert (copy.folder / "model.onnx").read_bytes() == (PRETRAINED / "a" / "model.onnx").read_bytes()
 
 
-def test_a_bundle_without_a_card_gets_a_plain_one(tmp_path):
-    save_bundle(tmp_path / "a", random_bundle("a"))
-    Classifier.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
-    card = (tmp_path / "b" / "README.md").read_text()
-    assert card.startswith("---\n") and "library_name: genreclf" in card and "not measured yet" in card
-    assert load_bundle(tmp_path / "b").classes == CLASSES
+def test_a_bundle_without_a_card_gets_a_short_one(tmp_path):
+    shutil.copytree(PRETRAINED / "a", tmp_path / "a", ignore=shutil.ignore_patterns("README.md"))
+    classifier = Classifier.from_pretrained(tmp_path / "a")
+    assert classifier.card is None
+    classifier.save_pretrained(tmp_path / "b")
+    card = Classifier.from_pretrained(tmp_path / "b").card
+    assert card is not None and card.startswith("---\n") and "library_name: genreclf" in card
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(classifier, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GenreclfError, match=r"file.*choose another"):
+        classifier.save_pretrained(tmp_path / "file")
 
 
 @pytest.fixture
-def hub(bundle, tmp_path, monkeypatch):
-    """The Hub's own way of serving one model, mine/music, from this machine."""
-
-    class Requests(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(head=True)
-
-        def do_GET(self) -> None:
-            self.answer(head=False)
-
-        def answer(self, head: bool) -> None:
-            file = bundle / self.path.rpartition("/")[2]
-            if not self.path.startswith("/mine/music/resolve/") or not file.is_file():
-                self.send_error(404)
-                return
-            content = file.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("ETag", f'"{len(content)}"')
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.end_headers()
-            if not head:
-                self.wfile.write(content)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Requests) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+def hub(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A hub that serves model a as mine/music; the folder for its cache."""
+    with local_hub(monkeypatch, PRETRAINED / "a"):
         yield tmp_path / "cache"
-        server.shutdown()
 
 
-def test_a_model_on_the_hub_is_fetched_and_kept(hub, classifier, songs):
-    fetched = Classifier.from_pretrained("mine/music", cache_dir=hub)
-    assert fetched.classify(songs[0]) == classifier.classify(songs[0]) and fetched.card == "# A card\n"
-    again = Classifier.from_pretrained("mine/music", cache_dir=hub, local_files_only=True)
-    assert again.classify(songs[0]) == classifier.classify(songs[0])
+def test_a_model_of_the_hub_is_downloaded_once(hub, classifier, songs):
+    expected = classifier.classify(songs[0]).probabilities
+    downloaded = Classifier.from_pretrained(REPOSITORY, cache_dir=hub)
+    assert downloaded.classify(songs[0]).probabilities == expected and downloaded.card == classifier.card
+    assert all((downloaded.folder / name).is_file() for name in FILES)
+    again = Classifier.from_pretrained(REPOSITORY, cache_dir=hub, local_files_only=True)
+    assert again.classify(songs[0]).probabilities == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("mine/other", "mine/other: no folder here, and the Hub gave none"),
-        ("a/b/c", "a/b/c: no folder here, and the Hub gave none"),
-        ("nothing", "run=nothing: is no run folder"),
-    ],
-)
-def test_what_is_nowhere_is_one_line(hub, name, message):
-    with pytest.raises(GenreclfError, match=message):
+def test_card_scores_and_torchs_weights_are_optional_on_the_hub(monkeypatch, tmp_path, songs):
+    shutil.copytree(PRETRAINED / "a", tmp_path / "a", ignore=shutil.ignore_patterns(*FILES[1:2], *FILES[3:]))
+    with local_hub(monkeypatch, tmp_path / "a"):
+        downloaded = Classifier.from_pretrained(REPOSITORY, cache_dir=tmp_path / "cache")
+    assert downloaded.classify(songs[0]).genre and downloaded.card is None
+
+
+@pytest.mark.parametrize(("name", "hint"), [("mine/other", "Hub"), ("a/b/c", "Hub"), ("nothing", "pretrained")])
+def test_a_model_that_is_nowhere_is_one_line(hub, name, hint):
+    with pytest.raises(GenreclfError, match=f"^{name}: .*{hint}"):
         Classifier.from_pretrained(name, cache_dir=hub)
 
 
-def test_the_package_offers_it_without_importing_torch():
+def test_it_is_uploaded_whole(classifier, monkeypatch):
+    class Api:
+        def __init__(self, token: str | None) -> None:
+            assert token == "secret"
+
+        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+            assert repo_id == REPOSITORY and private and exist_ok
+
+        def upload_folder(self, *, repo_id: str, folder_path: str, revision: str, commit_message: str) -> str:
+            assert {path.name for path in Path(folder_path).iterdir()} == set(FILES)
+            return f"https://hub/{repo_id}/{revision}/{commit_message}"
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    url = classifier.push_to_hub(REPOSITORY, private=True, revision="v2", commit_message="better", token="secret")
+    assert url == f"https://hub/{REPOSITORY}/v2/better"
+
+
+def test_an_upload_without_a_connection_is_one_line(classifier, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+    real = huggingface_hub.HfApi
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda token: real(endpoint, token=token))
+    with pytest.raises(GenreclfError, match=r"^mine/music: not uploaded .*connection"):
+        classifier.push_to_hub(REPOSITORY, token="secret")
+
+
+def test_the_package_offers_it():
     assert genreclf.Classifier is Classifier and genreclf.__all__ == ["Classifier"]
-    with pytest.raises(AttributeError, match="no attribute 'Clasifier'"):
+    with pytest.raises(AttributeError, match="Clasifier"):
         _ = genreclf.Clasifier
