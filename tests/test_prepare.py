@@ -31,15 +31,15 @@ def music(tmp_path) -> Path:
     return tmp_path / "music"
 
 
-def test_prepare_tells_what_it_made_and_what_it_left_out(music, tmp_path):
+def test_prepare_reports_what_it_computed_and_skipped(music, tmp_path):
     arguments = ("data=folder", f"data.path={music}", "data.picture_seconds=36")
     first = command("prepare", *arguments, cache=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert re.search(r"left out high/broken.png: .*broken.png: .+", first.stderr)
+    assert re.search(r"skipped high/broken.png: .*broken.png: .+", first.stderr)
     lines = first.stdout.splitlines()
-    assert lines[0] == "8 clips of 2 classes, 0.1 hours; 1 left out"  # 8 times 36 s
+    assert lines[0] == "8 clips of 2 classes, 0.1 hours; 1 skipped"  # 8 times 36 s
     assert lines[1] == "high 3, low 5"
-    assert lines[2].startswith("2 hold the same recording as another (1 byte for byte)")
+    assert re.match(r"2 .* same recording .*1 .*equal files", lines[2])
     folder, size = lines[3].rsplit(": ", 1)
     assert len(open_store(Path(folder)).rows) == 9 and size == "0.1 MB"  # 8 times 12,800 bytes
     made = (Path(folder) / "store.json").stat().st_mtime_ns
@@ -47,7 +47,7 @@ def test_prepare_tells_what_it_made_and_what_it_left_out(music, tmp_path):
     assert (Path(folder) / "store.json").stat().st_mtime_ns == made
 
 
-def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+def test_a_missing_folder_is_one_line(tmp_path):
     result = command("prepare", "data=folder", f"data.path={tmp_path}/nowhere", cache=tmp_path)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert result.stderr.startswith("genreclf: data.path=") and "no such folder" in result.stderr
@@ -58,7 +58,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path):
 
 @pytest.fixture
 def odd_folder(tmp_path) -> Path:
-    """Every format in one class, deep folders, names of all kinds, links of all kinds, and an empty class."""
+    """Every format in one class, deep folders, odd names, links of all kinds, and an empty class."""
     folder = tmp_path / "Música d'été, (n° 1)"
     names = ["x.wav", "X.FLAC", "x.ogg", "x.mp3", "a b/c d.WAV", "/".join(["deep"] * 40) + "/x.wav"]
     names += [unicodedata.normalize(form, "é.wav") for form in ("NFC", "NFD")] + ["'\"\n.wav", "\udcff.wav"]
@@ -79,12 +79,12 @@ def odd_folder(tmp_path) -> Path:
     return folder
 
 
-def test_a_folder_as_it_may_be_is_prepared(odd_folder, tmp_path):
+def test_a_folder_with_odd_names_and_links_is_prepared(odd_folder, tmp_path):
     result = command("prepare", "data=folder", f"data.path={odd_folder}", cache=tmp_path)
     assert result.returncode == 0, result.stderr
-    left_out = result.stderr.splitlines()
-    assert len(left_out) == 2 and all(line.startswith("left out rock 'n' roll") for line in left_out)
-    assert "gone.wav: " in left_out[0] and r"no\nmusic.wav: " in left_out[1]
+    skipped = result.stderr.splitlines()
+    assert len(skipped) == 2 and all(line.startswith("skipped rock 'n' roll") for line in skipped)
+    assert "gone.wav: " in skipped[0] and r"no\nmusic.wav: " in skipped[1]
     # What standard output cannot show is an escape.
     assert result.stdout.splitlines()[1:2] == [r"rock 'n' roll\udcff 12, 歌 1"]
     store = open_store(Path(result.stdout.splitlines()[-1].rsplit(": ", 1)[0]))
@@ -95,7 +95,7 @@ def test_one_clip_of_a_class_is_prepared_but_not_enough_for_a_training(odd_folde
     data = ["data=folder", f"data.path={odd_folder}"]
     result = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("genreclf: class '歌': none of its 1 clips falls in ")
+    assert result.stderr.splitlines()[-1].startswith("genreclf: class '歌': none of its 1 clips ")
 
 
 def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
@@ -114,25 +114,25 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     result = command("prepare", *data, cache=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1] == "high 3, low 3"
-    told = [
-        f"data.table={table}: 3 clips in data.path have no row and are left out "
+    warned = [
+        f"data.table={table}: 3 clips in data.path have no row and are skipped "
         "(first: 'again.png', 'broken.png', 'half.png')",
-        f"data.table={table}: 1 rows are of no audio file or picture in data.path (first: 'gone')",
+        f"data.table={table}: 1 rows match no audio file or picture in data.path (first: 'gone')",
     ]
-    assert result.stderr.splitlines() == told
-    # Another genre is another store, and a training, which lists its clips twice, tells this once.
+    assert result.stderr.splitlines() == warned
+    # Another genre gives another store; a training, which lists its clips twice, warns once.
     table.write_text("\n".join(lines).replace("low0,low", "low0,middle"))
     refused = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
-    assert refused.returncode == 2 and "class 'high': none of its 3 clips falls in" in refused.stderr
-    assert refused.stderr.splitlines()[:-1] == told
+    assert refused.returncode == 2 and "class 'high': none of its 3 clips " in refused.stderr
+    assert refused.stderr.splitlines()[:-1] == warned
 
 
 @pytest.mark.parametrize(
     ("genres", "message"),
     [
-        ("x,Low\ny,low", "classes 'Low' and 'low' differ only in case or form of accents; write them alike"),
-        ("x,low\nx,high", "two rows for clip 'x'; leave one of them"),
-        ("x,low\nz,high", "clip 'z' is 'high/z.png' and 'low/z.png'; name the clips by path"),
+        ("x,Low\ny,low", "classes 'Low' and 'low' .*; use one spelling"),
+        ("x,low\nx,high", "two rows for clip 'x'; delete one"),
+        ("x,low\nz,high", "clip 'z' .*'high/z.png' and 'low/z.png'; use the column path"),
     ],
 )
 def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
@@ -143,19 +143,19 @@ def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
     table.write_text(f"clip,genre\n{genres}\n")
     result = command("prepare", "data=folder", f"data.path={folder}", f"data.table={table}", cache=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1] == f"genreclf: data.table={table}: {message}"
+    assert re.match(rf"genreclf: data\.table={re.escape(str(table))}: {message}", result.stderr.splitlines()[-1])
 
 
 # --- Killed and started again -----------------------------------------------------------------------------------------
 
 CLIPS, KILLS = 300, 12
-# The same pace on a machine of many cores.
+# The same pace on a machine with many cores.
 TWO_CORES = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])"
 
 
 @pytest.fixture
 def three_hundred(tmp_path) -> Path:
-    """Audio of one to four seconds, every tenth clip a picture, every fiftieth a file that is neither."""
+    """Audio of one to four seconds; every tenth clip is a picture, every fiftieth is unreadable."""
     folder, rng = tmp_path / "three hundred", np.random.default_rng(0)
     for number in range(CLIPS):
         path = folder / "ab"[number % 2] / f"{number:03d}"
@@ -171,7 +171,7 @@ def three_hundred(tmp_path) -> Path:
 
 
 def journal_of(cache: Path) -> Path | None:
-    """The table of the store that is being made."""
+    """The table of the unfinished store."""
     return next((cache / "stores").glob("*/clips.csv.partial"), None)
 
 
@@ -180,12 +180,12 @@ def rows_in(journal: Path) -> int:
 
 
 def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], arguments: list[str]) -> int:
-    """Runs `prepare`, kills it `delay` seconds after it has so many rows, if it is at work; the rows that it leaves."""
+    """Runs `prepare` and kills it `delay` seconds after it has `rows` rows; the number of rows that are left."""
     before = journal_of(cache)
     before = before and before.stat().st_ino
     process = start("prepare", *arguments, cache=cache, before=TWO_CORES, outputs=outputs)
     while process.is_alive():
-        journal = journal_of(cache)  # written anew when the work goes on
+        journal = journal_of(cache)  # rewritten on resuming
         if journal and journal.stat().st_ino != before and rows_in(journal) >= rows:
             break
         time.sleep(0.0005)
@@ -196,7 +196,7 @@ def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], argumen
     return rows_in(journal_of(cache))
 
 
-def test_killed_at_a_dozen_random_moments_it_ends_with_the_bytes_of_one_left_alone(three_hundred, tmp_path):
+def test_killed_a_dozen_times_it_ends_with_the_same_bytes_as_an_uninterrupted_run(three_hundred, tmp_path):
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     broken.mkdir()
     whole.mkdir()
