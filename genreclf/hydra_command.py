@@ -52,7 +52,9 @@ def run_command(
         nonlocal composed
         composed = True
         try:
-            codes.append(task(_plain(config, config_name, positional), list(HydraConfig.get().overrides.task)) or 0)
+            # extra_keys were given to Hydra with a "++" that a user need not type.
+            overrides = [word.removeprefix("++") for word in HydraConfig.get().overrides.task]
+            codes.append(task(_plain(config, config_name, positional), overrides) or 0)
         except GenreclfError as error:
             codes.append(user_error(error))
 

@@ -1,1 +1,1 @@
-"""The Lightning shell around a net, its figures and its record."""
+"""Training: the Lightning module, metrics, callbacks, the baselines' fits, and the run's record."""

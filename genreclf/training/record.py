@@ -1,4 +1,4 @@
-"""What a run folder says of its run: enough to repeat it."""
+"""The record of a run in its folder: enough to repeat it."""
 
 import importlib.metadata
 import json
@@ -9,7 +9,10 @@ from typing import Any
 
 import yaml
 
+from genreclf.config import flatten
 from genreclf.errors import GenreclfError
+from genreclf.files import write_atomically
+from genreclf.inference.run_folder import AUDIT, CONFIG_YAML, LAST_CHECKPOINT, RECORD
 
 PACKAGES = (
     "genreclf",
@@ -22,52 +25,47 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
-CONFIG, RECORD, AUDIT, LAST = "config.yaml", "record.json", "audit.json", "last.ckpt"
-# What no step of the training depends on; the last two shape the bundle that is made of a finished one.
-_FREE = ("run", "ckpt", "logger", "temperature", "half")
+# Keys that do not affect the training steps; the last two shape the bundle of a finished run.
+_FREE = ("run", "ckpt", "logger", "temperature", "fp16_weights")
 
 
 def write_record(
-    folder: Path, config: dict[str, Any], overrides: list[str], facts: dict[str, Any], audit: dict[str, Any]
+    folder: Path, config: dict[str, Any], overrides: list[str], details: dict[str, Any], audit: dict[str, Any]
 ) -> None:
-    """`config.yaml`, the composed configuration; `record.json`: overrides, versions, git commit and `facts`; and
-    `audit.json`, the summary of the data's audit.
+    """Writes `config.yaml`, the composed configuration; `record.json`: overrides, versions, git commit and `details`;
+    and `audit.json`, the summary of the data's audit. Raises GenreclfError where the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False))
     record = {
         "overrides": overrides,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "git_commit": _git_commit(),
         "seed": config["seed"],
-        "split_salt": config["split"]["salt"],
-        **facts,
+        "split_salt": config["split"].get("salt"),
+        **details,
     }
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
-    (folder / AUDIT).write_text(json.dumps(audit, indent=1) + "\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / CONFIG_YAML, yaml.safe_dump(config, sort_keys=False))
+        write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+        write_atomically(folder / AUDIT, json.dumps(audit, indent=1) + "\n")
+    except OSError as error:
+        raise GenreclfError(f"run={folder}: cannot be written ({error.strerror}); choose another folder") from error
 
 
 def check_resumable(folder: Path, config: dict[str, Any]) -> Path:
-    """The run folder's `last.ckpt`; raises GenreclfError where it is missing, or the run had other settings."""
-    if not (folder / LAST).is_file() or not (folder / CONFIG).is_file():
-        raise GenreclfError(f"ckpt=last: {folder / LAST} is not there; name the run to go on with: run=FOLDER")
-    before = _flat(yaml.safe_load((folder / CONFIG).read_text()))
-    now = _flat(config)
+    """The run folder's `last.ckpt`. Raises GenreclfError if it is missing, or if the run had other settings."""
+    checkpoint = folder / LAST_CHECKPOINT
+    if not checkpoint.is_file() or not (folder / CONFIG_YAML).is_file():
+        raise GenreclfError(f"ckpt=last: there is no {checkpoint}; name the run to resume: run=FOLDER")
+    before = flatten(yaml.safe_load((folder / CONFIG_YAML).read_text()))
+    now = flatten(config)
     for key in sorted(set(before) | set(now)):
         if key.split(".")[0] not in _FREE and before.get(key) != now.get(key):
             raise GenreclfError(
                 f"ckpt=last: the run had {key}={before.get(key)}, now it is {now.get(key)}; "
-                f"repeat the overrides that {folder / RECORD} lists"
+                f"repeat the overrides in {folder / RECORD}"
             )
-    return folder / LAST
-
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(config, dict):
-        return {prefix: config}
-    return {
-        path: leaf for key, value in config.items() for path, leaf in _flat(value, f"{prefix}.{key}".strip(".")).items()
-    }
+    return checkpoint
 
 
 def _version(package: str) -> str | None:
@@ -78,7 +76,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that this file lies in, with `+` where files differ from it; None for a package."""
+    """The commit of the checkout that contains this file, with `+` if files differ from it; None for a package."""
     here = Path(__file__).parent
     try:
         described = subprocess.run(
