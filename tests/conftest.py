@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a tiny data folder, its store, and a cache that is not the user's own."""
+"""Fixtures shared by all tests: a tiny data folder, its store, and a temporary cache."""
 
 import os
 from pathlib import Path
@@ -6,22 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from hypothesis import settings
 
+from genreclf.config import build, config_folder
+from genreclf.data.build_store import build_store
 from genreclf.data.sources import DataConfig, list_sources
-from genreclf.data.store import Store, build_store, open_store
+from genreclf.data.store import Store, open_store
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 
-# The same examples on every run, as slow as the machine may be.
+# The same examples on every run, without a time limit, as the machine may be slow.
 settings.register_profile("genreclf", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("genreclf")
 
-# The files that take longest, longest first: two processes then end at the same time.
+# The slowest test files, slowest first, so that two processes finish at the same time.
 LONGEST = (
     "test_train.py",
     "test_exporting.py",
-    "test_shipped.py",
+    "test_pretrained.py",
     "test_classifier.py",
     "test_prepare.py",
     "test_onnx_model.py",
@@ -41,7 +44,7 @@ TINY_CLIPS_PER_CLASS = 8
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory) -> Path:
-    """The cache of the whole test run, in GENRECLF_CACHE, too."""
+    """The cache of the whole test run, also set as GENRECLF_CACHE."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENRECLF_CACHE", str(folder))
@@ -50,7 +53,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def gtzan() -> Path:
-    """Real music, which the project does not carry: GTZAN's pictures, audio and lists."""
+    """GTZAN's pictures, audio and lists; real music is not part of the project."""
     folder = Path(os.environ.get("GENRECLF_GTZAN", Path(__file__).resolve().parents[2] / "shared" / "gtzan"))
     if not folder.is_dir():
         pytest.skip(f"no GTZAN at {folder}; set GENRECLF_GTZAN to its folder")
@@ -68,7 +71,7 @@ def tiny_sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarra
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory) -> Path:
-    """Three classes of eight clips: six of 2 to 9 s of audio, two pictures; and a broken file and a duplicate."""
+    """Three classes of eight clips: six of 2 to 9 s of audio and two pictures; also a broken file and a duplicate."""
     folder, rng = tmp_path_factory.mktemp("tiny"), np.random.default_rng(0)
     for kind in TINY_CLASSES:
         (folder / kind).mkdir()
@@ -86,7 +89,8 @@ def tiny_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_data(tiny_folder, cache) -> DataConfig:
     """The tiny folder as `data=folder` gives it."""
-    return DataConfig("folder", tiny_folder, cache, 30.0, None, None, "single", "keep", 0, 0.0, 0)
+    values = yaml.safe_load((config_folder() / "data" / "folder.yaml").read_text())
+    return build(DataConfig, {**values, "path": tiny_folder, "cache": cache}, "data")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ def block(rows: int, start: int) -> np.ndarray:
 
 
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6))
-def test_what_is_appended_is_what_numpy_loads(tmp_path_factory, sizes):
-    path = tmp_path_factory.mktemp("growing") / "x.npy"
+def test_numpy_loads_what_was_appended(tmp_path_factory, sizes):
+    path = tmp_path_factory.mktemp("appended") / "x.npy"
     blocks = [block(size, 100 * number) for number, size in enumerate(sizes)]
     with AppendableNpy(path, np.uint32, 3, 0) as array:
         for one in blocks:
@@ -21,12 +21,12 @@ def test_what_is_appended_is_what_numpy_loads(tmp_path_factory, sizes):
     assert loaded.dtype == np.uint32 and np.array_equal(loaded, np.concatenate(blocks))
 
 
-def test_after_a_failure_it_goes_on_behind_the_rows_that_count(tmp_path):
+def test_after_an_error_it_resumes_after_the_given_rows(tmp_path):
     path = tmp_path / "x.npy"
     with pytest.raises(RuntimeError), AppendableNpy(path, np.uint32, 3, 0) as array:
         array.append(block(4, 0))
         raise RuntimeError
-    assert path.read_bytes()[:HEADER_BYTES] == bytes(HEADER_BYTES)  # no whole array yet
+    assert path.read_bytes()[:HEADER_BYTES] == bytes(HEADER_BYTES)  # not a finished array yet
     with AppendableNpy(path, np.uint32, 3, 2) as array:
         array.append(block(1, 50))
     assert np.load(path).tolist() == [[0, 1, 2], [3, 4, 5], [50, 51, 52]]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw, mix
+from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw, mix, random_span
 from genreclf.errors import GenreclfError
+from genreclf.frontend.segments import ViewConfig, spans
 
 
 def read_augment(name: str) -> AugmentConfig:
@@ -61,7 +62,7 @@ def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> n
     return out
 
 
-def test_the_original_set_is_that_of_the_seed():
+def test_the_original_set_has_the_notebooks_values():
     assert (ORIGINAL.brightness, ORIGINAL.contrast, ORIGINAL.mask_share) == (0.15, 0.15, (0.02, 0.08))
     assert ORIGINAL.flip_probability == ORIGINAL.time_mask_probability == ORIGINAL.frequency_mask_probability == 0.5
 
@@ -74,7 +75,7 @@ def test_the_original_set_is_that_of_the_seed():
     st.sampled_from([(128, 256), (5, 7)]),
     st.sampled_from([ORIGINAL, CHANNELS]),
 )
-def test_apply_is_that_of_a_slow_loop(dtype, seed, channels, size, config):
+def test_apply_equals_a_slow_loop(dtype, seed, channels, size, config):
     batch = images(4, channels, *size, seed=seed)
     torch.manual_seed(seed)
     draws = draw(batch.shape, config, CPU)
@@ -92,12 +93,12 @@ def test_augment_applies_what_was_drawn():
 
 
 @pytest.mark.parametrize("config", [ORIGINAL, MUSIC, CHANNELS])
-def test_nothing_is_asked_back_of_the_device(config):
-    """On the meta device, which has no values to ask for: on a GPU each question would wait for all that is queued."""
+def test_no_step_waits_for_the_device(config):
+    """On the meta device, which has no values to read: on a GPU, reading a value waits for all queued work."""
     assert augment(images(2).to("meta"), config).shape == (2, 1, 128, 256)
 
 
-def test_the_input_is_left_as_it_is():
+def test_the_input_is_not_changed():
     batch = images(3)
     augment(batch, ORIGINAL)
     assert torch.equal(batch, images(3))
@@ -115,13 +116,13 @@ def test_values_stay_in_range(level):
 
 @settings(max_examples=10)
 @given(st.integers(0, 2**31))
-def test_each_example_is_changed_by_its_own_draws_alone(seed):
-    """An example among others, and alone with its draws."""
+def test_each_example_depends_on_its_draws_alone(seed):
+    """An example in a batch, and alone with the same draws."""
     batch, draws = images(5, seed=1), seeded_draws(5, seed=seed)
     out = apply(batch, draws, 0.0)
     for i in range(5):
-        own = Draws(*(getattr(draws, field.name)[i : i + 1] for field in dataclasses.fields(Draws)))
-        torch.testing.assert_close(apply(batch[i : i + 1], own, 0.0), out[i : i + 1], rtol=0, atol=1e-4)
+        alone = Draws(*(getattr(draws, field.name)[i : i + 1] for field in dataclasses.fields(Draws)))
+        torch.testing.assert_close(apply(batch[i : i + 1], alone, 0.0), out[i : i + 1], rtol=0, atol=1e-4)
 
 
 def test_equal_images_of_a_batch_come_out_different():
@@ -141,7 +142,7 @@ def test_the_same_seed_gives_the_same_images():
     assert not torch.equal(out[0], out[2])
 
 
-def test_none_leaves_the_images_as_they_are():
+def test_none_does_not_change_the_images():
     batch = images(8, channels=3)
     out = augment(batch, NONE)
     torch.testing.assert_close(out, batch.float(), rtol=0, atol=1e-3)
@@ -197,7 +198,7 @@ def test_masks_are_one_piece_of_2_to_8_percent_anywhere(many, name, shape, expec
     assert ((starts(mask) + ends) / 2).mean() == pytest.approx(size / 2, abs=5 * size / sqrt(12 * EXAMPLES / 2))
 
 
-def test_flips_and_masks_come_at_their_probability_and_apart_from_each_other(many):
+def test_flips_and_masks_have_their_probability_and_are_independent(many):
     events = torch.stack([many.flip.flatten(), lengths(many.time_mask) > 0, lengths(many.frequency_mask) > 0])
     bound = 5 * sqrt(0.25 / EXAMPLES)
     assert (events.double().mean(1) - 0.5).abs().max() < bound
@@ -215,7 +216,7 @@ def test_probabilities_of_0_and_1_are_never_and_always(probability):
         assert (happened == bool(probability)).all()
 
 
-def test_masks_may_cover_all():
+def test_masks_may_cover_everything():
     always = dataclasses.replace(ORIGINAL, time_mask_probability=1.0, mask_share=(1.0, 1.0))
     assert not augment(images(2), always).any()
 
@@ -238,7 +239,7 @@ def test_numbers_out_of_range_are_refused(key, value):
         dataclasses.replace(ORIGINAL, **{key: value})
 
 
-# --- What music allows ------------------------------------------------------------------------------------------------
+# --- Changes that keep the genre --------------------------------------------------------------------------------------
 
 
 def test_bands_move_both_ways_and_the_original_moves_none():
@@ -257,10 +258,12 @@ def test_a_shift_moves_a_tone_and_repeats_the_edge():
     assert out[2, 0, :4, 0].tolist() == pytest.approx([30] * 4) and out[0, 0, :2, 0].tolist() == [0, 0]
 
 
-def test_the_equaliser_is_smooth_and_as_strong_as_it_says():
+def test_the_equaliser_is_smooth_and_has_its_deviation():
     curves = seeded_draws(3_000, dataclasses.replace(MUSIC, equaliser=0.2)).equaliser[:, 0, :, 0]  # (B, 128)
     assert curves[:, 0].std().item() == pytest.approx(0.2, rel=0.06) and abs(curves.mean().item()) < 0.01
-    assert curves.diff(dim=1).abs().max() < 0.2 * 6 * 2 * 7 / 127  # a knot may lie 12 deviations above its neighbour
+    assert (
+        curves.diff(dim=1).abs().max() < 0.2 * 6 * 2 * 7 / 127
+    )  # neighbouring knots differ by less than 12 deviations
     assert (curves[0] - curves[1]).abs().max() > 0.01
 
 
@@ -277,43 +280,102 @@ def test_the_low_pass_fades_the_bands_above_a_random_one_by_20_db_each():
     assert first.float().mean().item() == pytest.approx(104, abs=1.5)  # anywhere
 
 
-def test_a_noise_floor_swallows_what_is_quiet_and_leaves_the_loudest():
+def test_a_noise_floor_silences_quiet_levels_and_keeps_the_loudest():
     config = dataclasses.replace(NONE, noise_floor=0.4)
     ramp = torch.arange(256, dtype=torch.uint8).expand(500, 1, 128, 256)
     torch.manual_seed(0)
     out = augment(ramp, config)[:, 0, 0]  # (B, 256), of levels 0 to 255
     silent = (out == 0).sum(1)
-    # Of levels up to 102, by the square of an even draw: a third on average, a half of that or less in most.
+    # Of the levels up to 102, by the square of a uniform draw: a third on average, a quarter in the median.
     assert silent.min() < 5 and 95 < silent.max() <= 103 and silent.float().mean().item() == pytest.approx(35, abs=4)
     assert silent.float().median().item() == pytest.approx(102 / 4, abs=5)
     assert torch.allclose(out[:, -1], torch.tensor(255.0))
     assert (out.diff(dim=1) >= 0).all()
 
 
-def test_a_pair_is_a_segment_through_another_channel_and_as_it_was():
-    through, as_it_was = CHANNELS.forms()
-    assert through == CHANNELS
+def test_two_views_are_a_segment_with_and_without_the_changes_of_its_channel():
+    with_channel, without = CHANNELS.views()
+    assert CHANNELS.two_views and with_channel == CHANNELS
     channel = ("low_pass", "noise_floor")
     assert all(getattr(CHANNELS, key) > 0 for key in channel)
-    assert as_it_was == dataclasses.replace(CHANNELS, **dict.fromkeys(channel, 0.0))
-    draws = seeded_draws(200, as_it_was)
+    assert without == dataclasses.replace(CHANNELS, **dict.fromkeys(channel, 0.0))
+    draws = seeded_draws(200, without)
     assert not any(getattr(draws, key).any() for key in channel) and draws.band_shift.any()
-    assert MUSIC.forms() == (MUSIC,)
+
+
+def test_without_consistency_there_is_one_view():
+    assert MUSIC.consistency == 0 and not MUSIC.two_views and MUSIC.views() == (MUSIC,)
 
 
 def test_mixing_blends_each_example_with_another_of_the_batch():
     torch.manual_seed(0)
     batch, target = images(64).float(), torch.arange(64)
-    out, other, share = mix(batch, target, 0.3)
-    assert sorted(other.tolist()) == list(range(64)) and share.min() >= 0.5 and share.max() <= 1
+    out, other, lam = mix(batch, target, 0.3)
+    assert sorted(other.tolist()) == list(range(64)) and lam.min() >= 0.5 and lam.max() <= 1
     for i in range(64):
-        expected = share[i] * batch[i] + (1 - share[i]) * batch[other[i]]
+        expected = lam[i] * batch[i] + (1 - lam[i]) * batch[other[i]]
         torch.testing.assert_close(out[i], expected)
-    assert (share < 0.9).float().mean() > 0.15  # some are blended well, most hardly: Beta(0.3, 0.3)
+    assert (lam < 0.9).float().mean() > 0.15  # some are well mixed, most are not: Beta(0.3, 0.3)
     assert torch.equal(batch, images(64).float())
 
 
-@pytest.mark.parametrize(("key", "value"), [("band_shift", -1), ("band_shift", 65), ("stretch", 1.5), ("mixup", -0.1)])
-def test_what_is_out_of_range_is_refused(key, value):
-    with pytest.raises(GenreclfError, match=rf"^augment\.{key}={value}: give 0 to"):
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("band_shift", -1),
+        ("band_shift", 65),
+        ("stretch", 1.5),
+        ("mixup", -0.1),
+        ("noise_floor", 1.0),
+        ("consistency", -0.1),
+        ("consistency", float("nan")),
+        ("consistency", float("inf")),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused(key, value):
+    with pytest.raises(GenreclfError, match=rf"^augment\.{key}={value}: .*give "):
         dataclasses.replace(MUSIC, **{key: value})
+
+
+def test_the_weight_of_the_consistency_loss_may_be_above_1():
+    assert dataclasses.replace(MUSIC, consistency=12.0).two_views
+
+
+# --- The random place of a segment ------------------------------------------------------------------------------------
+
+CROP, WHOLE = ViewConfig("crop", 256, 128, 0.0), ViewConfig("whole", 1_292, 646, 0.1)
+
+
+@given(st.integers(1, 5_000), st.sampled_from([CROP, WHOLE]))
+def test_random_spans_lie_inside_the_clip(frames, view):
+    length = spans(frames, view)[0][1]
+    for _ in range(5):
+        start, drawn = random_span(frames, view, 0.0)
+        assert drawn == length
+        assert 0 <= start <= max(0, frames - length)
+
+
+@given(st.integers(1, 2_000), st.floats(0.01, 1.0))
+def test_a_stretched_span_lies_inside_the_clip_within_its_range(frames, stretch):
+    for _ in range(5):
+        start, length = random_span(frames, CROP, stretch)
+        if frames <= 256:
+            assert (start, length) == (0, 256)
+        else:
+            assert 0 <= start <= frames - length
+            assert min(frames, 256 / (1 + stretch)) - 1 <= length <= 256 * (1 + stretch) + 1
+
+
+def test_stretches_are_as_often_faster_as_slower():
+    torch.manual_seed(0)
+    lengths = [random_span(1_293, CROP, 0.25)[1] for _ in range(1_000)]
+    assert min(lengths) < 210 and max(lengths) > 312
+    assert sum(length > 256 for length in lengths) == pytest.approx(500, abs=80)
+
+
+def test_random_spans_reach_every_place_and_follow_the_seed():
+    torch.manual_seed(0)
+    drawn = [random_span(259, CROP, 0.0) for _ in range(100)]
+    assert set(drawn) == {(0, 256), (1, 256), (2, 256), (3, 256)}
+    torch.manual_seed(0)
+    assert drawn == [random_span(259, CROP, 0.0) for _ in range(100)]

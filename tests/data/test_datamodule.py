@@ -15,9 +15,10 @@ from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
-from genreclf.data.datamodule import SpectrogramDataModule, to_images
+from genreclf.data.datamodule import Batch, SpectrogramDataModule, to_images
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig
+from genreclf.data.store import Store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
 
@@ -60,18 +61,19 @@ def slow_segment(module: SpectrogramDataModule, clip: int, start: int, length: i
     return np.stack([levels[:, floor(time * row.columns / row.frames) % row.columns] for time in times], axis=1)
 
 
-def loader_of(module: SpectrogramDataModule, split: str):
-    return {"train": module.train_dataloader, "val": module.val_dataloader, "test": module.test_dataloader}[split]()
+def batches_of(module: SpectrogramDataModule, split: str) -> list[Batch]:
+    """The batches of all segments of a split, in order."""
+    return list(module.loader(module.dataset(split), module.batch_size))
 
 
 # --- Evaluation -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_evaluation_shows_all_segments_of_each_clip_as_the_store_has_them(module, split):
+def test_all_segments_of_each_clip_are_as_the_store_has_them(module, split):
     expected = [(c, span) for c in module.clips[split] for span in spans(module.store.rows[c].frames, module.view)]
     assert expected
-    batches = [to_images(batch, None) for batch in loader_of(module, split)]
+    batches = [to_images(batch, None) for batch in batches_of(module, split)]
     assert [len(batch["clip"]) for batch in batches[:-1]] == [4] * (len(batches) - 1)
     joined = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
     assert set(joined) == {"image", "target", "clip"}
@@ -119,20 +121,20 @@ def test_channels_stay_one_grey_picture_when_augmented():
     assert torch.equal(image[:, 0], image[:, 2])
 
 
-def test_both_forms_of_a_segment_have_its_target_and_are_blended_alike():
-    # All that sets the two forms apart is a floor that only darkens.
-    pairs = dataclasses.replace(OFF, noise_floor=0.1, pairs=True, mixup=0.3)
+def test_both_views_of_a_segment_have_its_target_and_are_blended_alike():
+    # The views differ by nothing but a noise floor, which only darkens.
+    two_views = dataclasses.replace(OFF, noise_floor=0.1, consistency=1.0, mixup=0.3)
     levels = torch.arange(32, dtype=torch.uint8)
     segments = levels[:, None, None].expand(-1, 256, 128)
     torch.manual_seed(0)
-    batch = to_images({"segments": segments, "target": levels.long(), "clip": levels.long()}, pairs)
-    assert batch["forms"] == 2 and batch["image"].shape == (64, 3, 128, 256)
+    batch = to_images({"segments": segments, "target": levels.long(), "clip": levels.long()}, two_views)
+    assert batch["views"] == 2 and batch["image"].shape == (64, 3, 128, 256)
     for key in ("target", "clip", "other_target", "lam"):
         assert torch.equal(batch[key][:32], batch[key][32:]), key
-    darkened, as_it_was = batch["image"][:, 0, 0, 0].split(32)
-    share, other = batch["lam"][32:], batch["other_target"][32:]
-    torch.testing.assert_close(as_it_was, share * levels + (1 - share) * levels[other], rtol=0, atol=1e-3)
-    assert (as_it_was - darkened > 1).sum() > 10 and (as_it_was - darkened).min() > -1e-3
+    darkened, unchanged = batch["image"][:, 0, 0, 0].split(32)
+    lam, other = batch["lam"][32:], batch["other_target"][32:]
+    torch.testing.assert_close(unchanged, lam * levels + (1 - lam) * levels[other], rtol=0, atol=1e-3)
+    assert (unchanged - darkened > 1).sum() > 10 and (unchanged - darkened).min() > -1e-3
 
 
 def test_worker_processes_give_the_same_batches(tiny_data):
@@ -141,7 +143,7 @@ def test_worker_processes_give_the_same_batches(tiny_data):
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_worker_processes_draw_their_crops_from_the_seed(tiny_data):
+def test_worker_processes_draw_places_from_the_seed(tiny_data):
     read = []
     for seed in (1, 1, 2):
         module = made(tiny_data, workers=1, seed=seed)
@@ -153,7 +155,8 @@ def test_worker_processes_draw_their_crops_from_the_seed(tiny_data):
 
 def test_no_worker_process_is_the_default(tiny_data):
     assert OmegaConf.load(config_folder() / "train.yaml").workers == 0
-    assert all(loader_of(made(tiny_data), split).num_workers == 0 for split in SPLITS)
+    module = made(tiny_data)
+    assert all(loader.num_workers == 0 for loader in (module.train_dataloader(), module.val_dataloader()))
 
 
 # --- Training ---------------------------------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ def test_the_training_order_depends_on_seed_and_epoch_alone(tiny_data):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
-def test_an_epoch_shows_each_clip_once_but_for_a_last_torn_batch(tiny_data, batch_size):
+def test_an_epoch_shows_each_clip_once_except_an_incomplete_last_batch(tiny_data, batch_size):
     module = made(tiny_data, batch_size=batch_size)
     clips, order = module.clips["train"], training_order(module, 0)
     expected = len(clips) if batch_size > len(clips) else len(clips) // batch_size * batch_size
@@ -191,7 +194,7 @@ def test_ranks_share_an_epoch_without_overlap(tiny_data):
         module = made(tiny_data, batch_size=1)
         module.trainer = SimpleNamespace(world_size=2, global_rank=rank)
         orders.append(training_order(module, 5))
-    # An odd clip out is shown twice, so that ranks take equally many steps.
+    # With an odd number of clips one is shown twice, so that both ranks take equally many steps.
     assert len(orders[0]) == len(orders[1])
     assert set(orders[0]) | set(orders[1]) == set(module.clips["train"])
     assert len(set(orders[0]) & set(orders[1])) <= 1
@@ -234,21 +237,18 @@ def test_random_crops_follow_torchs_seed(tiny_data):
 
 
 class Recorder(L.LightningModule):
-    """Learns nothing and keeps what it is shown."""
+    """Learns nothing and keeps the batches."""
 
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.seen = {"train": [], "val": [], "test": []}
+        self.seen = {"train": [], "val": []}
 
     def training_step(self, batch, batch_index):
         self.seen["train"].append((self.current_epoch, batch))
 
     def validation_step(self, batch, batch_index):
         self.seen["val"].append((self.current_epoch, batch))
-
-    def test_step(self, batch, batch_index):
-        self.seen["test"].append((self.current_epoch, batch))
 
     def configure_optimizers(self):
         return None
@@ -268,14 +268,12 @@ def test_in_a_real_training_only_training_batches_are_augmented(tiny_data):
         enable_model_summary=False,
     )
     trainer.fit(recorder, module)
-    trainer.test(recorder, module, verbose=False)
-    for split in ("val", "test"):
-        assert recorder.seen[split]
-        for _, batch in recorder.seen[split]:
-            assert batch["image"].dtype == torch.uint8
-            for clip, image in zip(batch["clip"].tolist(), batch["image"], strict=True):
-                whole = spans(module.store.rows[clip].frames, WHOLE)
-                np.testing.assert_array_equal(image[0].numpy(), slow_segment(module, clip, *whole[0]))
+    assert recorder.seen["val"]
+    for _, batch in recorder.seen["val"]:
+        assert batch["image"].dtype == torch.uint8
+        for clip, image in zip(batch["clip"].tolist(), batch["image"], strict=True):
+            whole = spans(module.store.rows[clip].frames, WHOLE)
+            np.testing.assert_array_equal(image[0].numpy(), slow_segment(module, clip, *whole[0]))
     for epoch in (0, 1):
         batches = [batch for number, batch in recorder.seen["train"] if number == epoch]
         assert torch.cat([batch["clip"] for batch in batches]).tolist() == training_order(module, epoch)
@@ -307,7 +305,7 @@ def test_all_readable_clips_are_in_one_split_and_duplicates_together(tiny_data):
     assert module.classes == ("click", "noise", "tone")
 
 
-def test_the_summary_counts_what_is_there(tiny_data):
+def test_the_summary_counts_the_clips(tiny_data):
     module = made(tiny_data)
     summary = module.summary()
     assert summary["store_digest"] == module.store.digest
@@ -317,6 +315,47 @@ def test_the_summary_counts_what_is_there(tiny_data):
     assert total == {"click": 8, "noise": 9, "tone": 8}
     assert summary["clips"]["train"]["click"] == 6  # 5.6
     assert summary["clips"]["val"]["click"] == summary["clips"]["test"]["click"] == 1
+
+
+@pytest.mark.parametrize("view", [WHOLE, CROP])
+def test_the_summary_counts_clips_shorter_than_a_segment(tiny_data, view):
+    module = made(tiny_data, view)
+    frames = [module.store.rows[clip].frames for clips in module.clips.values() for clip in clips]
+    expected = {"whole": sum(f < 0.9 * 1_292 for f in frames), "crop": sum(f < 256 for f in frames)}[view.name]
+    assert module.summary()["repeated"] == expected > 0
+
+
+def with_silence(folder: Path) -> Path:
+    """Clips of two classes with half a second to two seconds of silence at their ends."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(f"{label}/{number}.wav" for label in "ab" for number in range(8)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        parts = np.zeros(11_025 * (1 + number % 4)), rng.normal(0, 0.1, 22_050 * 7), np.zeros(11_025)
+        soundfile.write(folder / name, np.concatenate(parts), 22_050)
+    return folder
+
+
+def test_no_segment_shows_the_silence_at_the_ends_of_a_clip(tiny_data, tmp_path):
+    module = made(dataclasses.replace(tiny_data, path=with_silence(tmp_path)))
+    for random_start in (False, True):
+        dataset = module.dataset("train", random_start=random_start)
+        segments = dataset.__getitems__(range(len(dataset)))["segments"]
+        assert len(segments) >= 8 and (segments[:, [0, -1]].amax(2) > 0).all()
+    for clip, row in enumerate(module.store.rows):
+        (sounding,) = np.nonzero(module.store.spectrogram(clip).any(axis=0))
+        shown = [span for number, span in module.dataset(split_of_clip(module, clip)).items if number == clip]
+        assert shown[-1][0] + shown[-1][1] == sounding[-1] + 1 - sounding[0] == row.sound_frames < row.frames
+
+
+def split_of_clip(module: SpectrogramDataModule, clip: int) -> str:
+    return next(name for name, clips in module.clips.items() if clip in clips)
+
+
+def test_setting_up_reads_no_spectrogram(tiny_data, monkeypatch):
+    made(tiny_data)  # the store exists
+    monkeypatch.setattr(Store, "spectrogram", lambda *_: pytest.fail("a spectrogram was read"))
+    module = made(tiny_data)
+    module.train_dataloader()
 
 
 def test_setting_up_twice_changes_nothing(tiny_data):
@@ -340,7 +379,7 @@ def numbered(count: int) -> list[str]:
 
 def test_a_class_that_is_too_small_is_named(tiny_data, tmp_path):
     folder = folder_with(tmp_path, blues=numbered(8), jazz=numbered(2))
-    with pytest.raises(GenreclfError, match=r"^class 'jazz': none of its 2 clips falls in \w+; give it more clips"):
+    with pytest.raises(GenreclfError, match=r"'jazz'.*clips"):
         made(dataclasses.replace(tiny_data, path=folder))
 
 
@@ -348,8 +387,7 @@ def test_a_folder_without_one_readable_clip_is_refused_with_a_reason(tiny_data, 
     for label in ("a", "b"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "x.wav").write_bytes(b"none")
-    message = r"^data\.path=.*: no clip could be read; first reason: .*/a/x\.wav: cannot be read as audio"
-    with pytest.raises(GenreclfError, match=message):
+    with pytest.raises(GenreclfError, match=r"^data\.path=.*/a/x\.wav"):
         made(dataclasses.replace(tiny_data, path=tmp_path))
 
 
@@ -357,17 +395,17 @@ def test_a_folder_with_one_readable_class_is_refused(tiny_data, tmp_path):
     folder = folder_with(tmp_path, blues=numbered(8), jazz=numbered(3))
     for path in (folder / "jazz").iterdir():
         path.write_bytes(b"none")
-    with pytest.raises(GenreclfError, match=r"^fewer than two classes have clips that can be used \(blues\); mend"):
+    with pytest.raises(GenreclfError, match=r"two classes .*blues"):
         made(dataclasses.replace(tiny_data, path=folder))
 
 
-def test_the_published_split_needs_no_test_clips_and_counts_what_it_leaves_out(tiny_data, tmp_path):
+def test_the_published_split_needs_no_test_clips_and_counts_left_out_clips(tiny_data, tmp_path):
     folder = folder_with(
         tmp_path,
         blues=["blues.00029.wav", "blues.00000.wav", "mine.wav"],
         rock=["rock.00000.wav", "rock.00038.wav"],
     )
-    module = made(dataclasses.replace(tiny_data, path=folder), split=dataclasses.replace(HASHED, name="published"))
+    module = made(dataclasses.replace(tiny_data, path=folder), split=read(SplitConfig, "split", "published"))
     rows = module.store.rows
     assert {split: sorted(rows[clip].path for clip in module.clips[split]) for split in SPLITS} == {
         "train": ["blues/blues.00029.wav", "rock/rock.00000.wav"],
@@ -377,7 +415,7 @@ def test_the_published_split_needs_no_test_clips_and_counts_what_it_leaves_out(t
     assert module.summary()["in_no_split"] == 1
 
 
-def test_the_split_is_of_content_not_of_names(tiny_data, tiny_folder, tmp_path):
+def test_the_split_depends_on_content_not_on_names(tiny_data, tiny_folder, tmp_path):
     """All files renamed, in another folder: each content keeps its split."""
     for path in tiny_folder.rglob("*.*"):
         target = tmp_path / path.parent.name / f"renamed {path.name[::-1].replace('.', '')}{path.suffix}"
@@ -397,7 +435,7 @@ def split_of(module: SpectrogramDataModule) -> dict[str, str]:
     return {module.store.rows[clip].path: name for name, clips in module.clips.items() for clip in clips}
 
 
-def test_clips_of_one_artist_are_never_parted(tiny_data, tmp_path):
+def test_clips_of_one_artist_are_in_one_split(tiny_data, tmp_path):
     artists = {f"{kind}.{number:05d}": f"{kind} {number % 4}" for kind in ("click", "tone") for number in range(8)}
     table = tmp_path / "artists.csv"
     table.write_text("clip,artist\n" + "".join(f"{clip},{artist}\n" for clip, artist in artists.items()))
@@ -424,7 +462,7 @@ def conflicting(tiny_folder, tiny_data, tmp_path) -> DataConfig:
     return dataclasses.replace(tiny_data, path=tmp_path / "music", cache=tmp_path)
 
 
-def test_one_recording_in_two_classes_is_told_and_kept_together(conflicting):
+def test_one_recording_in_two_classes_is_reported_and_kept_together(conflicting):
     module = made(conflicting)
     assert module.summary()["label_conflicts"] == [["click/odd.wav", "tone/tone.00001.wav"]]
     where = split_of(module)
