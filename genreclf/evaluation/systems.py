@@ -116,19 +116,19 @@ def _pool_folds(runs: Sequence[Run], predictions: Mapping[Path, Predictions]) ->
     paths = [path for part in parts for path in part.paths]
     order = sorted(range(len(paths)), key=paths.__getitem__)
 
-    def pooled(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-        values = list(itertools.chain.from_iterable(names))
+    def pool(texts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+        values = list(itertools.chain.from_iterable(texts))
         return tuple(values[index] for index in order)
 
-    predictions = Predictions(
+    pooled = Predictions(
         classes=parts[0].classes,
-        paths=pooled(part.paths for part in parts),
-        digests=pooled(part.digests for part in parts),
-        groups=pooled(part.groups for part in parts),
+        paths=pool(part.paths for part in parts),
+        digests=pool(part.digests for part in parts),
+        groups=pool(part.groups for part in parts),
         target=np.concatenate([part.target for part in parts])[order],
         probabilities=np.concatenate([part.probabilities for part in parts])[order],
     )
-    return predictions, np.repeat([run.fold for run in runs], [len(part.paths) for part in parts])[order]
+    return pooled, np.repeat([run.fold for run in runs], [len(part.paths) for part in parts])[order]
 
 
 def _check_same_clips(first: System, system: System, seed: int) -> None:
