@@ -54,7 +54,7 @@ def matches_of(*clips: np.ndarray, frames: list[int] | None = None) -> list[Matc
 
 
 def slow_confidence(one: Fingerprint, other: Fingerprint, steps: int) -> float:
-    """The confidence when `other` begins `steps` sketch rows after `one`, band by band with NumPy's own correlation."""
+    """The confidence when `other` begins `steps` sketch rows after `one`, band by band with NumPy's correlation."""
     a, b = one.sketch.astype(float), other.sketch.astype(float)
     a, b = a[max(0, steps) :], b[max(0, -steps) :]
     shared = min(len(a), len(b))
