@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bundle, out = read_checkpoint(Path(source)), out or Path(source).with_suffix("")
         if options.temperature is not None:
             bundle = replace(bundle, info=replace(bundle.info, temperature=options.temperature))
+        out.mkdir(parents=True, exist_ok=True)  # fails before the translation to ONNX, which takes seconds
         save_bundle(out, bundle)
         if Path(source).is_dir() and (card := find_bundle(source) / CARD).is_file():
             (out / CARD).write_bytes(card.read_bytes())
