@@ -50,7 +50,7 @@ def small(tmp_path_factory) -> Path:
     probe = ["download", "--quiet", "--no-deps", "--retries", 0, "--timeout", 20, "--dest", folder / "probe", "mdurl"]
     if run(python, "-m", "pip", *probe, check=False).returncode:
         pytest.skip("no package index can be reached")
-    pip(environment, "install", "--require-hashes", "-r", CHECKOUT / "scripts/requirements-predict.txt")
+    pip(environment, "install", "--no-deps", "--require-hashes", "-r", CHECKOUT / "scripts/requirements-predict.txt")
     pip(environment, "wheel", "--no-deps", "--wheel-dir", folder, CHECKOUT)
     pip(environment, "install", "--no-deps", *folder.glob("*.whl"))
     return environment
@@ -122,7 +122,7 @@ def test_a_command_says_in_one_line_what_to_install(words, package, small, files
 
 def test_the_additions_bring_service_and_app(small, files, tmp_path):
     lists = [CHECKOUT / "scripts" / f"requirements-{part}.txt" for part in ("predict", "app", "serve")]
-    pip(small, "install", "--require-hashes", *(word for path in lists for word in ("-r", path)))
+    pip(small, "install", "--no-deps", "--require-hashes", *(word for path in lists for word in ("-r", path)))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
