@@ -1,4 +1,4 @@
-"""genreclf: music-genre classification that its users can trust."""
+"""Music genre classification: `from genreclf import Classifier`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["Classifier"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Classifier`, whose import takes torch's two seconds, only when it is asked for."""
+    """Imports `Classifier` on first use: the commands that do without it start faster."""
     if name == "Classifier":
         from genreclf.inference.classifier import Classifier
 

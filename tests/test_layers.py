@@ -1,4 +1,4 @@
-"""The rooms are in one order: a module imports only from its own room and from those to the left of it."""
+"""The rooms are in one order: a module imports only from its room and from those to the left of it."""
 
 import ast
 import subprocess
