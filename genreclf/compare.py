@@ -80,8 +80,7 @@ def _predictions(run: Run, split: str, tta: str) -> Predictions:
     if found is None:
         _evaluate(run, split, tta)
         found = _read(file, tta)
-    if found is None:
-        raise GenreclfError(f"{file}: has no predictions with tta={tta}; delete it, and compare again")
+    assert found is not None  # evaluate has just written it
     return found
 
 
@@ -117,13 +116,9 @@ def _show(found: dict[str, Any]) -> None:
     if found["pairs"]:
         console.print(_pair_table(found["pairs"]))
     lines = [f"- {pair['verdict']}" for pair in found["pairs"]]
-    if found["calibrated"]:
-        lines += [
-            f"{system['label']}: to train on all clips, use split=all temperature={system['temperature']:.2f}"
-            for system in found["systems"]
-        ]
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    for system in found["systems"] if found["calibrated"] else ():
+        lines.append(f"{system['label']}: to train on all clips, use split=all temperature={system['temperature']:.2f}")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _system_table(found: dict[str, Any]) -> Table:

@@ -28,28 +28,15 @@ from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle
 from genreclf.files import write_atomically
-from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import run_command
+from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
-from genreclf.inference.run_folder import (
-    CARD,
-    CONFIG_YAML,
-    EVALUATION,
-    METRICS,
-    PREDICTIONS,
-    RECORD,
-    REPORT,
-    SCORES_JSON,
-    find_bundle,
-    pretrained_names,
-)
 from genreclf.inference.tta import check_tta
 
 FORMAT = 2  # of metrics.json
 SPLITS = ("test", "val")
 MAX_MISTAKES = 12
-_PLOTS = ("confusion", "per-class", "reliability")
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,7 @@ def evaluate(config: dict[str, Any], _overrides: list[str]) -> None:
 def score(config: EvaluateConfig) -> dict[str, Any]:
     """Scores a run and writes all files; returns the content of metrics.json. Raises GenreclfError."""
     run = _run_folder(config.run)
-    bundle = load_bundle(find_bundle(config.run))
+    bundle = load_bundle(run / run_folder.BUNDLE)
     datamodule = _training_data(run, config)
     found = _predict(bundle, datamodule, config)
     predictions, results = {}, {}
@@ -99,23 +86,23 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _run_folder(name: str) -> Path:
-    if name in pretrained_names():
+    if name in run_folder.pretrained_names():
         raise GenreclfError(
             f"{name}: a pretrained model has no data to evaluate on; give the folder of a run "
             f"(./{name} for a folder of that name)"
         )
-    find_bundle(name)  # its errors say why this is no run
+    run_folder.find_bundle(name)  # its errors say why this is no run
     folder = Path(name).expanduser()
-    for file in (CONFIG_YAML, RECORD):
-        if not (folder / file).is_file():
-            raise GenreclfError(f"{name}: {file} is missing; give the folder of a whole run, not only its bundle")
+    if not (folder / run_folder.RECORD).is_file():
+        raise GenreclfError(f"{name}: has no {run_folder.RECORD}; give the folder of a run, not only its bundle")
     return folder
 
 
 def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration and the record of a run."""
     try:
-        return yaml.safe_load((run / CONFIG_YAML).read_text()), json.loads((run / RECORD).read_text())
+        config = (run / run_folder.CONFIG_YAML).read_text()
+        return yaml.safe_load(config), json.loads((run / run_folder.RECORD).read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise GenreclfError(f"{run}: damaged run folder ({error}); copy the run again") from error
 
@@ -126,7 +113,7 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     try:
         datamodule = SpectrogramDataModule.from_config(trained)
     except GenreclfError as error:
-        raise GenreclfError(f"{run / CONFIG_YAML}: {error}") from error
+        raise GenreclfError(f"{run / run_folder.CONFIG_YAML}: {error}") from error
     reason = "otherwise training clips could be scored as test clips"
     if open_store(prepared_store(datamodule.data)).digest != record["data"]["store_digest"]:
         raise GenreclfError(
@@ -137,9 +124,8 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
         table = trained["data"]["table"] or "the settings of the split"
         raise GenreclfError(f"{run}: the split differs from that of the training; restore {table}: {reason}")
     if not datamodule.clips[config.clips]:
-        others = [name for name in SPLITS if datamodule.clips[name]]
-        remedy = f"use clips={others[0]}" if others else "this run's split has no held-out clips"
-        raise GenreclfError(f"clips={config.clips}: {trained['data']['path']} has none; {remedy}")
+        other = "val" if config.clips == "test" else "test"
+        raise GenreclfError(f"clips={config.clips}: the split of {run} has no such clips; try clips={other}")
     return datamodule
 
 
@@ -159,24 +145,20 @@ def _score(
     """Calibrated predictions, and the scores of clips and, if clips have several, of segments."""
     clips = datamodule.clips[split]
     rows = [datamodule.store.rows[clip] for clip in clips]
+    paths, digests = tuple(row.path for row in rows), tuple(row.digest for row in rows)
+    groups = tuple(datamodule.group_of[clip] for clip in clips)
     target = np.array([info.classes.index(row.label) for row in rows])
     uncalibrated = np.array([prediction.probabilities for prediction in found])
-    predictions = Predictions(
-        info.classes,
-        tuple(row.path for row in rows),
-        tuple(row.digest for row in rows),
-        tuple(datamodule.group_of[clip] for clip in clips),
-        target,
-        apply_temperature(uncalibrated, info.temperature),
-    )
-    before = {key: scores(uncalibrated, target, info.classes)[key] for key in ("log_loss", "brier")}
-    before["ece"] = calibration_error(uncalibrated, target)
-    results = {"clip": {**clip_scores(predictions), "uncalibrated": before}}
+    calibrated = apply_temperature(uncalibrated, info.temperature)
+    predictions = Predictions(info.classes, paths, digests, groups, target, calibrated)
+    before = scores(uncalibrated, target, info.classes)
+    errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
+    results = {"clip": {**clip_scores(predictions), "uncalibrated": errors}}
     counts = [len(prediction.segments) for prediction in found]
     if max(counts) > 1:
         segments = np.array([segment.probabilities for prediction in found for segment in prediction.segments])
-        calibrated = apply_temperature(segments, info.temperature)
-        results["segment"] = scores(calibrated, np.repeat(target, counts), info.classes)
+        segments = apply_temperature(segments, info.temperature)
+        results["segment"] = scores(segments, np.repeat(target, counts), info.classes)
     return predictions, results
 
 
@@ -233,17 +215,9 @@ def _worst_mistakes(
     views = []
     for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]:
         clip = stored_clip(datamodule.store, datamodule.clips[split][index])
-        views.append(
-            ClipView(
-                path=predictions.paths[index],
-                true=predictions.classes[predictions.target[index]],
-                predicted=predictions.classes[predicted[index]],
-                probabilities=tuple(predictions.probabilities[index].tolist()),
-                levels=clip.levels,
-                seconds=clip.frames / FRAME_RATE_HZ,
-                attention=found[index].attention,
-            )
-        )
+        true, wrong_class = (predictions.classes[one[index]] for one in (predictions.target, predicted))
+        prediction = predictions.paths[index], true, wrong_class, tuple(predictions.probabilities[index].tolist())
+        views.append(ClipView(*prediction, clip.levels, found[index].seconds, found[index].attention))
     return views
 
 
@@ -255,14 +229,14 @@ def _write(
     mistakes: Sequence[ClipView],
 ) -> None:
     """The files in RUN/evaluation/SPLIT, and card and scores in the bundle."""
-    folder = run / EVALUATION / config.clips
+    folder = run / run_folder.EVALUATION / config.clips
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / PREDICTIONS, predictions)
-    write_atomically(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
-    write_atomically(folder / REPORT, report_page(metrics, _draw(metrics, folder), mistakes))
-    bundle, by_split = find_bundle(config.run), _all_metrics(run)
-    write_atomically(bundle / CARD, model_card(by_split))
-    write_atomically(bundle / SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
+    write_predictions(folder / run_folder.PREDICTIONS, predictions)
+    write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
+    write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, folder), mistakes))
+    bundle, by_split = run / run_folder.BUNDLE, _all_metrics(run)
+    write_atomically(bundle / run_folder.CARD, model_card(by_split))
+    write_atomically(bundle / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
 
 
 def _draw(metrics: dict[str, Any], folder: Path) -> dict[str, bytes]:
@@ -273,15 +247,14 @@ def _draw(metrics: dict[str, Any], folder: Path) -> dict[str, bytes]:
         draw_confusion(np.array(clip["confusion"]), metrics["classes"], title, folder / f"confusion-{tta}.png")
         draw_per_class(clip["per_class"], title, folder / f"per-class-{tta}.png")
         draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png")
-    names = [f"{plot}-{tta}" for tta in metrics["tta"] for plot in _PLOTS]
-    return {name: (folder / f"{name}.png").read_bytes() for name in names}
+    return {file.stem: file.read_bytes() for file in folder.glob("*.png")}
 
 
 def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
     """The metrics of the splits that have been scored, test clips first."""
     found = {}
     for split in SPLITS:
-        file = run / EVALUATION / split / METRICS
+        file = run / run_folder.EVALUATION / split / run_folder.METRICS
         metrics = json.loads(file.read_text()) if file.is_file() else {}
         if metrics.get("format") == FORMAT:
             found[split] = metrics
@@ -291,6 +264,7 @@ def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def _show(metrics: dict[str, Any], config: EvaluateConfig) -> None:
+    """Prints a table of the scores, and where the files are."""
     plain = metrics["tta"]["none"]["clip"]
     title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
     table = Table(title=Text(title))  # Text: names are not rich markup
@@ -298,22 +272,18 @@ def _show(metrics: dict[str, Any], config: EvaluateConfig) -> None:
         table.add_column(heading, justify="left" if heading == "TTA" else "right", no_wrap=True)
     for tta, result in metrics["tta"].items():
         for level, found in result.items():
-            name = f"{tta}, segments" if level == "segment" else tta
+            name, interval, error = f"{tta}, segments", "", ""
+            if level == "clip":
+                low, high = found["intervals"]["accuracy"]["shown"]
+                name, interval, error = tta, f"{low * 100:.0f}-{high * 100:.0f} %", f"{found['calibration']['ece']:.1%}"
             rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
-            error = f"{found['calibration']['ece']:.1%}" if level == "clip" else ""
-            table.add_row(name, f"{found['accuracy']:.1%}", _range(found), *rest, error)
+            table.add_row(name, f"{found['accuracy']:.1%}", interval, *rest, error)
     console = Console()
     console.print(table)
-    report, card = Path(config.run).expanduser() / EVALUATION / config.clips / REPORT, find_bundle(config.run) / CARD
-    for line in (f"audit: {metrics['audit']}", f"report: {report}", f"model card: {card}"):
-        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-
-def _range(found: dict[str, Any]) -> str:
-    if "intervals" not in found:
-        return ""
-    low, high = found["intervals"]["accuracy"]["shown"]
-    return f"{100 * low:.0f}-{100 * high:.0f} %"
+    run = Path(config.run).expanduser()
+    report = run / run_folder.EVALUATION / config.clips / run_folder.REPORT
+    lines = f"audit: {metrics['audit']}\nreport: {report}\nmodel card: {run / run_folder.BUNDLE / run_folder.CARD}"
+    console.print(lines, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

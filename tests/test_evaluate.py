@@ -178,7 +178,7 @@ def test_senseless_values_are_refused(run, message, words, parts):
 
 def test_only_a_run_can_be_evaluated(run, tmp_path, message):
     assert all(part in message("a") for part in ("a:", "pretrained", "./a", "run"))
-    assert all(part in message(run / "bundle") for part in (str(run / "bundle"), "config.yaml", "run"))
+    assert all(part in message(run / "bundle") for part in (str(run / "bundle"), "record.json", "run"))
     assert str(tmp_path) in message(tmp_path)
     assert "RUN" in message()
     assert str(run) in message(f"run={run}")

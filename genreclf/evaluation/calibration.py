@@ -1,7 +1,6 @@
 """Calibration: whether "80 %" is correct in 80 % of cases, and the temperature that makes it so."""
 
 import math
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,6 @@ from genreclf.inference.predictor import apply_temperature
 BINS = 15
 SIMULATIONS = 1_000
 _LOG_TEMPERATURES = (-3.0, 3.0)
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The predictions whose confidence is in (low, high]."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float  # mean
-    accuracy: float
 
 
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
@@ -52,18 +40,16 @@ def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndar
     return calibrated
 
 
-def reliability_bins(probabilities: np.ndarray, target: np.ndarray) -> list[Bin]:
-    """The predictions in 15 bins of equal width by the probability of the predicted class, without empty bins."""
+def reliability_bins(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str, Any]]:
+    """The predictions in 15 bins by the probability of the predicted class: (low, high]; empty bins are left out."""
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
     index = _bin_index(confidence)
     return [
-        Bin(
-            number / BINS,
-            (number + 1) / BINS,
-            int((index == number).sum()),
-            float(confidence[index == number].mean()),
-            float(correct[index == number].mean()),
-        )
+        {
+            **{"low": float(number / BINS), "high": float((number + 1) / BINS), "n": int((index == number).sum())},
+            "confidence": float(confidence[index == number].mean()),
+            "accuracy": float(correct[index == number].mean()),
+        }
         for number in np.unique(index)
     ]
 
@@ -105,5 +91,5 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
         "ece": calibration_error(probabilities, target),
         "ece_if_calibrated": {"mean": mean, "p95": p95},
         "mean_confidence": float(probabilities.max(axis=1).mean()),
-        "bins": [asdict(one) for one in reliability_bins(probabilities, target)],
+        "bins": reliability_bins(probabilities, target),
     }

@@ -10,7 +10,7 @@ from scipy.stats import binomtest, norm
 
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration_error, cross_calibrate, fit_temperature
-from genreclf.evaluation.intervals import Interval, bootstrap, clustered, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.intervals import bootstrap, clustered, shown_interval, sum_by_group, wilson
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
 
@@ -77,7 +77,7 @@ def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
     correct = system.correct
     accuracy = correct.mean(axis=1)  # (seeds,)
     by_fold = [float(correct[:, system.fold == number].mean()) for number in np.unique(system.fold)]
-    interval = _mean_interval(correct.mean(axis=0), groups)
+    interval = clustered(sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups), _mean)
     independent = wilson(int(correct.sum()), correct.size) if len(correct) == 1 else None
     errors = [calibration_error(one.probabilities, one.target) for one in system.predictions.values()]
     return {
@@ -111,10 +111,6 @@ def _over_seeds(name: str, by_seed: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def deviation(values: Sequence[float]) -> float | None:
     """The sample standard deviation; None for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def _mean_interval(per_clip: np.ndarray, groups: Sequence[str]) -> Interval | None:
-    return clustered(sum_by_group(np.column_stack([np.ones(len(per_clip)), per_clip]), groups), _mean)
 
 
 def _mean(sums: np.ndarray) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Run folders -> systems: configurations, each with runs of one or more seeds and folds."""
 
-import functools
 import itertools
 import json
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +29,10 @@ class Run:
     overrides: tuple[str, ...]  # as typed
 
     @property
-    def system(self) -> str:
-        """Equal for the runs of one system."""
-        config = {key: value for key, value in self.config.items() if key not in RUN_KEYS}
-        config["split"] = {key: value for key, value in config["split"].items() if f"split.{key}" not in RUN_KEYS}
-        return json.dumps(config, sort_keys=True)
+    def settings(self) -> dict[str, Any]:
+        """The configuration with dotted keys, equal for the runs of one system."""
+        prefixes = tuple(f"{key}." for key in RUN_KEYS)
+        return {key: value for key, value in flatten(self.config).items() if not f"{key}.".startswith(prefixes)}
 
     @property
     def fold(self) -> int:
@@ -68,8 +65,7 @@ def _is_finished(folder: Path) -> bool:
 def _read(folder: Path) -> Run:
     try:
         config, record = yaml.safe_load((folder / CONFIG_YAML).read_text()), json.loads((folder / RECORD).read_text())
-        for keys in (("seed",), ("model", "name"), ("split", "name")):
-            functools.reduce(operator.getitem, keys, config)
+        _ = config["seed"], config["model"]["name"], config["split"]["name"]  # used later
         return Run(folder, config, tuple(record["overrides"]))
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise GenreclfError(f"{folder}: damaged run folder ({error}); copy the run again, or leave it out") from error
@@ -82,7 +78,7 @@ def build_systems(predictions: Mapping[Path, Predictions], runs: Sequence[Run]) 
     """
     by_system: dict[str, list[Run]] = {}
     for run in runs:
-        by_system.setdefault(run.system, []).append(run)
+        by_system.setdefault(json.dumps(run.settings, sort_keys=True), []).append(run)
     labels = _labels([members[0] for members in by_system.values()])
     systems = [_system(label, members, predictions) for label, members in zip(labels, by_system.values(), strict=True)]
     for system in systems:
@@ -163,22 +159,18 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         same_model = [set(other) for name, other in zip(models, overrides, strict=True) if name == model]
         common = set.intersection(*same_model) if len(same_model) > 1 else set(words)
         labels.append(" ".join([model, *(word for word in words if word not in common)]))
-    return [
-        label if labels.count(label) == 1 else f"{label} {_differing(run, _with_label(label, labels, runs))}"
-        for label, run in zip(labels, runs, strict=True)
-    ]
-
-
-def _with_label(label: str, labels: Sequence[str], runs: Sequence[Run]) -> list[Run]:
-    return [run for other, run in zip(labels, runs, strict=True) if other == label]
+    for label in {label for label in labels if labels.count(label) > 1}:
+        equal = [index for index, other in enumerate(labels) if other == label]
+        for index in equal:
+            labels[index] = f"{label} {_differing(runs[index], [runs[other] for other in equal])}"
+    return labels
 
 
 def _differing(run: Run, runs: Sequence[Run]) -> str:
-    """The keys of `run` with their values that differ from those of another of the `runs`."""
-    configs = [flatten(json.loads(other.system)) for other in runs]
-    config = flatten(json.loads(run.system))
-    keys = sorted(key for key in set().union(*configs) if any(one.get(key) != config.get(key) for one in configs))
-    return " ".join(f"{key}={config.get(key)}" for key in keys)
+    """The settings of `run` that another of the `runs` does not share."""
+    settings, every = run.settings, [other.settings for other in runs]
+    keys = sorted(key for key in set().union(*every) if any(one.get(key) != settings.get(key) for one in every))
+    return " ".join(f"{key}={settings.get(key)}" for key in keys)
 
 
 def _is_descriptive(override: str) -> bool:
