@@ -123,8 +123,10 @@ class _Song:
         mix = 0.005 * self.rng.random() ** 3 * self.rng.uniform(-1.0, 1.0, self.samples)
         for lines, drum in zip(self.style.drums, _DRUMS, strict=True):
             mix += self.rng.uniform(0.5, 1.0) * self._drum_track(lines, drum)
-        for lines, octave_midi in ((self.style.bass, 36), (self.style.chords, 60)):
-            mix += self.rng.uniform(0.14, 0.28) * self._pitched_track(lines, octave_midi)
+        melody = "".join(_pick("01234-----.", self.rng) for _ in range(4 * self.style.steps[1]))
+        tracks = (self.style.bass, 36, 0.28), (self.style.chords, 60, 0.28), (melody, 72, 0.1)
+        for lines, octave_midi, level in tracks:
+            mix += self.rng.uniform(0.5, 1.0) * level * self._pitched_track(lines, octave_midi)
         octaves = np.log2(np.maximum(np.fft.rfftfreq(self.samples, 1 / SAMPLE_RATE_HZ), 20.0) / 800.0)
         gain = 10.0 ** (self.rng.uniform(-3.0, -1.0) * octaves / 20.0)
         return np.fft.irfft(np.fft.rfft(mix) * gain, self.samples)

@@ -9,8 +9,7 @@ from genreclf.data.groups import normalize_name
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.table import ClipMetadata
 
-# What two clips may share: recordings found equal by sound, and the columns of data.table. A shared title is no leak
-# of its own: it includes the artist.
+# What two clips may share: a recording, found by sound, and cells of data.table. A shared title implies a shared artist.
 SHARED = ("recording", "artist", "title", "group")
 LEAKS = ("recording", "artist", "group")
 HELD_OUT = SPLITS[1:]

@@ -143,4 +143,4 @@ def test_mean_spectra_identify_the_style_in_part():
     means = np.stack([band_means(render(style, k % 10, 0, 3.0)) for k, style in enumerate(names)])
     splits = StratifiedShuffleSplit(n_splits=4, test_size=0.3, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    assert 0.30 < cross_val_score(model, means, names, cv=splits).mean() < 0.85
+    assert 0.20 < cross_val_score(model, means, names, cv=splits).mean() < 0.85

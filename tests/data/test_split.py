@@ -190,7 +190,7 @@ def test_no_other_border_between_groups_is_nearer_to_a_cut(clips, salt):
 
 
 def test_a_group_over_two_classes_counts_in_its_most_frequent_one():
-    """metal.00058 is rock.00016: a tie goes to metal, the first by name, and rock keeps its own shares exact."""
+    """metal.00058 is rock.00016: a tie goes to metal, the first by name, and the shares of rock stay exact."""
     clips = [*singletons(19, "metal"), ("metal", "x", "both"), ("rock", "x", "both"), *singletons(20, "rock")]
     found = split(HASHED, clips)
     assert found[19] == found[20]
@@ -330,8 +330,8 @@ def test_the_tables_folds_are_taken_in_the_order_of_their_numbers():
 def test_each_clip_with_a_fold_is_tested_once(folds):
     known = len(set(folds) - {""})
     assume(known >= 3)
-    tested = [[own == "test" for own in given_folds(folds, fold)] for fold in range(known)]
-    assert [sum(times) for times in zip(*tested, strict=True)] == [int(bool(own)) for own in folds]
+    tested = [[split == "test" for split in given_folds(folds, fold)] for fold in range(known)]
+    assert [sum(times) for times in zip(*tested, strict=True)] == [int(bool(name)) for name in folds]
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_group_in_two_folds_is_named_with_two_of_its_clips():
 def test_each_divided_group_is_named_once(clips):
     groups, folds = [group for group, _ in clips], [fold for _, fold in clips]
     folds_of = {group: {fold for other, fold in clips if other == group and fold} for group in groups if group}
-    divided = {group for group, own in folds_of.items() if len(own) > 1}
+    divided = {group for group, names in folds_of.items() if len(names) > 1}
     reasons = divided_groups([f"{i}.wav" for i in range(len(clips))], groups, folds)
     assert len(reasons) == len(divided) and all(any(repr(group) in one for one in reasons) for group in divided)
 
