@@ -12,7 +12,7 @@ def plain(text: str) -> str:
     """`text`, such as the name of a file or a genre, for a place that Streamlit reads as Markdown: shown as it is."""
     escaped = re.sub(r"([\\`*_{}\[\]()<>#+.!|~$&-])", r"\\\1", text)
     # A word joiner, which is invisible, keeps colons from being read as emoji, icons, colours or links.
-    return escaped.replace(":", ":\u2060")
+    return re.sub(r":(?=[\w+-])", ":\u2060", escaped)
 
 
 def trust(prediction: Prediction) -> str:

@@ -1,35 +1,44 @@
-"""The app's pages, driven as a browser would, with a net of random weights."""
+"""The app's pages, driven as a browser would, with the pretrained models."""
 
+import html
 import io
 import json
+import os
+import shutil
+import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from bundles import CLASSES, random_bundle
-from command_line import command
 from PIL import Image
 
+from genreclf.app import words
+from genreclf.app.__main__ import main
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.nets.bundle import save_bundle
+from genreclf.inference.predictor import load_predictor
+from genreclf.inference.run_folder import PRETRAINED
 
 testing = pytest.importorskip("streamlit.testing.v1")
 APP = Path(__file__).resolve().parents[2] / "genreclf" / "app" / "main.py"
 SECONDS = 120
+CLASSES = tuple(json.loads((PRETRAINED / "a" / "config.json").read_text())["classes"])
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    save_bundle(folder / "one" / "bundle", random_bundle("a"))
-    save_bundle(folder / "two" / "bundle", random_bundle("svm"))
+    for name, model in (("one", "a"), ("two", "b")):
+        shutil.copytree(
+            PRETRAINED / model, folder / name / "bundle", ignore=shutil.ignore_patterns("README.md", "scores*")
+        )
     return folder
 
 
 @pytest.fixture
 def app(runs, monkeypatch):
-    """The page that listens, with Model "one"."""
+    """The page that classifies, with the model "one"."""
     monkeypatch.setenv("GENRECLF_RUNS", str(runs))
     page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
     assert not page.exception
@@ -59,74 +68,97 @@ def given(app, *files: tuple[str, bytes]):
 
 def text_of(app) -> str:
     return " ".join(
-        str(own.value) for kind in ("markdown", "caption", "info", "warning", "error") for own in app.get(kind)
+        str(element.value) for kind in ("markdown", "caption", "info", "warning", "error") for element in app.get(kind)
     )
 
 
-def test_the_first_page_asks_for_a_sound_and_names_the_models(app):
-    assert app.title[0].value == "What genre is this?"
+def test_the_first_page_asks_for_music_and_names_the_models(app):
+    assert "genre" in app.title[0].value
     options = app.sidebar.selectbox[0].options
-    assert options[-2:] == ["two", "one"] or options[-2:] == ["one", "two"]
-    assert "Drop a song in" in text_of(app) and not app.metric
+    assert set(options[-2:]) == {"one", "two"} and all("(pretrained)" in option for option in options[:-2])
+    assert not app.metric and "Not evaluated yet" in text_of(app)
+    app.sidebar.selectbox[0].set_value(options[0]).run()
+    assert "72.1 % (65 to 79 %)" in text_of(app) and "2,038,942" in text_of(app)
 
 
-def test_a_song_gets_the_answer_of_predict(app, runs, cache, tmp_path):
+def test_a_song_gets_the_predictors_prediction(app, runs, tmp_path):
     (tmp_path / "song.wav").write_bytes(song())
-    said = command("predict", tmp_path / "song.wav", "--run", runs / "one", "--json", cache=cache)
-    (row,) = json.loads(said.stdout)
+    prediction = load_predictor(runs / "one").predict_file(tmp_path / "song.wav")
     given(app, ("song.wav", song()))
-    assert app.metric[0].value == row["genre"] and app.metric[0].delta == f"{row['probability']:.0%} sure"
-    assert "right" in text_of(app) or "guess" in text_of(app)
-    shown = " ".join(own.proto.body for own in app.get("html"))
-    for name, share in row["probabilities"].items():
-        assert f'aria-label="{name}: {share:.0%}"' in shown
+    assert app.metric[0].value == prediction.genre and f"{prediction.probability:.0%}" in app.metric[0].delta
+    assert "correct" in text_of(app) or "guess" in text_of(app)
+    shown = " ".join(element.proto.body for element in app.get("html"))
+    for name, probability in zip(CLASSES, prediction.probabilities, strict=True):
+        assert f'aria-label="{name}: {probability:.0%}"' in shown
     assert 'alt="Spectrogram over time' in shown
+
+
+def test_names_of_files_and_classes_are_never_markup(monkeypatch, tmp_path):
+    name, folder = "<b>*:red[x]*", tmp_path / "[x](y)" / "bundle"
+    shutil.copytree(PRETRAINED / "a", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["classes"][:3] = [name, "$a$", "`c`"]
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
+    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
+    page.sidebar.selectbox[0].set_value("[x](y)").run()
+    page.sidebar.selectbox[1].set_value("a (pretrained)").run()
+    given(page, ("![i](http://x) :smile: *b*.wav", song()))
+    markdown = text_of(page) + " ".join(
+        str(element.value) for kind in ("subheader", "metric") for element in page.get(kind)
+    )
+    for raw in ("<b>", ":red[", "$a$", "`c`", "![i]", ":smile:", "*b*", "[x](y)"):
+        assert raw not in markdown, raw
+    bodies = " ".join(element.proto.body for element in page.get("html"))
+    assert "<b>" not in bodies and html.escape(name) in bodies
 
 
 def test_a_part_of_the_song_is_looked_at(app):
     given(app, ("song.wav", song(20)))
     slider = app.select_slider[0]
-    slider.set_value(slider.options[1] if not isinstance(slider.value, type(None)) else 0).run()
-    assert not app.exception
-    assert "by itself, it says" in text_of(app) and "weighed most" in text_of(app)
+    before = [element.proto.body for element in app.get("html")]
+    slider.set_value(0).run()
+    part = words.plain(slider.options[1])
+    assert not app.exception and part in text_of(app)
+    assert [element.proto.body for element in app.get("html")][-1] != before[-1]  # the attention is drawn
 
 
 def test_two_models_stand_side_by_side(app):
     app.sidebar.selectbox[1].set_value("two").run()
     given(app, ("song.wav", song()))
-    assert len(app.metric) == 2 and all(own.value in CLASSES for own in app.metric)
-    assert any(word in app.info[0].value for word in ("Both say", "They disagree"))
+    assert len(app.metric) == 2 and all(metric.value in CLASSES for metric in app.metric)
+    assert any(word in app.info[0].value for word in ("Both", "disagree"))
 
 
-def test_three_keys_are_asked_for_by_the_toggle(app, monkeypatch):
-    from genreclf.app.state import model_of  # with streamlit behind it, which may be absent
+def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
+    from genreclf.app.state import load_model  # with streamlit behind it, which may be absent
 
     asked = []
 
     def noted(folder, tta, changed):
         asked.append(tta)
-        return model_of(folder, tta, changed)
+        return load_model(folder, tta, changed)
 
-    monkeypatch.setattr("genreclf.app.listen.model_of", noted)
+    monkeypatch.setattr("genreclf.app.classify.load_model", noted)
     given(app, ("song.wav", song()))
-    assert app.metric[0].delta.endswith("sure") and set(asked) == {"none"}
+    assert set(asked) == {"none"}
     asked.clear()
     app.sidebar.toggle[0].set_value(True).run()
-    assert not app.exception and app.metric[0].value in CLASSES and set(asked) == {"keys"}
+    assert not app.exception and app.metric[0].value in CLASSES and set(asked) == {"pitch_shift"}
 
 
-def test_several_files_are_a_table_and_a_bad_one_says_why(app):
+def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app):
     given(app, ("a.wav", song(6, 1)), ("b.wav", b"no sound at all"), ("c.wav", song(6, 2)))
     table = app.dataframe[0].value
     assert list(table["file"]) == ["a.wav", "b.wav", "c.wav"]
-    assert "cannot be read as audio" in table["problem"][1] and table["problem"][0] == ""
+    assert "b.wav" in table["note"][1] and "audio" in table["note"][1] and "b.wav" not in table["note"][0]
     assert table["genre"][0] in CLASSES and table["genre"][2] in CLASSES
 
 
-def test_a_recording_and_a_demo_sound_are_heard(app):
+def test_a_recording_and_a_demo_are_classified(app):
     app.audio_input[0].upload("x.wav", song(6))
     app.run()
-    assert not app.exception and app.subheader[0].value == "recording.wav"
+    assert not app.exception and "recording" in app.subheader[0].value and app.metric
 
 
 def hours() -> bytes:
@@ -136,27 +168,26 @@ def hours() -> bytes:
 
 
 WRONG = {
-    "text.mp3": (lambda: b"this is no music " * 50, "cannot be read as audio"),
+    "text.mp3": (lambda: b"this is no music " * 50, "audio"),
     "empty.wav": (lambda: b"", "empty"),
     "large.png": (lambda: picture(np.zeros((20_000, 20_000), np.uint8)), "more than"),
     "broken.png": (lambda: b"\x89PNG\r\n\x1a\n" + b"x" * 50, "picture"),
-    "hours.wav": (hours, "longer than 1 hour;"),
+    "hours.wav": (hours, "1 hour"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_heard_is_a_sentence_on_the_page(app, name):
+def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
     content, said = WRONG[name]
     given(app, (name, content()))
-    assert len(app.error) == 1 and name in app.error[0].value and said in app.error[0].value
+    assert len(app.error) == 1 and app.error[0].value.replace("\\", "").startswith(name) and said in app.error[0].value
     assert not app.metric
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("silence.wav", song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ), "nothing to hear"),
-        ("short.wav", song(0.2), "very short"),
+        ("silence.wav", song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ), "silent"),
         (
             "cmyk.jpg",
             picture(np.random.default_rng(0).integers(0, 256, (128, 200, 4), np.uint8), "JPEG", "CMYK"),
@@ -165,7 +196,7 @@ def test_what_cannot_be_heard_is_a_sentence_on_the_page(app, name):
         ("noise.png", picture(np.random.default_rng(0).integers(0, 256, (128, 200), np.uint8)), "not look"),
     ],
 )
-def test_what_is_doubtful_is_answered_with_a_warning(app, name, content, said):
+def test_a_doubtful_file_is_classified_with_a_warning(app, name, content, said):
     given(app, (name, content))
     assert said in app.warning[0].value and app.metric[0].value in CLASSES
 
@@ -174,7 +205,7 @@ def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
     monkeypatch.setattr("genreclf.inference.run_folder.PRETRAINED", tmp_path / "none")
     page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
-    assert not page.exception and "There is no trained model here" in page.error[0].value
+    assert not page.exception and "genreclf train" in page.error[0].value and "GENRECLF_RUNS" in page.error[0].value
 
 
 def _scores():
@@ -189,24 +220,40 @@ def _about():
     about.page()
 
 
-def test_scores_tells_what_to_do_where_there_are_none(runs, monkeypatch):
+def test_scores_explains_how_to_get_some(runs, monkeypatch):
     monkeypatch.setenv("GENRECLF_RUNS", str(runs))
     page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and "Nothing was scored" in page.info[0].value
+    assert not page.exception and "genreclf evaluate RUN" in page.info[0].value
 
 
-def test_scores_shows_what_evaluate_wrote(tmp_path, monkeypatch):
+@pytest.fixture
+def evaluated(tmp_path, monkeypatch) -> Path:
+    """The folder of an evaluation."""
     folder = tmp_path / "runs" / "x" / "evaluation" / "test"
     folder.mkdir(parents=True)
     clip = {"accuracy": 0.6, "top3_accuracy": 0.9, "calibration": {"ece": 0.04}}
-    clip["intervals"] = {"accuracy": {"clustered": [0.5, 0.7], "wilson": [0.52, 0.68]}}
+    clip["intervals"] = {"accuracy": {"clustered": [0.6, 0.6], "wilson": [0.52, 0.68], "shown": [0.52, 0.68]}}
     (folder / "metrics.json").write_text(json.dumps({"tta": {"none": {"clip": clip}}}))
     (folder / "report.html").write_text("<h1>a page</h1>")
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
+    return folder
+
+
+def test_scores_shows_what_evaluate_wrote(evaluated):
     page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
     assert not page.exception
-    assert [own.value for own in page.metric] == ["60.0%", "90.0%", "4.0%"]
-    assert page.metric[0].delta == "50% to 70% for other clips like these"
+    assert [metric.value for metric in page.metric] == ["60.0%", "90.0%", "4.0%"]
+    assert "52.0% to 68.0%" in page.metric[0].delta
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", "missing"])
+def test_scores_that_are_damaged_are_a_sentence_on_the_page(evaluated, damage):
+    if damage == "missing":
+        (evaluated / "report.html").unlink()
+    else:
+        (evaluated / "metrics.json").write_text(damage)
+    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
+    assert not page.exception and "genreclf evaluate RUN" in page.warning[0].value and not page.metric
 
 
 def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
@@ -221,11 +268,37 @@ def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
     assert not page.exception and page.selectbox[0].options == ["y: comparison"]
     (shown,) = page.get("html")
     assert 'src="data:image/png;base64,' in shown.proto.body and "intervals" in shown.proto.body
-    assert [own.value.strip() for own in page.markdown] == ["## Two systems", "- equal\n\n### Systems"]
+    assert [element.value.strip() for element in page.markdown] == ["## Two systems", "- equal\n\n### Systems"]
 
 
 def test_about_shows_each_models_card(runs, monkeypatch):
     monkeypatch.setenv("GENRECLF_RUNS", str(runs))
     page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
     assert not page.exception
-    assert {"one: not scored yet", "two: not scored yet"} <= {own.label for own in page.expander}
+    labels = [element.label for element in page.expander]
+    assert {"one: not evaluated yet", "two: not evaluated yet"} <= {label.replace("\u2060", "") for label in labels}
+
+
+def test_the_command_starts_streamlit_with_the_users_options(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(os, "execv", lambda program, arguments: calls.append((program, arguments)))
+    main(["--server.port", "8600"])
+    ((program, arguments),) = calls
+    assert program == sys.executable and arguments[1:4] == ["-m", "streamlit", "run"]
+    assert Path(arguments[4]) == APP and arguments[5:] == ["--server.port", "8600"]
+
+
+def test_the_settings_lie_where_streamlit_reads_them_whatever_the_working_folder():
+    from streamlit import file_util
+
+    file = Path(file_util.get_main_script_streamlit_file_path(str(APP), "config.toml"))
+    settings = tomllib.loads(file.read_text())
+    assert settings["server"]["address"] == "127.0.0.1" and settings["theme"]["primaryColor"]
+
+
+def test_the_command_without_streamlit_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "streamlit" in error and "pip install" in error
+    assert main(["--help"]) == 0 and "--server.port" in capsys.readouterr().out

@@ -1,38 +1,53 @@
+import numpy as np
 import pytest
 
-from genreclf.app.words import agreement, also_likely, clock, trust
-from genreclf.inference.prediction import Prediction, Segment
+from genreclf.app.words import agreement, also_likely, clock, plain, trust
+from genreclf.inference.predictor import Prediction, Segment
 
 CLASSES = ("ska", "dub", "rock")
 
 
-def answer(*shares: tuple[float, float, float]) -> Prediction:
-    """Of segments of 10 s, each 5 s after the other."""
-    pieces = tuple(Segment(5.0 * place, 5.0 * place + 10, own) for place, own in enumerate(shares))
-    mean = tuple(sum(own) / len(own) for own in zip(*shares, strict=True))
-    return Prediction(CLASSES[mean.index(max(mean))], max(mean), mean, pieces, 20.0, "")
+def prediction(*segments: tuple[float, float, float]) -> Prediction:
+    """Of segments of 10 s that start every 5 s."""
+    pieces = tuple(Segment(5.0 * place, 5.0 * place + 10, values) for place, values in enumerate(segments))
+    mean = tuple(sum(values) / len(values) for values in zip(*segments, strict=True))
+    return Prediction(CLASSES[mean.index(max(mean))], max(mean), mean, pieces, 20.0, "", None, np.zeros(2))
 
 
 @pytest.mark.parametrize(
-    ("share", "said"),
-    [(0.36, "Hardly more than a guess"), (0.44, "about four were"), (0.86, "about nine were"), (0.98, "Nearly all")],
+    ("probability", "expected"),
+    [(0.36, "guess"), (0.44, "four in ten"), (0.86, "nine in ten"), (0.94, "nine in ten"), (0.98, "nearly all")],
 )
-def test_how_far_to_trust_follows_the_probability(share, said):
-    assert said in trust(answer((share, 0.6 * (1 - share), 0.4 * (1 - share))))
+def test_trust_follows_the_probability(probability, expected):
+    assert expected in trust(prediction((probability, 0.6 * (1 - probability), 0.4 * (1 - probability))))
 
 
-def test_the_next_guesses_are_told_in_order():
-    assert also_likely(answer((0.2, 0.5, 0.3)), CLASSES) == "After that: rock (30%), then ska (20%)."
+def test_the_next_genres_come_in_order():
+    text = also_likely(prediction((0.2, 0.5, 0.3)), CLASSES)
+    assert "dub" not in text and text.index("rock (30%)") < text.index("ska (20%)")
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (65.9, "1:05"), (3_600, "60:00")])
-def test_clock(seconds, said):
-    assert clock(seconds) == said
+@pytest.mark.parametrize(("seconds", "expected"), [(0, "0:00"), (65.9, "1:05"), (3_600, "60:00")])
+def test_clock(seconds, expected):
+    assert clock(seconds) == expected
 
 
 def test_agreement_names_the_parts_that_differ():
-    one, other = answer((0.9, 0.1, 0), (0.6, 0.4, 0)), answer((0.8, 0.1, 0.1), (0.3, 0.7, 0))
-    said = agreement(one, other, CLASSES, CLASSES)
-    assert said == "Both say ska. They differ in 1 of 2 parts: 0:05 to 0:15 (ska or dub)."
-    assert agreement(one, one, CLASSES, CLASSES) == "Both say ska. They agree in every part of it."
-    assert agreement(one, answer((0, 0, 1)), CLASSES, CLASSES) == "They disagree: ska or rock."
+    one, other = prediction((0.9, 0.1, 0), (0.6, 0.4, 0)), prediction((0.8, 0.1, 0.1), (0.3, 0.7, 0))
+    text = agreement(one, other, CLASSES, CLASSES)
+    assert "predict ska" in text and "1 of 2" in text and "0:05 to 0:15 (ska or dub)" in text and "0:00" not in text
+    assert "every part" in agreement(one, one, CLASSES, CLASSES)
+    # With other segments, parts are not compared.
+    assert "ska or rock" in agreement(one, prediction((0, 0, 1)), CLASSES, CLASSES)
+
+
+def test_agreement_lists_few_parts():
+    one, other = prediction(*[(0.9, 0.1, 0.0)] * 8), prediction(*[(0.1, 0.9, 0.0)] * 8)
+    text = agreement(one, other, CLASSES, CLASSES)
+    assert "8 of 8" in text and text.count("(ska or dub)") == 5 and "3 more" in text
+
+
+def test_plain_text_has_no_markdown_left():
+    assert plain("50 % dub, raï") == "50 % dub, raï"
+    assert plain("*a* [b](c)") == r"\*a\* \[b\]\(c\)"
+    assert plain(":smile: 0:05") == ":\u2060smile: 0:\u206005"

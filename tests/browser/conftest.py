@@ -1,4 +1,4 @@
-"""These tests drive a real browser, and run with scripts/test-browser alone."""
+"""These tests drive a real browser; only scripts/test-browser runs them."""
 
 import os
 

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from genreclf.inference.run_folder import PRETRAINED
-from genreclf.predict import DEFAULT
+from genreclf.inference.catalog import DEFAULT_MODEL
 
-APP = Path(__file__).resolve().parents[2] / "genreclf" / "app" / "main.py"
 PATIENCE_MS = 120_000
 
 
@@ -27,11 +25,9 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    words = ["--server.port", str(port), "--server.headless", "true"]
     environment = {**os.environ, "GENRECLF_RUNS": str(tmp_path_factory.mktemp("runs"))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(APP), *words], env=environment, cwd=APP.parents[2]
-    )
+    process = subprocess.Popen([sys.executable, "-m", "genreclf.app", *words], env=environment)
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
         try:
@@ -48,25 +44,25 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
 def browser() -> Iterator[Browser]:
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with sync_playwright() as playwright:
-        own = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox", *fake])
-        yield own
-        own.close()
+        launched = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox", *fake])
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with browser() as own:
-        yield own
+    with browser() as launched:
+        yield launched
 
 
 @pytest.fixture
 def page(chromium, server) -> Iterator[Page]:
-    own = opened(chromium, server[0])
-    yield own
-    own.close()
+    opened = open_app(chromium, server[0])
+    yield opened
+    opened.close()
 
 
-def opened(chromium: Browser, address: str, width: int = 1280) -> Page:
+def open_app(chromium: Browser, address: str, width: int = 1280) -> Page:
     page = chromium.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
@@ -79,8 +75,8 @@ def give(page: Page, *files: Path) -> None:
     page.locator("input[type=file]").first.set_input_files(files)
 
 
-def answer(page: Page) -> tuple[str, dict[str, str]]:
-    """The genre, and the percentages of all, as they stand on the page."""
+def result(page: Page) -> tuple[str, dict[str, str]]:
+    """The genre, and the percentages of all genres, as the page shows them."""
     page.get_by_text("Over time").first.wait_for()
     bars = page.get_by_role("list", name="probability of each genre").first.get_by_role("listitem")
     bars.last.wait_for()
@@ -88,7 +84,7 @@ def answer(page: Page) -> tuple[str, dict[str, str]]:
     return page.get_by_test_id("stMetricValue").first.inner_text(), shares
 
 
-def predicted(*paths: Path, name: str = DEFAULT) -> list[dict]:
-    words = [sys.executable, "-m", "genreclf.predict", *paths, "--json", "--run", PRETRAINED / name]
+def predicted(*paths: Path, name: str = DEFAULT_MODEL) -> list[dict]:
+    words = [sys.executable, "-m", "genreclf.predict", *paths, "--json", "--model", name]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -1,10 +1,10 @@
-"""Many listeners, one after the other."""
+"""Many sessions, one after the other."""
 
 import os
 from pathlib import Path
 
 import soundfile
-from driving import answer, give, opened
+from driving import give, open_app, result
 
 from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
@@ -16,9 +16,9 @@ def test_twenty_sessions_leave_memory_flat(chromium, server, tmp_path):
     for number in range(20):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, render("march", number, 0, 9.0), SAMPLE_RATE_HZ)
-        page = opened(chromium, address)
+        page = open_app(chromium, address)
         give(page, path)
-        answer(page)
+        result(page)
         page.close()
         sizes.append(resident_mib(process))
     assert max(sizes[-5:]) < 1.1 * max(sizes[5:10]), sizes

@@ -1,4 +1,4 @@
-"""The app in a real browser: what a user does, and what they get for it."""
+"""The app in a real browser: what a user does, and what they get."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from driving import answer, browser, give, opened, predicted
+from driving import browser, give, open_app, predicted, result
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -17,12 +17,12 @@ from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.picture import read_picture, write_picture
+from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.run_folder import pretrained_names
-from genreclf.predict import DEFAULT
 
 SHOTS = Path(os.environ["GENRECLF_SHOTS"])
 WIDTHS = (1280, 390)
-OTHER = next(name for name in pretrained_names() if name != DEFAULT)
+OTHER = next(name for name in pretrained_names() if name != DEFAULT_MODEL)
 
 
 @pytest.fixture(scope="session")
@@ -52,38 +52,38 @@ def rows(songs) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "aiff", "au", "png", "jpg"])
-def test_each_form_gets_the_answer_of_predict(page, songs, rows, form):
+def test_each_format_gets_the_prediction_of_the_command(page, songs, rows, form):
     give(page, songs[form])
-    genre, shares = answer(page)
+    genre, shares = result(page)
     row = rows[form]
     assert genre == row["genre"]
     for name, share in row["probabilities"].items():
         assert abs(float(shares[name].rstrip("%")) / 100 - share) < 0.011
 
 
-def test_both_models_answer_side_by_side(page, songs, rows):
-    page.get_by_role("combobox", name="Beside it").click()
+def test_two_models_are_compared_side_by_side(page, songs, rows):
+    page.get_by_role("combobox", name="Compare with").click()
     page.get_by_role("option", name=re.compile(f"^{OTHER} ")).click()
     give(page, songs["wav"])
-    page.get_by_text(re.compile("Both say|They disagree")).wait_for()
+    page.get_by_text(re.compile("Both models|The models disagree")).wait_for()
     page.get_by_test_id("stMetricValue").nth(1).wait_for()
-    genres = [own.inner_text() for own in page.get_by_test_id("stMetricValue").all()]
+    genres = [value.inner_text() for value in page.get_by_test_id("stMetricValue").all()]
     assert genres == [rows["wav"]["genre"], predicted(songs["wav"], name=OTHER)[0]["genre"]]
 
 
-def test_the_microphone_is_heard(page):
+def test_a_recording_is_classified(page):
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(6_000)
     page.get_by_role("button", name=re.compile("Stop recording")).click()
     page.get_by_role("heading", name="recording.wav").wait_for()
-    answer(page)
+    result(page)
 
 
-def test_what_the_model_saw_is_saved_and_answers_alike(page, songs, tmp_path):
+def test_the_spectrogram_and_the_result_can_be_saved(page, songs, tmp_path):
     give(page, songs["wav"])
-    genre, _ = answer(page)
+    genre, _ = result(page)
     with page.expect_download() as saved:
-        page.get_by_role("button", name="What the model saw (PNG)").click()
+        page.get_by_role("button", name="Spectrogram (PNG)").click()
     saved.value.save_as(tmp_path / "seen.png")
     assert read_picture(tmp_path / "seen.png").levels.shape[0] == 128
     with page.expect_download() as saved:
@@ -95,16 +95,14 @@ def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
     rng = np.random.default_rng(0)
     (folder / "text.mp3").write_bytes(b"no music at all " * 100)
     soundfile.write(folder / "silence.wav", np.zeros(6 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
-    soundfile.write(folder / "short.wav", rng.normal(0, 0.1, SAMPLE_RATE_HZ // 5), SAMPLE_RATE_HZ)
     soundfile.write(folder / "hours.flac", np.zeros(3 * 3_600 * 8_000, np.int16), 8_000)
     Image.fromarray(rng.integers(0, 256, (128, 300, 4), np.uint8), "CMYK").save(folder / "cmyk.jpg")
     Image.fromarray(np.zeros((20_000, 20_000), np.uint8)).save(folder / "huge.png")
     write_picture(folder / "noise.png", rng.integers(0, 256, (128, 300), np.uint8))
     said = {
-        "text.mp3": "cannot be read as audio",
-        "silence.wav": "nothing to hear",
-        "short.wav": "very short",
-        "hours.flac": "longer than 1 hour;",
+        "text.mp3": "audio",
+        "silence.wav": "silent",
+        "hours.flac": "1 hour",
         "cmyk.jpg": "does not look like a spectrogram",
         "huge.png": "more than",
         "noise.png": "does not look like a spectrogram",
@@ -124,10 +122,10 @@ def test_errors_are_sentences_on_the_page(page, tmp_path):
 
 
 def one_session(address: str, song: Path) -> tuple[str, str]:
-    with browser() as own:
-        page = opened(own, address)
+    with browser() as launched:
+        page = open_app(launched, address)
         give(page, song)
-        genre, _ = answer(page)
+        genre, _ = result(page)
         return page.get_by_role("heading", name=song.name).inner_text(), genre
 
 
@@ -142,14 +140,14 @@ def test_two_browsers_at_once_never_see_each_others_songs(server, tmp_path):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_pages_look_as_they_should(chromium, server, songs, width):
-    """The pictures are for people; what can be told of them: no page is wider than the screen."""
-    page = opened(chromium, server[0], width)
+def test_pages_fit_the_screen(chromium, server, songs, width):
+    """The screenshots are for people; what a test can check is that no page is wider than the screen."""
+    page = open_app(chromium, server[0], width)
     shot(page, f"first-{width}")
     give(page, songs["wav"])
-    answer(page)
-    shot(page, f"answer-{width}")
-    for name, heading in (("scores", "Scores"), ("about", "What this is")):
+    result(page)
+    shot(page, f"result-{width}")
+    for name, heading in (("scores", "Scores"), ("about", "About the models")):
         page.goto(f"{server[0]}/{name}")
         page.get_by_role("heading", name=heading, exact=True).wait_for()
         shot(page, f"{name}-{width}")
