@@ -12,61 +12,58 @@ import soundfile
 import soxr
 
 from genreclf.errors import GenreclfError
+from genreclf.frontend.input_file import check_input_file
 
 SAMPLE_RATE_HZ = 22_050
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".au", ".aif", ".aiff")
 
+_READABLE = "WAV, FLAC, OGG, MP3, AU or AIFF"
 MAX_BYTES = 2 * 1024**3
 MAX_SECONDS = 7_200
 MAX_CHANNELS = 32
-# As many 16-bit ones as MAX_BYTES hold. A small file may hold far more: silence at high rates takes hardly any room.
+# As many 16-bit samples as MAX_BYTES hold. A small file may hold far more, because silence compresses well.
 MAX_SAMPLES = 2**30
 MIN_SOURCE_RATE_HZ, MAX_SOURCE_RATE_HZ = 1_000, 768_000
-# Far above unscaled 32-bit integers (2e9), far below where a spectrogram's squares leave float32.
+# Far above unscaled 32-bit integers (2e9); their squares in a spectrogram still fit into float32.
 MAX_AMPLITUDE = 1e10
 
-# What music comes in. libsndfile knows others by as little as two bytes, so that damaged files may pass for them.
+# Formats of music. libsndfile detects others by as little as two bytes, which damaged files may contain.
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
-# A decoding error costs the block that it falls in, so blocks are short: 0.1 s at 44.1 kHz. Plain samples know no such
-# error, and long blocks of them are read three times as fast.
+# A decoding error loses the block in which it occurs, so blocks are short: 0.1 s at 44.1 kHz. Uncompressed samples have
+# no decoding errors, and long blocks of them are read three times as fast.
 _BLOCK_FRAMES = 4_096
-_PLAIN_BLOCK_FRAMES = 65_536
-_PLAIN_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
-_PLAIN_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
-# Encoders may be a frame out in the length that they write; less than this is not called truncated.
+_UNCOMPRESSED_BLOCK_FRAMES = 65_536
+_UNCOMPRESSED_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
+_UNCOMPRESSED_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
+# Encoders may write a length that is a frame too long; a smaller difference than this is not called truncated.
 _TOLERANCE_SECONDS = 0.1
-# The last step of 16 bits, whose range is not symmetric. A loud master touches it now and then.
+# The highest 16-bit level, as the range is not symmetric. Loud masters reach it now and then, so a share is allowed.
 FULL_SCALE = 1 - 2**-15
 _CLIPPED_SHARE = 0.005
-# How the notes in `Audio.problem` are recognized.
+# Words in the notes of `Audio.problem`, by which data audits recognize the kind of problem.
 TRUNCATED, UNDECODED, CLIPPED = "truncated", "not decoded", "clipped"
-# Tags may follow the music; more than this share of the file may be music that was left out.
+# Tags may follow the music. If more than this share of the file was not read, it may be music.
 _UNREAD_SHARE = 0.1
-# libsndfile's count of frames for a FLAC whose header gives none (written to a pipe).
+# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe).
 _UNKNOWN_FRAMES = 2**63 - 1
-# Writers that cannot seek (pipes) leave a placeholder from here up as the length in bytes.
+# Writers that cannot seek (pipes) leave a placeholder of at least this value as the length in bytes.
 _PLACEHOLDER_BYTES = 0x7FFF_F000
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A decoded file.
+    """A decoded file."""
 
-    `waveform` is (samples,) float32, mono at 22,050 Hz, full scale -1..1; resampling may overshoot it, and a float
-    file may hold more. `source_seconds` is what was decoded. `problem` is empty when all is well, else one line that
-    says what is missing, or how much is clipped.
-    """
-
-    waveform: np.ndarray
+    waveform: np.ndarray  # (samples,) float32, mono at 22,050 Hz, full scale -1..1; may exceed it after resampling
     source_rate_hz: int
-    source_seconds: float
-    source_channels: int
-    problem: str
+    source_seconds: float  # decoded
+    problem: str  # empty, or one line that says what is missing or how much is clipped
 
 
-class _Stream(soundfile.SoundFile):
-    """A file that is only read forwards. soundfile seeks after each read, which upsets libsndfile's MP3 decoder: every
-    block would begin with noise.
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no type hints
+    """A file that is only read forwards.
+
+    soundfile seeks after each read of a seekable file, after which libsndfile's MP3 decoder begins blocks with noise.
     """
 
     def seekable(self) -> bool:
@@ -74,27 +71,27 @@ class _Stream(soundfile.SoundFile):
 
 
 def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
-    """The file as mono at 22,050 Hz: mean of the channels, then band-limited resampling (soxr, HQ), block by block.
+    """Decodes a file to mono at 22,050 Hz: the mean of the channels, then band-limited resampling (soxr, HQ).
 
-    WAV, FLAC, OGG, MP3, AU, AIFF and a few more, known by content; the name's ending does not matter. A file that ends
-    early gives what there is, and says so in `problem`. So does one that goes on behind what its header tells of, such
-    as joined files, or an MP3 of varying bit rate without a Xing header, whose length libsndfile guesses too short.
+    Reads WAV, FLAC, OGG, MP3, AU, AIFF and a few more; the type is sniffed from the content, the suffix is ignored. Of
+    a truncated file the existing part is returned, with a note in `problem`. There is also a note for a file that
+    continues after the end that its header gives: joined files, or an MP3 of variable bit rate without a Xing header,
+    whose length libsndfile estimates too short.
 
-    Raises GenreclfError for a file that is missing, is no audio, holds no samples, samples that are not finite, or
-    more than the bounds above and `max_seconds`; they are checked on the header, before decoding, and again while
-    decoding.
+    Raises GenreclfError for a file that is missing, not audio, empty, has samples that are not finite, or exceeds
+    `max_seconds` or the bounds above, which are checked before and while decoding.
     """
-    _check_file(path)
+    check_input_file(path, _READABLE, MAX_BYTES)
     with path.open("rb") as handle, _opened(path, handle) as file:
         _check_header(path, file, max_seconds)
-        samples, frames, clipped = bytearray(), 0, 0  # joining a list of blocks would hold a long clip twice
+        samples, frames, clipped = bytearray(), 0, 0  # joining a list of blocks would hold a long clip in memory twice
         resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-        as_it_is = file.samplerate == SAMPLE_RATE_HZ
+        needs_no_resampling = file.samplerate == SAMPLE_RATE_HZ
         for block, at_full_scale in _mono_blocks(path, file, max_seconds):
-            samples += (block if as_it_is else resampler.resample_chunk(block)).data
+            samples += (block if needs_no_resampling else resampler.resample_chunk(block)).data
             frames += len(block)
             clipped += at_full_scale
-        if not as_it_is:
+        if not needs_no_resampling:
             samples += resampler.resample_chunk(np.zeros(0, np.float32), last=True).data
         waveform = np.frombuffer(samples, np.float32)
         if not waveform.size:
@@ -102,13 +99,13 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
         seconds = frames / file.samplerate
         unread_share = 1 - os.lseek(handle.fileno(), 0, os.SEEK_CUR) / path.stat().st_size
         notes = _unread(file, seconds, unread_share), _clipped(clipped / (frames * file.channels))
-        return Audio(waveform, file.samplerate, seconds, file.channels, "; ".join(filter(None, notes)))
+        return Audio(waveform, file.samplerate, seconds, "; ".join(filter(None, notes)))
 
 
 def mono(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """(samples,) or (samples, channels) at `rate_hz`, integer or float of any scale -> (samples,) float32 at 22,050 Hz.
 
-    Mixed and resampled as `read_audio` does. Raises GenreclfError for another shape, no samples, samples that are not
+    Mixes and resamples as `read_audio` does. Raises GenreclfError for another shape, no samples, samples that are not
     finite, and a rate or length beyond the bounds above.
     """
     if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
@@ -119,45 +116,34 @@ def mono(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
         raise GenreclfError(f"samples: sample rate {rate_hz:,} Hz; resample them to {bounds}")
     if len(samples) > MAX_SECONDS * rate_hz or samples.size > MAX_SAMPLES:
-        raise GenreclfError(f"samples: longer than {_spoken(MAX_SECONDS)}; give shorter pieces")
+        raise GenreclfError(f"samples: longer than {_duration(MAX_SECONDS)}; give shorter pieces")
     mixed = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
     low, high = mixed.min(), mixed.max()
-    if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # so for NaN, too
-        raise GenreclfError("samples: some are NaN, infinite or absurdly large")
+    if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # true for NaN, too
+        raise GenreclfError("samples: some are NaN, infinite or above 1e10; scale or repair them")
     resampled = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
     if not resampled.size:
-        raise GenreclfError(f"samples: {len(samples)} are too few to be heard; give more")
+        raise GenreclfError(f"samples: {len(samples)} are too few; give more")
     return resampled
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise GenreclfError(f"{path}: no such file, or no plain one; give an audio file")
-    if not os.access(path, os.R_OK):
-        raise GenreclfError(f"{path}: no right to read it; change its permissions")
-    if path.stat().st_size > MAX_BYTES:
-        raise GenreclfError(f"{path}: larger than {MAX_BYTES / 1024**3:g} GiB; cut it into shorter files")
-
-
 def _opened(path: Path, handle: BinaryIO) -> _Stream:
-    """The descriptor, not the path: by its name alone, libsndfile takes any .au, .vox or .gsm for headerless samples.
+    """Opens the descriptor: given a path, libsndfile reads any .au, .vox or .gsm as headerless samples.
 
-    Nor the handle, which libsndfile would call back for every few kilobytes, one thread after another.
+    Given the Python file, it would call back for every few kilobytes, which only one thread at a time can serve.
     """
     try:
         file = _Stream(handle.fileno(), closefd=False)
     except soundfile.LibsndfileError as error:
-        raise _no_audio(path, error.error_string) from error
+        raise _not_audio(path, error.error_string) from error
     if file.format not in _FORMATS:
-        raise _no_audio(path, f"looks like {file.format}")
+        raise _not_audio(path, f"looks like {file.format}")
     return file
 
 
-def _no_audio(path: Path, why: str) -> GenreclfError:
-    why = " ".join(why.split()).rstrip(".")  # some of libsndfile's reasons have two lines
-    return GenreclfError(
-        f"{path}: cannot be read as audio (libsndfile: {why}); give a WAV, FLAC, OGG, MP3, AU or AIFF file"
-    )
+def _not_audio(path: Path, why: str) -> GenreclfError:
+    why = " ".join(why.split()).rstrip(".")  # some of libsndfile's messages have two lines
+    return GenreclfError(f"{path}: cannot be read as audio (libsndfile: {why}); give a {_READABLE} file")
 
 
 def _check_header(path: Path, file: _Stream, max_seconds: float) -> None:
@@ -172,51 +158,58 @@ def _check_header(path: Path, file: _Stream, max_seconds: float) -> None:
 
 def _check_length(path: Path, file: _Stream, frames: int, max_seconds: float) -> None:
     if frames > max_seconds * file.samplerate:
-        raise GenreclfError(f"{path}: longer than {_spoken(max_seconds)}; cut it into shorter files")
+        raise GenreclfError(f"{path}: longer than {_duration(max_seconds)}; cut it into shorter files")
     if frames * file.channels > MAX_SAMPLES:
         raise GenreclfError(f"{path}: more than {MAX_SAMPLES:,} samples in its channels; cut it or resample it")
 
 
-def _spoken(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     hours = seconds / 3600
     return f"{seconds:g} s" if hours < 1 else f"{hours:g} hour{'s' * (hours > 1)}"
 
 
 def _mono_blocks(path: Path, file: _Stream, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """The mean of the channels, (frames,) at a time, until the file ends or can be decoded no further.
+    """The mean of the channels, (frames,) at a time, until the file ends or cannot be decoded any further.
 
-    With each, how many samples of all channels stand at full scale or above it.
+    Each block comes with the number of samples, in all channels, that are at full scale or above.
     """
-    plain = file.format in _PLAIN_FORMATS and file.subtype.startswith(_PLAIN_SUBTYPES)
-    size = _PLAIN_BLOCK_FRAMES if plain else _BLOCK_FRAMES
+    uncompressed = file.format in _UNCOMPRESSED_FORMATS and file.subtype.startswith(_UNCOMPRESSED_SUBTYPES)
+    size = _UNCOMPRESSED_BLOCK_FRAMES if uncompressed else _BLOCK_FRAMES
     frames = 0
     while True:
         try:
-            # Not beyond the header's own end: a tag behind it is a decoding error to FLAC, which costs the last block.
+            # Not beyond the end that the header gives: FLAC fails on a tag after it, which would lose the last block.
             block = file.read(min(size, file.frames - frames), dtype="float32", always_2d=True)  # (frames, channels)
         except soundfile.LibsndfileError:
             return
         if not len(block):
             return
         low, high = block.min(), block.max()
-        if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # so for NaN, too
-            raise GenreclfError(f"{path}: holds samples that are NaN, infinite or absurdly large; export it again")
+        if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # true for NaN, too
+            raise GenreclfError(f"{path}: holds samples that are NaN, infinite or above 1e10; export it again")
         frames += len(block)
         _check_length(path, file, frames, max_seconds)
         loud = max(-low, high) >= FULL_SCALE
-        # NumPy's mean over an axis of one costs as much as the decoding.
-        yield (
-            block[:, 0] if file.channels == 1 else block.mean(axis=1),
-            np.count_nonzero(np.abs(block) >= FULL_SCALE) if loud else 0,
-        )
+        yield _mixed(block), int(np.count_nonzero(np.abs(block) >= FULL_SCALE)) if loud else 0
+
+
+def _mixed(block: np.ndarray) -> np.ndarray:
+    """(frames, channels) float32 -> (frames,), the mean. NumPy's mean over a short axis costs more than decoding."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    total: np.ndarray = block[:, 0] + block[:, 1]
+    for channel in range(2, block.shape[1]):
+        total += block[:, channel]
+    total /= block.shape[1]
+    return total
 
 
 def _unread(file: _Stream, seconds: float, unread_share: float) -> str:
     if "lacks an end-of-stream bit" in file.extra_info:
         return f"{TRUNCATED}: no end page, {seconds:.1f} s decoded"
-    said = _seconds_in_header(file)
-    if said - seconds > _TOLERANCE_SECONDS:
-        return f"{TRUNCATED}: header says {said:.1f} s, {seconds:.1f} s decoded"
+    expected = _seconds_in_header(file)
+    if expected - seconds > _TOLERANCE_SECONDS:
+        return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
     if unread_share > _UNREAD_SHARE:
         return f"{unread_share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""
@@ -227,16 +220,17 @@ def _clipped(share: float) -> str:
 
 
 def _seconds_in_header(file: _Stream) -> float:
-    """The header's own length, 0 if unknown. For WAV, W64, AU and AIFF, libsndfile cuts it to the file's size and notes
-    that in its log.
+    """The length that the header gives, 0 if unknown.
+
+    For WAV, W64, AU and AIFF, libsndfile limits it to the file's size and writes both into its log.
     """
     if file.frames == _UNKNOWN_FRAMES:
         return 0.0
-    seconds = file.frames / file.samplerate
-    # RF64 and W64 have no line but that of the whole file's size.
+    seconds: float = file.frames / file.samplerate
+    # RF64 and W64 have only the line with the size of the whole file.
     lines = r"^ *(?:data|Data Size|SSND|Riff size|riff) *: (\d{1,10}) \(should be (\d{1,10})\)"
     cut = re.search(lines, file.extra_info, re.MULTILINE)
     if not cut:
         return seconds
-    said_bytes, true_bytes = int(cut[1]), int(cut[2])
-    return seconds * said_bytes / true_bytes if true_bytes and said_bytes < _PLACEHOLDER_BYTES else seconds
+    header_bytes, file_bytes = int(cut[1]), int(cut[2])
+    return seconds * header_bytes / file_bytes if file_bytes and header_bytes < _PLACEHOLDER_BYTES else seconds

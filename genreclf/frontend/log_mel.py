@@ -50,14 +50,16 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
         return np.zeros(power.shape, np.uint8)
     # In place: a copy of a two-hour clip takes 160 MB. The floor applies to the ratio, so that gain does not matter.
     power /= peak
-    decibels = np.log10(np.maximum(power, np.float32(10 ** (FLOOR_DB / 10)), out=power), out=power)
+    np.maximum(power, np.float32(10 ** (FLOOR_DB / 10)), out=power)
+    decibels: np.ndarray = np.log10(power, out=power)
     decibels *= 10
     low, high = decibels.min(), decibels.max()
     if high <= low:
         return np.zeros(power.shape, np.uint8)
     decibels -= low
     decibels *= 255 / (high - low)
-    return np.rint(decibels, out=decibels).astype(np.uint8)
+    np.rint(decibels, out=decibels)
+    return decibels.astype(np.uint8)
 
 
 def _band_power(waveform: np.ndarray) -> np.ndarray:
@@ -72,7 +74,7 @@ def _band_power(waveform: np.ndarray) -> np.ndarray:
         block = power[:, start : start + _FRAMES_AT_ONCE]
         count = block.shape[1]
         np.multiply(_frames(waveform, start, count), window, out=windowed[:count])
-        np.fft.rfft(windowed[:count], out=spectrum[:count])
+        np.fft.rfft(windowed[:count], out=spectrum[:count])  # type: ignore[arg-type]  # single precision is allowed
         parts = spectrum[:count].view(np.float32)  # (count, 1025) complex -> (count, 2050): real, imaginary, real, ...
         np.multiply(parts, parts, out=parts)
         np.add(parts[:, ::2], parts[:, 1::2], out=squares[:count])
@@ -94,7 +96,8 @@ def _frames(waveform: np.ndarray, start: int, count: int) -> np.ndarray:
 @cache
 def _hann() -> np.ndarray:
     """(2048,) float32: the periodic Hann window."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi / N_FFT * np.arange(N_FFT))).astype(np.float32)
+    window: np.ndarray = 0.5 - 0.5 * np.cos(2 * np.pi / N_FFT * np.arange(N_FFT))
+    return window.astype(np.float32)
 
 
 @cache
@@ -103,7 +106,7 @@ def _band_groups() -> list[tuple[slice, slice, np.ndarray]]:
     groups, bands = [], slaney_bands().T  # (128, 1025)
     for first in range(0, N_BANDS, _BANDS_AT_ONCE):
         rows = slice(first, first + _BANDS_AT_ONCE)
-        (used,) = bands[rows].any(0).nonzero()
+        used = np.flatnonzero(bands[rows].any(axis=0))
         bins = slice(int(used[0]), int(used[-1]) + 1)
         groups.append((rows, bins, np.ascontiguousarray(bands[rows, bins])))
     return groups

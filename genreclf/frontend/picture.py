@@ -1,6 +1,6 @@
 """PNG and JPEG pictures <-> uint8 levels. The only file that opens images."""
 
-import os
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,41 +11,39 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from genreclf.errors import GenreclfError
+from genreclf.files import write_atomically
+from genreclf.frontend.input_file import check_input_file
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 BANDS = 128
 COLOUR_MAPS = ("magma", "viridis", "inferno", "plasma")
 
 MAX_BYTES = 256 * 1024**2
-# Two hours, audio's bound, are 310,079 columns.
+# The longest audio, two hours, has 310,079 columns.
 MAX_PIXELS = 40_000_000
 MAX_COLUMNS = MAX_PIXELS // BANDS
 
-# What Pillow raises, between its formats, for the bytes of a broken picture.
+# What Pillow's decoders raise for a broken picture.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture.
+    """A decoded picture."""
 
-    `levels` is (128, columns) uint8, row 0 the lowest band. `colours` says how the pixels were read: "grey" or a
-    colour map's name (both exact), or "luminance" (ITU-R 601: the picture is in colour but not on any known map).
-    """
-
-    levels: np.ndarray
-    colours: str
+    levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
+    colours: str  # how pixels became levels: "grey" or a colour map (both exact), else "luminance" (ITU-R 601)
 
 
 def read_picture(path: Path) -> Picture:
-    """The picture as levels; its low band is at the bottom. Heights other than 128 are averaged (box) to 128 rows.
+    """Reads a picture whose lowest band is at the bottom. Heights other than 128 are averaged (box) to 128 rows.
 
-    A picture on one colour map is turned back into that map's levels, as matplotlib's imshow and as its pcolormesh
-    draw it; where two levels have one colour, it is the lower. 16-bit grey is rounded to 8 bits; any other kind of
-    PNG or JPEG (palette, 1-bit, CMYK) is read by its colours.
+    A picture drawn with one colour map is converted back to levels, for both roundings that matplotlib uses (imshow,
+    pcolormesh); of two levels with the same colour, it is the lower. 16-bit grey is rounded to 8 bits; any other kind
+    of PNG or JPEG (palette, 1-bit, CMYK) is read by its colours.
 
     Raises GenreclfError for a file that is missing, broken, neither PNG nor JPEG, not opaque, or above the bounds,
-    which are checked on the header, before decoding.
+    which are checked in the header, before decoding.
     """
     image = _decoded(path)
     if image.mode.startswith("I"):  # 16-bit grey
@@ -56,11 +54,10 @@ def read_picture(path: Path) -> Picture:
 
 
 def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None:
-    """`levels` (128, columns) uint8, row 0 the lowest band, as a PNG, low band at the bottom, grey or on a colour map.
+    """Writes (128, columns) uint8 levels as a PNG with the lowest band at the bottom, in grey or with a colour map.
 
-    `read_picture` gives the same levels back, for every map.
-
-    Raises GenreclfError for unknown colours, too many columns or a path that cannot be written.
+    `read_picture` returns the same levels, for every map. Raises GenreclfError for unknown colours, too many columns
+    and a path that cannot be written; ValueError for an array of another shape or type.
     """
     if levels.dtype != np.uint8 or levels.ndim != 2 or levels.shape[0] != BANDS or not levels.shape[1]:
         raise ValueError(f"levels must be uint8 ({BANDS}, columns), got {levels.dtype} {levels.shape}")
@@ -69,19 +66,16 @@ def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None
     _check_size(path, levels.shape[1], BANDS)
     upright = np.ascontiguousarray(levels[::-1])
     pixels = upright if colours == "grey" else _written_table(colours)[upright]  # (128, columns[, 4])
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, format="PNG")
     try:
-        Image.fromarray(pixels).save(path, format="PNG")
+        write_atomically(path, content.getvalue())
     except OSError as error:
-        raise GenreclfError(f"{path}: cannot be written: {error.strerror}") from error
+        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another path") from error
 
 
 def _decoded(path: Path) -> Image.Image:
-    if not path.is_file():
-        raise GenreclfError(f"{path}: no such file, or no plain one; give a PNG or JPEG file")
-    if not os.access(path, os.R_OK):
-        raise GenreclfError(f"{path}: no right to read it; change its permissions")
-    if path.stat().st_size > MAX_BYTES:
-        raise GenreclfError(f"{path}: larger than {MAX_BYTES // 1024**2} MiB; cut it into shorter pictures")
+    check_input_file(path, "PNG or JPEG", MAX_BYTES)
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             _check_size(path, *image.size)
@@ -103,13 +97,13 @@ def _check_size(path: Path, columns: int, rows: int) -> None:
 
 def _opaque(path: Path, image: Image.Image) -> Image.Image:
     image = image.convert("RGBA")
-    if image.getextrema()[3] != (255, 255):
+    if image.getchannel("A").getextrema() != (255, 255):
         raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
     return image
 
 
 def _levels(image: Image.Image) -> tuple[np.ndarray, str]:
-    """Levels (height, columns) of an opaque RGBA image, and how they were read."""
+    """The (height, columns) levels of an opaque RGBA image, and `Picture.colours`."""
     red, green, blue, _ = image.split()
     if red.tobytes() == green.tobytes() == blue.tobytes():
         return np.asarray(red), "grey"
@@ -123,16 +117,18 @@ def _levels(image: Image.Image) -> tuple[np.ndarray, str]:
 
 
 def _read_tables() -> Iterator[tuple[str, np.ndarray]]:
-    """Name and table of each map. All tables that `write_picture` uses come first: where maps share a colour, its
-    level is the same among those, but not in the others.
+    """Name and (256, 4) table of each map, those that `write_picture` uses first.
+
+    Where maps share a colour, its level is the same in all of those, but not in the others.
     """
     yield from ((name, _written_table(name)) for name in COLOUR_MAPS)
     yield from ((name, np.rint(_map(name)).astype(np.uint8)) for name in COLOUR_MAPS)  # pcolormesh rounds
 
 
 def _written_table(name: str) -> np.ndarray:
-    """The map as imshow draws it, (256, 4) uint8 RGBA, but no colour twice: viridis repeats two of its colours, and
-    the second of each pair gets one more step of blue.
+    """The map as imshow draws it, (256, 4) uint8 RGBA, with distinct colours.
+
+    viridis repeats two of its colours; the second of each pair gets one more level of blue.
     """
     table = _map(name).astype(np.uint8)  # imshow truncates
     table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)
@@ -140,25 +136,25 @@ def _written_table(name: str) -> np.ndarray:
 
 
 def _map(name: str) -> np.ndarray:
-    """The map's colours (256, 4), RGBA in [0, 255], not yet whole numbers."""
-    from matplotlib import colormaps  # only a picture in colour pays for this import
+    """The map's colours, (256, 4) RGBA in [0, 255], not rounded."""
+    from matplotlib import colormaps  # slow to import, and only needed for colours
 
     return colormaps[name](np.arange(256)) * 255
 
 
 def _inverted(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Levels (height, columns) uint8 of RGBA pixels (height, columns, 4), all of which are in the table (256, 4)."""
+    """RGBA pixels (height, columns, 4), all of them in the table (256, 4) -> levels (height, columns) uint8."""
     colours, first_level = np.unique(_packed(table), return_index=True)
     return first_level.astype(np.uint8)[np.searchsorted(colours, _packed(pixels))]
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:
-    """RGBA (..., 4) uint8 -> one integer a pixel (...)."""
+    """RGBA (..., 4) uint8 -> one integer per pixel (...)."""
     return np.ascontiguousarray(pixels).view("<u4")[..., 0]
 
 
 def _resized(levels: np.ndarray) -> np.ndarray:
-    """(height, columns) -> (128, columns): box averages along frequency, the inverse of drawing each band n times."""
+    """(height, columns) -> (128, columns): box averages along frequency, which undo drawing each band n times."""
     height, columns = levels.shape
     if height == BANDS:
         return levels

@@ -53,7 +53,7 @@ def test_every_format_keeps_frequency_and_level(tmp_path, suffix, rate_hz, chann
     samples = tone(1_000, rate_hz) if channels == 1 else np.stack([tone(1_000, rate_hz, 1, a) for a in (0.7, 0.3)], 1)
     result = read_audio(written(tmp_path / f"tone{suffix}", samples, rate_hz))
 
-    assert (result.source_rate_hz, result.source_channels, result.problem) == (rate_hz, channels, "")
+    assert (result.source_rate_hz, result.problem) == (rate_hz, "")
     assert result.source_seconds == pytest.approx(1, abs=1e-3)
     assert result.waveform.dtype == np.float32
     assert abs(len(result.waveform) - SAMPLE_RATE_HZ) <= 1
@@ -125,7 +125,7 @@ def test_text_under_an_audio_name_is_refused(tmp_path, suffix):
 
 def test_missing_file_folder_and_empty_file_are_refused(tmp_path):
     assert "no such file" in refused(tmp_path / "missing.wav")
-    assert "no such file" in refused(tmp_path)
+    assert "not a regular file" in refused(tmp_path)
     (tmp_path / "empty.wav").touch()
     assert "cannot be read as audio" in refused(tmp_path / "empty.wav")
 
@@ -153,7 +153,7 @@ def test_a_truncated_file_gives_what_there_is_and_says_so(tmp_path, suffix):
     part = read_audio(path)
 
     assert 0.5 < part.source_seconds < 2
-    assert part.problem.startswith("truncated: ")
+    assert part.problem.startswith(audio.TRUNCATED)
     assert part.problem.endswith(f"{part.source_seconds:.1f} s decoded")
     if suffix != ".ogg":  # an Ogg header has no length
         assert "header says 3.0 s" in part.problem
@@ -194,7 +194,7 @@ def test_an_mp3_whose_guessed_length_is_too_short_says_so(tmp_path):
     path.write_bytes(content[content.index(content[:2], content.index(b"Xing")) :])  # from the first frame of music on
     result = read_audio(path)
     assert result.source_seconds < 5
-    assert "of the file not decoded" in result.problem
+    assert audio.UNDECODED in result.problem
 
 
 def test_more_than_two_hours_are_refused_by_the_header_alone(tmp_path, monkeypatch):
