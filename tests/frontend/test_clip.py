@@ -51,7 +51,7 @@ def test_length_is_bounded(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n and no picture"])
 def test_what_is_no_clip_is_refused_as_upload(content):
-    with pytest.raises(GenreclfError, match="^upload: ") as caught:
+    with pytest.raises(GenreclfError, match=r"^upload: ") as caught:
         read_upload(content, 30.0, 60.0)
     assert "/proc" not in str(caught.value)
 
