@@ -95,7 +95,7 @@ def translate(
             translated.append(word)
         elif word.startswith("-"):
             translated.append(_option(word, config_name, positional, flags))
-        elif positional and _is_positional(word):
+        elif _is_positional(word, positional):
             if not free:
                 raise GenreclfError(f"{word}: unexpected; {_usage(config_name, positional)}")
             translated.append(_quote(free.pop(0), word))
@@ -139,13 +139,13 @@ def _option(word: str, config_name: str, positional: Sequence[str], flags: Seque
     return word
 
 
-def _is_positional(word: str) -> bool:
+def _is_positional(word: str, positional: Sequence[str]) -> bool:
     """Whether `word` is no override. Paths may contain "=", as the folders of a sweep do."""
     key, equals, _ = word.partition("=")
     if word.startswith("~") and not word.startswith("~/"):  # Hydra's deletion of a key
         return False
     is_path = "/" in key and not key.lstrip("+").startswith("hydra/")
-    return not equals or is_path or os.path.exists(word)  # noqa: PTH110 - of any text
+    return not equals or (bool(positional) and (is_path or os.path.exists(word)))  # noqa: PTH110 - of any text
 
 
 def _override(word: str, config_name: str, positional: Sequence[str], extra_keys: Sequence[str]) -> str:
@@ -219,6 +219,8 @@ def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> s
     if not match:
         return _first_line(error)
     known = [*_known_keys(config_name), *extra_keys]
+    if match[1] in known:  # a key of the group's default choice
+        return f"{match[1]}: has no effect with the chosen {match[1].partition('.')[0]}; remove it"
     return f"{match[1]}: unknown key; {did_you_mean(match[1], known, 'see --help for the known keys')}"
 
 

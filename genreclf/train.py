@@ -131,7 +131,8 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
     for key in ("max_epochs", "check_val_every_n_epoch"):
         value = trainer[key]
         if type(value) is not int or value < 1:
-            raise GenreclfError(f"trainer.{key}={value}: give a whole number from 1")
+            shown = "null" if value is None else value
+            raise GenreclfError(f"trainer.{key}={shown}: give a whole number from 1")
     if str(trainer["precision"]) not in PRECISIONS:
         known = ", ".join(PRECISIONS[:3])
         raise GenreclfError(f"trainer.precision={trainer['precision']}: not supported; choose one of {known}")

@@ -1,4 +1,4 @@
-"""Runs the project's commands as a user would, in processes of their own that need not import torch anew each time."""
+"""Runs the commands as a user does, in separate processes that need not import torch each time."""
 
 import multiprocessing
 import os
@@ -14,38 +14,48 @@ from types import ModuleType
 
 import pytest
 
-# A server process imports these once; each command is a fork of it, before torch has started any thread.
-COMMANDS = ("prepare", "train", "evaluate", "compare", "export", "predict", "audit", "serve", "convert")
-# ... with what these import only when they need it, as most of them do here.
-LATER = ["matplotlib.backends.backend_agg", "pandas", "sklearn.svm", "torchaudio"]
-PRELOADED = [f"genreclf.{name}" for name in COMMANDS] + LATER
+# A server process imports their modules once. Each command is a fork of it, made before torch has started any thread.
+# "genreclf" is `python -m genreclf` itself.
+COMMANDS = (
+    *("genreclf", "app", "audit", "compare", "convert", "embed", "evaluate", "export", "predict", "prepare", "serve"),
+    "train",
+)
+# What the commands import only when they need it
+LATER = ["matplotlib.backends.backend_agg", "onnxscript", "pandas", "sklearn.svm", "timm", "torch.onnx", "torchaudio"]
 TIMEOUT_SECONDS = 300
-# To go `before` a command that has to do without torch.
+# Runs `before` a command that must not need torch.
 NO_TORCH = """
 import sys
 for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "torchaudio", "genreclf")]:
     del sys.modules[name]
-sys.modules["torch"] = sys.modules["torchaudio"] = None  # who imports it fails
+sys.modules["torch"] = sys.modules["torchaudio"] = None  # importing it fails
 """
 
+
+def _module(name: str) -> str:
+    """The module that `python -m` runs for a command."""
+    return {"genreclf": "genreclf.__main__", "app": "genreclf.app.__main__"}.get(name, f"genreclf.{name}")
+
+
+PRELOADED = [*map(_module, COMMANDS), *LATER]
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(PRELOADED)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended; a negative `returncode` is the signal that killed it."""
+    """The result of a command; a negative `returncode` is the signal that killed it."""
 
     returncode: int
     stdout: str
     stderr: str
 
 
-def command(module: str, *arguments: object, cache: Path, before: str = "") -> Finished:
-    """`python -m genreclf.MODULE ARGUMENTS` in the folder `cache`; `before` is Python that runs first in it."""
+def command(name: str, *arguments: object, cache: Path, before: str = "") -> Finished:
+    """`python -m genreclf.NAME ARGUMENTS` in the folder `cache`; `before` is Python code that runs first."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
-        process = start(module, *arguments, cache=cache, before=before, outputs=outputs)
+        process = start(name, *arguments, cache=cache, before=before, outputs=outputs)
         process.join(TIMEOUT_SECONDS)
         if process.is_alive():
             process.kill()
@@ -54,32 +64,32 @@ def command(module: str, *arguments: object, cache: Path, before: str = "") -> F
 
 
 def start(
-    module: str, *arguments: object, cache: Path, before: str = "", outputs: Sequence[Path]
+    name: str, *arguments: object, cache: Path, before: str = "", outputs: Sequence[Path]
 ) -> multiprocessing.process.BaseProcess:
-    """The same, left to run; `outputs` are the files for standard output and error."""
+    """Starts the same and returns; `outputs` are the files for standard output and error."""
     words = [str(argument) for argument in arguments]
-    process = _context.Process(target=_run, args=(module, words, str(cache), [str(path) for path in outputs], before))
-    # What runs here as `__main__` is no business of the command's process: the app's tests put their page there.
+    process = _context.Process(target=_run, args=(name, words, str(cache), [str(path) for path in outputs], before))
+    # The command's process must not import what runs as `__main__` here: the tests of the app put a page there.
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
         process.start()
     return process
 
 
-def _run(module: str, words: list[str], cache: str, outputs: list[str], before: str) -> None:
+def _run(name: str, words: list[str], cache: str, outputs: list[str], before: str) -> None:
     for number, output in enumerate(outputs, 1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
-    # A suite that runs in the background ignores Ctrl-C, and so would all that it starts.
+    # A suite in the background ignores Ctrl-C, and so would its child processes.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cache)
     os.environ.update(GENRECLF_CACHE=cache, OMP_NUM_THREADS="1", COLUMNS="200")
     warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
     exec(before, {})
-    sys.argv = [module, *words]
+    sys.argv = [name, *words]
     try:
-        runpy.run_module(f"genreclf.{module}", run_name="__main__")
+        runpy.run_module(_module(name), run_name="__main__")
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -8,7 +8,7 @@ from genreclf.training.callbacks import RunningAverage
 
 
 class Counting(L.LightningModule):
-    """Its weight is the number of the step."""
+    """A module whose weight is the number of the step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,13 +17,13 @@ class Counting(L.LightningModule):
 
 
 def trainer_on(device: str) -> SimpleNamespace:
-    """What the callback asks of a Trainer."""
+    """The part of a Trainer that the callback needs."""
     return SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
 
 
-def test_the_average_lies_where_training_will_be():
+def test_the_average_is_on_the_device_of_the_training():
     net, callback = Counting(), RunningAverage(0.9)
-    callback.setup(trainer_on("meta"), net, "fit")  # stands for a GPU: Lightning has not moved the module there yet
+    callback.setup(trainer_on("meta"), net, "fit")  # in place of a GPU: Lightning has not moved the module there yet
     average = callback._average_model
     assert {x.device.type for x in [*average.parameters(), *average.buffers()]} == {"meta"}
 
