@@ -9,9 +9,9 @@ Of several runs, as of folds, each answers the test clips that it left out.
 import sys
 from pathlib import Path
 
-from genreclf.evaluation.predictions import FILE, read_predictions
+from genreclf.evaluation.predictions import read_predictions
 from genreclf.frontend.audio import AUDIO_SUFFIXES
-from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.run_folder import PREDICTIONS, find_bundle
 from genreclf.nets.bundle import load_bundle
 from genreclf.nets.torch_model import torch_predictor
 from genreclf.progress import progress_bar
@@ -22,7 +22,7 @@ def main(folder: Path, runs: list[Path]) -> None:
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
     held_out = []
     for run in runs:
-        answers = read_predictions(run / "evaluation" / "test" / FILE, "none")
+        answers = read_predictions(run / "evaluation" / "test" / PREDICTIONS, "none")
         shown = zip(answers.paths, answers.target, answers.probabilities.argmax(1), strict=True)
         predictor = torch_predictor(load_bundle(find_bundle(run)), "none", "cpu")
         named = [(Path(path).stem, answers.classes[true], answers.classes[answer]) for path, true, answer in shown]

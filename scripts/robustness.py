@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from genreclf import Classifier
-from genreclf.evaluation.predictions import FILE, read_predictions
+from genreclf.evaluation.predictions import read_predictions
 from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
+from genreclf.inference.run_folder import PREDICTIONS
 from genreclf.progress import progress_bar
 
 Sound = tuple[np.ndarray, int]  # (samples,) or (samples, channels), and their rate in Hz
@@ -66,7 +67,7 @@ def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifie
     """Which model answers which file."""
     pairs = []
     for model in models:
-        classifier, file = Classifier.from_pretrained(model, device="cpu"), model / "evaluation" / "test" / FILE
+        classifier, file = Classifier.from_pretrained(model, device="cpu"), model / "evaluation" / "test" / PREDICTIONS
         stems = {Path(path).stem for path in read_predictions(file, "none").paths} if file.is_file() else set(audio)
         pairs += [(classifier, path) for stem, path in audio.items() if stem in stems]
     return pairs
