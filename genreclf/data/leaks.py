@@ -9,7 +9,7 @@ from genreclf.data.groups import normalize_name
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.table import ClipMetadata
 
-# What two clips may share: a recording, found by sound, and cells of data.table. A shared title implies a shared artist.
+# What two clips may share: a recording (found by sound), and cells of data.table. A shared title implies an artist.
 SHARED = ("recording", "artist", "title", "group")
 LEAKS = ("recording", "artist", "group")
 HELD_OUT = SPLITS[1:]
@@ -127,7 +127,7 @@ def has_leak(held_out: HeldOut) -> bool:
 
 
 def leak_line(found: Leaks, part: str) -> str:
-    """One line about a held-out split, to be printed beside an accuracy."""
+    """One line about a held-out split, printed next to an accuracy."""
     recording, artist, group = (found[shared] for shared in LEAKS)
     line = f"{PART_NAMES[part]} clips that share a recording with training: {recording.clips:g} of {recording.of:g}"
     line += f"; an artist: {artist.clips:g} of {artist.of:g} known" if artist.of else "; artists unknown"

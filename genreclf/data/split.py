@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from genreclf.errors import GenreclfError
 
 SPLITS = ("train", "val", "test")
-# The keys that act in each split, beside its name.
+# The keys that act in each split, in addition to its name.
 KEYS = {
     "hashed": ("salt", "shares", "validation"),
     "folds": ("salt", "folds", "fold", "validation"),
