@@ -52,9 +52,10 @@ def run_command(
         nonlocal composed
         composed = True
         try:
+            plain = _plain(config, config_name, positional)
             # extra_keys were given to Hydra with a "++" that a user need not type.
             overrides = [word.removeprefix("++") for word in HydraConfig.get().overrides.task]
-            codes.append(task(_plain(config, config_name, positional), overrides) or 0)
+            codes.append(task(plain, overrides) or 0)
         except GenreclfError as error:
             codes.append(user_error(error))
 

@@ -1,14 +1,15 @@
-"""The YAML files and the dataclasses that they fill: no default in two places, no key that nobody reads."""
+"""The YAML files and their dataclasses: each default is in one place, each key is read."""
 
 import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from genreclf.config import build, config_folder
+from genreclf.config import RENAMED, build, config_folder, flatten
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
@@ -45,7 +46,7 @@ def of(*groups: str) -> list[Path]:
     return [path for path in GROUP_FILES if path.parent.name in groups]
 
 
-def test_there_are_yaml_files_and_each_group_has_its_contract_here():
+def test_each_group_of_yaml_files_is_tested_here():
     assert {path.parent.name for path in GROUP_FILES} == {*DATACLASSES, "model", "trainer", "logger"}
     assert "train" in COMMANDS
 
@@ -55,29 +56,17 @@ def test_groups_compose_with_train_and_fill_their_dataclass(path):
     cls = DATACLASSES[path.parent.name]
     config = build(cls, OmegaConf.to_container(composed_group(path), resolve=True), path.parent.name)
     assert isinstance(config, cls)
-    assert config.name == path.stem
+    if path.parent.name in ("data", "split", "view"):
+        assert config.name == path.stem
 
 
-def test_a_committee_composes_once_its_members_are_named():
-    config = compose("train", "model=committee", "model.members=[x,y]").model
-    assert OmegaConf.to_container(config) == {
-        "name": "committee",
-        "kind": "committee",
-        "members": ["x", "y"],
-        "net": {},
-    }
-
-
-MODELS = [path for path in of("model") if path.stem != "committee"]
-
-
-@pytest.mark.parametrize("path", MODELS, ids=str)
+@pytest.mark.parametrize("path", of("model"), ids=str)
 def test_models_compose_with_train_and_fill_their_dataclass(path):
     values = OmegaConf.to_container(composed_group(path), resolve=True)
-    nets = {"weights", "optimizer", "learning_rate", "backbone_rate", "epochs"}
-    own = {"classifier": nets, "svm": {"c"}, "majority": set()}[values["kind"]]
-    fitted = {"support_vectors": 3} if values["kind"] == "svm" else {}  # known once it is fitted
-    assert set(values) == {"name", "kind", "net", *own}
+    classifier = {"weights", "optimizer", "learning_rate", "backbone_rate", "epochs"}
+    keys = {"classifier": classifier, "svm": {"c"}, "majority": set()}[values["kind"]]
+    fitted = {"support_vectors": 3} if values["kind"] == "svm" else {}  # known when it is fitted
+    assert set(values) == {"name", "kind", "net", *keys}
     assert values["name"] == path.stem
     net = new_net(values["kind"], {**values["net"], **fitted, "num_classes": 10}, "model.net")
     assert net.config.num_classes == 10 and kind_of(net) == values["kind"]
@@ -98,19 +87,19 @@ def test_commands_compose_and_their_help_names_their_keys(name):
     config = compose(name)
     known = OmegaConf.to_container(config, resolve=False)
     template = OmegaConf.load(config_folder() / f"{name}.yaml").hydra.help.template
-    assert f"python -m genreclf.{name}" in template
+    assert f"genreclf {name}" in template
     groups = {path.parent.name for path in GROUP_FILES}
-    assert not [key for key in known if key not in groups and key not in template and key != "ckpt"]
+    assert not [key for key in known if key not in groups and not re.search(rf"\b{key}\b", template, re.I)]
 
 
-ADDED_SINCE = ["last_time_stride"]  # bundles of before do not name it, and are read as ever
+OPTIONAL = ["last_time_stride"]  # older bundles do not contain it
 
 
 @pytest.mark.parametrize("cls", [*DATACLASSES.values(), ModelConfig, SvmConfig, MajorityConfig])
-def test_defaults_stand_in_yaml_only(cls):
+def test_defaults_are_in_yaml_only(cls):
     assert dataclasses.is_dataclass(cls)
-    for field in (field for field in dataclasses.fields(cls) if field.name not in ADDED_SINCE):
-        assert field.default is dataclasses.MISSING
+    for field in (field for field in dataclasses.fields(cls) if field.name not in OPTIONAL):
+        assert field.default in (dataclasses.MISSING, None)  # None: a key that not every choice of its group has
         assert field.default_factory is dataclasses.MISSING
 
 
@@ -136,61 +125,67 @@ def test_build_fills_all_fields():
     assert build(Sample, GOOD, "sample") == expected
 
 
-def test_build_takes_what_means_the_same():
+def test_build_converts_equivalent_values():
     config = build(Sample, {**GOOD, "share": 1, "sizes": (), "folder": Path("b"), "limit": 4}, "sample")
     assert (config.share, config.sizes, config.folder, config.limit) == (1.0, (), Path("b"), 4)
     assert isinstance(config.share, float)
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "parts"),
     [
-        ({**GOOD, "coutn": 3}, "sample.coutn: unknown key; did you mean 'count'?"),
-        (
-            {**GOOD, "qqqqqq": 3},
-            "sample.qqqqqq: unknown key; known keys: name, count, share, on, sizes, folder, limit",
-        ),
-        ({**GOOD, 7: 3}, "sample.7: unknown key; known keys: name, count, share, on, sizes, folder, limit"),
-        ({key: value for key, value in GOOD.items() if key != "on"}, "sample.on: missing key; add it"),
-        ({}, "sample.name: missing key; add it"),
-        (None, "sample=None: expected keys with values"),
-        ([1], "sample=[1]: expected keys with values"),
-        ("whole", "sample='whole': expected keys with values"),
+        ({**GOOD, "coutn": 3}, ("sample.coutn:", "'count'")),
+        ({**GOOD, "qqqqqq": 3}, ("sample.qqqqqq:", "name, count, share, on, sizes, folder, limit")),
+        ({**GOOD, 7: 3}, ("sample.7:", "name, count, share, on, sizes, folder, limit")),
+        ({key: value for key, value in GOOD.items() if key != "on"}, ("sample.on:", "add it")),
+        ({}, ("sample.name:", "add it")),
+        (None, ("sample=None:", "keys")),
+        ([1], ("sample=[1]:", "keys")),
+        ("whole", ("sample='whole':", "keys")),
     ],
 )
-def test_build_names_a_wrong_key(values, message):
+def test_build_names_a_wrong_key(values, parts):
     with pytest.raises(GenreclfError) as caught:
         build(Sample, values, "sample")
-    assert str(caught.value) == message
+    assert all(part in str(caught.value) for part in parts)
 
 
 def test_keys_at_the_top_are_named_without_a_dot():
-    with pytest.raises(GenreclfError, match=r"^count='x': expected int, got str$"):
+    with pytest.raises(GenreclfError, match=r"^count='x': .*int"):
         build(Sample, {**GOOD, "count": "x"}, "")
-    with pytest.raises(GenreclfError, match=r"^cuont: unknown key; did you mean 'count'\?$"):
+    with pytest.raises(GenreclfError, match=r"^cuont: .*'count'"):
         build(Sample, {**GOOD, "cuont": 1}, "")
 
 
+def test_a_key_of_an_earlier_version_is_refused_with_its_remedy(monkeypatch):
+    monkeypatch.setitem(RENAMED, "sample.cuont", "renamed: use count")
+    with pytest.raises(GenreclfError, match=r"^sample.cuont: renamed: use count$"):
+        build(Sample, {**GOOD, "cuont": 1}, "sample")
+
+
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("key", "value", "expected", "found"),
     [
-        ("name", 5, "sample.name=5: expected str, got int"),
-        ("name", None, "sample.name=None: expected str, got NoneType"),
-        ("count", "3", "sample.count='3': expected int, got str"),
-        ("count", 3.0, "sample.count=3.0: expected int, got float"),
-        ("count", True, "sample.count=True: expected int, got bool"),
-        ("share", "0.5", "sample.share='0.5': expected float, got str"),
-        ("share", True, "sample.share=True: expected float, got bool"),
-        ("on", 1, "sample.on=1: expected bool, got int"),
-        ("sizes", 4, "sample.sizes=4: expected a list"),
-        ("sizes", "12", "sample.sizes='12': expected a list"),
-        ("sizes", [1, "2"], "sample.sizes='2': expected int, got str"),
-        ("folder", 7, "sample.folder=7: expected Path, got int"),
-        ("limit", "none", "sample.limit='none': expected int, got str"),
-        ("limit", False, "sample.limit=False: expected int, got bool"),
+        ("name", 5, "str", "int"),
+        ("name", None, "str", "NoneType"),
+        ("count", "3", "int", "str"),
+        ("count", 3.0, "int", "float"),
+        ("count", True, "int", "bool"),
+        ("share", "0.5", "float", "str"),
+        ("share", True, "float", "bool"),
+        ("on", 1, "bool", "int"),
+        ("sizes", 4, "list", ""),
+        ("sizes", "12", "list", ""),
+        ("sizes", [1, "2"], "int", "str"),
+        ("folder", 7, "Path", "int"),
+        ("limit", "none", "int", "str"),
+        ("limit", False, "int", "bool"),
     ],
 )
-def test_build_names_a_value_of_the_wrong_type(key, value, message):
-    with pytest.raises(GenreclfError) as caught:
+def test_build_names_a_value_of_the_wrong_type(key, value, expected, found):
+    with pytest.raises(GenreclfError, match=f"^sample.{key}=.*{expected}.*{found}"):
         build(Sample, {**GOOD, key: value}, "sample")
-    assert str(caught.value) == message
+
+
+def test_flatten_joins_keys_with_dots():
+    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}

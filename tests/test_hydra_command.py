@@ -1,39 +1,43 @@
 import sys
 
+import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import InstantiationException
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genreclf.config import RENAMED
 from genreclf.errors import USER_ERROR, GenreclfError
-from genreclf.hydra_command import quoted, run_command
+from genreclf.hydra_command import instantiate, quote_override, run_command, translate
 
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 
 
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys):
-    """Runs the train command's configuration with a task; gives what the task got, the exit code and standard error."""
+    """Runs a command's configuration with a task; returns what the task got, the exit code and standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.delenv("HYDRA_FULL_ERROR")
 
-    def run(*arguments, task=lambda config: None):
+    def run(*arguments, task=lambda config: None, name="train", **options):
         calls = []
 
         def recorded(config, overrides):
             calls.append((config, overrides))
-            task(config)
+            return task(config)
 
-        monkeypatch.setattr(sys, "argv", ["train", *arguments, *QUIET])
-        code = 0
-        try:
-            run_command("train", recorded)
-        except SystemExit as stop:
-            code = stop.code
+        code = run_command(name, recorded, [*arguments, *QUIET], **options)
         return calls, code, capsys.readouterr().err
 
     return run
+
+
+def only_line(error: str) -> str:
+    """The message of a user's mistake, which is one line."""
+    assert error.startswith("genreclf: ") and error.count("\n") == 1, error
+    return error
 
 
 def fail(message: str):
@@ -44,61 +48,133 @@ def fail(message: str):
 
 
 def test_the_task_gets_plain_data_and_the_overrides(command, cache):
-    calls, code, error = command("seed=7", "model=b", "optim.patience=3")
+    before = list(sys.argv)
+    calls, code, error = command("seed=7", "model=b", "optim.label_smoothing=0.2")
     ((config, overrides),) = calls
-    assert (code, error) == (0, "")
-    assert overrides == ["seed=7", "model=b", "optim.patience=3"]
+    assert (code, error) == (0, "") and sys.argv == before
+    assert overrides == ["seed=7", "model=b", "optim.label_smoothing=0.2"]
     assert type(config) is dict
     assert type(config["model"]["net"]) is dict
-    assert (config["seed"], config["model"]["name"], config["optim"]["patience"]) == (7, "b", 3)
+    assert (config["seed"], config["model"]["name"], config["optim"]["label_smoothing"]) == (7, "b", 0.2)
     assert config["data"]["path"] == f"{cache}/demo"  # interpolations are resolved
 
 
-def test_what_a_user_can_mend_is_one_line_and_exit_code_2(command):
-    _, code, error = command(task=fail("x.wav: is no audio; give another"))
+def test_arguments_default_to_the_command_line(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "seed=7", *QUIET])
+    seeds = []
+    assert run_command("train", lambda config, _: seeds.append(config["seed"])) == 0
+    assert seeds == [7]
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(command):
+    _, code, error = command(task=fail("x.wav: no audio; give another"))
     assert code == USER_ERROR == 2
-    assert error == "genreclf: x.wav: is no audio; give another\n"
+    assert error == "genreclf: x.wav: no audio; give another\n"
+
+
+def test_a_task_chooses_the_exit_code(command):
+    assert command(task=lambda config: 1)[1] == 1
 
 
 @pytest.mark.parametrize("kind", [ZeroDivisionError, ValueError])
-def test_a_defect_of_ours_keeps_its_traceback(command, kind):
+def test_a_bug_keeps_its_traceback(command, kind):
     def broken(config):
-        raise kind("ours")
+        raise kind("bug")
 
-    with pytest.raises(kind, match="ours"):
+    with pytest.raises(kind, match="bug"):
         command(task=broken)
 
 
 @pytest.mark.parametrize(
-    ("argument", "expected"),
+    ("argument", "parts"),
     [
-        ("trainer.max_epoch=3", "trainer.max_epoch: unknown key; did you mean 'trainer.max_epochs'?"),
-        ("optim.learning_rat=3", "optim.learning_rat: unknown key; did you mean 'optim.learning_rate'?"),
-        ("batchsize=3", "batchsize: unknown key; did you mean 'batch_size'?"),
-        ("zzzzzzzzzz=3", "zzzzzzzzzz: unknown key; see --help for the known keys"),
-        (
-            "model=c",
-            "model=c: unknown; known: a, a_original, b, b_original, b_scratch, committee, majority, svm, "
-            "svm_statistics",
-        ),
-        ("data=folder", "data.path: needs a value; give data.path=..."),
+        ("trainer.max_epoch=3", ("trainer.max_epoch:", "'trainer.max_epochs'")),
+        ("optim.learning_rat=3", ("optim.learning_rat:", "'optim.learning_rate'")),
+        ("batchsize=3", ("batchsize:", "'batch_size'")),
+        ("+epochs=3", ("epochs:", "epochs'")),
+        ("++batchsize=1", ("batchsize:", "'batch_size'")),
+        ("+trainer.limit_train_batch=1", ("trainer.limit_train_batch:", "'trainer.limit_train_batches'")),
+        ("+model.net.bans=1", ("model.net.bans:", "'model.net.bands'")),
+        ("zzzzzzzzzz=3", ("zzzzzzzzzz:", "--help")),
+        ("model=c", ("model=c:", "a, a_original, b, b_original, b_scratch, majority, svm, svm_statistics")),
+        ("data=folder", ("data.path:", "data.path=...")),
+        ("--strict", ("--strict:", "--help")),
+        ("--multirn", ("--multirn:", "'--multirun'")),
+        ("--run", ("--run:", "usage: genreclf train")),
+        ("runs/x", ("runs/x:", "usage: genreclf train KEY=VALUE")),
     ],
 )
-def test_mistakes_on_the_command_line_say_what_to_do(command, argument, expected):
-    calls, code, error = command(argument)
+def test_mistakes_on_the_command_line_name_the_key_and_the_remedy(command, argument, parts):
+    calls, code, error = command(argument, extra_keys=("trainer.limit_train_batches",))
     assert (calls, code) == ([], 2)
-    assert error == f"genreclf: {expected}\n"
+    assert all(part in only_line(error) for part in parts)
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_keys_of_earlier_versions_are_refused_with_the_new_ones(command, old):
+    calls, code, error = command(old if "=" in old else f"{old}=1")
+    assert (calls, code) == ([], 2)
+    assert only_line(error) == f"genreclf: {old}: {RENAMED[old]}\n"
+    key, _, value = old.partition("=")
+    with pytest.raises(GenreclfError, match=f"^{old}: "):
+        translate([f"+{key}=other,{value}" if value else f"+{key}=1"], "train")
+
+
+def test_known_keys_need_no_plus_and_extra_keys_neither(command):
+    keys = ("trainer.limit_train_batches",)
+    calls, *_ = command("+seed=3", "trainer.limit_train_batches=2", extra_keys=keys)
+    ((config, overrides),) = calls
+    assert (config["seed"], config["trainer"]["limit_train_batches"]) == (3, 2)
+    assert overrides == ["seed=3", "trainer.limit_train_batches=2"]
+    calls, *_ = command("+logger.csv.name=x", "logger=none")  # a group to which keys may be added
+    assert calls[0][0]["logger"] == {"csv": {"name": "x"}}
+
+
+@pytest.mark.parametrize("run", ["runs/x", "a", "2026", "runs/sweep/model=a,seed=0", "it's {mine}, #1"])
+def test_a_word_without_a_key_is_the_run(command, run):
+    for words in ([run, "clips=val"], ["clips=val", run]):
+        calls, code, error = command(*words, name="evaluate", positional=("run",))
+        assert (code, error) == (0, "")
+        assert (calls[0][0]["run"], calls[0][0]["clips"]) == (run, "val")
+
+
+def test_a_folder_with_an_equals_sign_is_the_run(command, tmp_path):
+    (tmp_path / "seed=0").mkdir()
+    ((config, _),), *_ = command("seed=0", name="evaluate", positional=("run",))
+    assert config["run"] == "seed=0"
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["x", "y"], ("y:",)),
+        ([], ("run:",)),
+        (["run=x"], ("run=x:",)),
+        (["--run", "x"], ("--run:",)),
+        (["--onnx", "x"], ("--onnx:",)),
+    ],
+)
+def test_wrong_words_show_the_usage(command, words, parts):
+    calls, code, error = command(*words, name="evaluate", positional=("run",))
+    assert (calls, code) == ([], 2)
+    assert all(part in only_line(error) for part in (*parts, "usage: genreclf evaluate RUN"))
+
+
+def test_options_of_hydra_keep_their_values():
+    words = ["--cfg", "job", "-p", "optim", "x", "~clips", "--strict"]
+    assert translate(words, "audit", ("run",), ("strict",)) == [*words[:4], 'run="x"', "~clips", "strict=true"]
 
 
 @given(st.text(st.sampled_from("a/é歌\udcff \t\n\\\"'()[]{}=:,#~$%"), max_size=8))
-def test_a_value_that_hydra_would_not_take_is_quoted(value):
+def test_a_value_that_hydra_would_misread_is_quoted(value):
     word = f"data.path=/é{value}"
-    (override,) = OverridesParser.create().parse_overrides([quoted(word)])
+    (override,) = OverridesParser.create().parse_overrides([quote_override(word)])
     assert override.value() == f"/é{value}"
 
 
 @pytest.mark.parametrize("name", ["música, 1", "it's (mine)", " x ", 'a\\"b\\', "new\nline", "a=b", "#1"])
-def test_a_path_comes_through_as_it_stands(command, tmp_path, name):
+def test_a_path_is_passed_on_unchanged(command, tmp_path, name):
     (tmp_path / name).mkdir()
     ((config, _),), *_ = command("data=folder", f"data.path={tmp_path / name}/")
     assert config["data"]["path"] == f"{tmp_path / name}/"
@@ -109,27 +185,48 @@ def test_a_path_comes_through_as_it_stands(command, tmp_path, name):
 @pytest.mark.parametrize(
     "word", ["seed=0,1", "-m", "--config-dir=é", "optim.x=[1,2]", "~data", "=é", "seed=range(1, 3)", "a=b"]
 )
-def test_other_words_are_left_alone(word):
-    assert quoted(word) == word
+def test_other_words_are_not_quoted(word):
+    assert quote_override(word) == word
 
 
 @pytest.mark.parametrize(
-    "argument", ["model=[a", "seed=${nothing}", "seed=${oc.env:GENRECLF_NO_SUCH}", "=3", "seed", "model=3"]
+    "argument", ["model=[a", "seed=${nothing}", "seed=${oc.env:GENRECLF_NO_SUCH}", "=3", "model=3"]
 )
 def test_other_mistakes_are_one_line_too(command, argument):
     calls, code, error = command(argument)
     assert (calls, code) == ([], 2)
-    assert error.startswith("genreclf: ")
-    assert error.count("\n") == 1
-    assert len(error) > len("genreclf: \n")
+    assert len(only_line(error)) > len("genreclf: \n")
 
 
-def test_in_a_sweep_every_job_runs_and_a_failure_is_told_in_the_end(command):
+def test_in_a_sweep_every_job_runs_and_the_highest_code_is_returned(command):
     def second_fails(config):
         if config["seed"] == 1:
-            raise GenreclfError("seed=1: told")
+            raise GenreclfError("seed=1: wrong")
+        return 1
 
     calls, code, error = command("-m", "seed=0,1,2", task=second_fails)
     assert [config["seed"] for config, _ in calls] == [0, 1, 2]
     assert code == 2
-    assert error == "genreclf: seed=1: told\n"
+    assert error == "genreclf: seed=1: wrong\n"
+
+
+def raising(error: Exception):
+    def target():
+        raise error
+
+    return target
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("no such device\nmore"), "no such device"), (KeyError(), "KeyError")]
+)
+def test_an_error_out_of_a_library_keeps_its_reason(monkeypatch, error, reason):
+    monkeypatch.setattr(hydra, "_target_of_test", raising(error), raising=False)
+    with pytest.raises(GenreclfError, match=f"^trainer.x=1: {reason}$") as caught:
+        instantiate({"_target_": "hydra._target_of_test"}, "trainer.x=1")
+    assert isinstance(caught.value.__cause__, InstantiationException)
+
+
+def test_a_target_that_is_not_installed_is_named():
+    with pytest.raises(GenreclfError, match=r"^logger.x: .*no_such_package"):
+        instantiate({"_target_": "no_such_package.Logger"}, "logger.x")
