@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def songs(tmp_path_factory) -> dict[str, Path]:
 def rows(songs) -> dict[str, dict]:
     """What `predict` says of each."""
     return dict(zip(songs, predicted(*songs.values()), strict=True))
+
+
+def test_file_names_are_shown_as_they_are(page, songs, tmp_path):
+    name = "*b* _i_ :smile: $x$ :red[r] `c` <u>.wav"
+    shutil.copy(songs["wav"], tmp_path / name)
+    give(page, tmp_path / name)
+    result(page)
+    shown = page.get_by_role("heading", level=3).first.inner_text()
+    assert shown.replace("\u2060", "") == name
 
 
 @pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "aiff", "au", "png", "jpg"])
