@@ -1,9 +1,9 @@
-"""How often runs give a clip the same genre as audio and as the picture that they were evaluated on.
+"""How often a model gives a clip the same genre as audio and as the picture on which its run was evaluated.
 
-python -m genreclf.evaluate run=RUN
+genreclf evaluate RUN
 python scripts/agreement.py AUDIO_FOLDER RUN...
 
-Of several runs, as of folds, each answers the test clips that it left out.
+With several runs, such as folds, each predicts the test clips of its split.
 """
 
 import sys
@@ -11,33 +11,41 @@ from pathlib import Path
 
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.frontend.audio import AUDIO_SUFFIXES
-from genreclf.inference.run_folder import PREDICTIONS, find_bundle
-from genreclf.nets.bundle import load_bundle
-from genreclf.nets.torch_model import torch_predictor
+from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.run_folder import EVALUATION, PREDICTIONS
 from genreclf.progress import progress_bar
+
+TestClip = tuple[
+    Predictor, Path, str, str
+]  # the model, the audio, the true genre, the genre predicted from the picture
+
+
+def test_clips(run: Path, audio: dict[str, Path]) -> list[TestClip]:
+    """The test clips of an evaluated run that have audio."""
+    predictions = read_predictions(run / EVALUATION / "test" / PREDICTIONS, "none")
+    if predictions is None:
+        sys.exit(f"{run}: no predictions without TTA; run: genreclf evaluate {run}")
+    predictor = load_predictor(run, device="cpu")
+    rows = zip(predictions.paths, predictions.target, predictions.probabilities.argmax(1), strict=True)
+    named = [(Path(path).stem, predictions.classes[true], predictions.classes[best]) for path, true, best in rows]
+    return [(predictor, audio[stem], true, best) for stem, true, best in named if stem in audio]
 
 
 def main(folder: Path, runs: list[Path]) -> None:
-    """Prints how many clips were answered alike, and how many rightly either way."""
+    """Prints for how many clips the two predictions agree, and how many are correct."""
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
-    held_out = []
-    for run in runs:
-        answers = read_predictions(run / "evaluation" / "test" / PREDICTIONS, "none")
-        shown = zip(answers.paths, answers.target, answers.probabilities.argmax(1), strict=True)
-        predictor = torch_predictor(load_bundle(find_bundle(run)), "none", "cpu")
-        named = [(Path(path).stem, answers.classes[true], answers.classes[answer]) for path, true, answer in shown]
-        held_out += [(predictor, audio[stem], *genres) for stem, *genres in named if stem in audio]
-    if not held_out:
-        sys.exit(f"{folder}: holds no audio of the clips that these runs were tested on")
-    same = right_heard = right_seen = 0
-    with progress_bar("listening", "clips") as report:
-        for done, (predictor, path, true, answer) in enumerate(held_out, 1):
-            heard = predictor.predict_file(path).genre
-            same += heard == answer
-            right_heard += heard == true
-            right_seen += answer == true
-            report(done, len(held_out))
-    print(f"{len(held_out)} clips: {same} answered alike; right as audio {right_heard}, as picture {right_seen}")
+    clips = [clip for run in runs for clip in test_clips(run, audio)]
+    if not clips:
+        sys.exit(f"{folder}: holds no audio of the clips on which these runs were tested")
+    same = correct_audio = correct_picture = 0
+    with progress_bar("predicting", "clips") as report:
+        for done, (predictor, path, true, from_picture) in enumerate(clips, 1):
+            from_audio = predictor.predict_file(path).genre
+            same += from_audio == from_picture
+            correct_audio += from_audio == true
+            correct_picture += from_picture == true
+            report(done, len(clips))
+    print(f"{len(clips)} clips: {same} agree; correct as audio {correct_audio}, as picture {correct_picture}")
 
 
 if __name__ == "__main__":

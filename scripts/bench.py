@@ -1,4 +1,4 @@
-"""Measures speed and memory; each ratio pairs ours with a baseline in turns, and is quoted as the median.
+"""Measures speed and memory against baselines; each ratio is the median over pairs of runs in turns.
 
 scripts/bench               all parts
 scripts/bench prepare step  some of: prepare, step, loop, memory
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import librosa
 import lightning as L
@@ -27,14 +28,14 @@ from torch.utils.data import DataLoader
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.build_store import build_store
-from genreclf.data.datamodule import to_images
+from genreclf.data.datamodule import Batch, to_images
 from genreclf.data.demo import STYLES, write_demo
 from genreclf.data.sources import list_sources
 from genreclf.data.store import open_store
 from genreclf.frontend.picture import write_picture
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
-from genreclf.training.module import GenreModule
+from genreclf.training.module import GenreModule, OptimConfig
 
 ROUNDS = 5
 BATCH = 16
@@ -45,7 +46,7 @@ def settings(group: str, name: str) -> dict:
 
 
 def paired(ours: Callable[[], None], baseline: Callable[[], None], rounds: int = ROUNDS) -> tuple[float, float, float]:
-    """Median seconds of both, and the median of the ratios baseline / ours, after one warm-up of each."""
+    """The median seconds of both, and the median ratio baseline / ours, after one warm-up of each."""
     times = []
     for number in range(rounds + 1):
         pair = []
@@ -60,7 +61,7 @@ def paired(ours: Callable[[], None], baseline: Callable[[], None], rounds: int =
 
 
 def prepare() -> Iterator[tuple[str, ...]]:
-    """Audio to pictures: our store, against librosa and Pillow one clip after another."""
+    """Audio to spectrograms: our store, against librosa and Pillow one clip after another."""
     with tempfile.TemporaryDirectory() as folder:
         music = Path(folder) / "music"
         write_demo(music, 4, 30.0, 0, None)
@@ -69,7 +70,6 @@ def prepare() -> Iterator[tuple[str, ...]]:
 
         def ours() -> None:
             store = build_store(music, sources, Path(folder) / f"cache{next(cache)}", 30.0)
-            # "The same picture out": the store's array is read back and checked below.
             assert (store / "spectrograms.npy").stat().st_size > 0
 
         def baseline() -> None:
@@ -110,8 +110,8 @@ def step_of(net: GenreClassifier, images: Callable[[], torch.Tensor]) -> Callabl
 
 
 def plain_net(name: str) -> GenreClassifier:
-    """The same net as one would first write it: NCHW, float32 all the way."""
-    net = net_of(name).to(memory_format=torch.contiguous_format)
+    """The same net as one would write it first: NCHW and float32 throughout."""
+    net = net_of(name).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs
 
     class Plain(torch.nn.Module):
         def forward(self, levels: torch.Tensor) -> torch.Tensor:
@@ -142,11 +142,11 @@ def host_augmented(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor
 
 
 def step() -> Iterator[tuple[str, ...]]:
-    """One training step with its augmentation, batch 16, on the CPU: the original's nets, and what ours save."""
+    """One training step with augmentation, batch 16, on the CPU: the original nets and ours."""
     augmentation = build(AugmentConfig, settings("augment", "original"), "augment")
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 256, (BATCH, 128, 256), dtype=np.uint8)
-    batch = {
+    batch: Batch = {
         "segments": torch.from_numpy(levels.transpose(0, 2, 1).copy()),  # (B, 256, 128), time first as in the store
         "target": torch.zeros(BATCH),
         "clip": torch.zeros(BATCH),
@@ -168,15 +168,20 @@ def loop() -> Iterator[tuple[str, ...]]:
     """Lightning's loop against a bare one over the same steps of Model B."""
     images = torch.randint(0, 256, (BATCH, 3, 128, 256), dtype=torch.uint8)
     batches = [{"image": images, "target": torch.arange(BATCH) % 10, "clip": torch.arange(BATCH)}] * 8
-    net = {**settings("model", "b")["net"], "num_classes": 10}
-    optim = {**settings("optim", "onecycle"), "learning_rate": 1e-3}
-    module = GenreModule(net, optim, [str(i) for i in range(10)], 0)
+    net = build(ModelConfig, {**settings("model", "b")["net"], "num_classes": 10}, "model.net")
+    optim = build(OptimConfig, {**settings("optim", "onecycle"), "learning_rate": 1e-3}, "optim")
+    module = GenreModule(net, optim, [str(i) for i in range(10)], consistency=0, seed=0)
     bare = step_of(net_of("b"), lambda: images)
 
     def ours() -> None:
-        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        quiet: dict[str, Any] = {
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": False,
+        }
         trainer = L.Trainer(max_epochs=1, accelerator="cpu", logger=False, limit_val_batches=0, **quiet)
-        trainer.fit(module, DataLoader(batches, batch_size=None))  # a plain list would be taken for several loaders
+        loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # any sequence will do
+        trainer.fit(module, loader)  # Lightning takes a list for several loaders
 
     def baseline() -> None:
         for _ in batches:

@@ -1,9 +1,9 @@
-"""What the search for equal recordings costs: seconds and memory from a thousand clips up to a hundred thousand.
+"""Measures the search for equal recordings: seconds and memory for a thousand to a hundred thousand clips.
 
 python scripts/bench_recordings.py [CLIPS]
 
-The clips are 30 s of rendered music with its bands shuffled, faster or slower; one in a hundred is the clip before it
-from 5 s on, and is to be found. By chance, clips of one music at nearly one speed are equal, too.
+The clips are 30 s of rendered music with shuffled bands, at different speeds. One in a hundred is the previous clip
+without its first 5 s, which the search must find. Clips of the same music at nearly the same speed also match.
 """
 
 import multiprocessing
@@ -20,20 +20,20 @@ from rich.table import Table
 from genreclf.data.appendable_npy import AppendableNpy
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, find_matches, fingerprint
-from genreclf.exporters.torch_log_mel import LogMelSpectrogram
 from genreclf.frontend.audio import read_audio
+from genreclf.frontend.log_mel import log_mel
 from genreclf.progress import progress_bar
 
 FRAMES = 1_292
 COPY_FRAMES = 215
 CHUNK = 100
 Chunk = list[tuple[np.ndarray, np.ndarray, int]]
-_music: list[np.ndarray] = []  # a worker's own, sent once
+_music: list[np.ndarray] = []  # in each worker, sent once
 
 
 def rendered(folder: Path) -> list[np.ndarray]:
     write_demo(folder, 20, 10.0, 0, None)
-    return [LogMelSpectrogram().levels(read_audio(path).waveform) for path in sorted(folder.rglob("*.wav"))]
+    return [log_mel(read_audio(path).waveform) for path in sorted(folder.rglob("*.wav"))]
 
 
 def chunk_of(number: int) -> Chunk:
@@ -80,7 +80,7 @@ def first_of(whole: Fingerprints, clips: int) -> Fingerprints:
 
 
 def main(clips: int) -> None:
-    table = Table("clips", "seconds", "us a clip", "copies found", "others of one music", "false", "peak memory, GiB")
+    table = Table("clips", "seconds", "us per clip", "copies found", "same music", "false", "peak memory, GiB")
     with tempfile.TemporaryDirectory() as folder:
         whole, sources = library(Path(folder), clips)
         for count in [size for size in (1_000, 3_000, 10_000, 30_000, 100_000) if size <= clips]:

@@ -1,8 +1,8 @@
-"""How well equal recordings are found: changed copies of every clip, sought among all clips and copies.
+"""Measures how well equal recordings are found: changed copies of every clip, among all clips and copies.
 
 python scripts/recordings.py             500 clips of demo music
 python scripts/recordings.py DIR         the audio below a folder
-python scripts/recordings.py DIR TABLE   audio or pictures as they are; TABLE (clip, artist, title) says what to expect
+python scripts/recordings.py DIR TABLE   audio or pictures; TABLE (clip, artist, title) gives the expected matches
 """
 
 import csv
@@ -20,9 +20,9 @@ from scipy.signal import butter, sosfilt
 
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import SKETCH_STEP, Fingerprint, Fingerprints, Match, aligned, find_matches, fingerprint
-from genreclf.exporters.torch_log_mel import LogMelSpectrogram
 from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
 from genreclf.frontend.clip import CLIP_SUFFIXES, read_clip
+from genreclf.frontend.log_mel import log_mel
 from genreclf.progress import progress_bar
 
 PICTURE_FRAMES_PER_COLUMN = 3.34  # GTZAN's usual pictures: 387 columns over 30 s
@@ -87,7 +87,7 @@ def both(*changes: Change) -> Change:
     return change
 
 
-# (what, how much) -> change. Those with a star are what is asked of it; the others show where it ends.
+# (what, how much) -> change. Those with a star are required; the others show the limits.
 CHANGES: dict[tuple[str, str], Change] = {
     ("* shifted", "0.3 s"): shifted(0.3),
     ("* shifted", "2 s"): shifted(2),
@@ -140,24 +140,24 @@ def changed_copies(console: Console, folder: Path) -> None:
         for done, ((what, amount), change) in enumerate(CHANGES.items(), 1):
             rng = np.random.default_rng(done)
             copies = [prints_of(change(samples, rng)) for samples in tracks]
-            heard, seen = (
+            as_audio, as_picture = (
                 search([*first], [*second])
                 for first, second in zip(zip(*originals, strict=True), zip(*copies, strict=True), strict=True)
             )
-            shares = [f"{len(result.right) / len(tracks):.1%}" for result in (heard, seen)]
-            least = min((match.confidence for match in heard.right), default=float("nan"))
-            table.add_row(what, amount, *shares, f"{heard.false} + {seen.false}", f"{least:.2f}")
-            missed |= what.startswith("*") and (len(heard.right) < 0.99 * len(tracks) or heard.false > 0)
+            shares = [f"{len(result.correct) / len(tracks):.1%}" for result in (as_audio, as_picture)]
+            least = min((match.confidence for match in as_audio.correct), default=float("nan"))
+            table.add_row(what, amount, *shares, f"{as_audio.false} + {as_picture.false}", f"{least:.2f}")
+            missed |= what.startswith("*") and (len(as_audio.correct) < 0.99 * len(tracks) or as_audio.false > 0)
             report(done, len(CHANGES))
     console.print(table)
-    console.print("A star: at least 99 % are to be found, and no false pair." + (" Missed." if missed else ""))
+    console.print("A star: at least 99 % must be found, without a false pair." + (" Missed." if missed else ""))
 
 
 class Found:
-    """What a search came to: copies with their own original, and pairs of different clips."""
+    """The result of a search: copies with their originals, and the number of pairs of different clips."""
 
     def __init__(self, matches: list[Match], clips: int) -> None:
-        self.right = [match for match in matches if match.second == match.first + clips]
+        self.correct = [match for match in matches if match.second == match.first + clips]
         self.false = sum(match.second % clips != match.first % clips for match in matches)
 
 
@@ -166,22 +166,19 @@ def search(originals: list[Fingerprint], copies: list[Fingerprint]) -> Found:
 
 
 def prints_of(samples: np.ndarray) -> tuple[Fingerprint, Fingerprint]:
-    """As audio, and as a picture of thinned columns."""
-    levels = FRONT_END.levels(np.ascontiguousarray(samples, dtype=np.float32))
+    """Of the clip as audio, and as a downsampled spectrogram."""
+    levels = log_mel(np.ascontiguousarray(samples, dtype=np.float32))
     frames = levels.shape[1]
     columns = ((np.arange(frames // PICTURE_FRAMES_PER_COLUMN) + 0.5) * PICTURE_FRAMES_PER_COLUMN).astype(int)
     return fingerprint(levels, frames), fingerprint(levels[:, columns], frames)
 
 
-FRONT_END = LogMelSpectrogram()
-
-
 def against_table(console: Console, folder: Path, table: Path) -> None:
-    """Lists identical clips, the clips of one artist and title, and what was joined across titles."""
+    """Lists identical clips, clips of the same artist and title, and matches between different titles."""
     with table.open(newline="", encoding="utf-8-sig") as file:
         named = {row["clip"]: (row["artist"], row["title"]) for row in csv.DictReader(file)}
     paths = files_below(folder, CLIP_SUFFIXES)
-    clips = [read_clip(path, FRONT_END.levels, PICTURE_SECONDS) for path in paths]
+    clips = [read_clip(path, PICTURE_SECONDS) for path in paths]
     prints = [fingerprint(clip.levels, clip.frames) for clip in clips]
     found = {(match.first, match.second): match for match in find_matches(Fingerprints.of(prints))}
     pairs = list(itertools.combinations(range(len(paths)), 2))
@@ -205,7 +202,7 @@ def against_table(console: Console, folder: Path, table: Path) -> None:
 
 
 def best_agreement(one: Fingerprint, other: Fingerprint) -> float:
-    """The confidence at the best of all offsets, tokens or not: what the quick search may have missed."""
+    """The confidence at the best of all offsets, with or without tokens: what the quick search may have missed."""
     first, second = one.sketch.astype(float), other.sketch.astype(float)
     reach = range(-len(second) * SKETCH_STEP, len(first) * SKETCH_STEP, SKETCH_STEP // 2)
     return max(aligned(first, second, offset)[0] for offset in reach)

@@ -1,9 +1,9 @@
-"""How often the answer changes when a clip comes in another form that sounds the same, or nearly.
+"""How often the prediction changes when a clip is encoded, resampled or disturbed so that it sounds nearly the same.
 
 python scripts/robustness.py AUDIO_FOLDER MODEL [MODEL...]
 
-A MODEL is a run, a bundle, or the name of one that comes along. Of runs that were evaluated, each answers the test
-clips that it left out; of anything else, all clips. A clip's folder is its genre.
+A MODEL is a run folder, a bundle folder, or a pretrained name. An evaluated run predicts its test clips; any other
+model predicts all clips. A clip's folder is its genre.
 """
 
 import io
@@ -20,7 +20,7 @@ from rich.table import Table
 from genreclf import Classifier
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
-from genreclf.inference.run_folder import PREDICTIONS
+from genreclf.inference.run_folder import EVALUATION, PREDICTIONS
 from genreclf.progress import progress_bar
 
 Sound = tuple[np.ndarray, int]  # (samples,) or (samples, channels), and their rate in Hz
@@ -31,7 +31,7 @@ def at_rate(rate_hz: int) -> Callable[[np.ndarray], Sound]:
 
 
 def as_mp3(kbit: int, level: float) -> Callable[[np.ndarray], Sound]:
-    """LAME at a constant rate; `level` is what libsndfile calls it by."""
+    """LAME at a constant rate; `level` is the compression level that gives it in libsndfile."""
 
     def change(wave: np.ndarray) -> Sound:
         file = io.BytesIO()
@@ -64,37 +64,37 @@ CHANGES: dict[str, Callable[[np.ndarray], Sound]] = {
 
 
 def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifier, Path]]:
-    """Which model answers which file."""
+    """Each model with the files that it predicts."""
     pairs = []
     for model in models:
-        classifier, file = Classifier.from_pretrained(model, device="cpu"), model / "evaluation" / "test" / PREDICTIONS
-        stems = {Path(path).stem for path in read_predictions(file, "none").paths} if file.is_file() else set(audio)
+        classifier, file = Classifier.from_pretrained(model, device="cpu"), model / EVALUATION / "test" / PREDICTIONS
+        predictions = read_predictions(file, "none") if file.is_file() else None
+        stems = {Path(path).stem for path in predictions.paths} if predictions else set(audio)
         pairs += [(classifier, path) for stem, path in audio.items() if stem in stems]
     return pairs
 
 
 def main(folder: Path, models: list[Path]) -> None:
-    """Prints a table: for each change, the shares of clips that are right and whose answer is another than before, and
-    how far probabilities move.
-    """
+    """Prints for each change the accuracy, the share of clips whose genre changes, and how far probabilities move."""
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
     pairs = held_out(audio, models)
-    plain, (right, flips, moved) = [], ({name: [] for name in CHANGES} for _ in range(3))
-    with progress_bar("listening", "clips") as report:
+    plain: list[bool] = []
+    correct, flips, moved = ({name: list[float]() for name in CHANGES} for _ in range(3))
+    with progress_bar("predicting", "clips") as report:
         for done, (classifier, path) in enumerate(pairs, 1):
             wave = read_audio(path).waveform
             before = classifier.classify(wave, SAMPLE_RATE_HZ)
             plain.append(before.genre == path.parent.name)
             for name, change in CHANGES.items():
                 after = classifier.classify(*change(wave))
-                right[name].append(after.genre == path.parent.name)
+                correct[name].append(after.genre == path.parent.name)
                 flips[name].append(after.genre != before.genre)
                 moved[name].append(0.5 * np.abs(np.subtract(after.probabilities, before.probabilities)).sum())
             report(done, len(pairs))
-    table = Table("change", "right", "another genre", "probability moved", title=f"{len(pairs)} clips")
+    table = Table("change", "correct", "another genre", "probability moved", title=f"{len(pairs)} clips")
     table.add_row("none", f"{np.mean(plain):.1%}", "-", "-")
     for name in CHANGES:
-        table.add_row(name, *(f"{np.mean(part[name]):.1%}" for part in (right, flips)), f"{np.mean(moved[name]):.3f}")
+        table.add_row(name, *(f"{np.mean(part[name]):.1%}" for part in (correct, flips)), f"{np.mean(moved[name]):.3f}")
     Console().print(table)
 
 

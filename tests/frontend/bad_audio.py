@@ -106,8 +106,8 @@ def encoded(format_: str, subtype: str, rate_hz: int = RATE_HZ, channels: int = 
     """The tone in a file that libsndfile writes; options are those of `samples` and of soundfile."""
     shape = {key: options.pop(key) for key in ("sound", "seconds") if key in options}
     buffer = io.BytesIO()
-    heard = samples(rate_hz=rate_hz, channels=channels, **shape)
-    soundfile.write(buffer, heard, rate_hz, format=format_, subtype=subtype, **options)
+    sound = samples(rate_hz=rate_hz, channels=channels, **shape)
+    soundfile.write(buffer, sound, rate_hz, format=format_, subtype=subtype, **options)
     return buffer.getvalue()
 
 
@@ -336,7 +336,7 @@ ENCODINGS = [
     ]
 ]
 
-# What most files in the table below are heard as, if at all.
+# The sound that most files in the table below decode to.
 STEREO = {"rate_hz": 44_100, "channels": 2, "sound": tone}
 MP3 = STEREO | {"error": 5e-3}
 OGG = STEREO | {"sound": chord, "error": 2e-2}
@@ -532,7 +532,7 @@ NO_MUSIC = [
     Case("archive.flac", b"PK\x03\x04" + NOISE, refused=UNKNOWN),
     Case("all-zeros.wav", bytes(100_000), refused=UNKNOWN),
     Case("all-ff.mp3", b"\xff" * 100_000, refused=UNKNOWN),
-    # The damage of GTZAN's own jazz.00054.wav: the right size, and a head that is no RIFF.
+    # The damage of jazz.00054.wav in GTZAN: the correct size, but a header that is not RIFF.
     Case("jazz.00054.wav", NOISE[:44] + PCM, refused=UNKNOWN),
     # Two bytes that make any file a sampler's, to libsndfile; and a format whose samples it makes up where they lack.
     Case("sampler.wav", b"\x01\x04" + PCM, refused=no_audio("looks like MPC2K")),
