@@ -33,8 +33,8 @@ class PictureModel(nn.Module):
 class SegmentModel(nn.Module):
     """(B, samples) float waveforms at 22,050 Hz -> (B, classes) calibrated probabilities.
 
-    For formats with a fixed input length. Each waveform is one segment of `segment_samples(view)` samples, and the
-    front end scales each on its own.
+    For formats with a fixed input length. Each waveform is one segment of `segment_samples(view)` samples, and is
+    scaled by the front end as a clip would be.
     """
 
     index: Tensor

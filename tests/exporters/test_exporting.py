@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from bundles import random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ from genreclf.frontend.segments import ViewConfig, column_index, downsample_inde
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import apply_temperature, load_predictor
 from genreclf.inference.run_folder import find_bundle
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 PICTURE_FORMATS = tuple(FORMATS)
 # B's picture files hold its net in all formats, and A's waveform files the front end: the rest would be slow repeats.
@@ -280,6 +283,13 @@ def test_probabilities_are_the_softmax_of_logits_over_temperature():
     levels = torch.randint(256, (4, 3, 128, 256), dtype=torch.uint8)
     expected = (Probe()(levels)[0].double() / TEMPERATURE).softmax(1).float()
     torch.testing.assert_close(PictureModel(Probe(), TEMPERATURE)(levels), expected)
+
+
+@pytest.mark.parametrize("name", ["svm", "majority"])
+def test_baselines_export_to_all_formats(name, tmp_path):
+    found = export_models(random_bundle(name), list(FORMATS), "picture", tmp_path)
+    for form, (path, difference) in zip(FORMATS.values(), found, strict=True):
+        assert path.is_file() and difference <= form.max_difference["picture"]
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
