@@ -1,4 +1,4 @@
-"""A trained net as a bundle: model.safetensors, model.onnx and config.json in a folder. The only load and save of weights."""
+"""A trained net on disk: model.safetensors, model.onnx and config.json in a folder."""
 
 import hashlib
 from collections.abc import Mapping

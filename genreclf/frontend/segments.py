@@ -1,7 +1,7 @@
 """A spectrogram -> the segments that a model reads. The one segmentation that training, evaluation and prediction use.
 
-Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram has `columns` that cover `frames`: equal
-numbers for audio, fewer columns for a downsampled spectrogram in a picture. Column j of a segment is the stored column
+Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram has `columns` that cover `frames`: as
+many for audio, fewer columns for a downsampled spectrogram in a picture. Column j of a segment is the stored column
 that is nearest in time, never a blend, so that a clip gives the same segments as audio and as a picture, up to the
 picture's resolution. (`exporters.torch_segments` holds the same rules in TorchScript, for exported files.)
 """

@@ -49,7 +49,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """A bundle's config.json. `kind` and `net` describe the torch net; `weights_sha256` ties the bundle's files together."""
+    """A bundle's config.json."""
 
     info: ModelInfo
     kind: str  # the kind of net: classifier, svm or majority
@@ -63,7 +63,7 @@ class BundleConfig:
 
 
 def read_bundle_config(folder: Path) -> BundleConfig:
-    """The config.json of a bundle folder. Raises GenreclfError for one that is missing, damaged or of another format."""
+    """A bundle folder's config.json; raises GenreclfError if it is missing, damaged or of another format."""
     path = folder / MODEL_CONFIG
     values = read_json_object(path)
     found = values.get("format")

@@ -1,8 +1,8 @@
-"""Names of the files in a run folder and in a bundle, and where trained models are found. The one place that knows them.
+"""File names in a run folder and in a bundle, and where trained models are found. The one place that knows them.
 
-    RUN/  config.yaml  record.json  audit.json  metrics.csv  curves.png  last.ckpt  best.ckpt
-          bundle/  exports/  evaluation/{test,val}/
-    bundle/  model.safetensors  model.onnx  config.json  README.md  scores.json
+RUN/  config.yaml  record.json  audit.json  metrics.csv  curves.png  last.ckpt  best.ckpt
+      bundle/  exports/  evaluation/{test,val}/
+bundle/  model.safetensors  model.onnx  config.json  README.md  scores.json
 """
 
 from pathlib import Path
