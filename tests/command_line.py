@@ -10,9 +10,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-
-import pytest
 
 # A server process imports their modules once. Each command is a fork of it, made before torch has started any thread.
 # "genreclf" is `python -m genreclf` itself.
@@ -69,10 +66,7 @@ def start(
     """Starts the same and returns; `outputs` are the files for standard output and error."""
     words = [str(argument) for argument in arguments]
     process = _context.Process(target=_run, args=(name, words, str(cache), [str(path) for path in outputs], before))
-    # The command's process must not import what runs as `__main__` here: the tests of the app put a page there.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-        process.start()
+    process.start()
     return process
 
 

@@ -26,6 +26,12 @@ SECONDS = 120
 CLASSES = tuple(json.loads((PRETRAINED / "a" / "config.json").read_text())["classes"])
 
 
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch):
+    """Streamlit's test harness leaves its page at `__main__`, which processes of later tests would import."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
