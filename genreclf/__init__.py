@@ -1,6 +1,10 @@
 """Music genre classification: `from genreclf import Classifier`."""
 
+import sys
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from genreclf.errors import missing_package, user_error
 
 if TYPE_CHECKING:
     from genreclf.inference.classifier import Classifier
@@ -16,3 +20,13 @@ def __getattr__(name: str) -> Any:
 
         return Classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if message := missing_package(error):
+        sys.exit(user_error(message))
+    sys.__excepthook__(kind, error, traceback)
+
+
+if sys.argv[:1] == ["-m"]:  # python -m genreclf.COMMAND is about to import the command's packages
+    sys.excepthook = _excepthook

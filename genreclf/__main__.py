@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from genreclf import __version__
 from genreclf.config import did_you_mean
-from genreclf.errors import user_error
+from genreclf.errors import missing_package, user_error
 
 COMMANDS = {
     "predict": "the genre of audio files and spectrogram pictures",
@@ -22,8 +22,6 @@ COMMANDS = {
     "serve": "classify over HTTP",
     "app": "classify in the browser",
 }
-# The extra that brings each package; every other package is part of the full install.
-EXTRAS = {"streamlit": "app", "fastapi": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -35,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):
-        print(_help())
+        print("usage: genreclf COMMAND ...\n")
+        for command, text in COMMANDS.items():
+            print(f"  {command:<10}{text}")
+        print("\ngenreclf COMMAND --help: its arguments · genreclf --version")
         return 0
     if name == "--version":
         print(f"genreclf {__version__}")
@@ -53,29 +54,15 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "genreclf"):
-            raise  # our defect
-        return user_error(_missing(name, package))
+        if message := missing_package(error):
+            return user_error(f"{name}: {message}")
+        raise  # our defect
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # Python flushes standard output once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
-
-
-def _missing(name: str, package: str) -> str:
-    extra = EXTRAS.get(package)
-    script, wheel = (f"scripts/setup predict {extra}", f"genreclf[{extra}]") if extra else ("scripts/setup", "genreclf")
-    return f"{name}: needs {package}, which is not installed; run {script} in the checkout, or pip install '{wheel}'"
-
-
-def _help() -> str:
-    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
-    return "\n".join(
-        ["usage: genreclf COMMAND ...", "", *lines, "", "genreclf COMMAND --help: its arguments · genreclf --version"]
-    )
 
 
 if __name__ == "__main__":

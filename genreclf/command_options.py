@@ -1,4 +1,4 @@
-"""What predict, embed and serve share: their options, the files they are given, and how a wrong call is reported."""
+"""What commands with --options share."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.inference.catalog import DEFAULT_MODEL
@@ -29,35 +30,30 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Renamed(argparse.Action):
-    """An option that had another name."""
-
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         parser.error(f"{option_string}: replaced; give --model NAME_OR_FOLDER")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--model, --tta and --device."""
-    names = " or ".join(pretrained_names())
-    parser.add_argument(
-        "--model",
-        metavar="MODEL",
-        help=f"a run folder, a bundle folder, or a pretrained model: {names} (default {DEFAULT_MODEL})",
-    )
-    parser.add_argument(
-        "--tta", type=_tta, default="none", metavar="|".join(TTA), help="test-time augmentation (default none)"
-    )
-    parser.add_argument(
-        "--device", choices=DEVICES, default="auto", metavar="|".join(DEVICES), help="cuda needs onnxruntime-gpu (auto)"
-    )
+    model = f"a run folder, a bundle folder, or a pretrained model: {' or '.join(pretrained_names())}"
+    parser.add_argument("--model", metavar="MODEL", help=f"{model} (default {DEFAULT_MODEL})")
+    add_tta_option(parser)
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda needs onnxruntime-gpu (default auto)")
     parser.add_argument("--run", "--onnx", action=_Renamed, nargs="?", help=argparse.SUPPRESS)
+
+
+def add_tta_option(parser: argparse.ArgumentParser) -> None:
+    """--tta."""
+    names = "|".join(TTA)
+    parser.add_argument("--tta", type=_tta, default="none", metavar=names, help="test-time augmentation (default none)")
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """FILE... and --workers."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder to search for files")
-    parser.add_argument(
-        "--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="threads (default: all cores)"
-    )
+    cores = os.cpu_count() or 1
+    parser.add_argument("--workers", type=positive, default=cores, metavar="N", help="threads (default: all cores)")
 
 
 def load(options: argparse.Namespace) -> Predictor:
@@ -79,24 +75,22 @@ def find_files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def positive(word: str) -> int:
     """A whole number of 1 or more, as an argparse type."""
-    return _between(word, 1, None)
+    return _whole_number(word, word.isdecimal() and int(word) >= 1, "1 or more")
 
 
 def port(word: str) -> int:
     """A TCP port, as an argparse type; 0 stands for any free port."""
-    return _between(word, 0, 65_535)
+    return _whole_number(word, word.isdecimal() and int(word) <= 65_535, "0 to 65535")
 
 
-def _between(word: str, low: int, high: int | None) -> int:
-    expected = f"{low} or more" if high is None else f"{low} to {high}"
-    if not word.isdecimal() or not low <= int(word) <= (high or int(word)):
+def _whole_number(word: str, valid: bool, expected: str) -> int:
+    if not valid:
         raise argparse.ArgumentTypeError(f"{word}: expected a whole number, {expected}")
     return int(word)
 
 
 def _tta(word: str) -> str:
-    if word == "keys":
-        raise argparse.ArgumentTypeError("keys: renamed; give pitch_shift")
     if word not in TTA:
-        raise argparse.ArgumentTypeError(f"{word}: unknown; choose one of {', '.join(TTA)}")
+        reason = RENAMED.get(f"tta={word}") or f"unknown; choose one of {', '.join(TTA)}"
+        raise argparse.ArgumentTypeError(f"{word}: {reason}")
     return word

@@ -12,32 +12,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreclf.errors import GenreclfError, escape_unencodable, user_error
+from genreclf.command_options import Parser, add_tta_option
+from genreclf.errors import GenreclfError, command
 from genreclf.evaluation.comparison import calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import Predictions, read_predictions
 from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
-from genreclf.inference.tta import TTA
 from genreclf.page import render_text
 
 TEMPLATE = "evaluation/comparison.md.jinja"
 _LABEL_WIDTH = 12  # characters; both tables then fit 80 columns
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """The command; returns 0, or 2 for a wrong call."""
     options = _parser().parse_args(arguments)
-    escape_unencodable()
-    try:
-        _compare(options)
-    except GenreclfError as error:
-        return user_error(error)
-    return 0
-
-
-def _compare(options: argparse.Namespace) -> None:
     runs, unfinished = find_runs(options.runs)
     for folder in unfinished:
         print(f"left out {folder}: its training did not finish", file=sys.stderr)
@@ -45,16 +37,16 @@ def _compare(options: argparse.Namespace) -> None:
     systems = build_systems(predictions, runs)
     if options.calibrate:
         systems = [calibrate(system) for system in systems]
-    settings = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate}
-    found = {**settings, **compare(systems)}
+    found = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate, **compare(systems)}
     folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
     _write(folder, found)
     _show(found)
     print(f"comparison: {folder}")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="genreclf compare",
         description="Compares trained models on the same clips and says which differences are significant. Runs of "
         "one configuration form a system: its seeds are averaged, its folds are pooled.",
@@ -63,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs (a sweep)")
     parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
-    parser.add_argument("--tta", default="none", choices=list(TTA), help="test-time augmentation (default none)")
+    add_tta_option(parser)
     parser.add_argument(
         "--calibrate",
         action="store_true",
@@ -78,9 +70,13 @@ def _predictions(run: Run, split: str, tta: str) -> Predictions:
     file = run.folder / EVALUATION / split / PREDICTIONS
     found = _read(file, tta)
     if found is None:
-        _evaluate(run, split, tta)
+        from genreclf.evaluate import EvaluateConfig, score  # slow: imports torch and Lightning
+
+        print(f"scoring {run.folder}")
+        # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
+        score(EvaluateConfig(str(run.folder), split, "pitch_shift" if tta == "none" else tta, "auto"))
         found = _read(file, tta)
-    assert found is not None  # evaluate has just written it
+    assert found is not None  # score has just written it
     return found
 
 
@@ -89,15 +85,6 @@ def _read(file: Path, tta: str) -> Predictions | None:
         return read_predictions(file, tta) if file.is_file() else None
     except (OSError, ValueError, KeyError) as error:
         raise GenreclfError(f"{file}: cannot be read ({error}); delete it, and compare again") from error
-
-
-def _evaluate(run: Run, split: str, tta: str) -> None:
-    from genreclf.evaluate import EvaluateConfig, score  # slow: imports torch and Lightning
-
-    print(f"scoring {run.folder}")
-    # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
-    added = "pitch_shift" if tta == "none" else tta
-    score(EvaluateConfig(str(run.folder), split, added, "auto"))
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:

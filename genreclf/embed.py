@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from genreclf.command_options import SOME_FILES_FAILED, Parser, add_file_options, add_model_options, find_files, load
-from genreclf.errors import GenreclfError, escape_unencodable, user_error
+from genreclf.errors import GenreclfError, command
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import check_output, write_output, write_parquet
@@ -19,18 +19,15 @@ from genreclf.progress import progress_bar
 SUFFIXES = (".npz", ".parquet", ".csv")
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file could not be read, or 2 for a wrong call."""
-    escape_unencodable()
-    try:
-        options = _parser().parse_args(arguments)
-        check_output(options.out)
-        paths = list(find_files(options.paths))
-        embeddings = _embed(load(options), paths, options.workers)
-        if embeddings:
-            _write(embeddings, options.out)
-    except GenreclfError as error:
-        return user_error(error)
+    options = _parser().parse_args(arguments)
+    check_output(options.out)
+    paths = list(find_files(options.paths))
+    embeddings = _embed(load(options), paths, options.workers)
+    if embeddings:
+        _write(embeddings, options.out)
     return SOME_FILES_FAILED if len(embeddings) < len(paths) else 0
 
 
@@ -43,13 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_file_options(parser)
     add_model_options(parser)
-    parser.add_argument(
-        "--out",
-        type=_out,
-        default=Path("embeddings.npz"),
-        help="a .npz file with the arrays path (N,) and embedding (N, D) float32, or the same as .parquet or .csv "
-        "(default embeddings.npz)",
-    )
+    content = "a .npz file with the arrays path (N,) and embedding (N, D) float32, or the same as .parquet or .csv"
+    parser.add_argument("--out", type=_out, default="embeddings.npz", help=f"{content} (default embeddings.npz)")
     return parser
 
 

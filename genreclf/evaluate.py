@@ -288,7 +288,7 @@ def _show(metrics: dict[str, Any], config: EvaluateConfig) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    return run_command("evaluate", evaluate, arguments, positional=("run",))
+    return run_command("evaluate", evaluate, arguments)
 
 
 if __name__ == "__main__":

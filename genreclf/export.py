@@ -44,7 +44,7 @@ def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[st
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    return run_command("export", export, arguments, positional=("run",))
+    return run_command("export", export, arguments)
 
 
 if __name__ == "__main__":

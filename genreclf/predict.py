@@ -14,7 +14,7 @@ from genreclf.command_options import (
     load,
     positive,
 )
-from genreclf.errors import GenreclfError, escape_unencodable, user_error
+from genreclf.errors import command
 from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.journal import Journal
 from genreclf.inference.library import predict_files
@@ -24,21 +24,18 @@ from genreclf.inference.run_folder import CARD, PRETRAINED
 from genreclf.progress import progress_bar
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file could not be read, or 2 for a wrong call."""
-    escape_unencodable()
-    try:
-        options = _parser().parse_args(arguments)
-        check_output(options.parquet)
-        paths = list(find_files(options.paths))
-        predictor = load(options)
-        if options.model is None:
-            card = PRETRAINED / DEFAULT_MODEL / CARD
-            print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
-        rows = _predict(predictor, paths, options)
-        _show(rows, predictor.info.classes, options)
-    except GenreclfError as error:
-        return user_error(error)
+    options = _parser().parse_args(arguments)
+    check_output(options.parquet)
+    paths = list(find_files(options.paths))
+    predictor = load(options)
+    if options.model is None:
+        card = PRETRAINED / DEFAULT_MODEL / CARD
+        print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
+    rows = _predict(predictor, paths, options)
+    _show(rows, predictor.info.classes, options)
     return SOME_FILES_FAILED if any(row["problem"] for row in rows) else 0
 
 
@@ -62,13 +59,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _predict(predictor: Predictor, paths: Sequence[Path], options: argparse.Namespace) -> list[Row]:
     """A row per path, in order; rows in the journal are not predicted again."""
-    journal = None
-    rows: dict[Path, Row | None] = dict.fromkeys(paths)
+    journal, done = None, {}
     if options.journal:
         journal = Journal(options.journal, predictor.digest + ("+segments" if options.segments else ""))
-        rows = {path: journal.find(path) for path in paths}
-    todo = [path for path, row in rows.items() if row is None]
-    done = {path: row for path, row in rows.items() if row is not None}
+        done = {path: row for path in paths if (row := journal.find(path)) is not None}
+    todo = [path for path in dict.fromkeys(paths) if path not in done]
     with progress_bar("predicting", "files") as report:
         for count, (path, result) in enumerate(predict_files(predictor, todo, options.workers), 1):
             done[path] = file_row(path, result, predictor.info.classes, options.segments)

@@ -5,24 +5,20 @@ import sys
 from collections.abc import Sequence
 
 from genreclf.command_options import Parser, add_model_options, load, port, positive
-from genreclf.errors import GenreclfError, user_error
+from genreclf.errors import command
 
 GRACE_SECONDS = 30
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Runs until it is stopped, then finishes what it has accepted. Returns 0, or 2 for a wrong call."""
-    try:
-        options = _parser().parse_args(arguments)
-        import uvicorn
+    options = _parser().parse_args(arguments)
+    import uvicorn  # only now: --help does not need it
 
-        from genreclf.http.service import Limits, create_app
+    from genreclf.http.service import Limits, create_app
 
-        predictor = load(options)
-    except ImportError as error:
-        return user_error(f"{error.name} is not installed; pip install 'genreclf[serve]'")
-    except GenreclfError as error:
-        return user_error(error)
+    predictor = load(options)
     limits = Limits(options.requests, options.max_mb * 1024**2, options.max_seconds)
     # Accepted requests finish, however long their queue; a client that sends nothing is cut off after this time.
     uvicorn.run(

@@ -1,7 +1,9 @@
 """The `genreclf` command: which command it runs, and how it ends."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -82,6 +84,22 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(package, remedi
     assert error.count("\n") == 1
     for part in [package.split(".")[0], *remedies]:
         assert part in error
+
+
+@pytest.mark.parametrize("name", ["genreclf.train", "genreclf.export", "genreclf"])
+def test_python_m_says_the_same_about_a_missing_package(name, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module', name='torch')")
+    words = ["train"] if name == "genreclf" else []
+    path = os.pathsep.join([str(tmp_path), str(Path(genreclf.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-m", name, *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == USER_ERROR and done.stderr.count("\n") == 1, done.stderr
+    assert all(part in done.stderr for part in ("torch", "scripts/setup", "pip install"))
 
 
 def test_a_missing_module_of_the_project_keeps_its_traceback(monkeypatch):

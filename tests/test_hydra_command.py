@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from genreclf.config import RENAMED
 from genreclf.errors import USER_ERROR, GenreclfError
-from genreclf.hydra_command import instantiate, quote_override, run_command, translate
+from genreclf.hydra_command import instantiate, run_command, translate
 
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 
@@ -134,14 +134,14 @@ def test_known_keys_need_no_plus_and_extra_keys_neither(command):
 @pytest.mark.parametrize("run", ["runs/x", "a", "2026", "runs/sweep/model=a,seed=0", "it's {mine}, #1"])
 def test_a_word_without_a_key_is_the_run(command, run):
     for words in ([run, "clips=val"], ["clips=val", run]):
-        calls, code, error = command(*words, name="evaluate", positional=("run",))
+        calls, code, error = command(*words, name="evaluate")
         assert (code, error) == (0, "")
         assert (calls[0][0]["run"], calls[0][0]["clips"]) == (run, "val")
 
 
 def test_a_folder_with_an_equals_sign_is_the_run(command, tmp_path):
     (tmp_path / "seed=0").mkdir()
-    ((config, _),), *_ = command("seed=0", name="evaluate", positional=("run",))
+    ((config, _),), *_ = command("seed=0", name="evaluate")
     assert config["run"] == "seed=0"
 
 
@@ -156,20 +156,21 @@ def test_a_folder_with_an_equals_sign_is_the_run(command, tmp_path):
     ],
 )
 def test_wrong_words_show_the_usage(command, words, parts):
-    calls, code, error = command(*words, name="evaluate", positional=("run",))
+    calls, code, error = command(*words, name="evaluate")
     assert (calls, code) == ([], 2)
     assert all(part in only_line(error) for part in (*parts, "usage: genreclf evaluate RUN"))
 
 
 def test_options_of_hydra_keep_their_values():
-    words = ["--cfg", "job", "-p", "optim", "x", "~clips", "--strict"]
-    assert translate(words, "audit", ("run",), ("strict",)) == [*words[:4], 'run="x"', "~clips", "strict=true"]
+    words = ["--cfg", "job", "-p", "optim"]
+    assert translate([*words, "x", "~clips"], "evaluate") == [*words, 'run="x"', "~clips"]
+    assert translate([*words, "--strict"], "audit") == [*words, "strict=true"]
 
 
 @given(st.text(st.sampled_from("a/é歌\udcff \t\n\\\"'()[]{}=:,#~$%"), max_size=8))
 def test_a_value_that_hydra_would_misread_is_quoted(value):
     word = f"data.path=/é{value}"
-    (override,) = OverridesParser.create().parse_overrides([quote_override(word)])
+    (override,) = OverridesParser.create().parse_overrides(translate([word], "train"))
     assert override.value() == f"/é{value}"
 
 
@@ -186,7 +187,7 @@ def test_a_path_is_passed_on_unchanged(command, tmp_path, name):
     "word", ["seed=0,1", "-m", "--config-dir=é", "optim.x=[1,2]", "~data", "=é", "seed=range(1, 3)", "a=b"]
 )
 def test_other_words_are_not_quoted(word):
-    assert quote_override(word) == word
+    assert translate([word], "train") == [word]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genreclf.errors import user_error
+from genreclf.errors import missing_package, user_error
 
 _MAIN = Path(__file__).with_name("main.py")
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"usage: genreclf app [--server.port PORT] [...]\n\n{__doc__}\n\nAll options: streamlit run --help")
         return 0
     if importlib.util.find_spec("streamlit") is None:
-        return user_error("streamlit is not installed; pip install 'genreclf[app]'")
+        return user_error(missing_package(ModuleNotFoundError(name="streamlit")))
     sys.stdout.flush()
     # Streamlit reads the settings and the theme from .streamlit/config.toml beside main.py.
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(_MAIN), *words])

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 import uvicorn
 
+from genreclf.__main__ import main as genreclf
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 from genreclf.http.service import Limits, create_app
@@ -220,7 +221,7 @@ def test_wrong_calls_are_one_line(capsys, words, key, remedy):
 
 def test_a_missing_package_is_one_line(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert main([]) == 2
+    assert genreclf(["serve"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "uvicorn" in error and "pip install" in error
 
