@@ -1,8 +1,7 @@
-"""`genreclf convert`: checkpoints and bundles of format 6 become bundles."""
+"""`genreclf convert`: checkpoints become bundles."""
 
 import json
 import pickle
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from bundles import random_bundle
 from genreclf.convert import main
 from genreclf.exporters.bundle import Bundle, load_bundle, weights_sha256
 from genreclf.inference.predictor import load_predictor
-from genreclf.inference.run_folder import find_bundle
 
 
 @pytest.fixture(scope="module")
@@ -69,49 +67,11 @@ def test_files_that_are_no_checkpoints_are_refused_and_run_no_code(run, capsys, 
     for values in ([1], {"state_dict": {}}, {"hyper_parameters": {"net": {}, "classes": ["x"]}, "state_dict": {}}):
         torch.save(values, file)
         assert f"{file}: " in (message := refusal(capsys, file)) and "last.ckpt" in message
-    assert f"{tmp_path / 'nothing'}: " in refusal(capsys, tmp_path / "nothing")
+    for missing in (tmp_path / "nothing", tmp_path):
+        assert f"{missing}: " in (message := refusal(capsys, missing)) and "last.ckpt" in message
 
 
 def test_wrong_options_are_refused(run, capsys):
     assert "--temperature" in refusal(capsys, run / "last.ckpt", "--temperature", "0")
     (run / "file").touch()
     assert "--out" in refusal(capsys, run / "last.ckpt", "--out", run / "file")
-
-
-@pytest.fixture
-def old(tmp_path) -> Path:
-    """The pretrained Model A as a bundle of format 6."""
-    folder, new = tmp_path / "old", find_bundle("a")
-    folder.mkdir()
-    shutil.copyfile(new / "model.safetensors", folder / "model.safetensors")
-    (folder / "README.md").write_text("the card")
-    config = json.loads((new / "config.json").read_text())
-    del config["weights_sha256"]
-    config["net"]["own_scale"] = config["net"].pop("standardize")
-    config |= {"format": 6, "view": {**config["view"], "name": "excerpt"}}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def test_a_bundle_of_format_6_is_converted_bit_by_bit(old, tmp_path, capsys):
-    new = tmp_path / "new"
-    assert str(old) in refusal(capsys, old)  # without --out
-    assert main([str(old), "--out", str(new)]) == 0
-    for name in ("model.safetensors", "config.json"):
-        assert (new / name).read_bytes() == (find_bundle("a") / name).read_bytes()
-    assert (new / "README.md").read_text() == "the card"
-    assert load_predictor(new).info == load_predictor("a").info
-
-
-def test_other_bundles_are_refused(old, tmp_path, capsys):
-    path, out = old / "config.json", ("--out", tmp_path / "new")
-    config = json.loads(path.read_text())
-    for wrong in ({"format": 5}, {"kind": "committee"}, {"format": 7}, {"net": {}}, {"classes": 3}):
-        path.write_text(json.dumps({**config, **wrong}))
-        assert f"{path}: " in refusal(capsys, old, *out)
-    path.write_text(json.dumps(config))
-    (old / "model.safetensors").write_bytes(b"damaged")
-    assert f"{old / 'model.safetensors'}: " in refusal(capsys, old, *out)
-    (old / "model.safetensors").unlink()
-    assert f"{old / 'model.safetensors'}: " in refusal(capsys, old, *out)
-    assert not (tmp_path / "new").exists()

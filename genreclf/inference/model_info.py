@@ -69,7 +69,7 @@ def read_bundle_config(folder: Path) -> BundleConfig:
     found = values.get("format")
     if found != FORMAT:
         newer = isinstance(found, int) and found > FORMAT
-        remedy = "update genreclf" if newer else f"convert it: genreclf convert {folder} --out NEW_FOLDER"
+        remedy = "update genreclf" if newer else "train the model again with this version"
         raise GenreclfError(f"{path}: bundle format {found!r}; genreclf {__version__} reads format {FORMAT}; {remedy}")
     try:
         rest: dict[str, Any] = {key: values[key] for key in ("kind", "net", "weights_sha256") if key in values}

@@ -83,10 +83,10 @@ def test_another_models_file_is_refused(bundle):
     assert "other weights" in refused(bundle, str(bundle / MODEL_ONNX))
 
 
-def test_an_older_bundle_says_how_to_convert_it(bundle):
+def test_a_bundle_of_an_older_format_is_refused(bundle):
     config = json.loads((bundle / MODEL_CONFIG).read_text())
     (bundle / MODEL_CONFIG).write_text(json.dumps({**config, "format": 6}))
-    assert "genreclf convert" in refused(bundle, str(bundle / MODEL_CONFIG))
+    assert "train" in refused(bundle, str(bundle / MODEL_CONFIG))
 
 
 def test_a_device_that_is_not_there_is_refused(bundle):
