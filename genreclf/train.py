@@ -96,8 +96,8 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     """One run from a composed configuration; writes the run folder, which is Hydra's output folder."""
     run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     folder = Path(HydraConfig.get().runtime.output_dir)
-    is_classifier = config["model"]["kind"] == CLASSIFIER
-    optim = build(OptimConfig, config["optim"], "optim") if is_classifier else None
+    model = config["model"]
+    optim = build(OptimConfig, config["optim"], "optim") if model["kind"] == CLASSIFIER else None
     _check_trainer(config["trainer"])
     for key in ("path", "table"):
         if config["data"][key] is not None:
@@ -112,15 +112,21 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
         raise GenreclfError("temperature: there are no validation clips to fit it on; give a number, as of the folds")
     _show_data(config, datamodule)
 
-    module = _module(config, optim, datamodule) if optim else None
-    weights = _load_weights(module.net, config["model"]["weights"]) if module else NO_WEIGHTS
+    module, weights = None, NO_WEIGHTS
+    if optim:
+        net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
+        consistency = datamodule.augment.consistency if datamodule.augment else 0.0
+        module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed)
+        weights = _load_weights(module.net, model["weights"])
     audit = leak_summary(datamodule.store, datamodule.membership)
     write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, audit)
     if module:
         net = _train_net(folder, config, overrides, module, datamodule, resume)
     else:
-        net = _fit(config["model"], datamodule)
-    _save(folder, run, net, config["model"]["name"], datamodule)
+        from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
+
+        net = fit_baseline(model, datamodule)
+    _save(folder, run, net, model["name"], datamodule)
 
 
 def _check_trainer(trainer: dict[str, Any]) -> None:
@@ -131,40 +137,37 @@ def _check_trainer(trainer: dict[str, Any]) -> None:
     for key in ("max_epochs", "check_val_every_n_epoch"):
         value = trainer[key]
         if type(value) is not int or value < 1:
-            shown = "null" if value is None else value
-            raise GenreclfError(f"trainer.{key}={shown}: give a whole number from 1")
+            raise GenreclfError(f"trainer.{key}={_yaml(value)}: give a whole number from 1")
     if str(trainer["precision"]) not in PRECISIONS:
         known = ", ".join(PRECISIONS[:3])
         raise GenreclfError(f"trainer.precision={trainer['precision']}: not supported; choose one of {known}")
 
 
+def _yaml(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
 def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> None:
     if config["data"]["name"] == "demo":
-        print(
-            "data=demo: generated music, not a benchmark; for real music: data=gtzan, or data=folder data.path=FOLDER"
-        )
+        print("data=demo: generated music, not a benchmark; for real music: data=gtzan or data=folder data.path=FOLDER")
     summary = datamodule.summary()
     parts = (f"{name} {len(datamodule.clips[name])} clips, {summary['groups'][name]} groups" for name in SPLITS)
     print(f"split={config['split']['name']}: {'; '.join(parts)}; {len(datamodule.classes)} classes")
     if summary["repeated"]:
         seconds = datamodule.view.segment_frames / FRAME_RATE_HZ
         print(f"{summary['repeated']} clips are shorter than a segment, {seconds:.1f} s: they are repeated to fill one")
-    for name, missing in summary["missing"].items():
-        if missing:
-            print(
-                f"{len(missing)} clips of the published {name} list are missing (first: {missing[0]})", file=sys.stderr
-            )
-    for path, problem in summary["unreadable"].items():
-        print(one_line(f"left out {path}: {problem}"), file=sys.stderr)
-    for paths in summary["label_conflicts"]:
-        kept = "kept together" if config["data"]["label_conflicts"] == "keep" else "left out"
-        print(one_line(f"one recording with different classes, {kept}: {', '.join(paths)}"), file=sys.stderr)
-
-
-def _module(config: dict[str, Any], optim: OptimConfig, datamodule: SpectrogramDataModule) -> GenreModule:
-    classes, augment = datamodule.classes, datamodule.augment
-    net = build(ModelConfig, {**config["model"]["net"], "num_classes": len(classes)}, "model.net")
-    return GenreModule(net, optim, classes, augment.consistency if augment else 0.0, config["seed"])
+    kept = "kept together" if config["data"]["label_conflicts"] == "keep" else "left out"
+    notes = [
+        *(
+            f"{len(paths)} clips of the published {name} list are missing (first: {paths[0]})"
+            for name, paths in summary["missing"].items()
+            if paths
+        ),
+        *(f"left out {path}: {problem}" for path, problem in summary["unreadable"].items()),
+        *(f"one recording with different classes, {kept}: {', '.join(paths)}" for paths in summary["label_conflicts"]),
+    ]
+    for note in notes:
+        print(one_line(note), file=sys.stderr)
 
 
 def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
@@ -173,12 +176,6 @@ def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
     if weights != "none":
         raise GenreclfError(f"model.weights={weights}: this backbone has no pretrained weights; use none")
     return NO_WEIGHTS
-
-
-def _fit(model: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
-    from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
-
-    return fit_baseline(model, datamodule)
 
 
 def _train_net(
@@ -200,16 +197,18 @@ def _train_net(
     )
     _check_validation(trainer, module.optim, datamodule)
     try:
-        _run_epochs(trainer, module, datamodule, resume, folder)
+        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # Lightning turns Ctrl-C into an exit
+        saved = (folder / LAST_CHECKPOINT).is_file()
+        remedy = f"resume with the same command and run={folder} ckpt=last" if saved else "no epoch was finished"
+        print(f"\nstopped in epoch {trainer.current_epoch + 1}; {remedy}", file=sys.stderr)
+        raise
     except MisconfigurationException as error:
         raise GenreclfError(f"{asked}: {str(error).splitlines()[0]}") from error
     kept = folder / CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step or not kept.is_file():
         raise GenreclfError(f"{asked}: no epoch was trained, so there is no {kept.name}; allow at least one epoch")
-    state = torch.load(kept, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "net."
-    weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    module.net.cpu().load_state_dict(weights)
+    module.cpu().load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
     accuracy = draw_curves(folder / METRICS_CSV, folder / CURVES)
     if not math.isnan(accuracy["last"]):
         shown = f"highest {accuracy['highest']:.1%}, last {accuracy['last']:.1%}"
@@ -219,36 +218,20 @@ def _train_net(
 
 def _check_validation(trainer: L.Trainer, optim: OptimConfig, datamodule: SpectrogramDataModule) -> None:
     """Refuses settings that need a validation where there will be none."""
-    assert trainer.max_epochs is not None and trainer.check_val_every_n_epoch is not None  # _check_trainer
+    epochs, every = trainer.max_epochs or 0, trainer.check_val_every_n_epoch or 1  # numbers, by _check_trainer
     if not datamodule.clips["val"]:
         reason = "there are no validation clips"
     elif trainer.limit_val_batches == 0:
         reason = "trainer.limit_val_batches=0 validates nothing"
-    elif trainer.max_epochs < trainer.check_val_every_n_epoch:
-        every = trainer.check_val_every_n_epoch
-        reason = f"trainer.check_val_every_n_epoch={every} validates none of {trainer.max_epochs} epochs"
+    elif epochs < every:
+        reason = f"trainer.check_val_every_n_epoch={every} validates none of {epochs} epochs"
     else:
         return
-    for key, value, instead in (("checkpoint", "best", "last"), ("schedule", "plateau", "onecycle")):
-        if getattr(optim, key) == value:
-            raise GenreclfError(f"optim.{key}={value}: needs a validation, but {reason}; give optim.{key}={instead}")
-    if optim.early_stopping is not None:
-        raise GenreclfError(
-            f"optim.early_stopping={optim.early_stopping}: needs a validation, but {reason}; "
-            "give optim.early_stopping=null"
-        )
-
-
-def _run_epochs(
-    trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule, resume: Path | None, folder: Path
-) -> None:
-    try:
-        trainer.fit(module, datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
-    except SystemExit:  # Lightning turns Ctrl-C into an exit
-        saved = (folder / LAST_CHECKPOINT).is_file()
-        remedy = f"resume with the same command and run={folder} ckpt=last" if saved else "no epoch was finished"
-        print(f"\nstopped in epoch {trainer.current_epoch + 1}; {remedy}", file=sys.stderr)
-        raise
+    for key, other in (("checkpoint", "last"), ("schedule", "onecycle"), ("early_stopping", None)):
+        value = getattr(optim, key)
+        if value != other:
+            remedy = f"give optim.{key}={_yaml(other)}"
+            raise GenreclfError(f"optim.{key}={value}: needs a validation, but {reason}; {remedy}")
 
 
 def _save(folder: Path, run: RunConfig, net: Net, name: str, datamodule: SpectrogramDataModule) -> None:
@@ -257,13 +240,11 @@ def _save(folder: Path, run: RunConfig, net: Net, name: str, datamodule: Spectro
         round_to_fp16(net)
     seconds, resolution = datamodule.data.picture_seconds, datamodule.frames_per_column
     info = ModelInfo(name, datamodule.classes, datamodule.view, seconds, resolution, run.temperature or 1.0)
-    bundle = Bundle(net, info)
     if run.temperature is None:
-        temperature = _fitted_temperature(bundle, datamodule)
-        print(f"temperature, fitted on the validation clips: {temperature:.2f}")
-        bundle = replace(bundle, info=replace(info, temperature=temperature))
+        info = replace(info, temperature=_fitted_temperature(Bundle(net, info), datamodule))
+        print(f"temperature, fitted on the validation clips: {info.temperature:.2f}")
     try:
-        save_bundle(folder / BUNDLE, bundle)
+        save_bundle(folder / BUNDLE, Bundle(net, info))
     except OSError as error:
         raise GenreclfError(f"{folder / BUNDLE}: cannot be written ({error.strerror}); free some space") from error
     for outdated in (EVALUATION, EXPORTS):  # of an earlier net in this folder
