@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from genreclf.evaluation.predictions import Predictions, read_predictions
 from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
-from genreclf.page import render_text
+from genreclf.page import render
 
 TEMPLATE = "evaluation/comparison.md.jinja"
 _LABEL_WIDTH = 12  # characters; both tables then fit 80 columns
@@ -91,59 +91,60 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
-        write_atomically(folder / COMPARISON_MD, render_text(TEMPLATE, found=found))
+        write_atomically(folder / COMPARISON_MD, render(TEMPLATE, found=found))
         draw_comparison(found, folder / COMPARISON_PNG)
     except OSError as error:
         raise GenreclfError(f"--out {folder}: cannot be written ({error}); choose another folder") from error
 
 
 def _show(found: dict[str, Any]) -> None:
+    clips, groups = count(found["clips"], f"{found['split']} clip"), count(found["groups"], "group")
     console = Console()
-    console.print(_system_table(found))
+    headings = ["seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE"]
+    console.print(_table(f"{clips} in {groups}", ["system"], headings, map(_system_row, found["systems"])))
     if found["pairs"]:
-        console.print(_pair_table(found["pairs"]))
+        headings = ["points", "95 %", "p (Holm)", "detectable"]
+        console.print(_table("differences", ["better", "other"], headings, map(_pair_row, found["pairs"])))
     lines = [f"- {pair['verdict']}" for pair in found["pairs"]]
     for system in found["systems"] if found["calibrated"] else ():
         lines.append(f"{system['label']}: to train on all clips, use split=all temperature={system['temperature']:.2f}")
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def _system_table(found: dict[str, Any]) -> Table:
-    clips = count(found["clips"], f"{found['split']} clip")
-    table = Table(title=f"{clips} in {count(found['groups'], 'group')}")
-    table.add_column("system", overflow="fold", min_width=_LABEL_WIDTH)
-    for heading in ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for system in found["systems"]:
-        interval = system["shown"]
-        table.add_row(
-            Text(system["label"]),  # Text: labels are not rich markup
-            str(len(system["seeds"])),
-            f"{system['accuracy']:.1%}",
-            f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
-            *(_points(system[f"deviation_over_{what}"]) for what in ("seeds", "folds")),
-            f"{system['ece']:.1%}",
-        )
-    return table
-
-
-def _pair_table(pairs: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="differences")
-    for heading in ("better", "other"):
+def _table(title: str, labels: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title)
+    for heading in labels:
         table.add_column(heading, overflow="fold", min_width=_LABEL_WIDTH)
-    for heading in ("points", "95 %", "p (Holm)", "detectable"):
+    for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
-    for pair in pairs:
-        interval, detectable = pair["clustered"], pair["detectable"]
-        table.add_row(
-            Text(pair["better"]),
-            Text(pair["other"]),
-            f"{100 * pair['difference']:.1f}",
-            f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "",
-            format_p(pair["p_holm"]).removeprefix("= "),
-            "" if detectable is None else f"{100 * detectable:.1f}",
-        )
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: labels are not rich markup
     return table
+
+
+def _system_row(system: dict[str, Any]) -> list[str]:
+    interval = system["shown"]
+    return [
+        system["label"],
+        str(len(system["seeds"])),
+        f"{system['accuracy']:.1%}",
+        f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
+        _points(system["deviation_over_seeds"]),
+        _points(system["deviation_over_folds"]),
+        f"{system['ece']:.1%}",
+    ]
+
+
+def _pair_row(pair: dict[str, Any]) -> list[str]:
+    interval, detectable = pair["clustered"], pair["detectable"]
+    return [
+        pair["better"],
+        pair["other"],
+        f"{100 * pair['difference']:.1f}",
+        f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "",
+        format_p(pair["p_holm"]).removeprefix("= "),
+        "" if detectable is None else f"{100 * detectable:.1f}",
+    ]
 
 
 def _points(deviation: float | None) -> str:

@@ -6,7 +6,6 @@ import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -19,6 +18,9 @@ from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
+
+# What reading a file of another kind raises.
+_MALFORMED = (EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, yaml.YAMLError)
 
 
 @command
@@ -41,41 +43,32 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
 
     Only tensors and plain data are unpickled. Raises GenreclfError for another file, and where those are missing.
     """
-    saved = _load_checkpoint(path)
     try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        parameters, state = saved["hyper_parameters"], saved["state_dict"].items()
         config = yaml.safe_load((path.parent / CONFIG_YAML).read_text())
         record = json.loads((path.parent / RECORD).read_text())
         info = ModelInfo.from_dict(
             {
                 "name": config["model"]["name"],
-                "classes": saved["hyper_parameters"]["classes"],
+                "classes": parameters["classes"],
                 "view": config["view"],
                 "picture_seconds": config["data"]["picture_seconds"],
                 "frames_per_column": record["data"]["frames_per_column"],
                 "temperature": temperature,
             }
         )
-        net = GenreClassifier(build(ModelConfig, saved["hyper_parameters"]["net"], "net"))
-        state = saved["state_dict"].items()
+        net = GenreClassifier(build(ModelConfig, parameters["net"], "net"))
         net.load_state_dict({key.removeprefix("net."): value for key, value in state if key.startswith("net.")})
     except OSError as error:
-        raise GenreclfError(f"{path}: {error.filename} is missing; keep a checkpoint in its run folder") from error
-    except (GenreclfError, ValueError, KeyError, TypeError, RuntimeError, yaml.YAMLError) as error:
+        remedy = "give RUN/last.ckpt, in its run folder"
+        raise GenreclfError(f"{error.filename or path}: cannot be read ({error.strerror}); {remedy}") from error
+    except pickle.UnpicklingError as error:
+        raise GenreclfError(f"{path}: not a checkpoint, or one that contains code; give RUN/last.ckpt") from error
+    except (GenreclfError, *_MALFORMED) as error:
         reason = " ".join(str(error).split())[:200]
         raise GenreclfError(f"{path}: not a checkpoint of genreclf train ({reason}); give RUN/last.ckpt") from error
     return Bundle(net.eval(), info)
-
-
-def _load_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise GenreclfError(f"{path}: cannot be read ({error.strerror}); give RUN/last.ckpt") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise GenreclfError(f"{path}: not a checkpoint, or one that contains code; give RUN/last.ckpt") from error
-    if not isinstance(saved, dict) or not {"hyper_parameters", "state_dict"} <= saved.keys():
-        raise GenreclfError(f"{path}: not a Lightning checkpoint; give RUN/last.ckpt")
-    return saved
 
 
 def _parser() -> Parser:

@@ -10,31 +10,21 @@ from genreclf.errors import one_line
 
 
 def render(template: str, **values: Any) -> str:
-    """The HTML page of a template, given by its path in this package; text in `values` is escaped."""
-    return _encodable(_environment(escaped=True).get_template(template).render(values))
+    """A template, given by its path in this package, with `values`, which are escaped in HTML.
 
-
-def render_text(template: str, **values: Any) -> str:
-    """The same for files other than HTML: nothing is escaped."""
-    return _encodable(_environment(escaped=False).get_template(template).render(values))
-
-
-def _encodable(text: str) -> str:
-    """File names need not be UTF-8, but pages are: other bytes become escapes."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _environment(escaped: bool) -> jinja2.Environment:
+    File names need not be UTF-8, but pages are: other bytes become escapes.
+    """
+    is_html = template.endswith(".html.jinja")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=escaped,
+        autoescape=is_html,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=not escaped,
+        keep_trailing_newline=not is_html,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(name=one_line, data_uri=data_uri, seconds=_seconds, number=_number, percent=_percent)
-    return environment
+    return environment.get_template(template).render(values).encode(errors="backslashreplace").decode()
 
 
 def data_uri(png: bytes) -> str:

@@ -64,7 +64,12 @@ def test_files_that_are_no_checkpoints_are_refused_and_run_no_code(run, capsys, 
     for content in (b"", b"no weights", pickle.dumps(print)):
         file.write_bytes(content)
         assert f"{file}: " in (message := refusal(capsys, file)) and "last.ckpt" in message
-    for values in ([1], {"state_dict": {}}, {"hyper_parameters": {"net": {}, "classes": ["x"]}, "state_dict": {}}):
+    for values in (
+        [1],
+        {"state_dict": {}},
+        {"hyper_parameters": {}, "state_dict": [1]},
+        {"hyper_parameters": {"net": {}, "classes": ["x"]}, "state_dict": {}},
+    ):
         torch.save(values, file)
         assert f"{file}: " in (message := refusal(capsys, file)) and "last.ckpt" in message
     for missing in (tmp_path / "nothing", tmp_path):
