@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,7 @@ def _verdict(found: Audit) -> str:
     return f"no leak was found in the chosen split{unknown}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return run_command("audit", run_audit, arguments)
-
+main = partial(run_command, "audit", run_audit)
 
 if __name__ == "__main__":
     sys.exit(main())

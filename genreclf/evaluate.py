@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,30 +57,38 @@ class EvaluateConfig:
 
 def evaluate(config: dict[str, Any], _overrides: list[str]) -> None:
     """Scores a run, writes all files and prints the scores."""
-    checked = build(EvaluateConfig, config, "")
-    _show(score(checked), checked)
+    _show(score(build(EvaluateConfig, config, "")))
 
 
 def score(config: EvaluateConfig) -> dict[str, Any]:
     """Scores a run and writes all files; returns the content of metrics.json. Raises GenreclfError."""
-    run = _run_folder(config.run)
+    run, split = _run_folder(config.run), config.clips
     bundle = load_bundle(run / run_folder.BUNDLE)
-    datamodule = _training_data(run, config)
-    found = _predict(bundle, datamodule, config)
-    predictions, results = {}, {}
-    for tta, by_clip in found.items():
-        predictions[tta], results[tta] = _score(by_clip, bundle.info, datamodule, config.clips)
+    datamodule = _training_data(run, split)
+    # Calibration needs the probabilities before the temperature too.
+    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0)), config.device)
+    found, predictions, results = {}, {}, {}
+    for tta in dict.fromkeys(("none", config.tta)):
+        predictor = Predictor(model, tta)
+        found[tta] = predict_clips(predictor, datamodule.store, datamodule.clips[split], f"scoring, tta={tta}")
+        predictions[tta], results[tta] = _score(found[tta], bundle.info, datamodule, split)
+    member = datamodule.membership
+    recordings = [datamodule.store.rows[clip].group for clip in member.clips]
+    shared = leaks(member.splits, shared_keys(recordings, member.metadata), split)
     metrics = {
         "format": FORMAT,
         "run": str(run),
         **describe_model(run, bundle),
-        **_describe_clips(datamodule, config.clips),
-        "command": [config.run, f"clips={config.clips}", f"tta={config.tta}"],
+        "split": split,
+        "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
+        "audit": leak_line(shared, split),
+        "audit_leaks": has_leak({split: shared}),
+        "command": [config.run, f"clips={split}", f"tta={config.tta}"],
         "tta": results,
     }
-    mistakes = _worst_mistakes(predictions["none"], found["none"], datamodule, config.clips)
+    mistakes = _worst_mistakes(predictions["none"], found["none"], datamodule, split)
     try:
-        _write(run, config, metrics, predictions, mistakes)
+        _write(run, metrics, predictions, mistakes)
     except OSError as error:
         raise GenreclfError(f"{run}: cannot be written ({error}); free space, or change its permissions") from error
     return metrics
@@ -87,10 +96,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
 
 def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
-        raise GenreclfError(
-            f"{name}: a pretrained model has no data to evaluate on; give the folder of a run "
-            f"(./{name} for a folder of that name)"
-        )
+        raise GenreclfError(f"{name}: a pretrained model has no data of its run; give a run folder, such as ./{name}")
     run_folder.find_bundle(name)  # its errors say why this is no run
     folder = Path(name).expanduser()
     if not (folder / run_folder.RECORD).is_file():
@@ -101,13 +107,13 @@ def _run_folder(name: str) -> Path:
 def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration and the record of a run."""
     try:
-        config = (run / run_folder.CONFIG_YAML).read_text()
-        return yaml.safe_load(config), json.loads((run / run_folder.RECORD).read_text())
+        config = yaml.safe_load((run / run_folder.CONFIG_YAML).read_text())
+        return config, json.loads((run / run_folder.RECORD).read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise GenreclfError(f"{run}: damaged run folder ({error}); copy the run again") from error
 
 
-def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
+def _training_data(run: Path, split: str) -> SpectrogramDataModule:
     """The data and split of the run. Raises GenreclfError if they are not those of its training."""
     trained, record = _read_run(run)
     try:
@@ -123,20 +129,10 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     if datamodule.summary()["split_digest"] != record["data"]["split_digest"]:
         table = trained["data"]["table"] or "the settings of the split"
         raise GenreclfError(f"{run}: the split differs from that of the training; restore {table}: {reason}")
-    if not datamodule.clips[config.clips]:
-        other = "val" if config.clips == "test" else "test"
-        raise GenreclfError(f"clips={config.clips}: the split of {run} has no such clips; try clips={other}")
+    if not datamodule.clips[split]:
+        other = "val" if split == "test" else "test"
+        raise GenreclfError(f"clips={split}: the split of {run} has no such clips; try clips={other}")
     return datamodule
-
-
-def _predict(bundle: Bundle, datamodule: SpectrogramDataModule, config: EvaluateConfig) -> dict[str, list[Prediction]]:
-    """Predictions before the temperature, by TTA, in the order of the split's clips."""
-    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0)), config.device)
-    clips = datamodule.clips[config.clips]
-    return {
-        tta: predict_clips(Predictor(model, tta), datamodule.store, clips, f"scoring, tta={tta}")
-        for tta in dict.fromkeys(("none", config.tta))
-    }
 
 
 def _score(
@@ -145,12 +141,17 @@ def _score(
     """Calibrated predictions, and the scores of clips and, if clips have several, of segments."""
     clips = datamodule.clips[split]
     rows = [datamodule.store.rows[clip] for clip in clips]
-    paths, digests = tuple(row.path for row in rows), tuple(row.digest for row in rows)
-    groups = tuple(datamodule.group_of[clip] for clip in clips)
     target = np.array([info.classes.index(row.label) for row in rows])
     uncalibrated = np.array([prediction.probabilities for prediction in found])
     calibrated = apply_temperature(uncalibrated, info.temperature)
-    predictions = Predictions(info.classes, paths, digests, groups, target, calibrated)
+    predictions = Predictions(
+        classes=info.classes,
+        paths=tuple(row.path for row in rows),
+        digests=tuple(row.digest for row in rows),
+        groups=tuple(datamodule.group_of[clip] for clip in clips),
+        target=target,
+        probabilities=calibrated,
+    )
     before = scores(uncalibrated, target, info.classes)
     errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
     results = {"clip": {**clip_scores(predictions), "uncalibrated": errors}}
@@ -193,43 +194,32 @@ def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _describe_clips(datamodule: SpectrogramDataModule, split: str) -> dict[str, Any]:
-    """The split, its size, and what its clips share with training clips."""
-    member = datamodule.membership
-    keys = shared_keys([datamodule.store.rows[clip].group for clip in member.clips], member.metadata)
-    shared = leaks(member.splits, keys, split)
-    return {
-        "split": split,
-        "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
-        "audit": leak_line(shared, split),
-        "audit_leaks": has_leak({split: shared}),
-    }
-
-
 def _worst_mistakes(
     predictions: Predictions, found: Sequence[Prediction], datamodule: SpectrogramDataModule, split: str
 ) -> list[ClipView]:
     """The wrong predictions with the highest probability."""
-    confidence, predicted = predictions.probabilities.max(1), predictions.probabilities.argmax(1)
+    classes, probabilities = predictions.classes, predictions.probabilities
     wrong = np.flatnonzero(~predictions.correct)
-    views = []
-    for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]:
-        clip = stored_clip(datamodule.store, datamodule.clips[split][index])
-        true, wrong_class = (predictions.classes[one[index]] for one in (predictions.target, predicted))
-        prediction = predictions.paths[index], true, wrong_class, tuple(predictions.probabilities[index].tolist())
-        views.append(ClipView(*prediction, clip.levels, found[index].seconds, found[index].attention))
-    return views
+    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]
+    return [
+        ClipView(
+            path=predictions.paths[index],
+            true=classes[predictions.target[index]],
+            predicted=classes[probabilities[index].argmax()],
+            probabilities=tuple(probabilities[index].tolist()),
+            levels=stored_clip(datamodule.store, datamodule.clips[split][index]).levels,
+            seconds=found[index].seconds,
+            attention=found[index].attention,
+        )
+        for index in worst
+    ]
 
 
 def _write(
-    run: Path,
-    config: EvaluateConfig,
-    metrics: dict[str, Any],
-    predictions: dict[str, Predictions],
-    mistakes: Sequence[ClipView],
+    run: Path, metrics: dict[str, Any], predictions: dict[str, Predictions], mistakes: Sequence[ClipView]
 ) -> None:
     """The files in RUN/evaluation/SPLIT, and card and scores in the bundle."""
-    folder = run / run_folder.EVALUATION / config.clips
+    folder = run / run_folder.EVALUATION / metrics["split"]
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / run_folder.PREDICTIONS, predictions)
     write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
@@ -263,8 +253,7 @@ def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _show(metrics: dict[str, Any], config: EvaluateConfig) -> None:
-    """Prints a table of the scores, and where the files are."""
+def _show(metrics: dict[str, Any]) -> None:
     plain = metrics["tta"]["none"]["clip"]
     title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
     table = Table(title=Text(title))  # Text: names are not rich markup
@@ -280,16 +269,13 @@ def _show(metrics: dict[str, Any], config: EvaluateConfig) -> None:
             table.add_row(name, f"{found['accuracy']:.1%}", interval, *rest, error)
     console = Console()
     console.print(table)
-    run = Path(config.run).expanduser()
-    report = run / run_folder.EVALUATION / config.clips / run_folder.REPORT
+    run = Path(metrics["run"])
+    report = run / run_folder.EVALUATION / metrics["split"] / run_folder.REPORT
     lines = f"audit: {metrics['audit']}\nreport: {report}\nmodel card: {run / run_folder.BUNDLE / run_folder.CARD}"
     console.print(lines, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    return run_command("evaluate", evaluate, arguments)
-
+main = partial(run_command, "evaluate", evaluate)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,8 @@
 """Exports a model to files that run without this package: genreclf export RUN format=onnx."""
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,7 @@ def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[st
     return words
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    return run_command("export", export, arguments)
-
+main = partial(run_command, "export", export)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from genreclf.config import build
@@ -33,10 +33,7 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     print(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return run_command("prepare", prepare, arguments)
-
+main = partial(run_command, "prepare", prepare)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,10 @@ class RunConfig:
 
 def train(config: dict[str, Any], overrides: list[str]) -> None:
     """One run from a composed configuration; writes the run folder, which is Hydra's output folder."""
+    # What Lightning and torch warn about here is chosen on purpose.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", message=message)
     run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     folder = Path(HydraConfig.get().runtime.output_dir)
     model = config["model"]
@@ -262,14 +267,7 @@ def _fitted_temperature(bundle: Bundle, datamodule: SpectrogramDataModule) -> fl
     return fit_temperature(probabilities, np.array(target))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    # What Lightning and torch warn about here is chosen on purpose; this package's warnings are shown.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in HARMLESS:
-        warnings.filterwarnings("ignore", message=message)
-    return run_command("train", train, arguments, extra_keys=TRAINER_KEYS)
-
+main = partial(run_command, "train", train, extra_keys=TRAINER_KEYS)
 
 if __name__ == "__main__":
     sys.exit(main())
