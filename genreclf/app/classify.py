@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import soundfile
 import streamlit as st
@@ -25,37 +25,14 @@ from genreclf.inference.run_folder import MODEL_CONFIG
 
 _DEMO_SECONDS = 15.0
 _NONE = "none"
+_MIME = {".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}  # others are played as WAV
 
 
-@dataclass(frozen=True)
-class Sound:
-    """An upload, by the name that people see."""
+class Sound(NamedTuple):
+    """An upload, recording or demo."""
 
     name: str
     content: bytes
-
-    @property
-    def is_picture(self) -> bool:
-        """By its suffix."""
-        return Path(self.name).suffix.lower() in PICTURE_SUFFIXES
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A model that the user chose, loaded."""
-
-    label: str
-    key: str  # in the cache of results
-    predictor: Predictor
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user chose in the sidebar."""
-
-    models: tuple[ModelEntry, ...]  # one, or two to compare
-    tta: str
-    picture_seconds: float
 
 
 def page() -> None:
@@ -69,23 +46,23 @@ def page() -> None:
             "contains your runs; then reload this page."
         )
         return
-    settings, sounds = _settings(models), _sounds()
+    (chosen, tta, picture_seconds), sounds = _settings(models), _sounds()
     if not sounds:
         return
     try:
-        chosen = [_load(entry, settings.tta) for entry in settings.models]
+        predictors = {entry.label: _load(entry, tta) for entry in chosen}
     except GenreclfError as error:
         st.error(f"This model cannot be loaded. {words.plain(str(error))}")
         return
     if len(sounds) > 1:
-        _table(sounds, chosen[0], settings.picture_seconds)
-        names = [sound.name for sound in sounds]
-        place = st.selectbox("Details of", range(len(sounds)), format_func=lambda place: names[place])
+        _table(sounds, predictors[chosen[0].label], picture_seconds)
+        place = st.selectbox("Details of", range(len(sounds)), format_func=lambda place: sounds[place].name)
         sounds = [sounds[place]]
-    _one(sounds[0], chosen, settings.picture_seconds)
+    _one(sounds[0], predictors, picture_seconds)
 
 
-def _settings(models: list[ModelEntry]) -> Settings:
+def _settings(models: list[ModelEntry]) -> tuple[list[ModelEntry], str, float]:
+    """The sidebar: one model, or two to compare; the TTA; the seconds that a picture shows."""
     by_label = {entry.label: entry for entry in models}
     labels = list(by_label)
     default = next((place for place, label in enumerate(labels) if label.startswith(f"{DEFAULT_MODEL} ")), 0)
@@ -102,8 +79,7 @@ def _settings(models: list[ModelEntry]) -> Settings:
             help="The music as it is, a little lower and a little higher (test-time augmentation): three times slower.",
         )
         seconds = st.number_input("Seconds of music that a picture shows", 1.0, 3600.0, first.picture_seconds, step=1.0)
-    chosen = (first, second) if second else (first,)
-    return Settings(chosen, "pitch_shift" if shifted else "none", float(seconds))
+    return [first, second] if second else [first], "pitch_shift" if shifted else "none", float(seconds)
 
 
 def _summary(entry: ModelEntry) -> str:
@@ -136,31 +112,29 @@ def _demo(style: str) -> bytes:
     return file.getvalue()
 
 
-def _load(entry: ModelEntry, tta: str) -> Chosen:
+def _load(entry: ModelEntry, tta: str) -> Predictor:
     config = entry.folder / MODEL_CONFIG
-    changed = config.stat().st_mtime if config.exists() else 0.0
-    predictor = load_model(str(entry.folder), tta, changed)
-    return Chosen(entry.label, predictor.digest, predictor)
+    return load_model(str(entry.folder), tta, config.stat().st_mtime if config.exists() else 0.0)
 
 
-def _analyze(sound: Sound, chosen: Chosen, picture_seconds: float, label: str) -> Analysis:
+def _analyze(sound: Sound, predictor: Predictor, picture_seconds: float, label: str) -> Analysis:
     """Raises GenreclfError, which calls the sound by its name."""
     if len(sound.content) > MAX_BYTES:
         raise GenreclfError(f"{sound.name}: larger than {MAX_BYTES // 1024**2} MiB; give a shorter or smaller file")
     digest = hashlib.sha256(sound.content).hexdigest()
     try:
-        return analyzed(chosen.key, digest, picture_seconds, chosen.predictor, sound.content, label)
+        return analyzed(predictor.digest, digest, picture_seconds, predictor, sound.content, label)
     except GenreclfError as error:
         raise GenreclfError(str(error).replace("upload", sound.name, 1)) from error
 
 
-def _table(sounds: list[Sound], chosen: Chosen, picture_seconds: float) -> None:
+def _table(sounds: list[Sound], predictor: Predictor, picture_seconds: float) -> None:
     """A line per file; a file that cannot be read has its reason."""
-    classes, rows = chosen.predictor.info.classes, []
+    classes, rows = predictor.info.classes, []
     for place, sound in enumerate(sounds, 1):
         result: Result
         try:
-            result = _analyze(sound, chosen, picture_seconds, f"File {place} of {len(sounds)}").prediction
+            result = _analyze(sound, predictor, picture_seconds, f"File {place} of {len(sounds)}").prediction
         except GenreclfError as error:
             result = error
         rows.append(file_row(Path(sound.name), result, classes, segments=False))
@@ -184,41 +158,38 @@ def _table(sounds: list[Sound], chosen: Chosen, picture_seconds: float) -> None:
     _downloads(rows, classes, False, "genres")
 
 
-def _one(sound: Sound, chosen: list[Chosen], picture_seconds: float) -> None:
+def _one(sound: Sound, predictors: dict[str, Predictor], picture_seconds: float) -> None:
     try:
-        analyses = [_analyze(sound, one, picture_seconds, "Classifying …") for one in chosen]
+        analyses = [_analyze(sound, one, picture_seconds, "Classifying …") for one in predictors.values()]
     except GenreclfError as error:
         st.error(words.plain(str(error)))
         return
     first = analyses[0]
     st.subheader(words.plain(sound.name), divider="gray")
-    if not sound.is_picture:
-        st.audio(sound.content, format=_mime(sound.name))
+    suffix = Path(sound.name).suffix.lower()
+    if suffix not in PICTURE_SUFFIXES:
+        st.audio(sound.content, format=_MIME.get(suffix, "audio/wav"))
     if first.warning:
         st.warning(first.warning)
     if first.prediction.note:
         st.caption(f"Note: {words.plain(first.prediction.note)}.")
-    classes = [one.predictor.info.classes for one in chosen]
-    for column, one, analysis, genres in zip(st.columns(len(chosen)), chosen, analyses, classes, strict=True):
+    several = len(predictors) > 1
+    classes = [predictor.info.classes for predictor in predictors.values()]
+    for column, label, analysis, genres in zip(st.columns(len(classes)), predictors, analyses, classes, strict=True):
         with column:
-            _result(analysis.prediction, genres, one.label if len(chosen) > 1 else "")
-    if len(chosen) > 1:
+            if several:
+                st.caption(words.plain(label))
+            _result(analysis.prediction, genres)
+    if several:
         st.info(words.plain(words.agreement(first.prediction, analyses[1].prediction, *classes)))
-    _over_time(analyses, [one.label.split(" (")[0] for one in chosen], classes)
-    rows = [file_row(Path(sound.name), first.prediction, classes[0], segments=True)]
-    _downloads(rows, classes[0], True, Path(sound.name).stem, first.spectrogram_png)
+    _over_time(analyses, [label.split(" (")[0] for label in predictors], classes)
+    row = file_row(Path(sound.name), first.prediction, classes[0], segments=True)
+    _downloads([row], classes[0], True, Path(sound.name).stem, first.spectrogram_png)
 
 
-def _result(prediction: Prediction, classes: Sequence[str], label: str) -> None:
-    if label:
-        st.caption(words.plain(label))
-    st.metric(
-        "Genre",
-        words.plain(prediction.genre),
-        f"probability {prediction.probability:.0%}",
-        delta_color="off",
-        delta_arrow="off",
-    )
+def _result(prediction: Prediction, classes: Sequence[str]) -> None:
+    probability = f"probability {prediction.probability:.0%}"
+    st.metric("Genre", words.plain(prediction.genre), probability, delta_color="off", delta_arrow="off")
     st.write(words.trust(prediction))
     st.html(drawing.bars(prediction, classes))
     st.caption(words.plain(words.also_likely(prediction, classes)))
@@ -232,7 +203,11 @@ def _over_time(analyses: list[Analysis], names: list[str], classes: list[tuple[s
     st.markdown("#### Over time")
     place = None
     if len(spans) > 1:
-        place = st.select_slider("A closer look at one part", [None, *range(len(spans))], format_func=_part(spans))
+        place = st.select_slider(
+            "A closer look at one part",
+            [None, *range(len(spans))],
+            format_func=lambda place: "the whole song" if place is None else spans[place],
+        )
     elif prediction.attention is not None:
         place = 0
     png = drawing.song(analyses, names, classes, place)
@@ -243,10 +218,6 @@ def _over_time(analyses: list[Analysis], names: list[str], classes: list[tuple[s
         st.write(words.plain(f"The part from {spans[place]} alone: {genre} ({probability:.0%})."))
     if place is not None and prediction.attention is not None:
         st.caption("The curve at the bottom shows which moments of this part influenced the result most.")
-
-
-def _part(spans: list[str]) -> Callable[[int | None], str]:
-    return lambda place: "the whole song" if place is None else spans[place]
 
 
 def _downloads(
@@ -260,8 +231,3 @@ def _downloads(
         st.download_button("CSV", as_csv.getvalue(), f"{stem}.csv", "text/csv", on_click="ignore")
         if spectrogram is not None:
             st.download_button("Spectrogram (PNG)", spectrogram, f"{stem}.png", "image/png", on_click="ignore")
-
-
-def _mime(name: str) -> str:
-    suffix = Path(name).suffix.lower()
-    return {".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}.get(suffix, "audio/wav")

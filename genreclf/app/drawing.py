@@ -60,7 +60,7 @@ def song(
     clip = analyses[0].clip
     seconds = clip.frames / FRAME_RATE_HZ
     attention = analyses[0].prediction.attention if chosen is not None else None
-    heights = [3.0, *[0.45] * len(analyses), *([0.8] if attention is not None else [])]
+    heights = [3.0, *[0.45] * len(analyses), *[0.8] * (attention is not None)]
     figure = Figure(figsize=(7, 1.3 + sum(heights)), layout="constrained", facecolor="none")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     _draw_levels(axes[0], clip.levels, seconds)
@@ -73,13 +73,8 @@ def song(
     axes[-1].set_xlabel("time (minutes:seconds)")
     axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     axes[-1].set_xlim(0, seconds)
-    figure.legend(
-        handles=[Patch(color=colour, label=_literal(name)) for name, colour in shown.items()],
-        loc="outside lower center",
-        ncols=5,
-        frameon=False,
-        fontsize=9,
-    )
+    patches = [Patch(color=colour, label=_literal(name)) for name, colour in shown.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
     return file.getvalue()

@@ -4,16 +4,10 @@ import streamlit as st
 
 from genreclf.app import about, classify, scores
 
-
-def main() -> None:
-    """Shows one of three pages."""
-    st.set_page_config("genreclf", layout="centered", initial_sidebar_state="auto")
-    pages = [
-        st.Page(classify.page, title="Classify", url_path="classify", default=True),
-        st.Page(scores.page, title="Scores", url_path="scores"),
-        st.Page(about.page, title="About", url_path="about"),
-    ]
-    st.navigation(pages, position="top").run()
-
-
-main()
+st.set_page_config("genreclf")
+pages = [
+    st.Page(classify.page, title="Classify", url_path="classify", default=True),
+    st.Page(scores.page, title="Scores", url_path="scores"),
+    st.Page(about.page, title="About", url_path="about"),
+]
+st.navigation(pages, position="top").run()

@@ -15,7 +15,11 @@ def page() -> None:
     """Shows the page."""
     st.title("Scores")
     runs = runs_folder()
-    found = {**_evaluations(runs), **_comparisons([runs, runs.parent / "comparisons"])}
+    scored = _newest_first(runs, f"**/{EVALUATION}/*/{METRICS}")
+    found = {f"{folder.parents[1].relative_to(runs)}: {folder.name} clips": folder for folder in scored}
+    for above in (runs, runs.parent / "comparisons"):
+        compared = _newest_first(above, f"**/{COMPARISON_JSON}")
+        found |= {f"{folder.relative_to(above)}: comparison": folder for folder in compared}
     if not found:
         st.info(
             "There are no scores yet. `genreclf evaluate RUN` scores a run, `genreclf compare RUN RUN` compares runs. "
@@ -29,24 +33,18 @@ def page() -> None:
         _evaluation(folder)
 
 
-def _evaluations(runs: Path) -> dict[str, Path]:
-    places = sorted(runs.glob(f"**/{EVALUATION}/*/{METRICS}"), key=lambda path: -path.stat().st_mtime)
-    return {f"{path.parents[2].relative_to(runs)}: {path.parent.name} clips": path.parent for path in places}
-
-
-def _comparisons(folders: list[Path]) -> dict[str, Path]:
-    return {
-        f"{path.parent.relative_to(folder)}: comparison": path.parent
-        for folder in folders
-        for path in sorted(folder.glob(f"**/{COMPARISON_JSON}"), key=lambda path: -path.stat().st_mtime)
-    }
+def _newest_first(folder: Path, pattern: str) -> list[Path]:
+    """The folders of the files that match."""
+    return [file.parent for file in sorted(folder.glob(pattern), key=lambda file: -file.stat().st_mtime)]
 
 
 def _evaluation(folder: Path) -> None:
     try:
         clip = json.loads((folder / METRICS).read_text())["tta"]["none"]["clip"]
         accuracy, top3, error = clip["accuracy"], clip["top3_accuracy"], clip["calibration"]["ece"]
-        interval = _interval(clip["intervals"]["accuracy"]["shown"])
+        shown = clip["intervals"]["accuracy"]["shown"]
+        low, high = shown or (0, 0)
+        interval = f"95 % interval: {low:.1%} to {high:.1%}" if shown else None
         report = (folder / REPORT).read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError, TypeError):
         st.warning("These scores are incomplete or of an older version; run `genreclf evaluate RUN` again.")
@@ -59,13 +57,6 @@ def _evaluation(folder: Path) -> None:
     st.download_button("Download the report (HTML)", report, REPORT, "text/html", on_click="ignore")
 
 
-def _interval(interval: list[float] | None) -> str | None:
-    if interval is None:
-        return None
-    low, high = interval
-    return f"95 % interval: {low:.1%} to {high:.1%}"
-
-
 def _comparison(folder: Path) -> None:
     text, plot = folder / COMPARISON_MD, folder / COMPARISON_PNG
     if not text.is_file():
@@ -75,7 +66,6 @@ def _comparison(folder: Path) -> None:
     heading, *rest = re.split(image, text.read_text(encoding="utf-8"), maxsplit=1)
     st.markdown(f"#{heading}")
     if plot.is_file():
-        st.html(
-            drawing.image(plot.read_bytes(), "Accuracies with their intervals, and the differences between systems")
-        )
+        description = "Accuracies with their intervals, and the differences between systems"
+        st.html(drawing.image(plot.read_bytes(), description))
     st.markdown("".join(rest).replace("\n## ", "\n### "))

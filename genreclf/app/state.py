@@ -11,7 +11,6 @@ from genreclf.inference.predictor import Predictor, load_predictor
 
 MAX_BYTES = 64 * 1024**2
 MAX_SECONDS = 3_600
-_MODELS, _RESULTS = 4, 12  # kept in memory
 
 
 def runs_folder() -> Path:
@@ -19,13 +18,13 @@ def runs_folder() -> Path:
     return Path(os.environ.get("GENRECLF_RUNS", "runs"))
 
 
-@st.cache_resource(max_entries=_MODELS, show_spinner="Loading the model …")
+@st.cache_resource(max_entries=4, show_spinner="Loading the model …")
 def load_model(folder: str, tta: str, changed: float) -> Predictor:
     """A model, shared by all sessions. `changed` is its modification time, so that a new version is loaded again."""
     return load_predictor(Path(folder).absolute(), tta)
 
 
-@st.cache_data(max_entries=_RESULTS, show_spinner=False)
+@st.cache_data(max_entries=12, show_spinner=False)
 def analyzed(
     model: str, digest: str, picture_seconds: float, _predictor: Predictor, _content: bytes, _label: str
 ) -> Analysis:

@@ -60,7 +60,7 @@ def agreement(
         (span(segment), best(segment, first_classes)[0], best(other, second_classes)[0])
         for segment, other in zip(first.segments, second.segments, strict=True)
     ]
-    differ = [f"{time} ({genre} or {other})" for time, genre, other in pairs if genre != other]
+    differ = [f"{time} ({one} or {other})" for time, one, other in pairs if one != other]
     if not differ:
         return f"{whole} They agree in every part."
     shown = "; ".join(differ[:5]) + (f"; and {len(differ) - 5} more" if len(differ) > 5 else "")
