@@ -1,1 +1,1 @@
-"""Pure functions: test-time augmentation, scores and pictures of them."""
+"""Scores of predictions, their reports, and comparisons of systems."""

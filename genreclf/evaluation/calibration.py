@@ -10,7 +10,6 @@ from genreclf.inference.predictor import apply_temperature
 
 BINS = 15
 SIMULATIONS = 1_000
-_LOG_TEMPERATURES = (-3.0, 3.0)
 
 
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
@@ -24,7 +23,7 @@ def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
         calibrated = apply_temperature(probabilities, math.exp(log_temperature))
         return -float(np.log(calibrated[np.arange(len(target)), target]).sum()) + log_temperature**2 / 2
 
-    return math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-6}).x)
+    return math.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-6}).x)
 
 
 def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -46,11 +45,13 @@ def reliability_bins(probabilities: np.ndarray, target: np.ndarray) -> list[dict
     index = _bin_index(confidence)
     return [
         {
-            **{"low": float(number / BINS), "high": float((number + 1) / BINS), "n": int((index == number).sum())},
+            "low": number / BINS,
+            "high": (number + 1) / BINS,
+            "n": int((index == number).sum()),
             "confidence": float(confidence[index == number].mean()),
             "accuracy": float(correct[index == number].mean()),
         }
-        for number in np.unique(index)
+        for number in np.unique(index).tolist()
     ]
 
 

@@ -15,9 +15,8 @@ from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
 
 LEVEL = 0.05
-POWER = 0.8
-# A true difference of so many standard errors is significant at LEVEL in a share POWER of test sets.
-_DETECTABLE_ERRORS = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER))
+# A true difference of so many standard errors is significant at LEVEL in 80 % of test sets.
+_DETECTABLE_ERRORS = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(0.8))
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ def calibrate(system: System) -> System:
     """
     if len(np.unique(system.fold)) < 2:
         raise GenreclfError(
-            f"--calibrate: {system.label} has one fold; give the runs of all folds, as the temperature of a fold is "
-            "fitted on the others"
+            f"--calibrate: {system.label} has one fold; give the runs of all folds, each calibrated on the others"
         )
     calibrated, fitted = {}, []
     for seed, predictions in system.predictions.items():
@@ -73,39 +71,35 @@ def compare(systems: Sequence[System]) -> dict[str, Any]:
 
 def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
     """The scores of a system: means over the seeds, deviations over seeds and folds, 95 % intervals."""
-    by_seed = [scores(one.probabilities, one.target, one.classes) for one in system.predictions.values()]
+    all_predictions = system.predictions.values()
+    by_seed = [scores(one.probabilities, one.target, one.classes) for one in all_predictions]
     correct = system.correct
-    accuracy = correct.mean(axis=1)  # (seeds,)
+    accuracy = correct.mean(axis=1).tolist()  # (seeds,)
     by_fold = [float(correct[:, system.fold == number].mean()) for number in np.unique(system.fold)]
     interval = clustered(sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups), _mean)
     independent = wilson(int(correct.sum()), correct.size) if len(correct) == 1 else None
-    errors = [calibration_error(one.probabilities, one.target) for one in system.predictions.values()]
     return {
         "label": system.label,
         "runs": list(system.runs),
         "seeds": list(system.predictions),
         "temperature": system.temperature,
-        "accuracy": float(accuracy.mean()),
-        "accuracy_by_seed": accuracy.tolist(),
+        "accuracy": float(np.mean(accuracy)),
+        "accuracy_by_seed": accuracy,
         "accuracy_by_fold": by_fold,
-        "deviation_over_seeds": deviation(accuracy.tolist()),
+        "deviation_over_seeds": deviation(accuracy),
         "deviation_over_folds": deviation(by_fold),
         "clustered": interval,
         "wilson": independent,
         "shown": shown_interval(interval, independent),
         **_over_seeds("macro_f1", by_seed),
         **_over_seeds("log_loss", by_seed),
-        "ece": float(np.mean(errors)),
+        "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in all_predictions])),
     }
 
 
 def _over_seeds(name: str, by_seed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     values = [one[name] for one in by_seed]
-    return {
-        name: float(np.mean(values)),
-        f"{name}_by_seed": values,
-        f"{name}_deviation_over_seeds": deviation(values),
-    }
+    return {name: np.mean(values).item(), f"{name}_by_seed": values, f"{name}_deviation_over_seeds": deviation(values)}
 
 
 def deviation(values: Sequence[float]) -> float | None:
@@ -157,11 +151,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p values, corrected for their number (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
-    corrected = np.array(p_values, dtype=float)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
+    multiplied = np.arange(len(p_values), 0, -1) * np.array(p_values)[order]
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(np.minimum(multiplied, 1))
     return corrected.tolist()
 
 
@@ -180,9 +172,8 @@ def verdict(pair: dict[str, Any], clips: int, groups: int) -> str:
     if by_test or by_interval:
         yes, no = ("McNemar test", "clustered interval") if by_test else ("clustered interval", "McNemar test")
         return f"{better} may be better than {other} by {difference}: significant by the {yes}, not by the {no}."
-    without = (
-        f"No significant difference between {better} and {other} on {count(clips, 'clip')} in {count(groups, 'group')}"
-    )
+    where = f"{count(clips, 'clip')} in {count(groups, 'group')}"
+    without = f"No significant difference between {better} and {other} on {where}"
     if pair["detectable"] is None:
         return f"{without}: in every group they are correct equally often ({p})."
     return f"{without}: {difference}. The detectable difference is {100 * pair['detectable']:.1f} points."

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genreclf.errors import one_line
 from genreclf.evaluation.comparison import LEVEL, count
+from genreclf.evaluation.plots import drawable
 
 MAX_PAIRS = 10
 _LABEL_WIDTH, _LABEL_LINES, _TITLE_WIDTH = 34, 6, 56  # characters, lines, characters
@@ -27,7 +27,8 @@ def comparison_figure(found: dict[str, Any]) -> Figure:
     """A row per system above, a row per pair below, each as high as its label; 7.5 inches wide."""
     systems, pairs = found["systems"], pairs_to_draw(found)
     names = [_wrap(system["label"]) for system in systems]
-    labels = [_wrap(label) for label in _pair_labels(pairs, len(found["pairs"]))]
+    partial = len(pairs) < len(found["pairs"])  # then the title names the best system
+    labels = [_wrap(f"vs {pair['other']}" if partial else f"{pair['better']} vs {pair['other']}") for pair in pairs]
     inches = [sum(map(_row_inches, rows)) + _MARGIN_INCHES for rows in (names, labels) if rows]
     figure = Figure(figsize=(7.5, sum(inches)), layout="constrained")
     axes = figure.subplots(len(inches), 1, height_ratios=inches, squeeze=False)[:, 0]
@@ -35,7 +36,10 @@ def comparison_figure(found: dict[str, Any]) -> Figure:
     axes[0].set_title(f"accuracy on {count(found['clips'], 'clip')} in {count(found['groups'], 'group')}")
     if pairs:
         _draw_pairs(axes[1], pairs, _label_rows(axes[1], labels))
-        axes[1].set_title(_pair_title(pairs, len(found["pairs"])), parse_math=False)
+        title = "differences"
+        if partial:
+            title += f", {len(pairs)} of {len(found['pairs'])} pairs, the best system: {drawable(pairs[0]['better'])}"
+        axes[1].set_title(textwrap.fill(title, _TITLE_WIDTH, max_lines=2, placeholder=" …"), parse_math=False)
     return figure
 
 
@@ -45,18 +49,6 @@ def pairs_to_draw(found: dict[str, Any]) -> list[dict[str, Any]]:
     if len(pairs) <= MAX_PAIRS:
         return pairs
     return [pair for pair in pairs if pair["better"] == found["systems"][0]["label"]]
-
-
-def _pair_labels(pairs: Sequence[dict[str, Any]], total: int) -> list[str]:
-    """If only the best system's pairs are drawn, the title names it."""
-    return [f"vs {pair['other']}" if len(pairs) < total else f"{pair['better']} vs {pair['other']}" for pair in pairs]
-
-
-def _pair_title(pairs: Sequence[dict[str, Any]], total: int) -> str:
-    if len(pairs) == total:
-        return "differences"
-    title = f"differences, {len(pairs)} of {total} pairs, the best system: {_drawable(pairs[0]['better'])}"
-    return textwrap.fill(title, _TITLE_WIDTH, max_lines=2, placeholder=" …")
 
 
 def _row_inches(label: str) -> float:
@@ -92,18 +84,12 @@ def _draw_pairs(axes: Axes, pairs: Sequence[dict[str, Any]], heights: np.ndarray
         colour = "#d55e00" if significant else "#7f8c8d"
         if pair["clustered"] is not None:
             axes.plot([100 * end for end in pair["clustered"]], [height, height], color=colour, lw=2)
-        # The fill shows significance to readers who cannot see the colour.
-        face = colour if significant else "white"
+        face = colour if significant else "white"  # visible to colour-blind readers too
         axes.plot(100 * pair["difference"], height, "o", color=colour, markerfacecolor=face)
     axes.axvline(0, color="black", lw=0.8)
-    axes.set_xlabel(
-        "difference in points with 95 % interval;\norange and filled: significant by both tests", fontsize=9
-    )
+    text = "difference in points with 95 % interval;\norange and filled: significant by both tests"
+    axes.set_xlabel(text, fontsize=9)
 
 
 def _wrap(label: str) -> str:
-    return textwrap.fill(_drawable(label), _LABEL_WIDTH, max_lines=_LABEL_LINES, placeholder=" …")
-
-
-def _drawable(label: str) -> str:
-    return one_line(label).encode(errors="backslashreplace").decode()
+    return textwrap.fill(drawable(label), _LABEL_WIDTH, max_lines=_LABEL_LINES, placeholder=" …")

@@ -7,7 +7,6 @@ from scipy.stats import binomtest
 
 DRAWS = 10_000
 _DRAWS_AT_ONCE = 500
-_PERCENTILES = (2.5, 97.5)
 
 Interval = tuple[float, float]
 
@@ -45,7 +44,7 @@ def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], s
     """The 95 % percentile interval of `bootstrap`; None for a single group, which cannot be resampled."""
     if len(sums) < 2:
         return None
-    low, high = np.percentile(bootstrap(sums, statistic, seed), _PERCENTILES)
+    low, high = np.percentile(bootstrap(sums, statistic, seed), (2.5, 97.5))
     return float(low), float(high)
 
 

@@ -28,12 +28,9 @@ def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for part, colour in (("train", "#0072b2"), ("val", "#d55e00")):
+        for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):
             epochs, values = _curve(rows, f"{part}/{name}")
-            marker = "." if len(values) < len(rows) else None
-            axes.plot(
-                epochs, values, color=colour, marker=marker, label={"train": "training", "val": "validation"}[part]
-            )
+            axes.plot(epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label)
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
@@ -83,9 +80,13 @@ def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> N
 
 
 def _label(name: str) -> str:
-    """A class name for an axis: short, and of characters that can be drawn."""
-    shown = one_line(name).encode(errors="backslashreplace").decode()
+    shown = drawable(name)
     return shown if len(shown) <= _LABEL_CHARACTERS else shown[: _LABEL_CHARACTERS - 1] + "…"
+
+
+def drawable(name: str) -> str:
+    """A name in one line, of characters that can be drawn."""
+    return one_line(name).encode(errors="backslashreplace").decode()
 
 
 def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> None:
@@ -95,14 +96,10 @@ def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> Non
     widths = [0.94 * (one["high"] - one["low"]) for one in bins]
     figure = Figure(figsize=(5.6, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    upper.bar(centres, [one["accuracy"] for one in bins], widths, color="#9ecae1", label="accuracy")
-    upper.plot(
-        [one["confidence"] for one in bins],
-        [one["accuracy"] for one in bins],
-        "o",
-        color="#0072b2",
-        label="at the mean probability",
-    )
+    accuracies = [one["accuracy"] for one in bins]
+    upper.bar(centres, accuracies, widths, color="#9ecae1", label="accuracy")
+    confidences = [one["confidence"] for one in bins]
+    upper.plot(confidences, accuracies, "o", color="#0072b2", label="at the mean probability")
     upper.plot([0, 1], [0, 1], color="#d55e00", label="perfect calibration")
     upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
     lower.bar(centres, [one["n"] for one in bins], widths, color="#56707f")

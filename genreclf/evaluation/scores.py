@@ -11,8 +11,8 @@ from genreclf.evaluation.intervals import Interval, clustered, shown_interval, s
 
 def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """All scores of N predictions; shares are in [0, 1], log-loss is in nats, the Brier score in [0, 2]."""
-    predicted, labels = probabilities.argmax(1), range(len(classes))
-    confusion = confusion_matrix(target, predicted, labels=labels)  # row: true class, column: predicted class
+    predicted = probabilities.argmax(1)
+    confusion = confusion_matrix(target, predicted, labels=range(len(classes)))  # rows: true, columns: predicted
     return {
         "n": len(target),
         "accuracy": float((predicted == target).mean()),

@@ -1,8 +1,7 @@
 """Run folders -> systems: configurations, each with runs of one or more seeds and folds."""
 
-import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,22 +108,14 @@ def _pool_folds(runs: Sequence[Run], predictions: Mapping[Path, Predictions]) ->
                 )
     if len({part.classes for part in parts}) > 1:
         raise GenreclfError(f"{runs[0].folder}: its other folds have other classes; train all folds on the same data")
-    paths = [path for part in parts for path in part.paths]
-    order = sorted(range(len(paths)), key=paths.__getitem__)
-
-    def pool(texts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-        values = list(itertools.chain.from_iterable(texts))
-        return tuple(values[index] for index in order)
-
-    pooled = Predictions(
-        classes=parts[0].classes,
-        paths=pool(part.paths for part in parts),
-        digests=pool(part.digests for part in parts),
-        groups=pool(part.groups for part in parts),
-        target=np.concatenate([part.target for part in parts])[order],
-        probabilities=np.concatenate([part.probabilities for part in parts])[order],
+    texts = [row for part in parts for row in zip(part.paths, part.digests, part.groups, strict=True)]
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    paths, digests, groups = zip(*(texts[index] for index in order), strict=True)
+    target, probabilities = (
+        np.concatenate([getattr(part, name) for part in parts])[order] for name in ("target", "probabilities")
     )
-    return pooled, np.repeat([run.fold for run in runs], [len(part.paths) for part in parts])[order]
+    fold = np.repeat([run.fold for run in runs], [len(part.paths) for part in parts])[order]
+    return Predictions(parts[0].classes, paths, digests, groups, target, probabilities), fold
 
 
 def _check_same_clips(first: System, system: System, seed: int) -> None:
