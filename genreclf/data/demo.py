@@ -86,10 +86,9 @@ _PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 0, 3, 0, 4, 3, 0,
 
 
 def render(style: str, index: int, seed: int, seconds: float) -> np.ndarray:
-    """Clip `index` of `style`: (samples,) float32 mono at `SAMPLE_RATE_HZ`, peak in [0.4, 1).
+    """Clip `index` of `style`: (samples,) float32 mono at `SAMPLE_RATE_HZ`, peak in [0.4, 1), multiples of 1 / 32,768.
 
-    The samples are multiples of 1 / 32,768, so a 16-bit PCM file holds exactly these values. Raises GenreclfError for
-    an unknown style, and for a length below one second or above ten minutes.
+    Raises GenreclfError for an unknown style, and for a length below one second or above ten minutes.
     """
     if style not in _STYLES:
         raise GenreclfError(f"demo style {style!r}: unknown; choose one of {', '.join(STYLES)}")
@@ -124,8 +123,7 @@ class _Song:
         for lines, drum in zip(self.style.drums, _DRUMS, strict=True):
             mix += self.rng.uniform(0.5, 1.0) * self._drum_track(lines, drum)
         melody = "".join(_pick("01234-----.", self.rng) for _ in range(4 * self.style.steps[1]))
-        tracks = (self.style.bass, 36, 0.28), (self.style.chords, 60, 0.28), (melody, 72, 0.1)
-        for lines, octave_midi, level in tracks:
+        for lines, octave_midi, level in (self.style.bass, 36, 0.28), (self.style.chords, 60, 0.28), (melody, 72, 0.1):
             mix += self.rng.uniform(0.5, 1.0) * level * self._pitched_track(lines, octave_midi)
         octaves = np.log2(np.maximum(np.fft.rfftfreq(self.samples, 1 / SAMPLE_RATE_HZ), 20.0) / 800.0)
         gain = 10.0 ** (self.rng.uniform(-3.0, -1.0) * octaves / 20.0)
@@ -170,9 +168,8 @@ class _Song:
 
 def _add(track: np.ndarray, sound: np.ndarray, start: int) -> None:
     """Adds a sound to a track from sample `start`; the parts outside the track are cut off."""
-    first, last = max(start, 0), min(start + len(sound), len(track))
-    if first < last:
-        track[first:last] += sound[first - start : last - start]
+    inside = sound[max(-start, 0) : max(len(track) - start, 0)]
+    track[max(start, 0) :][: len(inside)] += inside
 
 
 def _normalized(sound: np.ndarray) -> np.ndarray:
@@ -216,16 +213,12 @@ def write_demo(
     for done, (style, index) in enumerate(clips, start=1):
         path = folder / style / f"{style}.{index:05d}.wav"
         if not path.exists():
-            _write_wav(path, render(style, index, seed, seconds))
+            samples, wav = render(style, index, seed, seconds) * FULL_SCALE, io.BytesIO()
+            soundfile.write(wav, samples.astype(np.int16), SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, wav.getvalue())
+            except OSError as error:
+                raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
         if progress is not None:
             progress(done, len(clips))
-
-
-def _write_wav(path: Path, samples: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, (samples * FULL_SCALE).astype(np.int16), SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error

@@ -21,21 +21,27 @@ ARCHIVE_SHA256 = "24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2
 MAX_UNPACKED_BYTES = 4 * 1024**3
 MAX_MEMBERS = 20_000
 NOTICE = "GTZAN has no stated license and holds copyrighted music; use it for research only, and do not share it"
-OTHER_WAY = "or get the archive elsewhere, unpack it, and set data.path to its folder"
+OTHER_WAY = "get the archive elsewhere, unpack it, and set data.path to its folder"
 
 
 def gtzan_folder(folder: Path) -> Path:
-    """The folder of the ten genres in `folder`. If there is none, the archive is downloaded and unpacked there first.
+    """The folder of the ten genres in `folder`; if there is none, the archive is downloaded and unpacked first.
 
-    An interrupted download resumes. Raises GenreclfError if the archive cannot be downloaded, differs from the known
-    one, or cannot be unpacked.
+    An interrupted download resumes. Raises GenreclfError if the archive cannot be had, is another, or is damaged.
     """
     found = find_genres(folder)
     if found:
         return found
     print(NOTICE, file=sys.stderr)
     archive = _fetch(folder)
-    _check(archive)
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != ARCHIVE_SHA256:
+        archive.unlink()
+        raise GenreclfError(
+            f"{archive}: SHA-256 {digest[:12]} differs from the known archive's {ARCHIVE_SHA256[:12]}; it was deleted; "
+            f"run the same command again, or {OTHER_WAY}"
+        )
     unpack(archive, folder / "genres")
     archive.unlink()
     return folder / "genres"
@@ -43,10 +49,8 @@ def gtzan_folder(folder: Path) -> Path:
 
 def find_genres(folder: Path) -> Path | None:
     """The folder that contains the ten genres' folders, if `folder` has one of the usual layouts."""
-    for layout in LAYOUTS:
-        if all((folder / layout / genre).is_dir() for genre in GENRES):
-            return folder / layout
-    return None
+    layouts = (folder / layout for layout in LAYOUTS)
+    return next((layout for layout in layouts if all((layout / genre).is_dir() for genre in GENRES)), None)
 
 
 def _fetch(folder: Path) -> Path:
@@ -66,19 +70,9 @@ def _fetch(folder: Path) -> Path:
     except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises another class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(
-            f"data=gtzan: {HUB_ID} cannot be downloaded ({reason}); run the same command again to resume, {OTHER_WAY}"
+            f"data=gtzan: {HUB_ID} cannot be downloaded ({reason}); "
+            f"run the same command again to resume, or {OTHER_WAY}"
         ) from error
-
-
-def _check(archive: Path) -> None:
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != ARCHIVE_SHA256:
-        archive.unlink()
-        raise GenreclfError(
-            f"{archive}: SHA-256 {digest[:12]} differs from the known archive's {ARCHIVE_SHA256[:12]}; it was deleted; "
-            f"run the same command again, {OTHER_WAY}"
-        )
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -94,7 +88,7 @@ def unpack(archive: Path, folder: Path) -> None:
             tar.extractall(partial, filter=_member_filter(report))
         partial.replace(folder)
     except (OSError, tarfile.TarError, EOFError, ValueError) as error:
-        raise GenreclfError(f"{archive}: cannot be unpacked ({error}); {OTHER_WAY.removeprefix('or ')}") from error
+        raise GenreclfError(f"{archive}: cannot be unpacked ({error}); {OTHER_WAY}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

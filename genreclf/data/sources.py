@@ -14,8 +14,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.progress import progress_bar
 
-UNKNOWN_ARTISTS = ("single", "together")
-LABEL_CONFLICTS = ("keep", "drop")
+KNOWN = {"unknown_artists": ("single", "together"), "label_conflicts": ("keep", "drop")}
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class DataConfig:
             raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give a number of seconds above 0")
         if self.fetch not in (None, "gtzan"):
             raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
-        for key, known in (("unknown_artists", UNKNOWN_ARTISTS), ("label_conflicts", LABEL_CONFLICTS)):
+        for key, known in KNOWN.items():
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
 
@@ -68,10 +67,9 @@ def data_folder(config: DataConfig) -> Path:
 def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
-    Without a table, or without a column `genre` in it, all audio files and pictures in the top folders are clips; with
-    one, those that have a genre there, at any depth. Links to folders are followed. Raises GenreclfError if the folder
-    is missing, a folder in it or the table cannot be read, there are fewer than two classes, or two class names differ
-    only in case.
+    With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
+    the top folders. Links to folders are followed. Raises GenreclfError if the folder is missing, a folder in it or the
+    table cannot be read, there are fewer than two classes, or two class names differ only in case.
     """
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
@@ -79,12 +77,8 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
         sources = [Source(path, path.split("/")[0]) for path in paths if "/" in path]
-        _check(
-            sources,
-            f"data.path={folder}",
-            "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table",
-            "move the files of one into the other",
-        )
+        need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
+        _check(sources, f"data.path={folder}", need, "move the files of one into the other")
     else:
         sources = [Source(path, genre) for path, genre in zip(paths, genres, strict=True) if genre]
         _check(sources, f"data.table={table}", "name clips of at least two genres", "use one spelling")
@@ -98,9 +92,8 @@ def _check(sources: Sequence[Source], where: str, need: str, remedy: str) -> Non
         form = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).lower())
         other = first.setdefault(form, label)
         if other != label:
-            raise GenreclfError(
-                f"{where}: classes {other!r} and {label!r} differ only in case or form of accents; {remedy}"
-            )
+            fault = f"classes {other!r} and {label!r} differ only in case or form of accents"
+            raise GenreclfError(f"{where}: {fault}; {remedy}")
     if len(first) < 2:
         raise GenreclfError(f"{where}: {len(sources)} clips in {len(first)} classes; it must {need}")
 
@@ -119,7 +112,5 @@ def _refuse(error: OSError) -> None:
 
 def _is_cycle(top: Path, inside: Path) -> bool:
     """Whether the folder `top / inside` is a link to a folder that contains it, by this path or by its real one."""
-    if not (top / inside).is_symlink():
-        return False
-    target = (top / inside).resolve()
-    return any((top / parent).resolve().is_relative_to(target) for parent in inside.parents)
+    link, target = top / inside, (top / inside).resolve()
+    return link.is_symlink() and any((top / parent).resolve().is_relative_to(target) for parent in inside.parents)

@@ -43,8 +43,7 @@ def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
 
     The table has a column `path`, or `clip` (the file name without suffix, or GTZAN's name in any usual spelling), and
     at least one of `genre`, `artist`, `group` and `fold`. It may have `title`; other columns are ignored. Raises
-    GenreclfError for a table that cannot be read, lacks these columns, has two rows for a clip or two clips for a row,
-    or has a row for none of the clips.
+    GenreclfError for a table that cannot be read, lacks these columns, or does not fit the clips one to one.
     """
     table = _open(file)
     return [table.rows[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
@@ -69,52 +68,43 @@ def read_genres(file: Path, paths: Sequence[str]) -> list[str] | None:
 
 
 def _warn(file: Path, what: str, names: Sequence[str]) -> None:
-    """Prints how many, and the first few."""
     if names:
         first = ", ".join(map(repr, names[:NAMES_SHOWN]))
-        _warn_once(f"data.table={file}: {len(names)} {what} (first: {first})")
+        _print_once(f"data.table={file}: {len(names)} {what} (first: {first})")
 
 
-@functools.cache
-def _warn_once(line: str) -> None:
-    """Prints a line once per process: a training lists its clips several times."""
+@functools.cache  # a training lists its clips several times
+def _print_once(line: str) -> None:
     print(line, file=sys.stderr)
 
 
 def _open(file: Path) -> Table:
-    lines, columns = _read(file)
+    where = f"data.table={file}"
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text)
+            columns = reader.fieldnames or []
+            # Spreadsheets may write blank rows at the end. Surplus cells are under None.
+            lines: list[tuple[int, dict[Any, Any]]] = [(reader.line_num, row) for row in reader if any(row.values())]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise GenreclfError(f"{where}: cannot be read ({error}); give a CSV file in UTF-8") from error
     key = next((name for name in KEYS if name in columns), None)
     if key is None or not any(name in columns for name in USEFUL):
-        raise GenreclfError(
-            f"data.table={file}: has the columns {', '.join(columns) or 'none'}; "
-            f"it needs path or clip, and {' or '.join(USEFUL)}, separated by commas"
-        )
+        need = f"it needs path or clip, and {' or '.join(USEFUL)}, separated by commas"
+        raise GenreclfError(f"{where}: has the columns {', '.join(columns) or 'none'}; {need}")
     rows: dict[str, ClipMetadata] = {}
     for line, row in lines:
         name = _normalized(row[key] or "")
         if not name:
-            raise GenreclfError(f"data.table={file}: line {line} has no {key}; fill it in, or delete the line")
+            raise GenreclfError(f"{where}: line {line} has no {key}; fill it in, or delete the line")
         if any(row.get(None, ())):
-            raise GenreclfError(
-                f"data.table={file}: line {line} has more cells than the first line; put cells with commas in quotes"
-            )
+            fault = f"line {line} has more cells than the first line"
+            raise GenreclfError(f"{where}: {fault}; put cells with commas in quotes")
         if name in rows:
-            raise GenreclfError(f"data.table={file}: two rows for {key} {name!r}; delete one of them")
-        rows[name] = ClipMetadata(
-            **{field.name: _normalized(row.get(field.name) or "").strip() for field in fields(ClipMetadata)}
-        )
+            raise GenreclfError(f"{where}: two rows for {key} {name!r}; delete one of them")
+        cells = {field.name: _normalized(row.get(field.name) or "").strip() for field in fields(ClipMetadata)}
+        rows[name] = ClipMetadata(**cells)
     return Table(file, key, rows, "genre" in columns)
-
-
-def _read(file: Path) -> tuple[list[tuple[int, dict[Any, Any]]], Sequence[str]]:
-    """The rows that are not blank, each with its line number; surplus cells are under None. And the columns."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
-            # Spreadsheets may write blank rows at the end.
-            return [(reader.line_num, row) for row in reader if any(row.values())], reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise GenreclfError(f"data.table={file}: cannot be read ({error}); give a CSV file in UTF-8") from error
 
 
 def _normalized(text: str) -> str:
@@ -124,29 +114,24 @@ def _normalized(text: str) -> str:
 
 def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     """The key of each clip's row; None for a clip without a row."""
+    where = f"data.table={table.file}"
     found: list[str | None] = []
     clip_of: dict[str, str] = {}
     for path in paths:
-        rows = [name for name in _names(path, table.key) if name in table.rows]
+        names = [_normalized(path)]
+        if table.key == "clip":
+            names = [PurePosixPath(names[0]).stem, gtzan_name(names[0])]
+        rows = [name for name in dict.fromkeys(names) if name in table.rows]
         if len(rows) > 1:
-            raise GenreclfError(
-                f"data.table={table.file}: two rows for {path!r}: {rows[0]!r} and {rows[1]!r}; delete one of them"
-            )
+            raise GenreclfError(f"{where}: two rows for {path!r}: {rows[0]!r} and {rows[1]!r}; delete one of them")
         found.append(rows[0] if rows else None)
         if rows and clip_of.setdefault(rows[0], path) != path:
             remedy = "use the column path" if table.key == "clip" else "rename one of them"
-            raise GenreclfError(
-                f"data.table={table.file}: {table.key} {rows[0]!r} matches {clip_of[rows[0]]!r} and {path!r}; {remedy}"
-            )
+            both = f"{clip_of[rows[0]]!r} and {path!r}"
+            raise GenreclfError(f"{where}: {table.key} {rows[0]!r} matches {both}; {remedy}")
     if not any(found):
+        firsts = f"first row: {next(iter(table.rows), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
         raise GenreclfError(
-            f"data.table={table.file}: none of its {len(table.rows)} rows fits a clip in data.path; compare the names "
-            f"(first row: {next(iter(table.rows), 'none')!r}, first clip: {next(iter(paths), 'none')!r})"
+            f"{where}: none of its {len(table.rows)} rows fits a clip in data.path; compare the names ({firsts})"
         )
     return found
-
-
-def _names(path: str, key: str) -> Sequence[str]:
-    """The names by which a table may identify a clip."""
-    path = _normalized(path)
-    return (path,) if key == "path" else tuple(dict.fromkeys((PurePosixPath(path).stem, gtzan_name(path))))
