@@ -44,18 +44,14 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     about = {"name": data.name, "path": str(data.path), "table": str(data.table or ""), "split": split.name}
     context = {"data": {**about, "store_digest": store.digest}, "split": asdict(split)}
     numbers = json.dumps({**context, **found.plain()}, indent=1)
-    _write(options.out, {PAGE: audit_page(found, store, about), NUMBERS: numbers})
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.out / PAGE, audit_page(found, store, about) + "\n")
+        write_atomically(options.out / NUMBERS, numbers + "\n")
+    except OSError as error:
+        raise GenreclfError(f"out={options.out}: cannot be written ({error}); choose another folder") from error
     _show(found, options.out)
     return LEAKS_FOUND if options.strict and found.chosen_leaks else 0
-
-
-def _write(folder: Path, files: dict[str, str]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            write_atomically(folder / name, text + "\n")
-    except OSError as error:
-        raise GenreclfError(f"out={folder}: cannot be written ({error}); choose another folder") from error
 
 
 def _show(found: Audit, folder: Path) -> None:

@@ -48,15 +48,12 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     if not isinstance(values, Mapping):
         raise GenreclfError(f"{where}={values!r}: expected keys with values")
     hints = typing.get_type_hints(cls)
-    unknown = sorted(str(key) for key in values if key not in hints)
-    if unknown:
-        key = _join(where, unknown[0])
-        nearest = f"known keys: {', '.join(hints)}"
-        raise GenreclfError(f"{key}: {RENAMED.get(key) or f'unknown key; {did_you_mean(unknown[0], hints, nearest)}'}")
-    required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise GenreclfError(f"{_join(where, missing[0])}: missing key; add it")
+    for name in sorted(str(key) for key in values if key not in hints):
+        key, hint = _join(where, name), did_you_mean(name, hints, f"known keys: {', '.join(hints)}")
+        raise GenreclfError(f"{key}: {RENAMED.get(key) or f'unknown key; {hint}'}")
+    for field in dataclasses.fields(cls):
+        if field.name not in values and field.default is dataclasses.MISSING:
+            raise GenreclfError(f"{_join(where, field.name)}: missing key; add it")
     return cls(**{name: _checked(values[name], hints[name], _join(where, name)) for name in values})
 
 
@@ -70,9 +67,8 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dicts -> one dict with dotted keys: {"a": {"b": 1}} -> {"a.b": 1}."""
     if not isinstance(config, dict):
         return {prefix: config}
-    return {
-        path: leaf for key, value in config.items() for path, leaf in flatten(value, _join(prefix, str(key))).items()
-    }
+    nested = (flatten(value, _join(prefix, str(key))) for key, value in config.items())
+    return {path: leaf for leaves in nested for path, leaf in leaves.items()}
 
 
 def _join(where: str, key: str) -> str:
@@ -80,23 +76,19 @@ def _join(where: str, key: str) -> str:
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in inner:
-            return None
-        hint = next(option for option in inner if option is not type(None))
-        return _checked(value, hint, where)
+    if isinstance(hint, types.UnionType):  # with None
+        return None if value is None else _checked(value, typing.get_args(hint)[0], where)
+    origin = typing.get_origin(hint) or hint
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise GenreclfError(f"{where}={value!r}: expected a list")
-        return tuple(_checked(item, inner[0], where) for item in value)
+        return tuple(_checked(item, typing.get_args(hint)[0], where) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(hint, value, where)  # type: ignore[arg-type]  # mypy: is_dataclass may narrow to an instance
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):
         return Path(value).expanduser()
-    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
-        expected = (origin or hint).__name__
-        raise GenreclfError(f"{where}={value!r}: expected {expected}, got {type(value).__name__}")
+    if not isinstance(value, origin) or (hint is int and isinstance(value, bool)):
+        raise GenreclfError(f"{where}={value!r}: expected {origin.__name__}, got {type(value).__name__}")
     return value

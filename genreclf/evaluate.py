@@ -15,10 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from genreclf.config import build
-from genreclf.data.build_store import prepared_store
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import has_leak, leak_line, leaks, shared_keys
-from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration, calibration_error
 from genreclf.evaluation.card import main_scores, model_card
@@ -120,13 +118,13 @@ def _training_data(run: Path, split: str) -> SpectrogramDataModule:
         datamodule = SpectrogramDataModule.from_config(trained)
     except GenreclfError as error:
         raise GenreclfError(f"{run / run_folder.CONFIG_YAML}: {error}") from error
-    reason = "otherwise training clips could be scored as test clips"
-    if open_store(prepared_store(datamodule.data)).digest != record["data"]["store_digest"]:
-        raise GenreclfError(
-            f"{run}: the files in {trained['data']['path']} differ from those of the training; restore them: {reason}"
-        )
     datamodule.setup()
-    if datamodule.summary()["split_digest"] != record["data"]["split_digest"]:
+    now, before = datamodule.summary(), record["data"]
+    reason = "otherwise training clips could be scored as test clips"
+    if now["store_digest"] != before["store_digest"]:
+        files = f"the files in {trained['data']['path']}"
+        raise GenreclfError(f"{run}: {files} differ from those of the training; restore them: {reason}")
+    if now["split_digest"] != before["split_digest"]:
         table = trained["data"]["table"] or "the settings of the split"
         raise GenreclfError(f"{run}: the split differs from that of the training; restore {table}: {reason}")
     if not datamodule.clips[split]:

@@ -23,25 +23,16 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=not is_html,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(name=one_line, data_uri=data_uri, seconds=_seconds, number=_number, percent=_percent)
+    environment.filters.update(
+        name=one_line,
+        data_uri=data_uri,
+        number=lambda value: f"{round(value, 1):g}",  # of clips; a mean has one decimal
+        seconds=lambda value: f"{round(value, 2):g}".replace("-", "\N{MINUS SIGN}"),
+        percent=lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%",  # no line break before the sign
+    )
     return environment.get_template(template).render(values).encode(errors="backslashreplace").decode()
 
 
 def data_uri(png: bytes) -> str:
     """A picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _number(value: float) -> str:
-    """A number of clips; a mean has one decimal."""
-    return f"{round(value, 1):g}"
-
-
-def _seconds(value: float) -> str:
-    """With a typographic minus sign."""
-    return f"{round(value, 2):g}".replace("-", "\N{MINUS SIGN}")
-
-
-def _percent(share: float) -> str:
-    """A share in [0, 1] in percent; no line break before the sign."""
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
