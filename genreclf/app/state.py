@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from genreclf.frontend.upload import read_upload
+from genreclf.frontend.clip import read_upload
 from genreclf.inference.analysis import Analysis, analyze
 from genreclf.inference.predictor import Predictor, load_predictor
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from genreclf.inference.predictor import Prediction, Segment
+from genreclf.inference.results import ranked
 
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -26,8 +27,8 @@ def trust(prediction: Prediction) -> str:
 
 def also_likely(prediction: Prediction, classes: Sequence[str]) -> str:
     """The second and third most probable genres."""
-    ranked = sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])[1:3]
-    return "Next: " + ", ".join(f"{name} ({probability:.0%})" for name, probability in ranked) + "."
+    following = ranked(dict(zip(classes, prediction.probabilities, strict=True)))[1:3]
+    return "Next: " + ", ".join(f"{name} ({probability:.0%})" for name, probability in following) + "."
 
 
 def clock(seconds: float) -> str:

@@ -39,39 +39,11 @@ def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndar
     return calibrated
 
 
-def reliability_bins(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str, Any]]:
-    """The predictions in 15 bins by the probability of the predicted class: (low, high]; empty bins are left out."""
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
-    index = _bin_index(confidence)
-    return [
-        {
-            "low": number / BINS,
-            "high": (number + 1) / BINS,
-            "n": int((index == number).sum()),
-            "confidence": float(confidence[index == number].mean()),
-            "accuracy": float(correct[index == number].mean()),
-        }
-        for number in np.unique(index).tolist()
-    ]
-
-
 def calibration_error(probabilities: np.ndarray, target: np.ndarray) -> float:
     """The expected calibration error in [0, 1]: the mean of |confidence - accuracy| over bins, weighted by their size
     (Naeini et al. 2015, Guo et al. 2017).
     """
     return float(_errors(probabilities.max(axis=1), (probabilities.argmax(axis=1) == target)[None])[0])
-
-
-def error_if_calibrated(probabilities: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The calibration error that a perfectly calibrated model with these confidences shows: mean, 95th percentile.
-
-    It is above 0 because bins hold few clips. An error below the percentile is no evidence against the calibration
-    (Bröcker and Smith 2007).
-    """
-    confidence = probabilities.max(axis=1)
-    correct = np.random.default_rng(seed).random((SIMULATIONS, len(confidence))) < confidence
-    errors = _errors(confidence, correct)
-    return float(errors.mean()), float(np.percentile(errors, 95))
 
 
 def _bin_index(confidence: np.ndarray) -> np.ndarray:
@@ -86,11 +58,27 @@ def _errors(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
 
 
 def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """All of the above as JSON-like data."""
-    mean, p95 = error_if_calibrated(probabilities)
+    """The calibration of (N, classes) probabilities as JSON-like data.
+
+    `ece_if_calibrated` is the error that a perfectly calibrated model with these confidences shows (mean and 95th
+    percentile): above 0, because bins hold few clips. An error below the percentile is no evidence against the
+    calibration (Bröcker and Smith 2007). `bins` are those with clips, (low, high] by confidence.
+    """
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
+    simulated = np.random.default_rng(0).random((SIMULATIONS, len(confidence))) < confidence
+    errors, index = _errors(confidence, simulated), _bin_index(confidence)
     return {
         "ece": calibration_error(probabilities, target),
-        "ece_if_calibrated": {"mean": mean, "p95": p95},
-        "mean_confidence": float(probabilities.max(axis=1).mean()),
-        "bins": reliability_bins(probabilities, target),
+        "ece_if_calibrated": {"mean": float(errors.mean()), "p95": float(np.percentile(errors, 95))},
+        "mean_confidence": float(confidence.mean()),
+        "bins": [
+            {
+                "low": number / BINS,
+                "high": (number + 1) / BINS,
+                "n": int((index == number).sum()),
+                "confidence": float(confidence[index == number].mean()),
+                "accuracy": float(correct[index == number].mean()),
+            }
+            for number in np.unique(index).tolist()
+        ],
     }

@@ -25,13 +25,13 @@ def sum_by_group(per_clip: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     return sums
 
 
-def bootstrap(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> np.ndarray:
+def bootstrap(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """(G, K) sums per group -> (10,000,) values of `statistic`, each from G groups drawn with replacement.
 
     This is the cluster bootstrap (Field and Welsh 2007). Clips of one artist resemble each other, and new data would
     bring new artists, so whole groups are drawn instead of clips. `statistic` maps (draws, K) sums to (draws,) values.
     """
-    generator, size = np.random.default_rng(seed), len(sums)
+    generator, size = np.random.default_rng(0), len(sums)
     values = []
     for start in range(0, DRAWS, _DRAWS_AT_ONCE):
         draws = min(_DRAWS_AT_ONCE, DRAWS - start)
@@ -40,11 +40,11 @@ def bootstrap(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], s
     return np.concatenate(values)
 
 
-def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> Interval | None:
+def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
     """The 95 % percentile interval of `bootstrap`; None for a single group, which cannot be resampled."""
     if len(sums) < 2:
         return None
-    low, high = np.percentile(bootstrap(sums, statistic, seed), (2.5, 97.5))
+    low, high = np.percentile(bootstrap(sums, statistic), (2.5, 97.5))
     return float(low), float(high)
 
 

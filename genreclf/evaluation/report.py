@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genreclf.evaluation.plots import ClipView, draw_clip
+from genreclf.inference.results import ranked
 from genreclf.page import render
 
 TEMPLATE = "evaluation/report.html.jinja"
@@ -31,17 +32,15 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
         trained=command_line("train", metrics["trained_with"]),
         scored=command_line("evaluate", metrics["command"]),
         pictures=pictures,
-        mistakes=[(view, draw_clip(view), most_probable(view, metrics["classes"])) for view in mistakes],
+        mistakes=[
+            (view, draw_clip(view), ranked(dict(zip(metrics["classes"], view.probabilities, strict=True)))[:3])
+            for view in mistakes
+        ],
         confusions=confusions(plain, metrics["classes"]),
-        majority=majority_accuracy(plain),
+        majority=max(row["support"] for row in plain["per_class"]) / plain["n"],
         uniform_log_loss=math.log(len(metrics["classes"])),
         mean_true_probability=math.exp(-plain["log_loss"]),
     )
-
-
-def most_probable(view: ClipView, classes: Sequence[str]) -> list[tuple[str, float]]:
-    """The three most probable classes with their probabilities."""
-    return sorted(zip(classes, view.probabilities, strict=True), key=lambda pair: -pair[1])[:3]
 
 
 def confusions(scores: dict[str, Any], classes: Sequence[str]) -> list[tuple[str, str, int, int]]:
@@ -52,11 +51,6 @@ def confusions(scores: dict[str, Any], classes: Sequence[str]) -> list[tuple[str
     order = np.argsort(-wrong, axis=None, kind="stable")[:MAX_CONFUSIONS]
     cells = [divmod(int(index), len(matrix)) for index in order]
     return [(classes[t], classes[p], int(wrong[t, p]), int(support[t])) for t, p in cells if wrong[t, p]]
-
-
-def majority_accuracy(scores: dict[str, Any]) -> float:
-    """The accuracy of always predicting the class with the most clips."""
-    return max(row["support"] for row in scores["per_class"]) / scores["n"]
 
 
 def confident_predictions(bins: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -15,12 +15,8 @@ def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]
     confusion = confusion_matrix(target, predicted, labels=range(len(classes)))  # rows: true, columns: predicted
     return {
         "n": len(target),
-        "accuracy": float((predicted == target).mean()),
-        "top2_accuracy": float(in_top_k(probabilities, target, 2).mean()),
-        "top3_accuracy": float(in_top_k(probabilities, target, 3).mean()),
+        **{name: float(values.mean()) for name, values in _per_clip(probabilities, target).items()},
         "macro_f1": float(macro_f1(confusion.reshape(1, -1), len(classes))[0]),
-        "log_loss": float(log_losses(probabilities, target).mean()),
-        "brier": float(brier_scores(probabilities, target).mean()),
         "per_class": _per_class(target, predicted, classes),
         "confusion": confusion.tolist(),
     }
@@ -36,28 +32,18 @@ def _per_class(target: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
-# scikit-learn has the means of the next three; the bootstrap needs their values per clip.
-
-
-def in_top_k(probabilities: np.ndarray, target: np.ndarray, k: int) -> np.ndarray:
-    """(N,) bool: whether the true class is among the k most probable classes; a tie counts as a miss."""
-    others = np.arange(probabilities.shape[1]) != target[:, None]
-    rank = ((probabilities >= _true_class(probabilities, target)[:, None]) & others).sum(1)
-    return rank < k
-
-
-def log_losses(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(N,) -log p(true class), with p clipped at 1e-15."""
-    return -np.log(np.clip(_true_class(probabilities, target), 1e-15, 1))
-
-
-def brier_scores(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(N,) squared distances of the probabilities from the one-hot target, in [0, 2] (Brier 1950)."""
-    return np.square(probabilities - np.eye(probabilities.shape[1])[target]).sum(axis=1)
-
-
-def _true_class(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return probabilities[np.arange(len(target)), target]
+def _per_clip(probabilities: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+    """(N,) values, the means of which are scores. scikit-learn has only the means; the bootstrap needs the values."""
+    one_hot = np.eye(probabilities.shape[1], dtype=bool)[target]
+    true = probabilities[one_hot]  # (N,)
+    rank = ((probabilities >= true[:, None]) & ~one_hot).sum(axis=1)  # of the true class, from 0; ties count as misses
+    return {
+        "accuracy": probabilities.argmax(axis=1) == target,
+        "top2_accuracy": rank < 2,
+        "top3_accuracy": rank < 3,
+        "log_loss": -np.log(np.clip(true, 1e-15, 1)),
+        "brier": np.square(probabilities - one_hot).sum(axis=1),  # Brier 1950
+    }
 
 
 def intervals(
@@ -69,29 +55,23 @@ def intervals(
     independent. `shown` is the one to report, see `shown_interval`.
     """
     n, classes = probabilities.shape
-    predicted = probabilities.argmax(1)
-    values = {
-        "accuracy": predicted == target,
-        "top3_accuracy": in_top_k(probabilities, target, 3),
-        "log_loss": log_losses(probabilities, target),
-        "brier": brier_scores(probabilities, target),
-    }
+    per_clip = _per_clip(probabilities, target)
     confusion = np.zeros((n, classes * classes))
-    confusion[np.arange(n), target * classes + predicted] = 1
+    confusion[np.arange(n), target * classes + probabilities.argmax(1)] = 1
     found = {}
-    for name, column in values.items():
-        sums = sum_by_group(np.column_stack([np.ones(n), column]), groups)
+    for name in ("accuracy", "top3_accuracy", "log_loss", "brier"):
+        sums = sum_by_group(np.column_stack([np.ones(n), per_clip[name]]), groups)
         found[name] = clustered(sums, lambda drawn: drawn[:, 1] / drawn[:, 0])
     found["macro_f1"] = clustered(sum_by_group(confusion, groups), lambda drawn: macro_f1(drawn, classes))
-    independent = {name: wilson(int(values[name].sum()), n) for name in ("accuracy", "top3_accuracy")}
-    return {
-        name: {
+    result = {}
+    for name, interval in found.items():
+        independent = wilson(int(per_clip[name].sum()), n) if name.endswith("accuracy") else None
+        result[name] = {
             "clustered": interval,
-            "wilson": independent.get(name),
-            "shown": shown_interval(interval, independent.get(name)),
+            "wilson": independent,
+            "shown": shown_interval(interval, independent),
         }
-        for name, interval in found.items()
-    }
+    return result
 
 
 def macro_f1(confusion: np.ndarray, num_classes: int) -> np.ndarray:

@@ -48,17 +48,17 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     unfinished = []
     for path in paths:
         folders = sorted(record.parent.resolve() for record in path.rglob(RECORD))
-        finished = [folder for folder in folders if _is_finished(folder)]
+        finished = [
+            folder
+            for folder in folders
+            if (folder / BUNDLE / MODEL_CONFIG).is_file() and (folder / CONFIG_YAML).is_file()
+        ]
         if not finished:
             what = "its training did not finish" if folders else "not a run folder, and contains none"
             raise GenreclfError(f"{path}: {what}; give folders of runs that genreclf train has finished")
         unfinished += [folder for folder in folders if folder not in finished]
         found.update((folder, _read(folder)) for folder in finished)
     return list(found.values()), unfinished
-
-
-def _is_finished(folder: Path) -> bool:
-    return (folder / BUNDLE / MODEL_CONFIG).is_file() and (folder / CONFIG_YAML).is_file()
 
 
 def _read(folder: Path) -> Run:
@@ -125,10 +125,9 @@ def _check_same_clips(first: System, system: System, seed: int) -> None:
     if predictions.classes != reference.classes:
         raise GenreclfError(f"{where}: different classes; compare runs on the same data")
     here, there = (
-        {path: rest for path, *rest in zip(one.paths, one.digests, one.target.tolist(), strict=True)}
-        for one in (predictions, reference)
+        set(zip(one.paths, one.digests, one.target.tolist(), strict=True)) for one in (predictions, reference)
     )
-    differing = sorted(path for path in here | there if here.get(path) != there.get(path))
+    differing = sorted({path for path, *_ in here ^ there})
     if differing:
         raise GenreclfError(
             f"{where}: scored on different clips: {len(differing)} differ (first: {differing[0]}); compare runs of one "

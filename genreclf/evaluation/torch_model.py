@@ -16,7 +16,13 @@ class TorchModel:
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
         self.info, self.weights_sha256 = bundle.info, weights_sha256(bundle)
-        self.device = pick_device(device)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise GenreclfError(f"device={device}: not available here; use device=cpu") from error
+        self.device = torch.device(device)
         self.net = bundle.net.to(self.device)
 
     def predict_proba(self, segments: np.ndarray) -> ModelOutput:
@@ -27,14 +33,3 @@ class TorchModel:
             logits, attention, embedding = self.net.outputs(levels)
             output = logits.softmax(1), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
         return ModelOutput(*(tensor.cpu().numpy() for tensor in output))
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is the GPU if there is one; raises GenreclfError for a device that is not available."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-        return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        raise GenreclfError(f"device={name}: not available here; use device=cpu") from error
