@@ -17,9 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from genreclf.data.appendable_npy import AppendableNpy
+from genreclf.data.build_store import AppendableNpy
 from genreclf.data.demo import write_demo
-from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, find_matches, fingerprint
+from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, borders, find_matches, fingerprint
 from genreclf.frontend.audio import read_audio
 from genreclf.frontend.log_mel import log_mel
 from genreclf.progress import progress_bar
@@ -71,11 +71,11 @@ def library(folder: Path, clips: int) -> tuple[Fingerprints, list[int]]:
                 tokens.append(len(marks))
             report(len(steps), clips)
     arrays = [np.load(folder / name, mmap_mode="r") for name in ("sketches.npy", "tokens.npy")]
-    return Fingerprints(arrays[0], np.cumsum(steps), arrays[1], np.cumsum(tokens)), sources
+    return Fingerprints(arrays[0], borders(steps), arrays[1], borders(tokens)), sources
 
 
 def first_of(whole: Fingerprints, clips: int) -> Fingerprints:
-    steps, tokens = whole.sketch_ends[:clips], whole.token_ends[:clips]
+    steps, tokens = whole.sketch_borders[: clips + 1], whole.token_borders[: clips + 1]
     return Fingerprints(whole.sketches[: steps[-1]], steps, whole.tokens[: tokens[-1]], tokens)
 
 

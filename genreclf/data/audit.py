@@ -9,7 +9,6 @@ from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES, Match
 from genreclf.data.leaks import (
     HELD_OUT,
     HeldOut,
-    Keys,
     LeakingClip,
     compared_leaks,
     has_leak,
@@ -18,7 +17,7 @@ from genreclf.data.leaks import (
     shared_keys,
 )
 from genreclf.data.membership import Membership
-from genreclf.data.split import SPLITS
+from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
 
 
@@ -77,25 +76,18 @@ class Audit:
         return {"summary": self.summary(), **lists}
 
 
-def audit(store: Store, member: Membership) -> Audit:
-    """The full audit of a store, with random splits for comparison."""
-    return _audit(store, member, compare=True)
-
-
 def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
-    """The audit that a training keeps in its run folder, as `Audit.summary` returns it.
-
-    It holds the number of clips, of clips with each fault, of duplicates, of clips that could not be compared by sound
-    and of label conflicts, and the leaks of the chosen split. Random and published splits are left out.
-    """
-    return _audit(store, member, compare=False).summary()
+    """What a training keeps of the audit in its run folder: its summary, without splits for comparison."""
+    return audit(store, member, compare=False).summary()
 
 
-def _audit(store: Store, member: Membership, compare: bool) -> Audit:
+def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
+    """The audit of a store. `compare`: also the leaks of random splits and, for GTZAN, of the published one."""
     rows, used = store.rows, [store.rows[clip] for clip in member.clips]
     readable = [row for row in rows if row.columns]
     split_of = dict(zip(member.clips, member.splits, strict=True))
-    keys, paths = membership_keys(rows, member), [row.path for row in used]
+    keys, paths = shared_keys([row.group for row in used], member.metadata), [row.path for row in used]
+    recordings = members([row.group for row in readable])
     leaks = {"chosen": held_out_leaks(member.splits, keys)}
     return Audit(
         clips=len(rows),
@@ -104,18 +96,13 @@ def _audit(store: Store, member: Membership, compare: bool) -> Audit:
         findings=findings(rows, store.spectrogram),
         rates=dict(sorted(rates(readable).items())),
         pairs=pairs(rows, store.matches, split_of),
-        duplicate_groups=[[row.path for row in group] for group in _groups(readable)],
+        duplicate_groups=[[readable[clip].path for clip in clips] for clips in recordings if len(clips) > 1],
         not_compared=[row.path for row in readable if not row.tokens or row.frames < MIN_OVERLAP_FRAMES],
         label_conflicts=[{rows[clip].path: rows[clip].label for clip in clips} for clips in member.conflicts],
         leaks=leaks | compared_leaks(paths, member.splits, keys) if compare else leaks,
         leaking=leaking_clips(paths, member.splits, keys),
         refusals=list(member.refusals),
     )
-
-
-def membership_keys(rows: Sequence[Row], member: Membership) -> Keys:
-    """What the clips of a membership may share, for `leaks`."""
-    return shared_keys([rows[clip].group for clip in member.clips], member.metadata)
 
 
 def class_balance(rows: Sequence[Row], split_of: dict[int, str | None]) -> dict[str, dict[str, int]]:
@@ -129,9 +116,8 @@ def class_balance(rows: Sequence[Row], split_of: dict[int, str | None]) -> dict[
 
 def pairs(rows: Sequence[Row], matches: Sequence[Match], split_of: dict[int, str | None]) -> list[Pair]:
     """The pairs of one recording: fingerprint matches and equal files. Leaks come first, then pairs in two classes."""
-    found = {(match.first, match.second): match for match in matches}
-    for match in _equal_files(rows):
-        found.setdefault((match.first, match.second), match)
+    # A match found by sound, which comes later, replaces that of equal files.
+    found = {(match.first, match.second): match for match in (*_equal_files(rows), *matches)}
     made = [_pair(rows, match, split_of) for match in found.values()]
     return sorted(made, key=lambda p: (not p.divided, p.classes[0] == p.classes[1], -p.confidence, p.first, p.second))
 
@@ -162,14 +148,6 @@ def _pair(rows: Sequence[Row], match: Match, split_of: dict[int, str | None]) ->
         splits=splits,
         divided="train" in splits and not set(splits).isdisjoint(HELD_OUT),
     )
-
-
-def _groups(readable: Sequence[Row]) -> list[list[Row]]:
-    """The recordings that several clips hold."""
-    members: dict[str, list[Row]] = {}
-    for row in readable:
-        members.setdefault(row.group, []).append(row)
-    return [group for group in members.values() if len(group) > 1]
 
 
 def _plain_leaks(held_out: HeldOut) -> dict[str, Any]:

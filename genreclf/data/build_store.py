@@ -2,22 +2,22 @@
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from genreclf.data.appendable_npy import AppendableNpy
-from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, Match, find_matches, fingerprint
-from genreclf.data.groups import merge_groups
+from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, find_matches, fingerprint
+from genreclf.data.membership import merge_groups
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
 from genreclf.data.store import (
     ARRAY,
@@ -44,9 +44,11 @@ from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
 from genreclf.frontend.segments import trim_silence
 from genreclf.progress import progress_bar
 
-Blocks = tuple[np.ndarray, np.ndarray, np.ndarray]  # one clip's rows of the three arrays
-Known = dict[tuple[str, str], tuple[Store, int]]  # digest and suffix of a file -> a store that holds it, clip number
+Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row, and its rows of the three arrays
+# The digest and suffix of a file (which decides how it is read) -> a store that holds it, and its number there.
+Known = dict[tuple[str, str], tuple[Store, int]]
 
+HEADER_BYTES = 128  # of NumPy's header, which leaves room for the first axis to grow without moving the data
 _JOURNAL = TABLE + ".partial"  # the table while the store is being built
 # The Row field that counts a clip's rows in each array, and the array's file, type and width.
 _ARRAYS = (
@@ -70,43 +72,20 @@ def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_se
     the last complete row. Of several processes, one builds and the others wait. A clip that cannot be read becomes a
     row with the reason. Raises GenreclfError if the store cannot be written.
     """
-    settings = _settings(picture_seconds)
+    front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
+    settings = {"front_end": front_end, "picture_seconds": picture_seconds}
     store = cache / "stores" / _key(settings, folder, sources)
     if (store / META).is_file():
         return store
     try:
-        with _locked(store):
+        store.mkdir(parents=True, exist_ok=True)
+        with (store / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases the lock when a process dies
             if not (store / META).is_file():
                 _build(store, folder, sources, settings)
     except OSError as error:
         raise GenreclfError(f"{store}: cannot be written ({error}); free space, or choose another cache") from error
     return store
-
-
-@contextmanager
-def _locked(store: Path) -> Iterator[None]:
-    """Makes other processes that build the same store wait. The system releases the lock when a process dies."""
-    store.mkdir(parents=True, exist_ok=True)
-    with (store / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _build(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> None:
-    rows = _write_clips(store, folder, sources, settings)
-    with progress_bar("looking for equal recordings", "parts") as report:
-        matches = find_matches(open_fingerprints(store, rows), report)
-    write_matches(store / RECORDINGS, rows, matches)
-    rows = _grouped(rows, matches)
-    write_table(store / TABLE, rows)
-    meta = {"format": FORMAT, "digest": _digest(settings, rows), "folder": str(folder), "clips": len(rows), **settings}
-    write_atomically(store / META, json.dumps(meta, indent=1) + "\n")
-    (store / _JOURNAL).unlink()
-
-
-def _settings(picture_seconds: float) -> dict[str, Any]:
-    front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
-    return {"front_end": front_end, "picture_seconds": picture_seconds}
 
 
 def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> str:
@@ -115,13 +94,25 @@ def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> s
         path = folder / source.path
         status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
         files.append((source.path, source.label, status.st_size, status.st_mtime_ns))
-    text = json.dumps([FORMAT, settings, str(folder.resolve()), files])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _sha256([FORMAT, settings, str(folder.resolve()), files])[:16]
 
 
-def _digest(settings: dict[str, Any], rows: Sequence[Row]) -> str:
-    content = [(row.path, row.label, row.digest) for row in rows]
-    return hashlib.sha256(json.dumps([FORMAT, settings, content]).encode()).hexdigest()
+def _sha256(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _build(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> None:
+    rows = _write_clips(store, folder, sources, settings)
+    with progress_bar("looking for equal recordings", "parts") as report:
+        matches = find_matches(open_fingerprints(store, rows), report)
+    write_matches(store / RECORDINGS, rows, matches)
+    pairs = [(match.first, match.second) for match in matches]
+    groups = merge_groups([row.path for row in rows], [row.digest or None for row in rows], pairs=pairs)
+    write_table(store / TABLE, [replace(row, group=group) for row, group in zip(rows, groups, strict=True)])
+    digest = _sha256([FORMAT, settings, [(row.path, row.label, row.digest) for row in rows]])
+    meta = {"format": FORMAT, "digest": digest, "folder": str(folder), "clips": len(rows), **settings}
+    write_atomically(store / META, json.dumps(meta, indent=1) + "\n")
+    (store / _JOURNAL).unlink()
 
 
 def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> list[Row]:
@@ -139,7 +130,7 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings:
         report = stack.enter_context(progress_bar("making spectrograms", "clips"))
         report(len(rows), len(sources))
         known = _known_clips(store, folder, settings)
-        read = partial(_read_row, folder, picture_seconds=settings["picture_seconds"], known=known)
+        read = partial(_read_row, folder, settings["picture_seconds"], known)
         for row, blocks in _in_threads(read, sources[len(rows) :]):
             rows.append(replace(row, offset=arrays[0].rows))
             for array, block in zip(arrays, blocks, strict=True):
@@ -161,21 +152,16 @@ def _known_clips(store: Path, folder: Path, settings: dict[str, Any]) -> Known:
             older = open_store(path.parent)
         except (OSError, ValueError, AttributeError, GenreclfError):
             continue  # a damaged older store does not keep a new one from being built
-        known.update({(row.digest, _suffix(row.path)): (older, n) for n, row in enumerate(older.rows) if row.columns})
+        for number, row in enumerate(older.rows):
+            if row.columns:
+                known[row.digest, Path(row.path).suffix.lower()] = older, number
     return known
 
 
-def _suffix(path: str) -> str:
-    """The suffix, which decides how a file is read, in lower case."""
-    return Path(path).suffix.lower()
-
-
-def _in_threads(
-    read: Callable[[Source], tuple[Row, Blocks]], sources: Sequence[Source]
-) -> Iterator[tuple[Row, Blocks]]:
+def _in_threads(read: Callable[[Source], Read], sources: Sequence[Source]) -> Iterator[Read]:
     """The result for each source, in order. One thread per core reads ahead by a few clips, which bounds the memory."""
     cores = len(os.sched_getaffinity(0))
-    queue: deque[Future[tuple[Row, Blocks]]] = deque()
+    queue: deque[Future[Read]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
             for source in sources:
@@ -188,13 +174,15 @@ def _in_threads(
             pool.shutdown(cancel_futures=True)
 
 
-def _read_row(folder: Path, source: Source, picture_seconds: float, known: Known) -> tuple[Row, Blocks]:
-    """A clip's row, without its offset and its final group, and its blocks."""
+def _read_row(folder: Path, picture_seconds: float, known: Known, source: Source) -> Read:
+    """Reads a clip; its offset and final group are not known yet."""
     path = folder / source.path
     digest = _file_digest(path)
-    same = known.get((digest, _suffix(source.path)))
-    if same is not None:
-        return _copied(source, *same)
+    if (digest, path.suffix.lower()) in known:
+        older, number = known[digest, path.suffix.lower()]
+        prints = older.fingerprints.of_clip(number)
+        row = replace(older.rows[number], path=source.path, label=source.label)
+        return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
     try:
         clip = read_clip(path, picture_seconds)
         problem, prints = clip.note, fingerprint(clip.levels, clip.frames)
@@ -222,25 +210,43 @@ def _read_row(folder: Path, source: Source, picture_seconds: float, known: Known
     return row, (clip.levels.T, prints.sketch, prints.tokens)
 
 
-def _copied(source: Source, older: Store, clip: int) -> tuple[Row, Blocks]:
-    row = replace(older.rows[clip], path=source.path, label=source.label)
-    prints = older.fingerprints.of_clip(clip)
-    return row, (older.spectrogram(clip).T, prints.sketch, prints.tokens)
-
-
 def _file_digest(path: Path) -> str:
     """The SHA-256 of a file; empty if it cannot be read, is too large, or is no regular file (a pipe would block)."""
-    try:
+    with suppress(OSError):
         if path.is_file() and path.stat().st_size <= MAX_BYTES:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        pass
     return ""
 
 
-def _grouped(rows: Sequence[Row], matches: Sequence[Match]) -> list[Row]:
-    """Puts clips of one digest or one recording into one group, named after the first of them."""
-    pairs = [(match.first, match.second) for match in matches]
-    groups = merge_groups([row.path for row in rows], [row.digest or None for row in rows], pairs=pairs)
-    return [replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
+class AppendableNpy:
+    """A .npy file that grows by (rows, width) blocks, opened by `np.load(..., mmap_mode="r")` once it is closed.
+
+    Keeps the first `rows` rows of an existing file and drops the rest: the consistent state after a kill.
+    """
+
+    def __init__(self, path: Path, dtype: type[np.generic], width: int, rows: int) -> None:
+        self.dtype, self.width, self.rows = np.dtype(dtype), width, rows
+        path.touch()
+        self._file = path.open("r+b")
+        self._file.truncate(HEADER_BYTES + rows * width * self.dtype.itemsize)
+        self._file.seek(0, io.SEEK_END)
+
+    def append(self, block: np.ndarray) -> None:
+        """Hands the block to the operating system, so it survives a kill of this process."""
+        self._file.write(np.ascontiguousarray(block, self.dtype).tobytes())
+        self._file.flush()
+        self.rows += len(block)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Writes the header, but not after an error: without a header, the file is an unfinished array."""
+        with self._file as file:
+            if error is None:
+                file.seek(0)
+                header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.rows, self.width)}
+                np.lib.format.write_array_header_1_0(file, header)
+                if file.tell() != HEADER_BYTES:
+                    raise AssertionError(f"NumPy wrote a header of {file.tell()} bytes instead of {HEADER_BYTES}")

@@ -11,24 +11,12 @@ from genreclf.data.store import Row
 from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, HOP_SAMPLES, N_FFT
 
-# The view `whole` resamples every clip to 256 columns: a clip of less than half the usual length appears at less than
-# half the usual tempo, and holds less than half of the music.
-SHORT_SHARE = 0.5
-# Columns at each end whose windows extend beyond the clip: they differ from the others even in a steady clip.
-_EDGE_COLUMNS = N_FFT // 2 // HOP_SAMPLES
+SHORT_SHARE = 0.5  # the view `whole` stretches every clip to 256 columns, so a short one appears at another tempo
+_EDGE_COLUMNS = N_FFT // 2 // HOP_SAMPLES  # their windows extend beyond the clip, so they differ even in a steady one
 _COLUMNS_TRIED = 8
 
 # The last one is information, not a fault.
-FINDINGS = (
-    "unreadable",
-    "truncated",
-    "silent",
-    "constant",
-    "clipped",
-    "too_short",
-    "wrong_rate",
-    "other_rate",
-)
+FINDINGS = ("unreadable", "truncated", "silent", "constant", "clipped", "too_short", "wrong_rate", "other_rate")
 
 
 @dataclass(frozen=True)
@@ -47,12 +35,7 @@ def findings(rows: Sequence[Row], spectrogram: Callable[[int], np.ndarray]) -> d
     found: dict[str, list[Finding]] = {kind: [] for kind in FINDINGS}
     for clip, row in enumerate(rows):
         if row.columns:
-            faults = {
-                **_noted(row.problem),
-                **_steady(spectrogram(clip)),
-                **_short(seconds(row), median_seconds),
-                **_rate(row.source_rate_hz, usual_rate),
-            }
+            faults = _faults(row, spectrogram(clip), median_seconds, usual_rate)
         else:
             faults = {"unreadable": row.problem}
         for kind, why in faults.items():
@@ -70,38 +53,30 @@ def rates(readable: Sequence[Row]) -> Counter[int]:
     return Counter(row.source_rate_hz for row in readable if row.source_rate_hz)
 
 
-def _noted(problem: str) -> dict[str, str]:
-    """The faults noted when the file was decoded."""
+def _faults(row: Row, levels: np.ndarray, median_seconds: float, usual_hz: int) -> dict[str, str]:
+    """The reasons by kind for a readable clip with the (128, columns) `levels`."""
     faults = {}
-    for note in problem.split("; "):
+    for note in row.problem.split("; "):  # noted when the file was decoded
         if TRUNCATED in note or UNDECODED in note:
             faults["truncated"] = note
         if CLIPPED in note:
             faults["clipped"] = note
+    if _is_steady(levels):
+        sound = {"constant": "every column is the same"}
+        faults |= sound if levels.any() else {"silent": "no sound, or a picture of one level"}
+    length, rate_hz = seconds(row), row.source_rate_hz
+    if length < SHORT_SHARE * median_seconds:
+        faults["too_short"] = f"{length:.1f} s; the median of the data set is {median_seconds:.1f} s"
+    if 0 < rate_hz < SAMPLE_RATE_HZ:
+        faults["wrong_rate"] = f"{rate_hz:,} Hz: nothing above {rate_hz / 2:,.0f} Hz"
+    elif rate_hz not in (0, usual_hz):
+        faults["other_rate"] = f"{rate_hz:,} Hz; most have {usual_hz:,} Hz"
     return faults
 
 
-def _steady(levels: np.ndarray) -> dict[str, str]:
-    """Whether a spectrogram (128, columns) is empty, or the same from beginning to end."""
+def _is_steady(levels: np.ndarray) -> bool:
+    """Whether a spectrogram (128, columns) is the same from beginning to end."""
     inner = levels[:, _EDGE_COLUMNS:-_EDGE_COLUMNS] if levels.shape[1] > 2 * _EDGE_COLUMNS else levels
     # A few columns rule out most clips without reading all of a store that may exceed the memory.
     few = inner[:, :: max(1, inner.shape[1] // _COLUMNS_TRIED)]
-    if not all((some == some[:, :1]).all() for some in (few, inner)):
-        return {}
-    if not levels.any():
-        return {"silent": "no sound, or a picture of one level"}
-    return {"constant": "every column is the same"}
-
-
-def _short(length: float, median_length: float) -> dict[str, str]:
-    if length >= SHORT_SHARE * median_length:
-        return {}
-    return {"too_short": f"{length:.1f} s; the median of the data set is {median_length:.1f} s"}
-
-
-def _rate(rate_hz: int, usual_hz: int) -> dict[str, str]:
-    if 0 < rate_hz < SAMPLE_RATE_HZ:
-        return {"wrong_rate": f"{rate_hz:,} Hz: nothing above {rate_hz / 2:,.0f} Hz"}
-    if rate_hz and rate_hz != usual_hz:
-        return {"other_rate": f"{rate_hz:,} Hz; most have {usual_hz:,} Hz"}
-    return {}
+    return all((some == some[:, :1]).all() for some in (few, inner))

@@ -11,7 +11,7 @@ Everything is smoothed over half a second, so that a downsampled spectrogram mat
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS
 
-# Constants without a source were set by hand, not tuned one by one. How the whole detects changed copies, and how many
-# false pairs it gives, is measured by scripts/recordings.py; scripts/RESULTS.md holds the numbers. A frame is 23.2 ms.
+# Constants without a source were set by hand; scripts/recordings.py measures the whole. A frame is 23.2 ms.
 SKETCH_BANDS = 32  # so that one bit per band fills a 32-bit word, as in Haitsma and Kalker
 SKETCH_STEP = 6  # frames, 0.14 s: a quarter of the smoothing, so linear interpolation between steps is accurate
 _SMOOTH_FRAMES = 24  # 0.56 s: seven columns of GTZAN's usual pictures, which show 30 s on 387 columns
@@ -38,7 +37,6 @@ _WINDOW_STEPS = 64  # 8.9 s around a common token (Haitsma and Kalker: 3 s, in s
 _CHANGE_STEPS = 3  # 0.42 s, a little less than the smoothing
 MAX_BIT_ERROR_RATE = 0.35  # Haitsma and Kalker's
 _BATCH = 1 << 14  # hits compared at once: 8 MB of words
-_NO_HITS = np.zeros((0, 4), np.int64)
 MATCH_CONFIDENCE = 0.77  # measured: two drones of the demo music reach 0.76; other versions of a real piece, 0.66
 MIN_OVERLAP_FRAMES = 172  # 4 s: of copies cut to 4 s, 100 % of audio and 82 % of pictures are still found
 _OFFSETS_TRIED = 3  # the offsets with the most common tokens
@@ -67,10 +65,10 @@ class Match:
 def fingerprint(levels: np.ndarray, frames: int) -> Fingerprint:
     """The fingerprint of (128, columns) uint8 levels that cover `frames`. Below 2.6 s: no token, so no match."""
     smooth = _smoothed(levels, frames)
-    tokens = np.concatenate([_region_tokens(smooth, region) for region in range(len(_REGIONS))])
+    tokens = [_region_tokens(smooth[low:high], region) for region, (low, high) in enumerate(_REGIONS)]
     # The sums over 4 bands and 24 frames become means, 0 to 255.
     sketch = np.rint(smooth[:, SKETCH_STEP // 2 :: SKETCH_STEP].T / (N_BANDS // SKETCH_BANDS * _SMOOTH_FRAMES))
-    return Fingerprint(sketch.astype(np.uint8), tokens)
+    return Fingerprint(sketch.astype(np.uint8), np.concatenate(tokens))
 
 
 def _smoothed(levels: np.ndarray, frames: int) -> np.ndarray:
@@ -84,17 +82,16 @@ def _smoothed(levels: np.ndarray, frames: int) -> np.ndarray:
     return (total[:, _SMOOTH_FRAMES:] - total[:, :-_SMOOTH_FRAMES]).astype(np.float64)
 
 
-def _region_tokens(smooth: np.ndarray, region: int) -> np.ndarray:
+def _region_tokens(bands: np.ndarray, region: int) -> np.ndarray:
     """(tokens, 2) uint32. A repeated token is kept once, so that a loop cannot outvote the rest of a clip."""
-    low, high = _REGIONS[region]
-    bands = smooth[low:high] - smooth[low:high].mean(axis=0)  # independent of loudness
+    bands = bands - bands.mean(axis=0)  # independent of loudness
     times = _patch_times(bands)
     if not len(times):
         return np.zeros((0, 2), np.uint32)
     patches = bands[:, times[:, None] + _PATCH_OFFSETS]  # (bands, patches, steps)
     # einsum, not BLAS: for products this small BLAS threads cost more than they save, as clips are read in threads.
     by_time = np.einsum("bps,ts->bpt", patches, _cosines(len(_PATCH_OFFSETS), _TIME_WAVES))  # (bands, patches, 6)
-    waves = np.einsum("wb,bpt->pwt", _cosines(high - low, _BAND_WAVES), by_time)  # (patches, 5, 6)
+    waves = np.einsum("wb,bpt->pwt", _cosines(len(bands), _BAND_WAVES), by_time)
     waves = waves.reshape(len(times), _BAND_WAVES * _TIME_WAVES)  # (patches, 5, 6) -> (patches, 30)
     tokens = _with_weak_bits_flipped(waves) | np.uint32(region << 30)  # (patches, 8)
     found, first = np.unique(tokens, return_index=True)
@@ -117,8 +114,7 @@ def _patch_times(bands: np.ndarray) -> np.ndarray:
 @functools.cache
 def _cosines(points: int, waves: int) -> np.ndarray:
     """(waves, points): the first basis functions of the cosine transform (DCT-II), without the constant one."""
-    angles = np.outer(np.arange(1, waves + 1), np.arange(points) + 0.5) * np.pi / points
-    return np.cos(angles)
+    return np.cos(np.outer(np.arange(1, waves + 1), np.arange(points) + 0.5) * np.pi / points)
 
 
 def _with_weak_bits_flipped(waves: np.ndarray) -> np.ndarray:
@@ -135,41 +131,34 @@ def _with_weak_bits_flipped(waves: np.ndarray) -> np.ndarray:
 class Fingerprints:
     """The fingerprints of many clips, one after another."""
 
-    sketches: np.ndarray  # clip i has sketches[sketch_ends[i - 1] : sketch_ends[i]]
-    sketch_ends: np.ndarray
-    tokens: np.ndarray  # and tokens[token_ends[i - 1] : token_ends[i]]
-    token_ends: np.ndarray
+    sketches: np.ndarray  # clip i has sketches[sketch_borders[i] : sketch_borders[i + 1]]
+    sketch_borders: np.ndarray
+    tokens: np.ndarray  # the same with token_borders
+    token_borders: np.ndarray
 
     @classmethod
     def of(cls, each: Sequence[Fingerprint]) -> "Fingerprints":
         """Joins fingerprints in memory."""
-        return cls(
-            np.concatenate([one.sketch for one in each]),
-            np.cumsum([len(one.sketch) for one in each]),
-            np.concatenate([one.tokens for one in each]),
-            np.cumsum([len(one.tokens) for one in each]),
-        )
+        sketches, tokens = [one.sketch for one in each], [one.tokens for one in each]
+        ends = borders(map(len, tokens))
+        return cls(np.concatenate(sketches), borders(map(len, sketches)), np.concatenate(tokens), ends)
 
     def of_clip(self, clip: int) -> Fingerprint:
         """The fingerprint of one clip."""
-        return Fingerprint(
-            self.sketches[_start(self.sketch_ends, clip) : self.sketch_ends[clip]],
-            self.tokens[_start(self.token_ends, clip) : self.token_ends[clip]],
-        )
+        sketch = self.sketches[self.sketch_borders[clip] : self.sketch_borders[clip + 1]]
+        return Fingerprint(sketch, self.tokens[self.token_borders[clip] : self.token_borders[clip + 1]])
 
 
-def _start(ends: np.ndarray, clip: int | np.ndarray) -> np.ndarray:
-    """The first row of a clip, or of each of several clips."""
-    return np.where(np.asarray(clip) > 0, ends[np.asarray(clip) - 1], 0)
+def borders(sizes: Iterable[int]) -> np.ndarray:
+    """(clips + 1,): where each clip's rows begin, and where the last clip's end."""
+    return np.cumsum([0, *sizes])
 
 
 def find_matches(library: Fingerprints, report: Callable[[int, int], None] = lambda done, total: None) -> list[Match]:
-    """All pairs of clips that hold the same recording, in order. The cost grows with the tokens, not with the pairs.
-
-    `report(done, total)` is called with the progress.
-    """
+    """All pairs of clips that hold the same recording, in order. The cost grows with the tokens, not with the pairs."""
     change = _change_bits(library.sketches)
-    candidates = np.concatenate([_NO_HITS, *(_plausible(change, library, hits) for hits in _hits(library, report))])
+    plausible = (hits[_bit_error_rate(change, library, hits) <= MAX_BIT_ERROR_RATE] for hits in _hits(library, report))
+    candidates = np.concatenate([np.zeros((0, 4), np.int64), *plausible])
     by_pair = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
     borders = np.flatnonzero((np.diff(by_pair[:, :2], axis=0) != 0).any(axis=1)) + 1
     found = (_best_match(library, pair) for pair in np.split(by_pair, borders) if len(pair))
@@ -178,7 +167,8 @@ def find_matches(library: Fingerprints, report: Callable[[int, int], None] = lam
 
 def _hits(library: Fingerprints, report: Callable[[int, int], None]) -> Iterator[np.ndarray]:
     """Yields (hits, 4) int64: two clips, and the frame in each of them at which they have a token in common."""
-    clip_of = np.repeat(np.arange(len(library.token_ends)), np.diff(library.token_ends, prepend=0)).astype(np.int32)
+    counts = np.diff(library.token_borders)
+    clip_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     for region in range(len(_REGIONS)):
         report(region, len(_REGIONS))
         chosen = np.flatnonzero(library.tokens[:, 0] >> 30 == region)
@@ -189,60 +179,44 @@ def _hits(library: Fingerprints, report: Callable[[int, int], None]) -> Iterator
             same = np.flatnonzero(token[distance:] == token[:-distance])
             if not len(same):
                 break
-            other = same + distance
-            yield np.stack([clip[same], clip[other], time[same], time[other]], axis=1).astype(np.int64)
+            for one in np.split(same, range(_BATCH, len(same), _BATCH)):
+                other = one + distance
+                yield np.stack([clip[one], clip[other], time[one], time[other]], axis=1).astype(np.int64)
     report(len(_REGIONS), len(_REGIONS))
 
 
-def _plausible(change: np.ndarray, library: Fingerprints, hits: np.ndarray) -> np.ndarray:
-    """The hits (n, 4) around which the two clips change alike: at most 35 % of the bits in about 9 s differ."""
-    kept = [_NO_HITS]
-    for start in range(0, len(hits), _BATCH):
-        some = hits[start : start + _BATCH]
-        kept.append(some[_bit_error_rate(change, library, some) <= MAX_BIT_ERROR_RATE])
-    return np.concatenate(kept)
-
-
 def _bit_error_rate(change: np.ndarray, library: Fingerprints, hits: np.ndarray) -> np.ndarray:
-    """(hits,): the share of bits that differ around each hit, where both clips have them."""
+    """(hits,): the share of bits that differ in about 9 s around each hit, where both clips have them."""
     around = np.arange(_WINDOW_STEPS) - _WINDOW_STEPS // 2
     words, inside = [], np.ones((len(hits), _WINDOW_STEPS), bool)
     for clip, time in ((hits[:, 0], hits[:, 2]), (hits[:, 1], hits[:, 3])):
-        start, end = _start(library.sketch_ends, clip), library.sketch_ends[clip]
-        step = (start + time // SKETCH_STEP)[:, None] + around  # (hits, steps)
-        inside &= (step >= start[:, None]) & (step < end[:, None] - _CHANGE_STEPS)
+        start, end = library.sketch_borders[clip, None], library.sketch_borders[clip + 1, None]  # (hits, 1)
+        step = start + time[:, None] // SKETCH_STEP + around  # (hits, steps)
+        inside &= (step >= start) & (step < end - _CHANGE_STEPS)
         words.append(change[step.clip(0, len(change) - 1)])
     differing = (np.bitwise_count(words[0] ^ words[1]) * inside).sum(axis=1)
     return differing / np.maximum(SKETCH_BANDS * inside.sum(axis=1), 1)
 
 
 def _change_bits(sketches: np.ndarray) -> np.ndarray:
-    """(steps,) uint32, one bit per band, as `_gains` gives them."""
+    """(steps,) uint32, a bit per band: whether the next band rises more in the 0.4 s from each step."""
     words = np.zeros(len(sketches), np.uint32)
     for start in range(0, len(sketches), _BATCH):
-        bits = _gains(sketches[start : start + _BATCH + _CHANGE_STEPS].astype(np.int16))
+        bits = _rises(_changes(sketches[start : start + _BATCH + _CHANGE_STEPS].astype(np.int16)))
         words[start : start + len(bits)] = np.packbits(bits, axis=1).view(np.uint32)[:, 0]
     return words
 
 
-def _gains(sketch: np.ndarray) -> np.ndarray:
-    """(steps, 32) signed -> (steps - 3, 32) bool: whether the next band rises more in the 0.4 s from each step."""
-    gain = sketch[_CHANGE_STEPS:] - sketch[:-_CHANGE_STEPS]
-    return np.roll(gain, -1, axis=1) > gain
+def _changes(sketch: np.ndarray) -> np.ndarray:
+    """(steps, 32) -> (steps - 3, 32): by how much each band rises in 0.4 s. A fade makes levels alike, not changes."""
+    return sketch[_CHANGE_STEPS:] - sketch[:-_CHANGE_STEPS]
 
 
-def _confidence(first: np.ndarray, second: np.ndarray) -> float:
-    """The agreement of two sketches (steps, 32) of equal length: the correlation of their changes over 0.4 s.
-
-    Changes, because a fade or a crescendo makes the levels of any two clips alike. The larger of the correlations with
-    and without the loudness that all bands share, because an encoder may mute all bands of quiet music.
-    """
-    first, second = (each[_CHANGE_STEPS:] - each[:-_CHANGE_STEPS] for each in (first, second))
-    whole = _band_correlation(first, second)
-    return max(whole, _band_correlation(*(each - each.mean(axis=1, keepdims=True) for each in (first, second))))
+def _rises(change: np.ndarray) -> np.ndarray:
+    return np.roll(change, -1, axis=1) > change
 
 
-def _band_correlation(first: np.ndarray, second: np.ndarray) -> float:
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     """The mean over the better half of the bands, as noise and filters spoil the rest; a constant band counts as 0."""
     first, second = (each - each.mean(axis=0) for each in (first, second))
     norm = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
@@ -275,6 +249,9 @@ def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int
     steps = min(len(one) - start, len(other) - begin)
     if steps * SKETCH_STEP < MIN_OVERLAP_FRAMES:
         return 0.0, offset, 0
-    one, other = one[start : start + steps], other[begin : begin + steps]
-    differing = np.mean(_gains(one) != _gains(other))
-    return _confidence(one, other) if differing <= MAX_BIT_ERROR_RATE else 0.0, offset, steps
+    one, other = _changes(one[start : start + steps]), _changes(other[begin : begin + steps])
+    if np.mean(_rises(one) != _rises(other)) > MAX_BIT_ERROR_RATE:
+        return 0.0, offset, steps
+    # Also without the loudness that all bands share: an encoder may mute all bands of quiet music.
+    quiet = _correlation(*(each - each.mean(axis=1, keepdims=True) for each in (one, other)))
+    return max(_correlation(one, other), quiet), offset, steps

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genreclf.data.groups import normalize_name
+from genreclf.data.membership import normalize_name
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.table import ClipMetadata
 
@@ -46,17 +46,14 @@ class LeakingClip:
 
 def shared_keys(recordings: Sequence[str], metadata: Sequence[ClipMetadata]) -> Keys:
     """A key per clip for each of SHARED. Titles are compared together with their artists."""
+    artists = [normalize_name(one.artist) for one in metadata]
+    titles = zip(artists, (normalize_name(one.title) for one in metadata), strict=True)
     return {
         "recording": list(recordings),
-        "artist": [normalize_name(one.artist) or None for one in metadata],
-        "title": [_title_key(one) for one in metadata],
+        "artist": [artist or None for artist in artists],
+        "title": [f"{artist}\0{title}" if artist and title else None for artist, title in titles],
         "group": [one.group or None for one in metadata],
     }
-
-
-def _title_key(metadata: ClipMetadata) -> str | None:
-    artist, title = normalize_name(metadata.artist), normalize_name(metadata.title)
-    return f"{artist}\0{title}" if artist and title else None
 
 
 def held_out_leaks(splits: Sequence[str | None], keys: Keys) -> HeldOut:
@@ -66,13 +63,13 @@ def held_out_leaks(splits: Sequence[str | None], keys: Keys) -> HeldOut:
 
 def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
     """How many clips of the split `part` share what with training."""
-    return {shared: _leak(splits, column, part) for shared, column in keys.items()}
-
-
-def _leak(splits: Sequence[str | None], column: Sequence[str | None], part: str) -> Leak:
-    training = {key for key, split in zip(column, splits, strict=True) if split == "train"}
-    known = [key for key, split in zip(column, splits, strict=True) if split == part and key is not None]
-    return Leak(sum(key in training for key in known), len(known))
+    found = {}
+    for shared, column in keys.items():
+        clips = list(zip(column, splits, strict=True))
+        training = {key for key, split in clips if split == "train"}
+        known = [key for key, split in clips if split == part and key is not None]
+        found[shared] = Leak(sum(key in training for key in known), len(known))
+    return found
 
 
 def compared_leaks(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> dict[str, HeldOut]:
@@ -86,35 +83,28 @@ def compared_leaks(paths: Sequence[str], splits: Sequence[str | None], keys: Key
 
 def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
     """The leaks if the clips were assigned one by one at random, in equal numbers: means over RANDOM_SEEDS splits."""
-    drawn = [leaks(_shuffled(splits, seed), keys, part) for seed in range(RANDOM_SEEDS)]
-    return {
-        shared: Leak(
-            sum(one[shared].clips for one in drawn) / RANDOM_SEEDS, sum(one[shared].of for one in drawn) / RANDOM_SEEDS
-        )
-        for shared in keys
-    }
-
-
-def _shuffled(splits: Sequence[str | None], seed: int) -> list[str | None]:
-    """The assignments in random order, among the clips that have one."""
     assigned = [clip for clip, split in enumerate(splits) if split]
-    shuffled: list[str | None] = [None] * len(splits)
-    for clip, other in zip(assigned, np.random.default_rng(seed).permutation(len(assigned)), strict=True):
-        shuffled[clip] = splits[assigned[other]]
-    return shuffled
+    drawn = []
+    for seed in range(RANDOM_SEEDS):
+        shuffled: list[str | None] = [None] * len(splits)
+        for clip, other in zip(assigned, np.random.default_rng(seed).permutation(assigned), strict=True):
+            shuffled[clip] = splits[other]
+        drawn.append(leaks(shuffled, keys, part))
+    clips = {shared: sum(one[shared].clips for one in drawn) / RANDOM_SEEDS for shared in keys}
+    return {shared: Leak(clips[shared], sum(one[shared].of for one in drawn) / RANDOM_SEEDS) for shared in keys}
 
 
 def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> list[LeakingClip]:
     """The validation and test clips that share something with training, each with a training clip for each thing."""
     found = []
-    in_training = {
+    in_training: dict[str, dict[str | None, str]] = {
         shared: {key: path for key, path, split in zip(column, paths, splits, strict=True) if key and split == "train"}
         for shared, column in keys.items()
     }
     for clip, (path, split) in enumerate(zip(paths, splits, strict=True)):
         if split not in HELD_OUT:
             continue
-        others = {shared: in_training[shared].get(column[clip] or "") for shared, column in keys.items()}
+        others = {shared: in_training[shared].get(column[clip]) for shared, column in keys.items()}
         training = {shared: other for shared, other in others.items() if other is not None}
         if training:
             found.append(LeakingClip(path, split, training))

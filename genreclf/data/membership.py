@@ -1,11 +1,11 @@
 """Which clips of a store are used, in which split each is, and which clips must stay together."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from genreclf.data.groups import artist_keys, conflicts, merge_groups
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SplitConfig, assign, divided_groups, refusals
+from genreclf.data.split import SplitConfig, assign, divided_groups, members, refusals
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 
@@ -42,3 +42,45 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     if split.name == "table":
         reasons = divided_groups(paths, [one.group for one in metadata], folds) + reasons
     return Membership(clips, tuple(splits), tuple(groups), tuple(metadata), conflicting, tuple(reasons))
+
+
+def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
+    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, transitively.
+
+    A group is named after its first member in `names`. None is no key.
+    """
+    parent = list(range(len(names)))
+
+    def root(clip: int) -> int:
+        while parent[clip] != clip:
+            parent[clip] = parent[parent[clip]]
+            clip = parent[clip]
+        return clip
+
+    shared = []
+    for column in keys:
+        first: dict[str, int] = {}
+        shared += [(clip, first.setdefault(key, clip)) for clip, key in enumerate(column) if key is not None]
+    for one, other in itertools.chain(shared, pairs):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return [names[root(clip)] for clip in range(len(names))]
+
+
+def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
+    """One key per artist, by normalized name; for an unknown one, none ("single") or one per class ("together").
+
+    The latter is the cautious choice, as any two of these clips may be by the same artist.
+    """
+    unknowns = [f"unknown {label}" if unknown == "together" else None for label in labels]
+    return [normalize_name(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
+
+
+def normalize_name(name: str) -> str:
+    """A name without case, spaces and punctuation. Empty if nothing is left."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
+    """The groups of equal recordings whose clips are in several classes, as clip numbers."""
+    return [clips for clips in members(groups) if len({labels[clip] for clip in clips}) > 1]

@@ -60,35 +60,25 @@ def assign(
 ) -> list[str | None]:
     """The split of each clip, None for a clip that the lists or the table leave out. Sequences have an item per clip.
 
-    `hashed` and `folds` keep each of `groups` in one split. `published` and `table` follow lists made by others, which
-    may divide a group: `leaks` counts such clips, and `refusals` names groups that a table both declares and divides.
-    `table_folds` are the table's names of folds, empty for none. Raises GenreclfError where the lists or the table
-    cannot be used.
+    `hashed` and `folds` keep each of `groups` in one split; the lists of `published` and `table` may divide a group.
+    `table_folds` are the table's names of folds, empty for none. Raises GenreclfError for unusable lists or tables.
     """
     splits: list[str | None]
+    salt, fold = config.salt or "", config.fold or 0
     if config.name == "published":
         splits = published(names)
     elif config.name == "table":
-        splits = from_table(table_folds, config.fold or 0)
-    elif config.name == "all":
-        splits = ["train"] * len(names)
+        splits = from_table(table_folds, fold)
+    elif config.shares is not None:
+        train, val, test = config.shares
+        ranks = rank_in_class(labels, digests, groups, salt, min(val, test))
+        splits = ["train" if rank < train else "val" if rank < train + val else "test" for rank in ranks]
+    elif config.folds is not None:
+        ranks = rank_in_class(labels, digests, groups, salt, 1 / config.folds)
+        splits = [fold_split(int(rank * config.folds), fold, config.folds) for rank in ranks]
     else:
-        splits = _ranked(config, labels, digests, groups)
+        splits = ["train"] * len(names)
     return ["train" if split == "val" else split for split in splits] if config.validation is False else splits
-
-
-def _ranked(
-    config: SplitConfig, labels: Sequence[str], digests: Sequence[str], groups: Sequence[str]
-) -> list[str | None]:
-    """`hashed` and `folds`: cuts of one rank."""
-    salt = config.salt or ""
-    if config.shares is not None:
-        shares = config.shares
-        return [hashed(rank, shares) for rank in rank_in_class(labels, digests, groups, salt, min(shares[1:]))]
-    folds, fold = config.folds or 0, config.fold or 0
-    return [
-        fold_split(int(rank * folds), fold, folds) for rank in rank_in_class(labels, digests, groups, salt, 1 / folds)
-    ]
 
 
 def rank_in_class(
@@ -96,19 +86,17 @@ def rank_in_class(
 ) -> list[float]:
     """Each clip's rank in its class, in [0, 1); clips of a group share theirs.
 
-    Groups are ordered by a hash of the salt and their content, so that the rank does not depend on names, order or
-    machine. A group's rank is its midpoint: a cut at share s then lies at the group border nearest to s. Groups that
-    hold more of their class than the share `smallest` are ranked first, in training: if an artist with a third of the
-    clips came last, the test clips would all be from that artist.
+    Groups are ordered by a hash of the salt and their content, independent of names and order. A group's rank is its
+    midpoint: a cut at share s then lies at the group border nearest to s. Groups that hold more of their class than the
+    share `smallest` come first, in training: otherwise one artist could fill a whole test class.
     """
-    members: dict[str, list[int]] = defaultdict(list)
-    for clip, group in enumerate(groups):
-        members[group].append(clip)
     by_class: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
-    for clips in members.values():
+    for clips in members(groups):
         content = min(digests[clip] for clip in clips)
         key = hashlib.sha256(f"{salt}\0{content}".encode()).hexdigest()
-        by_class[group_label([labels[clip] for clip in clips])].append((key, clips))
+        counts = Counter(labels[clip] for clip in clips)
+        # The most frequent class, the first by name in a tie.
+        by_class[max(sorted(counts), key=counts.__getitem__)].append((key, clips))
     ranks = [0.0] * len(groups)
     for ranked in by_class.values():
         total, before = sum(len(clips) for _, clips in ranked), 0
@@ -119,17 +107,12 @@ def rank_in_class(
     return ranks
 
 
-def group_label(labels: Sequence[str]) -> str:
-    """The class in which a group is ranked: its most frequent one, the first by name in a tie."""
-    counts = Counter(labels)
-    return min(counts, key=lambda label: (-counts[label], label))
-
-
-def hashed(rank: float, shares: Sequence[float]) -> str:
-    """The split at a rank in [0, 1) when a class is cut at `shares`."""
-    if rank < shares[0]:
-        return "train"
-    return "val" if rank < shares[0] + shares[1] else "test"
+def members(groups: Sequence[str]) -> list[list[int]]:
+    """The clip numbers of each group, in the order of their first clips."""
+    clips_of: dict[str, list[int]] = defaultdict(list)
+    for clip, group in enumerate(groups):
+        clips_of[group].append(clip)
+    return list(clips_of.values())
 
 
 def fold_split(number: int, fold: int, folds: int) -> str:
@@ -150,10 +133,9 @@ def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
 
 
 def published(names: Sequence[str]) -> list[str | None]:
-    """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), as distributed with torchaudio.
+    """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), which divide artists, as torchaudio has them.
 
-    Accepts the usual spellings of a clip's name: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is
-    listed. The lists are known to divide artists.
+    Accepts the usual spellings: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is listed.
     """
     found = listed(names)
     if not any(found):
@@ -174,8 +156,7 @@ def published_missing(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _published_lists() -> dict[str, list[str]]:
-    # Imported here: nothing else in the split needs torchaudio.
-    from torchaudio.datasets import gtzan
+    from torchaudio.datasets import gtzan  # imported here: nothing else in the split needs torchaudio
 
     return {"train": gtzan.filtered_train, "val": gtzan.filtered_valid, "test": gtzan.filtered_test}
 
@@ -192,15 +173,13 @@ def refusals(
 ) -> list[str]:
     """Why no training can use this split, a line each: fewer than two classes, or one that a needed split lacks."""
     # The published test list may be withheld: training needs only the other two.
-    unneeded = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
-    needed = [split for split in SPLITS if split not in unneeded and (split != "val" or config.validation)]
+    optional = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
+    needed = [split for split in SPLITS if split not in optional and (split != "val" or config.validation)]
     have, classes = set(zip(splits, labels, strict=True)), sorted(set(labels))
     reasons = []
     if len(classes) < 2:
-        reasons.append(
-            f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); "
-            "repair the files that cannot be read, or add others"
-        )
+        remedy = "repair the files that cannot be read, or add others"
+        reasons.append(f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); {remedy}")
     remedy = "give it more clips" + (", or change split.shares or split.salt" if config.name == "hashed" else "")
     for label in classes:
         missing = [split for split in needed if (split, label) not in have]
@@ -215,18 +194,15 @@ def refusals(
 def divided_groups(paths: Sequence[str], groups: Sequence[str], table_folds: Sequence[str]) -> list[str]:
     """Why a table's folds cannot be used, a line for each group of its column `group` that has clips in two folds.
 
-    This holds for every `split.fold`: two training folds of one run are training and test of another. An item of
-    `groups` or `table_folds` is empty where the table gives none.
+    For every `split.fold`, as two training folds of one run are training and test of another. An item of `groups` or
+    `table_folds` is empty where the table gives none.
     """
     first: dict[str, tuple[str, str]] = {}
     reasons: dict[str, str] = {}
     for path, group, fold in zip(paths, groups, table_folds, strict=True):
-        if group and fold:
-            other, its_fold = first.setdefault(group, (path, fold))
-            if fold != its_fold:
-                reasons.setdefault(
-                    group,
-                    f"split=table: group {group!r} is divided: {other!r} is in fold {its_fold!r}, {path!r} in fold "
-                    f"{fold!r}; put its clips in one fold, or remove the column group from data.table",
-                )
+        other, other_fold = first.setdefault(group, (path, fold)) if group and fold else (path, fold)
+        if fold != other_fold:
+            where = f"{other!r} is in fold {other_fold!r}, {path!r} in fold {fold!r}"
+            remedy = "put its clips in one fold, or remove the column group from data.table"
+            reasons.setdefault(group, f"split=table: group {group!r} is divided: {where}; {remedy}")
     return list(reasons.values())

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, Match
+from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, Match, borders
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.log_mel import N_BANDS
@@ -77,31 +77,25 @@ def open_store(folder: Path) -> Store:
             raise ValueError(f"format {meta['format']}, this version reads {FORMAT}")
         rows = tuple(read_table(folder / TABLE))
         columns = _open_array(folder / ARRAY, np.uint8, N_BANDS, _checked_columns(rows))
-        fingerprints = open_fingerprints(folder, rows)
         matches = tuple(_read_matches(folder / RECORDINGS, rows))
-        return Store(folder, rows, columns, fingerprints, matches, meta["digest"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
-        raise GenreclfError(
-            f"{folder}: incomplete or damaged ({error}); delete the folder and prepare again"
-        ) from error
+        return Store(folder, rows, columns, open_fingerprints(folder, rows), matches, meta["digest"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise GenreclfError(f"{folder}: incomplete or damaged ({error}); delete the folder and retry") from error
 
 
 def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:
     """The clips' fingerprints, memory-mapped. Raises ValueError where the arrays do not fit the table."""
-    steps, tokens = np.cumsum([row.steps for row in rows]), np.cumsum([row.tokens for row in rows])
-    return Fingerprints(
-        _open_array(folder / SKETCHES, np.uint8, SKETCH_BANDS, steps[-1]),
-        steps,
-        _open_array(folder / TOKENS, np.uint32, 2, tokens[-1]),
-        tokens,
-    )
+    steps, tokens = borders(row.steps for row in rows), borders(row.tokens for row in rows)
+    sketch_array = _open_array(folder / SKETCHES, np.uint8, SKETCH_BANDS, steps[-1])
+    return Fingerprints(sketch_array, steps, _open_array(folder / TOKENS, np.uint32, 2, tokens[-1]), tokens)
 
 
 def _open_array(path: Path, dtype: type[np.generic], width: int, length: int) -> np.ndarray:
     array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != dtype or array.shape != (length, width):
-        expected = f"{dtype.__name__} {(int(length), width)}"
-        raise ValueError(f"{path.name} is {array.dtype} {array.shape}, the table says {expected}")
+        raise ValueError(
+            f"{path.name} is {array.dtype} {array.shape}, the table says {dtype.__name__} {(int(length), width)}"
+        )
     return array
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.data.appendable_npy import HEADER_BYTES, AppendableNpy
+from genreclf.data.build_store import HEADER_BYTES, AppendableNpy
 
 
 def block(rows: int, start: int) -> np.ndarray:

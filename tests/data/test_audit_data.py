@@ -12,7 +12,7 @@ from PIL import Image
 
 from genreclf.config import build, config_folder
 from genreclf.data.audit import audit, class_balance, leak_summary, pairs
-from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, audit_page
+from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, STRIP_ROWS, WIDTH, audit_page, draw_pair
 from genreclf.data.findings import FINDINGS, findings
 from genreclf.data.fingerprint import Match
 from genreclf.data.leaks import (
@@ -28,7 +28,6 @@ from genreclf.data.leaks import (
     shared_keys,
 )
 from genreclf.data.membership import membership
-from genreclf.data.pair_plot import STRIP_ROWS, WIDTH, draw_pair
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata

@@ -5,8 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.audit import membership_keys
-from genreclf.data.leaks import has_leak, held_out_leaks
+from genreclf.data.leaks import has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
@@ -44,7 +43,8 @@ def assigned(split: str, tmp_path: Path, cells: dict[str, str], columns: str, ro
 
 
 def leaks(member: Membership, rows: list[Row] = ROWS) -> bool:
-    return has_leak(held_out_leaks(member.splits, membership_keys(rows, member)))
+    keys = shared_keys([rows[clip].group for clip in member.clips], member.metadata)
+    return has_leak(held_out_leaks(member.splits, keys))
 
 
 def splits_of(member: Membership, *names: str) -> set[str | None]:
