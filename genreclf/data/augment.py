@@ -79,8 +79,8 @@ class Draws:
 def random_span(frames: int, view: ViewConfig, stretch: float) -> Span:
     """(start, length) in frames of one segment at a random place in a clip of `frames` frames.
 
-    The music in it is up to 1 + `stretch` times as long or as short as the view's segment, so it sounds faster or
-    slower. A clip that is not longer than a segment is shown whole.
+    It holds up to 1 + `stretch` times as much or as little music as the view's segment, so it sounds faster or slower.
+    A clip that is not longer than a segment is shown whole.
     """
     last_start, length = spans(frames, view)[-1]
     if stretch and length < frames:
@@ -130,8 +130,7 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
 def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     """Applies the draws to (B, C, H, W) images in [0, 255].
 
-    In order: low-pass, noise floor, band shift, equaliser, brightness, contrast (deviations from the example's mean are
-    scaled), flip in time, masks, clipping. From brightness on, this is the original notebook's order.
+    From brightness on, in the original notebook's order. Contrast scales the deviations from the example's mean.
     """
     x = images.float() / 255 - draws.low_pass
     x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)

@@ -38,23 +38,22 @@ class Batch(TypedDict):
 class SegmentDataset(Dataset[Batch]):
     """Segments of some clips, without the silence at the clips' ends; a batch is read at once.
 
-    With `random_start`, one segment per clip, at a random place and stretched by up to `stretch`, drawn at each
-    reading. Otherwise every `step`-th of the segments that cover the clip.
+    With `random_start`, one per clip, its place and a stretch by up to `stretch` drawn at each reading; otherwise every
+    `step`-th of the segments that cover the clip.
     """
 
     def __init__(
         self,
         store: Store,
-        clips: Sequence[int],
-        targets: Sequence[int],
+        target_of: Mapping[int, int],  # by clip
         view: ViewConfig,
         random_start: bool,
         stretch: float = 0.0,
         step: int = 1,
     ) -> None:
-        self.store, self.view, self.random_start, self.stretch = store, view, random_start, stretch
-        self.target_of = dict(zip(clips, targets, strict=True))
-        covering = ((clip, spans(store.rows[clip].sound_frames, view)) for clip in clips)
+        self.store, self.target_of, self.view, self.stretch = store, target_of, view, stretch
+        self.random_start = random_start
+        covering = ((clip, spans(store.rows[clip].sound_frames, view)) for clip in target_of)
         self.items = [(clip, span) for clip, each in covering for span in (each[:1] if random_start else each[::step])]
 
     def __len__(self) -> int:
@@ -66,10 +65,8 @@ class SegmentDataset(Dataset[Batch]):
         rows = [self.store.rows[clip] for clip in clips]
         if self.random_start:
             shown = tuple(random_span(row.sound_frames, self.view, self.stretch) for row in rows)
-        # Each (B, 1), against the (B, 256) columns of the segments.
-        first = np.array([[row.offset + row.first_sound] for row in rows])
-        columns = np.array([[row.sound_columns] for row in rows])
-        frames = np.array([[row.sound_frames] for row in rows])
+        sounds = [(row.offset + row.first_sound, row.sound_columns, row.sound_frames) for row in rows]
+        first, columns, frames = np.array(sounds).T[..., None]  # each (B, 1), against the segments' (B, 256) columns
         index = first + column_index(columns, frames, np.array(shown))
         return {
             "segments": torch.from_numpy(self.store.columns[index]),  # (B, 256, 128)
@@ -100,15 +97,9 @@ class SpectrogramDataModule(L.LightningDataModule):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SpectrogramDataModule":
         """The DataModule of a composed configuration; raises GenreclfError for unknown or missing keys."""
-        return cls(
-            build(DataConfig, config["data"], "data"),
-            build(SplitConfig, config["split"], "split"),
-            build(ViewConfig, config["view"], "view"),
-            build(AugmentConfig, config["augment"], "augment"),
-            config["batch_size"],
-            config["workers"],
-            config["seed"],
-        )
+        kinds = (DataConfig, "data"), (SplitConfig, "split"), (ViewConfig, "view"), (AugmentConfig, "augment")
+        parts: dict[str, Any] = {key: build(kind, config[key], key) for kind, key in kinds}
+        return cls(**parts, **{key: config[key] for key in ("batch_size", "workers", "seed")})
 
     def prepare_data(self) -> None:
         """Renders the demo music and builds the store, where they are missing."""
@@ -138,6 +129,7 @@ class SpectrogramDataModule(L.LightningDataModule):
         rows, published = self.store.rows, self.split.name == "published"
         groups = {name: len({self.group_of[clip] for clip in clips}) for name, clips in self.clips.items()}
         members = sorted((rows[clip].path, name) for name, clips in self.clips.items() for clip in clips)
+        lengths = [rows[clip].sound_frames for clips in self.clips.values() for clip in clips]
         counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
         unreadable = {row.path: row.problem for row in rows if not row.columns}
         return {
@@ -149,14 +141,9 @@ class SpectrogramDataModule(L.LightningDataModule):
             "label_conflicts": [[rows[clip].path for clip in group] for group in self.membership.conflicts],
             "unreadable": unreadable,
             "in_no_split": len(rows) - len(unreadable) - len(members),
-            "repeated": sum(self._is_short(clip) for clips in self.clips.values() for clip in clips),
+            "repeated": sum(length < spans(length, self.view)[0][1] for length in lengths),  # shorter than a segment
             "missing": published_missing([rows[clip].path for clip in self.group_of]) if published else {},
         }
-
-    def _is_short(self, clip: int) -> bool:
-        """Whether a clip is shorter than one segment, and so is repeated to fill it."""
-        frames = self.store.rows[clip].sound_frames
-        return frames < spans(frames, self.view)[0][1]
 
     @property
     def frames_per_column(self) -> float:
@@ -166,11 +153,10 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     def dataset(self, split: str, random_start: bool = False, overlapping: bool = True) -> SegmentDataset:
         """The segments of one split. If not `overlapping`, only the last segment of a clip may overlap another."""
-        clips = self.clips[split]
-        targets = [self.classes.index(self.store.rows[clip].label) for clip in clips]
+        targets = {clip: self.classes.index(self.store.rows[clip].label) for clip in self.clips[split]}
         stretch = self.augment.stretch if random_start and self.augment else 0.0
         step = 1 if overlapping else self.view.segment_frames // self.view.hop_frames
-        return SegmentDataset(self.store, clips, targets, self.view, random_start, stretch, step)
+        return SegmentDataset(self.store, targets, self.view, random_start, stretch, step)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One segment per clip and epoch, in an order that depends on seed and epoch alone."""
@@ -195,7 +181,7 @@ class SpectrogramDataModule(L.LightningDataModule):
             drop_last=drop_last,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            collate_fn=_unchanged,
+            collate_fn=dict,  # __getitems__ has made the batch
             # A separate generator: iterators draw from it when they are made, which must not shift the epoch's draws.
             generator=torch.Generator().manual_seed(self.seed),
             pin_memory=torch.cuda.is_available(),
@@ -225,7 +211,3 @@ def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
     # The three channels are equal, so the work above is done on one.
     out["image"] = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (V * B, 3, 128, 256)
     return out
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

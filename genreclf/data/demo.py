@@ -204,8 +204,8 @@ def write_demo(
 ) -> None:
     """Writes folder/<style>/<style>.NNNNN.wav (16-bit PCM) for all styles and indices; calls progress(done, total).
 
-    Existing files are kept, so an interrupted call resumes; use one folder per `seconds` and `seed`. Raises
-    GenreclfError where `render` does, for fewer than one clip per style, and for a folder that cannot be written.
+    Existing files are kept; use one folder per `seconds` and `seed`. Raises GenreclfError as `render` does, for fewer
+    than one clip per style, and for a folder that cannot be written.
     """
     if clips_per_style < 1:
         raise GenreclfError(f"data.demo_clips_per_style={clips_per_style}: choose at least 1")

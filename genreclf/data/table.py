@@ -52,8 +52,7 @@ def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
 def read_genres(file: Path, paths: Sequence[str]) -> list[str] | None:
     """The genre of each clip in `paths`, empty for a clip to skip; None if the table has no column `genre`.
 
-    Prints to standard error how many clips have no row or no genre, and how many rows have no clip. Raises what
-    `read_table` raises.
+    Prints to standard error how many clips have no row or no genre, and how many rows have no clip. Raises as above.
     """
     table = _open(file)
     if not table.has_genres:
