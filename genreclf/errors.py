@@ -2,14 +2,15 @@
 
 import functools
 import io
+import re
 import sys
-import unicodedata
 from collections.abc import Callable
 from typing import ParamSpec
 
 USER_ERROR = 2  # the exit code for a mistake in the call or the input
 # The extra that brings each package; every other package is part of the full install.
 _EXTRAS = {"streamlit": "app", "fastapi": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # Unicode's categories Cc, Zl and Zp
 
 Arguments = ParamSpec("Arguments")
 
@@ -26,12 +27,7 @@ class GenreclfError(Exception):
 
 def one_line(text: str) -> str:
     """`text` with line breaks and other control characters escaped: file names may contain any of them."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in ("Cc", "Zl", "Zp")
-        else character
-        for character in text
-    )
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:

@@ -7,8 +7,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes `content` (text as UTF-8) beside `path`, flushes it to disk, and renames it into place.
 
-    Text from file names may hold surrogate escapes: their bytes are written unchanged. The folder must exist. Raises
-    OSError where the file cannot be written; the file that was there before then stays as it was.
+    Surrogate escapes in text, from file names, become their bytes. The folder must exist. Raises OSError where the file
+    cannot be written; a file that was there before then stays as it was.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     # The process id keeps two processes that write the same file apart.

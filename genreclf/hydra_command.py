@@ -170,9 +170,8 @@ def _plain(config: DictConfig, config_name: str) -> dict[str, Any]:
         for key in sorted(OmegaConf.missing_keys(config)):
             remedy = f"give {key}=..." if "." in key else _usage(config_name, key)
             raise GenreclfError(f"{key}: needs a value; {remedy}")
-        plain = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(plain, dict)
-        return {str(key): value for key, value in plain.items()}
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+        return plain
     except OmegaConfBaseException as error:
         raise GenreclfError(_first_line(error)) from error
 
@@ -185,9 +184,8 @@ def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> s
     if not match:
         return _first_line(error)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        config = OmegaConf.to_container(hydra.compose(config_name), resolve=False)
-    assert isinstance(config, dict)
-    known = [*map(str, config), *flatten(config), *extra_keys]
+        config: Any = OmegaConf.to_container(hydra.compose(config_name), resolve=False)
+    known = [*config, *flatten(config), *extra_keys]
     if match[1] in known:  # a key of the group's default choice
         return f"{match[1]}: has no effect with the chosen {match[1].partition('.')[0]}; remove it"
     return f"{match[1]}: unknown key; {did_you_mean(match[1], known, 'see --help for the known keys')}"
