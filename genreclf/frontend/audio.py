@@ -1,4 +1,4 @@
-"""Any audio file -> mono float32 at 22,050 Hz. The only file that opens audio."""
+"""Any audio file -> mono float32 at 22,050 Hz."""
 
 import os
 import re
@@ -12,7 +12,6 @@ import soundfile
 import soxr
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.input_file import check_input_file
 
 SAMPLE_RATE_HZ = 22_050
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".au", ".aif", ".aiff")
@@ -24,20 +23,19 @@ MAX_CHANNELS = 32
 # As many 16-bit samples as MAX_BYTES hold. A small file may hold far more, because silence compresses well.
 MAX_SAMPLES = 2**30
 MIN_SOURCE_RATE_HZ, MAX_SOURCE_RATE_HZ = 1_000, 768_000
-# Far above unscaled 32-bit integers (2e9); their squares in a spectrogram still fit into float32.
+# Above unscaled 32-bit integers (2e9); their squares still fit into float32.
 MAX_AMPLITUDE = 1e10
 
 # Formats of music. libsndfile detects others by as little as two bytes, which damaged files may contain.
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
-# A decoding error loses the block in which it occurs, so blocks are short: 0.1 s at 44.1 kHz. Uncompressed samples have
-# no decoding errors, and long blocks of them are read three times as fast.
+# A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors: long ones are faster.
 _BLOCK_FRAMES = 4_096
 _UNCOMPRESSED_BLOCK_FRAMES = 65_536
 _UNCOMPRESSED_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _UNCOMPRESSED_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 # Encoders may write a length that is a frame too long; a smaller difference than this is not called truncated.
 _TOLERANCE_SECONDS = 0.1
-# The highest 16-bit level, as the range is not symmetric. Loud masters reach it now and then, so a share is allowed.
+# The highest 16-bit level. Loud masters reach it now and then, so a share is allowed.
 FULL_SCALE = 1 - 2**-15
 _CLIPPED_SHARE = 0.005
 # Words in the notes of `Audio.problem`, by which data audits recognize the kind of problem.
@@ -73,17 +71,15 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no ty
 def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
     """Decodes a file to mono at 22,050 Hz: the mean of the channels, then band-limited resampling (soxr, HQ).
 
-    Reads WAV, FLAC, OGG, MP3, AU, AIFF and a few more; the type is sniffed from the content, the suffix is ignored. Of
-    a truncated file the existing part is returned, with a note in `problem`. There is also a note for a file that
-    continues after the end that its header gives: joined files, or an MP3 of variable bit rate without a Xing header,
-    whose length libsndfile estimates too short.
+    The type is sniffed from the content; the suffix is ignored. A truncated file gives the part that exists. `problem`
+    says so, and also where a file continues after the end that its header gives: joined files, or an MP3 of variable
+    bit rate without a Xing header, whose length libsndfile estimates too short.
 
     Raises GenreclfError for a file that is missing, not audio, empty, has samples that are not finite, or exceeds
     `max_seconds` or the bounds above, which are checked before and while decoding.
     """
     check_input_file(path, _READABLE, MAX_BYTES)
-    with path.open("rb") as handle, _opened(path, handle) as file:
-        _check_header(path, file, max_seconds)
+    with path.open("rb") as handle, _opened(path, handle, max_seconds) as file:
         samples, frames, clipped = bytearray(), 0, 0  # joining a list of blocks would hold a long clip in memory twice
         resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         needs_no_resampling = file.samplerate == SAMPLE_RATE_HZ
@@ -98,7 +94,9 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
             raise GenreclfError(f"{path}: no samples could be decoded; save the audio again")
         seconds = frames / file.samplerate
         unread_share = 1 - os.lseek(handle.fileno(), 0, os.SEEK_CUR) / path.stat().st_size
-        notes = _unread(file, seconds, unread_share), _clipped(clipped / (frames * file.channels))
+        notes = [_unread(file, seconds, unread_share)]
+        if (share := clipped / (frames * file.channels)) >= _CLIPPED_SHARE:
+            notes.append(f"{CLIPPED}: {share:.1%} of the samples at full scale")
         return Audio(waveform, file.samplerate, seconds, "; ".join(filter(None, notes)))
 
 
@@ -112,22 +110,32 @@ def mono(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         raise GenreclfError(
             f"samples: {samples.dtype} of shape {samples.shape}; give numbers, (samples,) or (samples, channels)"
         )
-    if not MIN_SOURCE_RATE_HZ <= rate_hz <= MAX_SOURCE_RATE_HZ:
-        bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
-        raise GenreclfError(f"samples: sample rate {rate_hz:,} Hz; resample them to {bounds}")
+    _check_rate("samples", rate_hz)
     if len(samples) > MAX_SECONDS * rate_hz or samples.size > MAX_SAMPLES:
         raise GenreclfError(f"samples: longer than {_duration(MAX_SECONDS)}; give shorter pieces")
     mixed = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
-    low, high = mixed.min(), mixed.max()
-    if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # true for NaN, too
-        raise GenreclfError("samples: some are NaN, infinite or above 1e10; scale or repair them")
+    _peak("samples", mixed)
     resampled = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
     if not resampled.size:
         raise GenreclfError(f"samples: {len(samples)} are too few; give more")
     return resampled
 
 
-def _opened(path: Path, handle: BinaryIO) -> _Stream:
+def check_input_file(path: Path, formats: str, max_bytes: int) -> None:
+    """Raises GenreclfError unless `path` is a regular, readable file of at most `max_bytes`.
+
+    `formats` names in the message what to give. (A pipe is not regular: opening it would wait for a writer.)
+    """
+    if not path.is_file():
+        what = "not a regular file" if path.exists() else "no such file"
+        raise GenreclfError(f"{path}: {what}; give a {formats} file")
+    if not os.access(path, os.R_OK):
+        raise GenreclfError(f"{path}: no permission to read it; change its permissions")
+    if path.stat().st_size > max_bytes:
+        raise GenreclfError(f"{path}: larger than {max_bytes / 1024**3:g} GiB; cut it into shorter files")
+
+
+def _opened(path: Path, handle: BinaryIO, max_seconds: float) -> _Stream:
     """Opens the descriptor: given a path, libsndfile reads any .au, .vox or .gsm as headerless samples.
 
     Given the Python file, it would call back for every few kilobytes, which only one thread at a time can serve.
@@ -138,6 +146,11 @@ def _opened(path: Path, handle: BinaryIO) -> _Stream:
         raise _not_audio(path, error.error_string) from error
     if file.format not in _FORMATS:
         raise _not_audio(path, f"looks like {file.format}")
+    _check_rate(str(path), file.samplerate)
+    if file.channels > MAX_CHANNELS:
+        raise GenreclfError(f"{path}: {file.channels} channels; mix it down to {MAX_CHANNELS} or fewer")
+    if file.frames != _UNKNOWN_FRAMES:
+        _check_length(path, file, file.frames, max_seconds)
     return file
 
 
@@ -146,14 +159,17 @@ def _not_audio(path: Path, why: str) -> GenreclfError:
     return GenreclfError(f"{path}: cannot be read as audio (libsndfile: {why}); give a {_READABLE} file")
 
 
-def _check_header(path: Path, file: _Stream, max_seconds: float) -> None:
-    if not MIN_SOURCE_RATE_HZ <= file.samplerate <= MAX_SOURCE_RATE_HZ:
+def _check_rate(source: str, rate_hz: int) -> None:
+    if not MIN_SOURCE_RATE_HZ <= rate_hz <= MAX_SOURCE_RATE_HZ:
         bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
-        raise GenreclfError(f"{path}: sample rate {file.samplerate:,} Hz; resample it to {bounds}")
-    if file.channels > MAX_CHANNELS:
-        raise GenreclfError(f"{path}: {file.channels} channels; mix it down to {MAX_CHANNELS} or fewer")
-    if file.frames != _UNKNOWN_FRAMES:
-        _check_length(path, file, file.frames, max_seconds)
+        raise GenreclfError(f"{source}: sample rate {rate_hz:,} Hz; resample it to {bounds}")
+
+
+def _peak(source: str, samples: np.ndarray) -> float:
+    peak = float(max(-samples.min(), samples.max()))
+    if not peak <= MAX_AMPLITUDE:  # true for NaN, too
+        raise GenreclfError(f"{source}: some samples are NaN, infinite or above 1e10; scale or repair them")
+    return peak
 
 
 def _check_length(path: Path, file: _Stream, frames: int, max_seconds: float) -> None:
@@ -169,10 +185,7 @@ def _duration(seconds: float) -> str:
 
 
 def _mono_blocks(path: Path, file: _Stream, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """The mean of the channels, (frames,) at a time, until the file ends or cannot be decoded any further.
-
-    Each block comes with the number of samples, in all channels, that are at full scale or above.
-    """
+    """(frames,) means of the channels, until the file ends or fails, each with the number of samples at full scale."""
     uncompressed = file.format in _UNCOMPRESSED_FORMATS and file.subtype.startswith(_UNCOMPRESSED_SUBTYPES)
     size = _UNCOMPRESSED_BLOCK_FRAMES if uncompressed else _BLOCK_FRAMES
     frames = 0
@@ -184,12 +197,9 @@ def _mono_blocks(path: Path, file: _Stream, max_seconds: float) -> Iterator[tupl
             return
         if not len(block):
             return
-        low, high = block.min(), block.max()
-        if not (low >= -MAX_AMPLITUDE and high <= MAX_AMPLITUDE):  # true for NaN, too
-            raise GenreclfError(f"{path}: holds samples that are NaN, infinite or above 1e10; export it again")
+        loud = _peak(str(path), block) >= FULL_SCALE
         frames += len(block)
         _check_length(path, file, frames, max_seconds)
-        loud = max(-low, high) >= FULL_SCALE
         yield _mixed(block), int(np.count_nonzero(np.abs(block) >= FULL_SCALE)) if loud else 0
 
 
@@ -213,10 +223,6 @@ def _unread(file: _Stream, seconds: float, unread_share: float) -> str:
     if unread_share > _UNREAD_SHARE:
         return f"{unread_share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""
-
-
-def _clipped(share: float) -> str:
-    return f"{CLIPPED}: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
 
 
 def _seconds_in_header(file: _Stream) -> float:

@@ -1,15 +1,18 @@
-"""An audio file, a spectrogram picture or samples -> the clip that every later stage works on."""
+"""An audio file, a picture, an upload or samples -> the clip that every later stage works on."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, mono, read_audio
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, log_mel
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
+_PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,45 @@ def read_clip(path: Path, picture_seconds: float, max_seconds: float = MAX_SECON
     Raises GenreclfError for a file that cannot be read.
     """
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        return picture_clip(path, picture_seconds)
-    return audio_clip(path, max_seconds)
+        return _picture_clip(path, picture_seconds)
+    return _audio_clip(path, max_seconds)
 
 
-def picture_clip(path: Path, picture_seconds: float) -> Clip:
-    """Reads a picture, whatever its suffix."""
-    picture = read_picture(path)
-    frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
-    note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
-    return Clip(picture.levels, frames, 0, picture_seconds, note)
+def read_upload(content: bytes, picture_seconds: float, max_seconds: float) -> Clip:
+    """`read_clip` for the bytes of a file, whose type is sniffed; they are never written to a disk.
 
-
-def audio_clip(path: Path, max_seconds: float = MAX_SECONDS) -> Clip:
-    """Reads audio, whatever its suffix; longer audio than `max_seconds` raises GenreclfError."""
-    audio = read_audio(path, max_seconds)
-    levels = log_mel(audio.waveform)
-    return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
+    Raises GenreclfError, which names the file "upload".
+    """
+    if not content:
+        raise GenreclfError("upload: empty; send the bytes of an audio file or picture")
+    handle = os.memfd_create("upload")
+    path = Path(f"/proc/self/fd/{handle}")
+    try:
+        with open(handle, "wb", closefd=False) as file:
+            file.write(content)
+        if content.startswith(_PICTURE_SIGNATURES):
+            return _picture_clip(path, picture_seconds)
+        return _audio_clip(path, max_seconds)
+    except GenreclfError as error:
+        raise GenreclfError(str(error).replace(str(path), "upload")) from error
+    finally:
+        os.close(handle)
 
 
 def samples_clip(samples: np.ndarray, rate_hz: int) -> Clip:
     """The clip of (samples,) or (samples, channels) at `rate_hz`; raises GenreclfError as `audio.mono` does."""
     levels = log_mel(mono(samples, rate_hz))
     return Clip(levels, levels.shape[1], rate_hz, len(samples) / rate_hz, "")
+
+
+def _picture_clip(path: Path, picture_seconds: float) -> Clip:
+    picture = read_picture(path)
+    frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
+    note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
+    return Clip(picture.levels, frames, 0, picture_seconds, note)
+
+
+def _audio_clip(path: Path, max_seconds: float) -> Clip:
+    audio = read_audio(path, max_seconds)
+    levels = log_mel(audio.waveform)
+    return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)

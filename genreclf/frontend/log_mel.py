@@ -15,7 +15,7 @@ N_BANDS = 128
 FLOOR_DB = -80.0
 FRAME_RATE_HZ = SAMPLE_RATE_HZ / HOP_SAMPLES
 # OpenBLAS splits a matrix product over threads above 2**18 multiplications. Its threads then spin, and beside decoding
-# threads that costs ten times the CPU time. 64 frames x 8 bands x at most 218 bins stay below, and in the L2 cache.
+# threads that costs ten times the CPU time. 64 frames x 8 bands x at most 218 bins stay below.
 _FRAMES_AT_ONCE = 64
 _BANDS_AT_ONCE = 8
 # Slaney's scale (Auditory Toolbox, 1998): 3 mel for each 200 Hz up to 1 kHz, from there 27 for each factor of 6.4.
@@ -45,17 +45,14 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     minimum..maximum scaled to 0..255 and rounded. A clip without contrast, such as silence, is 0 everywhere.
     """
     power = _band_power(waveform)
-    peak = power.max()
-    if not peak:
+    if power.min() == power.max():
         return np.zeros(power.shape, np.uint8)
     # In place: a copy of a two-hour clip takes 160 MB. The floor applies to the ratio, so that gain does not matter.
-    power /= peak
+    power /= power.max()
     np.maximum(power, np.float32(10 ** (FLOOR_DB / 10)), out=power)
     decibels: np.ndarray = np.log10(power, out=power)
     decibels *= 10
     low, high = decibels.min(), decibels.max()
-    if high <= low:
-        return np.zeros(power.shape, np.uint8)
     decibels -= low
     decibels *= 255 / (high - low)
     np.rint(decibels, out=decibels)
@@ -63,7 +60,6 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
 
 
 def _band_power(waveform: np.ndarray) -> np.ndarray:
-    """(samples,) -> (128, 1 + samples // 512) float32 power in each band."""
     window, bands = _hann(), _band_groups()
     power = np.empty((N_BANDS, 1 + len(waveform) // HOP_SAMPLES), np.float32)
     # Buffers that are reused: fresh ones would be returned to the system and mapped again for each block.

@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures <-> uint8 levels. The only file that opens images."""
+"""PNG and JPEG pictures <-> uint8 levels."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
-from genreclf.frontend.input_file import check_input_file
+from genreclf.frontend.audio import check_input_file
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 BANDS = 128
@@ -39,18 +39,23 @@ def read_picture(path: Path) -> Picture:
     """Reads a picture whose lowest band is at the bottom. Heights other than 128 are averaged (box) to 128 rows.
 
     A picture drawn with one colour map is converted back to levels, for both roundings that matplotlib uses (imshow,
-    pcolormesh); of two levels with the same colour, it is the lower. 16-bit grey is rounded to 8 bits; any other kind
-    of PNG or JPEG (palette, 1-bit, CMYK) is read by its colours.
+    pcolormesh); of two levels with the same colour, it is the lower. 16-bit grey is rounded to 8 bits.
 
     Raises GenreclfError for a file that is missing, broken, neither PNG nor JPEG, not opaque, or above the bounds,
-    which are checked in the header, before decoding.
+    which are checked before decoding.
     """
     image = _decoded(path)
     if image.mode.startswith("I"):  # 16-bit grey
         levels, colours = np.rint(np.asarray(image) / 257).astype(np.uint8), "grey"
     else:
-        levels, colours = _levels(_opaque(path, image))
-    return Picture(_resized(levels)[::-1].copy(), colours)
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
+        levels, colours = _levels(image)
+    if len(levels) != BANDS:  # box averages undo drawing each band n times
+        size = levels.shape[1], BANDS
+        levels = np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BOX))
+    return Picture(levels[::-1].copy(), colours)
 
 
 def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None:
@@ -95,13 +100,6 @@ def _check_size(path: Path, columns: int, rows: int) -> None:
         raise GenreclfError(f"{path}: {columns:,} x {rows:,} pixels, more than {bounds}; cut it into shorter pictures")
 
 
-def _opaque(path: Path, image: Image.Image) -> Image.Image:
-    image = image.convert("RGBA")
-    if image.getchannel("A").getextrema() != (255, 255):
-        raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
-    return image
-
-
 def _levels(image: Image.Image) -> tuple[np.ndarray, str]:
     """The (height, columns) levels of an opaque RGBA image, and `Picture.colours`."""
     red, green, blue, _ = image.split()
@@ -112,26 +110,21 @@ def _levels(image: Image.Image) -> tuple[np.ndarray, str]:
         found = np.array([colour for _, colour in distinct], np.uint8)  # (colours, 4)
         for name, table in _read_tables():
             if np.isin(_packed(found), _packed(table)).all():
-                return _inverted(np.asarray(image), table), name
+                colours, first_level = np.unique(_packed(table), return_index=True)
+                return first_level.astype(np.uint8)[np.searchsorted(colours, _packed(np.asarray(image)))], name
     return np.asarray(image.convert("RGB").convert("L")), "luminance"
 
 
 def _read_tables() -> Iterator[tuple[str, np.ndarray]]:
-    """Name and (256, 4) table of each map, those that `write_picture` uses first.
-
-    Where maps share a colour, its level is the same in all of those, but not in the others.
-    """
+    """Name and (256, 4) table of each map, first as `write_picture` uses it: there, shared colours have one level."""
     yield from ((name, _written_table(name)) for name in COLOUR_MAPS)
     yield from ((name, np.rint(_map(name)).astype(np.uint8)) for name in COLOUR_MAPS)  # pcolormesh rounds
 
 
 def _written_table(name: str) -> np.ndarray:
-    """The map as imshow draws it, (256, 4) uint8 RGBA, with distinct colours.
-
-    viridis repeats two of its colours; the second of each pair gets one more level of blue.
-    """
+    """The map as imshow draws it, (256, 4) uint8 RGBA, with distinct colours."""
     table = _map(name).astype(np.uint8)  # imshow truncates
-    table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)
+    table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)  # viridis repeats two colours: one more level of blue
     return table
 
 
@@ -142,20 +135,6 @@ def _map(name: str) -> np.ndarray:
     return colormaps[name](np.arange(256)) * 255
 
 
-def _inverted(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """RGBA pixels (height, columns, 4), all of them in the table (256, 4) -> levels (height, columns) uint8."""
-    colours, first_level = np.unique(_packed(table), return_index=True)
-    return first_level.astype(np.uint8)[np.searchsorted(colours, _packed(pixels))]
-
-
 def _packed(pixels: np.ndarray) -> np.ndarray:
     """RGBA (..., 4) uint8 -> one integer per pixel (...)."""
     return np.ascontiguousarray(pixels).view("<u4")[..., 0]
-
-
-def _resized(levels: np.ndarray) -> np.ndarray:
-    """(height, columns) -> (128, columns): box averages along frequency, which undo drawing each band n times."""
-    height, columns = levels.shape
-    if height == BANDS:
-        return levels
-    return np.asarray(Image.fromarray(levels).resize((columns, BANDS), Image.Resampling.BOX))

@@ -1,9 +1,8 @@
 """A spectrogram -> the segments that a model reads. The one segmentation that training, evaluation and prediction use.
 
-Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram has `columns` that cover `frames`: as
-many for audio, fewer columns for a downsampled spectrogram in a picture. Column j of a segment is the stored column
-that is nearest in time, never a blend, so that a clip gives the same segments as audio and as a picture, up to the
-picture's resolution. (`exporters.torch_segments` holds the same rules in TorchScript, for exported files.)
+Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram's `columns` cover its `frames`: as many
+for audio, fewer for a downsampled picture. Column j of a segment is the stored column nearest in time, never a blend,
+so audio and its picture give the same segments. (`exporters.torch_segments` has the same rules in TorchScript.)
 """
 
 from collections.abc import Iterator
@@ -129,7 +128,7 @@ def paste(values: np.ndarray, segment_spans: list[Span], frames: int) -> np.ndar
 def mean_by_clip(probabilities: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(S, classes) of segments with their (S,) clip numbers -> (clips, classes) float64 means, (clips,) sorted numbers.
 
-    A clip's probabilities are the mean over its segments: the one place that says so.
+    A clip's probabilities are the mean over its segments.
     """
     numbers, place, count = np.unique(clip, return_inverse=True, return_counts=True)
     total = np.zeros((len(numbers), probabilities.shape[1]))

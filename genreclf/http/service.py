@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from genreclf import __version__
 from genreclf.errors import GenreclfError
-from genreclf.frontend.upload import read_upload
+from genreclf.frontend.clip import read_upload
 from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.inference.results import prediction_row
 

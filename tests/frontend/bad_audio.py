@@ -268,7 +268,7 @@ def unreadable(path: Path) -> None:
 # --- The table --------------------------------------------------------------------------------------------------------
 
 NO_SAMPLES = r"no samples could be decoded; save the audio again"
-NO_SOUND = r".*NaN.*; export it again"
+NO_SOUND = r".*NaN.*; scale or repair them"
 NO_FILE = r"(no such file|not a regular file); give a .+ file"
 NO_RIGHT = r".+ change its permissions"
 TOO_LONG = r"longer than 2 hours; cut it into shorter files"

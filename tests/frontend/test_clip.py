@@ -6,10 +6,9 @@ import soundfile
 from signals import RATE_HZ, SIGNALS
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.clip import Clip, is_clip, read_clip, samples_clip
+from genreclf.frontend.clip import Clip, is_clip, read_clip, read_upload, samples_clip
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.picture import write_picture
-from genreclf.frontend.upload import read_upload
 
 
 def wav(path: Path, samples: np.ndarray) -> Path:

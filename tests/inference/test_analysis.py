@@ -8,8 +8,7 @@ import soundfile
 from PIL import Image
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.frontend.clip import Clip
-from genreclf.frontend.upload import read_upload
+from genreclf.frontend.clip import Clip, read_upload
 from genreclf.inference.analysis import analyze, warning
 from genreclf.inference.predictor import Predictor, load_predictor
 
