@@ -5,7 +5,7 @@ import torch
 
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import Bundle, weights_sha256
-from genreclf.inference.model import ModelOutput
+from genreclf.inference.model_info import ModelOutput
 
 
 class TorchModel:

@@ -10,8 +10,7 @@ from PIL import Image
 from genreclf.frontend.clip import Clip
 from genreclf.inference.predictor import Prediction, Predictor
 
-# Music is louder in the bass than in the treble: the mean level of a band falls with its number. The correlation lies
-# below -0.5 for all but one of GTZAN's 639 clips.
+# Music is louder in the bass: a band's mean level falls with its number. Below -0.5 for 638 of GTZAN's 639 clips.
 MAX_SPECTROGRAM_CORRELATION = -0.3
 # The note of a picture whose colours belong to no known colour map.
 _UNKNOWN_COLOURS = "colours: luminance"
@@ -31,7 +30,9 @@ def analyze(predictor: Predictor, clip: Clip, report: Callable[[float], None]) -
     """Predicts a clip; `report` is called with the share that is done, in (0, 1]."""
     segmentation = predictor.segment(clip)
     prediction = predictor.predict(clip, segmentation, report)
-    return Analysis(clip, prediction, _png(segmentation.levels), warning(clip))
+    png = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(segmentation.levels[::-1])).save(png, format="PNG")  # low band at the bottom
+    return Analysis(clip, prediction, png.getvalue(), warning(clip))
 
 
 def warning(clip: Clip) -> str:
@@ -48,9 +49,3 @@ def _looks_like_a_spectrogram(clip: Clip) -> bool:
     if clip.note.startswith(_UNKNOWN_COLOURS) or not np.ptp(levels):
         return False
     return bool(np.corrcoef(np.arange(len(levels)), levels)[0, 1] < MAX_SPECTROGRAM_CORRELATION)
-
-
-def _png(levels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(levels[::-1])).save(file, format="PNG")  # the low band at the bottom
-    return file.getvalue()

@@ -37,14 +37,11 @@ class ModelEntry:
 def list_models(runs: Path) -> list[ModelEntry]:
     """The pretrained models, then the finished runs and bundles below the folder `runs`, the newest first."""
     pretrained = [_entry(f"{name} (pretrained)", PRETRAINED / name) for name in pretrained_names()]
-    found = sorted(runs.glob(f"**/{MODEL_CONFIG}"), key=lambda config: -config.stat().st_mtime)
-    trained = [_entry(_label(config.parent, runs), config.parent) for config in found]
+    trained = []
+    for config in sorted(runs.glob(f"**/{MODEL_CONFIG}"), key=lambda config: -config.stat().st_mtime):
+        place = config.parent.parent if config.parent.name == BUNDLE else config.parent
+        trained.append(_entry(runs.name if place == runs else str(place.relative_to(runs)), config.parent))
     return [entry for entry in (*pretrained, *trained) if entry is not None]
-
-
-def _label(folder: Path, runs: Path) -> str:
-    place = folder.parent if folder.name == BUNDLE else folder
-    return str(place.relative_to(runs)) if place != runs else runs.name
 
 
 def _entry(label: str, folder: Path) -> ModelEntry | None:

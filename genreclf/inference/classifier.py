@@ -13,6 +13,7 @@ import numpy as np
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import samples_clip
 from genreclf.inference.library import predict_files
+from genreclf.inference.onnx_model import first_line
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES_JSON, WEIGHTS, find_bundle
 
@@ -126,9 +127,8 @@ class Classifier:
                     repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message
                 )
             except _failures(hub) as error:
-                raise GenreclfError(
-                    f"{repo_id}: not uploaded ({_reason(error)}); check the name, the token and the connection"
-                ) from error
+                remedy = "check the name, the token and the connection"
+                raise GenreclfError(f"{repo_id}: not uploaded ({first_line(error)}); {remedy}") from error
         return str(done)
 
 
@@ -141,10 +141,8 @@ def _download(model_id: str, options: dict[str, Any]) -> Path:
             with suppress(hub.errors.EntryNotFoundError):
                 hub.hf_hub_download(model_id, name, **options)
     except _failures(hub) as error:
-        raise GenreclfError(
-            f"{model_id}: not a folder here, and not a genreclf model on the Hub ({_reason(error)}); "
-            "check the name and the connection"
-        ) from error
+        found = f"not a folder here, and not a genreclf model on the Hub ({first_line(error)})"
+        raise GenreclfError(f"{model_id}: {found}; check the name and the connection") from error
     return Path(config).parent
 
 
@@ -153,16 +151,10 @@ def _import_hub() -> Any:
         import huggingface_hub  # only for models of the Hub
         import huggingface_hub.errors
     except ImportError as error:
-        raise GenreclfError(
-            "huggingface_hub is not installed, and models of the Hub need it; pip install huggingface-hub"
-        ) from error
+        raise GenreclfError("models of the Hub need huggingface_hub; pip install huggingface-hub") from error
     return huggingface_hub
 
 
 def _failures(hub: Any) -> tuple[type[Exception], ...]:
     """What the Hub's client raises, its HTTP library included."""
     return hub.errors.HTTPError, hub.errors.HFValidationError, OSError
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -29,12 +29,12 @@ class Journal:
 
     def find(self, path: Path) -> Row | None:
         """The row of a file that has not changed since. Call it before the file is read, and `add` after."""
-        self.stamps[str(path)] = stamp_of(path)
+        self.stamps[str(path)] = _stamp(path)
         stamp, row = self.rows.get(str(path), (None, None))
         return row if stamp == self.stamps[str(path)] else None
 
     def add(self, path: Path, row: Row) -> None:
-        """Appends a row; it survives the death of this process."""
+        """Appends a row to the file."""
         line = {"path": str(path), "stamp": self.stamps[str(path)], "model": self.model, "row": row}
         # A newline before each line as well: what a killed process left of a line must not spoil the next.
         self._append(b"\n" + json.dumps(line).encode() + b"\n")
@@ -53,7 +53,7 @@ class Journal:
         self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == self.model}
 
 
-def stamp_of(path: Path) -> list[int]:
+def _stamp(path: Path) -> list[int]:
     """Size in bytes and modification time in nanoseconds; [0, 0] for a missing file."""
     try:
         found = path.stat()

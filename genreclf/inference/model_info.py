@@ -1,10 +1,12 @@
-"""What inference needs to know of a trained model: the part of a bundle's config.json that is not the net itself."""
+"""What inference needs to know of a trained model, and a bundle's config.json."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from genreclf import __version__
 from genreclf.config import build
@@ -45,6 +47,24 @@ class ModelInfo:
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
         """The object of `to_dict`; keys that are not ModelInfo's are ignored. Raises GenreclfError for wrong values."""
         return build(cls, {key: values[key] for key in cls.__annotations__ if key in values}, "")
+
+
+class ModelOutput(NamedTuple):
+    """A model's output for N segments."""
+
+    probabilities: np.ndarray  # (N, classes), before the temperature
+    attention: np.ndarray  # (N, T), the mean over the heads; each row sums to 1
+    embedding: np.ndarray  # (N, D), the net's context vector
+
+
+class Model(Protocol):
+    """A trained model, run by onnxruntime for prediction or by torch for evaluation."""
+
+    info: ModelInfo
+    weights_sha256: str
+
+    def predict_proba(self, segments: np.ndarray) -> ModelOutput:
+        """Runs the net on (N, 128, 256) uint8 segments."""
 
 
 @dataclass(frozen=True)

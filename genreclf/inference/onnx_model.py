@@ -7,8 +7,7 @@ import numpy as np
 import onnxruntime
 
 from genreclf.errors import GenreclfError
-from genreclf.inference.model import ModelOutput
-from genreclf.inference.model_info import read_bundle_config
+from genreclf.inference.model_info import ModelOutput, read_bundle_config
 from genreclf.inference.run_folder import MODEL_ONNX
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -58,9 +57,13 @@ def _open(file: Path, providers: list[str]) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     # Threads that spin while they wait take their CPU time from the threads that decode files.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # warnings are about the graph, which the user cannot change
+    options.log_severity_level = 3  # errors only
     try:
         return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime raises another class for each kind of damage
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise GenreclfError(f"{file}: damaged ({reason}); copy the bundle again") from error
+        raise GenreclfError(f"{file}: damaged ({first_line(error)}); copy the bundle again") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -11,7 +11,7 @@ import numpy as np
 from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
-from genreclf.inference.model import Model, ModelOutput
+from genreclf.inference.model_info import Model, ModelOutput
 from genreclf.inference.onnx_model import OnnxModel
 from genreclf.inference.run_folder import find_bundle
 from genreclf.inference.tta import TTA, check_tta
@@ -65,11 +65,7 @@ class Predictor:
     def predict(
         self, clip: Clip, segmentation: Segmentation | None = None, report: Callable[[float], None] | None = None
     ) -> Prediction:
-        """Predicts a clip that has been read.
-
-        `segmentation` is what `segment` returned for it, if the caller has it. `report` is called with the share of the
-        segments that is done, in (0, 1].
-        """
+        """Predicts a clip, of which the caller may have the `segmentation`; `report` gets the share done, in (0, 1]."""
         cut = segmentation or self.segment(clip)
         outputs = []
         for batch in cut.segments(_BATCH_SIZE):
@@ -88,6 +84,10 @@ class Predictor:
         return outputs[0]._replace(probabilities=np.mean([output.probabilities for output in outputs], axis=0))
 
     def _prediction(self, clip: Clip, cut: Segmentation, output: ModelOutput) -> Prediction:
+        notes, (_, length) = [clip.note], cut.spans[0]
+        if cut.frames < length:
+            sound, filled = cut.frames / FRAME_RATE_HZ, length / FRAME_RATE_HZ
+            notes.append(f"short: {sound:.1f} s of sound, repeated to fill {filled:.1f} s")
         (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
         calibrated = apply_temperature(mean, self.info.temperature)
         best = int(calibrated.argmax())
@@ -106,7 +106,7 @@ class Predictor:
             probabilities=tuple(calibrated.tolist()),
             segments=segments,
             seconds=clip.frames / FRAME_RATE_HZ,
-            note="; ".join(filter(None, (clip.note, _repeated(cut)))),
+            note="; ".join(filter(None, notes)),
             attention=_attention(clip, cut, output.attention),
             embedding=output.embedding.mean(axis=0),
         )
@@ -117,27 +117,18 @@ def load_predictor(model: str | Path, tta: str = "none", device: str = "auto") -
 
     Raises GenreclfError for a model that is not there or damaged, an unknown `tta`, and a device that is not available.
     """
-    check_tta(tta)
+    check_tta(tta)  # before the model is loaded
     return Predictor(OnnxModel(find_bundle(model), device), tta)
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """(..., classes) probabilities to the power of 1 / `temperature`, scaled to sum to 1; the order of classes stays.
 
-    For one segment's softmax this is softmax(logits / temperature) (Guo et al. 2017). Applied to a mean over segments
-    it calibrates the mean, which is what is reported (Rahaman and Thiery 2021).
+    For a softmax this is softmax(logits / temperature) (Guo et al. 2017). For means: Rahaman and Thiery 2021.
     """
     logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12)) / temperature
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def _repeated(cut: Segmentation) -> str:
-    """A note for a clip that is shorter than one segment."""
-    (_, length) = cut.spans[0]
-    if cut.frames >= length:
-        return ""
-    return f"short: {cut.frames / FRAME_RATE_HZ:.1f} s of sound, repeated to fill {length / FRAME_RATE_HZ:.1f} s"
 
 
 def _attention(clip: Clip, cut: Segmentation, weights: np.ndarray) -> np.ndarray | None:

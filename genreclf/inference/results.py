@@ -56,15 +56,14 @@ def show_table(rows: Sequence[Row], top: int, segments: bool) -> None:
             table.add_row("-", *([""] if top > 1 else []), *([""] if segments else []), "could not be read", path)
             continue
         for piece in _pieces(row, segments):
-            (best, probability), *others = ranked(piece["probabilities"])[:top]
+            (best, probability), *others = _ranked(piece["probabilities"])[:top]
             then = [", ".join(f"{name} {value:.0%}" for name, value in others)] if top > 1 else []
             span = [f"{piece['start_seconds']:.0f}-{piece['end_seconds']:.0f}"] if segments else []
             table.add_row(best, f"{probability:.0%}", *then, *span, path)
     Console(markup=False, emoji=False, highlight=False).print(table)  # names of files and classes are plain text
 
 
-def ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
-    """Genres and their probabilities, the most probable first."""
+def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(probabilities.items(), key=lambda pair: -pair[1])
 
 
@@ -121,7 +120,7 @@ def _pieces(row: Row, segments: bool) -> list[dict[str, Any]]:
 
 def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: bool) -> dict[str, Any]:
     probabilities = piece.get("probabilities", {})
-    genre, probability = ranked(probabilities)[0] if probabilities else (None, None)
+    genre, probability = _ranked(probabilities)[0] if probabilities else (None, None)
     spans = {key: piece.get(key) for key in ("start_seconds", "end_seconds")} if segments else {}
     return {
         "path": row["path"],

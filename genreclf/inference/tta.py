@@ -1,6 +1,7 @@
 """Test-time augmentation: the copies of a segment whose probabilities are averaged."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -18,25 +19,19 @@ def _reversed(segments: np.ndarray) -> np.ndarray:
     return segments[:, :, ::-1]
 
 
-def _shift(bands: int) -> Copy:
-    def copy(segments: np.ndarray) -> np.ndarray:
-        """Moved up by `bands`; the band at the edge fills what becomes free."""
-        source = np.clip(np.arange(segments.shape[1]) - bands, 0, segments.shape[1] - 1)
-        return np.take(segments, source, axis=1)
-
-    return copy
+def _shift(segments: np.ndarray, bands: int) -> np.ndarray:
+    """Moved up by `bands`; the band at the edge fills what becomes free."""
+    last = segments.shape[1] - 1
+    return segments[:, np.clip(np.arange(last + 1) - bands, 0, last)]
 
 
-def _brightness(factor: float) -> Copy:
-    return lambda segments: _to_levels(segments * factor)
+def _brightness(segments: np.ndarray, factor: float) -> np.ndarray:
+    return _to_levels(segments * factor)
 
 
-def _contrast(factor: float) -> Copy:
-    def copy(segments: np.ndarray) -> np.ndarray:
-        mean = segments.mean(axis=(1, 2), keepdims=True)  # (N, 1, 1)
-        return _to_levels((segments - mean) * factor + mean)
-
-    return copy
+def _contrast(segments: np.ndarray, factor: float) -> np.ndarray:
+    mean = segments.mean(axis=(1, 2), keepdims=True)  # (N, 1, 1)
+    return _to_levels((segments - mean) * factor + mean)
 
 
 def _to_levels(values: np.ndarray) -> np.ndarray:
@@ -47,9 +42,9 @@ def _to_levels(values: np.ndarray) -> np.ndarray:
 # of single images; both reverse time, which only augment=original trains on.
 TTA: dict[str, tuple[Copy, ...]] = {
     "none": (_plain,),
-    "pitch_shift": (_plain, _shift(-_SHIFT_BANDS), _shift(_SHIFT_BANDS)),
+    "pitch_shift": (_plain, partial(_shift, bands=-_SHIFT_BANDS), partial(_shift, bands=_SHIFT_BANDS)),
     "flip": (_plain, _reversed),
-    "six": (_plain, _reversed, _brightness(1.1), _brightness(0.9), _contrast(1.1), _contrast(0.9)),
+    "six": (_plain, _reversed, *(partial(change, factor=f) for change in (_brightness, _contrast) for f in (1.1, 0.9))),
 }
 
 

@@ -9,8 +9,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import Clip
 from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import ViewConfig
-from genreclf.inference.model import ModelOutput
-from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.model_info import ModelInfo, ModelOutput
 from genreclf.inference.predictor import Predictor, apply_temperature, load_predictor
 from genreclf.inference.tta import TTA
 
