@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from genreclf.app.words import best, clock
+from genreclf.app.words import best, clock, ranked
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, band_of
 from genreclf.inference.analysis import Analysis
@@ -31,7 +31,6 @@ def colours(classes: Sequence[str]) -> dict[str, str]:
 
 def bars(prediction: Prediction, classes: Sequence[str]) -> str:
     """A bar per genre, the most probable first, as HTML that a screen reader can read."""
-    ranked = sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])
     colour = colours(classes)
     rows = "".join(
         f'<div role="listitem" aria-label="{html.escape(name)}: {probability:.0%}" '
@@ -41,7 +40,7 @@ def bars(prediction: Prediction, classes: Sequence[str]) -> str:
         f'<span style="display:block;width:{max(probability, 0.004):.1%};background:{colour[name]};height:100%;'
         'border-radius:3px"></span></span>'
         f'<span style="width:3rem;text-align:right;font-variant-numeric:tabular-nums">{probability:.0%}</span></div>'
-        for name, probability in ranked
+        for name, probability in ranked(prediction, classes)
     )
     return f'<div role="list" aria-label="probability of each genre">{rows}</div>'
 

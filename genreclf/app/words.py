@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 
 from genreclf.inference.predictor import Prediction, Segment
-from genreclf.inference.results import ranked
 
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -25,9 +24,14 @@ def trust(prediction: Prediction) -> str:
     return f"With a probability like this, {often} predictions are correct for music like the training music."
 
 
+def ranked(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
+    """Genres and their probabilities, the most probable first."""
+    return sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])
+
+
 def also_likely(prediction: Prediction, classes: Sequence[str]) -> str:
     """The second and third most probable genres."""
-    following = ranked(dict(zip(classes, prediction.probabilities, strict=True)))[1:3]
+    following = ranked(prediction, classes)[1:3]
     return "Next: " + ", ".join(f"{name} ({probability:.0%})" for name, probability in following) + "."
 
 

@@ -8,7 +8,6 @@ from genreclf.errors import one_line
 from genreclf.evaluation.report import command_line, temperature_set
 from genreclf.page import render
 
-TEMPLATE = "evaluation/card.md.jinja"
 PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
 
 
@@ -16,7 +15,7 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
     """The card, from the metrics.json of at least one split. Class names may contain any text."""
     metrics = next(iter(by_split.values()))
     return render(
-        TEMPLATE,
+        "evaluation/card.md.jinja",
         m=metrics,
         by_split=by_split,
         command=command_line("train", [_without_path(word) for word in metrics["trained_with"]]),

@@ -10,7 +10,7 @@ from scipy.stats import binomtest, norm
 
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration_error, cross_calibrate, fit_temperature
-from genreclf.evaluation.intervals import bootstrap, clustered, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.intervals import bootstrap, clustered, mean_per_clip, shown_interval, sum_by_group, wilson
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
 
@@ -76,7 +76,8 @@ def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
     correct = system.correct
     accuracy = correct.mean(axis=1).tolist()  # (seeds,)
     by_fold = [float(correct[:, system.fold == number].mean()) for number in np.unique(system.fold)]
-    interval = clustered(sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups), _mean)
+    sums = sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups)
+    interval = clustered(sums, mean_per_clip)
     independent = wilson(int(correct.sum()), correct.size) if len(correct) == 1 else None
     return {
         "label": system.label,
@@ -107,10 +108,6 @@ def deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return np.asarray(sums[:, 1] / sums[:, 0])
-
-
 def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:
     """The difference of two systems' accuracies on the same clips, and its significance.
 
@@ -125,12 +122,12 @@ def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[s
     # (N,) whole numbers instead of means: with thirds, rounding could move an interval's end from 0 to just above 0.
     gain = len(second) * first.sum(axis=0) - len(first) * second.sum(axis=0)
     sums = sum_by_group(np.column_stack([np.full(len(gain), len(seed_pairs)), gain]), groups)
-    error = float(bootstrap(sums, _mean).std()) if len(sums) > 1 else 0.0
+    error = float(bootstrap(sums, mean_per_clip).std()) if len(sums) > 1 else 0.0
     return {
         "better": better.label,
         "other": other.label,
         "difference": float(gain.mean() / len(seed_pairs)),
-        "clustered": clustered(sums, _mean),
+        "clustered": clustered(sums, mean_per_clip),
         "detectable": _DETECTABLE_ERRORS * error if error else None,
         "only_better_correct": float(np.mean([(one & ~two).sum() for one, two in seed_pairs])),
         "only_other_correct": float(np.mean([(two & ~one).sum() for one, two in seed_pairs])),

@@ -48,6 +48,11 @@ def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -
     return float(low), float(high)
 
 
+def mean_per_clip(sums: np.ndarray) -> np.ndarray:
+    """A statistic for `bootstrap`: (draws, 2) numbers of clips and sums of values -> (draws,) means."""
+    return np.asarray(sums[:, 1] / sums[:, 0])
+
+
 def shown_interval(clustered: Interval | None, wilson: Interval | None) -> Interval | None:
     """The interval that reports, cards and the app show: the clustered one, or Wilson's where that one is degenerate.
 

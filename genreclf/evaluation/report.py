@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from genreclf.evaluation.plots import ClipView, draw_clip
-from genreclf.inference.results import ranked
 from genreclf.page import render
 
-TEMPLATE = "evaluation/report.html.jinja"
 MAX_CONFUSIONS = 5
 CONFIDENT = 0.8  # an edge of the calibration bins
 
@@ -22,9 +20,11 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
     `metrics` is what `evaluate` writes to metrics.json, `pictures` holds PNG files by name ("confusion-none", ...),
     `mistakes` are shown in their order.
     """
-    plain = metrics["tta"]["none"]["clip"]
+    plain, classes = metrics["tta"]["none"]["clip"], metrics["classes"]
+    by_name = [zip(classes, view.probabilities, strict=True) for view in mistakes]
+    ranked = [sorted(pairs, key=lambda pair: -pair[1])[:3] for pairs in by_name]
     return render(
-        TEMPLATE,
+        "evaluation/report.html.jinja",
         m=metrics,
         plain=plain,
         confident=confident_predictions(plain["calibration"]["bins"]),
@@ -32,13 +32,10 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
         trained=command_line("train", metrics["trained_with"]),
         scored=command_line("evaluate", metrics["command"]),
         pictures=pictures,
-        mistakes=[
-            (view, draw_clip(view), ranked(dict(zip(metrics["classes"], view.probabilities, strict=True)))[:3])
-            for view in mistakes
-        ],
-        confusions=confusions(plain, metrics["classes"]),
+        mistakes=[(view, draw_clip(view), genres) for view, genres in zip(mistakes, ranked, strict=True)],
+        confusions=confusions(plain, classes),
         majority=max(row["support"] for row in plain["per_class"]) / plain["n"],
-        uniform_log_loss=math.log(len(metrics["classes"])),
+        uniform_log_loss=math.log(len(classes)),
         mean_true_probability=math.exp(-plain["log_loss"]),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from genreclf.evaluation.intervals import Interval, clustered, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.intervals import Interval, clustered, mean_per_clip, shown_interval, sum_by_group, wilson
 
 
 def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -61,16 +61,13 @@ def intervals(
     found = {}
     for name in ("accuracy", "top3_accuracy", "log_loss", "brier"):
         sums = sum_by_group(np.column_stack([np.ones(n), per_clip[name]]), groups)
-        found[name] = clustered(sums, lambda drawn: drawn[:, 1] / drawn[:, 0])
+        found[name] = clustered(sums, mean_per_clip)
     found["macro_f1"] = clustered(sum_by_group(confusion, groups), lambda drawn: macro_f1(drawn, classes))
     result = {}
     for name, interval in found.items():
         independent = wilson(int(per_clip[name].sum()), n) if name.endswith("accuracy") else None
-        result[name] = {
-            "clustered": interval,
-            "wilson": independent,
-            "shown": shown_interval(interval, independent),
-        }
+        shown = shown_interval(interval, independent)
+        result[name] = {"clustered": interval, "wilson": independent, "shown": shown}
     return result
 
 

@@ -90,9 +90,8 @@ def _system(label: str, runs: Sequence[Run], predictions: Mapping[Path, Predicti
     by_seed: dict[int, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.config["seed"], run.fold)):
         by_seed.setdefault(run.config["seed"], []).append(run)
-    pooled = {seed: _pool_folds(of_seed, predictions) for seed, of_seed in by_seed.items()}
-    fold = next(iter(pooled.values()))[1]
-    return System(label, tuple(str(run.folder) for run in runs), {seed: one[0] for seed, one in pooled.items()}, fold)
+    pooled, folds = zip(*(_pool_folds(of_seed, predictions) for of_seed in by_seed.values()), strict=True)
+    return System(label, tuple(str(run.folder) for run in runs), dict(zip(by_seed, pooled, strict=True)), folds[0])
 
 
 def _pool_folds(runs: Sequence[Run], predictions: Mapping[Path, Predictions]) -> tuple[Predictions, np.ndarray]:
@@ -147,20 +146,15 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     labels = []
     for model, words in zip(models, overrides, strict=True):
         same_model = [set(other) for name, other in zip(models, overrides, strict=True) if name == model]
-        common = set.intersection(*same_model) if len(same_model) > 1 else set(words)
+        common = set.intersection(*same_model)
         labels.append(" ".join([model, *(word for word in words if word not in common)]))
     for label in {label for label in labels if labels.count(label) > 1}:
-        equal = [index for index, other in enumerate(labels) if other == label]
-        for index in equal:
-            labels[index] = f"{label} {_differing(runs[index], [runs[other] for other in equal])}"
+        settings = {index: runs[index].settings for index, other in enumerate(labels) if other == label}
+        keys = sorted(set().union(*settings.values()))
+        for index, one in settings.items():
+            differing = [key for key in keys if any(other.get(key) != one.get(key) for other in settings.values())]
+            labels[index] = " ".join([label, *(f"{key}={one.get(key)}" for key in differing)])
     return labels
-
-
-def _differing(run: Run, runs: Sequence[Run]) -> str:
-    """The settings of `run` that another of the `runs` does not share."""
-    settings, every = run.settings, [other.settings for other in runs]
-    keys = sorted(key for key in set().union(*every) if any(one.get(key) != settings.get(key) for one in every))
-    return " ".join(f"{key}={settings.get(key)}" for key in keys)
 
 
 def _is_descriptive(override: str) -> bool:
