@@ -60,7 +60,7 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
 
 
 def _band_power(waveform: np.ndarray) -> np.ndarray:
-    window, bands = _hann(), _band_groups()
+    window = _hann()
     power = np.empty((N_BANDS, 1 + len(waveform) // HOP_SAMPLES), np.float32)
     # Buffers that are reused: fresh ones would be returned to the system and mapped again for each block.
     windowed = np.empty((_FRAMES_AT_ONCE, N_FFT), np.float32)
@@ -74,7 +74,7 @@ def _band_power(waveform: np.ndarray) -> np.ndarray:
         parts = spectrum[:count].view(np.float32)  # (count, 1025) complex -> (count, 2050): real, imaginary, real, ...
         np.multiply(parts, parts, out=parts)
         np.add(parts[:, ::2], parts[:, 1::2], out=squares[:count])
-        for rows, bins, weights in bands:
+        for rows, bins, weights in _band_groups():
             np.matmul(weights, squares[:count, bins].T, out=block[rows])
     return power
 

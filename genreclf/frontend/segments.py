@@ -89,10 +89,7 @@ def trim_silence(levels: np.ndarray, frames: int) -> tuple[int, int, int, int]:
 
 
 def downsample_index(columns: int, frames: int, frames_per_column: float) -> np.ndarray:
-    """(K,) int64: the columns to keep so that one column stands for `frames_per_column` frames; all, if none is finer.
-
-    A net that learnt from downsampled spectrograms has seen time in their steps, so it gets audio in the same steps.
-    """
+    """(K,) int64: the columns to keep, one for each `frames_per_column` frames; all, if none is finer."""
     if columns * frames_per_column <= frames:
         return np.arange(columns)
     centres = (np.arange(max(1, int(frames / frames_per_column + 0.5))) + 0.5) * frames_per_column * columns / frames

@@ -59,17 +59,6 @@ class ConcurrencyLimit:
             self.in_progress -= 1
 
 
-class Metrics:
-    """The content of /metrics."""
-
-    def __init__(self, concurrency: ConcurrencyLimit) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("genreclf_requests", "responses by status", ["status"], registry=self.registry)
-        in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=self.registry)
-        in_progress.set_function(lambda: concurrency.in_progress)
-        self.seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=self.registry)
-
-
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     """The application: POST /classify, GET /health, GET /metrics, and /docs."""
     workers = ThreadPoolExecutor(os.cpu_count(), "worker")
@@ -81,7 +70,11 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
     concurrency = ConcurrencyLimit(limits.requests)
-    metrics = Metrics(concurrency)
+    registry = CollectorRegistry()
+    responses = Counter("genreclf_requests", "responses by status", ["status"], registry=registry)
+    in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=registry)
+    in_progress.set_function(lambda: concurrency.in_progress)
+    seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=registry)
     classes = list(predictor.info.classes)
 
     def predict(content: bytes) -> Prediction:
@@ -92,7 +85,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
         """The genre of a file and the probability of each genre; with `segments`, also the genre over time."""
         status = 500
         try:
-            with concurrency.slot(), metrics.seconds.time():
+            with concurrency.slot(), seconds.time():
                 content = await _body(request, limits.max_bytes)
                 prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
             status = 200
@@ -103,7 +96,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
             status = error.status_code
             raise
         finally:
-            metrics.requests.labels(status).inc()
+            responses.labels(status).inc()
         return prediction_row(prediction, classes, segments)
 
     @app.get("/health")
@@ -114,7 +107,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.get("/metrics")
     async def prometheus() -> Response:
         """Counts and times, for Prometheus."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
 

@@ -84,10 +84,7 @@ class Classifier:
     def classify_many(
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
     ) -> Iterator[tuple[Path, Prediction | GenreclfError]]:
-        """Each path, in order, with its prediction or with the error that says why it has none.
-
-        `workers` threads share the work (default: as many as the machine has cores).
-        """
+        """Each path, in order, with its prediction or its error, by `workers` threads (default: one per core)."""
         return predict_files(self.predictor, map(Path, paths), workers or os.cpu_count() or 1)
 
     def save_pretrained(self, folder: str | Path) -> None:

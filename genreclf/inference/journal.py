@@ -19,13 +19,16 @@ class Journal:
 
     def __init__(self, file: Path, model: str) -> None:
         self.file, self.model = file, model
-        self.rows: dict[str, tuple[list[int], Row]] = {}
         self.stamps: dict[str, list[int]] = {}
         try:
-            self._read()
-            self._append(b"")
+            self._append(b"")  # creates a missing file
+            lines = [line for line in file.read_bytes().splitlines() if line.strip()]
         except OSError as error:
             raise GenreclfError(f"--journal {file}: {error.strerror}; choose another file") from error
+        entries = [entry for line in lines if (entry := _entry(line)) is not None]
+        if lines and not entries:
+            raise GenreclfError(f"--journal {file}: not a journal of this command; choose another file")
+        self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == model}
 
     def find(self, path: Path) -> Row | None:
         """The row of a file that has not changed since. Call it before the file is read, and `add` after."""
@@ -42,15 +45,6 @@ class Journal:
     def _append(self, content: bytes) -> None:
         with self.file.open("ab", buffering=0) as file:
             file.write(content)
-
-    def _read(self) -> None:
-        if not self.file.exists():
-            return
-        lines = [line for line in self.file.read_bytes().splitlines() if line.strip()]
-        entries = [entry for line in lines if (entry := _entry(line)) is not None]
-        if lines and not entries:
-            raise GenreclfError(f"--journal {self.file}: not a journal of this command; choose another file")
-        self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == self.model}
 
 
 def _stamp(path: Path) -> list[int]:
