@@ -11,25 +11,19 @@ from genreclf.evaluation.intervals import Interval, clustered, mean_per_clip, sh
 
 def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """All scores of N predictions; shares are in [0, 1], log-loss is in nats, the Brier score in [0, 2]."""
-    predicted = probabilities.argmax(1)
-    confusion = confusion_matrix(target, predicted, labels=range(len(classes)))  # rows: true, columns: predicted
+    predicted, labels = probabilities.argmax(1), range(len(classes))
+    confusion = confusion_matrix(target, predicted, labels=labels)  # row: true class, column: predicted class
+    # Precision, recall and F1 are 0 where they are undefined.
+    columns = precision_recall_fscore_support(target, predicted, labels=labels, zero_division=0)
+    rows = zip(classes, *(column.tolist() for column in (*columns, confusion.sum(axis=0))), strict=True)
+    keys = ("class", "precision", "recall", "f1", "support", "predicted")
     return {
         "n": len(target),
         **{name: float(values.mean()) for name, values in _per_clip(probabilities, target).items()},
         "macro_f1": float(macro_f1(confusion.reshape(1, -1), len(classes))[0]),
-        "per_class": _per_class(target, predicted, classes),
+        "per_class": [dict(zip(keys, row, strict=True)) for row in rows],
         "confusion": confusion.tolist(),
     }
-
-
-def _per_class(target: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """A row per class; precision, recall and F1 are 0 where they are undefined."""
-    labels = range(len(classes))
-    columns = precision_recall_fscore_support(target, predicted, labels=labels, zero_division=0)
-    counts = np.bincount(predicted, minlength=len(classes))
-    keys = ("class", "precision", "recall", "f1", "support", "predicted")
-    rows = zip(classes, *(column.tolist() for column in (*columns, counts)), strict=True)
-    return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
 def _per_clip(probabilities: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
