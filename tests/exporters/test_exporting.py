@@ -53,7 +53,10 @@ def run(*words: object) -> tuple[int, list[str], str]:
     """`genreclf export WORDS`: the exit code, the lines of standard output, standard error."""
     out, error = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        code = export_command.main([str(word) for word in words])
+        try:
+            code = export_command.main([str(word) for word in words])
+        except SystemExit as done:  # after --help
+            code = done.code
     return code, out.getvalue().splitlines(), error.getvalue()
 
 
