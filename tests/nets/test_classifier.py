@@ -14,6 +14,8 @@ from genreclf.errors import GenreclfError
 from genreclf.nets.classifier import FREQUENCY_POOLINGS, GenreClassifier, InputScaling, parameter_groups
 from genreclf.nets.config import ModelConfig
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # TorchScript is chosen on purpose
+
 MODELS = ("a", "b", "a_original")
 ORIGINALS = ("a_original", "b_original")
 TIME_STEP = {"a": 32, "b": 64, "a_original": 16}
@@ -461,7 +463,6 @@ def test_time_pool_leaves_time_steps_of_equal_length(name, known):
             GenreClassifier(dataclasses.replace(config, time_pool=wrong))
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_the_embedding_is_the_attentions_context(net, name):
     x = levels(3)
     contexts = []
