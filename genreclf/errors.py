@@ -30,6 +30,12 @@ def one_line(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def reason(error: BaseException) -> str:
+    """The first line of an exception's message, or the name of its class."""
+    lines = str(error).strip().splitlines()
+    return " ".join(lines[0].split()) if lines else type(error).__name__
+
+
 def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Decorates a command: a GenreclfError becomes one line on standard error and the exit code 2.
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genreclf.config import RENAMED, config_folder, did_you_mean, flatten
-from genreclf.errors import GenreclfError, command, user_error
+from genreclf.errors import GenreclfError, command, reason, user_error
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
@@ -107,7 +107,7 @@ def instantiate(config: dict[str, Any], key: str, **arguments: Any) -> Any:
         return hydra.utils.instantiate(config, **arguments)
     except InstantiationException as error:
         cause = error.__cause__ or error
-        raise GenreclfError(f"{key}: {_first_line(cause) or type(cause).__name__}") from error
+        raise GenreclfError(f"{key}: {reason(cause)}") from error
 
 
 def _usage(config_name: str, *keys: str) -> str:
@@ -173,7 +173,7 @@ def _plain(config: DictConfig, config_name: str) -> dict[str, Any]:
         plain: Any = OmegaConf.to_container(config, resolve=True)
         return plain
     except OmegaConfBaseException as error:
-        raise GenreclfError(_first_line(error)) from error
+        raise GenreclfError(reason(error)) from error
 
 
 def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> str:
@@ -182,14 +182,10 @@ def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> s
         return f"{(error.missing_cfg_file or '').replace('/', '=')}: unknown; known: {', '.join(error.options)}"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
-        return _first_line(error)
+        return reason(error)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         config: Any = OmegaConf.to_container(hydra.compose(config_name), resolve=False)
     known = [*config, *flatten(config), *extra_keys]
     if match[1] in known:  # a key of the group's default choice
         return f"{match[1]}: has no effect with the chosen {match[1].partition('.')[0]}; remove it"
     return f"{match[1]}: unknown key; {did_you_mean(match[1], known, 'see --help for the known keys')}"
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).strip().split("\n")[0].split())

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.file_download import http_get
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.progress import progress_bar
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -68,9 +68,8 @@ def _fetch(folder: Path) -> Path:
             http_get(about.location, file, resume_size=file.tell(), expected_size=about.size)
         return partial.replace(archive)
     except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises another class
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(
-            f"data=gtzan: {HUB_ID} cannot be downloaded ({reason}); "
+            f"data=gtzan: {HUB_ID} cannot be downloaded ({reason(error)}); "
             f"run the same command again to resume, or {OTHER_WAY}"
         ) from error
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.exporters.bundle_onnx import bundle_onnx
 from genreclf.files import write_atomically
 from genreclf.inference.model_info import BundleConfig, ModelInfo, read_bundle_config
@@ -95,8 +95,7 @@ def _empty_net(path: Path, config: BundleConfig) -> Net:
         with torch.device("meta"):
             return new_net(config.kind, config.net, "net")
     except Exception as error:  # sizes that make no net raise another class of exception in each layer
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise GenreclfError(f"{path}: damaged ({reason}); copy the bundle again") from error
+        raise GenreclfError(f"{path}: damaged ({reason(error)}); copy the bundle again") from error
 
 
 def _read_fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genreclf import __version__
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.exporters.bundle import Bundle, weights_sha256
 from genreclf.exporters.formats import FORMATS, Exportable
 from genreclf.exporters.wrappers import PictureModel, SegmentModel, WaveformModel, segment_samples
@@ -52,9 +52,8 @@ def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: 
         with _quiet():
             content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
     except Exception as error:  # each exporter raises exceptions of many types
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(
-            f"format={name}: cannot represent model {bundle.info.name} ({reason}); use format=torchscript"
+            f"format={name}: cannot represent model {bundle.info.name} ({reason(error)}); use format=torchscript"
         ) from error
     with _quiet():
         difference = max_difference(bundle, name, kind, io.BytesIO(content))

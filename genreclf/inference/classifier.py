@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.clip import samples_clip
 from genreclf.inference.library import predict_files
-from genreclf.inference.onnx_model import first_line
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES_JSON, WEIGHTS, find_bundle
 
@@ -125,7 +124,7 @@ class Classifier:
                 )
             except _failures(hub) as error:
                 remedy = "check the name, the token and the connection"
-                raise GenreclfError(f"{repo_id}: not uploaded ({first_line(error)}); {remedy}") from error
+                raise GenreclfError(f"{repo_id}: not uploaded ({reason(error)}); {remedy}") from error
         return str(done)
 
 
@@ -138,7 +137,7 @@ def _download(model_id: str, options: dict[str, Any]) -> Path:
             with suppress(hub.errors.EntryNotFoundError):
                 hub.hf_hub_download(model_id, name, **options)
     except _failures(hub) as error:
-        found = f"not a folder here, and not a genreclf model on the Hub ({first_line(error)})"
+        found = f"not a folder here, and not a genreclf model on the Hub ({reason(error)})"
         raise GenreclfError(f"{model_id}: {found}; check the name and the connection") from error
     return Path(config).parent
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.inference.model_info import ModelOutput, read_bundle_config
 from genreclf.inference.run_folder import MODEL_ONNX
 
@@ -61,9 +61,4 @@ def _open(file: Path, providers: list[str]) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime raises another class for each kind of damage
-        raise GenreclfError(f"{file}: damaged ({first_line(error)}); copy the bundle again") from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise GenreclfError(f"{file}: damaged ({reason(error)}); copy the bundle again") from error

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.nets.efficientnet import ARCHITECTURE, EfficientNet
 
 HUB_FILE = "model.safetensors"
@@ -113,9 +113,8 @@ def _imagenet_file(backbone: EfficientNet) -> Path:
         get_hf_file_metadata(hf_hub_url(hub_id, HUB_FILE), timeout=HUB_TIMEOUT_SECONDS)
         return Path(hf_hub_download(hub_id, HUB_FILE))
     except Exception as error:  # each cause (offline, proxy, refused, disk full) raises other exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GenreclfError(
-            f"model.weights: {hub_id} is not available from the Hugging Face Hub ({reason}); {ALTERNATIVE}"
+            f"model.weights: {hub_id} is not available from the Hugging Face Hub ({reason(error)}); {ALTERNATIVE}"
         ) from error
 
 
