@@ -22,7 +22,7 @@ from genreclf.config import build
 from genreclf.data.audit import leak_summary
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.split import SPLITS
-from genreclf.errors import GenreclfError, one_line
+from genreclf.errors import GenreclfError, one_line, reason
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.predictions import predict_clips
@@ -209,7 +209,7 @@ def _train_net(
         print(f"\nstopped in epoch {trainer.current_epoch + 1}; {remedy}", file=sys.stderr)
         raise
     except MisconfigurationException as error:
-        raise GenreclfError(f"{asked}: {str(error).splitlines()[0]}") from error
+        raise GenreclfError(f"{asked}: {reason(error)}") from error
     kept = folder / CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step or not kept.is_file():
         raise GenreclfError(f"{asked}: no epoch was trained, so there is no {kept.name}; allow at least one epoch")
