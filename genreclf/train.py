@@ -136,9 +136,9 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
 
 def _check_trainer(trainer: dict[str, Any]) -> None:
     """Refuses arguments with which no model would be trained and kept."""
-    for key, reason in REFUSED.items():
+    for key, remedy in REFUSED.items():
         if trainer.get(key) not in (None, False):
-            raise GenreclfError(f"trainer.{key}={trainer[key]}: {reason}")
+            raise GenreclfError(f"trainer.{key}={trainer[key]}: {remedy}")
     for key in ("max_epochs", "check_val_every_n_epoch"):
         value = trainer[key]
         if type(value) is not int or value < 1:
