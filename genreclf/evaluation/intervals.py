@@ -19,8 +19,8 @@ def wilson(hits: int, n: int) -> Interval:
 
 def sum_by_group(per_clip: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     """(N, ...) values per clip -> (G, ...) float64 sums per group."""
-    index = np.unique(np.asarray(groups), return_inverse=True)[1]
-    sums = np.zeros((index.max(initial=-1) + 1, *per_clip.shape[1:]))
+    distinct, index = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((len(distinct), *per_clip.shape[1:]))
     np.add.at(sums, index, per_clip)
     return sums
 

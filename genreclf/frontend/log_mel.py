@@ -4,6 +4,7 @@
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -64,13 +65,15 @@ def _band_power(waveform: np.ndarray) -> np.ndarray:
     power = np.empty((N_BANDS, 1 + len(waveform) // HOP_SAMPLES), np.float32)
     # Buffers that are reused: fresh ones would be returned to the system and mapped again for each block.
     windowed = np.empty((_FRAMES_AT_ONCE, N_FFT), np.float32)
-    spectrum = np.empty((_FRAMES_AT_ONCE, N_FFT // 2 + 1), np.complex64)
+    spectrum: Any = np.empty(
+        (_FRAMES_AT_ONCE, N_FFT // 2 + 1), np.complex64
+    )  # NumPy 2.4 types only complex128
     squares = np.empty(spectrum.shape, np.float32)
     for start in range(0, power.shape[1], _FRAMES_AT_ONCE):
         block = power[:, start : start + _FRAMES_AT_ONCE]
         count = block.shape[1]
         np.multiply(_frames(waveform, start, count), window, out=windowed[:count])
-        np.fft.rfft(windowed[:count], out=spectrum[:count])  # type: ignore[arg-type]  # single precision is allowed
+        np.fft.rfft(windowed[:count], out=spectrum[:count])
         parts = spectrum[:count].view(np.float32)  # (count, 1025) complex -> (count, 2050): real, imaginary, real, ...
         np.multiply(parts, parts, out=parts)
         np.add(parts[:, ::2], parts[:, 1::2], out=squares[:count])

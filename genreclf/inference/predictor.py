@@ -90,7 +90,7 @@ class Predictor:
             notes.append(f"short: {sound:.1f} s of sound, repeated to fill {filled:.1f} s")
         (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
         calibrated = apply_temperature(mean, self.info.temperature)
-        best = int(calibrated.argmax())
+        best = int(np.argmax(calibrated))
         by_segment = apply_temperature(output.probabilities, self.info.temperature)  # (S, classes)
         segments = tuple(
             Segment(
