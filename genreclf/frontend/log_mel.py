@@ -65,9 +65,7 @@ def _band_power(waveform: np.ndarray) -> np.ndarray:
     power = np.empty((N_BANDS, 1 + len(waveform) // HOP_SAMPLES), np.float32)
     # Buffers that are reused: fresh ones would be returned to the system and mapped again for each block.
     windowed = np.empty((_FRAMES_AT_ONCE, N_FFT), np.float32)
-    spectrum: Any = np.empty(
-        (_FRAMES_AT_ONCE, N_FFT // 2 + 1), np.complex64
-    )  # NumPy 2.4 types only complex128
+    spectrum: Any = np.empty((_FRAMES_AT_ONCE, N_FFT // 2 + 1), np.complex64)  # NumPy 2.4 types only complex128
     squares = np.empty(spectrum.shape, np.float32)
     for start in range(0, power.shape[1], _FRAMES_AT_ONCE):
         block = power[:, start : start + _FRAMES_AT_ONCE]
