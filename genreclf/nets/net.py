@@ -1,5 +1,6 @@
 """What all nets have in common."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -19,6 +20,6 @@ class Net(nn.Module):
         logits, attention, _ = self.outputs(levels)
         return logits, attention
 
+    @abstractmethod
     def outputs(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`; and an embedding (B, D) of each segment."""
-        raise NotImplementedError
