@@ -24,6 +24,7 @@ class Clip:
     source_rate_hz: int  # of the audio file; 0 for a picture
     source_seconds: float  # of the audio file, or the seconds that the picture shows
     note: str  # what the reader of a result should know, such as "truncated: ..."; empty for nothing
+    unsuitable: str = ""  # why no genre can be given, such as "silence: ..."; empty if one can
 
 
 def is_clip(name: str) -> bool:
