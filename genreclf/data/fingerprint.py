@@ -154,42 +154,92 @@ def borders(sizes: Iterable[int]) -> np.ndarray:
     return np.cumsum([0, *sizes])
 
 
-def find_matches(library: Fingerprints, report: Callable[[int, int], None] = lambda done, total: None) -> list[Match]:
+Report = Callable[[int, int], None]
+
+
+def find_matches(library: Fingerprints, report: Report = lambda done, total: None) -> list[Match]:
     """All pairs of clips that hold the same recording, in order. The cost grows with the tokens, not with the pairs."""
-    change = _change_bits(library.sketches)
-    plausible = (hits[_bit_error_rate(change, library, hits) <= MAX_BIT_ERROR_RATE] for hits in _hits(library, report))
+    return _matches(library, library, _hits_within(library, report))
+
+
+def find_matches_between(
+    one: Fingerprints, other: Fingerprints, report: Report = lambda done, total: None
+) -> list[Match]:
+    """The same for the pairs of a clip of `one` (`Match.first`) and a clip of `other` (`Match.second`)."""
+    return _matches(one, other, _hits_between(one, other, report))
+
+
+def _matches(one: Fingerprints, other: Fingerprints, hits: Iterable[np.ndarray]) -> list[Match]:
+    change = _change_bits(one.sketches)
+    changes = change, change if other is one else _change_bits(other.sketches)
+    plausible = (some[_bit_error_rate(changes, (one, other), some) <= MAX_BIT_ERROR_RATE] for some in hits)
     candidates = np.concatenate([np.zeros((0, 4), np.int64), *plausible])
     by_pair = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
     borders = np.flatnonzero((np.diff(by_pair[:, :2], axis=0) != 0).any(axis=1)) + 1
-    found = (_best_match(library, pair) for pair in np.split(by_pair, borders) if len(pair))
+    found = (_best_match(one, other, pair) for pair in np.split(by_pair, borders) if len(pair))
     return [match for match in found if match is not None]
 
 
-def _hits(library: Fingerprints, report: Callable[[int, int], None]) -> Iterator[np.ndarray]:
-    """Yields (hits, 4) int64: two clips, and the frame in each of them at which they have a token in common."""
-    counts = np.diff(library.token_borders)
-    clip_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    for region in range(len(_REGIONS)):
-        report(region, len(_REGIONS))
+@dataclass(frozen=True)
+class _Tokens:
+    """The tokens of one region, sorted; equal ones in the order of their clips."""
+
+    token: np.ndarray  # (n,) uint32
+    clip: np.ndarray  # (n,) int32
+    time: np.ndarray  # (n,) uint32: its frame
+
+    @classmethod
+    def of(cls, library: Fingerprints, region: int) -> "_Tokens":
+        counts = np.diff(library.token_borders)
+        clip_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         chosen = np.flatnonzero(library.tokens[:, 0] >> 30 == region)
         token = library.tokens[chosen, 0]
         order = np.argsort(token, kind="stable")
-        token, clip, time = token[order], clip_of[chosen[order]], library.tokens[chosen[order], 1]
+        return cls(token[order], clip_of[chosen[order]], library.tokens[chosen[order], 1])
+
+
+def _hits_within(library: Fingerprints, report: Report) -> Iterator[np.ndarray]:
+    """Yields (hits, 4) int64: two clips, and the frame in each of them at which they have a token in common."""
+    for region in range(len(_REGIONS)):
+        report(region, len(_REGIONS))
+        tokens = _Tokens.of(library, region)
         for distance in range(1, _NEIGHBOURS + 1):
-            same = np.flatnonzero(token[distance:] == token[:-distance])
+            same = np.flatnonzero(tokens.token[distance:] == tokens.token[:-distance])
             if not len(same):
                 break
-            for one in np.split(same, range(_BATCH, len(same), _BATCH)):
-                other = one + distance
-                yield np.stack([clip[one], clip[other], time[one], time[other]], axis=1).astype(np.int64)
+            yield from _in_batches(tokens, tokens, same, same + distance)
     report(len(_REGIONS), len(_REGIONS))
 
 
-def _bit_error_rate(change: np.ndarray, library: Fingerprints, hits: np.ndarray) -> np.ndarray:
+def _hits_between(one: Fingerprints, other: Fingerprints, report: Report) -> Iterator[np.ndarray]:
+    """The same, with the first clip in `one` and the second in `other`."""
+    for region in range(len(_REGIONS)):
+        report(region, len(_REGIONS))
+        tokens, others = _Tokens.of(one, region), _Tokens.of(other, region)
+        begin = np.searchsorted(others.token, tokens.token)
+        count = np.searchsorted(others.token, tokens.token, "right") - begin  # of equal tokens in `other`
+        # Each clip, and each of its tokens, begins elsewhere among them, so that together they reach all.
+        start = np.arange(len(begin)) + tokens.token
+        for distance in range(min(_NEIGHBOURS, count.max(initial=0))):
+            same = np.flatnonzero(count > distance)
+            yield from _in_batches(tokens, others, same, begin[same] + (start[same] + distance) % count[same])
+    report(len(_REGIONS), len(_REGIONS))
+
+
+def _in_batches(tokens: _Tokens, others: _Tokens, one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(one), _BATCH):
+        a, b = one[start : start + _BATCH], other[start : start + _BATCH]
+        yield np.stack([tokens.clip[a], others.clip[b], tokens.time[a], others.time[b]], axis=1).astype(np.int64)
+
+
+def _bit_error_rate(
+    changes: tuple[np.ndarray, np.ndarray], libraries: tuple[Fingerprints, Fingerprints], hits: np.ndarray
+) -> np.ndarray:
     """(hits,): the share of bits that differ in about 9 s around each hit, where both clips have them."""
     around = np.arange(_WINDOW_STEPS) - _WINDOW_STEPS // 2
     words, inside = [], np.ones((len(hits), _WINDOW_STEPS), bool)
-    for clip, time in ((hits[:, 0], hits[:, 2]), (hits[:, 1], hits[:, 3])):
+    sides = ((hits[:, 0], hits[:, 2]), (hits[:, 1], hits[:, 3]))
+    for change, library, (clip, time) in zip(changes, libraries, sides, strict=True):
         start, end = library.sketch_borders[clip, None], library.sketch_borders[clip + 1, None]  # (hits, 1)
         step = start + time[:, None] // SKETCH_STEP + around  # (hits, steps)
         inside &= (step >= start) & (step < end - _CHANGE_STEPS)
@@ -224,10 +274,11 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.sort(correlation)[SKETCH_BANDS // 2 :].mean())
 
 
-def _best_match(library: Fingerprints, hits: np.ndarray) -> Match | None:
+def _best_match(library: Fingerprints, other_library: Fingerprints, hits: np.ndarray) -> Match | None:
     """The match of one pair of clips with the hits (n, 4); None if they are different recordings."""
     first, second = (int(clip) for clip in hits[0, :2])
-    one, other = (library.of_clip(clip).sketch.astype(np.float64) for clip in (first, second))
+    one = library.of_clip(first).sketch.astype(np.float64)
+    other = other_library.of_clip(second).sketch.astype(np.float64)
     offsets, votes = np.unique(hits[:, 2] - hits[:, 3], return_counts=True)
     most_common = offsets[np.argsort(-votes, kind="stable")[:_OFFSETS_TRIED]]
     tried = {int(offset) + lag for offset in most_common for lag in _LAGS}

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from genreclf.data.fingerprint import (
     Fingerprints,
     Match,
     find_matches,
+    find_matches_between,
     fingerprint,
 )
 from genreclf.data.sources import list_sources
@@ -175,6 +177,37 @@ def test_a_hundred_copies_are_one_chain():
         if match.first in reached:
             reached.add(match.second)
     assert reached == set(range(100))
+
+
+# ---- between two libraries ----
+
+
+def library(clips: list[np.ndarray]) -> Fingerprints:
+    return Fingerprints.of([fingerprint(clip, clip.shape[1]) for clip in clips])
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 6), st.integers(1, 6)), cuts=st.lists(st.integers(0, 300), min_size=6, max_size=6)
+)
+def test_matches_between_two_libraries_are_those_of_their_union_that_cross(sizes, cuts):
+    one = [music(seed) for seed in range(sizes[0])]
+    other = [music(seed % 4, 700)[:, cut:] for seed, cut in zip(range(2, 2 + sizes[1]), cuts, strict=False)]
+    crossing = [match for match in matches_of(*one, *other) if match.first < len(one) <= match.second]
+    expected = [dataclasses.replace(match, second=match.second - len(one)) for match in crossing]
+    assert find_matches_between(library(one), library(other)) == expected
+
+
+def test_every_clip_of_a_hundred_copies_is_found_from_either_side():
+    one, copies = library([music(0)]), library([music(0)[:, :400]] * 100)
+    assert {match.second for match in find_matches_between(one, copies)} == set(range(100))
+    assert {match.first for match in find_matches_between(copies, one)} == set(range(100))
+
+
+def test_nothing_matches_an_empty_library():
+    unreadable = Fingerprint(np.zeros((0, 32), np.uint8), np.zeros((0, 2), np.uint32))
+    empty, some = Fingerprints.of([unreadable]), library([music(0)])
+    assert find_matches_between(empty, some) == find_matches_between(some, empty) == []
 
 
 # ---- on sound ----
