@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import yaml
+from data_config import data_config
 from hypothesis import settings
 
-from genreclf.config import build, config_folder
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import DataConfig, list_sources
 from genreclf.data.store import Store, open_store
@@ -89,8 +88,7 @@ def tiny_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_data(tiny_folder, cache) -> DataConfig:
     """The tiny folder as `data=folder` gives it."""
-    values = yaml.safe_load((config_folder() / "data" / "folder.yaml").read_text())
-    return build(DataConfig, {**values, "path": tiny_folder, "cache": cache}, "data")
+    return data_config(path=tiny_folder, cache=cache)
 
 
 @pytest.fixture(scope="session")

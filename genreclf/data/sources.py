@@ -14,7 +14,12 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.progress import progress_bar
 
-KNOWN = {"unknown_artists": ("single", "together"), "label_conflicts": ("keep", "drop")}
+KNOWN = {
+    "group": (None, "stem"),
+    "unknown_artists": ("single", "together"),
+    "label_conflicts": ("keep", "drop"),
+    "rare_classes": ("refuse", "drop"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,10 @@ class DataConfig:
     picture_seconds: float  # length of the music that a whole picture shows
     fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
+    group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only told
     unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
     label_conflicts: str  # of equal recordings in several classes: keep them in one split, or drop them
+    rare_classes: str  # those with too few clips for the split: refuse them, or drop them
     demo_clips_per_style: int  # 0: `path` is the user's data
     demo_seconds: float
     demo_seed: int
@@ -40,7 +47,7 @@ class DataConfig:
             raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
-                raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
+                raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
+from data_config import data_config
 from local_hub import LocalHub, local_hub, no_hub
 
 from genreclf.data import gtzan
 from genreclf.data.gtzan import GENRES, find_genres, gtzan_folder, unpack
-from genreclf.data.sources import DataConfig, data_folder, list_sources
+from genreclf.data.sources import data_folder, list_sources
 from genreclf.errors import GenreclfError
 
 
@@ -61,7 +62,7 @@ def one_line(folder: Path) -> str:
 
 
 def test_gtzan_is_fetched_checked_and_unpacked(hub, tmp_path, capsys):
-    config = DataConfig("gtzan", tmp_path / "gtzan", tmp_path, 30.0, "gtzan", None, "single", "keep", 0, 0.0, 0)
+    config = data_config("gtzan", path=tmp_path / "gtzan", cache=tmp_path)
     sources = list_sources(data_folder(config))
     assert [source.path for source in sources] == [f"{genre}/{genre}.0000{n}.au" for genre in GENRES for n in (0, 1)]
     assert (tmp_path / "gtzan" / "genres" / "blues" / "blues.00000.au").read_bytes() == sound(0)

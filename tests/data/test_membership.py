@@ -2,12 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from data_config import data_config
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
 from genreclf.data.leaks import has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
-from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 
@@ -38,12 +38,12 @@ def assigned(split: str, tmp_path: Path, cells: dict[str, str], columns: str, ro
     empty = "," * columns.count(",")
     lines = [f"{name},{cells.get(name, empty)},{number % 5}" for number, name in enumerate(NAMES)]
     table.write_text("\n".join([f"clip,{columns},fold", *lines]))
-    data = DataConfig("folder", tmp_path, tmp_path, 30.0, None, table, "single", "keep", 0, 0.0, 0)
+    data = data_config(path=tmp_path, cache=tmp_path, table=table)
     return membership(rows, data, load(split))
 
 
 def leaks(member: Membership, rows: list[Row] = ROWS) -> bool:
-    keys = shared_keys([rows[clip].group for clip in member.clips], member.metadata)
+    keys = shared_keys([rows[clip] for clip in member.clips], member.metadata)
     return has_leak(held_out_leaks(member.splits, keys))
 
 
@@ -107,13 +107,13 @@ def test_two_training_folds_that_divide_a_group_are_refused_too(tmp_path):
 def test_unreadable_and_conflicting_clips_are_left_out(tmp_path):
     rows = [replace(ROWS[0], columns=0), *ROWS[1:]]
     rows[1], rows[9] = replace(rows[1], group="same"), replace(rows[9], group="same")  # blues and rock
-    data = DataConfig("folder", tmp_path, tmp_path, 30.0, None, None, "single", "keep", 0, 0.0, 0)
+    data = data_config(path=tmp_path, cache=tmp_path)
     assert membership(rows, data, load("hashed")).clips == tuple(range(1, 16))
     dropped = membership(rows, replace(data, label_conflicts="drop"), load("hashed"))
     assert dropped.clips == (*range(2, 9), *range(10, 16)) and dropped.conflicts == ((1, 9),)
 
 
 def test_without_readable_clips_nothing_is_assigned_and_the_reason_is_given(tmp_path):
-    data = DataConfig("folder", tmp_path, tmp_path, 30.0, None, None, "single", "keep", 0, 0.0, 0)
+    data = data_config(path=tmp_path, cache=tmp_path)
     member = membership([replace(one, columns=0) for one in ROWS], data, load("published"))
     assert member.clips == member.splits == () and "two classes" in member.refusals[0]

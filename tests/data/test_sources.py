@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from data_config import data_config
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -242,7 +243,8 @@ def test_unusable_genres_are_refused_with_a_reason(tmp_path, rows, message):
 
 
 def demo_config(tmp_path: Path, clips: int) -> DataConfig:
-    return DataConfig("demo", tmp_path / "demo", tmp_path, 30.0, None, None, "single", "keep", clips, 0.5, 7)
+    values = {"demo_clips_per_style": clips, "demo_seconds": 0.5, "demo_seed": 7}
+    return data_config("demo", path=tmp_path / "demo", cache=tmp_path, **values)
 
 
 def test_a_users_folder_is_taken_unchanged(tmp_path):
