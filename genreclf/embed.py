@@ -21,7 +21,7 @@ SUFFIXES = (".npz", ".parquet", ".csv")
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file could not be read, or 2 for a wrong call."""
+    """The command. Returns 0, 1 where a file has no embedding, or 2 for a wrong call."""
     options = _parser().parse_args(arguments)
     check_output(options.out)
     paths = list(find_files(options.paths))
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="genreclf embed",
         description="Writes an embedding per audio file or spectrogram picture: the net's context vector (the input of "
         "its last layers), the mean over the file's segments. For similarity search, clustering, or as features.",
-        epilog="Exit code: 0, 1 if some files could not be read (the others are written, if any), 2 for a wrong call.",
+        epilog="Exit code: 0, 1 if some files have no embedding (the others are written, if any), 2 for a wrong call.",
     )
     add_file_options(parser)
     add_model_options(parser)
@@ -52,12 +52,14 @@ def _out(word: str) -> Path:
 
 
 def _embed(predictor: Predictor, paths: Sequence[Path], workers: int) -> list[tuple[str, np.ndarray]]:
-    """The (D,) embeddings of the files that can be read, in order; the others are named on standard error."""
+    """The (D,) embeddings of the files that have one, in order; the others are named on standard error."""
     embeddings, problems = [], []
     with progress_bar("embedding", "files") as report:
         for count, (path, result) in enumerate(predict_files(predictor, paths, workers), 1):
             if isinstance(result, GenreclfError):
                 problems.append(result)
+            elif result.unsuitable:
+                problems.append(GenreclfError(f"{path}: no embedding ({result.unsuitable}); give a file with music"))
             else:
                 embeddings.append((str(path), result.embedding))
             report(count, len(paths))

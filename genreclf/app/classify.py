@@ -142,7 +142,7 @@ def _table(sounds: list[Sound], predictor: Predictor, picture_seconds: float) ->
         [
             {
                 "file": row["path"],
-                "genre": row.get("genre", ""),
+                "genre": row.get("genre") or "",
                 "probability": row.get("probability"),
                 "seconds": row.get("seconds"),
                 "note": row["problem"] or row.get("note", ""),
@@ -173,18 +173,26 @@ def _one(sound: Sound, predictors: dict[str, Predictor], picture_seconds: float)
         st.warning(first.warning)
     if first.prediction.note:
         st.caption(f"Note: {words.plain(first.prediction.note)}.")
-    several = len(predictors) > 1
     classes = [predictor.info.classes for predictor in predictors.values()]
-    for column, label, analysis, genres in zip(st.columns(len(classes)), predictors, analyses, classes, strict=True):
+    if first.prediction.unsuitable:
+        st.warning(words.plain(f"No genre: {first.prediction.unsuitable}."))
+    else:
+        _genres(analyses, list(predictors), classes)
+    row = file_row(Path(sound.name), first.prediction, classes[0], segments=True)
+    _downloads([row], classes[0], True, Path(sound.name).stem, first.spectrogram_png)
+
+
+def _genres(analyses: list[Analysis], labels: list[str], classes: list[tuple[str, ...]]) -> None:
+    """The answer of each model, whether they agree, and the genres over time."""
+    several = len(analyses) > 1
+    for column, label, analysis, genres in zip(st.columns(len(classes)), labels, analyses, classes, strict=True):
         with column:
             if several:
                 st.caption(words.plain(label))
             _result(analysis.prediction, genres)
     if several:
-        st.info(words.plain(words.agreement(first.prediction, analyses[1].prediction, *classes)))
-    _over_time(analyses, [label.split(" (")[0] for label in predictors], classes)
-    row = file_row(Path(sound.name), first.prediction, classes[0], segments=True)
-    _downloads([row], classes[0], True, Path(sound.name).stem, first.spectrogram_png)
+        st.info(words.plain(words.agreement(analyses[0].prediction, analyses[1].prediction, *classes)))
+    _over_time(analyses, [label.split(" (")[0] for label in labels], classes)
 
 
 def _result(prediction: Prediction, classes: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ from genreclf.data.store import (
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import MAX_BYTES, SAMPLE_RATE_HZ
-from genreclf.frontend.clip import Clip, read_clip
+from genreclf.frontend.clip import TOO_SHORT, Clip, read_clip
 from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
 from genreclf.frontend.segments import trim_silence
 from genreclf.progress import progress_bar
@@ -69,8 +69,8 @@ def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_se
 
     The store's name is a digest of the settings and of the files' paths, sizes and times, so changed files make a new
     store; spectrograms of equal content are copied from older stores of the same folder. A killed build resumes after
-    the last complete row. Of several processes, one builds and the others wait. A clip that cannot be read becomes a
-    row with the reason. Raises GenreclfError if the store cannot be written.
+    the last complete row. Of several processes, one builds and the others wait. A clip that cannot be read, or that has
+    no music in it, becomes a row with the reason. Raises GenreclfError if the store cannot be written.
     """
     front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
     settings = {"front_end": front_end, "picture_seconds": picture_seconds}
@@ -185,6 +185,8 @@ def _read_row(folder: Path, picture_seconds: float, known: Known, source: Source
         return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
     try:
         clip = read_clip(path, picture_seconds)
+        if clip.unsuitable and not clip.unsuitable.startswith(TOO_SHORT):
+            raise GenreclfError(f"{path}: {clip.unsuitable}")
         problem, prints = clip.note, fingerprint(clip.levels, clip.frames)
     except (GenreclfError, OSError) as error:
         clip, problem = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, ""), str(error)

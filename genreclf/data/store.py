@@ -34,7 +34,7 @@ class Row:
 
     path: str  # of the file, relative to the data folder, with forward slashes
     label: str  # the class
-    columns: int  # of the spectrogram; 0 for a clip that could not be read
+    columns: int  # of the spectrogram; 0 for a clip that is left out
     frames: int  # the clip's length in frames of 23.2 ms
     offset: int  # the clip's columns are offset : offset + columns of the array
     first_sound: int  # silence at the ends left out: the first column, counted from `offset`
@@ -46,7 +46,7 @@ class Row:
     source_seconds: float  # of the audio file, or the seconds that the picture shows
     digest: str  # SHA-256 of the file; empty for a file that cannot be read
     group: str  # clips of one group hold the same recording; named after the first of them
-    problem: str  # why the clip could not be read, or a note on a clip that could
+    problem: str  # why the clip is left out (unreadable, no music), or a note on a clip that is not
 
 
 _ROW_TYPES = get_type_hints(Row)

@@ -12,6 +12,8 @@ from genreclf.frontend.log_mel import FRAME_RATE_HZ, log_mel
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
+# `Clip.unsuitable` begins with it where there is too little music to name a genre, but enough to learn from.
+TOO_SHORT = "short"
 _PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG
 
 

@@ -30,9 +30,12 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The genre of a clip. Probabilities are calibrated, in the order of the model's classes."""
+    """The genre of a clip. Probabilities are calibrated, in the order of the model's classes.
 
-    genre: str
+    An unsuitable clip has none: no genre, probability 0, no probabilities, segments, attention or embedding.
+    """
+
+    genre: str  # empty for an unsuitable clip
     probability: float  # of `genre`
     probabilities: tuple[float, ...]  # the mean over the segments, with the temperature applied
     segments: tuple[Segment, ...]
@@ -40,6 +43,7 @@ class Prediction:
     note: str  # a warning about the file, or empty
     attention: np.ndarray | None  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
     embedding: np.ndarray  # (D,) float32: the net's context vector, the mean over the segments
+    unsuitable: str = ""  # why no genre can be given, such as "silence: ..."; empty if one is
 
 
 class Predictor:
@@ -66,6 +70,8 @@ class Predictor:
         self, clip: Clip, segmentation: Segmentation | None = None, report: Callable[[float], None] | None = None
     ) -> Prediction:
         """Predicts a clip, of which the caller may have the `segmentation`; `report` gets the share done, in (0, 1]."""
+        if clip.unsuitable:
+            return _no_genre(clip)
         cut = segmentation or self.segment(clip)
         outputs = []
         for batch in cut.segments(_BATCH_SIZE):
@@ -119,6 +125,20 @@ def load_predictor(model: str | Path, tta: str = "none", device: str = "auto") -
     """
     check_tta(tta)  # before the model is loaded
     return Predictor(OnnxModel(find_bundle(model), device), tta)
+
+
+def _no_genre(clip: Clip) -> Prediction:
+    return Prediction(
+        genre="",
+        probability=0.0,
+        probabilities=(),
+        segments=(),
+        seconds=clip.frames / FRAME_RATE_HZ,
+        note=clip.note,
+        attention=None,
+        embedding=np.zeros(0, np.float32),
+        unsuitable=clip.unsuitable,
+    )
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

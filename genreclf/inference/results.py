@@ -25,7 +25,10 @@ def file_row(path: Path, result: Prediction | GenreclfError, classes: Sequence[s
 
 
 def prediction_row(prediction: Prediction, classes: Sequence[str], segments: bool) -> Row:
-    """A prediction as JSON-like data, with its segments if asked for."""
+    """A prediction as JSON-like data, with its segments if asked for.
+
+    For an unsuitable clip, genre and probability are None, it has no probabilities or segments, and the note says why.
+    """
     pieces = [
         {
             "start_seconds": piece.start_seconds,
@@ -35,12 +38,12 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
         for piece in prediction.segments
     ]
     return {
-        "genre": prediction.genre,
-        "probability": prediction.probability,
-        "probabilities": dict(zip(classes, prediction.probabilities, strict=True)),
+        "genre": prediction.genre or None,
+        "probability": None if prediction.unsuitable else prediction.probability,
+        "probabilities": {} if prediction.unsuitable else dict(zip(classes, prediction.probabilities, strict=True)),
         "seconds": prediction.seconds,
         **({"segments": pieces} if segments else {}),
-        "note": prediction.note,
+        "note": "; ".join(filter(None, (prediction.unsuitable, prediction.note))),
     }
 
 
@@ -52,8 +55,9 @@ def show_table(rows: Sequence[Row], top: int, segments: bool) -> None:
     table.add_column("file", overflow="fold")
     for row in rows:
         path = f"{row['path']} ({row['note']})" if row.get("note") else row["path"]
-        if row["problem"]:
-            table.add_row("-", *([""] if top > 1 else []), *([""] if segments else []), "could not be read", path)
+        if row["problem"] or not row["genre"]:
+            what = "could not be read" if row["problem"] else "no genre"
+            table.add_row("-", *([""] if top > 1 else []), *([""] if segments else []), what, path)
             continue
         for piece in _pieces(row, segments):
             (best, probability), *others = _ranked(piece["probabilities"])[:top]
@@ -115,7 +119,7 @@ def flat(rows: Sequence[Row], classes: Sequence[str], segments: bool) -> list[di
 
 
 def _pieces(row: Row, segments: bool) -> list[dict[str, Any]]:
-    return row["segments"] if segments and not row["problem"] else [row]
+    return (row.get("segments") if segments else None) or [row]
 
 
 def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: bool) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Clips -> predictions, with a model that is plain arithmetic, so that each number has an independent reference."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.model_info import ModelInfo, ModelOutput
 from genreclf.inference.predictor import Predictor, apply_temperature, load_predictor
+from genreclf.inference.results import file_row, flat, show_table
 from genreclf.inference.tta import TTA
 
 CROP, WHOLE = ViewConfig("crop", 256, 128, 0.0), ViewConfig("whole", 1292, 646, 0.1)
@@ -105,6 +108,21 @@ def test_a_clip_shorter_than_a_segment_says_that_it_is_repeated():
     assert predictor.predict(clip_of(noise(256))).note == ""
     stretched = Predictor(Arithmetic(WHOLE))  # within the tolerance: stretched, not repeated
     assert stretched.predict(clip_of(noise(1_200))).note == ""
+
+
+def test_an_unsuitable_clip_has_no_genre_but_a_reason_in_all_forms(tmp_path):
+    clip = Clip(noise(300), 300, 22_050, 7.0, "clipped", "silence: nothing to hear")
+    model = Arithmetic(CROP)
+    prediction = Predictor(model).predict(clip)
+    assert not model.batches and (prediction.genre, prediction.probability, prediction.probabilities) == ("", 0.0, ())
+    assert prediction.unsuitable == clip.unsuitable and not prediction.segments and not prediction.embedding.size
+    for segments in (False, True):
+        row = file_row(Path("x.wav"), prediction, model.info.classes, segments)
+        assert row["genre"] is row["probability"] is None and row["problem"] == "" and row["probabilities"] == {}
+        assert row["note"] == "silence: nothing to hear; clipped"
+        (record,) = flat([row], model.info.classes, segments)
+        assert record["genre"] is record["p_x"] is None and record["note"] == row["note"] and record["seconds"] > 6
+        show_table([row], 3, segments)
 
 
 @given(st.integers(1, 3_000), st.sampled_from(sorted(TTA)))
