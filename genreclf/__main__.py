@@ -1,13 +1,12 @@
 """The `genreclf` command: `genreclf COMMAND ...` runs that command's module, and imports no other."""
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from genreclf import __version__
 from genreclf.config import did_you_mean
-from genreclf.errors import missing_package, user_error
+from genreclf.errors import command, missing_package, user_error
 
 COMMANDS = {
     "predict": "the genre of audio files and spectrogram pictures",
@@ -23,9 +22,9 @@ COMMANDS = {
     "app": "classify in the browser",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `genreclf ARGUMENTS` and returns its exit code; reads `sys.argv` when `arguments` is None.
 
@@ -34,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):
         print("usage: genreclf COMMAND ...\n")
-        for command, text in COMMANDS.items():
-            print(f"  {command:<10}{text}")
+        for known, text in COMMANDS.items():
+            print(f"  {known:<10}{text}")
         print("\ngenreclf COMMAND --help: its arguments · genreclf --version")
         return 0
     if name == "--version":
@@ -51,7 +50,6 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module("genreclf.app.__main__" if name == "app" else f"genreclf.{name}")
         code: int = module.main(arguments)
-        sys.stdout.flush()
         return code
     except ModuleNotFoundError as error:
         if message := missing_package(error):
@@ -59,10 +57,6 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         raise  # our defect
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes standard output once more at exit, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return BROKEN_PIPE
 
 
 if __name__ == "__main__":

@@ -1,16 +1,38 @@
 """Errors that a user can fix, and how commands report them."""
 
+import errno
 import functools
-import io
 import re
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
+from genreclf.outputs import lasting_outputs, lost_output, reader_is_gone
+
 USER_ERROR = 2  # the exit code for a mistake in the call or the input
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
 # The extra that brings each package; every other package is part of the full install.
 _EXTRAS = {"streamlit": "app", "fastapi": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # Unicode's categories Cc, Zl and Zp
+# Unicode's categories Cc, Zl, Zp and Cs, and the marks of Cf that show nothing, or turn the direction of the text
+# around. The zero-width joiners U+200C and U+200D stay: several scripts are written with them.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
+# What a user can do about the state of a file system, by the error's number.
+_REMEDIES = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EACCES: _NO_PERMISSION,
+    errno.EPERM: _NO_PERMISSION,
+    errno.EROFS: _NO_PERMISSION,
+    errno.ENOTDIR: "a part of this path is a file; choose another place",
+    errno.EEXIST: "a file is in the way; choose another place",
+    errno.EISDIR: "a folder is in the way; choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "its links go in a circle; choose another place",
+}
 
 Arguments = ParamSpec("Arguments")
 
@@ -25,9 +47,17 @@ class GenreclfError(Exception):
         super().__init__(one_line(message))
 
 
-def one_line(text: str) -> str:
-    """`text` with line breaks and other control characters escaped: file names may contain any of them."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+def unicode_escape(character: str) -> str:
+    """Its escape in Python's notation."""
+    return character.encode("unicode_escape").decode()
+
+
+def one_line(text: str, escape: Callable[[str], str] = unicode_escape) -> str:
+    """A name from outside, or a text with such names, as it is shown: in one line, with nothing hidden.
+
+    Line breaks, other control characters, marks of direction, and bytes that are no UTF-8 become escapes.
+    """
+    return _HIDDEN.sub(lambda match: escape(match[0]), text)
 
 
 def reason(error: BaseException) -> str:
@@ -39,24 +69,44 @@ def reason(error: BaseException) -> str:
 def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Decorates a command: a GenreclfError becomes one line on standard error and the exit code 2.
 
-    Standard output escapes what its encoding lacks, as standard error does.
+    So does the state of a file system (full, read-only), where the command has not said more of it. A command whose
+    standard output is no longer read finishes its work; its code is then 141, if it was 0.
     """
 
     @functools.wraps(main)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # in a notebook it is none, and takes all characters
-            sys.stdout.reconfigure(errors="backslashreplace")
-        try:
-            return main(*args, **kwargs)
-        except GenreclfError as error:
-            return user_error(error)
+        with lasting_outputs():
+            try:
+                return main(*args, **kwargs) or _output_code()
+            except GenreclfError as error:
+                return user_error(error)
+            except OSError as error:
+                return user_error(file_system_error(error))
 
     return run
 
 
+def file_system_error(error: OSError) -> GenreclfError:
+    """The line for a file system that is full, read-only or the like; another error is raised again."""
+    if error.errno not in _REMEDIES:
+        raise error
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return GenreclfError(f"{where}{error.strerror}; {_REMEDIES[error.errno]}")
+
+
+def _output_code() -> int:
+    """The exit code of a command that did its work, by what became of its output."""
+    error = lost_output()
+    if error is None:
+        return 0
+    if reader_is_gone(error):
+        return BROKEN_PIPE
+    raise GenreclfError(f"standard output: {error.strerror}; {_REMEDIES.get(error.errno or 0, 'write it elsewhere')}")
+
+
 def user_error(message: object) -> int:
     """Prints a user's mistake on standard error; returns the exit code."""
-    print(f"genreclf: {message}", file=sys.stderr)
+    print(f"genreclf: {one_line(str(message))}", file=sys.stderr)
     return USER_ERROR
 
 

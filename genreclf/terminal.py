@@ -1,0 +1,62 @@
+"""What commands print: tables, and commands to paste into a shell."""
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from genreclf.errors import one_line
+
+Kind = Literal["text", "number"]  # of a column
+
+_LEAST_WIDTH = 12  # of a folded column, in characters; two of them and the numbers of `compare` fit 80
+_FRAME_WIDTH = 3  # of each column: a line and two spaces
+
+
+def print_table(columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str]], title: str = "") -> None:
+    """Prints a table of plain text, with a heading and a kind for each column. Nothing is ever cut.
+
+    In a terminal, texts fold where the table would be wider; numbers do not. In a pipe or a file, a row is a line.
+    """
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip([name for name, _ in columns], *cells, strict=True)]
+    least = [
+        width if kind == "number" else min(width, _LEAST_WIDTH)
+        for width, (_, kind) in zip(widths, columns, strict=True)
+    ]
+    console = Console(markup=False, emoji=False, highlight=False)
+    if console.is_terminal:
+        console.width = max(console.width, sum(least) + _FRAME_WIDTH * len(columns) + 1)
+    else:
+        console.width = max(cell_len(title), sum(widths) + _FRAME_WIDTH * len(columns) + 1)
+    table = Table(title=Text(one_line(title)) if title else None)
+    for (name, kind), width in zip(columns, least, strict=True):
+        number = kind == "number"
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(Text(name), justify=justify, no_wrap=number, overflow="fold", min_width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def shell_command(*words: str) -> str:
+    """A command to paste into a shell, in one line whatever its words contain."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if one_line(word) == word:
+        return shlex.quote(word)
+    # bash, zsh and POSIX 2024 read the escapes of $'...'.
+    return "$'" + one_line(re.sub(r"[\\']", r"\\\g<0>", word), _bytes) + "'"
+
+
+def _bytes(character: str) -> str:
+    """The escapes of the bytes that a file name has for a character, which may be a surrogate escape."""
+    encoding = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors=encoding))
