@@ -104,7 +104,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     model = config["model"]
     optim = build(OptimConfig, config["optim"], "optim") if model["kind"] == CLASSIFIER else None
     _check_trainer(config["trainer"])
-    for key in ("path", "table"):
+    for key in ("path", "table", "drop"):
         if config["data"][key] is not None:
             config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
     resume = check_resumable(folder, config) if run.ckpt == "last" else None

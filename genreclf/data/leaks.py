@@ -1,20 +1,22 @@
 """What validation and test clips share with training: recording, artist, title or declared group. Pure: no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from genreclf.data.membership import normalize_name
+from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
+from genreclf.data.membership import normalize_name, title_keys
 from genreclf.data.split import SPLITS, listed
+from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
 
-# What two clips may share: a recording (found by sound), and cells of data.table. A shared title implies an artist.
+# What two clips may share: a recording (found by sound), and cells of data.table.
 SHARED = ("recording", "artist", "title", "group")
-LEAKS = ("recording", "artist", "group")
 HELD_OUT = SPLITS[1:]
-PART_NAMES = {"val": "validation", "test": "test"}
+PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 RANDOM_SEEDS = 20
+NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,17 @@ class Leak:
         return self.clips / self.of if self.of else None
 
 
+@dataclass(frozen=True)
+class Column:
+    """One thing that clips may share; an item per clip."""
+
+    keys: Sequence[str | None]  # equal for clips that share it
+    known: Sequence[bool]  # false: the clip may share it with others, too
+
+
 Leaks = dict[str, Leak]  # by what is shared
 HeldOut = dict[str, Leaks]  # by held-out split
-Keys = dict[str, list[str | None]]  # by what is shared: a key per clip, equal where it is the same, None if unknown
+Keys = dict[str, Column]  # by what is shared
 
 
 @dataclass(frozen=True)
@@ -44,15 +54,33 @@ class LeakingClip:
     training: dict[str, str]  # by what is shared: the path of a training clip
 
 
-def shared_keys(recordings: Sequence[str], metadata: Sequence[ClipMetadata]) -> Keys:
-    """A key per clip for each of SHARED. Titles are compared together with their artists."""
-    artists = [normalize_name(one.artist) for one in metadata]
-    titles = zip(artists, (normalize_name(one.title) for one in metadata), strict=True)
-    return {
-        "recording": list(recordings),
-        "artist": [artist or None for artist in artists],
-        "title": [f"{artist}\0{title}" if artist and title else None for artist, title in titles],
+def compared(row: Row) -> bool:
+    """Whether a clip can be compared by sound: at least 4 s that are not uniform. Others: byte for byte only."""
+    return row.tokens > 0 and row.frames >= MIN_OVERLAP_FRAMES
+
+
+def not_compared(rows: Sequence[Row], split_of: Mapping[int, str | None]) -> dict[str, list[str]]:
+    """The paths of the readable clips that cannot be compared by sound, by split, and "none" for those in no split.
+
+    `split_of` is by the clip's number in `rows`.
+    """
+    found: dict[str, list[str]] = {part: [] for part in (*SPLITS, "none")}
+    for clip, row in enumerate(rows):
+        if row.columns and not compared(row):
+            found[split_of.get(clip) or "none"].append(row.path)
+    return found
+
+
+def shared_keys(rows: Sequence[Row], metadata: Sequence[ClipMetadata]) -> Keys:
+    """The column of each of SHARED for these clips. Titles are compared together with their artists."""
+    declared = {
+        "artist": [normalize_name(one.artist) or None for one in metadata],
+        "title": title_keys(metadata),
         "group": [one.group or None for one in metadata],
+    }
+    recordings = Column([row.group for row in rows], [compared(row) for row in rows])
+    return {"recording": recordings} | {
+        shared: Column(keys, [key is not None for key in keys]) for shared, keys in declared.items()
     }
 
 
@@ -65,10 +93,10 @@ def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
     """How many clips of the split `part` share what with training."""
     found = {}
     for shared, column in keys.items():
-        clips = list(zip(column, splits, strict=True))
-        training = {key for key, split in clips if split == "train"}
-        known = [key for key, split in clips if split == part and key is not None]
-        found[shared] = Leak(sum(key in training for key in known), len(known))
+        clips = list(zip(column.keys, column.known, splits, strict=True))
+        training = {key for key, _, split in clips if split == "train" and key is not None}
+        held_out = [(key in training, known) for key, known, split in clips if split == part]
+        found[shared] = Leak(sum(leak for leak, _ in held_out), sum(leak or known for leak, known in held_out))
     return found
 
 
@@ -98,13 +126,15 @@ def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys
     """The validation and test clips that share something with training, each with a training clip for each thing."""
     found = []
     in_training: dict[str, dict[str | None, str]] = {
-        shared: {key: path for key, path, split in zip(column, paths, splits, strict=True) if key and split == "train"}
+        shared: {
+            key: path for key, path, split in zip(column.keys, paths, splits, strict=True) if key and split == "train"
+        }
         for shared, column in keys.items()
     }
     for clip, (path, split) in enumerate(zip(paths, splits, strict=True)):
         if split not in HELD_OUT:
             continue
-        others = {shared: in_training[shared].get(column[clip]) for shared, column in keys.items()}
+        others = {shared: in_training[shared].get(column.keys[clip]) for shared, column in keys.items()}
         training = {shared: other for shared, other in others.items() if other is not None}
         if training:
             found.append(LeakingClip(path, split, training))
@@ -112,13 +142,25 @@ def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys
 
 
 def has_leak(held_out: HeldOut) -> bool:
-    """Whether any held-out clip shares its recording, artist or declared group with training."""
-    return any(found[shared].clips > 0 for found in held_out.values() for shared in LEAKS)
+    """Whether any held-out clip shares its recording, artist, title or declared group with training."""
+    return any(leak.clips > 0 for found in held_out.values() for leak in found.values())
 
 
-def leak_line(found: Leaks, part: str) -> str:
-    """One line about a held-out split, printed next to an accuracy."""
-    recording, artist, group = (found[shared] for shared in LEAKS)
+def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]]) -> str:
+    """One line about a held-out split, printed next to an accuracy. `absent` is what `not_compared` gives."""
+    recording, artist, title, group = (found[shared] for shared in SHARED)
     line = f"{PART_NAMES[part]} clips that share a recording with training: {recording.clips:g} of {recording.of:g}"
+    unseen = {name: absent[name] for name in (part, "train")}
+    if any(unseen.values()):
+        line += f" that could be compared by sound; {not_compared_line(unseen)}"
     line += f"; an artist: {artist.clips:g} of {artist.of:g} known" if artist.of else "; artists unknown"
+    line += f"; a title: {title.clips:g} of {title.of:g} known" if title.clips else ""
     return line + (f"; a declared group: {group.clips:g} of {group.of:g} in groups" if group.of else "")
+
+
+def not_compared_line(absent: Mapping[str, Sequence[str]]) -> str:
+    """How many clips of which splits cannot be compared by sound, and the names of the first ones."""
+    counts = " and ".join(f"{len(paths)} {PART_NAMES[part]}" for part, paths in absent.items() if paths)
+    paths = [path for paths in absent.values() for path in paths]
+    names = ", ".join(map(repr, paths[:NAMES_SHOWN])) + (", ..." if len(paths) > NAMES_SHOWN else "")
+    return f"not compared by sound, as they are shorter than 4 s or uniform: {counts} clips ({names})"

@@ -1,6 +1,7 @@
 """Which clips of a store are used, in which split each is, and which clips must stay together."""
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from genreclf.data.split import SplitConfig, assign, divided_groups, members, re
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 
+_COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|audiotrack|intro|outro)?\d*"
+
 
 @dataclass(frozen=True)
 class Membership:
@@ -16,7 +19,7 @@ class Membership:
 
     clips: tuple[int, ...]  # numbers in the store: readable ones, without conflicts if data.label_conflicts=drop
     splits: tuple[str | None, ...]  # None: in no split
-    groups: tuple[str, ...]  # equal for clips of one recording, artist or declared group, and transitively
+    groups: tuple[str, ...]  # equal for clips of one recording, artist, title or declared group, and transitively
     metadata: tuple[ClipMetadata, ...]
     conflicts: tuple[tuple[int, ...], ...]  # the clips of each recording that is in several classes
     refusals: tuple[str, ...]  # why no training can use the split, a line each
@@ -35,7 +38,7 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     if data.table is not None and used:
         metadata = read_table(data.table, paths)
         artists = artist_keys(metadata, labels, data.unknown_artists)
-        groups = merge_groups(paths, groups, artists, [one.group or None for one in metadata])
+        groups = merge_groups(paths, groups, artists, title_keys(metadata), [one.group or None for one in metadata])
     folds = [one.fold for one in metadata]
     splits = assign(split, paths, labels, [row.digest for row in used], groups, folds) if used else []
     reasons = refusals(split, splits, labels, groups)
@@ -74,6 +77,18 @@ def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown
     """
     unknowns = [f"unknown {label}" if unknown == "together" else None for label in labels]
     return [normalize_name(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
+
+
+def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
+    """One key per title and artist, by normalized names; None without a title.
+
+    Clips without an artist share a title too, unless it is a number or a word that many songs have.
+    """
+    names = [(normalize_name(one.artist), normalize_name(one.title)) for one in metadata]
+    return [
+        f"{artist}\0{title}" if title and (artist or not re.fullmatch(_COMMON_TITLE, title)) else None
+        for artist, title in names
+    ]
 
 
 def normalize_name(name: str) -> str:

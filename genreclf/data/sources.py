@@ -32,6 +32,7 @@ class DataConfig:
     picture_seconds: float  # length of the music that a whole picture shows
     fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
+    drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
     group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only told
     unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
     label_conflicts: str  # of equal recordings in several classes: keep them in one split, or drop them

@@ -1,0 +1,86 @@
+"""Lists of clips: a path on each line, or a table with a column of paths. `audit --drop-list` writes one."""
+
+import csv
+import functools
+import io
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from genreclf.data.columns import DELIMITERS, meaning_of
+from genreclf.data.sources import Source
+from genreclf.errors import GenreclfError
+from genreclf.files import write_atomically
+
+NAMES_SHOWN = 3
+
+
+def write_paths(file: Path, paths: Iterable[str]) -> None:
+    """Writes a table with the column `path`. Raises OSError where it cannot be written."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["path"], *([path] for path in paths)])
+    write_atomically(file, text.getvalue())
+
+
+def read_paths(file: Path, where: str) -> list[str]:
+    """The paths in a list, as they are written there, each once.
+
+    A first line with the name of a column of paths makes it a table, whose other columns are ignored. Raises
+    GenreclfError, which begins with `where`, for a file that cannot be read.
+    """
+    try:
+        # File names need not be UTF-8.
+        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+        head = text.partition("\n")[0]
+        for mark in DELIMITERS:
+            meanings = [meaning_of(name) for name in next(csv.reader([head], delimiter=mark), [])]
+            if "path" in meanings:
+                rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))[1:]
+                number = meanings.index("path")
+                lines = [row[number] for row in rows if len(row) > number]
+                break
+        else:
+            lines = [line.removesuffix("\r") for line in text.split("\n")]
+    except (OSError, csv.Error) as error:
+        raise GenreclfError(f"{where}: cannot be read ({error}); give a file with a path on each line") from error
+    if "\0" in text:
+        raise GenreclfError(f"{where}: not a text file; give a file with a path on each line")
+    return list(dict.fromkeys(line for line in lines if line.strip()))
+
+
+def without(sources: Sequence[Source], file: Path | None, folder: Path) -> list[Source]:
+    """The clips that the list `file` (`data.drop`; None: no list) does not name; its paths are relative to `folder`.
+
+    Prints to standard error how many are left out, and which paths are of no clip. Raises GenreclfError for a list that
+    cannot be read, or of which no path is a clip's.
+    """
+    if file is None:
+        return list(sources)
+    where = f"data.drop={file}"
+    listed = {_form(path, folder): path for path in read_paths(file, where)}
+    kept = [source for source in sources if _form(source.path, folder) not in listed]
+    known = {_form(source.path, folder) for source in sources}
+    unknown = [path for form, path in listed.items() if form not in known]
+    if listed and len(unknown) == len(listed):
+        names = f"first path: {unknown[0]!r}, first clip: {sources[0].path!r}" if sources else "it has no clips"
+        remedy = f"compare the names ({names}), or leave out data.drop"
+        raise GenreclfError(f"{where}: none of its {len(listed)} paths is of a clip in data.path; {remedy}")
+    _print_once(f"{where}: {len(sources) - len(kept)} clips are left out")
+    if unknown:
+        first = ", ".join(map(repr, unknown[:NAMES_SHOWN]))
+        _print_once(f"{where}: {len(unknown)} paths are of no clip in data.path (first: {first})")
+    return kept
+
+
+def _form(path: str, folder: Path) -> str:
+    """A path relative to `folder`, in Unicode's composed form, as spreadsheets and file systems write accents apart."""
+    plain = PurePosixPath(path)
+    if plain.is_absolute() and plain.is_relative_to(folder.absolute()):
+        plain = plain.relative_to(folder.absolute())
+    return unicodedata.normalize("NFC", str(plain))
+
+
+@functools.cache  # a training lists its clips several times
+def _print_once(line: str) -> None:
+    print(line, file=sys.stderr)
