@@ -3,16 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
-
-from rich.console import Console
-from rich.table import Table
 
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.inference.predictor import Prediction
+from genreclf.terminal import Kind, print_table
 
 Row = dict[str, Any]
 
@@ -49,22 +47,24 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
 
 def show_table(rows: Sequence[Row], top: int, segments: bool) -> None:
     """Prints a line per clip, or per segment, with the `top` most probable genres."""
-    table = Table("genre", "", *(["then"] if top > 1 else []))
-    if segments:
-        table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("file", overflow="fold")
-    for row in rows:
-        path = f"{row['path']} ({row['note']})" if row.get("note") else row["path"]
-        if row["problem"] or not row["genre"]:
-            what = "could not be read" if row["problem"] else "no genre"
-            table.add_row("-", *([""] if top > 1 else []), *([""] if segments else []), what, path)
-            continue
-        for piece in _pieces(row, segments):
-            (best, probability), *others = _ranked(piece["probabilities"])[:top]
-            then = [", ".join(f"{name} {value:.0%}" for name, value in others)] if top > 1 else []
-            span = [f"{piece['start_seconds']:.0f}-{piece['end_seconds']:.0f}"] if segments else []
-            table.add_row(best, f"{probability:.0%}", *then, *span, path)
-    Console(markup=False, emoji=False, highlight=False).print(table)  # names of files and classes are plain text
+    columns: list[tuple[str, Kind]] = [("genre", "text"), ("", "number")]
+    columns += [("then", "text")] if top > 1 else []
+    columns += [("seconds", "number")] if segments else []
+    print_table([*columns, ("file", "text")], [cells for row in rows for cells in _cells(row, top, segments)])
+
+
+def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
+    """The cells of each line for a file."""
+    path = f"{row['path']} ({row['note']})" if row.get("note") else row["path"]
+    if row["problem"] or not row["genre"]:
+        what = "could not be read" if row["problem"] else "no genre"
+        yield [what, "", *([""] if top > 1 else []), *([""] if segments else []), path]
+        return
+    for piece in _pieces(row, segments):
+        (best, probability), *others = _ranked(piece["probabilities"])[:top]
+        then = [", ".join(f"{name} {value:.0%}" for name, value in others)] if top > 1 else []
+        span = [f"{piece['start_seconds']:.0f}-{piece['end_seconds']:.0f}"] if segments else []
+        yield [best, f"{probability:.0%}", *then, *span, path]
 
 
 def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
