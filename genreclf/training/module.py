@@ -32,13 +32,9 @@ _USED_BY = {
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How a net is trained. Raises GenreclfError for unknown choices, and for keys that the chosen ones do not use.
+    """How a net is trained. Raises GenreclfError for unknown choices, and for keys that the chosen ones do not use."""
 
-    Muon makes the step of each matrix and convolution orthogonal (Jordan 2024,
-    https://kellerjordan.github.io/posts/muon), at the size of an AdamW step (Liu et al. 2025, arXiv:2502.16982).
-    """
-
-    optimizer: str  # adam (with the net's L2 penalties), adamw, or muon (AdamW for vectors)
+    optimizer: str  # adam (with the net's L2 penalties), adamw, or muon (NAdamW for vectors)
     learning_rate: float  # the highest, with onecycle
     backbone_rate: float  # the backbone's share of it; below 1 for pretrained layers (Howard and Ruder 2018)
     weight_decay: float | None  # of matrices and convolutions; adamw and muon
@@ -169,7 +165,11 @@ class GenreModule(L.LightningModule):
         groups = _with_learning_rates(groups, self.net.backbone, self.optim)
         if is_adam:
             return torch.optim.Adam(groups)
-        return torch.optim.AdamW(groups) if self.optim.optimizer == "adamw" else _muon(groups)
+        if self.optim.optimizer == "adamw":
+            return torch.optim.AdamW(groups)
+        from genreclf.training.muon import Muon  # here: timm takes half a second to import
+
+        return Muon(groups)
 
 
 def divergence(logits: Tensor, views: int) -> Tensor:
@@ -189,12 +189,6 @@ def _decayed(net: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    from timm.optim import Muon  # here: timm takes half a second to import. torch's Muon has no convolutions
-
-    return Muon(groups, nesterov=True, betas=(0.9, 0.999))  # Adam's usual betas, for vectors
 
 
 def _with_learning_rates(groups: list[dict[str, Any]], backbone: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
