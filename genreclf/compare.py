@@ -4,16 +4,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from genreclf.command_options import Parser, add_tta_option
-from genreclf.errors import GenreclfError, command
+from genreclf.errors import GenreclfError, command, one_line
 from genreclf.evaluation.comparison import calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import Predictions, read_predictions
@@ -21,9 +17,16 @@ from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
 from genreclf.page import render
+from genreclf.terminal import Kind, print_table
 
 TEMPLATE = "evaluation/comparison.md.jinja"
-_LABEL_WIDTH = 12  # characters; both tables then fit 80 columns
+_SYSTEM_NUMBERS = ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE")
+_SYSTEM_COLUMNS: list[tuple[str, Kind]] = [("system", "text"), *((name, "number") for name in _SYSTEM_NUMBERS)]
+_PAIR_NUMBERS = ("points", "95 %", "p (Holm)", "detectable")
+_PAIR_COLUMNS: list[tuple[str, Kind]] = [
+    *((name, "text") for name in ("better", "other")),
+    *((name, "number") for name in _PAIR_NUMBERS),
+]
 
 
 @command
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     runs, unfinished = find_runs(options.runs)
     for folder in unfinished:
-        print(f"left out {folder}: its training did not finish", file=sys.stderr)
+        print(one_line(f"left out {folder}: its training did not finish"), file=sys.stderr)
     predictions = {run.folder: _predictions(run, options.clips, options.tta) for run in runs}
     systems = build_systems(predictions, runs)
     if options.calibrate:
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
     _write(folder, found)
     _show(found)
-    print(f"comparison: {folder}")
+    print(one_line(f"comparison: {folder}"))
     return 0
 
 
@@ -72,7 +75,7 @@ def _predictions(run: Run, split: str, tta: str) -> Predictions:
     if found is None:
         from genreclf.evaluate import EvaluateConfig, score  # slow: imports torch and Lightning
 
-        print(f"scoring {run.folder}")
+        print(one_line(f"scoring {run.folder}"))
         # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
         score(EvaluateConfig(str(run.folder), split, "pitch_shift" if tta == "none" else tta, "auto"))
         found = _read(file, tta)
@@ -99,27 +102,14 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     clips, groups = count(found["clips"], f"{found['split']} clip"), count(found["groups"], "group")
-    console = Console()
-    headings = ["seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE"]
-    console.print(_table(f"{clips} in {groups}", ["system"], headings, map(_system_row, found["systems"])))
+    print_table(_SYSTEM_COLUMNS, map(_system_row, found["systems"]), f"{clips} in {groups}")
     if found["pairs"]:
-        headings = ["points", "95 %", "p (Holm)", "detectable"]
-        console.print(_table("differences", ["better", "other"], headings, map(_pair_row, found["pairs"])))
-    lines = [f"- {pair['verdict']}" for pair in found["pairs"]]
+        print_table(_PAIR_COLUMNS, map(_pair_row, found["pairs"]), "differences")
+    for pair in found["pairs"]:
+        print(one_line(f"- {pair['verdict']}"))
     for system in found["systems"] if found["calibrated"] else ():
-        lines.append(f"{system['label']}: to train on all clips, use split=all temperature={system['temperature']:.2f}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False, emoji=False)
-
-
-def _table(title: str, labels: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title)
-    for heading in labels:
-        table.add_column(heading, overflow="fold", min_width=_LABEL_WIDTH)
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: labels are not rich markup
-    return table
+        use = f"to train on all clips, use split=all temperature={system['temperature']:.2f}"
+        print(one_line(f"{system['label']}: {use}"))
 
 
 def _system_row(system: dict[str, Any]) -> list[str]:

@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import has_leak, leak_line, leaks, shared_keys
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, one_line
 from genreclf.evaluation.calibration import calibration, calibration_error
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
@@ -32,9 +29,11 @@ from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
 from genreclf.inference.tta import check_tta
+from genreclf.terminal import print_table
 
 FORMAT = 2  # of metrics.json
 SPLITS = ("test", "val")
+_SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
 MAX_MISTAKES = 12
 
 
@@ -247,30 +246,31 @@ def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
         if metrics.get("format") == FORMAT:
             found[split] = metrics
         elif metrics:
-            print(f"{file}: from an earlier version, not in the model card; score clips={split} again", file=sys.stderr)
+            note = f"{file}: from an earlier version, not in the model card; score clips={split} again"
+            print(one_line(note), file=sys.stderr)
     return found
 
 
 def _show(metrics: dict[str, Any]) -> None:
     plain = metrics["tta"]["none"]["clip"]
     title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
-    table = Table(title=Text(title))  # Text: names are not rich markup
-    for heading in ("TTA", "accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE"):
-        table.add_column(heading, justify="left" if heading == "TTA" else "right", no_wrap=True)
-    for tta, result in metrics["tta"].items():
-        for level, found in result.items():
-            name, interval, error = f"{tta}, segments", "", ""
-            if level == "clip":
-                low, high = found["intervals"]["accuracy"]["shown"]
-                name, interval, error = tta, f"{low * 100:.0f}-{high * 100:.0f} %", f"{found['calibration']['ece']:.1%}"
-            rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
-            table.add_row(name, f"{found['accuracy']:.1%}", interval, *rest, error)
-    console = Console()
-    console.print(table)
+    rows = [_cells(tta, level, found) for tta, result in metrics["tta"].items() for level, found in result.items()]
+    print_table([("TTA", "text"), *((name, "number") for name in _SHOWN)], rows, title)
     run = Path(metrics["run"])
     report = run / run_folder.EVALUATION / metrics["split"] / run_folder.REPORT
-    lines = f"audit: {metrics['audit']}\nreport: {report}\nmodel card: {run / run_folder.BUNDLE / run_folder.CARD}"
-    console.print(lines, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    card = run / run_folder.BUNDLE / run_folder.CARD
+    for line in (f"audit: {metrics['audit']}", f"report: {report}", f"model card: {card}"):
+        print(one_line(line))
+
+
+def _cells(tta: str, level: str, found: dict[str, Any]) -> list[str]:
+    """The row for the scores of clips or of segments."""
+    name, interval, error = f"{tta}, segments", "", ""
+    if level == "clip":
+        low, high = found["intervals"]["accuracy"]["shown"]
+        name, interval, error = tta, f"{low * 100:.0f}-{high * 100:.0f} %", f"{found['calibration']['ece']:.1%}"
+    rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
+    return [name, f"{found['accuracy']:.1%}", interval, *rest, error]
 
 
 main = partial(run_command, "evaluate", evaluate)

@@ -23,6 +23,7 @@ def print_table(columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str
 
     In a terminal, texts fold where the table would be wider; numbers do not. In a pipe or a file, a row is a line.
     """
+    title = one_line(title)
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip([name for name, _ in columns], *cells, strict=True)]
     least = [
@@ -34,7 +35,7 @@ def print_table(columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str
         console.width = max(console.width, sum(least) + _FRAME_WIDTH * len(columns) + 1)
     else:
         console.width = max(cell_len(title), sum(widths) + _FRAME_WIDTH * len(columns) + 1)
-    table = Table(title=Text(one_line(title)) if title else None)
+    table = Table(title=Text(title) if title else None)
     for (name, kind), width in zip(columns, least, strict=True):
         number = kind == "number"
         justify: Literal["left", "right"] = "right" if number else "left"
