@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.command_options import Parser, add_tta_option
-from genreclf.errors import GenreclfError, command, one_line
+from genreclf.errors import GenreclfError, command
 from genreclf.evaluation.comparison import calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import Predictions, read_predictions
@@ -18,6 +18,7 @@ from genreclf.files import write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
 from genreclf.page import render
 from genreclf.terminal import Kind, print_table
+from genreclf.text import one_line
 
 TEMPLATE = "evaluation/comparison.md.jinja"
 _SYSTEM_NUMBERS = ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE")

@@ -18,6 +18,7 @@ from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
+from genreclf.text import one_line, shell_command
 
 # What reading a file of another kind raises.
 _MALFORMED = (EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, yaml.YAMLError)
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         save_bundle(out, bundle)
     except OSError as error:
         raise GenreclfError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
-    print(f"bundle: {out}\nnext: genreclf predict FILE... --model {out}")
+    print(one_line(f"bundle: {out}"))
+    print(f"next: genreclf predict FILE... --model {shell_command(str(out))}")
     return 0
 
 

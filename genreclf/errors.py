@@ -2,23 +2,17 @@
 
 import errno
 import functools
-import re
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 from genreclf.outputs import lasting_outputs, lost_output, reader_is_gone
+from genreclf.text import one_line
 
 USER_ERROR = 2  # the exit code for a mistake in the call or the input
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
 # The extra that brings each package; every other package is part of the full install.
 _EXTRAS = {"streamlit": "app", "fastapi": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
-# Unicode's categories Cc, Zl, Zp and Cs, and the marks of Cf that show nothing, or turn the direction of the text
-# around. The zero-width joiners U+200C and U+200D stay: several scripts are written with them.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
 # What a user can do about the state of a file system, by the error's number.
 _REMEDIES = {
@@ -45,19 +39,6 @@ class GenreclfError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
-
-
-def unicode_escape(character: str) -> str:
-    """Its escape in Python's notation."""
-    return character.encode("unicode_escape").decode()
-
-
-def one_line(text: str, escape: Callable[[str], str] = unicode_escape) -> str:
-    """A name from outside, or a text with such names, as it is shown: in one line, with nothing hidden.
-
-    Line breaks, other control characters, marks of direction, and bytes that are no UTF-8 become escapes.
-    """
-    return _HIDDEN.sub(lambda match: escape(match[0]), text)
 
 
 def reason(error: BaseException) -> str:

@@ -14,7 +14,7 @@ import yaml
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import has_leak, leak_line, leaks, shared_keys
-from genreclf.errors import GenreclfError, one_line
+from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration, calibration_error
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
@@ -30,6 +30,7 @@ from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
 from genreclf.inference.tta import check_tta
 from genreclf.terminal import print_table
+from genreclf.text import one_line
 
 FORMAT = 2  # of metrics.json
 SPLITS = ("test", "val")

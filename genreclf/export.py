@@ -13,6 +13,7 @@ from genreclf.exporters.export import export_models
 from genreclf.exporters.formats import FORMATS, INPUTS
 from genreclf.hydra_command import run_command
 from genreclf.inference.run_folder import EXPORTS, find_bundle, pretrained_names
+from genreclf.text import one_line
 
 
 def export(config: dict[str, Any], overrides: list[str]) -> None:
@@ -23,7 +24,11 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     folder = _default_folder(model) if config["out"] is None else Path(str(config["out"])).expanduser()
     for kind in inputs:
         for path, difference in export_models(bundle, formats, kind, folder):
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from the bundle by at most {difference:.1e}")
+            size, differs = (
+                f"{path.stat().st_size / 1e6:.1f} MB",
+                f"differs from the bundle by at most {difference:.1e}",
+            )
+            print(one_line(f"{path}: {size}, {differs}"))
 
 
 def _default_folder(model: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from genreclf.errors import one_line
+from genreclf.text import one_line
 
 
 def render(template: str, **values: Any) -> str:

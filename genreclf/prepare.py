@@ -9,9 +9,9 @@ from genreclf.config import build
 from genreclf.data.build_store import prepared_store
 from genreclf.data.sources import DataConfig
 from genreclf.data.store import ARRAY, open_store
-from genreclf.errors import one_line
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import run_command
+from genreclf.text import one_line
 
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
@@ -30,7 +30,7 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     if duplicates:
         copies = len(readable) - len({row.digest for row in readable})
         print(f"{duplicates} hold the same recording as another clip ({copies} are equal files)")
-    print(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB")
+    print(one_line(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB"))
 
 
 main = partial(run_command, "prepare", prepare)

@@ -1,7 +1,5 @@
-"""What commands print: tables, and commands to paste into a shell."""
+"""Tables on the terminal."""
 
-import re
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -10,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreclf.errors import one_line
+from genreclf.text import one_line
 
 Kind = Literal["text", "number"]  # of a column
 
@@ -43,21 +41,3 @@ def print_table(columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def shell_command(*words: str) -> str:
-    """A command to paste into a shell, in one line whatever its words contain."""
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    if one_line(word) == word:
-        return shlex.quote(word)
-    # bash, zsh and POSIX 2024 read the escapes of $'...'.
-    return "$'" + one_line(re.sub(r"[\\']", r"\\\g<0>", word), _bytes) + "'"
-
-
-def _bytes(character: str) -> str:
-    """The escapes of the bytes that a file name has for a character, which may be a surrogate escape."""
-    encoding = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
-    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors=encoding))

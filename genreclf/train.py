@@ -22,7 +22,7 @@ from genreclf.config import build
 from genreclf.data.audit import leak_summary
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.split import SPLITS
-from genreclf.errors import GenreclfError, one_line, reason
+from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.predictions import predict_clips
@@ -47,6 +47,7 @@ from genreclf.nets.config import ModelConfig
 from genreclf.nets.efficientnet import EfficientNet
 from genreclf.nets.kinds import CLASSIFIER
 from genreclf.nets.net import Net
+from genreclf.text import one_line, shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.module import GenreModule, OptimConfig
 from genreclf.training.record import check_resumable, write_record
@@ -205,8 +206,12 @@ def _train_net(
         trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning turns Ctrl-C into an exit
         saved = (folder / LAST_CHECKPOINT).is_file()
-        remedy = f"resume with the same command and run={folder} ckpt=last" if saved else "no epoch was finished"
-        print(f"\nstopped in epoch {trainer.current_epoch + 1}; {remedy}", file=sys.stderr)
+        remedy = (
+            f"resume with the same command and {shell_command(f'run={folder}')} ckpt=last"
+            if saved
+            else "no epoch was finished"
+        )
+        print("\n" + one_line(f"stopped in epoch {trainer.current_epoch + 1}; {remedy}"), file=sys.stderr)
         raise
     except MisconfigurationException as error:
         raise GenreclfError(f"{asked}: {reason(error)}") from error
@@ -254,7 +259,8 @@ def _save(folder: Path, run: RunConfig, net: Net, name: str, datamodule: Spectro
         raise GenreclfError(f"{folder / BUNDLE}: cannot be written ({error.strerror}); free some space") from error
     for outdated in (EVALUATION, EXPORTS):  # of an earlier net in this folder
         shutil.rmtree(folder / outdated, ignore_errors=True)
-    print(f"run folder: {folder}\nnext: genreclf evaluate {folder}")
+    print(one_line(f"run folder: {folder}"))
+    print(f"next: {shell_command('genreclf', 'evaluate', str(folder))}")
 
 
 def _fitted_temperature(bundle: Bundle, datamodule: SpectrogramDataModule) -> float:

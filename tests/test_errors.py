@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.errors import GenreclfError, one_line
+from genreclf.errors import GenreclfError
+from genreclf.text import one_line
 
 
 @given(st.text(st.characters()))

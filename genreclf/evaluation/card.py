@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from genreclf.errors import one_line
 from genreclf.evaluation.report import command_line, temperature_set
 from genreclf.page import render
+from genreclf.text import one_line
 
 PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
 

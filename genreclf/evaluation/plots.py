@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from genreclf.errors import one_line
 from genreclf.frontend.log_mel import N_BANDS, band_of
+from genreclf.text import one_line
 
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
 _LABEL_CHARACTERS = 24

@@ -1,7 +1,6 @@
 """The scores of a run -> one self-contained HTML page."""
 
 import math
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from genreclf.evaluation.plots import ClipView, draw_clip
 from genreclf.page import render
+from genreclf.text import shell_command
 
 MAX_CONFUSIONS = 5
 CONFIDENT = 0.8  # an edge of the calibration bins
@@ -65,4 +65,4 @@ def temperature_set(trained_with: Sequence[str]) -> bool:
 
 def command_line(command: str, words: Sequence[str]) -> str:
     """A command of the package, to paste into a shell."""
-    return shlex.join(["genreclf", command, *words])
+    return shell_command("genreclf", command, *words)

@@ -8,6 +8,7 @@ bundle/  model.safetensors  model.onnx  config.json  README.md  scores.json
 from pathlib import Path
 
 from genreclf.errors import GenreclfError
+from genreclf.text import shell_command
 
 # In a run folder
 CONFIG_YAML = "config.yaml"  # the composed configuration
@@ -55,8 +56,8 @@ def find_bundle(model: str | Path) -> Path:
     names = " or ".join(pretrained_names())
     if (folder / CONFIG_YAML).is_file():
         raise GenreclfError(
-            f"{model}: this run has no bundle: its training did not finish; resume it with run={model} ckpt=last, "
-            f"or use a pretrained model: {names}"
+            f"{model}: this run has no bundle: its training did not finish; resume it with "
+            f"{shell_command(f'run={model}')} ckpt=last, or use a pretrained model: {names}"
         )
     raise GenreclfError(f"{model}: not a run folder, a bundle folder or a pretrained model ({names})")
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from genreclf.errors import one_line
 from genreclf.evaluate import describe_model
 from genreclf.evaluation.calibration import calibration
 from genreclf.evaluation.card import _plain, main_scores, model_card
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.report import command_line, confident_predictions, confusions, report_page
 from genreclf.evaluation.scores import intervals, scores
+from genreclf.text import one_line
 
 PIXEL = b"\x89PNG pixel"
 

@@ -1,0 +1,43 @@
+"""Names from outside (files, classes, settings) as text that is shown whole and changes nothing around it."""
+
+import re
+import shlex
+from collections.abc import Callable
+
+# Unicode's categories Cc, Zl, Zp and Cs, and the marks of Cf that show nothing, or turn the direction of the text
+# around. The zero-width joiners U+200C and U+200D stay: several scripts are written with them.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def unicode_escape(character: str) -> str:
+    """Its escape in Python's notation."""
+    return character.encode("unicode_escape").decode()
+
+
+def one_line(text: str, escape: Callable[[str], str] = unicode_escape) -> str:
+    """A name from outside, or a text with such names, as it is shown: in one line, with nothing hidden.
+
+    Line breaks, other control characters, marks of direction, and bytes that are no UTF-8 become escapes.
+    """
+    return _HIDDEN.sub(lambda match: escape(match[0]), text)
+
+
+def shell_command(*words: str) -> str:
+    """A command to paste into a shell, in one line whatever its words contain."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if one_line(word) == word:
+        return shlex.quote(word)
+    # bash, zsh and POSIX 2024 read the escapes of $'...'.
+    return "$'" + one_line(re.sub(r"[\\']", r"\\\g<0>", word), _bytes) + "'"
+
+
+def _bytes(character: str) -> str:
+    """The escapes of the bytes that a file name has for a character, which may be a surrogate escape."""
+    encoding = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors=encoding))
