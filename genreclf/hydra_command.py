@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import hydra
@@ -28,12 +28,16 @@ _OPEN_GROUPS = ("hydra", "logger")  # a user may add keys to these
 
 @command
 def run_command(
-    config_name: str, task: Task, arguments: Sequence[str] | None = None, extra_keys: Sequence[str] = ()
+    config_name: str,
+    task: Task,
+    arguments: Sequence[str] | None = None,
+    extra_keys: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> int:
     """Composes `config_name` from the command line and calls `task` with it and the overrides, as plain data.
 
     `arguments` are the words of the command line in the form that `translate` reads, sys.argv's by default.
-    `extra_keys` may be set although the YAML files do not name them.
+    `extra_keys` may be set although the YAML files do not name them; `options` are as in `translate`.
 
     Returns the exit code: what `task` returned (None: 0), or 2 after a GenreclfError, which is printed as one line. In
     a sweep all jobs run, and the highest code is returned.
@@ -52,7 +56,7 @@ def run_command(
             codes.append(user_error(error))
 
     before = sys.argv
-    words = translate(before[1:] if arguments is None else arguments, config_name, extra_keys)
+    words = translate(before[1:] if arguments is None else arguments, config_name, extra_keys, options)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
     try:
         sys.argv = [before[0], *words]  # Hydra reads them there
@@ -67,38 +71,69 @@ def run_command(
     return max(codes, default=0)
 
 
-def translate(words: Sequence[str], config_name: str, extra_keys: Sequence[str] = ()) -> list[str]:
+def translate(
+    words: Sequence[str], config_name: str, extra_keys: Sequence[str] = (), options: Sequence[str] = ()
+) -> list[str]:
     """A command line in this package's form -> in Hydra's form.
 
     A word without a key is the value of the key that the YAML file leaves open (run: ???). --KEY means KEY=true for a
-    key that is false there. Raises GenreclfError for unknown options, keys of earlier versions, and words in the wrong
-    place.
+    key that is false there. `options` are keys of the file that are given as --KEY VALUE, or --KEY VALUE... for a list;
+    a command that has some takes the folder of data=folder as a word without a key. Raises GenreclfError for unknown
+    options, keys of earlier versions, and words in the wrong place.
     """
     defaults = yaml.safe_load((config_folder() / f"{config_name}.yaml").read_text())
-    flags = [f"--{key}" for key, value in defaults.items() if value is False]
-    free = [key for key, value in defaults.items() if value == "???"]
-    usage = _usage(config_name, *free)
+    flags = [_option(key) for key, value in defaults.items() if value is False]
+    free = [key for key, value in defaults.items() if value == "???"] or ["data.path"] * bool(options)
+    usage = _usage(config_name, *("DIR" if key == "data.path" else key for key in free))
     takes_path = bool(free)
-    translated: list[str] = []
+    words, translated = _take_options(words, {key: isinstance(defaults[key], list) for key in options}, usage)
     is_value = False  # of the option before
     for word in words:
         if is_value:
             translated.append(word)
         elif word in flags:
-            translated.append(f"{word[2:]}=true")
+            translated.append(f"{word[2:].replace('-', '_')}=true")
         elif word.startswith("-"):
-            _check_option(word, flags, usage)
+            _check_option(word, [*flags, *map(_option, options)], usage)
             translated.append(word)
         elif _is_override(word, takes_path):
             if defaults.get(word.partition("=")[0].lstrip("+")) == "???":
                 raise GenreclfError(f"{word}: give it without the key; {usage}")
             translated.append(_override(word, extra_keys))
         elif free:
-            translated.append(_quote(free.pop(), word))
+            key = free.pop()
+            if key == "data.path" and not any(one.startswith("data=") for one in words):
+                translated.append("data=folder")
+            translated.append(_quote(key, word))
         else:
             raise GenreclfError(f"{word}: unexpected; {usage}")
         is_value = not is_value and word in _OPTIONS
     return translated
+
+
+def _take_options(words: Sequence[str], options: Mapping[str, bool], usage: str) -> tuple[list[str], list[str]]:
+    """The words without --KEY VALUE..., and these as KEY=VALUE; `options` says by key whether it takes several."""
+    key_of = {_option(key): key for key in options}
+    values: dict[str, list[str]] = {}
+    others: list[str] = []
+    key, has_value = "", False  # of the option before
+    for word in words:
+        name, _, value = word.partition("=")
+        if name in key_of:
+            key, has_value = key_of[name], bool(value)
+            values.setdefault(key, []).extend([value] if value else [])
+        elif key and not word.startswith("-") and (not has_value or (options[key] and not _is_override(word, True))):
+            values[key].append(word)
+            has_value = True
+        else:
+            key = ""
+            others.append(word)
+    for name, key in key_of.items():
+        given = len(values.get(key, [0]))
+        if given != 1 and not (options[key] and given):
+            raise GenreclfError(f"{name}: {'give it once' if given else 'needs a value'}; {usage}")
+    quoted = {key: [_quote("", one)[1:] for one in given] for key, given in values.items()}
+    return others, [f"{key}=" + (f"[{','.join(q)}]" if options[key] else q[0]) for key, q in quoted.items()]
 
 
 def instantiate(config: dict[str, Any], key: str, **arguments: Any) -> Any:
@@ -108,6 +143,10 @@ def instantiate(config: dict[str, Any], key: str, **arguments: Any) -> Any:
     except InstantiationException as error:
         cause = error.__cause__ or error
         raise GenreclfError(f"{key}: {reason(cause)}") from error
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _usage(config_name: str, *keys: str) -> str:

@@ -231,3 +231,31 @@ def test_an_error_out_of_a_library_keeps_its_reason(monkeypatch, error, reason):
 def test_a_target_that_is_not_installed_is_named():
     with pytest.raises(GenreclfError, match=r"^logger.x: .*no_such_package"):
         instantiate({"_target_": "no_such_package.Logger"}, "logger.x")
+
+
+OPTIONS = ("against", "drop_list")
+
+
+@given(st.lists(st.text(st.sampled_from("a/é歌 \t\\\"'()[]{}:,#$%"), min_size=1, max_size=6), min_size=1, max_size=3))
+def test_options_take_their_values_unchanged_and_the_other_word_is_the_folder(values):
+    values = [f"./{value}" for value in values]
+    for words in (["D", "--against", *values], ["--against", *values, "--drop-list", "x=1", "D"]):
+        parsed = OverridesParser.create().parse_overrides(translate(words, "audit", options=OPTIONS))
+        found = {one.key_or_group: one.value() for one in parsed}
+        assert [str(one) for one in found["against"]] == values
+        assert (found["data"], found["data.path"]) == ("folder", "D")
+        assert ("drop_list" in found) == ("--drop-list" in words)
+
+
+def test_options_end_at_a_setting_and_the_folder_may_be_of_another_data_set():
+    words = ["--against=A", "B", "data=gtzan", "D", "--drop-list=F", "--strict"]
+    found = translate(words, "audit", options=OPTIONS)
+    assert found == ['against=["A","B"]', 'drop_list="F"', "data=gtzan", 'data.path="D"', "strict=true"]
+
+
+@pytest.mark.parametrize("words", [["--against"], ["--against", "--strict"], ["--drop-list=", "out=x"], ["D", "E"]])
+def test_a_missing_value_or_a_word_too_many_shows_the_usage(words):
+    with pytest.raises(GenreclfError, match="usage: genreclf audit DIR"):
+        translate(words, "audit", options=OPTIONS)
+    with pytest.raises(GenreclfError, match="once"):
+        translate(["--drop-list", "a", "--drop-list", "b"], "audit", options=OPTIONS)
