@@ -1,23 +1,62 @@
-"""Writing files so that a reader, or a process killed in between, never sees half of one."""
+"""Paths that a user names; and writing files so that nobody, not even after a kill, sees half of one."""
 
+import fcntl
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+from genreclf.errors import GenreclfError
+
+_PREFIX, _SUFFIX = ".genreclf-", ".new"  # of the names of unfinished files
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """The path that a user means: ~ is the home folder, also where no shell has replaced it (key=~/x).
+
+    Raises GenreclfError for a user without a home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise GenreclfError(f"{os.fspath(path)}: there is no home folder; set HOME, or give the whole path") from error
+
+
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Writes `content` (text as UTF-8) beside `path`, flushes it to disk, and renames it into place.
 
-    Surrogate escapes in text, from file names, become their bytes. The folder must exist. Raises OSError where the file
-    cannot be written; a file that was there before then stays as it was.
+    Surrogate escapes in text, from file names, become their bytes. The folder must exist. Unfinished files that killed
+    processes left in it are removed. Raises OSError where the file cannot be written; a file that was there before then
+    stays as it was.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-    # The process id keeps two processes that write the same file apart.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    _remove_unfinished(path.parent)
+    temporary, file = _open_locked(path.parent)
     try:
-        with temporary.open("wb") as file:
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open_locked(folder: Path) -> tuple[Path, IO[bytes]]:
+    """A new file, locked while it is open; the system releases the lock when the process dies."""
+    while True:
+        path = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        file = path.open("xb")
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return path, file
+        file.close()  # another process has removed it before it was locked
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
+            path.unlink()

@@ -24,3 +24,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_left_is_removed_but_not_what_another_is_writing(tmp_path, monkeypatch):
+    def killed(descriptor: int) -> None:
+        os._exit(9)
+
+    child = os.fork()
+    if not child:
+        os.fsync = killed
+        write_atomically(tmp_path / "file", "cut short")
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+
+    def other_writes(descriptor: int) -> None:
+        monkeypatch.undo()
+        (own,) = tmp_path.iterdir()
+        assert own != left
+        write_atomically(tmp_path / "other", "whole")
+
+    monkeypatch.setattr(os, "fsync", other_writes)
+    write_atomically(tmp_path / "file", "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "new", "other": "whole"}
