@@ -1,5 +1,6 @@
 """Music genre classification: `from genreclf import Classifier`."""
 
+import signal
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ def __getattr__(name: str) -> Any:
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if message := missing_package(error):
         sys.exit(user_error(message))
+    if isinstance(error, KeyboardInterrupt):
+        sys.exit(128 + signal.SIGINT)
     sys.__excepthook__(kind, error, traceback)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from genreclf.outputs import lasting_outputs, lost_output, reader_is_gone
+from genreclf.stopping import Stopped
 from genreclf.text import one_line
 
 USER_ERROR = 2  # the exit code for a mistake in the call or the input
@@ -51,7 +52,8 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Decorates a command: a GenreclfError becomes one line on standard error and the exit code 2.
 
     So does the state of a file system (full, read-only), where the command has not said more of it. A command whose
-    standard output is no longer read finishes its work; its code is then 141, if it was 0.
+    standard output is no longer read finishes its work; its code is then 141, if it was 0. One that is asked to end
+    returns 128 and the signal's number.
     """
 
     @functools.wraps(main)
@@ -63,6 +65,8 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
                 return user_error(error)
             except OSError as error:
                 return user_error(file_system_error(error))
+            except Stopped as stopped:
+                return stopped.code
 
     return run
 

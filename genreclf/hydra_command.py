@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genreclf.config import RENAMED, config_folder, did_you_mean, flatten
-from genreclf.errors import GenreclfError, command, reason, user_error
+from genreclf.errors import GenreclfError, command, file_system_error, reason, user_error
+from genreclf.files import user_path
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
@@ -27,6 +28,7 @@ _OPEN_GROUPS = ("hydra", "logger")  # a user may add keys to these
 
 
 @command
+@stoppable()
 def run_command(
     config_name: str,
     task: Task,
@@ -54,6 +56,8 @@ def run_command(
             codes.append(task(plain, overrides) or 0)
         except GenreclfError as error:
             codes.append(user_error(error))
+        except OSError as error:
+            codes.append(user_error(file_system_error(error)))
 
     before = sys.argv
     words = translate(before[1:] if arguments is None else arguments, config_name, extra_keys, options)
@@ -84,6 +88,7 @@ def translate(
     defaults = yaml.safe_load((config_folder() / f"{config_name}.yaml").read_text())
     flags = [_option(key) for key, value in defaults.items() if value is False]
     free = [key for key, value in defaults.items() if value == "???"] or ["data.path"] * bool(options)
+    words = list(map(_in_home, words))
     usage = _usage(config_name, *("DIR" if key == "data.path" else key for key in free))
     takes_path = bool(free)
     words, translated = _take_options(words, {key: isinstance(defaults[key], list) for key in options}, usage)
@@ -104,7 +109,7 @@ def translate(
             key = free.pop()
             if key == "data.path" and not any(one.startswith("data=") for one in words):
                 translated.append("data=folder")
-            translated.append(_quote(key, word))
+            translated.append(_quote(key, _literal(word)))
         else:
             raise GenreclfError(f"{word}: unexpected; {usage}")
         is_value = not is_value and word in _OPTIONS
@@ -169,6 +174,12 @@ def _is_override(word: str, takes_path: bool) -> bool:
     return bool(equals) and not (takes_path and is_path)
 
 
+def _in_home(word: str) -> str:
+    """KEY=~/x and ~/x with the home folder in place of ~."""
+    key, equals, value = ("", "", word) if word.startswith("~/") else word.partition("=")
+    return f"{key}{equals}{user_path(value)}" if value == "~" or value.startswith("~/") else word
+
+
 def _override(word: str, extra_keys: Sequence[str]) -> str:
     """The word for Hydra, with the value in quotes if Hydra would misread it.
 
@@ -183,11 +194,18 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
     # A key that is known needs no "+". Without it Hydra refuses an unknown one.
     if re.split("[./]", name)[0] not in _OPEN_GROUPS:
         key = f"++{name}" if name in extra_keys else name
-    # Hydra reads a comma as a sweep, and drops spaces at the ends.
-    misread = ("," in value or value != value.strip()) and os.path.exists(value)  # noqa: PTH110 - any text
-    if name and equals and (misread or not _parses(f"{key}={value}")):
+    # Hydra reads a comma as a sweep and ${} as another key, and drops spaces at the ends.
+    misread = ("," in value or "${" in value or value != value.strip()) and os.path.exists(value)  # noqa: PTH110
+    if misread:
+        return _quote(key, _literal(value))
+    if name and equals and not _parses(f"{key}={value}"):
         return _quote(key, value)
     return f"{key}{equals}{value}"
+
+
+def _literal(value: str) -> str:
+    """A path for OmegaConf, which reads ${KEY} as the value of a key unless a backslash stands before it."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
 
 
 def _quote(key: str, value: str) -> str:
