@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genreclf.config import RENAMED, config_folder, did_you_mean, flatten
 from genreclf.errors import GenreclfError, command, file_system_error, reason, user_error
 from genreclf.files import user_path
+from genreclf.stopping import stoppable
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
