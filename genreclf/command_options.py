@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
+from genreclf.files import user_path
 from genreclf.frontend.clip import is_clip
 from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.onnx_model import DEVICES
@@ -51,7 +52,9 @@ def add_tta_option(parser: argparse.ArgumentParser) -> None:
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """FILE... and --workers."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="a file, or a folder to search for files")
+    parser.add_argument(
+        "paths", nargs="+", type=user_path, metavar="FILE", help="a file, or a folder to search for files"
+    )
     cores = os.cpu_count() or 1
     parser.add_argument("--workers", type=positive, default=cores, metavar="N", help="threads (default: all cores)")
 

@@ -14,7 +14,7 @@ from genreclf.evaluation.comparison import calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import Predictions, read_predictions
 from genreclf.evaluation.systems import Run, build_systems, find_runs
-from genreclf.files import write_atomically
+from genreclf.files import user_path, write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
 from genreclf.page import render
 from genreclf.terminal import Kind, print_table
@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Runs without scores are scored first. Writes comparison.md, comparison.json and comparison.png. "
         "Exit code: 0, or 2 for a mistake in the call.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run folder, or a folder of runs (a sweep)")
+    parser.add_argument(
+        "runs", nargs="+", type=user_path, metavar="RUN", help="a run folder, or a folder of runs (a sweep)"
+    )
     parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
     add_tta_option(parser)
     parser.add_argument(
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="calibrate each fold on the other folds, and print the temperature for a model of all clips",
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
+    parser.add_argument("--out", type=user_path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
     return parser
 
 

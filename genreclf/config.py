@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from genreclf.errors import GenreclfError
+from genreclf.files import user_path
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -88,7 +89,7 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        return user_path(value)
     if not isinstance(value, origin) or (hint is int and isinstance(value, bool)):
         raise GenreclfError(f"{where}={value!r}: expected {origin.__name__}, got {type(value).__name__}")
     return value

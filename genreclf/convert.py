@@ -14,6 +14,7 @@ from genreclf.command_options import Parser
 from genreclf.config import build
 from genreclf.errors import GenreclfError, command
 from genreclf.exporters.bundle import Bundle, save_bundle
+from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 from genreclf.nets.classifier import GenreClassifier
@@ -80,8 +81,8 @@ def _parser() -> Parser:
         "writes its bundle itself.",
         epilog="Exit code: 0, or 2 for a wrong call.",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="the folder of the bundle (default RUN/last)")
+    parser.add_argument("checkpoint", type=user_path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")
+    parser.add_argument("--out", type=user_path, metavar="FOLDER", help="the folder of the bundle (default RUN/last)")
     parser.add_argument(
         "--temperature", type=_temperature, default=1.0, help="for calibrated probabilities (default 1)"
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from genreclf.command_options import SOME_FILES_FAILED, Parser, add_file_options, add_model_options, find_files, load
 from genreclf.errors import GenreclfError, command
+from genreclf.files import user_path
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import check_output, write_output, write_parquet
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 def _out(word: str) -> Path:
     if Path(word).suffix not in SUFFIXES:
         raise argparse.ArgumentTypeError(f"{word}: unknown suffix; choose one of {', '.join(SUFFIXES)}")
-    return Path(word)
+    return user_path(word)
 
 
 def _embed(predictor: Predictor, paths: Sequence[Path], workers: int) -> list[tuple[str, np.ndarray]]:

@@ -23,7 +23,7 @@ from genreclf.evaluation.report import report_page
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle
-from genreclf.files import write_atomically
+from genreclf.files import user_path, write_atomically
 from genreclf.hydra_command import run_command
 from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
@@ -96,7 +96,7 @@ def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
         raise GenreclfError(f"{name}: a pretrained model has no data of its run; give a run folder, such as ./{name}")
     run_folder.find_bundle(name)  # its errors say why this is no run
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if not (folder / run_folder.RECORD).is_file():
         raise GenreclfError(f"{name}: has no {run_folder.RECORD}; give the folder of a run, not only its bundle")
     return folder

@@ -11,6 +11,7 @@ from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
 from genreclf.exporters.export import export_models
 from genreclf.exporters.formats import FORMATS, INPUTS
+from genreclf.files import user_path
 from genreclf.hydra_command import run_command
 from genreclf.inference.run_folder import EXPORTS, find_bundle, pretrained_names
 from genreclf.text import one_line
@@ -21,7 +22,7 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     formats, inputs = _chosen(config, "format", FORMATS), _chosen(config, "input", INPUTS)
     model = str(config["run"])  # YAML reads run=2026 as a number
     bundle = load_bundle(find_bundle(model))
-    folder = _default_folder(model) if config["out"] is None else Path(str(config["out"])).expanduser()
+    folder = _default_folder(model) if config["out"] is None else user_path(str(config["out"]))
     for kind in inputs:
         for path, difference in export_models(bundle, formats, kind, folder):
             size, differs = (
@@ -33,7 +34,7 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
 
 def _default_folder(model: str) -> Path:
     # Pretrained models lie inside the installed package, which may be read-only.
-    return Path(EXPORTS) / model if model in pretrained_names() else Path(model).expanduser() / EXPORTS
+    return Path(EXPORTS) / model if model in pretrained_names() else user_path(model) / EXPORTS
 
 
 def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[str]:

@@ -15,6 +15,7 @@ from genreclf.command_options import (
     positive,
 )
 from genreclf.errors import command
+from genreclf.files import user_path
 from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.journal import Journal
 from genreclf.inference.library import predict_files
@@ -49,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(parser)
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="genres per line of the table (default 3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each segment")
-    parser.add_argument("--parquet", type=Path, metavar="OUT", help="write a Parquet file with all classes")
-    parser.add_argument("--journal", type=Path, metavar="LOG", help="keep results in this file, and resume from it")
+    parser.add_argument("--parquet", type=user_path, metavar="OUT", help="write a Parquet file with all classes")
+    parser.add_argument(
+        "--journal", type=user_path, metavar="LOG", help="keep results in this file, and resume from it"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON with all classes")
     form.add_argument("--csv", action="store_true", help="print CSV with all classes")

@@ -28,6 +28,7 @@ from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.predictions import predict_clips
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, round_to_fp16, save_bundle
+from genreclf.files import user_path
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import instantiate, run_command
 from genreclf.inference.model_info import ModelInfo
@@ -107,7 +108,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     _check_trainer(config["trainer"])
     for key in ("path", "table", "drop"):
         if config["data"][key] is not None:
-            config["data"][key] = str(Path(config["data"][key]).expanduser().resolve())
+            config["data"][key] = str(user_path(config["data"][key]).resolve())
     resume = check_resumable(folder, config) if run.ckpt == "last" else None
     L.seed_everything(run.seed, workers=True, verbose=False)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from genreclf.files import user_path
 from genreclf.frontend.clip import read_upload
 from genreclf.inference.analysis import Analysis, analyze
 from genreclf.inference.predictor import Predictor, load_predictor
@@ -15,7 +16,7 @@ MAX_SECONDS = 3_600
 
 def runs_folder() -> Path:
     """The folder with the user's runs and comparisons."""
-    return Path(os.environ.get("GENRECLF_RUNS", "runs"))
+    return user_path(os.environ.get("GENRECLF_RUNS", "runs"))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")

@@ -8,6 +8,7 @@ bundle/  model.safetensors  model.onnx  config.json  README.md  scores.json
 from pathlib import Path
 
 from genreclf.errors import GenreclfError
+from genreclf.files import user_path
 from genreclf.text import shell_command
 
 # In a run folder
@@ -49,7 +50,7 @@ def find_bundle(model: str | Path) -> Path:
     """
     if str(model) in pretrained_names():
         return PRETRAINED / str(model)
-    folder = Path(model).expanduser()
+    folder = user_path(model)
     for candidate in (folder / BUNDLE, folder):
         if (candidate / MODEL_CONFIG).is_file():
             return candidate

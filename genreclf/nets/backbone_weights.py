@@ -13,6 +13,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from safetensors import SafetensorError, safe_open
 
 from genreclf.errors import GenreclfError, reason
+from genreclf.files import user_path
 from genreclf.nets.efficientnet import ARCHITECTURE, EfficientNet
 
 HUB_FILE = "model.safetensors"
@@ -42,7 +43,7 @@ def load_weights(backbone: EfficientNet, weights: str) -> dict[str, Any]:
     file that cannot be read or does not fit, and for weights that are not available.
     """
     if weights.endswith(".safetensors"):
-        return _load_file(backbone, weights, Path(weights).expanduser())
+        return _load_file(backbone, weights, user_path(weights))
     loaders = {"none": _load_none, "imagenet": _load_imagenet, "lite0": _load_lite0, "auto": _load_auto}
     if weights not in loaders:
         raise GenreclfError(
