@@ -1,92 +1,186 @@
-"""Checks a data set and a split of it: python -m genreclf.audit data=folder data.path=DIR."""
+"""Checks a data set and a split of it, or compares it with other collections: python -m genreclf.audit DIR."""
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from genreclf.config import build
 from genreclf.data.audit import Audit, audit
 from genreclf.data.audit_page import audit_page
 from genreclf.data.build_store import prepared_store
-from genreclf.data.leaks import HELD_OUT, LEAKS, SHARED, Leak
+from genreclf.data.collections import (
+    Comparison,
+    Contents,
+    compare_collections,
+    other_collection,
+    own_collection,
+    pairs_csv,
+)
+from genreclf.data.collections_page import collections_page
+from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
+from genreclf.data.notices import first_names
+from genreclf.data.path_list import write_paths
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SplitConfig
+from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import open_store
-from genreclf.errors import GenreclfError, one_line
+from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.hydra_command import run_command
+from genreclf.terminal import print_table
+from genreclf.text import one_line, shell_command
 
 PAGE, NUMBERS = "audit.html", "audit.json"
-LEAKS_FOUND = 1  # the exit code with --strict
+PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"
+PAIRS_SHOWN = 10  # on the terminal
+FOUND = 1  # the exit code with --strict
 
 
 @dataclass(frozen=True)
 class AuditConfig:
     """The keys of audit.yaml outside its groups."""
 
-    out: Path  # the folder for the page and the JSON file
-    strict: bool  # exit with 1 if the split leaks
+    out: Path  # the folder for the page and the tables
+    strict: bool  # exit with 1 if the split leaks, or a clip is in another collection, or nothing could be compared
+    against: tuple[Path, ...]  # collections to compare the data with; if there are any, the split is not looked at
+    drop_list: Path | None  # where to write which clips are in another collection, too
 
 
 def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
-    """Audits `data` with `split` and writes the page and the JSON to `out`; the exit code."""
-    data, split = build(DataConfig, config["data"], "data"), build(SplitConfig, config["split"], "split")
+    """Audits `data` with `split`, or compares it with other collections, and writes what it found; the exit code."""
+    data = build(DataConfig, config["data"], "data")
     options = build(AuditConfig, {key: config[key] for key in AuditConfig.__annotations__}, "")
+    if options.against:
+        return _compare(data, options)
+    if options.drop_list is not None:
+        raise GenreclfError(f"--drop-list {options.drop_list}: names clips of other collections; give --against OTHER")
+    split = build(SplitConfig, config["split"], "split")
     store = open_store(prepared_store(data))
     found = audit(store, membership(store.rows, data, split))
     about = {"name": data.name, "path": str(data.path), "table": str(data.table or ""), "split": split.name}
     context = {"data": {**about, "store_digest": store.digest}, "split": asdict(split)}
     numbers = json.dumps({**context, **found.plain()}, indent=1)
+    _write(options.out, {PAGE: audit_page(found, store, about), NUMBERS: numbers})
+    _show(found)
+    print(f"page: {options.out / PAGE}\nnumbers: {options.out / NUMBERS}")
+    return FOUND if options.strict and found.verdict in ("leaks", "unknown") else 0
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.out / PAGE, audit_page(found, store, about) + "\n")
-        write_atomically(options.out / NUMBERS, numbers + "\n")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomically(folder / name, content.rstrip("\n") + "\n")
     except OSError as error:
-        raise GenreclfError(f"out={options.out}: cannot be written ({error}); choose another folder") from error
-    _show(found, options.out)
-    return LEAKS_FOUND if options.strict and found.chosen_leaks else 0
+        raise GenreclfError(f"out={folder}: cannot be written ({error}); choose another folder") from error
 
 
-def _show(found: Audit, folder: Path) -> None:
+def _show(found: Audit) -> None:
     faults = ", ".join(f"{kind} {len(clips)}" for kind, clips in found.findings.items() if clips)
     print(f"{found.clips} clips of {len(found.classes)} classes; findings: {faults or 'none'}")
+    if found.rates:
+        print("sample rates: " + ", ".join(f"{rate:,} Hz {count}" for rate, count in found.rates.items()))
     print(f"pairs of one recording: {len(found.pairs)}, in groups: {len(found.duplicate_groups)}")
     print(f"recordings in more than one class: {len(found.label_conflicts)}")
-    table = Table(title="held-out clips that share something with training")
-    for heading in ("clips", "split", *(f"same {shared}" for shared in SHARED)):
-        table.add_column(heading)
+    rows = []
     for part in reversed(HELD_OUT):
         for name, held_out in found.leaks.items():
-            shares = [_share(held_out[part][shared]) for shared in SHARED]
-            table.add_row(part, name, *(shares if held_out[part]["recording"].of else ["no such clips"]))
-    Console().print(table)
+            rows.append((part, name, *(_share(held_out[part][shared]) for shared in SHARED)))
+    columns = ("clips", "split", *(f"same {shared}" for shared in SHARED))
+    print_table([(name, "text") for name in columns], rows, "held-out clips that share something with training")
     for reason in found.refusals:
         print(one_line(f"training would refuse this split: {reason}"))
-    print(_verdict(found))
-    print(f"page: {folder / PAGE}\nnumbers: {folder / NUMBERS}")
+    print(one_line(_verdict(found)))
 
 
 def _share(leak: Leak) -> str:
-    return "unknown" if leak.share is None else f"{leak.share:.1%} of {leak.of:.0f}"
+    if leak.share is None:
+        return "unknown" if leak.unknown else "no such clips"
+    return f"{leak.share:.1%} of {leak.of:.0f}"
 
 
 def _verdict(found: Audit) -> str:
-    if found.chosen_leaks:
-        chosen = found.leaks["chosen"].values()
-        shared = [name for name in LEAKS if any(leaks[name].clips for leaks in chosen)]
-        return f"the chosen split leaks: held-out clips share {', '.join(shared)} with training"
-    unknown = f"; {len(found.not_compared)} clips could not be compared by sound" if found.not_compared else ""
-    return f"no leak was found in the chosen split{unknown}"
+    absent = {part: found.not_compared[part] for part in SPLITS}
+    unseen = f"; {not_compared_line(absent)}" if any(absent.values()) else ""
+    chosen = found.leaks["chosen"].values()
+    artists = "" if any(leaks["artist"].of for leaks in chosen) else "; artists unknown"
+    if found.verdict == "unknown":
+        return f"whether the chosen split leaks is not known{unseen}{artists}"
+    if found.verdict == "leaks":
+        shared = [name for name in SHARED if any(leaks[name].clips for leaks in chosen)]
+        return f"the chosen split leaks: held-out clips share {', '.join(shared)} with training{unseen}"
+    where = ", among the clips that could be compared" if unseen else ""
+    return f"no leak was found in the chosen split{where}{unseen}{artists}"
 
 
-main = partial(run_command, "audit", run_audit)
+def _compare(data: DataConfig, options: AuditConfig) -> int:
+    """Compares the clips of `data` with other collections, and writes what they share; the exit code."""
+    one = own_collection(data)
+    others = [other_collection(path, data) for path in dict.fromkeys(options.against)]
+    found = compare_collections(one, others)
+    page, numbers = collections_page(found, one, others), json.dumps(found.plain(), indent=1)
+    _write(options.out, {PAIRS_PAGE: page, PAIRS_NUMBERS: numbers, PAIRS_TABLE: pairs_csv(found.pairs)})
+    _show_shared(found)
+    print(*(f"{what}: {options.out / name}" for what, name in _PAIRS_FILES.items()), sep="\n")
+    if options.drop_list is not None:
+        try:
+            write_paths(options.drop_list, found.shared)
+        except OSError as error:
+            remedy = "choose another file"
+            raise GenreclfError(f"--drop-list {options.drop_list}: cannot be written ({error}); {remedy}") from error
+        use = shell_command("genreclf", "train", f"data={data.name}", f"data.path={data.path}")
+        print(f"{len(found.shared)} clips to leave out: {options.drop_list}")
+        print(one_line(f"to leave them out: {use} {shell_command(f'data.drop={options.drop_list}')}"))
+    return FOUND if options.strict and (found.pairs or found.is_blind) else 0
+
+
+_PAIRS_FILES = {"page": PAIRS_PAGE, "numbers": PAIRS_NUMBERS, "table": PAIRS_TABLE}
+
+
+def _show_shared(found: Comparison) -> None:
+    for contents in (found.collection, *found.others):
+        print(one_line(_contents(contents)))
+    if found.same_files:
+        print(f"files that are in both collections are not pairs: {found.same_files}")
+    if found.pairs:
+        heads = ("clip", "sounds like", "in", "confidence", "begins after", "in common")
+        rows = [
+            (
+                *(pair.path, pair.other, pair.against, f"{pair.confidence:.2f}"),
+                *(f"{round(pair.offset_seconds, 1) + 0:.1f} s", f"{pair.overlap_seconds:.1f} s"),
+            )
+            for pair in found.pairs[:PAIRS_SHOWN]
+        ]
+        title = f"{min(PAIRS_SHOWN, len(found.pairs))} of {len(found.pairs)} pairs of one recording"
+        print_table([(head, "text" if number < 3 else "number") for number, head in enumerate(heads)], rows, title)
+    print(one_line(_shared_verdict(found)))
+
+
+def _contents(contents: Contents) -> str:
+    absent = [f"{len(contents.left_out)} left out ({first_names(list(contents.left_out))})"] * bool(contents.left_out)
+    if contents.not_compared:
+        names = first_names(contents.not_compared)
+        absent.append(f"{len(contents.not_compared)} not compared by sound, as shorter than 4 s or uniform ({names})")
+    return "; ".join([f"{contents.name}: {contents.clips} clips", *absent])
+
+
+def _shared_verdict(found: Comparison) -> str:
+    others = ", ".join(other.name for other in found.others)
+    if found.pairs:
+        clips = f"{len(found.shared)} of {found.collection.clips} clips of {found.collection.name}"
+        return f"{clips} sound like a recording in {others}"
+    if found.is_blind:
+        return f"whether {found.collection.name} shares recordings with {others} is not known: no two could be compared"
+    each = (found.collection, *found.others)
+    partly = " among the clips that could be compared" if any(one.compared < one.clips for one in each) else ""
+    return f"no recording of {found.collection.name} was found in {others}{partly}"
+
+
+main = partial(run_command, "audit", run_audit, options=("against", "drop_list"))
 
 if __name__ == "__main__":
     sys.exit(main())

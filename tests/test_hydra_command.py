@@ -253,7 +253,7 @@ def test_options_end_at_a_setting_and_the_folder_may_be_of_another_data_set():
     assert found == ['against=["A","B"]', 'drop_list="F"', "data=gtzan", 'data.path="D"', "strict=true"]
 
 
-@pytest.mark.parametrize("words", [["--against"], ["--against", "--strict"], ["--drop-list=", "out=x"], ["D", "E"]])
+@pytest.mark.parametrize("words", [["--against"], ["--against", "--strict"], ["--drop-list="], ["D", "E"]])
 def test_a_missing_value_or_a_word_too_many_shows_the_usage(words):
     with pytest.raises(GenreclfError, match="usage: genreclf audit DIR"):
         translate(words, "audit", options=OPTIONS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES, Match
+from genreclf.data.fingerprint import Match
 from genreclf.data.leaks import (
     HELD_OUT,
     HeldOut,
@@ -17,6 +17,7 @@ from genreclf.data.leaks import (
     has_leak,
     held_out_leaks,
     leaking_clips,
+    not_compared,
     shared_keys,
 )
 from genreclf.data.membership import Membership
@@ -29,6 +30,8 @@ SHORT_SHARE = 0.5  # the view `whole` stretches every clip to 256 columns, so a 
 _EDGE_COLUMNS = N_FFT // 2 // HOP_SAMPLES  # their windows extend beyond the clip, so they differ even in a steady one
 _COLUMNS_TRIED = 8
 
+# "none found so far": some clips could not be compared. "unknown": none could, on one side at least.
+VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 # The last one is information, not a fault.
 FINDINGS = ("unreadable", "truncated", "silent", "constant", "clipped", "too_short", "wrong_rate", "other_rate")
 
@@ -67,7 +70,7 @@ class Audit:
     rates: dict[int, int]  # audio clips by sample rate in Hz
     pairs: list[Pair]
     duplicate_groups: list[list[str]]
-    not_compared: list[str]  # too short or too uniform for a fingerprint; compared byte for byte only
+    not_compared: dict[str, list[str]]  # by split, and "none": too short or uniform; compared byte for byte only
     label_conflicts: list[dict[str, str]]  # recordings in several classes, each as classes by path
     leaks: dict[str, HeldOut]  # by split: "chosen", and in a full audit "random" and "published"
     leaking: list[LeakingClip]  # of the chosen split
@@ -75,8 +78,21 @@ class Audit:
 
     @property
     def chosen_leaks(self) -> bool:
-        """Whether a held-out clip of the chosen split shares its recording, artist or declared group with training."""
+        """Whether a held-out clip of the chosen split shares its recording, artist, title or group with training."""
         return has_leak(self.leaks["chosen"])
+
+    @property
+    def verdict(self) -> str:
+        """What can be said of the chosen split, one of VERDICTS."""
+        if self.chosen_leaks:
+            return "leaks"
+        if not any(self.not_compared[part] for part in SPLITS):
+            return "none found"
+        chosen = self.leaks["chosen"].values()
+        in_groups = not any(found["group"].unknown for found in chosen)
+        training = sum(counts["train"] for counts in self.classes.values())
+        heard = any(found["recording"].of for found in chosen) and training > len(self.not_compared["train"])
+        return "none found so far" if in_groups or heard else "unknown"
 
     def summary(self) -> dict[str, Any]:
         """Its counts, without lists of clips, as JSON takes them."""
@@ -84,10 +100,11 @@ class Audit:
             "clips": self.clips,
             "findings": {kind: len(found) for kind, found in self.findings.items()},
             "duplicates": {"pairs": len(self.pairs), "groups": len(self.duplicate_groups)},
-            "not_compared": len(self.not_compared),
+            "not_compared": {part: len(paths) for part, paths in self.not_compared.items()},
             "label_conflicts": len(self.label_conflicts),
             "leaks": {name: _plain_leaks(held_out) for name, held_out in self.leaks.items()},
             "chosen_leaks": self.chosen_leaks,
+            "verdict": self.verdict,
         }
 
     def plain(self) -> dict[str, Any]:
@@ -97,8 +114,12 @@ class Audit:
 
 
 def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
-    """What a training keeps of the audit in its run folder: its summary, without splits for comparison."""
-    return audit(store, member, compare=False).summary()
+    """What a training keeps of the audit in its run folder: its summary, and the clips that no sound was compared of.
+
+    Without splits for comparison.
+    """
+    found = audit(store, member, compare=False)
+    return {**found.summary(), "not_compared_clips": found.not_compared}
 
 
 def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
@@ -106,7 +127,7 @@ def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
     rows, used = store.rows, [store.rows[clip] for clip in member.clips]
     readable = [row for row in rows if row.columns]
     split_of = dict(zip(member.clips, member.splits, strict=True))
-    keys, paths = shared_keys([row.group for row in used], member.metadata), [row.path for row in used]
+    keys, paths = shared_keys(used, member.metadata), [row.path for row in used]
     recordings = members([row.group for row in readable])
     leaks = {"chosen": held_out_leaks(member.splits, keys)}
     return Audit(
@@ -117,7 +138,7 @@ def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
         rates=dict(sorted(rates(readable).items())),
         pairs=pairs(rows, store.matches, split_of),
         duplicate_groups=[[readable[clip].path for clip in clips] for clips in recordings if len(clips) > 1],
-        not_compared=[row.path for row in readable if not row.tokens or row.frames < MIN_OVERLAP_FRAMES],
+        not_compared=not_compared(rows, split_of),
         label_conflicts=[{rows[clip].path: rows[clip].label for clip in clips} for clips in member.conflicts],
         leaks=leaks | compared_leaks(paths, member.splits, keys) if compare else leaks,
         leaking=leaking_clips(paths, member.splits, keys),
@@ -228,7 +249,7 @@ def _pair(rows: Sequence[Row], match: Match, split_of: dict[int, str | None]) ->
 def _plain_leaks(held_out: HeldOut) -> dict[str, Any]:
     return {
         part: {
-            shared: {"clips": leak.clips, "of": leak.of, "share": None if leak.share is None else round(leak.share, 4)}
+            shared: {**asdict(leak), "share": None if leak.share is None else round(leak.share, 4)}
             for shared, leak in found.items()
         }
         for part, found in held_out.items()

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
-from genreclf.data.membership import normalize_name, title_keys
+from genreclf.data.columns import normalize_name
+from genreclf.data.membership import title_keys
+from genreclf.data.notices import first_names
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
@@ -16,7 +18,6 @@ SHARED = ("recording", "artist", "title", "group")
 HELD_OUT = SPLITS[1:]
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 RANDOM_SEEDS = 20
-NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Leak:
 
     clips: float
     of: float  # clips for which it is known
+    unknown: float = 0.0  # the others
 
     @property
     def share(self) -> float | None:
@@ -96,7 +98,8 @@ def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
         clips = list(zip(column.keys, column.known, splits, strict=True))
         training = {key for key, _, split in clips if split == "train" and key is not None}
         held_out = [(key in training, known) for key, known, split in clips if split == part]
-        found[shared] = Leak(sum(leak for leak, _ in held_out), sum(leak or known for leak, known in held_out))
+        of = sum(leak or known for leak, known in held_out)
+        found[shared] = Leak(sum(leak for leak, _ in held_out), of, len(held_out) - of)
     return found
 
 
@@ -118,8 +121,14 @@ def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
         for clip, other in zip(assigned, np.random.default_rng(seed).permutation(assigned), strict=True):
             shuffled[clip] = splits[other]
         drawn.append(leaks(shuffled, keys, part))
-    clips = {shared: sum(one[shared].clips for one in drawn) / RANDOM_SEEDS for shared in keys}
-    return {shared: Leak(clips[shared], sum(one[shared].of for one in drawn) / RANDOM_SEEDS) for shared in keys}
+    return {
+        shared: Leak(
+            sum(one[shared].clips for one in drawn) / RANDOM_SEEDS,
+            sum(one[shared].of for one in drawn) / RANDOM_SEEDS,
+            sum(one[shared].unknown for one in drawn) / RANDOM_SEEDS,
+        )
+        for shared in keys
+    }
 
 
 def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> list[LeakingClip]:
@@ -162,5 +171,4 @@ def not_compared_line(absent: Mapping[str, Sequence[str]]) -> str:
     """How many clips of which splits cannot be compared by sound, and the names of the first ones."""
     counts = " and ".join(f"{len(paths)} {PART_NAMES[part]}" for part, paths in absent.items() if paths)
     paths = [path for paths in absent.values() for path in paths]
-    names = ", ".join(map(repr, paths[:NAMES_SHOWN])) + (", ..." if len(paths) > NAMES_SHOWN else "")
-    return f"not compared by sound, as they are shorter than 4 s or uniform: {counts} clips ({names})"
+    return f"not compared by sound, as they are shorter than 4 s or uniform: {counts} clips ({first_names(paths)})"

@@ -1,19 +1,16 @@
 """Lists of clips: a path on each line, or a table with a column of paths. `audit --drop-list` writes one."""
 
 import csv
-import functools
 import io
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from genreclf.data.columns import DELIMITERS, meaning_of
+from genreclf.data.notices import first_names, tell_once
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
-
-NAMES_SHOWN = 3
 
 
 def write_paths(file: Path, paths: Iterable[str]) -> None:
@@ -66,10 +63,9 @@ def without(sources: Sequence[Source], file: Path | None, folder: Path) -> list[
         names = f"first path: {unknown[0]!r}, first clip: {sources[0].path!r}" if sources else "it has no clips"
         remedy = f"compare the names ({names}), or leave out data.drop"
         raise GenreclfError(f"{where}: none of its {len(listed)} paths is of a clip in data.path; {remedy}")
-    _print_once(f"{where}: {len(sources) - len(kept)} clips are left out")
+    tell_once(f"{where}: {len(sources) - len(kept)} clips are left out")
     if unknown:
-        first = ", ".join(map(repr, unknown[:NAMES_SHOWN]))
-        _print_once(f"{where}: {len(unknown)} paths are of no clip in data.path (first: {first})")
+        tell_once(f"{where}: {len(unknown)} paths are of no clip in data.path (first: {first_names(unknown)})")
     return kept
 
 
@@ -79,8 +75,3 @@ def _form(path: str, folder: Path) -> str:
     if plain.is_absolute() and plain.is_relative_to(folder.absolute()):
         plain = plain.relative_to(folder.absolute())
     return unicodedata.normalize("NFC", str(plain))
-
-
-@functools.cache  # a training lists its clips several times
-def _print_once(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -1,0 +1,40 @@
+"""A comparison of collections -> one self-contained HTML page, with its styles and pictures inside."""
+
+from collections.abc import Sequence
+
+from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, PairPicture, draw_pair
+from genreclf.data.collections import Collection, Comparison, SharedRecording
+from genreclf.page import render
+
+TEMPLATE = "data/collections_page.html.jinja"
+
+
+def collections_page(found: Comparison, one: Collection, others: Sequence[Collection]) -> str:
+    """The page. `one` and `others` are the collections that were compared."""
+    drawn = found.pairs[:PAIRS_DRAWN]
+    places = {each.name: (each, _numbers(each)) for each in others}
+    own = one, _numbers(one)
+    pictures = [_picture(pair, own, places[pair.against]) for pair in drawn]
+    return render(
+        TEMPLATE,
+        found=found,
+        contents=[found.collection, *found.others],
+        drawn=list(zip(drawn, pictures, strict=True)),
+        undrawn=found.pairs[PAIRS_DRAWN:],
+        listed=MAX_LISTED,
+    )
+
+
+Place = tuple[Collection, dict[str, int]]  # with the number of each clip, by path
+
+
+def _numbers(collection: Collection) -> dict[str, int]:
+    return {row.path: clip for clip, row in enumerate(collection.store.rows)}
+
+
+def _picture(pair: SharedRecording, one: Place, other: Place) -> PairPicture:
+    sides = []
+    for (collection, numbers), path in ((one, pair.path), (other, pair.other)):
+        clip = numbers[path]
+        sides += [collection.store.spectrogram(clip), collection.store.rows[clip].frames]
+    return draw_pair(*sides, pair.offset_seconds)
