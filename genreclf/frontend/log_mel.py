@@ -45,49 +45,77 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     default front end, McFee et al. 2015), dB relative to the clip's maximum with a floor at -80 dB, then the clip's
     minimum..maximum scaled to 0..255 and rounded. A clip without contrast, such as silence, is 0 everywhere.
     """
-    power = _band_power(waveform)
-    if power.min() == power.max():
-        return np.zeros(power.shape, np.uint8)
-    # In place: a copy of a two-hour clip takes 160 MB. The floor applies to the ratio, so that gain does not matter.
-    power /= power.max()
-    np.maximum(power, np.float32(10 ** (FLOOR_DB / 10)), out=power)
-    decibels: np.ndarray = np.log10(power, out=power)
-    decibels *= 10
-    low, high = decibels.min(), decibels.max()
-    decibels -= low
-    decibels *= 255 / (high - low)
-    np.rint(decibels, out=decibels)
-    return decibels.astype(np.uint8)
+    spectrogram = LogMel()
+    spectrogram.add(waveform)
+    return spectrogram.finished()
 
 
-def _band_power(waveform: np.ndarray) -> np.ndarray:
-    window = _hann()
-    power = np.empty((N_BANDS, 1 + len(waveform) // HOP_SAMPLES), np.float32)
-    # Buffers that are reused: fresh ones would be returned to the system and mapped again for each block.
-    windowed = np.empty((_FRAMES_AT_ONCE, N_FFT), np.float32)
-    spectrum: Any = np.empty((_FRAMES_AT_ONCE, N_FFT // 2 + 1), np.complex64)  # NumPy 2.4 types only complex128
-    squares = np.empty(spectrum.shape, np.float32)
-    for start in range(0, power.shape[1], _FRAMES_AT_ONCE):
-        block = power[:, start : start + _FRAMES_AT_ONCE]
-        count = block.shape[1]
-        np.multiply(_frames(waveform, start, count), window, out=windowed[:count])
-        np.fft.rfft(windowed[:count], out=spectrum[:count])
-        parts = spectrum[:count].view(np.float32)  # (count, 1025) complex -> (count, 2050): real, imaginary, real, ...
+class LogMel:
+    """`log_mel` of a waveform that comes in pieces, which are not kept: two hours of float32 samples take 635 MB."""
+
+    def __init__(self) -> None:
+        self._frames, self._samples = 0, 0  # done, received
+        self._power: list[np.ndarray] = []  # (128, 64) blocks
+        self._waiting = np.zeros((_FRAMES_AT_ONCE - 1) * HOP_SAMPLES + N_FFT, np.float32)  # the samples of a block
+        self._filled = N_FFT // 2  # frame k is centred on sample 512 k: half of the first window lies before the clip
+        # Buffers that are reused: fresh ones would be returned to the system and mapped again for each block.
+        self._windowed = np.empty((_FRAMES_AT_ONCE, N_FFT), np.float32)
+        self._spectrum: Any = np.empty((_FRAMES_AT_ONCE, N_FFT // 2 + 1), np.complex64)  # NumPy types only complex128
+        self._squares = np.empty(self._spectrum.shape, np.float32)
+
+    def add(self, samples: np.ndarray) -> None:
+        """Takes the next (samples,) float32."""
+        self._samples += len(samples)
+        while len(samples):
+            count = min(len(samples), len(self._waiting) - self._filled)
+            self._waiting[self._filled : self._filled + count] = samples[:count]
+            self._filled += count
+            samples = samples[count:]
+            if self._filled == len(self._waiting):
+                self._transform(_FRAMES_AT_ONCE)
+
+    def finished(self) -> np.ndarray:
+        """(128, frames) uint8 levels, once all samples are there."""
+        frames = 1 + self._samples // HOP_SAMPLES
+        while self._frames < frames:
+            self._waiting[self._filled :] = 0
+            self._transform(min(_FRAMES_AT_ONCE, frames - self._frames))
+        levels = np.zeros((N_BANDS, frames), np.uint8)
+        highest = max(block.max() for block in self._power)
+        if min(block.min() for block in self._power) == highest:
+            return levels
+        for block in self._power:
+            # The floor applies to the ratio, so that gain does not matter.
+            block /= highest
+            np.maximum(block, np.float32(10 ** (FLOOR_DB / 10)), out=block)
+            np.log10(block, out=block)
+            block *= 10
+        low = min(block.min() for block in self._power)
+        scale = 255 / (max(block.max() for block in self._power) - low)
+        start = 0
+        for block in self._power:
+            block -= low
+            block *= scale
+            levels[:, start : start + block.shape[1]] = np.rint(block, out=block)
+            start += block.shape[1]
+        return levels
+
+    def _transform(self, count: int) -> None:
+        """The power of the next `count` frames; keeps the samples that the next block shares with this one."""
+        windows = np.lib.stride_tricks.sliding_window_view(self._waiting, N_FFT)[::HOP_SAMPLES]
+        np.multiply(windows[:count], _hann(), out=self._windowed[:count])
+        np.fft.rfft(self._windowed[:count], out=self._spectrum[:count])
+        # (count, 1025) complex -> (count, 2050): real, imaginary, real, ...
+        parts = self._spectrum[:count].view(np.float32)
         np.multiply(parts, parts, out=parts)
-        np.add(parts[:, ::2], parts[:, 1::2], out=squares[:count])
+        np.add(parts[:, ::2], parts[:, 1::2], out=self._squares[:count])
+        power = np.empty((N_BANDS, count), np.float32)
         for rows, bins, weights in _band_groups():
-            np.matmul(weights, squares[:count, bins].T, out=block[rows])
-    return power
-
-
-def _frames(waveform: np.ndarray, start: int, count: int) -> np.ndarray:
-    """(count, 2048) view of the frames from `start` on; frame k is centred on sample 512 k."""
-    first = start * HOP_SAMPLES - N_FFT // 2
-    end = first + (count - 1) * HOP_SAMPLES + N_FFT
-    samples = waveform[max(first, 0) : end]
-    if first < 0 or end > len(waveform):
-        samples = np.pad(samples, (max(-first, 0), max(end - len(waveform), 0)))
-    return np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP_SAMPLES]
+            np.matmul(weights, self._squares[:count, bins].T, out=power[rows])
+        self._power.append(power)
+        self._frames += count
+        self._filled = len(self._waiting) - _FRAMES_AT_ONCE * HOP_SAMPLES
+        self._waiting[: self._filled] = self._waiting[-self._filled :]
 
 
 @cache

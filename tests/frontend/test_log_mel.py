@@ -6,9 +6,8 @@ from PIL import Image
 from signals import RATE_HZ, SIGNALS, assert_within_a_level
 from torchaudio.functional import melscale_fbanks
 
-from genreclf.frontend import log_mel as module
 from genreclf.frontend.audio import read_audio
-from genreclf.frontend.log_mel import log_mel, slaney_bands
+from genreclf.frontend.log_mel import LogMel, log_mel, slaney_bands
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -115,7 +114,11 @@ def test_silence_is_zero_everywhere(samples, value):
 
 @pytest.mark.parametrize("power", [0.0, 1e-20, 1.0, 1e20])
 def test_a_clip_without_contrast_is_zero_everywhere(power, monkeypatch):
-    monkeypatch.setattr(module, "_band_power", lambda waveform: np.full((128, 7), power, np.float32))
+    def of_one_power(spectrogram, count):
+        spectrogram._power.append(np.full((128, count), power, np.float32))
+        spectrogram._frames += count
+
+    monkeypatch.setattr(LogMel, "_transform", of_one_power)
     levels = log_mel(np.ones(6 * 512, np.float32))
     assert levels.shape == (128, 7)
     assert not levels.any()
@@ -165,3 +168,12 @@ def agreement(picture: np.ndarray, levels: np.ndarray, frames: np.ndarray) -> in
         near = levels[:, max(0, int(np.ceil(centre - 1))) : int(centre + 1) + 1]  # (128, up to 3)
         worst = max(worst, np.abs(near - picture[:, [column]]).max(axis=0).min())
     return worst
+
+
+@given(st.lists(st.integers(1, 40_000), min_size=1, max_size=5))
+def test_pieces_of_any_length_give_the_spectrogram_of_the_whole(lengths):
+    samples = np.random.default_rng(0).normal(0, 0.1, sum(lengths)).astype(np.float32)
+    spectrogram = LogMel()
+    for piece in np.split(samples, np.cumsum(lengths)[:-1]):
+        spectrogram.add(piece)
+    np.testing.assert_array_equal(spectrogram.finished(), log_mel(samples))
