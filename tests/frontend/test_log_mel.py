@@ -6,6 +6,7 @@ from PIL import Image
 from signals import RATE_HZ, SIGNALS, assert_within_a_level
 from torchaudio.functional import melscale_fbanks
 
+from genreclf.frontend import log_mel as module
 from genreclf.frontend.audio import read_audio
 from genreclf.frontend.log_mel import LogMel, log_mel, slaney_bands
 
