@@ -1,5 +1,7 @@
 """Music genre classification: `from genreclf import Classifier`."""
 
+import getpass
+import os
 import signal
 import sys
 from types import TracebackType
@@ -12,6 +14,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Classifier"]
+
+
+# onnxruntime 1.32 reports each use to its makers, unless it finds this when it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+try:
+    getpass.getuser()
+except (KeyError, OSError):  # a container's user may have a number only; torch cannot be imported without a name
+    os.environ["LOGNAME"] = str(os.getuid())
 
 
 def __getattr__(name: str) -> Any:
