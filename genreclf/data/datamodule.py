@@ -17,7 +17,7 @@ from genreclf.data.augment import AugmentConfig, augment, mix, random_span
 from genreclf.data.build_store import prepared_store
 from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SPLITS, SplitConfig, published_missing, refusals
+from genreclf.data.split import SPLITS, SplitConfig, published_missing
 from genreclf.data.store import Store, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, column_index, spans
@@ -115,11 +115,11 @@ class SpectrogramDataModule(L.LightningDataModule):
             raise GenreclfError(f"data.path={self.data.path}: no clip could be read; first reason: {rows[0].problem}")
         self.membership = membership(rows, self.data, self.split)
         clips, splits, groups = self.membership.clips, self.membership.splits, self.membership.groups
-        labels = [rows[clip].label for clip in clips]
-        reasons = refusals(self.split, splits, labels, groups)
-        if reasons:
-            raise GenreclfError(reasons[0])
-        self.classes = tuple(sorted(set(labels)))
+        first, *others = self.membership.refusals or ("",)
+        if first:
+            more = f" ({len(others)} more reasons: genreclf audit)" if others else ""
+            raise GenreclfError(first + more)
+        self.classes = tuple(sorted({rows[clip].label for clip in clips}))
         self.clips = {name: [c for c, s in zip(clips, splits, strict=True) if s == name] for name in SPLITS}
         self.group_of = dict(zip(clips, groups, strict=True))
         self.store = store

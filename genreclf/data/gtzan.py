@@ -14,7 +14,7 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.progress import progress_bar
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
-LAYOUTS = ("", "genres", "genres_original", "Data/genres_original")
+LAYOUTS = ("", "genres", *(f"{folder}{kind}_original" for kind in ("genres", "images") for folder in ("", "Data/")))
 HUB_ID, HUB_FILE = "marsyas/gtzan", "data/genres.tar.gz"
 HUB_TIMEOUT_SECONDS = 5.0
 ARCHIVE_SHA256 = "24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"  # as in torchaudio

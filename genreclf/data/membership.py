@@ -2,13 +2,26 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from genreclf.data.columns import normalize_name
+from genreclf.data.notices import first_names, tell_once
+from genreclf.data.pieces import whole_clips
 from genreclf.data.sources import DataConfig
-from genreclf.data.split import SplitConfig, assign, divided_groups, members, refusals
+from genreclf.data.split import (
+    SplitConfig,
+    assign,
+    divided_groups,
+    folder_splits,
+    members,
+    rare_classes,
+    refusals,
+    split_word,
+)
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
+from genreclf.errors import GenreclfError
 
 _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|audiotrack|intro|outro)?\d*"
 
@@ -17,7 +30,7 @@ _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|aud
 class Membership:
     """The assignment of a store's clips. `splits`, `groups` and `metadata` have an item for each of `clips`."""
 
-    clips: tuple[int, ...]  # numbers in the store: readable ones, without conflicts if data.label_conflicts=drop
+    clips: tuple[int, ...]  # numbers in the store: readable ones, without what the data.* keys drop
     splits: tuple[str | None, ...]  # None: in no split
     groups: tuple[str, ...]  # equal for clips of one recording, artist, title or declared group, and transitively
     metadata: tuple[ClipMetadata, ...]
@@ -26,25 +39,91 @@ class Membership:
 
 
 def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Membership:
-    """Assigns the clips of a store's table. Raises GenreclfError for a split or a table (CSV) that cannot be used."""
+    """Assigns the clips of a store's table. Raises GenreclfError for a split or a table (CSV) that cannot be used.
+
+    Prints to standard error which classes are left out, which names look like pieces of one clip, and a split in the
+    table that is not used.
+    """
     readable = [clip for clip, row in enumerate(rows) if row.columns]
     recordings, labels = [rows[clip].group for clip in readable], [rows[clip].label for clip in readable]
     conflicting = tuple(tuple(readable[i] for i in clips) for clips in conflicts(recordings, labels))
     dropped = {clip for clips in conflicting for clip in clips} if data.label_conflicts == "drop" else set()
-    clips = tuple(clip for clip in readable if clip not in dropped)
+    clips = [clip for clip in readable if clip not in dropped]
     used = [rows[clip] for clip in clips]
-    paths, labels, groups = [row.path for row in used], [row.label for row in used], [row.group for row in used]
-    metadata = [ClipMetadata() for _ in used]
-    if data.table is not None and used:
-        metadata = read_table(data.table, paths)
-        artists = artist_keys(metadata, labels, data.unknown_artists)
-        groups = merge_groups(paths, groups, artists, title_keys(metadata), [one.group or None for one in metadata])
+    paths, labels = [row.path for row in used], [row.label for row in used]
+    metadata = _metadata(paths, labels, data)
+    groups = _groups(used, metadata, data)
     folds = [one.fold for one in metadata]
+    _check_folders(paths, data, split)
     splits = assign(split, paths, labels, [row.digest for row in used], groups, folds) if used else []
-    reasons = refusals(split, splits, labels, groups)
-    if split.name == "table":
-        reasons = divided_groups(paths, [one.group for one in metadata], folds) + reasons
-    return Membership(clips, tuple(splits), tuple(groups), tuple(metadata), conflicting, tuple(reasons))
+    # Two training folds of one run are training and test of another.
+    parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
+    reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
+    rare = rare_classes(split, splits, labels) if data.rare_classes == "drop" else {}
+    _tell(paths, labels, groups, folds, rare, data, split)
+    kept = [i for i, label in enumerate(labels) if label not in rare]
+    groups, assigned = [groups[i] for i in kept], [splits[i] for i in kept]
+    reasons += refusals(split, assigned, [labels[i] for i in kept], groups)
+    clips, metadata = [clips[i] for i in kept], [metadata[i] for i in kept]
+    return Membership(tuple(clips), tuple(assigned), tuple(groups), tuple(metadata), conflicting, tuple(reasons))
+
+
+def _metadata(paths: Sequence[str], labels: Sequence[str], data: DataConfig) -> list[ClipMetadata]:
+    """The table's cells for each clip; with data.group=stem, pieces of one clip are a group, too."""
+    metadata = [ClipMetadata() for _ in paths]
+    if data.table is not None and paths:
+        metadata = read_table(data.table, paths)
+    if data.group is None:
+        return metadata
+    wholes = whole_clips(paths, labels, evident=False)
+    if not any(wholes):
+        remedy = "give the groups in data.table, or data.group=null"
+        raise GenreclfError(f"data.group=stem: no names are those of pieces (first: {first_names(paths)}); {remedy}")
+    declared = [one.group for one in metadata]
+    if any(declared):
+        both = merge_groups(paths, [group or None for group in declared], [whole or None for whole in wholes])
+        wholes = [name if group or whole else "" for name, group, whole in zip(both, declared, wholes, strict=True)]
+    return [replace(one, group=whole) for one, whole in zip(metadata, wholes, strict=True)]
+
+
+def _groups(used: Sequence[Row], metadata: Sequence[ClipMetadata], data: DataConfig) -> list[str]:
+    paths, labels, recordings = ([getattr(row, name) for row in used] for name in ("path", "label", "group"))
+    artists = artist_keys(metadata, labels, data.unknown_artists) if data.table is not None else []
+    declared = [one.group or None for one in metadata]
+    return merge_groups(paths, recordings, artists, title_keys(metadata), declared)
+
+
+def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
+    """Refuses the default split where the folders give another."""
+    found = folder_splits(paths)
+    if split.name == "hashed" and all(found) and len(set(found)) > 1:
+        named = ", ".join(sorted({path.split("/")[0] for path in paths}))
+        remedy = "give split=folders, or split=folds to divide all clips anew"
+        raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
+
+
+def _tell(
+    paths: Sequence[str],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    folds: Sequence[str],
+    rare: Mapping[str, Sequence[str]],
+    data: DataConfig,
+    split: SplitConfig,
+) -> None:
+    """What a user should know of the assignment, on standard error."""
+    if rare:
+        counts = ", ".join(f"{label!r} ({labels.count(label)} clips)" for label in rare)
+        tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
+    words = {split_word(fold) for fold in folds if fold}
+    if split.name != "table" and words and None not in words:
+        tell_once(f"data.table={data.table}: its split is not used; split=table takes it")
+    wholes = whole_clips(paths, labels, evident=True) if data.group is None else []
+    pieces = [i for i, whole in enumerate(wholes) if whole]
+    if len({(wholes[i], groups[i]) for i in pieces}) > len({wholes[i] for i in pieces}):  # some are not in one group
+        counts = f"{len(pieces)} clips seem to be pieces of {len({wholes[i] for i in pieces})}"
+        names = first_names([paths[i] for i in pieces])
+        tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
 
 
 def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
@@ -89,11 +168,6 @@ def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
         f"{artist}\0{title}" if title and (artist or not re.fullmatch(_COMMON_TITLE, title)) else None
         for artist, title in names
     ]
-
-
-def normalize_name(name: str) -> str:
-    """A name without case, spaces and punctuation. Empty if nothing is left."""
-    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genreclf.data.demo import write_demo
 from genreclf.data.gtzan import gtzan_folder
+from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.table import read_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
@@ -64,7 +65,7 @@ def data_folder(config: DataConfig) -> Path:
     if config.fetch == "gtzan":
         return gtzan_folder(config.path)
     if config.demo_clips_per_style == 0:
-        return config.path
+        return kaggle_folder(config.path) or config.path
     clips, seconds, seed = config.demo_clips_per_style, config.demo_seconds, config.demo_seed
     folder = config.path / f"{clips}x{seconds:g}s-seed{seed}"
     with progress_bar("rendering demo music", "clips") as report:
@@ -84,7 +85,8 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     paths = sorted(_paths_below(folder))
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
-        sources = [Source(path, path.split("/")[0]) for path in paths if "/" in path]
+        inside = [path for path in paths if "/" in path]
+        sources = list(map(Source, inside, labels_of_folders(folder, inside)))
         need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
         _check(sources, f"data.path={folder}", need, "move the files of one into the other")
     else:

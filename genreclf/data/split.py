@@ -9,12 +9,20 @@ from dataclasses import dataclass, fields
 from genreclf.errors import GenreclfError
 
 SPLITS = ("train", "val", "test")
+GIVEN = ("published", "table", "folders")  # made by others
+# What tables and folders call each split, without case, spaces, punctuation and "set"
+WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 # The keys that act in each split, in addition to its name.
 KEYS = {
     "hashed": ("salt", "shares", "validation"),
     "folds": ("salt", "folds", "fold", "validation"),
     "published": ("validation",),
     "table": ("fold", "validation"),
+    "folders": ("validation",),
     "all": (),
 }
 
@@ -26,7 +34,7 @@ class SplitConfig:
     Raises GenreclfError for an unknown name, a key that is missing or does not act, and values out of range.
     """
 
-    name: str  # hashed, folds, published, table or all
+    name: str  # hashed, folds, published, table, folders or all
     salt: str | None = None  # selects the split of `hashed` and `folds`; independent of the seed of a training
     shares: tuple[float, ...] | None = None  # of training, validation and test; they sum to 1
     folds: int | None = None  # number of folds, at least 3
@@ -60,8 +68,9 @@ def assign(
 ) -> list[str | None]:
     """The split of each clip, None for a clip that the lists or the table leave out. Sequences have an item per clip.
 
-    `hashed` and `folds` keep each of `groups` in one split; the lists of `published` and `table` may divide a group.
-    `table_folds` are the table's names of folds, empty for none. Raises GenreclfError for unusable lists or tables.
+    `hashed` and `folds` keep each of `groups` in one split; those made by others (GIVEN) may divide a group. `names`
+    are paths; `table_folds` are the table's names of folds, empty for none. Raises GenreclfError for lists, a table or
+    folders that cannot be used.
     """
     splits: list[str | None]
     salt, fold = config.salt or "", config.fold or 0
@@ -69,6 +78,10 @@ def assign(
         splits = published(names)
     elif config.name == "table":
         splits = from_table(table_folds, fold)
+    elif config.name == "folders":
+        splits = folder_splits(names)
+        if not any(splits):
+            raise GenreclfError(f"split=folders: no clip lies in a folder train, val or test (first: {names[0]})")
     elif config.shares is not None:
         train, val, test = config.shares
         ranks = rank_in_class(labels, digests, groups, salt, min(val, test))
@@ -121,15 +134,37 @@ def fold_split(number: int, fold: int, folds: int) -> str:
 
 
 def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
-    """Splits by the folds of a table, which are ordered by number or name; None for a clip without a fold."""
+    """Splits by the folds of a table, which are ordered by number or name; None for a clip without a fold.
+
+    Folds that are named as splits are (`train`, `validation`) are these splits.
+    """
     names = {name for name in table_folds if name}
     known = sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+    words = {name: split_word(name) for name in known}
+    column = f"split=table: the column fold of data.table names {', '.join(map(repr, known)) or 'none'}"
+    if known and all(words.values()):
+        if fold:
+            raise GenreclfError(f"{column}, not numbered folds; remove split.fold={fold}")
+        return [words[name] if name else None for name in table_folds]
+    if any(words.values()):
+        raise GenreclfError(f"{column}; name either splits (train, val, test) or folds")
     if len(known) < 3 or not 0 <= fold < len(known):
         raise GenreclfError(
-            f"split=table, split.fold={fold}: the column fold of data.table has {len(known)} folds; "
-            "give a table with at least 3, and a split.fold from 0 to below their number"
+            f"{column}: {len(known)} folds; give a table with at least 3, or with train, val and test; "
+            f"split.fold={fold} must be from 0 to below their number"
         )
     return [fold_split(known.index(name), fold, len(known)) if name else None for name in table_folds]
+
+
+def split_word(name: str) -> str | None:
+    """The split that a fold or a folder is named after, if any: `Training set` -> `train`."""
+    plain = "".join(character for character in name.casefold() if character.isalnum())
+    return WORDS.get(plain) or WORDS.get(plain.removesuffix("set"))
+
+
+def folder_splits(paths: Sequence[str]) -> list[str | None]:
+    """The split that the top folder of each path is named after; None where it is no split, and without a folder."""
+    return [split_word(path.split("/")[0]) if "/" in path else None for path in paths]
 
 
 def published(names: Sequence[str]) -> list[str | None]:
@@ -164,45 +199,70 @@ def _published_lists() -> dict[str, list[str]]:
 def gtzan_name(path: str) -> str:
     """`.../blues00000.png` -> `blues.00000`; other names are returned without folder and suffix."""
     stem = re.split(r"[/\\]", path)[-1]
-    match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z0-9]+)?$", stem)
+    match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z][A-Za-z0-9]*)?$", stem)  # .3 is no suffix, but a piece's number
     return f"{match[1]}.{match[2]}" if match else stem
 
 
 def refusals(
     config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str]
 ) -> list[str]:
-    """Why no training can use this split, a line each: fewer than two classes, or one that a needed split lacks."""
-    # The published test list may be withheld: training needs only the other two.
-    optional = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
-    needed = [split for split in SPLITS if split not in optional and (split != "val" or config.validation)]
-    have, classes = set(zip(splits, labels, strict=True)), sorted(set(labels))
+    """Why no training can use this split, a line each: fewer than two classes, a needed split that is empty, and all
+    classes that are missing in a needed split."""
     reasons = []
+    classes = sorted(set(labels))
     if len(classes) < 2:
         remedy = "repair the files that cannot be read, or add others"
         reasons.append(f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); {remedy}")
-    remedy = "give it more clips" + (", or change split.shares or split.salt" if config.name == "hashed" else "")
-    for label in classes:
-        missing = [split for split in needed if (split, label) not in have]
-        if missing:
-            of_class = [group for group, other in zip(groups, labels, strict=True) if other == label]
-            in_groups = f", in {len(set(of_class))} groups," if len(set(of_class)) < len(of_class) else ""
-            where = f"none of its {len(of_class)} clips{in_groups} is in {missing[0]}"
-            reasons.append(f"class {label!r}: {where}; {remedy}")
+    absent = [split for split in needed_splits(config, splits) if split not in splits]
+    if config.name in GIVEN and splits and absent:
+        remedy = ", or give split.validation=false temperature=NUMBER" if absent == ["val"] else ""
+        return [*reasons, f"split={config.name}: no clip is in {' or '.join(absent)}; add some{remedy}"]
+    rare = rare_classes(config, splits, labels)
+    if rare:
+        listed = ", ".join(_count(label, missing, labels, groups) for label, missing in rare.items())
+        change = ", change split.shares or split.salt" if config.name == "hashed" else ""
+        remedy = f"give them more clips{change}, or leave them out with data.rare_classes=drop"
+        reasons.append(
+            f"too few clips for split={config.name} in {len(rare)} of {len(classes)} classes: {listed}; {remedy}"
+        )
     return reasons
 
 
-def divided_groups(paths: Sequence[str], groups: Sequence[str], table_folds: Sequence[str]) -> list[str]:
-    """Why a table's folds cannot be used, a line for each group of its column `group` that has clips in two folds.
+def needed_splits(config: SplitConfig, splits: Sequence[str | None]) -> list[str]:
+    """The splits that need clips of each class."""
+    optional = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
+    if config.name in GIVEN and "test" not in splits:
+        optional = {"test"}  # a test list may be withheld: training needs only the other two
+    return [split for split in SPLITS if split not in optional and (split != "val" or config.validation)]
 
-    For every `split.fold`, as two training folds of one run are training and test of another. An item of `groups` or
-    `table_folds` is empty where the table gives none.
+
+def rare_classes(config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str]) -> dict[str, list[str]]:
+    """The classes without clips in a needed split, and these splits."""
+    have, needed = set(zip(splits, labels, strict=True)), needed_splits(config, splits)
+    missing = {label: [split for split in needed if (split, label) not in have] for label in sorted(set(labels))}
+    return {label: absent for label, absent in missing.items() if absent}
+
+
+def _count(label: str, missing: Sequence[str], labels: Sequence[str], groups: Sequence[str]) -> str:
+    of_class = [group for group, other in zip(groups, labels, strict=True) if other == label]
+    in_groups = f" in {len(set(of_class))} groups" if len(set(of_class)) < len(of_class) else ""
+    return f"{label!r} ({len(of_class)} clips{in_groups}, none in {' and '.join(missing)})"
+
+
+def divided_groups(name: str, paths: Sequence[str], groups: Sequence[str], parts: Sequence[str | None]) -> list[str]:
+    """Why the split `name` cannot be used, a line for each declared group that has clips in two parts.
+
+    `parts` are splits, or a table's numbered folds: of these, any two are training and test of some run. An item of
+    `groups` is empty for a clip that is declared in none, and one of `parts` is empty or None for a clip in none.
     """
     first: dict[str, tuple[str, str]] = {}
     reasons: dict[str, str] = {}
-    for path, group, fold in zip(paths, groups, table_folds, strict=True):
-        other, other_fold = first.setdefault(group, (path, fold)) if group and fold else (path, fold)
-        if fold != other_fold:
-            where = f"{other!r} is in fold {other_fold!r}, {path!r} in fold {fold!r}"
-            remedy = "put its clips in one fold, or remove the column group from data.table"
-            reasons.setdefault(group, f"split=table: group {group!r} is divided: {where}; {remedy}")
+    for path, group, part in zip(paths, groups, parts, strict=True):
+        if not (group and part):
+            continue
+        other, other_part = first.setdefault(group, (path, part))
+        if part != other_part:
+            where = f"{other!r} is in {other_part!r}, {path!r} in {part!r}"
+            remedy = "keep its clips together, choose split=hashed or split=folds, or declare no such group"
+            reasons.setdefault(group, f"split={name}: group {group!r} is divided: {where}; {remedy}")
     return list(reasons.values())

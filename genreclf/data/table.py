@@ -1,20 +1,31 @@
-"""Metadata of clips from a CSV: genre, artist, title, group and fold."""
+"""Metadata of clips from a table (CSV): genre, artist, title, group and fold."""
 
+import codecs
 import csv
-import functools
-import sys
+import io
+import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from genreclf.data.columns import Columns, normalize_name, read_header
+from genreclf.data.notices import first_names, tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
+from genreclf.frontend.clip import is_clip
 
-KEYS = ("path", "clip")
-USEFUL = ("genre", "artist", "group", "fold")
-NAMES_SHOWN = 3
+# What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
+_UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")
+_NO_ARTIST = (
+    *("", *_UNKNOWN),
+    *("unknownartist", "unknownartists", "artistunknown", "noartist", "anonymous", "unknownperformer", "unknownband"),
+    *("va", "various", "variousartist", "variousartists", "multipleartists", "diverse", "verschiedene"),
+    *("unbekannterkünstler", "unbekannterinterpret", "artistadesconocido", "variosartistas", "artisteinconnu"),
+    *("artistesdivers", "artistasconosciuto", "artistivari"),
+)
+_DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?\r?\n')  # which some spreadsheets write first
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,7 @@ class ClipMetadata:
     """The table's cells for a clip; empty if unknown."""
 
     artist: str = ""
-    group: str = ""  # clips of one group must stay in one split
+    group: str = ""  # clips of one group must stay in one split; without one and an artist, the album
     title: str = ""
     genre: str = ""
     fold: str = ""
@@ -30,19 +41,24 @@ class ClipMetadata:
 
 @dataclass(frozen=True)
 class Table:
-    """The content of a CSV file."""
+    """The content of a table."""
 
     file: Path
-    key: str  # the column that identifies clips, one of KEYS
-    rows: dict[str, ClipMetadata]  # by the value in that column
-    has_genres: bool
+    columns: Columns
+    rows: dict[str, ClipMetadata]  # by the value in the column that identifies clips
+
+    @property
+    def where(self) -> str:
+        """How messages about it begin."""
+        return f"data.table={self.file}"
 
 
 def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
     """The metadata of each clip in `paths` (relative, with forward slashes), empty for clips without a row.
 
-    The table has a column `path`, or `clip` (the file name without suffix, or GTZAN's name in any usual spelling), and
-    at least one of `genre`, `artist`, `group` and `fold`. It may have `title`; other columns are ignored. Raises
+    The table is separated by commas, semicolons, tabs or bars, in UTF-8 or UTF-16. One column identifies the clips: a
+    path, of which the last parts may suffice, or a name. At least one says something about them; `columns.NAMES` has
+    the names of all. Prints to standard error which columns are taken under another name or passed over. Raises
     GenreclfError for a table that cannot be read, lacks these columns, or does not fit the clips one to one.
     """
     table = _open(file)
@@ -50,87 +66,144 @@ def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
 
 
 def read_genres(file: Path, paths: Sequence[str]) -> list[str] | None:
-    """The genre of each clip in `paths`, empty for a clip to skip; None if the table has no column `genre`.
+    """The genre of each clip in `paths`, empty for a clip to skip; None if the table has no genres.
 
     Prints to standard error how many clips have no row or no genre, and how many rows have no clip. Raises as above.
     """
     table = _open(file)
-    if not table.has_genres:
-        return None
     rows = dict(zip(paths, _rows_of(table, paths), strict=True))
+    has_genres = "genre" in table.columns.number_of
+    skipped = " and are skipped" if has_genres else ""
     matched = set(rows.values())
+    _tell(table, f"clips in data.path have no row{skipped}", [path for path, row in rows.items() if not row])
     genres = {path: table.rows[row].genre for path, row in rows.items() if row}
-    _warn(file, "clips in data.path have no row and are skipped", [path for path in paths if path not in genres])
-    _warn(file, "clips have no genre and are skipped", [path for path, genre in genres.items() if not genre])
-    _warn(file, "rows match no audio file or picture in data.path", [row for row in table.rows if row not in matched])
-    return [genres.get(path, "") for path in paths]
+    if has_genres:
+        _tell(table, "clips have no genre and are skipped", [path for path, genre in genres.items() if not genre])
+    _tell(table, "rows match no audio file or picture in data.path", [row for row in table.rows if row not in matched])
+    return [genres.get(path, "") for path in paths] if has_genres else None
 
 
-def _warn(file: Path, what: str, names: Sequence[str]) -> None:
+def _tell(table: Table, what: str, names: Sequence[str]) -> None:
     if names:
-        first = ", ".join(map(repr, names[:NAMES_SHOWN]))
-        _print_once(f"data.table={file}: {len(names)} {what} (first: {first})")
-
-
-@functools.cache  # a training lists its clips several times
-def _print_once(line: str) -> None:
-    print(line, file=sys.stderr)
+        tell_once(f"{table.where}: {len(names)} {what} (first: {first_names(names)})")
 
 
 def _open(file: Path) -> Table:
     where = f"data.table={file}"
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
-            columns = reader.fieldnames or []
-            # Spreadsheets may write blank rows at the end. Surplus cells are under None.
-            lines: list[tuple[int, dict[Any, Any]]] = [(reader.line_num, row) for row in reader if any(row.values())]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = _text(file)
+        skipped = _DELIMITER_LINE.match(text)
+        text = text[skipped.end() :] if skipped else text
+        columns = read_header(text, where)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter)
+        next(reader)
+        # Spreadsheets may write blank rows at the end.
+        lines = [(reader.line_num + bool(skipped), row) for row in reader if any(map(str.strip, row))]
+    except (OSError, UnicodeError, csv.Error) as error:
         raise GenreclfError(f"{where}: cannot be read ({error}); give a CSV file in UTF-8") from error
-    key = next((name for name in KEYS if name in columns), None)
-    if key is None or not any(name in columns for name in USEFUL):
-        need = f"it needs path or clip, and {' or '.join(USEFUL)}, separated by commas"
-        raise GenreclfError(f"{where}: has the columns {', '.join(columns) or 'none'}; {need}")
     rows: dict[str, ClipMetadata] = {}
     for line, row in lines:
-        name = _normalized(row[key] or "")
+        cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
+        number = columns.number_of[columns.key]
+        name = cells[number]
         if not name:
-            raise GenreclfError(f"{where}: line {line} has no {key}; fill it in, or delete the line")
-        if any(row.get(None, ())):
+            raise GenreclfError(f"{where}: line {line} has no {columns.names[number]}; fill it in, or delete the line")
+        if any(cells[len(columns.names) :]):
             fault = f"line {line} has more cells than the first line"
-            raise GenreclfError(f"{where}: {fault}; put cells with commas in quotes")
+            raise GenreclfError(f"{where}: {fault}; put cells that contain {columns.delimiter!r} in quotes")
         if name in rows:
-            raise GenreclfError(f"{where}: two rows for {key} {name!r}; delete one of them")
-        cells = {field.name: _normalized(row.get(field.name) or "").strip() for field in fields(ClipMetadata)}
-        rows[name] = ClipMetadata(**cells)
-    return Table(file, key, rows, "genre" in columns)
+            raise GenreclfError(f"{where}: two rows for {columns.names[number]} {name!r}; delete one of them")
+        rows[name] = _metadata({meaning: cells[at].strip() for meaning, at in columns.number_of.items()})
+    if columns.told():
+        tell_once(f"{where}: {columns.told()}")
+    return Table(file, columns, rows)
 
 
-def _normalized(text: str) -> str:
-    """Unicode's composed form (NFC): file systems and spreadsheets write accents differently."""
-    return unicodedata.normalize("NFC", text)
+def _text(file: Path) -> str:
+    content = file.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark
+        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le")
+    return content.decode("utf-8-sig")
+
+
+def _metadata(cells: dict[str, str]) -> ClipMetadata:
+    known = {
+        meaning: "" if _stands_for_none(cell, meaning) else cell
+        for meaning, cell in cells.items()
+        if meaning not in ("path", "clip")
+    }
+    album = known.pop("album", "")
+    # Songs of one album are rarely by different artists; where the artist is known, it says more.
+    if album and not known.get("artist") and not known.get("group"):
+        known["group"] = f"album {album}"
+    return ClipMetadata(**known)
+
+
+def _stands_for_none(cell: str, meaning: str) -> bool:
+    plain = normalize_name(cell)
+    if meaning == "artist":
+        return plain in _NO_ARTIST
+    return meaning in ("album", "group") and (plain in _UNKNOWN if plain else not cell.strip("-?"))
 
 
 def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     """The key of each clip's row; None for a clip without a row."""
-    where = f"data.table={table.file}"
-    found: list[str | None] = []
+    paths_read = [unicodedata.normalize("NFC", path) for path in paths]
+    for form in _forms(table.columns.key, [*paths_read, *table.rows]):
+        rows: dict[str, list[str]] = defaultdict(list)
+        for name in table.rows:
+            rows[form(name)].append(name)
+        found = [rows.get(form(path), []) for path in paths_read]
+        if any(found):
+            _check_one_to_one(table, paths, found)
+            return [names[0] if names else None for names in found]
+    firsts = f"first row: {next(iter(table.rows), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
+    fault = f"none of its {len(table.rows)} rows fits a clip in data.path"
+    raise GenreclfError(f"{table.where}: {fault}; compare the names ({firsts})")
+
+
+def _forms(key: str, names: Sequence[str]) -> list[Callable[[str], str]]:
+    """The ways to compare the table's names with those of clips, the strictest first; the first that fits is taken."""
+    depth = max((len(_parts(name)) for name in names), default=1)
+    tails: list[Callable[[str], str]] = [_tail(count) for count in range(depth, 0, -1)]
+    looser = [*tails, _stem] if key == "path" else [_stem, *tails]
+    return [str, *looser, _number]
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a path of any system, without case."""
+    return [part.strip() for part in re.split(r"[/\\]", name.casefold()) if part.strip() not in ("", ".")]
+
+
+def _tail(count: int) -> Callable[[str], str]:
+    """Takes the last `count` parts of a path, or all: a table may hold paths from another folder than data.path."""
+    return lambda name: "/".join(_parts(name)[-count:])
+
+
+def _stem(name: str) -> str:
+    """A file's name without folder and suffix; for GTZAN's in any usual spelling, `blues.00000`."""
+    last = re.split(r"[/\\]", name.strip())[-1]
+    known = gtzan_name(last)
+    return last.rpartition(".")[0] if known == last and is_clip(last) else known
+
+
+def _number(name: str) -> str:
+    """The number that a file's name is: tables write 2 for 000002.mp3."""
+    stem = _stem(name)
+    return stem.lstrip("0") if stem.isdecimal() else stem
+
+
+def _check_one_to_one(table: Table, paths: Sequence[str], found: Sequence[Sequence[str]]) -> None:
     clip_of: dict[str, str] = {}
-    for path in paths:
-        names = [_normalized(path)]
-        if table.key == "clip":
-            names = [PurePosixPath(names[0]).stem, gtzan_name(names[0])]
-        rows = [name for name in dict.fromkeys(names) if name in table.rows]
-        if len(rows) > 1:
-            raise GenreclfError(f"{where}: two rows for {path!r}: {rows[0]!r} and {rows[1]!r}; delete one of them")
-        found.append(rows[0] if rows else None)
-        if rows and clip_of.setdefault(rows[0], path) != path:
-            remedy = "use the column path" if table.key == "clip" else "rename one of them"
-            both = f"{clip_of[rows[0]]!r} and {path!r}"
-            raise GenreclfError(f"{where}: {table.key} {rows[0]!r} matches {both}; {remedy}")
-    if not any(found):
-        firsts = f"first row: {next(iter(table.rows), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
-        raise GenreclfError(
-            f"{where}: none of its {len(table.rows)} rows fits a clip in data.path; compare the names ({firsts})"
-        )
-    return found
+    for path, names in zip(paths, found, strict=True):
+        if len(names) > 1:
+            fault = f"two rows for {path!r}: {names[0]!r} and {names[1]!r}"
+            raise GenreclfError(f"{table.where}: {fault}; delete one of them")
+        if names and clip_of.setdefault(names[0], path) != path:
+            column = table.columns.names[table.columns.number_of[table.columns.key]]
+            fault = f"{column} {names[0]!r} matches {clip_of[names[0]]!r} and {path!r}"
+            raise GenreclfError(
+                f"{table.where}: {fault}; give each clip's whole path below data.path in a column path, or rename one"
+            )

@@ -84,7 +84,7 @@ def test_in_splits_made_by_others_a_divided_recording_is_a_leak(tmp_path, split)
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_only_a_tables_folds_that_divide_a_group_of_that_table_are_refused(tmp_path, split):
+def test_a_declared_group_is_kept_together_or_the_split_is_refused(tmp_path, split):
     def refused(column: str) -> list[str]:
         return [
             one for one in assigned(split, tmp_path, dict.fromkeys(TOGETHER, "live"), column).refusals if "live" in one
@@ -92,9 +92,9 @@ def test_only_a_tables_folds_that_divide_a_group_of_that_table_are_refused(tmp_p
 
     assert refused("artist") == []
     reasons = refused("group")
-    assert len(reasons) == (split == "table")
+    assert len(reasons) == (split in ("table", "published"))
     for reason in reasons:
-        assert "'blues/blues.00029.wav'" in reason and "data.table" in reason
+        assert "'blues/blues.00029.wav'" in reason and f"split={split}" in reason
 
 
 def test_two_training_folds_that_divide_a_group_are_refused_too(tmp_path):

@@ -45,16 +45,19 @@ def test_a_table_may_give_folds_alone(tmp_path):
 @pytest.mark.parametrize(
     ("text", "encoding", "message"),
     [
-        ("name,artist\nx,y\n", "utf-8", "name, artist; .*path or clip.* genre or artist or group or fold"),
-        ("clip,title\nx,y\n", "utf-8", "clip, title; .*genre or artist or group or fold"),
-        ("clip;artist\nx;y\n", "utf-8", "clip;artist; .*commas"),
-        ("", "utf-8", "none; .*path or clip"),
+        ("name,artist\nx,y\n", "utf-8", "'name', 'artist'.* path .*filename.* clip .*track"),
+        ("clip,title\nx,y\n", "utf-8", "'clip', 'title'.* genre .*label.* artist .*album .*group .*fold .*split"),
+        ("x.wav,rock\ny.wav,jazz\n", "utf-8", "first line .'x.wav', 'rock'"),
+        ("", "utf-8", "none.* path "),
+        ("clip,Artist,artists\nx,y,z\n", "utf-8", "'Artist' and 'artists' both mean artist; delete or rename"),
+        ("file;Label;genre\nx;y;z\n", "utf-8", "'Label' and 'genre' both mean genre"),
         ("clip,artist\nrock.1,x\n", "utf-8", "none of its 1 rows .*'rock.1'.*'blues/blues.00000.png'"),
         ("clip,artist\n", "utf-8", "none of its 0 rows"),
         ("clip,artist\nblues.00000,x\nblues.00000,y\n", "utf-8", "two rows for clip 'blues.00000'; delete"),
-        ("clip,artist\nblues.00001,x\nblues00001,y\n", "utf-8", "two rows .*'blues00001' and 'blues.00001'; delete"),
+        ("clip,artist\nblues.00001,x\nblues00001,y\n", "utf-8", "two rows .*'blues.00001' and 'blues00001'; delete"),
         ("clip,artist\nblues.00001,x\n,y\n", "utf-8", "line 3 has no clip; .*delete"),
         ("clip,title,artist\nx,One, Two,y\n", "utf-8", "line 2 .*; put .*quotes"),
+        ("sep=;\nclip;artist\nx;one\n;two\n", "utf-8", "line 4 has no clip"),
         ("clip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
     ],
 )
@@ -66,13 +69,132 @@ def test_an_unusable_table_is_refused_with_a_reason(tmp_path, text, encoding, me
 
 def test_a_row_of_two_clips_names_both(tmp_path):
     path = table(tmp_path, "clip,artist\nx,one\n")
-    message = r"^data\.table=.*: clip 'x' .*'a/x\.wav' and 'b/x\.png'; use the column path$"
+    message = r"^data\.table=.*: clip 'x' .*'a/x\.wav' and 'b/x\.png'; give .* whole path"
     with pytest.raises(GenreclfError, match=message):
         read_table(path, ["a/x.wav", "b/x.png"])
     with pytest.raises(GenreclfError, match=r"clip 'blues\.00000' .*'blues\.00000\.wav' and 'blues00000\.png'"):
         read_table(table(tmp_path, "clip,artist\nblues.00000,one\n"), ["blues.00000.wav", "blues00000.png"])
-    with pytest.raises(GenreclfError, match=r": path 'é\.wav' .*; rename one of them$"):
+    with pytest.raises(GenreclfError, match=r": path 'é\.wav' .*rename one$"):
         read_table(table(tmp_path, "path,artist\né.wav,one\n"), ["é.wav", unicodedata.normalize("NFD", "é.wav")])
+    with pytest.raises(GenreclfError, match=r"two rows for 'x\.wav': 'one/x\.wav' and 'two/x\.wav'"):
+        read_table(table(tmp_path, "path,artist\none/x.wav,one\ntwo/x.wav,two\n"), ["x.wav"])
+
+
+# --- The names of columns and of clips --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["artist", "Artist", "ARTISTS", " artist ", "Artist Name", "artist_id", "Performer", "Bands"]
+)
+def test_a_column_is_taken_under_any_usual_name(tmp_path, capsys, name):
+    path = table(tmp_path, f"clip,{name}\nblues.00000,Björk\n")
+    assert read_table(path, CLIPS)[0] == ClipMetadata(artist="Björk")
+    told = capsys.readouterr().err
+    assert told == ("" if name == "artist" else f"data.table={path}: takes {name!r} as artist\n")
+
+
+@pytest.mark.parametrize(
+    "header", ["File Name,Class", "filepath,LABEL", "track_id,genres", "Clip,Category", "files,styles"]
+)
+def test_keys_and_genres_have_other_names_too(tmp_path, header):
+    assert read_genres(table(tmp_path, f"{header}\nblues.00000,rock\n"), CLIPS[:1]) == ["rock"]
+
+
+def test_columns_of_no_known_meaning_are_told_once_in_one_line(tmp_path, capsys):
+    path = table(tmp_path, "file,artist,Interpreter,tempo,,clip\nblues.00000.png,a,b,120,,7\n")
+    for _ in range(2):
+        assert read_table(path, CLIPS)[0] == ClipMetadata(artist="a")
+    told = f"data.table={path}: takes 'file' as path; passes over 'Interpreter', 'tempo', 'clip'\n"
+    assert capsys.readouterr().err == told
+
+
+@given(st.lists(st.sampled_from(["Artist", "band", "genre", "Label", "fold", "Split", "mood", "album"]), unique=True))
+def test_every_column_is_taken_told_or_refused(tmp_path_factory, names):
+    path = table(
+        tmp_path_factory.mktemp("columns"), ",".join(["path", *names]) + "\n" + ",".join(["x.wav", *names]) + "\n"
+    )
+    pairs = [pair for pair in (("Artist", "band"), ("genre", "Label"), ("fold", "Split")) if {*pair} <= {*names}]
+    if pairs or not {*names} - {"mood"}:
+        with pytest.raises(GenreclfError) as error:
+            read_table(path, ["x.wav"])
+        assert not pairs or any(all(map(str(error.value).count, map(repr, pair))) for pair in pairs)
+        return
+    (found,) = read_table(path, ["x.wav"])
+    grouped = {"album"} if not {"Artist", "band"} & {*names} else set()
+    cells = {found.artist, found.genre, found.fold, found.group.removeprefix("album ")}
+    assert cells - {""} == {*names} - {"mood", "album"} | (grouped & {*names})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_encodings_and_delimiters_of_spreadsheets(tmp_path, encoding, delimiter):
+    rows = [["Artist", "Clip", "Title"], ["Motörhead, live", "blues.00000", "Ace; of | Spades"]]
+    path = tmp_path / "clips.csv"
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    assert read_table(path, CLIPS)[0] == ClipMetadata(artist="Motörhead, live", title="Ace; of | Spades")
+    path.write_bytes(f"sep={delimiter}\r\n".encode(encoding) + path.read_bytes())
+    if encoding == "utf-8":
+        assert read_table(path, CLIPS)[0].artist == "Motörhead, live"
+
+
+@pytest.mark.parametrize(
+    ("column", "names", "clips"),
+    [
+        ("path", ["Data/rock/00.wav", "Data/jazz/00.wav"], ["rock/00.wav", "jazz/00.wav"]),
+        ("path", ["C:\\music\\rock\\00.WAV", "C:\\music\\jazz\\00.WAV"], ["rock/00.wav", "jazz/00.wav"]),
+        ("path", ["./rock/00.wav", "./jazz/00.wav"], ["rock/00.wav", "jazz/00.wav"]),
+        ("filename", ["a.wav", "b.wav"], ["rock/a.wav", "jazz/b.wav"]),
+        ("filename", ["blues.00000.wav", "rock.00000.wav"], ["blues/blues00000.png", "rock/rock00000.png"]),
+        ("clip", ["a.mp3", "b.mp3"], ["rock/a.wav", "jazz/b.wav"]),
+        ("track_id", ["2", "134"], ["000/000002.mp3", "000/000134.mp3"]),
+        ("clip", ["blues.00000.0", "blues.00000.1"], ["blues/blues.00000.0.wav", "blues/blues.00000.1.wav"]),
+        ("id", ["Mr. Smith", "Mrs. Smith"], ["Mr. Smith.wav", "Mrs. Smith.wav"]),
+    ],
+)
+def test_clips_are_found_by_the_strictest_form_of_their_names_that_fits(tmp_path, column, names, clips):
+    path = table(tmp_path, f"{column},artist\n" + "".join(f"{name},{number}\n" for number, name in enumerate(names)))
+    assert [one.artist for one in read_table(path, clips)] == ["0", "1"]
+
+
+def test_a_whole_path_that_fits_is_not_replaced_by_a_looser_form(tmp_path):
+    path = table(tmp_path, "path,artist\nrock/a.wav,one\njazz/b.wav,two\n")
+    assert [one.artist for one in read_table(path, ["rock/a.wav", "other/b.wav"])] == ["one", ""]
+
+
+# --- What stands for nothing ------------------------------------------------------------------------------------------
+
+NOBODY = [
+    "Unknown Artist",
+    "<unknown>",
+    "Various Artists",
+    "VA",
+    "V.A.",
+    "n/a",
+    "-",
+    "none",
+    "NaN",
+    "?",
+    "unknown artists",
+]
+
+
+@pytest.mark.parametrize("name", NOBODY)
+def test_a_name_of_nobody_is_no_artist(tmp_path, name):
+    path = table(tmp_path, f"clip,artist,title\nblues.00000,{name},None\n")
+    assert read_table(path, CLIPS)[0] == ClipMetadata(title="None")
+
+
+@pytest.mark.parametrize("name", ["The Unknown", "Nana", "Various Cruelties", "Nada Surf", "None More Black"])
+def test_artists_with_such_words_are_artists(tmp_path, name):
+    assert read_table(table(tmp_path, f"clip,artist\nblues.00000,{name}\n"), CLIPS)[0].artist == name
+
+
+def test_an_album_is_the_group_where_neither_artist_nor_group_is_known(tmp_path):
+    rows = "a.wav,,Live,\nb.wav,VA,Live,\nc.wav,one,Live,\nd.wav,,Live,set\ne.wav,,n/a,-\n"
+    path = table(tmp_path, "path,artist,album,group\n" + rows)
+    groups = [one.group for one in read_table(path, [f"{name}.wav" for name in "abcde"])]
+    assert groups[0] == groups[1] != "" and groups[2:] == ["", "set", ""]
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -106,7 +228,7 @@ def test_clips_without_a_genre_are_skipped_and_reported_once(tmp_path, capsys):
         f"data.table={path}: 1 clips in data.path have no row and are skipped (first: 'z.wav')",
         f"data.table={path}: 1 clips have no genre and are skipped (first: 'y.wav')",
         f"data.table={path}: 5 rows match no audio file or picture in data.path "
-        "(first: 'gone 0.wav', 'gone 1.wav', 'gone 2.wav')",
+        "(first: 'gone 0.wav', 'gone 1.wav', 'gone 2.wav', ...)",
     ]
 
 
@@ -122,12 +244,26 @@ def test_no_clips_at_all_is_one_line(tmp_path):
         read_genres(table(tmp_path, "clip,genre\nx,rock\n"), [])
 
 
+def test_clips_and_rows_that_do_not_fit_are_told_without_genres_too(tmp_path, capsys):
+    path = table(tmp_path, "path,artist\nx.wav,one\ngone.wav,two\n")
+    assert read_genres(path, ["x.wav", "y.wav"]) is None
+    told = capsys.readouterr().err
+    assert "1 clips in data.path have no row (first: 'y.wav')" in told and "(first: 'gone.wav')" in told
+
+
 # What a file may be called and a table in UTF-8 can say.
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+ARTISTS = WORDS.map("x {}".format)  # no word that stands for an unknown one
 
 
-@given(st.dictionaries(NAMES.map(lambda name: unicodedata.normalize("NFC", name)), st.tuples(*[WORDS] * 4), min_size=1))
+@given(
+    st.dictionaries(
+        NAMES.map(lambda name: unicodedata.normalize("NFC", name)),
+        st.tuples(WORDS, WORDS, ARTISTS, ARTISTS),
+        min_size=1,
+    )
+)
 def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("table") / "clips.csv"
     with path.open("w", newline="", encoding="utf-8") as file:

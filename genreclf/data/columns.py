@@ -1,0 +1,91 @@
+"""The header line of a table: which column means what, under any of its usual names."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+from genreclf.errors import GenreclfError
+
+DELIMITERS = (",", ";", "\t", "|")
+# By meaning, its usual names without case, spaces and punctuation. A plural means the same.
+NAMES = {
+    "path": "path file filename filepath pathname relativepath fullpath audio audiofile audiopath image imagefile "
+    "imagepath soundfile",
+    "clip": "clip clipid clipname track trackid song songid sample sampleid audioid fileid id stem",
+    "genre": "genre label class category style genrename genrelabel genretop musicgenre labelname classname",
+    "artist": "artist artistname artistid performer performername band bandname singer musician",
+    "album": "album albumname albumtitle albumid release",
+    "title": "title name tracktitle trackname songtitle songname",
+    "group": "group groupid groupname recording recordingid",
+    "fold": "fold foldid foldnumber foldname split splitname subset partition",
+}
+MEANING = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
+KEYS = ("path", "clip")
+USEFUL = ("genre", "artist", "album", "group", "fold")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a header line means."""
+
+    delimiter: str
+    number_of: dict[str, int]  # by meaning: the column, counted from 0
+    names: tuple[str, ...]  # of all columns, as the file spells them
+
+    @property
+    def key(self) -> str:
+        """The meaning of the column that identifies clips, one of KEYS."""
+        return next(key for key in KEYS if key in self.number_of)
+
+    def told(self) -> str:
+        """What a user should know: names that were taken as others, and columns that were passed over; may be empty."""
+        taken = [(self.names[number], meaning) for meaning, number in self.number_of.items()]
+        others = [f"{name!r} as {meaning}" for name, meaning in taken if name != meaning]
+        over = [name for number, name in enumerate(self.names) if number not in self.number_of.values() and name]
+        parts = ["takes " + ", ".join(others)] if others else []
+        parts += ["passes over " + ", ".join(map(repr, over))] if over else []
+        return "; ".join(parts)
+
+
+def read_header(lines: str, where: str) -> Columns:
+    """The columns of a table that begins with `lines`; its delimiter is the one that gives the most known columns.
+
+    Raises GenreclfError, which begins with `where`, without a column that identifies clips or one that says something
+    about them, and for two columns of one meaning.
+    """
+    splits = {mark: tuple(next(csv.reader(io.StringIO(lines), delimiter=mark), ())) for mark in DELIMITERS}
+    delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
+    names = splits[delimiter]
+    number_of: dict[str, int] = {}
+    for meaning in NAMES:
+        numbers = [number for number, name in enumerate(names) if meaning_of(name) == meaning]
+        if meaning == "clip" and "path" in number_of:
+            continue  # a table may number its clips beside naming the files
+        if len(numbers) > 1:
+            both = " and ".join(repr(names[number]) for number in numbers)
+            raise GenreclfError(f"{where}: the columns {both} both mean {meaning}; delete or rename all but one")
+        if numbers:
+            number_of[meaning] = numbers[0]
+    found = Columns(delimiter, number_of, names)
+    _check(found, where)
+    return found
+
+
+def meaning_of(name: str) -> str | None:
+    """The meaning of a column's name, None for an unknown one."""
+    plain = normalize_name(name)
+    singulars = (plain, plain.removesuffix("s"), plain.removesuffix("es"), plain.removesuffix("ies") + "y")
+    return next((MEANING[form] for form in singulars if form in MEANING), None)
+
+
+def normalize_name(name: str) -> str:
+    """A name without case, spaces and punctuation. Empty if nothing is left."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def _check(columns: Columns, where: str) -> None:
+    for needed, why in ((KEYS, "names the clips"), (USEFUL, "says something about them")):
+        if not any(meaning in columns.number_of for meaning in needed):
+            known = "; ".join(f"{meaning} ({', '.join(NAMES[meaning].split())})" for meaning in needed)
+            has = ", ".join(map(repr, columns.names)) or "none"
+            raise GenreclfError(f"{where}: no column {why} in its first line ({has}); known, in any case: {known}")

@@ -1,0 +1,71 @@
+"""What the folders of a data set mean: genres, splits, or GTZAN as it is on Kaggle."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from genreclf.data.columns import normalize_name
+from genreclf.data.notices import first_names, tell_once
+from genreclf.data.split import split_word
+from genreclf.errors import GenreclfError
+from genreclf.frontend.clip import is_clip
+
+# Kaggle's GTZAN: the same clips as audio and as pictures, in the folder Data
+KAGGLE_AUDIO, KAGGLE_PICTURES = "genres_original", "images_original"
+# Names of folders that hold genres, without case, spaces and punctuation
+_NO_GENRES = re.compile(
+    r"audios?|audiofiles|wavs?|mp3s?|flac|data|dataset|genres(original)?|images?(original)?|pictures?|"
+    r"(mel)?(spectrograms?|specs?)|features|raw|processed|original|(fold|split|cv)\d+"
+)
+
+
+def kaggle_folder(folder: Path) -> Path | None:
+    """The folder of the genres if `folder` is Kaggle's `Data` or contains it: of the audio, or else of the pictures.
+
+    Prints to standard error which one it is, and how to choose the other.
+    """
+    for parent in (folder, folder / "Data"):
+        audio, pictures = (parent / name for name in (KAGGLE_AUDIO, KAGGLE_PICTURES))
+        found = [(one, what) for one, what in ((audio, "audio"), (pictures, "pictures")) if _has_clips(one)]
+        if found:
+            chosen, *others = found
+            other = "".join(f"; for the {what}, give data.path={path}" for path, what in others)
+            tell_once(f"data.path={folder}: GTZAN as on Kaggle; takes the {chosen[1]} in {chosen[0].name}{other}")
+            return chosen[0]
+    return None
+
+
+def _has_clips(folder: Path) -> bool:
+    return any(is_clip(name) for _, _, files in os.walk(folder, followlinks=True) for name in files)
+
+
+def labels_of_folders(folder: Path, paths: Sequence[str]) -> list[str]:
+    """The genre of each of `paths`: its top folder, or the next one where the top folders are train, val and test.
+
+    Each path has a folder. Raises GenreclfError where the folders are evidently something else than genres.
+    """
+    parts = [path.split("/") for path in paths]
+    tops = sorted({part[0] for part in parts})
+    splits = [top for top in tops if split_word(top)]
+    if splits:
+        _check_splits(folder, tops, splits, paths)
+        tell_once(f"data.path={folder}: its folders {', '.join(splits)} are a split, which split=folders takes")
+        return [part[1] for part in parts]
+    if tops and all(_NO_GENRES.fullmatch(normalize_name(top)) for top in tops):
+        remedy = f"give data.path={folder / tops[0]}, or genres in data.table"
+        raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are no genres; {remedy}")
+    return [part[0] for part in parts]
+
+
+def _check_splits(folder: Path, tops: Sequence[str], splits: Sequence[str], paths: Sequence[str]) -> None:
+    """Refuses folders named as splits beside others, or without folders of genres in them."""
+    named = f"data.path={folder}: its folders {', '.join(map(repr, splits))} are named as splits"
+    others = [top for top in tops if top not in splits]
+    if others:
+        remedy = "move or rename one kind, or give genres in data.table"
+        raise GenreclfError(f"{named}, but {first_names(others)} are not; {remedy}")
+    loose = [path for path in paths if path.count("/") == 1]
+    if loose:
+        remedy = "give each genre a folder there, or genres in data.table"
+        raise GenreclfError(f"{named}, but {first_names(loose)} lie directly in them; {remedy}")
