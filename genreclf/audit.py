@@ -113,7 +113,7 @@ def _verdict(found: Audit) -> str:
     if found.verdict == "leaks":
         shared = [name for name in SHARED if any(leaks[name].clips for leaks in chosen)]
         return f"the chosen split leaks: held-out clips share {', '.join(shared)} with training{unseen}"
-    where = ", among the clips that could be compared" if unseen else ""
+    where = ", as far as clips could be compared" if unseen else ""
     return f"no leak was found in the chosen split{where}{unseen}{artists}"
 
 

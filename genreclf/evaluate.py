@@ -13,7 +13,7 @@ import yaml
 
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import has_leak, leak_line, leaks, shared_keys
+from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration, calibration_error
 from genreclf.evaluation.card import main_scores, model_card
@@ -32,7 +32,7 @@ from genreclf.inference.tta import check_tta
 from genreclf.terminal import print_table
 from genreclf.text import one_line
 
-FORMAT = 2  # of metrics.json
+FORMAT = 3  # of metrics.json
 SPLITS = ("test", "val")
 _SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
 MAX_MISTAKES = 12
@@ -71,16 +71,18 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         found[tta] = predict_clips(predictor, datamodule.store, datamodule.clips[split], f"scoring, tta={tta}")
         predictions[tta], results[tta] = _score(found[tta], bundle.info, datamodule, split)
     member = datamodule.membership
-    recordings = [datamodule.store.rows[clip].group for clip in member.clips]
-    shared = leaks(member.splits, shared_keys(recordings, member.metadata), split)
+    rows = datamodule.store.rows
+    shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), split)
+    absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
     metrics = {
         "format": FORMAT,
         "run": str(run),
         **describe_model(run, bundle),
         "split": split,
         "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
-        "audit": leak_line(shared, split),
+        "audit": leak_line(shared, split, absent),
         "audit_leaks": has_leak({split: shared}),
+        "audit_not_compared": {part: absent[part] for part in ("train", split)},
         "command": [config.run, f"clips={split}", f"tta={config.tta}"],
         "tta": results,
     }

@@ -102,6 +102,9 @@ def _metrics(folds: list[Path], whole: Path) -> dict[str, Any]:
         "clips": {"train": len(pooled.paths), "val": 0, "test": 0},
         "audit": "; ".join(sorted({metrics["audit"] for metrics in by_fold})),
         "audit_leaks": any(metrics["audit_leaks"] for metrics in by_fold),
+        "audit_not_compared": {
+            "test": sorted({path for one in by_fold for paths in one["audit_not_compared"].values() for path in paths})
+        },
         "tta": {"none": {"clip": clip_scores(pooled)}},
     }
 

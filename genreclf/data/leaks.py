@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
 from genreclf.data.columns import normalize_name
+from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
 from genreclf.data.membership import title_keys
 from genreclf.data.notices import first_names
 from genreclf.data.split import SPLITS, listed
@@ -169,6 +169,6 @@ def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]]) -> s
 
 def not_compared_line(absent: Mapping[str, Sequence[str]]) -> str:
     """How many clips of which splits cannot be compared by sound, and the names of the first ones."""
-    counts = " and ".join(f"{len(paths)} {PART_NAMES[part]}" for part, paths in absent.items() if paths)
+    counts = ", ".join(f"{len(paths)} {PART_NAMES[part]}" for part, paths in absent.items() if paths)
     paths = [path for paths in absent.values() for path in paths]
     return f"not compared by sound, as they are shorter than 4 s or uniform: {counts} clips ({first_names(paths)})"

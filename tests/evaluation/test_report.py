@@ -60,6 +60,7 @@ def made(classes: list[str], n: int = 60, accuracy: float = 0.7, groups: int = 2
         **{"split_name": "hashed", "data_name": "folder", "clips": {"train": 90, "val": 20, "test": n}},
         **{"weights": {"asked": "none", "pretrained": False}, "parameters": 7_245_882, "temperature": 1.25},
         **{"audit": "test clips whose recording is in training, too: 0 of 60; artists unknown", "audit_leaks": False},
+        "audit_not_compared": {"train": [], "test": []},
         "tta": {"none": {"clip": clip, "segment": scores(shares, target, classes)}, "flip": {"clip": clip}},
     }
 
