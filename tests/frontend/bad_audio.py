@@ -267,7 +267,6 @@ def unreadable(path: Path) -> None:
 
 # --- The table --------------------------------------------------------------------------------------------------------
 
-NO_SAMPLES = r"no samples could be decoded; save the audio again"
 NO_SOUND = r".*NaN.*; scale or repair them"
 NO_FILE = r"(no such file|not a regular file); give a .+ file"
 NO_RIGHT = r".+ change its permissions"
@@ -280,11 +279,14 @@ def bad_rate(rate: str) -> str:
 
 
 def no_audio(why: str = ".+") -> str:
-    return rf"cannot be read as audio \(libsndfile: {why}\); give a WAV, FLAC, OGG, MP3, AU or AIFF file"
+    return rf"cannot be read as audio \({why}\); give a .+ audio file"
 
 
-UNKNOWN = no_audio("Format not recognised")
-NO_DATA = no_audio("Error in WAV file. No 'data' chunk marker")
+UNKNOWN = no_audio("format not recognised")
+NO_SAMPLES = no_audio("no samples could be decoded")
+NO_CHANNELS = no_audio("its header gives no sample rate or no channels")
+NO_CODING = no_audio("its coding is not known")
+NO_DATA = no_audio("libsndfile: Error in WAV file. No 'data' chunk marker")
 
 
 def truncated(said: float, decoded: float) -> str:
@@ -341,7 +343,8 @@ STEREO = {"rate_hz": 44_100, "channels": 2, "sound": tone}
 MP3 = STEREO | {"error": 5e-3}
 OGG = STEREO | {"sound": chord, "error": 2e-2}
 OPUS = OGG | {"rate_hz": 48_000}
-BROKEN_OGG = OGG | {"sound": None}  # what follows a lost page moves up
+MOVED_UP = STEREO | {"sound": None}  # what follows lost frames
+BROKEN_OGG = OGG | {"sound": None}
 HEADLESS = STEREO | {"sound": None}  # begins with the encoder's silence
 HALF = {"seconds": 0.25, "sound": tone, "problem": truncated(0.5, 0.2)}
 HALF_ADPCM = {"seconds": 0.277, "problem": truncated(0.6, 0.3), "error": 5e-3}  # in whole blocks
@@ -359,12 +362,12 @@ RATES_AND_CHANNELS = [
     Case("0-hz.wav", wav(fmt(rate_hz=0), DATA), refused=no_audio()),
     Case("0-hz.au", au(rate_hz=0), refused=no_audio()),
     Case("nan-hz.aiff", aiff(comm(rate=b"\xff" * 10), SSND), refused=no_audio()),
-    Case("0-channels.wav", wav(fmt(channels=0), DATA), refused=no_audio("Channel count is zero")),
-    Case("0-channels.aiff", aiff(comm(channels=0), SSND), refused=no_audio("Bad channel count")),
-    Case("0-channels.ogg", summed(patched(ogg(), 39, b"\0")), refused=no_audio()),
+    Case("0-channels.wav", wav(fmt(channels=0), DATA), refused=NO_CHANNELS),
+    Case("0-channels.aiff", aiff(comm(channels=0), SSND), refused=no_audio("libsndfile: Bad channel count")),
+    Case("0-channels.ogg", summed(patched(ogg(), 39, b"\0")), refused=NO_CHANNELS),
     Case("32-channels.wav", encoded("WAV", "PCM_16", channels=32), channels=32, sound=tone),
     Case("33-channels.wav", encoded("WAV", "PCM_16", channels=33), refused="33 channels; mix it down to 32 or fewer"),
-    Case("65535-channels.wav", wav(fmt(channels=65_535), DATA), refused=no_audio("Too many channels specified")),
+    Case("65535-channels.wav", wav(fmt(channels=65_535), DATA), refused=NO_CHANNELS),
     Case("2147483648-channels.au", au(channels=2**31), refused=no_audio()),
 ]
 LENGTHS = [
@@ -385,14 +388,14 @@ LENGTHS = [
     Case("six-hours.ogg", last_page_at(ogg(), 6 * 3_600 * 44_100), refused=TOO_LONG),
     Case("six-hours.mp3", xing(mp3(), 6 * 3_600 * 44_100 // 1_152), refused=TOO_LONG),
     Case("2-hours-at-655-khz.flac", flac_head(655_350, 1, 7_200 * 655_350), refused=TOO_MUCH),
-    Case("longer-than-told.flac", flac(11_025), seconds=0.25, **STEREO, problem=left_out("41", 0.2)),
+    Case("longer-than-told.flac", flac(11_025), **STEREO),
     Case("shorter-than-told.flac", flac(44_100), **STEREO, problem=truncated(1.0, 0.5)),
     Case("length-not-told.flac", flac(0), **STEREO),
-    Case("longer-than-told.mp3", xing(mp3(seconds=3), 40), seconds=1.01, **MP3, problem=left_out("62", 1.0)),
+    Case("longer-than-told.mp3", xing(mp3(seconds=3), 40), seconds=3, **MOVED_UP),
     Case("shorter-than-told.mp3", xing(mp3(), 100), **MP3, problem=truncated(2.6, 0.5)),
-    Case("longer-than-told.ogg", last_page_at(ogg(), 44_100), seconds=1, **OGG, problem=left_out("46", 1.0)),
+    Case("longer-than-told.ogg", last_page_at(ogg(), 44_100), seconds=3, **OGG),
     Case("shorter-than-told.ogg", last_page_at(ogg(), 441_000), seconds=3, **OGG, problem=truncated(10.0, 3.0)),
-    Case("data-size-0.wav", wav(fmt(), chunk(b"data", PCM, 0)), refused=NO_SAMPLES),
+    Case("data-size-0.wav", wav(fmt(), chunk(b"data", PCM, 0)), sound=tone),
     Case("data-size-ffffffff.wav", wav(fmt(), chunk(b"data", PCM, 2**32 - 1)), sound=tone),
     Case("data-size-80000000.wav", wav(fmt(), chunk(b"data", PCM, 2**31)), sound=tone),
     Case("data-size-too-short.wav", wav(fmt(), chunk(b"data", PCM, 11_026)), **HALF | {"problem": left_out("50", 0.3)}),
@@ -429,41 +432,48 @@ CHUNKS = [
     Case("unknown-chunk-of-4-gb.wav", wav(fmt(), chunk(b"what", size=2**32 - 1), DATA), refused=NO_DATA),
     Case("unknown-chunk-of-2-gb.wav", wav(fmt(), chunk(b"what", size=2**31), DATA), refused=NO_DATA),
     Case("list-too-long.wav", wav(fmt(), chunk(b"LIST", b"INFO", 10**6), DATA), refused=NO_DATA),
-    Case("100000-chunks.wav", wav(fmt(), chunk(b"what") * 100_000, DATA), refused=NO_DATA),
+    Case("100000-chunks.wav", wav(fmt(), chunk(b"what") * 100_000, DATA), sound=tone),
     Case("tag-behind-data.wav", wav(fmt(), DATA, chunk(b"id3 ", NOISE)), sound=tone, problem=left_out("48", 0.5)),
     Case("no-fmt.wav", wav(DATA), refused=NO_DATA),
-    Case("fmt-behind-data.wav", wav(DATA, fmt()), refused=NO_DATA),
-    Case("two-fmts.wav", wav(fmt(), fmt(rate_hz=8_000), DATA), refused=NO_DATA),
+    Case("fmt-behind-data.wav", wav(DATA, fmt()), sound=tone),
+    Case("two-fmts.wav", wav(fmt(), fmt(rate_hz=8_000), DATA), sound=tone),
     Case("fmt-size-0.wav", wav(chunk(b"fmt "), DATA), refused=no_audio(".*Short 'fmt ' chunk")),
     Case("fmt-size-ffffffff.wav", wav(patched(fmt(), 4, b"\xff" * 4), DATA), refused=no_audio(".*Short 'fmt ' chunk")),
     Case("no-data.wav", wav(fmt()), refused=NO_DATA),
     Case("zeros-for-data.wav", wav(fmt(), bytes(20_000)), refused=NO_DATA),
-    Case("two-datas.wav", wav(fmt(), DATA, DATA), refused=no_audio()),
+    Case("two-datas.wav", wav(fmt(), DATA, DATA), sound=tone),
     Case("align-0.wav", wav(fmt(align=0), DATA), sound=tone),
     Case("align-7.wav", wav(fmt(align=7), DATA), sound=tone),
-    Case("bits-0.wav", wav(fmt(bits=0), DATA), refused=no_audio(".*unimplemented format")),
-    Case("bits-65535.wav", wav(fmt(bits=65_535), DATA), refused=no_audio(".*unimplemented format")),
+    Case("bits-0.wav", wav(fmt(bits=0), DATA), refused=NO_CODING),
+    Case("bits-65535.wav", wav(fmt(bits=65_535), DATA), refused=NO_CODING),
     Case("bytes-a-second-0.wav", wav(fmt(bytes_a_second=0), DATA), sound=tone),
     Case("bytes-a-second-lie.wav", wav(fmt(bytes_a_second=2**32 - 1), DATA), sound=tone),
-    Case("unknown-coding.wav", wav(fmt(tag=0x1234), DATA), refused=no_audio(".*Malformed 'fmt ' chunk")),
-    Case("mp3-inside.wav", wav(fmt(tag=0x55), chunk(b"data", mp3())), refused=no_audio(".*Malformed 'fmt ' chunk")),
-    Case("ima-adpcm-align-0.wav", wav(fmt(tag=17, align=0, bits=4, extra=b"\2\0\xf9\1"), DATA), refused=no_audio()),
+    Case("unknown-coding.wav", wav(fmt(tag=0x1234), DATA), refused=NO_CODING),
+    Case("mp3-inside.wav", wav(fmt(tag=0x55), chunk(b"data", mp3())), seconds=0.57, rate_hz=44_100),
+    Case(
+        "ima-adpcm-align-0.wav",
+        wav(fmt(tag=17, align=0, bits=4, extra=b"\2\0\xf9\1"), DATA),
+        seconds=1.11,
+        problem=".*",
+    ),
     Case(
         "ms-adpcm-without-table.wav",
         wav(fmt(tag=2, align=256, bits=4), DATA),
-        refused=no_audio(".*Malformed 'fmt ' chunk"),
+        refused=no_audio("most of it is damaged or protected"),
     ),
-    Case("wavex-without-guid.wav", wav(fmt(tag=0xFFFE), DATA), refused=no_audio(".*unimplemented format")),
+    Case("wavex-without-guid.wav", wav(fmt(tag=0xFFFE), DATA), refused=NO_CODING),
     Case("rifx.wav", encoded("WAV", "PCM_16", endian="BIG"), sound=tone),
     Case("little-endian.au", encoded("AU", "PCM_16", endian="LITTLE"), sound=tone),
     Case("sowt.aiff", encoded("AIFF", "PCM_16", endian="LITTLE"), sound=tone),
-    Case("riff-of-avi.wav", chunk(b"RIFF", b"AVI " + fmt() + DATA), refused=UNKNOWN),
+    Case(
+        "riff-of-avi.wav", chunk(b"RIFF", b"AVI " + fmt() + DATA), refused=no_audio("libsndfile: Format not recognised")
+    ),
     Case("ssnd-before-comm.aiff", aiff(SSND, comm()), sound=tone),
     Case("no-comm.aiff", aiff(SSND), refused=no_audio()),
     Case("no-ssnd.aiff", aiff(comm()), refused=no_audio()),
     Case("offset-0.au", au(offset=0), sound=tone),
     Case("offset-behind-the-end.au", au(offset=10**6), refused=NO_SAMPLES),
-    Case("unknown-coding.au", au(encoding=99), refused=UNKNOWN),
+    Case("unknown-coding.au", au(encoding=99), refused=no_audio("libsndfile: Format not recognised")),
 ]
 CUT = [
     Case("half.wav", half(encoded("WAV", "PCM_16")), **HALF),
@@ -471,13 +481,13 @@ CUT = [
     Case("half.adpcm.wav", half(encoded("WAV", "IMA_ADPCM")), **HALF | HALF_ADPCM),
     Case("half.rf64.wav", half(encoded("RF64", "PCM_16")), **HALF),
     Case("half.w64.wav", half(encoded("W64", "PCM_16")), **HALF),
-    Case("half.caf.wav", half(encoded("CAF", "PCM_16")), refused=no_audio(".*file is malformed")),
+    Case("half.caf.wav", half(encoded("CAF", "PCM_16")), seconds=0.2, sound=tone),
     Case("half.aiff", half(encoded("AIFF", "PCM_16")), **HALF),
     Case("half.au", half(encoded("AU", "PCM_16")), **HALF),
     Case("half.flac", half(flac(seconds=3)), seconds=1.49, **STEREO, problem=truncated(3.0, 1.5)),
     Case("half.ogg", half(ogg()), seconds=1.25, **OGG, problem=r"truncated: no end page, 1.2 s decoded"),
     Case("half.opus.ogg", half(opus()), seconds=0.97, **OPUS, problem=r"truncated: no end page, 1.0 s decoded"),
-    Case("half.mp3", half(mp3(seconds=3)), seconds=1.41, **MP3, problem=truncated(3.0, 1.4)),
+    Case("half.mp3", half(mp3(seconds=3)), seconds=1.44, **MP3, problem=truncated(3.0, 1.4)),
     Case("head.wav", wav(fmt(), DATA)[:30], refused=NO_DATA),
     Case("head.aiff", aiff(comm(), SSND)[:30], refused=no_audio()),
     Case("head.au", au()[:20], refused=no_audio()),
@@ -486,25 +496,26 @@ CUT = [
     Case("head.mp3", mp3()[:100], refused=no_audio()),
 ]
 HOLES = [
-    Case("hole.flac", hole(flac(seconds=3)), seconds=1.49, **STEREO, problem=truncated(3.0, 1.5)),
-    Case("hole-length-not-told.flac", hole(flac(0, seconds=3)), seconds=1.49, **STEREO, problem=left_out("51", 1.5)),
+    Case("hole.flac", hole(flac(seconds=3)), seconds=2.91, **MOVED_UP, problem=truncated(3.0, 2.9)),
+    Case("hole-length-not-told.flac", hole(flac(0, seconds=3)), seconds=2.91, **MOVED_UP),
     Case(
         "mono-inside.flac",
         half(flac(seconds=3)) + half(flac(channels=1, seconds=3)),
-        seconds=1.49,
-        **STEREO,
-        problem=truncated(3.0, 1.5),
+        seconds=2.97,
+        **MOVED_UP,
     ),
     Case("hole.ogg", hole(ogg()), seconds=2.56, **BROKEN_OGG, problem=truncated(3.0, 2.6)),
     Case("noise-inside.ogg", hole(ogg(), NOISE[:2_000]), seconds=2.56, **BROKEN_OGG, problem=truncated(3.0, 2.6)),
     Case("hole.opus.ogg", hole(opus()), seconds=2, **BROKEN_OGG | {"rate_hz": 48_000}, problem=truncated(3.0, 2.0)),
-    Case("hole.mp3", hole(mp3(seconds=3)), seconds=1.39, **MP3, problem=truncated(3.0, 1.4)),
-    Case("noise-inside.mp3", hole(mp3(seconds=3), NOISE[:5_000]), seconds=1.39, **MP3, problem=truncated(3.0, 1.4)),
+    Case("hole.mp3", hole(mp3(seconds=3)), seconds=2.67, **MOVED_UP, problem=truncated(3.0, 2.7)),
+    Case(
+        "noise-inside.mp3", hole(mp3(seconds=3), NOISE[:5_000]), seconds=2.22, **MOVED_UP, problem=truncated(3.0, 2.2)
+    ),
     Case("broken-frame.mp3", hole(mp3(seconds=3), bytes(40)), seconds=3, **MP3 | {"error": 0.1}),
     Case("head-of-zeros.wav", patched(wav(fmt(), DATA), 0, bytes(44)), refused=UNKNOWN),
     Case("head-of-zeros.flac", patched(flac(), 0, bytes(42)), refused=UNKNOWN),
     Case("head-of-zeros.ogg", patched(ogg(), 0, bytes(58)), refused=UNKNOWN),
-    Case("zeros-before.mp3", bytes(3_000) + mp3(), refused=UNKNOWN),
+    Case("zeros-before.mp3", bytes(3_000) + mp3(), seconds=0.57, **HEADLESS),
 ]
 TAGS_AND_JOINTS = [
     Case("id3v2-of-100-mb.mp3", sparse(id3v2(100 * 2**20), 100 * 2**20 + 10 + len(mp3()), mp3()), **MP3),
@@ -516,13 +527,12 @@ TAGS_AND_JOINTS = [
     # A tag behind the last frame once cost the last frames.
     Case("id3v1.flac", flac() + ID3V1, **STEREO),
     Case("id3v2.wav", id3v2(1_000) + bytes(1_000) + wav(fmt(), DATA), sound=tone),
-    # libsndfile takes the first frames' bit rate for that of all.
-    Case("no-length.mp3", headless(mp3(seconds=3)), seconds=0.65, **HEADLESS, problem=left_out("75", 0.7)),
+    Case("no-length.mp3", headless(mp3(seconds=3)), seconds=3.03, **HEADLESS),
     Case("no-length-even-bit-rate.mp3", headless(even_mp3()), seconds=3.03, **HEADLESS),
-    Case("joined.mp3", mp3(seconds=3) * 3, seconds=3, **MP3, problem=left_out("67", 3.0)),
-    Case("joined.ogg", ogg() * 3, seconds=3, **OGG, problem=left_out("66", 3.0)),
-    Case("joined.flac", flac(seconds=3) * 3, seconds=3, **STEREO, problem=left_out("66", 3.0)),
-    Case("mono-joined-to-stereo.mp3", mp3() + encoded("MP3", "MPEG_LAYER_III"), **MP3, problem=left_out("29", 0.5)),
+    Case("joined.mp3", mp3(seconds=3) * 3, seconds=9.12, **MOVED_UP),
+    Case("joined.ogg", ogg() * 3, seconds=9.01, **BROKEN_OGG),
+    Case("joined.flac", flac(seconds=3) * 3, seconds=9, **STEREO),
+    Case("mono-joined-to-stereo.mp3", mp3() + encoded("MP3", "MPEG_LAYER_III"), seconds=1.11),
 ]
 NO_MUSIC = [
     *(Case(f"text{suffix}", TEXT, refused=UNKNOWN) for suffix in AUDIO_SUFFIXES),
@@ -534,10 +544,10 @@ NO_MUSIC = [
     Case("all-ff.mp3", b"\xff" * 100_000, refused=UNKNOWN),
     # The damage of jazz.00054.wav in GTZAN: the correct size, but a header that is not RIFF.
     Case("jazz.00054.wav", NOISE[:44] + PCM, refused=UNKNOWN),
-    # Two bytes that make any file a sampler's, to libsndfile; and a format whose samples it makes up where they lack.
-    Case("sampler.wav", b"\x01\x04" + PCM, refused=no_audio("looks like MPC2K")),
-    Case("midi-dump.wav", encoded("SDS", "PCM_16"), refused=no_audio("looks like SDS")),
-    Case("matlab.wav", encoded("MAT5", "PCM_16"), refused=no_audio("looks like MAT5")),
+    # Two bytes that make any file a sampler's, to libsndfile; and formats whose samples it makes up where they lack.
+    Case("sampler.wav", b"\x01\x04" + PCM, refused=UNKNOWN),
+    Case("midi-dump.wav", encoded("SDS", "PCM_16"), refused=UNKNOWN),
+    Case("matlab.wav", encoded("MAT5", "PCM_16"), refused=UNKNOWN),
     Case("folder.wav", Path.mkdir, refused=NO_FILE),
     Case("link-to-nowhere.wav", lambda path: path.symlink_to("nowhere"), refused=NO_FILE),
     Case("link-to-itself.wav", lambda path: path.symlink_to(path), refused=NO_FILE),

@@ -12,6 +12,7 @@ from scipy.signal import firwin, resample_poly
 from genreclf.errors import GenreclfError
 from genreclf.frontend import audio
 from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
+from genreclf.frontend.sndfile_audio import SndfileDecoder
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".au", ".aiff")
 RATES_HZ = (8_000, 22_050, 44_100, 48_000)
@@ -104,7 +105,7 @@ def test_opposite_channels_cancel(tmp_path):
 def test_decoding_in_blocks_is_decoding_at_once(tmp_path, suffix):
     path = written(tmp_path / f"long{suffix}", tone(440, SAMPLE_RATE_HZ, seconds=3), SAMPLE_RATE_HZ)
     at_once, _ = soundfile.read(path, dtype="float32")
-    np.testing.assert_allclose(read_audio(path).waveform, at_once, atol=1e-6)
+    np.testing.assert_allclose(read_audio(path).waveform, at_once, atol=1e-4 if suffix == ".mp3" else 1e-6)
     np.testing.assert_array_equal(read_audio(path).waveform, read_audio(path).waveform)
 
 
@@ -161,11 +162,11 @@ def test_a_truncated_file_gives_what_there_is_and_says_so(tmp_path, suffix):
     np.testing.assert_allclose(part.waveform[inner], whole.waveform[inner], atol=1e-4)
 
 
-def test_damage_in_the_middle_keeps_what_comes_before_it(tmp_path):
+def test_damage_in_the_middle_costs_what_is_damaged(tmp_path):
     path = written(tmp_path / "hole.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 3 * 44_100), 44_100)
     patched(path, path.stat().st_size // 2, bytes(2_000))
     result = read_audio(path)
-    assert 1 < result.source_seconds < 2
+    assert 2.8 < result.source_seconds < 2.95
     assert result.problem == f"truncated: header says 3.0 s, {result.source_seconds:.1f} s decoded"
 
 
@@ -184,21 +185,22 @@ def test_a_flac_of_unknown_length_is_read(tmp_path):
     assert result.problem == ""
 
 
-def test_an_mp3_whose_guessed_length_is_too_short_says_so(tmp_path):
+def test_an_mp3_whose_length_can_only_be_guessed_is_complete(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.3, 0.3, 6 * 44_100)
     samples[: 3 * 44_100] *= 0.01  # quiet, then loud: the first frames' bit rate tells nothing of the rest
     path = tmp_path / "vbr.mp3"
-    written(path, samples, 44_100, bitrate_mode="VARIABLE", compression_level=0.5)
-    assert read_audio(path).problem == ""
-    content = path.read_bytes()
-    path.write_bytes(content[content.index(content[:2], content.index(b"Xing")) :])  # from the first frame of music on
-    result = read_audio(path)
-    assert result.source_seconds < 5
-    assert audio.UNDECODED in result.problem
+    for loud_half in (samples, samples[::-1]):
+        written(path, loud_half, 44_100, bitrate_mode="VARIABLE", compression_level=0.5)
+        assert read_audio(path).source_seconds == pytest.approx(6)
+        content = path.read_bytes()
+        path.write_bytes(content[content.index(content[:2], content.index(b"Xing")) :])  # from the first frame on
+        result = read_audio(path)
+        assert result.source_seconds == pytest.approx(6, abs=0.1)
+        assert result.problem == ""
 
 
 def test_more_than_two_hours_are_refused_by_the_header_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "_mono_blocks", None)  # decoding would be a TypeError
+    monkeypatch.setattr(SndfileDecoder, "blocks", None)  # decoding would be a TypeError
     assert "longer than 2 hours" in refused(flac_of_frames(tmp_path / "long.flac", 44_100 * 7_201))
 
 

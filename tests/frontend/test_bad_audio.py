@@ -18,6 +18,8 @@ from genreclf.data.store import Row, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend import audio
 from genreclf.frontend.audio import MAX_SECONDS, SAMPLE_RATE_HZ, read_audio
+from genreclf.frontend.av_audio import AvDecoder
+from genreclf.frontend.sndfile_audio import SndfileDecoder
 
 MAX_BYTES_OF_MEMORY = 2 * 10**9
 
@@ -125,7 +127,8 @@ OUT_OF_BOUNDS = [case for case in CASES if re.match(r"sample rate|\d+ channels|l
 
 @pytest.mark.parametrize("case", OUT_OF_BOUNDS, ids=lambda case: case.path)
 def test_what_is_out_of_bounds_is_refused_before_it_is_decoded(case, corpus, report, monkeypatch):
-    monkeypatch.setattr(audio, "_mono_blocks", None)  # decoding would be a TypeError
+    for decoder in (SndfileDecoder, AvDecoder):
+        monkeypatch.setattr(decoder, "blocks", None)  # decoding would be a TypeError
     with pytest.raises(GenreclfError):
         read_audio(corpus / case.path)
 

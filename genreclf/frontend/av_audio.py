@@ -1,0 +1,223 @@
+"""Decoding by ffmpeg's libraries (PyAV): MP3, Opus, what libsndfile cannot read, and the sound of videos."""
+
+import functools
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator
+from io import FileIO
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard
+
+from genreclf.frontend.decoder import UNRECOGNISED, UndecodableError
+
+# Formats that hold what they play. No playlist (concat, hls, dash), picture sequence, device or script is among them.
+_FORMATS = (
+    *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3", "flac", "flv"),
+    *("loas", "matroska", "mlp", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "oma", "rm", "shn", "tak"),
+    *("truehd", "tta", "w64", "wav", "wv"),
+)
+# Frames behind frames: they have no header with a length, and end where no frame follows. MP3 may have one.
+_BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
+# Their length is the difference of the first and last time stamp, which may jump.
+_STAMPED = ("mpeg", "mpegts")
+# Their headers count the samples, or the frames (of 26 ms for MP3). In others, the length includes the silence that
+# encoders put before and behind the music: up to 5,186 samples of HE-AAC, two frames of 4,096 of WMA.
+_COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv"), 0.05, 0.3
+# An MP3 file's length is in its first frame, of at most this many bytes (320 kbit/s at 32 kHz), under these names.
+_MP3_FRAME_BYTES, _MP3_LENGTHS = 1_441, (b"Xing", b"Info", b"VBRI")
+_OGG_PAGE_BYTES, _OGG_FLAGS_AT, _OGG_END_FLAG = 65_307, 5, 4  # the longest page (RFC 3533)
+_BLOCK_FRAMES = 65_536
+_READ_BYTES = 2**17
+
+
+class AvDecoder:
+    """A `Decoder` of a file's first audio stream.
+
+    Nothing but this file is opened, whatever it contains. Raises UndecodableError for what is not audio.
+    """
+
+    is_certain = True
+
+    def __init__(self, handle: FileIO) -> None:
+        self._handle = handle
+        handle.seek(0)
+        self._source = _Source(handle)
+        self._container = _opened(self._source)
+        try:
+            self._stream = _audio_stream(self._container)
+            self.rate_hz: int = self._stream.rate
+            self.channels: int = self._stream.channels
+            if not self.rate_hz or not self.channels:
+                raise UndecodableError("its header gives no sample rate or no channels")
+            self._stream.codec_context.thread_count = 1  # several files are read at once
+            self._packets = self._container.demux(self._stream)
+            self._first = self._next_packet()
+            exact = self._container.format.name in _COUNTED
+            self.header_tolerance_seconds = _FRAME_SECONDS if exact else _PADDING_SECONDS
+            self.header_seconds = self.expected_seconds = self._seconds_in_header()
+        except UndecodableError:
+            self.close()
+            raise
+        self.has_float_samples = self._stream.codec_context.name.startswith("pcm_f")
+        self._bytes: Counter[bool] = Counter()  # of packets, by whether they could be decoded
+        self._end = 0
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
+        """See `Decoder`. Raises UndecodableError if most of the stream cannot be decoded or the disk fails."""
+        waiting: list[np.ndarray] = []
+        kind: tuple[int, int] | None = None  # sample rate and channels, which may change where files were joined
+        for frame in self._frames():
+            samples = _samples(frame)
+            if waiting and (kind != (frame.rate, samples.shape[1]) or sum(map(len, waiting)) >= _BLOCK_FRAMES):
+                yield np.concatenate(waiting), kind[0]
+                waiting.clear()
+            kind = frame.rate, samples.shape[1]
+            waiting.append(samples)
+        if waiting:
+            yield np.concatenate(waiting), kind[0]
+        if self._source.fault:
+            raise UndecodableError(self._source.fault)
+        if self._bytes[False] > self._bytes[True]:
+            raise UndecodableError("most of it is damaged or protected")
+
+    def unread_share(self) -> float:
+        """See `Decoder`."""
+        lost, size = self._bytes[False], os.fstat(self._handle.fileno()).st_size
+        if self._container.format.name in _BARE:
+            return (lost + size - self._end) / size
+        return lost / max(1, self._bytes.total())
+
+    def lacks_end(self) -> bool:
+        """See `Decoder`."""
+        if self._container.format.name != "ogg":
+            return False
+        begin = max(0, os.fstat(self._handle.fileno()).st_size - _OGG_PAGE_BYTES)
+        end = os.pread(self._handle.fileno(), _OGG_PAGE_BYTES, begin)
+        flags_at = end.rfind(b"OggS") + _OGG_FLAGS_AT
+        return _OGG_FLAGS_AT <= flags_at < len(end) and not end[flags_at] & _OGG_END_FLAG
+
+    def close(self) -> None:
+        """See `Decoder`."""
+        self._container.close()
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        packet = self._first
+        while packet is not None:
+            try:
+                yield from packet.decode()
+                decoded = True
+            except FFmpegError:
+                decoded = False
+            self._bytes[decoded] += packet.size
+            if decoded and packet.pos is not None:
+                self._end = max(self._end, packet.pos + packet.size)
+            packet = self._next_packet()
+
+    def _next_packet(self) -> Packet | None:
+        try:
+            return next(self._packets, None)
+        except FFmpegError:  # the file is damaged: what comes before it stays
+            return None
+
+    def _seconds_in_header(self) -> float:
+        name, stream, container = self._container.format.name, self._stream, self._container
+        bare = name in _BARE and not (name == "mp3" and self._begins_with_length())
+        if bare or name in _STAMPED:
+            return 0.0
+        if stream.duration is not None:
+            return float(stream.duration * stream.time_base)
+        # Of a video, it may be that of the pictures.
+        alone = container.duration is not None and len(container.streams) == 1
+        return container.duration / av.time_base if alone else 0.0
+
+    def _begins_with_length(self) -> bool:
+        if self._first is None or self._first.pos is None:
+            return False
+        begin = max(0, self._first.pos - _MP3_FRAME_BYTES)
+        before = os.pread(self._handle.fileno(), self._first.pos - begin, begin)  # leaves the position to ffmpeg
+        return any(name in before for name in _MP3_LENGTHS)
+
+
+class _Source:
+    """What PyAV needs of a file: no name, which would decide on the format, and no errors, which it would print."""
+
+    def __init__(self, handle: FileIO) -> None:
+        self.tell = handle.tell
+        self.fault = ""
+        self._handle = handle
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, none at the end and where the disk fails."""
+        try:
+            return self._handle.read(size)
+        except OSError as error:
+            self.fault = f"reading fails: {error.strerror}"
+            return b""
+
+    def seek(self, offset: int, whence: int) -> int:
+        """The new position, negative if there is none."""
+        try:
+            return self._handle.seek(offset, whence)
+        except (OSError, OverflowError):  # before the beginning
+            return -1
+
+
+def _opened(source: _Source) -> InputContainer:
+    try:
+        return av.open(
+            source,
+            container_options={"format_whitelist": ",".join(_FORMATS), "codec_whitelist": _audio_codecs()},
+            metadata_errors="ignore",
+            buffer_size=_READ_BYTES,
+            io_open=lambda *_: io.BytesIO(),  # no other file is opened
+        )
+    except FFmpegError as error:
+        source.seek(0, os.SEEK_SET)
+        is_mp4 = source.read(8).endswith(b"ftyp")
+        raise UndecodableError("its index is missing or damaged" if is_mp4 else UNRECOGNISED) from error
+
+
+@functools.cache
+def _audio_codecs() -> str:
+    """No picture is decoded to find out what a video contains."""
+    return ",".join(name for name in sorted(av.codecs_available) if _is_audio_decoder(name))
+
+
+def _is_audio_decoder(name: str) -> bool:
+    try:
+        return av.Codec(name, "r").type == "audio"
+    except ValueError:  # only encodes
+        return False
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise UndecodableError(f"no audio stream, only {' and '.join(kinds) or 'a header'}")
+    first = container.streams.audio[0]
+    if first.codec_context is None:
+        raise UndecodableError("its coding is not known")
+    for stream in container.streams:
+        if stream.index != first.index:
+            stream.discard = Discard.all
+    return first
+
+
+def _samples(frame: AudioFrame) -> np.ndarray:
+    """(samples, channels) float32."""
+    values = frame.to_ndarray()  # (channels, samples) if planar, else (1, samples * channels)
+    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # infinite samples are refused later
+            return values.astype(np.float32, copy=False)
+    if values.dtype.kind == "u":  # 8 bits
+        return (values.astype(np.float32) - 128) / 128
+    return np.multiply(values, np.float32(2.0 ** (1 - 8 * values.itemsize)), dtype=np.float32)

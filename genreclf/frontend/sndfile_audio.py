@@ -1,0 +1,118 @@
+"""Decoding by libsndfile: exact for uncompressed samples, FLAC and Vorbis."""
+
+import os
+import re
+from collections.abc import Iterator
+from io import FileIO
+
+import numpy as np
+import soundfile
+
+from genreclf.frontend.decoder import UNRECOGNISED, UndecodableError
+
+# How the files begin that libsndfile reads well. It detects others by as little as two bytes, which damaged files may
+# contain; it guesses the length of MP3 files, prints warnings of them, and has cut Opus files short.
+_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
+_OPUS_AT, _OPUS = 28, b"OpusHead"  # behind the head of the first Ogg page
+_ID3V2_HEAD_BYTES, _MAX_TAGS = 10, 100
+# A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors: long ones are faster.
+_BLOCK_FRAMES = 4_096
+_UNCOMPRESSED_BLOCK_FRAMES = 65_536
+_UNCOMPRESSED_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
+_UNCOMPRESSED_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
+_FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe).
+_UNKNOWN_FRAMES = 2**63 - 1
+# Writers that cannot seek (pipes) leave a placeholder of at least this value as the length in bytes.
+_PLACEHOLDER_BYTES = 0x7FFF_F000
+
+
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no type hints
+    """A file that is only read forwards: soundfile would seek after each read."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileDecoder:
+    """A `Decoder`. Raises UndecodableError for what libsndfile does not read, or not well."""
+
+    # Encoders may write a length that is a frame too long.
+    header_tolerance_seconds = 0.1
+
+    def __init__(self, handle: FileIO) -> None:
+        if not _begins_well(handle):
+            raise UndecodableError(UNRECOGNISED)
+        self._handle = handle
+        handle.seek(0)
+        try:
+            # Given a path, libsndfile reads any .au, .vox or .gsm as headerless samples. Given the Python file, it
+            # would call back for every few kilobytes, which only one thread at a time can serve.
+            self._file = _Stream(handle.fileno(), closefd=False)
+        except soundfile.LibsndfileError as error:
+            # Some of libsndfile's messages have two lines.
+            raise UndecodableError("libsndfile: " + " ".join(error.error_string.split()).rstrip(".")) from error
+        self.rate_hz: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        frames = self._file.frames
+        self.expected_seconds: float = 0.0 if frames == _UNKNOWN_FRAMES else frames / self.rate_hz
+        self.header_seconds = self.expected_seconds * _header_bytes_share(self._file)
+        self.has_float_samples: bool = self._file.subtype in _FLOAT_SUBTYPES
+        self.is_certain: bool = self._file.format not in ("FLAC", "OGG")
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
+        """See `Decoder`."""
+        file, frames = self._file, 0
+        uncompressed = file.format in _UNCOMPRESSED_FORMATS and file.subtype.startswith(_UNCOMPRESSED_SUBTYPES)
+        size = _UNCOMPRESSED_BLOCK_FRAMES if uncompressed else _BLOCK_FRAMES
+        while True:
+            try:
+                # Not beyond the end that the header gives: FLAC fails on a tag after it, which loses the last block.
+                block = file.read(min(size, file.frames - frames), dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError:
+                return
+            if not len(block):
+                return
+            frames += len(block)
+            yield block, self.rate_hz
+
+    def unread_share(self) -> float:
+        """See `Decoder`."""
+        return 1 - os.lseek(self._handle.fileno(), 0, os.SEEK_CUR) / os.fstat(self._handle.fileno()).st_size
+
+    def lacks_end(self) -> bool:
+        """See `Decoder`."""
+        return "lacks an end-of-stream bit" in self._file.extra_info
+
+    def close(self) -> None:
+        """See `Decoder`."""
+        self._file.close()
+
+
+def _begins_well(handle: FileIO) -> bool:
+    """Whether the file begins, behind its ID3v2 tags, as those that libsndfile reads well."""
+    position = 0
+    for _ in range(_MAX_TAGS):
+        handle.seek(position)
+        head = handle.read(_OPUS_AT + len(_OPUS))
+        if not head.startswith(b"ID3") or len(head) < _ID3V2_HEAD_BYTES:
+            return head.startswith(_BEGINNINGS) and not head.endswith(_OPUS)
+        size = 0
+        for byte in head[6:_ID3V2_HEAD_BYTES]:  # seven bits to a byte
+            size = size << 7 | byte & 0x7F
+        position += _ID3V2_HEAD_BYTES + size
+    return False
+
+
+def _header_bytes_share(file: _Stream) -> float:
+    """How many times the bytes in the file its header promises, at least 1.
+
+    For WAV, W64, AU and AIFF, libsndfile limits the length to the file's size and writes both into its log.
+    """
+    # RF64 and W64 have only the line with the size of the whole file.
+    lines = r"^ *(?:data|Data Size|SSND|Riff size|riff) *: (\d{1,10}) \(should be (\d{1,10})\)"
+    cut = re.search(lines, file.extra_info, re.MULTILINE)
+    if not cut:
+        return 1.0
+    header_bytes, file_bytes = int(cut[1]), int(cut[2])
+    return max(1.0, header_bytes / file_bytes) if file_bytes and header_bytes < _PLACEHOLDER_BYTES else 1.0

@@ -1,0 +1,58 @@
+"""Files that PyAV encodes, in memory."""
+
+import io
+from fractions import Fraction
+from functools import cache
+
+import av
+import numpy as np
+
+SAMPLE_FORMATS = ("fltp", "flt", "s16p", "s16")
+PICTURES_PER_SECOND, PICTURE_PIXELS = 10, 64
+
+
+@cache
+def av_encoded(
+    container: str, codec: str, rate_hz: int = 44_100, channels: int = 2, seconds: float = 1.0, video: str = ""
+) -> bytes:
+    """A tone of 440 Hz whose mean over the channels has the amplitude 0.5, perhaps with a video of grey pictures."""
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    loudness = np.linspace(0.6, 1.4, channels)[:, None] if channels > 1 else np.ones((1, 1))
+    sound = (0.5 * np.sin(2 * np.pi * 440 * time) * loudness).astype(np.float32)
+    return av_written(container, codec, sound, rate_hz, video)
+
+
+def av_written(container: str, codec: str, sound: np.ndarray, rate_hz: int, video: str = "") -> bytes:
+    """(channels, samples) float32, full scale -1..1, in a file."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as file:
+        pictures = file.add_stream(video, rate=PICTURES_PER_SECOND) if video else None
+        layout = "mono" if len(sound) == 1 else "stereo"
+        stream = file.add_stream(codec, rate=rate_hz, layout=layout)
+        stream.bit_rate = 128_000
+        formats = {format_.name for format_ in stream.codec.audio_formats}
+        stream.format = next(name for name in SAMPLE_FORMATS if name in formats)
+        if pictures:
+            pictures.width = pictures.height = PICTURE_PIXELS
+            pictures.pix_fmt = "yuv420p"
+            for number in range(round(PICTURES_PER_SECOND * sound.shape[1] / rate_hz)):
+                pixels = np.full((PICTURE_PIXELS, PICTURE_PIXELS, 3), number % 256, np.uint8)
+                file.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels)))
+            file.mux(pictures.encode())
+        for frame in _frames(stream, sound, rate_hz, layout):
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def _frames(stream: av.AudioStream, sound: np.ndarray, rate_hz: int, layout: str) -> list[av.AudioFrame]:
+    """In the sample format and of the number of samples that the encoder takes."""
+    whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
+    whole.rate, whole.pts, whole.time_base = rate_hz, 0, Fraction(1, rate_hz)
+    stream.codec_context.open(strict=False)
+    queue = av.AudioFifo()
+    for frame in av.AudioResampler(stream.format.name, layout, rate_hz).resample(whole):
+        queue.write(frame)
+    frames = queue.read_many(stream.codec_context.frame_size or 4_096)
+    rest = queue.read(0, partial=True)
+    return [*frames, rest] if rest else frames

@@ -1,0 +1,297 @@
+"""The formats that libsndfile does not read, and MP3: right sound, right notes, and no other file is opened."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from av_files import av_encoded, av_written
+from bad_audio import ID3V1, id3v2, mp3, opus
+
+from genreclf.errors import GenreclfError
+from genreclf.frontend import av_audio
+from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED, Audio, read_audio
+
+# Container, codec, and how much longer than 2 s the sound may become: codecs add silence up to whole frames.
+FORMATS = {
+    "m4a": ("ipod", "aac", 0.05),
+    "alac.m4a": ("ipod", "alac", 0.0),
+    "aac": ("adts", "aac", 0.05),
+    "opus": ("ogg", "libopus", 0.0),
+    "webm": ("webm", "libopus", 0.0),
+    "wma": ("asf", "wmav2", 0.05),
+    "ac3": ("ac3", "ac3", 0.04),
+    "wv": ("wv", "wavpack", 0.0),
+    "tta": ("tta", "tta", 0.0),
+    "mka": ("matroska", "flac", 0.0),
+    "mp2": ("mp2", "mp2", 0.03),
+    "mpg": ("mpeg", "mp2", 0.03),
+    "ts": ("mpegts", "aac", 0.05),
+    "flv": ("flv", "aac", 0.05),
+    "3gp": ("3gp", "aac", 0.05),
+    "au": ("au", "pcm_f32be", 0.0),
+}
+
+
+def content(name: str, **options) -> bytes:
+    container, codec, _ = FORMATS[name]
+    return av_encoded(container, codec, 48_000, seconds=2.0, **options)
+
+
+def read(folder: Path, data: bytes, name: str = "clip.mp3", **bounds: float) -> Audio:
+    (folder / name).write_bytes(data)
+    return read_audio(folder / name, **bounds)
+
+
+def refused(folder: Path, data: bytes, **bounds: float) -> str:
+    with pytest.raises(GenreclfError) as caught:
+        read(folder, data, **bounds)
+    return str(caught.value)
+
+
+def assert_tone(waveform: np.ndarray) -> None:
+    middle = waveform[4_000:-4_000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert np.argmax(spectrum) * SAMPLE_RATE_HZ / len(middle) == pytest.approx(440, abs=2)
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, rel=0.03)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_keeps_length_frequency_and_level(tmp_path, name):
+    result = read(tmp_path, content(name), f"clip.{name}")
+    assert (result.source_rate_hz, result.problem) == (48_000, "")
+    assert -0.05 <= result.source_seconds - 2 <= FORMATS[name][2] + 1e-3
+    assert len(result.waveform) == pytest.approx(result.source_seconds * SAMPLE_RATE_HZ, abs=1)
+    assert_tone(result.waveform)
+
+
+@pytest.mark.parametrize("name", ["alac.m4a", "wv", "tta", "mka"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_lossless_formats_are_exact(tmp_path, name, channels):
+    """The mean over the channels, as read from a WAV file."""
+    container, codec, _ = FORMATS[name]
+    sound = np.random.default_rng(0).integers(-(2**15), 2**15, (channels, 22_050)) / 2**15
+    result = read(tmp_path, av_written(container, codec, sound.astype(np.float32), SAMPLE_RATE_HZ))
+    np.testing.assert_allclose(result.waveform, sound.mean(axis=0), atol=2**-15)
+
+
+def test_mp3_is_decoded_as_libsndfile_does(tmp_path):
+    """Two independent decoders agree in length, delay and samples."""
+    data = mp3(seconds=2)
+    expected, rate_hz = soundfile.read(io.BytesIO(data))
+    result = read(tmp_path, data)
+    assert result.source_seconds == len(expected) / rate_hz
+    mixed = expected.mean(axis=1)
+    soundfile.write(tmp_path / "same.wav", mixed, rate_hz, subtype="FLOAT")
+    np.testing.assert_allclose(result.waveform, read_audio(tmp_path / "same.wav").waveform, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "video"),
+    [
+        ("mp4", "aac", "mpeg4"),
+        ("matroska", "libopus", "mpeg4"),
+        ("avi", "libmp3lame", "mpeg4"),
+        ("mov", "aac", "mpeg4"),
+    ],
+)
+def test_a_video_is_its_first_audio_stream(tmp_path, container, codec, video):
+    result = read(tmp_path, av_encoded(container, codec, 48_000, seconds=2.0, video=video))
+    assert result.source_seconds == pytest.approx(2, abs=0.06)
+    assert result.problem == ""
+
+
+def test_a_video_without_sound_says_so(tmp_path):
+    import av
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as file:
+        pictures = file.add_stream("mpeg4", rate=10)
+        pictures.width = pictures.height = 64
+        file.mux(pictures.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        file.mux(pictures.encode())
+    assert "no audio stream, only video" in refused(tmp_path, buffer.getvalue())
+
+
+# --- What is missing --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["opus", "webm", "wv", "tta", "mka", "flv"])
+def test_a_cut_file_gives_what_there_is_and_says_so(tmp_path, name):
+    data = content(name)
+    result = read(tmp_path, data[: len(data) * 6 // 10])
+    assert 0.3 < result.source_seconds < 1.5
+    assert result.problem.startswith(TRUNCATED)
+
+
+@pytest.mark.parametrize("name", ["aac", "ac3", "mp2", "mpg", "ts"])
+def test_a_format_without_a_length_is_never_called_truncated(tmp_path, name):
+    data = content(name)
+    result = read(tmp_path, data[: len(data) * 6 // 10])
+    assert 0.3 < result.source_seconds < 1.5
+    assert result.problem == ""
+
+
+def test_an_mp4_without_its_index_says_so(tmp_path):
+    data = content("m4a")
+    assert "its index is missing" in refused(tmp_path, data[: len(data) // 2])
+
+
+def test_half_of_an_mp3_is_truncated_only_where_its_header_gives_a_length(tmp_path):
+    data = mp3(seconds=4)
+    headless = data[data.index(data[:2], 100) :]  # without the Xing frame
+    assert read(tmp_path, data[: len(data) // 2]).problem.startswith(f"{TRUNCATED}: header says 4.0 s")
+    for part in (headless, headless[: len(headless) // 2]):
+        assert read(tmp_path, part).problem == ""
+
+
+def test_zeros_in_place_of_the_rest_are_told(tmp_path):
+    """A download that was broken off, whose room had been reserved."""
+    data = mp3(seconds=4)
+    headless = data[data.index(data[:2], 100) :]
+    result = read(tmp_path, headless[: len(headless) // 2] + bytes(len(headless) // 2))
+    assert UNDECODED in result.problem
+
+
+def test_joined_files_are_read_to_the_end_whatever_their_rates(tmp_path):
+    parts = [av_encoded("mp3", "libmp3lame", rate_hz, seconds=1.0) for rate_hz in (44_100, 22_050, 44_100)]
+    result = read(tmp_path, b"".join(parts))
+    assert result.source_seconds == pytest.approx(3, abs=0.3)
+    assert len(result.waveform) == pytest.approx(3 * SAMPLE_RATE_HZ, rel=0.1)
+    assert result.problem == ""
+
+
+# --- Names and tags ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["aac", "opus", "m4a", "wma"])
+def test_the_content_decides_and_not_the_name(tmp_path, name):
+    np.testing.assert_array_equal(
+        read(tmp_path, content(name), "clip.mp3").waveform, read(tmp_path, content(name), f"clip.{name}").waveform
+    )
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        id3v2(1_000) + bytes(1_000) + ID3V1,
+        id3v2(0),
+        id3v2(0) + ID3V1,
+        ID3V1,
+        id3v2(10) + bytes(10) + id3v2(0) + bytes(3_000),
+        id3v2(1_000) + bytes(5_000),  # padding that the size does not count
+        id3v2(1_000_000) + bytes(1_000_000),
+    ],
+)
+def test_odd_tags_before_an_mp3_cost_nothing(tmp_path, tags):
+    plain, tagged = read(tmp_path, mp3(seconds=3)), read(tmp_path, tags + mp3(seconds=3))
+    assert tagged.problem == ""
+    assert tagged.source_seconds == pytest.approx(plain.source_seconds, abs=0.06)
+
+
+def test_tags_may_be_in_any_encoding(tmp_path):
+    text = b"\0" + "Björk – jóga".encode("cp1252")
+    frame = b"TIT2" + struct.pack(">IH", len(text), 0) + text
+    assert read(tmp_path, id3v2(len(frame)) + frame + mp3()).problem == ""
+
+
+# --- Levels -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("container", "format_"), [("wav", "WAV"), ("au", "AU"), ("w64", "W64")])
+@pytest.mark.parametrize("gain", [1.5, 20.0, 32_768.0])
+def test_float_samples_above_full_scale_are_scaled_and_not_clipped(tmp_path, container, format_, gain):
+    sound = np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)
+    soundfile.write(tmp_path / "loud", gain * sound, SAMPLE_RATE_HZ, "FLOAT", format=format_)
+    result = read_audio(tmp_path / "loud")
+    assert result.problem == ""
+    np.testing.assert_allclose(result.waveform, sound / np.abs(sound).max(), atol=1e-5)
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16"])
+def test_samples_cut_off_at_full_scale_are_told_in_float_too(tmp_path, subtype):
+    sound = np.clip(3 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ), -1, 1)
+    soundfile.write(tmp_path / "clipped.wav", sound, SAMPLE_RATE_HZ, subtype)
+    result = read_audio(tmp_path / "clipped.wav")
+    assert result.problem.startswith(CLIPPED)
+    assert np.abs(result.waveform).max() == pytest.approx(1, abs=1e-4)
+
+
+# --- Bounds and safety ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["m4a", "webm", "wv", "mka"])
+def test_a_length_in_the_header_is_refused_before_it_is_decoded(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(av_audio.AvDecoder, "blocks", None)  # decoding would be a TypeError
+    assert "longer than 1 s" in refused(tmp_path, content(name), max_seconds=1)
+
+
+@pytest.mark.parametrize("name", ["aac", "ac3", "mp2"])
+def test_decoding_stops_at_the_bound_where_the_header_has_no_length(tmp_path, name):
+    assert "longer than 1 s" in refused(tmp_path, content(name), max_seconds=1)
+
+
+PLAYLISTS = {
+    "concat": "ffconcat version 1.0\nfile '{path}'\n",
+    "hls": "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{path}\n#EXT-X-ENDLIST\n",
+    "m3u": "#EXTM3U\n{path}\n",
+    "pls": "[playlist]\nFile1={path}\nNumberOfEntries=1\n",
+    "dash": '<?xml version="1.0"?><MPD><Period><AdaptationSet><BaseURL>{path}</BaseURL></AdaptationSet></Period></MPD>',
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
+    "ffmetadata": ";FFMETADATA1\ntitle={path}\n",
+    "lavfi": "amovie={path}",
+    "asx": '<asx version="3.0"><entry><ref href="{path}"/></entry></asx>',
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".m3u8", ".wav", ".mp4", ".txt"])
+@pytest.mark.parametrize("kind", PLAYLISTS)
+def test_a_playlist_opens_nothing(tmp_path, kind, suffix, monkeypatch):
+    (tmp_path / "secret.wav").write_bytes(av_encoded("wav", "pcm_s16le"))
+    opened = []
+    with pytest.raises(GenreclfError, match="cannot be read as audio"):
+        monkeypatch.setattr(os, "open", opened.append)
+        read(tmp_path, PLAYLISTS[kind].format(path=tmp_path / "secret.wav").encode(), f"list{suffix}")
+    assert not opened
+
+
+def test_an_mp4_that_refers_to_another_file_opens_nothing(tmp_path):
+    """The data reference of QuickTime ("dref" of kind "alis" or "url ") is not followed."""
+    (tmp_path / "secret.m4a").write_bytes(content("m4a"))
+    url = f"file://{tmp_path}/secret.m4a".encode() + b"\0"
+    data = content("m4a")
+    own = data.index(b"url \0\0\0\1")  # flag 1: the data are in this file
+    reference = b"url \0\0\0\0" + url
+    changed = patched_box(data, own - 4, reference)
+    with pytest.raises(GenreclfError):
+        result = read(tmp_path, changed)
+        assert TRUNCATED in result.problem
+
+
+def patched_box(data: bytes, at: int, content: bytes) -> bytes:
+    """With another box at that place; the sizes of those around it are not corrected."""
+    (size,) = struct.unpack(">I", data[at : at + 4])
+    return data[:at] + struct.pack(">I", len(content) + 4) + content + data[at + size :]
+
+
+def test_no_warning_of_a_decoder_reaches_the_terminal(tmp_path):
+    """libmpg123 and ffmpeg warn of damaged frames, without the name of the file."""
+    random = np.random.default_rng(0)
+    for number, data in enumerate([mp3(seconds=3), opus(), content("aac"), content("m4a"), content("wma")] * 4):
+        damaged = bytearray(data)
+        for place in random.integers(500, len(data), 40):
+            damaged[place] = random.integers(256)
+        (tmp_path / f"{number}.mp3").write_bytes(damaged)
+    program = (
+        "import sys; from pathlib import Path; from contextlib import suppress\n"
+        "from genreclf.errors import GenreclfError; from genreclf.frontend.audio import read_audio\n"
+        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    with suppress(GenreclfError): read_audio(path)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
