@@ -16,20 +16,22 @@ from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import check_output, write_output, write_parquet
 from genreclf.progress import progress_bar
+from genreclf.stopping import stoppable
 
 SUFFIXES = (".npz", ".parquet", ".csv")
 
 
 @command
+@stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file has no embedding, or 2 for a wrong call."""
     options = _parser().parse_args(arguments)
     check_output(options.out)
-    paths = list(find_files(options.paths))
+    paths, unreadable_folders = find_files(options.paths)
     embeddings = _embed(load(options), paths, options.workers)
     if embeddings:
         _write(embeddings, options.out)
-    return SOME_FILES_FAILED if len(embeddings) < len(paths) else 0
+    return SOME_FILES_FAILED if unreadable_folders or len(embeddings) < len(paths) else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,27 +23,30 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row, check_output, file_row, flat, show_csv, show_json, show_table, write_parquet
 from genreclf.inference.run_folder import CARD, PRETRAINED
 from genreclf.progress import progress_bar
+from genreclf.stopping import stoppable
 
 
 @command
+@stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file could not be read, or 2 for a wrong call."""
     options = _parser().parse_args(arguments)
     check_output(options.parquet)
-    paths = list(find_files(options.paths))
+    paths, unreadable_folders = find_files(options.paths)
     predictor = load(options)
     if options.model is None:
         card = PRETRAINED / DEFAULT_MODEL / CARD
         print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
     rows = _predict(predictor, paths, options)
     _show(rows, predictor.info.classes, options)
-    return SOME_FILES_FAILED if any(row["problem"] for row in rows) else 0
+    return SOME_FILES_FAILED if unreadable_folders or any(row["problem"] for row in rows) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="genreclf predict",
-        description="Predicts the genre of audio files (wav flac ogg mp3 au aiff) and spectrogram pictures (png jpg).",
+        description="Predicts the genre of audio files (wav flac mp3 m4a ogg opus wma ...), of the sound of videos, and of "
+        "spectrogram pictures (png jpg).",
         epilog="Exit code: 0, 1 if some files could not be read (the others are predicted), 2 for a wrong call.",
     )
     add_file_options(parser)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.inference.predictor import Prediction, Predictor
 
 _AHEAD = 4  # files per thread that are submitted at a time: memory does not grow with their number
@@ -14,16 +14,25 @@ Result = Prediction | GenreclfError
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path], workers: int) -> Iterator[tuple[Path, Result]]:
-    """Each path with its prediction, or with the error that says why it has none; `workers` threads share the work."""
+    """Each path with its prediction, or with the error that says why it has none; `workers` threads share the work.
+
+    Whatever fails for one file, if it is a lack of memory or a defect of a decoder, costs no other file its prediction.
+    """
 
     def predict(path: Path) -> Result:
         try:
             return predictor.predict_file(path)
         except GenreclfError as error:
             return error
+        except MemoryError:
+            return GenreclfError(f"{path}: too large for the free memory; cut it into shorter files")
+        except Exception as error:
+            failed = f"{path}: failed ({type(error).__name__}: {reason(error)})"
+            return GenreclfError(f"{failed}; please report it with the file")
 
     waiting: deque[tuple[Path, Future[Result]]] = deque()
-    with ThreadPoolExecutor(workers) as threads:
+    threads = ThreadPoolExecutor(workers)
+    try:
         for path in paths:
             waiting.append((path, threads.submit(predict, path)))
             if len(waiting) >= _AHEAD * workers:
@@ -31,3 +40,5 @@ def predict_files(predictor: Predictor, paths: Iterable[Path], workers: int) -> 
                 yield path, future.result()
         for path, future in waiting:
             yield path, future.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)  # who stops early does not wait for the files begun

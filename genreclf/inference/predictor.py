@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
@@ -69,7 +70,10 @@ class Predictor:
     def predict(
         self, clip: Clip, segmentation: Segmentation | None = None, report: Callable[[float], None] | None = None
     ) -> Prediction:
-        """Predicts a clip, of which the caller may have the `segmentation`; `report` gets the share done, in (0, 1]."""
+        """Predicts a clip, of which the caller may have the `segmentation`; `report` gets the share done, in (0, 1].
+
+        Raises GenreclfError for a damaged model whose output is not finite.
+        """
         if clip.unsuitable:
             return _no_genre(clip)
         cut = segmentation or self.segment(clip)
@@ -87,6 +91,8 @@ class Predictor:
     def _run(self, segments: np.ndarray) -> ModelOutput:
         """(N, 128, 256) uint8 -> the model's output; probabilities are the mean over the copies of the TTA."""
         outputs = [self.model.predict_proba(copy(segments)) for copy in TTA[self.tta]]
+        if not all(np.isfinite(values).all() for output in outputs for values in output):
+            raise GenreclfError(f"model {self.info.name}: damaged, its output is not finite; copy or train it again")
         return outputs[0]._replace(probabilities=np.mean([output.probabilities for output in outputs], axis=0))
 
     def _prediction(self, clip: Clip, cut: Segmentation, output: ModelOutput) -> Prediction:

@@ -110,6 +110,16 @@ def test_a_clip_shorter_than_a_segment_says_that_it_is_repeated():
     assert stretched.predict(clip_of(noise(1_200))).note == ""
 
 
+def test_a_model_whose_output_is_not_finite_is_damaged():
+    class Damaged(Arithmetic):
+        def predict_proba(self, segments: np.ndarray) -> ModelOutput:
+            output = super().predict_proba(segments)
+            return output._replace(probabilities=output.probabilities * np.nan)
+
+    with pytest.raises(GenreclfError, match=r"test: .*not finite"):
+        Predictor(Damaged(CROP)).predict(clip_of(noise(256)))
+
+
 def test_an_unsuitable_clip_has_no_genre_but_a_reason_in_all_forms(tmp_path):
     clip = Clip(noise(300), 300, 22_050, 7.0, "clipped", "silence: nothing to hear")
     model = Arithmetic(CROP)

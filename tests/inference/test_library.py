@@ -1,0 +1,54 @@
+"""A library of files: what fails for one costs no other its prediction, and who stops does not wait."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from genreclf.errors import GenreclfError
+from genreclf.inference.library import predict_files
+
+
+class Scripted:
+    """Stands for a predictor: a file's prediction is its name, or the error that is planned for it."""
+
+    def __init__(self, **errors: BaseException) -> None:
+        self.errors, self.begun, self.resume = errors, [], threading.Event()
+
+    def predict_file(self, path: Path) -> str:
+        self.begun.append(path.name)
+        if path.name in self.errors:
+            raise self.errors[path.name]
+        if path.name == "long":
+            assert self.resume.wait(30)
+        return path.name
+
+
+FAILURES = [
+    GenreclfError("b: damaged; give another"),
+    OSError(5, "Input/output error"),
+    PermissionError(13, "Permission denied"),
+    MemoryError(),
+    RuntimeError("a decoder's defect\nwith a second line"),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_one_failing_file_costs_its_own_row_alone(failure):
+    results = list(predict_files(Scripted(b=failure), map(Path, "abc"), workers=2))
+    assert [path.name for path, _ in results] == ["a", "b", "c"]
+    assert [result for path, result in results if path.name != "b"] == ["a", "c"]
+    error = results[1][1]
+    assert isinstance(error, GenreclfError) and str(error).startswith("b: ") and "\n" not in str(error)
+
+
+def test_who_stops_early_waits_for_no_file():
+    predictor = Scripted()
+    results = predict_files(predictor, map(Path, ["a", "long", *map(str, range(50))]), workers=1)
+    assert next(results) == (Path("a"), "a")
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 5
+    predictor.resume.set()
+    assert len(predictor.begun) < 10
