@@ -23,7 +23,6 @@ from genreclf.data.collections import (
 from genreclf.data.collections_page import collections_page
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
-from genreclf.data.notices import first_names
 from genreclf.data.path_list import write_paths
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig
@@ -32,7 +31,7 @@ from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
-from genreclf.text import one_line, shell_command
+from genreclf.text import first_names, one_line, shell_command
 
 PAGE, NUMBERS = "audit.html", "audit.json"
 PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"

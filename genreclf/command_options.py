@@ -2,19 +2,21 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
-from genreclf.frontend.clip import is_clip
+from genreclf.frontend.folder import folder_contents
 from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.onnx_model import DEVICES
 from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.inference.run_folder import pretrained_names
 from genreclf.inference.tta import TTA
+from genreclf.text import one_line
 
 SOME_FILES_FAILED = 1  # the exit code when some files could not be read
 
@@ -64,16 +66,26 @@ def load(options: argparse.Namespace) -> Predictor:
     return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device)
 
 
-def find_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files of `paths`, a folder replaced by the audio and pictures below it; GenreclfError if it holds none."""
+def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
+    """The files of `paths`, a folder replaced by the clips below it, and how many folders could not be read.
+
+    Tells these folders, and the files that were passed over. Raises GenreclfError for a folder without clips.
+    """
+    files, unreadable = [], 0
     for path in paths:
         if not path.is_dir():
-            yield path
+            files.append(path)
             continue
-        found = sorted(Path(parent) / name for parent, _, names in os.walk(path) for name in names if is_clip(name))
-        if not found:
+        contents = folder_contents(path)
+        for error in contents.unreadable:
+            print(f"genreclf: {error}", file=sys.stderr)
+        if contents.passed_over:
+            print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
+        if not contents.clips and not contents.unreadable:
             raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")
-        yield from found
+        files += [path / clip for clip in contents.clips]
+        unreadable += len(contents.unreadable)
+    return files, unreadable
 
 
 def positive(word: str) -> int:

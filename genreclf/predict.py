@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="genreclf predict",
-        description="Predicts the genre of audio files (wav flac mp3 m4a ogg opus wma ...), of the sound of videos, and of "
-        "spectrogram pictures (png jpg).",
+        description="Predicts the genre of audio files (wav flac mp3 m4a ogg opus wma ...), of videos by their sound, "
+        "and of spectrogram pictures (png jpg).",
         epilog="Exit code: 0, 1 if some files could not be read (the others are predicted), 2 for a wrong call.",
     )
     add_file_options(parser)

@@ -2,7 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+NAMES_SHOWN = 3  # of many
 
 # Unicode's categories Cc, Zl, Zp and Cs, and the marks of Cf that show nothing, or turn the direction of the text
 # around. The zero-width joiners U+200C and U+200D stay: several scripts are written with them.
@@ -23,6 +25,11 @@ def one_line(text: str, escape: Callable[[str], str] = unicode_escape) -> str:
     Line breaks, other control characters, marks of direction, and bytes that are no UTF-8 become escapes.
     """
     return _HIDDEN.sub(lambda match: escape(match[0]), text)
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first of some names, in quotes."""
+    return ", ".join(map(repr, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def shell_command(*words: str) -> str:

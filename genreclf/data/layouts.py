@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genreclf.data.columns import normalize_name
-from genreclf.data.notices import first_names, tell_once
+from genreclf.data.notices import tell_once
 from genreclf.data.split import split_word
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
+from genreclf.text import first_names
 
 # Kaggle's GTZAN: the same clips as audio and as pictures, in the folder Data
 KAGGLE_AUDIO, KAGGLE_PICTURES = "genres_original", "images_original"

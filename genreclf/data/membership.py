@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from genreclf.data.columns import normalize_name
-from genreclf.data.notices import first_names, tell_once
+from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import (
@@ -22,6 +22,7 @@ from genreclf.data.split import (
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 from genreclf.errors import GenreclfError
+from genreclf.text import first_names
 
 _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|audiotrack|intro|outro)?\d*"
 

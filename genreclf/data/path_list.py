@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from genreclf.data.columns import DELIMITERS, meaning_of
-from genreclf.data.notices import first_names, tell_once
+from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
+from genreclf.text import first_names
 
 
 def write_paths(file: Path, paths: Iterable[str]) -> None:

@@ -1,18 +1,18 @@
 """Finds the clips: in one folder per class, in a table of genres, or in the demo music."""
 
 import math
-import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.data.demo import write_demo
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
+from genreclf.data.notices import tell_once
 from genreclf.data.table import read_genres
 from genreclf.errors import GenreclfError
-from genreclf.frontend.clip import is_clip
+from genreclf.frontend.folder import folder_contents
 from genreclf.progress import progress_bar
 
 KNOWN = {
@@ -77,12 +77,17 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
     With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
-    the top folders. Links to folders are followed. Raises GenreclfError if the folder is missing, a folder in it or the
+    the top folders. What was passed over is told. Raises GenreclfError if the folder is missing, a folder in it or the
     table cannot be read, there are fewer than two classes, or two class names differ only in case.
     """
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
-    paths = sorted(_paths_below(folder))
+    contents = folder_contents(folder)
+    if contents.unreadable:
+        raise contents.unreadable[0]
+    if contents.passed_over:
+        tell_once(f"data.path={folder}: {contents.told()}")
+    paths = contents.clips
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
         inside = [path for path in paths if "/" in path]
@@ -106,21 +111,3 @@ def _check(sources: Sequence[Source], where: str, need: str, remedy: str) -> Non
             raise GenreclfError(f"{where}: {fault}; {remedy}")
     if len(first) < 2:
         raise GenreclfError(f"{where}: {len(sources)} clips in {len(first)} classes; it must {need}")
-
-
-def _paths_below(folder: Path) -> Iterator[str]:
-    """The audio files and pictures in a folder, at any depth, as relative paths with forward slashes."""
-    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        inside = Path(parent).relative_to(folder)
-        folders[:] = [name for name in folders if not name.startswith(".") and not _is_cycle(folder, inside / name)]
-        yield from ((inside / name).as_posix() for name in files if is_clip(name))
-
-
-def _refuse(error: OSError) -> None:
-    raise GenreclfError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions") from error
-
-
-def _is_cycle(top: Path, inside: Path) -> bool:
-    """Whether the folder `top / inside` is a link to a folder that contains it, by this path or by its real one."""
-    link, target = top / inside, (top / inside).resolve()
-    return link.is_symlink() and any((top / parent).resolve().is_relative_to(target) for parent in inside.parents)

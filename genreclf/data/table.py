@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.data.columns import Columns, normalize_name, read_header
-from genreclf.data.notices import first_names, tell_once
+from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
+from genreclf.text import first_names
 
 # What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
 _UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")

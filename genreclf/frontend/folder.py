@@ -1,0 +1,101 @@
+"""The clips in a folder, and what else lies there."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import AUDIO_SUFFIXES
+from genreclf.frontend.clip import is_clip
+from genreclf.frontend.picture import PICTURE_SUFFIXES
+from genreclf.text import first_names
+
+COVER_ART = "cover art"
+# The words of which the names of pictures beside songs consist, as players, shops and scanners write them.
+_COVER_WORDS = frozenset(
+    (
+        *("album", "albumart", "art", "artist", "artwork", "back", "background", "banner", "booklet", "cd", "cover"),
+        *("covers", "digipak", "disc", "disk", "fanart", "folder", "front", "inlay", "insert", "inside", "jacket"),
+        *("label", "large", "logo", "matrix", "medium", "obi", "poster", "scan", "scans", "sleeve", "small", "spine"),
+        *("thumb", "thumbnail", "tray"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class FolderContents:
+    """What lies below a folder. Paths are relative to it, with forward slashes, and sorted."""
+
+    clips: list[str]
+    passed_over: dict[str, list[str]]  # the other files by their ending (".txt"; "" for none), and cover art
+    unreadable: list[GenreclfError]  # the folders that cannot be read
+
+    def told(self) -> str:
+        """How many files of each ending were passed over, with the first names; empty for none."""
+        if not self.passed_over:
+            return ""
+        count = sum(map(len, self.passed_over.values()))
+        kinds = sorted(self.passed_over.items(), key=lambda item: (-len(item[1]), item[0]))
+        parts = [f"{len(names)} {kind or 'without an ending'} ({first_names(names)})" for kind, names in kinds]
+        return f"{count} files passed over: {', '.join(parts)}"
+
+
+def folder_contents(folder: Path) -> FolderContents:
+    """The audio files and pictures below a folder, and the other files, without those whose names begin with a dot.
+
+    Links to folders are followed, but not round in circles. Pictures beside songs whose names are those of cover art
+    ("cover", "folder", "front", "AlbumArtSmall", ...) are no clips.
+    """
+    clips: list[str] = []
+    passed_over: defaultdict[str, list[str]] = defaultdict(list)
+    unreadable: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
+        inside = Path(parent).relative_to(folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_cycle(folder, inside / name)]
+        for name in files:
+            path = (inside / name).as_posix()
+            if is_clip(name):
+                clips.append(path)
+            elif not name.startswith("."):
+                passed_over[PurePosixPath(name).suffix.lower()].append(path)
+    covers = _cover_art(clips)
+    if covers:
+        passed_over[COVER_ART] = sorted(covers)
+    return FolderContents(
+        clips=sorted(set(clips) - covers),
+        passed_over={kind: sorted(paths) for kind, paths in passed_over.items()},
+        unreadable=[_unreadable(error) for error in unreadable],
+    )
+
+
+def _unreadable(error: OSError) -> GenreclfError:
+    return GenreclfError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions")
+
+
+def _is_cycle(top: Path, inside: Path) -> bool:
+    """Whether the folder `top / inside` is a link to a folder that contains it, by this path or by its real one."""
+    link = top / inside
+    if not link.is_symlink():
+        return False
+    target = link.resolve()
+    return any((top / parent).resolve().is_relative_to(target) for parent in inside.parents)
+
+
+def _cover_art(clips: Sequence[str]) -> set[str]:
+    """The pictures with such a name that have songs beside them, below them, or in the folder above them."""
+    of_songs = {PurePosixPath(path).parent for path in clips if path.lower().endswith(AUDIO_SUFFIXES)}
+    around_songs = of_songs.union(*(folder.parents for folder in of_songs))
+    covers = filter(_has_name_of_cover, clips)
+    folders = {path: PurePosixPath(path).parent for path in covers}
+    return {path for path, folder in folders.items() if folder in around_songs or folder.parent in of_songs}
+
+
+def _has_name_of_cover(path: str) -> bool:
+    name = PurePosixPath(path)
+    words = re.findall("[a-z]+", name.stem.lower())
+    # Windows Media Player writes "AlbumArt_{GUID}_Large".
+    known = words[:1] == ["albumart"] or _COVER_WORDS.issuperset(words)
+    return name.suffix.lower() in PICTURE_SUFFIXES and bool(words) and known
