@@ -142,6 +142,11 @@ def _take_options(words: Sequence[str], options: Mapping[str, bool], usage: str)
     return others, [f"{key}=" + (f"[{','.join(q)}]" if options[key] else q[0]) for key, q in quoted.items()]
 
 
+def compose(config_name: str, overrides: Sequence[str], extra_keys: Sequence[str] = ()) -> dict[str, Any]:
+    """The configuration that other overrides would give, as plain data; to be called within a task."""
+    return _plain(hydra.compose(config_name, translate(overrides, config_name, extra_keys)), config_name)
+
+
 def instantiate(config: dict[str, Any], key: str, **arguments: Any) -> Any:
     """The object that `config["_target_"]` makes. Raises GenreclfError with `key` and the reason where it cannot."""
     try:

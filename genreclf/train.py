@@ -7,6 +7,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import lightning as L
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from genreclf.config import build
@@ -30,12 +32,13 @@ from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, round_to_fp16, save_bundle
 from genreclf.files import user_path
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
-from genreclf.hydra_command import instantiate, run_command
+from genreclf.hydra_command import compose, instantiate, run_command
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import (
     BEST_CHECKPOINT,
     BUNDLE,
+    CONFIG_YAML,
     CURVES,
     EVALUATION,
     EXPORTS,
@@ -48,10 +51,14 @@ from genreclf.nets.config import ModelConfig
 from genreclf.nets.efficientnet import EfficientNet
 from genreclf.nets.kinds import CLASSIFIER
 from genreclf.nets.net import Net
+from genreclf.stopping import stoppable
 from genreclf.text import one_line, shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
+from genreclf.training.checkpoint_io import CheckpointFiles
+from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.module import GenreModule, OptimConfig
-from genreclf.training.record import check_resumable, write_record
+from genreclf.training.record import write_record
+from genreclf.training.resume import MOVABLE, check_data, resumed
 
 HARMLESS = (
     ".*does not have many workers.*",  # the store is memory-mapped and needs none
@@ -71,6 +78,7 @@ REFUSED = {
     "callbacks": "the run has its callbacks; see optim.early_stopping and optim.checkpoint",
     "logger": "use logger=NAME",
     "default_root_dir": "use run=FOLDER",
+    "plugins": "the run writes its checkpoints itself; for half precision use trainer.precision",
 }
 
 
@@ -101,15 +109,36 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
-    run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if rank_zero_only.rank:  # a further process of trainer.devices=2, started by the first one
+        with redirect_stdout(None):
+            _train(folder, config, overrides)
+        return
+
+    def note() -> str:
+        resumable = (folder / CONFIG_YAML).is_file()
+        words = "genreclf", "train", f"run={folder}", "ckpt=last"
+        return "stopped; " + (f"go on with {shell_command(*words)}" if resumable else "the same command goes on")
+
+    with locked(folder), stoppable(note):
+        _train(folder, config, overrides)
+
+
+def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
+    run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
+    _check_trainer(config["trainer"])
+    trained_on = {}
+    if run.ckpt == "last":
+        before = resumed(folder, overrides, partial(compose, "train", extra_keys=TRAINER_KEYS))
+        config, overrides, trained_on = before.config, before.overrides, before.data
+        run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     model = config["model"]
     optim = build(OptimConfig, config["optim"], "optim") if model["kind"] == CLASSIFIER else None
-    _check_trainer(config["trainer"])
-    for key in ("path", "table", "drop"):
-        if config["data"][key] is not None:
-            config["data"][key] = str(user_path(config["data"][key]).resolve())
-    resume = check_resumable(folder, config) if run.ckpt == "last" else None
+    check_model(folder, config)
+    for key in MOVABLE:
+        group, name = key.split(".")
+        if config[group][name] is not None:
+            config[group][name] = str(user_path(config[group][name]).resolve())
     L.seed_everything(run.seed, workers=True, verbose=False)
 
     datamodule = SpectrogramDataModule.from_config(config)
@@ -117,23 +146,31 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     datamodule.setup()
     if run.temperature is None and not datamodule.clips["val"]:
         raise GenreclfError("temperature: there are no validation clips to fit it on; give a number, as of the folds")
-    _show_data(config, datamodule)
+    if trained_on:
+        check_data(folder, datamodule.summary(), trained_on, "the run would not be one training")
 
-    module, weights = None, NO_WEIGHTS
+    module, weights, trainer = None, NO_WEIGHTS, None
     if optim:
         net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
         consistency = datamodule.augment.consistency if datamodule.augment else 0.0
         module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed)
         weights = _load_weights(module.net, model["weights"])
-    audit = leak_summary(datamodule.store, datamodule.membership)
-    write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, audit)
+        trainer = _trainer(folder, config, overrides, optim)
+        _check_validation(trainer, optim, datamodule)
+    if not rank_zero_only.rank:
+        _show_data(config, datamodule)
+        if run.ckpt is None:
+            begin(folder)
+        audit = leak_summary(datamodule.store, datamodule.membership)
+        write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, audit)
     if module:
-        net = _train_net(folder, config, overrides, module, datamodule, resume)
+        net = _train_net(folder, trainer, overrides, module, datamodule)
     else:
         from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
 
         net = fit_baseline(model, datamodule)
-    _save(folder, run, net, model["name"], datamodule)
+    if not rank_zero_only.rank:
+        _save(folder, run, net, model["name"], datamodule)
 
 
 def _check_trainer(trainer: dict[str, Any]) -> None:
@@ -185,37 +222,45 @@ def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
     return NO_WEIGHTS
 
 
+def _trainer(folder: Path, config: dict[str, Any], overrides: Sequence[str], optim: OptimConfig) -> L.Trainer:
+    trainer: L.Trainer = instantiate(
+        {"enable_progress_bar": sys.stderr.isatty(), **config["trainer"]},
+        _asked(overrides),
+        callbacks=[EpochLog(folder / METRICS_CSV), *checkpoints(folder, optim)],
+        logger=[instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()],
+        plugins=[CheckpointFiles()],
+        default_root_dir=str(folder),
+    )
+    return trainer
+
+
+def _asked(overrides: Sequence[str]) -> str:
+    """What an error of the Trainer is about."""
+    return ", ".join(word for word in overrides if word.startswith("trainer.")) or "trainer"
+
+
 def _train_net(
     folder: Path,
-    config: dict[str, Any],
+    trainer: L.Trainer,
     overrides: Sequence[str],
     module: GenreModule,
     datamodule: SpectrogramDataModule,
-    resume: Path | None,
 ) -> Net:
-    """Trains the module and draws the curves; returns the net, on the CPU, with the weights that are kept."""
-    asked = ", ".join(word for word in overrides if word.startswith("trainer.")) or "trainer"
-    trainer = instantiate(
-        {"enable_progress_bar": sys.stderr.isatty(), **config["trainer"]},
-        asked,
-        callbacks=[EpochLog(folder / METRICS_CSV), *checkpoints(folder, module.optim)],
-        logger=[instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()],
-        default_root_dir=str(folder),
-    )
-    _check_validation(trainer, module.optim, datamodule)
+    """Trains the module and draws the curves; returns the net, on the CPU, with the weights that are kept.
+
+    Goes on where the folder has a checkpoint.
+    """
+    last = folder / LAST_CHECKPOINT
+    asked = _asked(overrides)
     try:
-        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
-    except SystemExit:  # Lightning turns Ctrl-C into an exit
-        saved = (folder / LAST_CHECKPOINT).is_file()
-        remedy = (
-            f"resume with the same command and {shell_command(f'run={folder}')} ckpt=last"
-            if saved
-            else "no epoch was finished"
-        )
-        print("\n" + one_line(f"stopped in epoch {trainer.current_epoch + 1}; {remedy}"), file=sys.stderr)
-        raise
+        trainer.fit(module, datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
     except MisconfigurationException as error:
         raise GenreclfError(f"{asked}: {reason(error)}") from error
+    except OSError as error:
+        if error.errno is None:
+            raise
+        remedy = f"mend that, then go on with {shell_command('genreclf', 'train', f'run={folder}', 'ckpt=last')}"
+        raise GenreclfError(f"{error.filename or folder}: cannot be written ({error.strerror}); {remedy}") from error
     kept = folder / CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step or not kept.is_file():
         raise GenreclfError(f"{asked}: no epoch was trained, so there is no {kept.name}; allow at least one epoch")

@@ -109,7 +109,7 @@ def test_the_run_folder_records_how_to_repeat_the_run(run, music):
     assert clips == {"train": 12, "val": 3, "test": 3}
     audit = json.loads((run / "audit.json").read_text())
     assert audit["clips"] == 18 and audit["chosen_leaks"] is False and audit["label_conflicts"] == 0
-    assert audit["leaks"]["chosen"]["test"]["recording"] == {"clips": 0, "of": 3, "share": 0}
+    assert audit["leaks"]["chosen"]["test"]["recording"] == {"clips": 0, "of": 3, "share": 0, "unknown": 0}
     assert sum(audit["findings"].values()) == 0
     assert {"best.ckpt", "last.ckpt", "curves.png", "metrics.csv", "bundle"} <= {path.name for path in run.iterdir()}
     assert {path.name for path in (run / "bundle").iterdir()} == {"model.safetensors", "model.onnx", "config.json"}
@@ -182,7 +182,7 @@ def test_ctrl_c_names_the_way_to_resume(music, cache, tmp_path):
         ("data.path=nowhere", ("nowhere:", "folder for each genre")),
         ("data.unknown_artists=maybe", ("data.unknown_artists='maybe'", "single, together")),
         ("optim.optimizer=sgd", ("optim.optimizer='sgd'", "adam, adamw, muon")),
-        ("ckpt=last", ("last.ckpt", "run=FOLDER")),
+        ("ckpt=last", ("refused", "run=FOLDER")),
         ("ckpt=best", ("ckpt=best", "last")),
         ("batch_size=many", ("batch_size='many'", "int")),
         ("batch_size=1", ("batch_size=1", "at least 2")),
@@ -255,7 +255,7 @@ def test_a_class_with_too_few_clips_is_named_before_the_training(music, message,
 
 def test_resuming_with_other_settings_is_refused(run, music, message):
     line = message(f"data.path={music}", *STATEFUL, f"run={run}", "ckpt=last", "optim.label_smoothing=0.2")
-    assert "optim.label_smoothing=0.1" in line and "0.2" in line and "record.json" in line
+    assert "optim.label_smoothing=0.2" in line and "0.1" in line and "leave it out" in line
 
 
 def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
@@ -286,24 +286,29 @@ def test_bf16_and_any_argument_of_the_trainer(music, cache, tmp_path):
 
 
 def test_baselines_are_trained_scored_compared_and_exported(music, cache, tmp_path):
-    """One after the other in one folder: a new training removes the scores and exports of the net before."""
-    folder, out = tmp_path / "run", tmp_path / "out"
-    where = ["view=crop", "data=folder", f"data.path={music}", "data.picture_seconds=6", f"run={folder}"]
+    out, where = tmp_path / "out", ["view=crop", "data=folder", f"data.path={music}", "data.picture_seconds=6"]
+
+    def fit(model: str, run: str, before: str = NO_ONNX) -> Finished:
+        return command("train", f"model={model}", *where, f"run={tmp_path / run}", cache=cache, before=before)
+
     for model, accuracy, before in (("svm", 1.0, NO_ONNX), ("majority", 1 / 3, "")):
-        result = command("train", f"model={model}", *where, cache=cache, before=before)
+        folder = tmp_path / model
+        result = fit(model, model, before)
         assert result.returncode == 0, result.stderr
-        assert not (folder / "evaluation").exists() and not (folder / "exports").exists()
         compared = command("compare", folder, "--out", out, cache=cache)
         assert compared.returncode == 0, compared.stderr
         (system,) = json.loads((out / "comparison.json").read_text())["systems"]
         assert system["accuracy"] == pytest.approx(accuracy) and system["label"] == model
-        if model == "svm":
-            exported = command("export", folder, cache=cache)
-            assert exported.returncode == 0, exported.stderr
-            assert len(list((folder / "exports").iterdir())) == 2
+    exported = command("export", tmp_path / "svm", cache=cache)
+    assert exported.returncode == 0, exported.stderr
+    assert len(list((tmp_path / "svm" / "exports").iterdir())) == 2
     predicted = command("predict", music / "low" / "0.png", "--model", folder, "--json", cache=cache)
     (row,) = json.loads(predicted.stdout)
     assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)
+    # Another model is refused in a run's folder. The same one, trained again, removes the scores of the net before.
+    refused = fit("majority", "svm")
+    assert refused.returncode == 2 and "model=svm" in refused.stderr and (tmp_path / "svm" / "evaluation").exists()
+    assert fit("majority", "majority").returncode == 0 and not (folder / "evaluation").exists()
 
 
 def test_all_clips_train_where_the_temperature_is_given(music, cache, message, tmp_path):

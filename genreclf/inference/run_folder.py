@@ -19,6 +19,7 @@ METRICS_CSV = "metrics.csv"  # a row per epoch
 CURVES = "curves.png"
 LAST_CHECKPOINT = "last.ckpt"
 BEST_CHECKPOINT = "best.ckpt"
+LOCK = ".lock"  # held while the run trains
 BUNDLE = "bundle"
 EXPORTS = "exports"
 EVALUATION = "evaluation"

@@ -1,6 +1,7 @@
 """The callbacks of a training: the epoch log, the running average, checkpoints, early stopping."""
 
 import csv
+import io
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from genreclf.files import write_atomically
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from genreclf.training.module import OptimConfig
 
@@ -30,12 +32,16 @@ class EpochLog(Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """A resumed run keeps the rows of finished epochs."""
+        if not trainer.is_global_zero:
+            return
         rows = []
         if self.path.is_file() and trainer.current_epoch:
             with self.path.open(newline="") as file:
-                rows = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= trainer.current_epoch]
-        with self.path.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+                whole = (row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit())
+                rows = [row for row in whole if int(row[0]) <= trainer.current_epoch]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+        write_atomically(self.path, text.getvalue())
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
         self.started = time.monotonic()
@@ -46,6 +52,8 @@ class EpochLog(Callback):
         self.metrics = METRICS
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
+        if not trainer.is_global_zero:
+            return
         epoch, seconds = trainer.current_epoch + 1, time.monotonic() - self.started
         values = {name: float(trainer.callback_metrics[name]) for name in self.metrics}
         row = {"epoch": epoch, **values, "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}

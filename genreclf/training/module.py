@@ -28,6 +28,9 @@ _USED_BY = {
     "patience": ("schedule", ("plateau",)),
     "warmup": ("schedule", ("onecycle",)),
 }
+# Numbers, and what they must be below
+_ABOVE_0 = {"learning_rate": math.inf, "backbone_rate": math.inf, "factor": 1, "early_stopping": math.inf}
+_FROM_0 = {"weight_decay": math.inf, "patience": math.inf, "label_smoothing": 1, "warmup": 1, "ema_decay": 1}
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,14 @@ class OptimConfig:
                 raise GenreclfError(f"optim.{key}=null: {chosen} needs a number")
             if getattr(self, choice) not in users and getattr(self, key) is not None:
                 raise GenreclfError(f"optim.{key}={getattr(self, key)}: not used with {chosen}; give optim.{key}=null")
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise GenreclfError(f"optim.ema_decay={self.ema_decay}: give a number from 0 to below 1, or null")
-        for key in ("learning_rate", "backbone_rate"):
-            if not getattr(self, key) > 0:
-                raise GenreclfError(f"optim.{key}={getattr(self, key)}: give a number above 0")
+        for limits, least in ((_ABOVE_0, "above 0"), (_FROM_0, "from 0")):
+            for key, below in limits.items():
+                value = getattr(self, key)
+                if value is None or 0 < value < below or (value == 0 and limits is _FROM_0):
+                    continue
+                most = "" if below == math.inf else f" and below {below}"
+                null = ", or null" if key in ("ema_decay", "early_stopping") else ""
+                raise GenreclfError(f"optim.{key}={value}: give a number {least}{most}{null}")
 
 
 class GenreModule(L.LightningModule):
@@ -101,16 +107,31 @@ class GenreModule(L.LightningModule):
         views = batch.get("views", 1)
         if views > 1:
             loss = loss + self.consistency * torch.stack([divergence(each, views) for each in branch_logits]).mean()
-        if not torch.isfinite(loss):
-            raise GenreclfError(
-                f"the loss is {loss.item()} at step {self.global_step}, epoch {self.current_epoch}; "
-                "lower optim.learning_rate, or use trainer.precision=32-true"
-            )
+        self._check_finite("loss", loss)
         logits = gated_sum(branch_logits, gates)  # (B, classes)
         self.train_accuracy(logits, batch["target"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(logits))
-        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, batch_size=len(logits))
+        per_epoch = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True, **per_epoch)
+        self.log("train/accuracy", self.train_accuracy, **per_epoch)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Raises GenreclfError before the epoch's checkpoint if a weight is not finite."""
+        for name, parameter in self.net.named_parameters():
+            self._check_finite(f"weight {name}", parameter.sum())
+
+    def _check_finite(self, what: str, value: Tensor | float) -> None:
+        if not math.isfinite(value):
+            raise GenreclfError(
+                f"the {what} is {float(value)} at step {self.global_step}, epoch {self.current_epoch}; "
+                "lower optim.learning_rate, or use trainer.precision=32-true"
+            )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With more epochs than before, a cycle's rates are from now on those of a cycle over all epochs."""
+        for schedule in checkpoint["lr_schedulers"]:
+            for key in ("total_steps", "_schedule_phases"):
+                schedule.pop(key, None)
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The mean over the batch; with mixup, over both classes of each example, weighted by lam."""
@@ -131,6 +152,7 @@ class GenreModule(L.LightningModule):
         Lightning would step it after the epoch's checkpoint, which a resumed run needs to contain the step.
         """
         scores = self.val_clips.compute()
+        self._check_finite("validation loss", scores["loss"])
         self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=True)
         self.val_clips.reset()
         schedule = self.lr_schedulers()

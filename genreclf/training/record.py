@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
-from genreclf.config import flatten
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
-from genreclf.inference.run_folder import AUDIT, CONFIG_YAML, LAST_CHECKPOINT, RECORD
+from genreclf.inference.run_folder import AUDIT, CONFIG_YAML, RECORD
 
 PACKAGES = (
     "genreclf",
@@ -25,15 +24,13 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
-# Keys that do not affect the training steps; the last two shape the bundle of a finished run.
-_FREE = ("run", "ckpt", "logger", "temperature", "fp16_weights")
 
 
 def write_record(
     folder: Path, config: dict[str, Any], overrides: list[str], details: dict[str, Any], audit: dict[str, Any]
 ) -> None:
-    """Writes `config.yaml`, the composed configuration; `record.json`: overrides, versions, git commit and `details`;
-    and `audit.json`, the summary of the data's audit. Raises GenreclfError where the folder cannot be written.
+    """Writes `record.json`: overrides, versions, git commit and `details`; `audit.json`, the summary of the data's audit;
+    and at last `config.yaml`, the composed configuration. Raises GenreclfError where the folder cannot be written.
     """
     record = {
         "overrides": overrides,
@@ -45,27 +42,11 @@ def write_record(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG_YAML, yaml.safe_dump(config, sort_keys=False))
         write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
         write_atomically(folder / AUDIT, json.dumps(audit, indent=1) + "\n")
+        write_atomically(folder / CONFIG_YAML, yaml.safe_dump(config, sort_keys=False))
     except OSError as error:
         raise GenreclfError(f"run={folder}: cannot be written ({error.strerror}); choose another folder") from error
-
-
-def check_resumable(folder: Path, config: dict[str, Any]) -> Path:
-    """The run folder's `last.ckpt`. Raises GenreclfError if it is missing, or if the run had other settings."""
-    checkpoint = folder / LAST_CHECKPOINT
-    if not checkpoint.is_file() or not (folder / CONFIG_YAML).is_file():
-        raise GenreclfError(f"ckpt=last: there is no {checkpoint}; name the run to resume: run=FOLDER")
-    before = flatten(yaml.safe_load((folder / CONFIG_YAML).read_text()))
-    now = flatten(config)
-    for key in sorted(set(before) | set(now)):
-        if key.split(".")[0] not in _FREE and before.get(key) != now.get(key):
-            raise GenreclfError(
-                f"ckpt=last: the run had {key}={before.get(key)}, now it is {now.get(key)}; "
-                f"repeat the overrides in {folder / RECORD}"
-            )
-    return checkpoint
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,54 @@
+"""How checkpoints are written and read."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from genreclf.errors import GenreclfError, reason
+from genreclf.files import write_atomically
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Checkpoints that a kill or a full disk cannot damage, in a folder that may be moved."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Replaces an older file only when the new one is complete.
+
+        Lightning would write to the system's folder for temporary files and move the file from there. If that is
+        another file system, it is copied over the old one.
+        """
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_atomically(Path(path), content.getbuffer())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Raises GenreclfError for a damaged file. The paths in the state of callbacks become those of its folder.
+
+        ModelCheckpoint would forget the best accuracy if its folder had another name, and write a worse best.ckpt.
+        """
+        folder = Path(path).parent.resolve()  # as ModelCheckpoint has it
+        try:
+            checkpoint: dict[str, Any] = torch.load(path, map_location, weights_only=True)
+            for state in checkpoint["callbacks"].values():
+                if "dirpath" in state:
+                    state.update(_in_folder(state, folder))
+        except (EOFError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+            raise GenreclfError(f"{path}: damaged ({reason(error)}); copy it again, or start a new run") from error
+        return checkpoint
+
+
+def _in_folder(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The entries of ModelCheckpoint's state that contain its folder."""
+
+    def moved(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    names = ("best_model_path", "kth_best_model_path", "last_model_path")
+    best = {moved(path): score for path, score in state["best_k_models"].items()}
+    return {"dirpath": str(folder), "best_k_models": best, **{name: moved(state[name]) for name in names}}

@@ -1,0 +1,91 @@
+"""The configuration of a run that goes on: that of its folder, with what the command line says of it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genreclf.config import flatten
+from genreclf.errors import GenreclfError
+from genreclf.files import user_path
+from genreclf.inference.run_folder import CONFIG_YAML, RECORD
+
+MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record tell whether they still say the same
+# Groups and keys that do not affect the training steps; the last two shape the bundle of a finished run.
+_FREE = ("run", "ckpt", "logger", "cache", "temperature", "fp16_weights")
+_EPOCHS = "trainer.max_epochs"
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a run goes on with."""
+
+    config: dict[str, Any]
+    overrides: list[str]  # those of the run, and the new ones
+    data: dict[str, Any]  # what the record says about the data
+
+
+def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], dict[str, Any]]) -> Resumed:
+    """The run in `folder` with the overrides `typed`; `compose` makes a configuration of overrides.
+
+    An override may repeat what the run has, name data that moved (MOVABLE), ask for more epochs, or change a key that
+    does not affect the training steps. Raises GenreclfError for another one, and where the folder holds no run.
+    """
+    if not (folder / CONFIG_YAML).is_file():
+        raise GenreclfError(f"ckpt=last: {folder} holds no run; name one with run=FOLDER, or leave out ckpt=last")
+    config, record = read_run(folder)
+    before, given = _by_key(record["overrides"]), _by_key(typed)
+    merged = {**before, **given}
+    was, now = compose(list(before.values())), compose(list(merged.values()))
+    stored, flat_was, flat_now = flatten(config), flatten(was), flatten(now)
+    config = {**config, **{key: now[key] for key in _FREE}}
+    config["data"]["cache"] = now["cache"]
+    for key in sorted({*flat_was, *flat_now, *given}):
+        changed = flat_was.get(key) != flat_now.get(key) or key in given
+        if not changed or key.partition(".")[0] in _FREE or key == "data.cache":
+            continue
+        value = flat_now.get(key)
+        if key in MOVABLE:
+            value = _found(value, stored.get(key), repeated=before.get(key) == given.get(key))
+        elif value != stored.get(key) and not (key == _EPOCHS and value > stored[key]):
+            only = f"; only a higher {_EPOCHS} can be given" if key == _EPOCHS else ""
+            raise GenreclfError(f"{key}={value}: the run in {folder} has {stored.get(key)}{only}; leave it out")
+        if key in (*MOVABLE, _EPOCHS):
+            group, name = key.split(".")
+            config[group][name] = value
+    return Resumed(config, [word for key, word in merged.items() if key != "ckpt"], record.get("data", {}))
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration and the record of a run. Raises GenreclfError where one is missing or damaged."""
+    try:
+        config, record = yaml.safe_load((folder / CONFIG_YAML).read_text()), json.loads((folder / RECORD).read_text())
+        _ = config["data"], config["model"]["name"], record["overrides"]
+        return config, record
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise GenreclfError(f"{folder}: damaged run folder ({error}); copy the run again") from error
+
+
+def check_data(folder: Path, now: dict[str, Any], trained: dict[str, Any], why: str) -> None:
+    """Compares the digests in the summaries of a datamodule and of the training's. Raises GenreclfError with `why`."""
+    kinds = ("store_digest", "files", "data.path"), ("split_digest", "split", "data.table")
+    for digest, what, key in kinds:
+        if now[digest] != trained[digest]:
+            raise GenreclfError(
+                f"{folder}: the {what} differ from those of the training; restore them, or give {key}=...: {why}"
+            )
+
+
+def _by_key(words: Sequence[str]) -> dict[str, str]:
+    return {word.lstrip("+").partition("=")[0]: word for word in words}
+
+
+def _found(given: str | None, stored: str | None, repeated: bool) -> str | None:
+    """A path given again, where it is now. Repeated words mean the same place, also from another working folder."""
+    if given is None:
+        return None
+    path = user_path(given).resolve()
+    return stored if repeated and not path.exists() else str(path)
