@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genreclf.data.columns import normalize_name
 from genreclf.data.notices import tell_once
-from genreclf.data.split import split_word
+from genreclf.data.split import folder_splits, split_word
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.text import first_names
@@ -51,12 +51,21 @@ def labels_of_folders(folder: Path, paths: Sequence[str]) -> list[str]:
     splits = [top for top in tops if split_word(top)]
     if splits:
         _check_splits(folder, tops, splits, paths)
-        tell_once(f"data.path={folder}: its folders {', '.join(splits)} are a split, which split=folders takes")
+    if any(folder_splits(paths)):
+        tell_once(
+            f"data.path={folder}: its folders {', '.join(named_splits(paths))} are a split, which split=folders takes"
+        )
+    if splits:
         return [part[1] for part in parts]
     if tops and all(_NO_GENRES.fullmatch(normalize_name(top)) for top in tops):
         remedy = f"give data.path={folder / tops[0]}, or genres in data.table"
         raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are no genres; {remedy}")
     return [part[0] for part in parts]
+
+
+def named_splits(paths: Sequence[str]) -> list[str]:
+    """The names of the folders that are named as splits."""
+    return sorted({part for path in paths for part in path.split("/")[:2] if split_word(part)})
 
 
 def _check_splits(folder: Path, tops: Sequence[str], splits: Sequence[str], paths: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from genreclf.data.columns import normalize_name
+from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
 from genreclf.data.sources import DataConfig
@@ -98,8 +99,7 @@ def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -
     """Refuses the default split where the folders give another."""
     found = folder_splits(paths)
     if split.name == "hashed" and all(found) and len(set(found)) > 1:
-        named = ", ".join(sorted({path.split("/")[0] for path in paths}))
-        remedy = "give split=folders, or split=folds to divide all clips anew"
+        named, remedy = ", ".join(named_splits(paths)), "give split=folders, or split=folds to divide all clips anew"
         raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
 
 

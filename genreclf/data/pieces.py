@@ -53,8 +53,8 @@ def _piece(path: str, label: str) -> Piece | None:
     stem = normalize_name(name[: end.start()]) if end else ""
     if end is None or stem in ("", *_NO_CLIP, normalize_name(label), *map(normalize_name, parts[-1:])):
         return None
-    folder = parts[1:] if parts and split_word(parts[0]) else parts  # pieces of one clip may be in train and in test
-    return Piece("/".join([*folder, name[: end.start()]]), int(end["number"]), bool(end["word"]))
+    folders = [part for part in parts if not split_word(part)]  # pieces of one clip may be in train and in test
+    return Piece("/".join([*folders, name[: end.start()]]), int(end["number"]), bool(end["word"]))
 
 
 def _run_on(numbered: dict[str, list[Piece]], clips: int) -> bool:

@@ -81,7 +81,7 @@ def assign(
     elif config.name == "folders":
         splits = folder_splits(names)
         if not any(splits):
-            raise GenreclfError(f"split=folders: no clip lies in a folder train, val or test (first: {names[0]})")
+            raise GenreclfError(f"split=folders: no clip is in a folder train, val or test (first: {names[0]})")
     elif config.shares is not None:
         train, val, test = config.shares
         ranks = rank_in_class(labels, digests, groups, salt, min(val, test))
@@ -163,8 +163,14 @@ def split_word(name: str) -> str | None:
 
 
 def folder_splits(paths: Sequence[str]) -> list[str | None]:
-    """The split that the top folder of each path is named after; None where it is no split, and without a folder."""
-    return [split_word(path.split("/")[0]) if "/" in path else None for path in paths]
+    """The split that a folder of each path is named after: its top one, or in all paths the next. None for no split."""
+    top, below = ([_folder_split(path, level) for path in paths] for level in (0, 1))
+    return below if all(below) and not any(top) else top
+
+
+def _folder_split(path: str, level: int) -> str | None:
+    folders = path.split("/")[:-1]
+    return split_word(folders[level]) if level < len(folders) else None
 
 
 def published(names: Sequence[str]) -> list[str | None]:

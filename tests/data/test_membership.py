@@ -3,18 +3,23 @@ from pathlib import Path
 
 import pytest
 from data_config import data_config
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
 from genreclf.data.leaks import has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
+from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
+from genreclf.errors import GenreclfError
 
 # On GTZAN's lists 29 to 32 are training clips of the blues, 0 and 1 validation, 12 and 13 test clips.
 NUMBERS = (29, 30, 31, 32, 0, 1, 12, 13)
 NAMES = [f"{genre}.{number:05d}" for genre in ("blues", "rock") for number in NUMBERS]
-SPLITS = ("hashed", "folds", "published", "table", "all")
+SPLITS = ("hashed", "folds", "published", "table", "folders", "all")
+FOLDERS = ("train", "val", "test")
 
 
 def load(name: str) -> SplitConfig:
@@ -32,8 +37,14 @@ def row(name: str, recording: str = "") -> Row:
 ROWS = [row(name) for name in NAMES]
 
 
+def in_folders(rows: list[Row]) -> list[Row]:
+    """The same in folders of a split."""
+    return [replace(row, path=f"{FOLDERS[number % 3]}/{row.path}") for number, row in enumerate(rows)]
+
+
 def assigned(split: str, tmp_path: Path, cells: dict[str, str], columns: str, rows: list[Row] = ROWS) -> Membership:
     """The membership by `split` with a table: `cells` by clip; a clip without them has commas only, and a fold."""
+    rows = in_folders(rows) if split == "folders" else rows
     table = tmp_path / "clips.csv"
     empty = "," * columns.count(",")
     lines = [f"{name},{cells.get(name, empty)},{number % 5}" for number, name in enumerate(NAMES)]
@@ -70,14 +81,14 @@ def test_splits_of_this_package_keep_equal_recordings_together(tmp_path, split):
 
 
 @pytest.mark.parametrize("column", ["artist", "group"])
-@pytest.mark.parametrize("split", ["published", "table"])
+@pytest.mark.parametrize("split", ["published", "table", "folders"])
 def test_in_splits_made_by_others_a_divided_artist_or_group_is_a_leak(tmp_path, split, column):
     assert not leaks(assigned(split, tmp_path, {}, column))
     member = assigned(split, tmp_path, dict.fromkeys(TOGETHER, "The Band"), column)
     assert len(splits_of(member, *TOGETHER)) > 1 and leaks(member)
 
 
-@pytest.mark.parametrize("split", ["published", "table"])
+@pytest.mark.parametrize("split", ["published", "table", "folders"])
 def test_in_splits_made_by_others_a_divided_recording_is_a_leak(tmp_path, split):
     rows = [row(name, "one recording" if name in TOGETHER else "") for name in NAMES]
     assert leaks(assigned(split, tmp_path, {}, "artist", rows), rows)
@@ -92,9 +103,9 @@ def test_a_declared_group_is_kept_together_or_the_split_is_refused(tmp_path, spl
 
     assert refused("artist") == []
     reasons = refused("group")
-    assert len(reasons) == (split in ("table", "published"))
+    assert len(reasons) == (split in ("table", "published", "folders"))
     for reason in reasons:
-        assert "'blues/blues.00029.wav'" in reason and f"split={split}" in reason
+        assert "blues/blues.00029.wav'" in reason and f"split={split}" in reason
 
 
 def test_two_training_folds_that_divide_a_group_are_refused_too(tmp_path):
@@ -117,3 +128,140 @@ def test_without_readable_clips_nothing_is_assigned_and_the_reason_is_given(tmp_
     data = data_config(path=tmp_path, cache=tmp_path)
     member = membership([replace(one, columns=0) for one in ROWS], data, load("published"))
     assert member.clips == member.splits == () and "two classes" in member.refusals[0]
+
+
+# --- Whatever the table -----------------------------------------------------------------------------------------------
+
+GROUPS = st.sampled_from(["", "live", "demo", "Demo", "n/a"])
+ARTISTS = st.sampled_from(["", "The Band", "the band", "VA"])
+NUMBERED, NAMED = st.sampled_from(["", "1", "2", "3", "4"]), st.sampled_from(["", "train", "validation", "Test"])
+
+
+def tables(folds: st.SearchStrategy[str]) -> st.SearchStrategy[list[tuple[str, str, str]]]:
+    return st.lists(st.tuples(GROUPS, ARTISTS, folds), min_size=len(NAMES), max_size=len(NAMES))
+
+
+@given(
+    tables(NUMBERED) | tables(NAMED),
+    st.sampled_from(SPLITS),
+    st.sampled_from(["stem", None]),
+    st.sampled_from(["refuse", "drop"]),
+    st.booleans(),
+)
+def test_no_declared_group_is_ever_divided(tmp_path_factory, cells, name, stem, rare, validation):
+    tmp_path = tmp_path_factory.mktemp("table")
+    names = [f"{name}_part{number % 3}" for number, name in enumerate(NAMES)] if stem else NAMES
+    rows = [row(name) for name in names]
+    table = tmp_path / "clips.csv"
+    table.write_text(
+        "\n".join(["clip,group,artist,fold", *(",".join([n, *c]) for n, c in zip(names, cells, strict=True))])
+    )
+    rows = in_folders(rows) if name == "folders" else rows
+    data = data_config(path=tmp_path, cache=tmp_path, table=table, group=stem, rare_classes=rare)
+    split = load(name)
+    try:
+        member = membership(rows, data, split if split.validation is None else replace(split, validation=validation))
+    except GenreclfError:
+        return
+    declared = [cells[clip][0] for clip in member.clips]
+    for key in [declared, [one.group for one in member.metadata], *([member.groups] if name in OURS else [])]:
+        splits_of_key = {}
+        for one, where in zip(key, member.splits, strict=True):
+            if one not in ("", "n/a") and where:
+                splits_of_key.setdefault(one, set()).add(where)
+        assert member.refusals or all(len(splits) == 1 for splits in splits_of_key.values())
+
+
+OURS = ("hashed", "folds", "all")
+
+
+# --- Pieces of one clip -----------------------------------------------------------------------------------------------
+
+
+def pieces(songs: int, count: int) -> list[Row]:
+    return [
+        row(f"{genre}.{n:05d}.{piece}") for genre in ("blues", "rock") for n in range(songs) for piece in range(count)
+    ]
+
+
+def plain(tmp_path: Path, **values: object) -> DataConfig:
+    return data_config(path=tmp_path, cache=tmp_path, **values)
+
+
+def test_pieces_of_one_clip_are_offered_as_a_group_and_kept_together_if_asked(tmp_path, capsys):
+    rows = pieces(8, 5)
+    member = membership(rows, plain(tmp_path), load("hashed"))
+    divided = {row.path.rsplit(".", 2)[0] for row, a in zip(rows, member.splits, strict=True) if a == "test"} & {
+        row.path.rsplit(".", 2)[0] for row, a in zip(rows, member.splits, strict=True) if a == "train"
+    }
+    assert divided
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "80 clips seem to be pieces of 16" in told and "data.group=stem" in told
+    member = membership(rows, plain(tmp_path, group="stem"), load("hashed"))
+    splits = {}
+    for one, part in zip(rows, member.splits, strict=True):
+        splits.setdefault(one.path.rsplit(".", 2)[0], set()).add(part)
+    assert all(len(parts) == 1 for parts in splits.values()) and not member.refusals
+    assert capsys.readouterr().err == ""
+
+
+def test_pieces_that_a_table_keeps_together_are_not_offered(tmp_path, capsys):
+    rows = pieces(4, 3)
+    table = tmp_path / "clips.csv"
+    lines = [f"{one.path},{one.path.rsplit('.', 2)[0]}" for one in rows]
+    table.write_text("\n".join(["path,group", *lines]))
+    membership(rows, plain(tmp_path, table=table), load("hashed"))
+    assert "stem" not in capsys.readouterr().err
+    # Groups of both: two songs of one declared group, and the pieces that it does not name.
+    table.write_text("path,group\nblues/blues.00000.0.wav,medley\nblues/blues.00001.2.wav,medley\n")
+    member = membership(rows, plain(tmp_path, table=table, group="stem"), load("hashed"))
+    assert len({one.group for one in member.metadata[:6]}) == 1 and len({one.group for one in member.metadata}) == 7
+
+
+def test_pieces_are_asked_for_where_there_are_none(tmp_path):
+    with pytest.raises(GenreclfError, match=r"^data\.group=stem: .*blues/blues\.00029\.wav.*data\.group=null"):
+        membership(ROWS, plain(tmp_path, group="stem"), load("hashed"))
+
+
+# --- Rare classes, and splits that are not used -----------------------------------------------------------------------
+
+
+def test_rare_classes_are_refused_together_or_left_out(tmp_path, capsys):
+    rows = [
+        row(f"{genre}.{n:05d}") for genre, count in (("a", 20), ("b", 2), ("c", 20), ("d", 1)) for n in range(count)
+    ]
+    (reason,) = membership(rows, plain(tmp_path), load("hashed")).refusals
+    assert "'b' (2 clips" in reason and "'d' (1 clips" in reason and "data.rare_classes=drop" in reason
+    assert capsys.readouterr().err == ""
+    member = membership(rows, plain(tmp_path, rare_classes="drop"), load("hashed"))
+    assert not member.refusals and {rows[clip].label for clip in member.clips} == {"a", "c"}
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "'b' (2 clips), 'd' (1 clips)" in told
+    whole = membership(rows, plain(tmp_path), load("hashed"))
+    assert (
+        dict(zip(member.clips, member.splits, strict=True)).items()
+        <= dict(zip(whole.clips, whole.splits, strict=True)).items()
+    )
+    few = membership(rows[:23], plain(tmp_path, rare_classes="drop"), load("hashed"))
+    assert any("two classes" in one for one in few.refusals) and {rows[clip].label for clip in few.clips} == {"a"}
+
+
+def test_the_default_split_is_refused_where_the_folders_are_one(tmp_path):
+    rows = in_folders(ROWS)
+    with pytest.raises(GenreclfError, match=r"^data\.path=.*: its folders test, train, val .*split=folders"):
+        membership(rows, plain(tmp_path), load("hashed"))
+    member = membership(rows, plain(tmp_path), load("folders"))
+    assert member.splits == tuple(one.path.split("/")[0] for one in rows) and not member.refusals
+    assert membership(rows, plain(tmp_path), load("folds")).clips == tuple(range(len(rows)))
+    # Only training clips: no split
+    assert membership([replace(one, path=f"train/{one.path}") for one in ROWS], plain(tmp_path), load("hashed")).splits
+
+
+def test_a_split_in_the_table_that_is_not_used_is_told(tmp_path, capsys):
+    table = tmp_path / "clips.csv"
+    table.write_text("clip,genre,split\n" + "".join(f"{name},rock,{FOLDERS[i % 3]}\n" for i, name in enumerate(NAMES)))
+    membership(ROWS, plain(tmp_path, table=table), load("hashed"))
+    assert "split=table takes it" in capsys.readouterr().err
+    member = membership(ROWS, plain(tmp_path, table=table), load("table"))
+    assert member.splits == tuple(FOLDERS[i % 3] for i in range(len(NAMES)))
+    assert capsys.readouterr().err == ""

@@ -369,6 +369,7 @@ def test_the_top_folders_are_the_split():
     paths = ["train/rock/x.wav", "Validation/rock/y.wav", "test/rock/z.wav", "more/rock/w.wav", "train.wav"]
     clips = [("rock", digest(path), digest(path)) for path in paths]
     assert split(FOLDERS, clips, paths) == ["train", "val", "test", None, None]
+    assert split(FOLDERS, clips[:2], ["rock/train/x.wav", "jazz/test/y.wav"]) == ["train", "test"]
     with pytest.raises(GenreclfError, match=r"^split=folders: no clip .*rock/train\.wav"):
         split(FOLDERS, clips[:1], ["rock/train.wav"])
 

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from genreclf.data.layouts import kaggle_folder
+from genreclf.data.sources import Source, list_sources
+from genreclf.errors import GenreclfError
+
+
+def fill(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+AUDIO = ("genres_original/blues/blues.00000.wav", "genres_original/jazz/jazz.00054.wav")
+PICTURES = ("images_original/blues/blues00000.png", "images_original/jazz/jazz00001.png")
+
+
+# --- Kaggle's GTZAN ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("above", ["", "Data/"])
+def test_kaggles_audio_is_taken_and_the_pictures_named(tmp_path, capsys, above):
+    fill(tmp_path, *(above + name for name in (*AUDIO, *PICTURES, "features_30_sec.csv")))
+    assert kaggle_folder(tmp_path) == tmp_path / above / "genres_original"
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and f"give data.path={tmp_path / above / 'images_original'}" in told
+
+
+def test_without_audio_kaggles_pictures_are_taken(tmp_path):
+    fill(tmp_path, *PICTURES)
+    (tmp_path / "genres_original").mkdir()
+    assert kaggle_folder(tmp_path) == tmp_path / "images_original"
+    assert kaggle_folder(tmp_path / "images_original") is None
+    assert [source.label for source in list_sources(tmp_path / "images_original")] == ["blues", "jazz"]
+
+
+# --- Splits as folders ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Training", "valid", "TEST"), ("train", "test"), ("train",)]
+)
+def test_folders_named_as_splits_hold_the_genres(tmp_path, capsys, names):
+    fill(tmp_path, *(f"{name}/{genre}/x.wav" for name in names for genre in ("rock", "jazz")))
+    assert list_sources(tmp_path) == [
+        Source(f"{name}/{genre}/x.wav", genre) for name in sorted(names) for genre in ("jazz", "rock")
+    ]
+    assert "split=folders" in capsys.readouterr().err
+
+
+def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
+    fill(tmp_path, *(f"{genre}/{name}/x.wav" for name in ("train", "val", "test") for genre in ("rock", "jazz")))
+    assert {source.label for source in list_sources(tmp_path)} == {"rock", "jazz"}
+    assert "folders test, train, val are a split" in capsys.readouterr().err
+    fill(tmp_path, "rock/live/y.wav")  # not all: these are other folders
+    assert {source.label for source in list_sources(tmp_path)} == {"rock", "jazz"}
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["train/rock/x.wav", "test/rock/x.wav", "rock/x.wav"], r"'test', 'train' are named as splits, but 'rock' "),
+        (["train/x.wav", "test/y.wav"], r"but 'test/y\.wav', 'train/x\.wav' lie directly"),
+        (["train/rock/x.wav", "test/rock/y.wav", "test/z.wav"], r"but 'test/z\.wav' lie directly"),
+        (
+            ["genres_original/rock/x.wav", "images_original/rock/x.png"],
+            r"'images_original' are no .*data\.path=.*/genres_",
+        ),
+        (["audio/rock/x.wav", "pictures/rock/x.png"], r"'audio', 'pictures' are no genres"),
+        (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are no genres"),
+        (["genres/rock/x.wav", "genres/jazz/x.wav"], r"data\.path=.*/genres"),
+    ],
+)
+def test_other_folders_that_are_no_genres_are_refused(tmp_path, names, message):
+    fill(tmp_path, *names)
+    with pytest.raises(GenreclfError, match=rf"^data\.path=.*{message}"):
+        list_sources(tmp_path)
+
+
+def test_genres_in_a_table_make_folders_of_any_name_possible(tmp_path):
+    fill(tmp_path, "train/x.wav", "test/y.wav", "audio/z.wav")
+    (tmp_path / "genres.csv").write_text("path,genre\ntrain/x.wav,rock\ntest/y.wav,jazz\naudio/z.wav,jazz\n")
+    assert [source.label for source in list_sources(tmp_path, tmp_path / "genres.csv")] == ["jazz", "jazz", "rock"]
+
+
+def test_some_folders_with_such_names_beside_genres_are_genres(tmp_path):
+    """As of a data set of music and speech, with images of neither."""
+    fill(tmp_path, "raw/x.wav", "rock/y.wav")
+    assert {source.label for source in list_sources(tmp_path)} == {"raw", "rock"}
