@@ -40,7 +40,8 @@ from genreclf.data.store import (
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import MAX_BYTES, SAMPLE_RATE_HZ
-from genreclf.frontend.clip import TOO_SHORT, Clip, read_clip
+from genreclf.frontend.clip import Clip, read_clip
+from genreclf.frontend.content import TOO_SHORT
 from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
 from genreclf.frontend.segments import trim_silence
 from genreclf.progress import progress_bar
@@ -69,25 +70,41 @@ def prepared_store(data: DataConfig) -> Path:
 def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float) -> Path:
     """The folder of the store for these files and settings, below `cache`; built or completed if it is not there.
 
-    The store's name is a digest of the settings and of the files' paths, sizes and times, so changed files make a new
-    store; spectrograms of equal content are copied from older stores of the same folder. A killed build resumes after
-    the last complete row. Of several processes, one builds and the others wait. A clip that cannot be read, or that has
+    The store's name is a digest of the settings and of the files' paths, sizes, times and readability, so changed files
+    make a new store; spectrograms of equal content are copied from older stores of the same folder. A killed build resumes after
+    the last complete row, and one that lost files is made again. Of several processes, one builds and the others wait. A clip that cannot be read, or that has
     no music in it, becomes a row with the reason. Raises GenreclfError if the store cannot be written.
     """
     front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
     settings = {"front_end": front_end, "picture_seconds": picture_seconds}
     store = cache / "stores" / _key(settings, folder, sources)
-    if (store / META).is_file():
+    if _is_whole(store):
         return store
     try:
         store.mkdir(parents=True, exist_ok=True)
         with (store / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases the lock when a process dies
-            if not (store / META).is_file():
+            if not _is_whole(store):
+                if (store / META).is_file():  # finished, but parts of it were lost
+                    _remove_files(store)
                 _build(store, folder, sources, settings)
     except OSError as error:
         raise GenreclfError(f"{store}: cannot be written ({error}); free space, or choose another cache") from error
     return store
+
+
+def _is_whole(store: Path) -> bool:
+    try:
+        open_store(store)
+    except GenreclfError:
+        return False
+    return True
+
+
+def _remove_files(store: Path) -> None:
+    (store / META).unlink()
+    for name in (_JOURNAL, *(name for _, name, _, _ in _ARRAYS)):
+        (store / name).unlink(missing_ok=True)
 
 
 def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> str:
@@ -95,7 +112,8 @@ def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> s
     for source in sources:
         path = folder / source.path
         status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
-        files.append((source.path, source.label, status.st_size, status.st_mtime_ns))
+        # chmod changes none of the rest
+        files.append((source.path, source.label, status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)))
     return _sha256([FORMAT, settings, str(folder.resolve()), files])[:16]
 
 

@@ -1,17 +1,20 @@
-"""Any audio file -> mono float32 at 22,050 Hz."""
+"""Any audio file, or samples -> mono float32 at 22,050 Hz."""
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import soxr
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.av_audio import AvDecoder
+from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
 from genreclf.frontend.sndfile_audio import SndfileDecoder
 
@@ -46,38 +49,67 @@ TRUNCATED, UNDECODED, CLIPPED = "truncated", "not decoded", "clipped"
 _UNREAD_SHARE = 0.1
 
 
-@dataclass(frozen=True)
-class Audio:
-    """A decoded file."""
+class Sink(Protocol):
+    """Takes a waveform piece by piece."""
 
-    waveform: np.ndarray  # (samples,) float32, mono at 22,050 Hz, full scale -1..1; may exceed it after resampling
+    def add(self, samples: np.ndarray) -> None:
+        """Takes the next (samples,) float32, mono at 22,050 Hz."""
+        ...
+
+
+AnySink = TypeVar("AnySink", bound=Sink)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a decoded file, or of samples, besides its waveform."""
+
     source_rate_hz: int
     source_seconds: float  # decoded
-    problem: str  # empty, or one line that says what is missing or how much is clipped
+    problem: str  # empty, or one line that says what is missing, how much is clipped, and that channels cancel
+    unsuitable: str  # why no genre can be given, such as "silence: ..."; empty if one can
+    peak: float  # of float samples above full scale; else 1
+
+
+@dataclass(frozen=True)
+class Audio(Source):
+    """A decoded file, or samples."""
+
+    waveform: np.ndarray  # (samples,) float32, mono at 22,050 Hz, full scale -1..1; may exceed it after resampling
 
 
 def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
+    """The waveform that `stream_audio` gives, which takes 635 MB for two hours.
+
+    Float samples above full scale are scaled down to it. Raises GenreclfError as `stream_audio` does.
+    """
+    samples, source = stream_audio(path, _Samples, max_seconds)
+    waveform = np.frombuffer(samples.content, np.float32)
+    return Audio(**vars(source), waveform=waveform / np.float32(source.peak) if source.peak > 1 else waveform)
+
+
+def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float) -> tuple[AnySink, Source]:
     """Decodes a file to mono at 22,050 Hz: the mean of the channels, then band-limited resampling (soxr, HQ).
 
     The type is sniffed from the content; the suffix is ignored. Of a video, it is the first audio stream. A truncated
-    file gives the part that exists. `problem` says so, and also where most of a file's end could not be decoded. Float
-    samples above full scale are scaled down to it.
+    file gives the part that exists. `problem` says so, and also where most of a file's end could not be decoded. Of
+    channels that cancel (a stereo file in antiphase), the loudest is used alone. Float samples keep their scale.
 
     Raises GenreclfError for a file that is missing, not audio, empty, has samples that are not finite, or exceeds
     `max_seconds` or the bounds above, which are checked before and while decoding.
     """
     check_input_file(path, _READABLE, MAX_BYTES)
-    best: Audio | None = None
+    best: tuple[AnySink, Source] | None = None
     reasons = []
     with path.open("rb", buffering=0) as handle:
         for decoder in _DECODERS:
             try:
-                audio, is_final = _decoded(path, handle, decoder, max_seconds)
+                sink, source, is_final = _decoded(path, handle, decoder, new_sink, max_seconds)
             except UndecodableError as error:
                 reasons.append(str(error))
                 continue
-            if best is None or audio.source_seconds > best.source_seconds + _SAME_SECONDS:
-                best = audio
+            if best is None or source.source_seconds > best[1].source_seconds + _SAME_SECONDS:
+                best = sink, source
             if is_final:
                 break
     if best is None:
@@ -85,25 +117,46 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
     return best
 
 
-def mono(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """(samples,) or (samples, channels) at `rate_hz`, integer or float of any scale -> (samples,) float32 at 22,050 Hz.
+def read_samples(samples: np.ndarray, rate_hz: float) -> Audio:
+    """Samples at `rate_hz` -> mono at 22,050 Hz, mixed and resampled as those of a file are.
 
-    Mixes and resamples as `read_audio` does. Raises GenreclfError for another shape, no samples, samples that are not
-    finite, and a rate or length beyond the bounds above.
+    (samples,), (samples, channels) or (channels, samples), integer or float of any scale. Raises GenreclfError for
+    another shape, one that leaves open which axis is time, no samples, samples that are not finite, and a rate or
+    length beyond the bounds above.
     """
-    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
-        raise GenreclfError(
-            f"samples: {samples.dtype} of shape {samples.shape}; give numbers, (samples,) or (samples, channels)"
-        )
     _check_rate("samples", rate_hz)
-    if len(samples) > MAX_SECONDS * rate_hz or samples.size > MAX_SAMPLES:
+    block = _block(samples)
+    if len(block) > MAX_SECONDS * rate_hz or block.size > MAX_SAMPLES:
         raise GenreclfError(f"samples: longer than {_duration(MAX_SECONDS)}; give shorter pieces")
-    mixed = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
-    _peak("samples", mixed)
-    resampled = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
-    if not resampled.size:
-        raise GenreclfError(f"samples: {len(samples)} are too few; give more")
-    return resampled
+    _peak("samples", block)
+    meter, rate = LevelMeter(), round(rate_hz)
+    mixed = meter.mix(block, rate)
+    if (loudest := meter.cancelled()) is not None:
+        meter = LevelMeter(loudest)
+        mixed = meter.mix(block, rate)
+    waveform = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
+    if not waveform.size:
+        raise GenreclfError(f"samples: {len(block)} are too few; give more")
+    return Audio(rate, len(block) / rate_hz, meter.note(), meter.unsuitable(), 1.0, waveform)
+
+
+def _block(samples: np.ndarray) -> np.ndarray:
+    """Samples of any kind -> (samples, channels) float32, integers of the usual sizes with full scale -1..1."""
+    kind = f"samples: {samples.dtype} of shape {samples.shape}"
+    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
+        raise GenreclfError(f"{kind}; give numbers, (samples,), (samples, channels) or (channels, samples)")
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    if samples.shape[0] <= MAX_CHANNELS < samples.shape[1]:
+        samples = samples.T
+    elif samples.shape[1] > 1 and not samples.shape[1] <= MAX_CHANNELS < samples.shape[0]:
+        raise GenreclfError(f"{kind}: unclear which axis is time; give 1 to {MAX_CHANNELS} channels of more samples")
+    block = samples.astype(np.float32)
+    if samples.dtype.itemsize <= 2 and samples.dtype.kind in "iu":
+        full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+        block -= full_scale if samples.dtype.kind == "u" else 0
+        block /= full_scale
+    return block
 
 
 def check_input_file(path: Path, formats: str, max_bytes: int) -> None:
@@ -121,36 +174,55 @@ def check_input_file(path: Path, formats: str, max_bytes: int) -> None:
 
 
 def _decoded(
-    path: Path, handle: FileIO, opened: type[SndfileDecoder] | type[AvDecoder], max_seconds: float
-) -> tuple[Audio, bool]:
-    """What a decoder makes of the file, and whether another one could not make more of it."""
+    path: Path,
+    handle: FileIO,
+    opened: type[SndfileDecoder] | type[AvDecoder],
+    new_sink: Callable[[], AnySink],
+    max_seconds: float,
+    channel: int | None = None,
+) -> tuple[AnySink, Source, bool]:
+    """What a decoder makes of the file (or of one channel), and whether another one could not make more of it."""
+    sink, meter = new_sink(), LevelMeter(channel)
     with closing(opened(handle)) as decoder:
         _check_rate(str(path), decoder.rate_hz)
         _check_channels(path, decoder.channels)
         expected_samples = decoder.expected_seconds * decoder.rate_hz * decoder.channels
         _check_length(path, decoder.expected_seconds, expected_samples, max_seconds)
-        waveform, level = _Waveform(), _Level(decoder.has_float_samples)
+        waveform, level = _Waveform(sink), _Level(decoder.has_float_samples)
         for block, rate_hz in decoder.blocks():
             _check_rate(str(path), rate_hz)
             _check_channels(path, block.shape[1])
             level.add(block, _peak(str(path), block))
-            waveform.add(_mixed(block), rate_hz)
+            waveform.add(meter.mix(block, rate_hz), rate_hz)
             _check_length(path, waveform.seconds, level.samples, max_seconds)
-        samples = waveform.finished()
-        if not samples.size:
+        waveform.end_resampling()
+        if not waveform.samples:
             raise UndecodableError("no samples could be decoded")
-        if level.exceeds_full_scale:
-            samples /= level.peak
-        missing = _missing(decoder, waveform)
-        problem = "; ".join(filter(None, [missing, level.note()]))
-        return Audio(samples, waveform.first_rate_hz, waveform.seconds, problem), decoder.is_certain or not missing
+        missing, is_final = _missing(decoder, waveform), decoder.is_certain
+    loudest = meter.cancelled()
+    if loudest is not None:
+        return _decoded(path, handle, opened, new_sink, max_seconds, loudest)
+    problem = "; ".join(filter(None, [missing, level.note(), meter.note()]))
+    source = Source(waveform.first_rate_hz, waveform.seconds, problem, meter.unsuitable(), level.scale)
+    return sink, source, is_final or not missing
+
+
+class _Samples:
+    """A `Sink` that keeps the waveform."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()  # joining a list of blocks would hold a long clip in memory twice
+
+    def add(self, samples: np.ndarray) -> None:
+        """See `Sink`."""
+        self.content += samples.data
 
 
 class _Waveform:
-    """Joins blocks of mono samples to one waveform at 22,050 Hz."""
+    """Resamples blocks of mono samples to 22,050 Hz, and hands them to a sink."""
 
-    def __init__(self) -> None:
-        self._samples = bytearray()  # joining a list of blocks would hold a long clip in memory twice
+    def __init__(self, sink: Sink) -> None:
+        self._sink, self.samples = sink, 0
         self._frames: Counter[int] = Counter()  # by sample rate, which changes where files were joined
         self._rate_hz = SAMPLE_RATE_HZ
         self._resampler: soxr.ResampleStream | None = None
@@ -173,22 +245,22 @@ class _Waveform:
     def add(self, block: np.ndarray, rate_hz: int) -> None:
         """Appends (frames,) float32."""
         if rate_hz != self._rate_hz:
-            self._end_resampling()
+            self.end_resampling()
             self._rate_hz = rate_hz
             if rate_hz != SAMPLE_RATE_HZ:
                 self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         self._frames[rate_hz] += len(block)
-        self._samples += (self._resampler.resample_chunk(block) if self._resampler else block).data
+        self._pass_on(self._resampler.resample_chunk(block) if self._resampler else block)
 
-    def finished(self) -> np.ndarray:
-        """(samples,) float32 at 22,050 Hz."""
-        self._end_resampling()
-        return np.frombuffer(self._samples, np.float32)
-
-    def _end_resampling(self) -> None:
+    def end_resampling(self) -> None:
+        """Hands on what the resampler holds back."""
         if self._resampler:
-            self._samples += self._resampler.resample_chunk(np.zeros(0, np.float32), last=True).data
+            self._pass_on(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         self._resampler = None
+
+    def _pass_on(self, samples: np.ndarray) -> None:
+        self.samples += len(samples)
+        self._sink.add(samples)
 
 
 class _Level:
@@ -209,9 +281,9 @@ class _Level:
             self._at_full_scale += int(np.count_nonzero(clipped))
 
     @property
-    def exceeds_full_scale(self) -> bool:
-        """Whether the samples need to be scaled down; decoders of lossy formats overshoot a little."""
-        return self._is_float and self.peak > 1
+    def scale(self) -> float:
+        """`Source.peak`; decoders of lossy formats overshoot a little, which is none."""
+        return max(1.0, self.peak) if self._is_float else 1.0
 
     def note(self) -> str:
         """For `Audio.problem`."""
@@ -265,14 +337,3 @@ def _check_length(path: Path, seconds: float, samples: float, max_seconds: float
 def _duration(seconds: float) -> str:
     hours = seconds / 3600
     return f"{seconds:g} s" if hours < 1 else f"{hours:g} hour{'s' * (hours > 1)}"
-
-
-def _mixed(block: np.ndarray) -> np.ndarray:
-    """(frames, channels) float32 -> (frames,), the mean. NumPy's mean over a short axis costs more than decoding."""
-    if block.shape[1] == 1:
-        return block[:, 0]
-    total: np.ndarray = block[:, 0] + block[:, 1]
-    for channel in range(2, block.shape[1]):
-        total += block[:, channel]
-    total /= block.shape[1]
-    return total

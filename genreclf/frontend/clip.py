@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, mono, read_audio
-from genreclf.frontend.log_mel import FRAME_RATE_HZ, log_mel
+from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_samples, stream_audio
+from genreclf.frontend.content import unsuitable_levels
+from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
-# `Clip.unsuitable` begins with it where there is too little music to name a genre, but enough to learn from.
-TOO_SHORT = "short"
 _PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG
 
 
@@ -65,10 +64,10 @@ def read_upload(content: bytes, picture_seconds: float, max_seconds: float) -> C
         os.close(handle)
 
 
-def samples_clip(samples: np.ndarray, rate_hz: int) -> Clip:
-    """The clip of (samples,) or (samples, channels) at `rate_hz`; raises GenreclfError as `audio.mono` does."""
-    levels = log_mel(mono(samples, rate_hz))
-    return Clip(levels, levels.shape[1], rate_hz, len(samples) / rate_hz, "")
+def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:
+    """The clip of samples at `rate_hz`, in the shapes of `audio.read_samples`; raises GenreclfError as that does."""
+    audio = read_samples(samples, rate_hz)
+    return _sound_clip(log_mel(audio.waveform), audio)
 
 
 def _picture_clip(path: Path, picture_seconds: float) -> Clip:
@@ -79,6 +78,10 @@ def _picture_clip(path: Path, picture_seconds: float) -> Clip:
 
 
 def _audio_clip(path: Path, max_seconds: float) -> Clip:
-    audio = read_audio(path, max_seconds)
-    levels = log_mel(audio.waveform)
-    return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
+    spectrogram, source = stream_audio(path, LogMel, max_seconds)
+    return _sound_clip(spectrogram.finished(), source)
+
+
+def _sound_clip(levels: np.ndarray, source: Source) -> Clip:
+    unsuitable = source.unsuitable or unsuitable_levels(levels)
+    return Clip(levels, levels.shape[1], source.source_rate_hz, source.source_seconds, source.problem, unsuitable)

@@ -1,0 +1,140 @@
+"""Whether there is music in a clip: silence, clicks, test tones and scraps of sound are told, each in one line.
+
+Thresholds without another source were measured on 103 audio files and 709 pictures of GTZAN and 3,011 pictures of other
+music. None of them is called unsuitable, nor are the audio files when they are made 60 dB quieter.
+"""
+
+import numpy as np
+
+# Begins the reason where there is too little music to name a genre, but enough to learn from.
+TOO_SHORT = "short"
+
+_BLOCK_SECONDS = 0.01
+_BATCH_FRAMES = 2**16  # few, long computations
+_SILENCE = 2**-15  # RMS: one step of 16-bit samples
+# Hiss: quiet throughout, with the loudest 10 ms hardly above the median. In music they are, by 1.65 or more.
+_HISS, _HISS_RATIO = 10 ** (-70 / 20), 1.4
+# Cancelled: the energy of the channels' mean by the mean of their energies. Of 32 channels that differ, it is 1 / 32.
+_CANCELLED = 0.01
+_SOUND = 10 ** (-50 / 20)  # what is louder than this share of the loudest 10 ms is sound: all of GTZAN's clips
+_CLICK_SECONDS = 0.05
+_MIN_SECONDS = 1.0
+
+_LOUD = 30 * 255 / 80  # levels, 30 dB at most: only bands and columns that are closer to the loudest are judged
+_EDGE_COLUMNS, _MIN_COLUMNS = 3, 10  # the window blurs beginning and end
+_STEADY = 4.0  # levels: the largest standard deviation of a loud band over time. In music 16.7 or more
+_GLIDE_STEPS = 128  # at most
+_GLIDE = 0.8  # the share of steps in which the pitch goes on in the same direction
+_NARROW = 8  # bands: how many of a column are loud at a time, in the median
+
+
+class LevelMeter:
+    """Mixes blocks of samples to mono and measures what they hold, in steps of 10 ms and without DC.
+
+    The mix is the mean of the channels, or `channel` alone.
+    """
+
+    def __init__(self, channel: int | None = None) -> None:
+        self._channel, self._rate_hz = channel, 0
+        self._pending, self._pending_frames = [np.zeros(0, np.float32)], 0
+        self._rms: list[np.ndarray] = []  # of steps
+        self._offset = 0.0  # the largest DC of a step
+        self._energies = np.zeros(1)  # by channel
+        self._energy = 0.0  # of their mean
+
+    def mix(self, block: np.ndarray, rate_hz: int) -> np.ndarray:
+        """(frames, channels) float32, full scale -1..1, -> (frames,)."""
+        if rate_hz != self._rate_hz:
+            self._measure()
+            self._pending, self._rate_hz = [np.zeros(0, np.float32)], rate_hz
+        mixed = block[:, self._channel or 0]
+        if self._channel is None and block.shape[1] > 1:
+            mixed = _mean(block)
+            energies = np.einsum("ij,ij->j", block, block)
+            self._energies = self._energies + energies if len(energies) == len(self._energies) else energies
+            self._energy += float(np.vdot(mixed, mixed))
+        self._pending.append(mixed)
+        self._pending_frames += len(mixed)
+        if self._pending_frames >= _BATCH_FRAMES:
+            self._measure()
+        return mixed
+
+    def cancelled(self) -> int | None:
+        """The loudest channel, if all of them together cancel; None if they do not."""
+        if self._energy >= _CANCELLED * self._energies.mean():
+            return None
+        return int(np.argmax(self._energies))
+
+    def note(self) -> str:
+        """What to know of a channel that is used alone; empty for the mean of all."""
+        return "" if self._channel is None else f"channels that cancel: channel {self._channel + 1} used alone"
+
+    def unsuitable(self) -> str:
+        """Why no genre can be given; empty if the samples may be music."""
+        self._measure()
+        rms = np.concatenate([*self._rms, np.zeros(1)])
+        loudest = float(rms.max())
+        if loudest < _SILENCE:
+            return "silence: a constant level (DC), no sound" if self._offset > _SILENCE else "silence: no sound"
+        decibels = f"{20 * np.log10(loudest):.0f} dB"
+        if loudest < _HISS and loudest < _HISS_RATIO * np.median(rms):
+            return f"silence: nothing but hiss at {decibels}"
+        runs = _runs(rms > _SOUND * loudest) * _BLOCK_SECONDS
+        if runs.max() < _CLICK_SECONDS:
+            return f"clicks: no sound lasts {_CLICK_SECONDS * 1000:.0f} ms"
+        if runs.sum() < _MIN_SECONDS:
+            return f"{TOO_SHORT}: {runs.sum():.2f} s of sound; a genre needs {_MIN_SECONDS:.0f} s or more"
+        return ""
+
+    def _measure(self) -> None:
+        """Reduces the pending samples to steps, and keeps the rest."""
+        if not self._rate_hz:
+            return
+        samples, size = np.concatenate(self._pending), max(2, round(_BLOCK_SECONDS * self._rate_hz))
+        steps = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
+        self._pending, self._pending_frames = [samples[steps.size :]], len(samples) - steps.size
+        means = steps.mean(axis=1)
+        self._rms.append(np.sqrt(np.maximum(np.einsum("ij,ij->i", steps, steps) / size - means**2, 0)))
+        self._offset = max(self._offset, float(np.abs(means).max(initial=0)))
+
+
+def unsuitable_levels(levels: np.ndarray) -> str:
+    """Why a spectrogram, (128, columns) uint8, is not that of music: a test tone, or one level; empty if it may be."""
+    if levels.min() == levels.max():
+        return "silence: one level throughout"
+    values = levels.astype(np.float32)
+    peaks = values.max(axis=0)
+    loud = np.flatnonzero(peaks >= peaks.max() - _LOUD)
+    inner = values[:, loud[0] + _EDGE_COLUMNS : loud[-1] + 1 - _EDGE_COLUMNS]
+    if inner.shape[1] < _MIN_COLUMNS:
+        return ""
+    means = inner.mean(axis=1)
+    if inner[means >= means.max() - _LOUD].std(axis=1).max() < _STEADY:
+        return "test tone: the spectrum never changes"
+    if _glides(inner):
+        return "test tone: a single pitch that glides"
+    return ""
+
+
+def _glides(levels: np.ndarray) -> bool:
+    """Whether the centroid of the loud bands (128, columns) keeps its direction."""
+    columns = levels[:, np.linspace(0, levels.shape[1] - 1, min(_GLIDE_STEPS, levels.shape[1])).astype(int)]
+    weights = np.maximum(columns - columns.max(axis=0) + _LOUD, 0)
+    steps = np.diff(np.arange(len(levels)) @ weights / weights.sum(axis=0))
+    narrow = np.median(np.count_nonzero(weights, axis=0)) <= _NARROW
+    return bool(narrow and np.mean(steps[1:] * steps[:-1] > 0) > _GLIDE)
+
+
+def _mean(block: np.ndarray) -> np.ndarray:
+    """(frames, channels) float32 -> (frames,). NumPy's mean over a short axis costs more than decoding."""
+    total: np.ndarray = block[:, 0] + block[:, 1]
+    for channel in range(2, block.shape[1]):
+        total += block[:, channel]
+    total /= block.shape[1]
+    return total
+
+
+def _runs(sounds: np.ndarray) -> np.ndarray:
+    """The lengths of the runs of True in (steps,); at least one number."""
+    edges = np.flatnonzero(np.diff(sounds, prepend=False, append=False))
+    return np.append(edges[1::2] - edges[::2], 0)
