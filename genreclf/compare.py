@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPAR
 from genreclf.page import render
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
+from genreclf.training.resume import MOVABLE
 
 TEMPLATE = "evaluation/comparison.md.jinja"
 _SYSTEM_NUMBERS = ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE")
@@ -33,11 +34,13 @@ _PAIR_COLUMNS: list[tuple[str, Kind]] = [
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, or 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    moved = {key: word.partition("=")[2] for word in words for key in MOVABLE if word.startswith(f"{key}=")}
+    options = _parser().parse_args([word for word in words if word.partition("=")[0] not in moved])
     runs, unfinished = find_runs(options.runs)
     for folder in unfinished:
         print(one_line(f"left out {folder}: its training did not finish"), file=sys.stderr)
-    predictions = {run.folder: _predictions(run, options.clips, options.tta) for run in runs}
+    predictions = {run.folder: _predictions(run, options.clips, options.tta, moved) for run in runs}
     systems = build_systems(predictions, runs)
     if options.calibrate:
         systems = [calibrate(system) for system in systems]
@@ -54,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="genreclf compare",
         description="Compares trained models on the same clips and says which differences are significant. Runs of "
         "one configuration form a system: its seeds are averaged, its folds are pooled.",
-        epilog="Runs without scores are scored first. Writes comparison.md, comparison.json and comparison.png. "
+        epilog="Runs without scores are scored first; data.path=FOLDER says where their data are now, data.table=FILE "
+        "and data.drop=FILE the same of those. Writes comparison.md, comparison.json and comparison.png. "
         "Exit code: 0, or 2 for a mistake in the call.",
     )
     parser.add_argument(
@@ -71,16 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _predictions(run: Run, split: str, tta: str) -> Predictions:
+def _predictions(run: Run, split: str, tta: str, moved: Mapping[str, str]) -> Predictions:
     """The predictions of a run, which is scored first if it has none."""
     file = run.folder / EVALUATION / split / PREDICTIONS
     found = _read(file, tta)
     if found is None:
-        from genreclf.evaluate import EvaluateConfig, score  # slow: imports torch and Lightning
+        from genreclf.evaluate import EvaluateConfig, MovedData, score  # slow: imports torch and Lightning
 
         print(one_line(f"scoring {run.folder}"))
         # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
-        score(EvaluateConfig(str(run.folder), split, "pitch_shift" if tta == "none" else tta, "auto"))
+        scored_tta = "pitch_shift" if tta == "none" else tta
+        data = MovedData(*(Path(moved[key]) if key in moved else None for key in MOVABLE))
+        score(EvaluateConfig(str(run.folder), split, scored_tta, "auto", data, None))
         found = _read(file, tta)
     assert found is not None  # score has just written it
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
@@ -31,11 +30,25 @@ from genreclf.inference.predictor import Prediction, Predictor, apply_temperatur
 from genreclf.inference.tta import check_tta
 from genreclf.terminal import print_table
 from genreclf.text import one_line
+from genreclf.training.resume import check_data, read_run
 
 FORMAT = 3  # of metrics.json
 SPLITS = ("test", "val")
 _SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
 MAX_MISTAKES = 12
+
+
+@dataclass(frozen=True)
+class MovedData:
+    """Where the data of a training are now. None: where they were."""
+
+    path: Path | None
+    table: Path | None
+    drop: Path | None
+
+    def given(self) -> dict[str, str]:
+        """The paths that are given, absolute, by key."""
+        return {key: str(user_path(path).resolve()) for key, path in vars(self).items() if path is not None}
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,8 @@ class EvaluateConfig:
     clips: str  # test or val
     tta: str  # scored in addition to predictions without TTA
     device: str  # auto, cpu or cuda
+    data: MovedData  # their content must be that of the training
+    cache: Path | None  # for their spectrograms; None: that of the training
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
@@ -62,7 +77,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     """Scores a run and writes all files; returns the content of metrics.json. Raises GenreclfError."""
     run, split = _run_folder(config.run), config.clips
     bundle = load_bundle(run / run_folder.BUNDLE)
-    datamodule = _training_data(run, split)
+    datamodule = _training_data(run, config)
     # Calibration needs the probabilities before the temperature too.
     model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0)), config.device)
     found, predictions, results = {}, {}, {}
@@ -83,7 +98,12 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         "audit": leak_line(shared, split, absent),
         "audit_leaks": has_leak({split: shared}),
         "audit_not_compared": {part: absent[part] for part in ("train", split)},
-        "command": [config.run, f"clips={split}", f"tta={config.tta}"],
+        "command": [
+            config.run,
+            f"clips={split}",
+            f"tta={config.tta}",
+            *(f"data.{key}={path}" for key, path in config.data.given().items()),
+        ],
         "tta": results,
     }
     mistakes = _worst_mistakes(predictions["none"], found["none"], datamodule, split)
@@ -104,31 +124,19 @@ def _run_folder(name: str) -> Path:
     return folder
 
 
-def _read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration and the record of a run."""
-    try:
-        config = yaml.safe_load((run / run_folder.CONFIG_YAML).read_text())
-        return config, json.loads((run / run_folder.RECORD).read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise GenreclfError(f"{run}: damaged run folder ({error}); copy the run again") from error
-
-
-def _training_data(run: Path, split: str) -> SpectrogramDataModule:
+def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     """The data and split of the run. Raises GenreclfError if they are not those of its training."""
-    trained, record = _read_run(run)
+    trained, record = read_run(run)
+    trained["data"].update(config.data.given())
+    if config.cache is not None:
+        trained["data"]["cache"] = str(config.cache)
     try:
         datamodule = SpectrogramDataModule.from_config(trained)
     except GenreclfError as error:
         raise GenreclfError(f"{run / run_folder.CONFIG_YAML}: {error}") from error
     datamodule.setup()
-    now, before = datamodule.summary(), record["data"]
-    reason = "otherwise training clips could be scored as test clips"
-    if now["store_digest"] != before["store_digest"]:
-        files = f"the files in {trained['data']['path']}"
-        raise GenreclfError(f"{run}: {files} differ from those of the training; restore them: {reason}")
-    if now["split_digest"] != before["split_digest"]:
-        table = trained["data"]["table"] or "the settings of the split"
-        raise GenreclfError(f"{run}: the split differs from that of the training; restore {table}: {reason}")
+    check_data(run, trained, datamodule.summary(), record["data"], "training clips could be scored as test clips")
+    split = config.clips
     if not datamodule.clips[split]:
         other = "val" if split == "test" else "test"
         raise GenreclfError(f"clips={split}: the split of {run} has no such clips; try clips={other}")
@@ -176,7 +184,7 @@ def clip_scores(predictions: Predictions) -> dict[str, Any]:
 
 def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
     """The part of metrics.json that does not depend on the scored clips."""
-    config, record = _read_run(run)
+    config, record = read_run(run)
     return {
         "model": bundle.info.name,
         "classes": list(bundle.info.classes),

@@ -110,7 +110,7 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if rank_zero_only.rank:  # a further process of trainer.devices=2, started by the first one
+    if not _is_first_process():  # one of trainer.devices=2, which the first one has started
         with redirect_stdout(None):
             _train(folder, config, overrides)
         return
@@ -147,7 +147,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     if run.temperature is None and not datamodule.clips["val"]:
         raise GenreclfError("temperature: there are no validation clips to fit it on; give a number, as of the folds")
     if trained_on:
-        check_data(folder, datamodule.summary(), trained_on, "the run would not be one training")
+        check_data(folder, config, datamodule.summary(), trained_on, "this would be another training")
 
     module, weights, trainer = None, NO_WEIGHTS, None
     if optim:
@@ -157,20 +157,24 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         weights = _load_weights(module.net, model["weights"])
         trainer = _trainer(folder, config, overrides, optim)
         _check_validation(trainer, optim, datamodule)
-    if not rank_zero_only.rank:
+    if _is_first_process():
         _show_data(config, datamodule)
         if run.ckpt is None:
             begin(folder)
         audit = leak_summary(datamodule.store, datamodule.membership)
         write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, audit)
-    if module:
+    if module and trainer:
         net = _train_net(folder, trainer, overrides, module, datamodule)
     else:
         from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
 
         net = fit_baseline(model, datamodule)
-    if not rank_zero_only.rank:
+    if _is_first_process():
         _save(folder, run, net, model["name"], datamodule)
+
+
+def _is_first_process() -> bool:
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 def _check_trainer(trainer: dict[str, Any]) -> None:

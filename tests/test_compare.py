@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from genreclf.compare import main
-from genreclf.evaluate import EvaluateConfig
+from genreclf.evaluate import EvaluateConfig, MovedData
 from genreclf.evaluation.predictions import Predictions, write_predictions
 
 CLASSES = ("a", "b")
@@ -146,7 +146,7 @@ def test_what_has_no_predictions_is_scored_once(tmp_path, compare, monkeypatch):
     assert code == 0 and output.startswith(f"scoring {run}\n")
     code, output, _ = compare(run)
     assert code == 0 and "scoring" not in output
-    assert configs == [EvaluateConfig(str(run), "test", "pitch_shift", "auto")]
+    assert configs == [EvaluateConfig(str(run), "test", "pitch_shift", "auto", MovedData(None, None, None), None)]
 
 
 def test_a_run_that_cannot_be_scored_ends_the_comparison(tmp_path, compare):

@@ -71,9 +71,10 @@ def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_se
     """The folder of the store for these files and settings, below `cache`; built or completed if it is not there.
 
     The store's name is a digest of the settings and of the files' paths, sizes, times and readability, so changed files
-    make a new store; spectrograms of equal content are copied from older stores of the same folder. A killed build resumes after
-    the last complete row, and one that lost files is made again. Of several processes, one builds and the others wait. A clip that cannot be read, or that has
-    no music in it, becomes a row with the reason. Raises GenreclfError if the store cannot be written.
+    make a new store; spectrograms of equal content are copied from older stores of the same folder. A killed build
+    resumes after the last complete row, and a store that has lost files is built again. Of several processes, one
+    builds and the others wait. A clip that cannot be read, or that has no music in it, becomes a row with the reason.
+    Raises GenreclfError if the store cannot be written.
     """
     front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
     settings = {"front_end": front_end, "picture_seconds": picture_seconds}

@@ -38,7 +38,15 @@ class CheckpointFiles(TorchCheckpointIO):
             for state in checkpoint["callbacks"].values():
                 if "dirpath" in state:
                     state.update(_in_folder(state, folder))
-        except (EOFError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        except (
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RuntimeError,
+            AttributeError,
+            pickle.UnpicklingError,
+        ) as error:
             raise GenreclfError(f"{path}: damaged ({reason(error)}); copy it again, or start a new run") from error
         return checkpoint
 

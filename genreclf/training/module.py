@@ -110,7 +110,7 @@ class GenreModule(L.LightningModule):
         self._check_finite("loss", loss)
         logits = gated_sum(branch_logits, gates)  # (B, classes)
         self.train_accuracy(logits, batch["target"])
-        per_epoch = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
+        per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
         self.log("train/loss", loss, prog_bar=True, sync_dist=True, **per_epoch)
         self.log("train/accuracy", self.train_accuracy, **per_epoch)
         return loss

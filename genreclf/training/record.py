@@ -29,8 +29,8 @@ PACKAGES = (
 def write_record(
     folder: Path, config: dict[str, Any], overrides: list[str], details: dict[str, Any], audit: dict[str, Any]
 ) -> None:
-    """Writes `record.json`: overrides, versions, git commit and `details`; `audit.json`, the summary of the data's audit;
-    and at last `config.yaml`, the composed configuration. Raises GenreclfError where the folder cannot be written.
+    """Writes `record.json`: overrides, versions, git commit and `details`; `audit.json`, the summary of the data's
+    audit; and last `config.yaml`, the composed configuration. Raises GenreclfError where the folder cannot be written.
     """
     record = {
         "overrides": overrides,

@@ -69,14 +69,22 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise GenreclfError(f"{folder}: damaged run folder ({error}); copy the run again") from error
 
 
-def check_data(folder: Path, now: dict[str, Any], trained: dict[str, Any], why: str) -> None:
-    """Compares the digests in the summaries of a datamodule and of the training's. Raises GenreclfError with `why`."""
-    kinds = ("store_digest", "files", "data.path"), ("split_digest", "split", "data.table")
-    for digest, what, key in kinds:
+def check_data(
+    folder: Path, config: dict[str, Any], now: dict[str, Any], trained: dict[str, Any], otherwise: str
+) -> None:
+    """Raises GenreclfError if the summaries of the data differ; `otherwise` says what would happen."""
+    data = config["data"]
+    kinds = (
+        (
+            "store_digest",
+            f"the content of {data['path']} differs",
+            "restore them, or give data.path=FOLDER if they have moved",
+        ),
+        ("split_digest", "the split differs", f"restore {data['table'] or 'the settings of the split'}"),
+    )
+    for digest, what, remedy in kinds:
         if now[digest] != trained[digest]:
-            raise GenreclfError(
-                f"{folder}: the {what} differ from those of the training; restore them, or give {key}=...: {why}"
-            )
+            raise GenreclfError(f"{folder}: {what} from what it was in the training; {remedy}: {otherwise}")
 
 
 def _by_key(words: Sequence[str]) -> dict[str, str]:
