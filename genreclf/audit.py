@@ -24,11 +24,12 @@ from genreclf.data.collections_page import collections_page
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
-from genreclf.data.sources import DataConfig
+from genreclf.data.sources import DataConfig, data_folder
 from genreclf.data.split import SPLITS, SplitConfig
-from genreclf.data.store import open_store
+from genreclf.data.store import Store, open_store
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
+from genreclf.frontend.folder import FolderContents, folder_contents
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
 from genreclf.text import first_names, one_line, shell_command
@@ -36,6 +37,7 @@ from genreclf.text import first_names, one_line, shell_command
 PAGE, NUMBERS = "audit.html", "audit.json"
 PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"
 PAIRS_SHOWN = 10  # on the terminal
+UNUSED = "clips without a class"  # or dropped
 FOUND = 1  # the exit code with --strict
 
 
@@ -59,7 +61,7 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
         raise GenreclfError(f"--drop-list {options.drop_list}: names clips of other collections; give --against OTHER")
     split = build(SplitConfig, config["split"], "split")
     store = open_store(prepared_store(data))
-    found = audit(store, membership(store.rows, data, split))
+    found = audit(store, membership(store.rows, data, split), _passed_over(data, store))
     about = {"name": data.name, "path": str(data.path), "table": str(data.table or ""), "split": split.name}
     context = {"data": {**about, "store_digest": store.digest}, "split": asdict(split)}
     numbers = json.dumps({**context, **found.plain()}, indent=1)
@@ -67,6 +69,13 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     _show(found)
     print(f"page: {options.out / PAGE}\nnumbers: {options.out / NUMBERS}")
     return FOUND if options.strict and found.verdict in ("leaks", "unknown") else 0
+
+
+def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
+    """The files of a data set's folder that are not in its store, by ending; and the clips, by a word of their own."""
+    contents, used = folder_contents(data_folder(data)), {row.path for row in store.rows}
+    unused = [path for path in contents.clips if path not in used]
+    return contents.passed_over | ({UNUSED: unused} if unused else {})
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
@@ -81,6 +90,8 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 def _show(found: Audit) -> None:
     faults = ", ".join(f"{kind} {len(clips)}" for kind, clips in found.findings.items() if clips)
     print(f"{found.clips} clips of {len(found.classes)} classes; findings: {faults or 'none'}")
+    if found.passed_over:
+        print(one_line(_files(found.passed_over)))
     if found.rates:
         print("sample rates: " + ", ".join(f"{rate:,} Hz {count}" for rate, count in found.rates.items()))
     print(f"pairs of one recording: {len(found.pairs)}, in groups: {len(found.duplicate_groups)}")
@@ -94,6 +105,10 @@ def _show(found: Audit) -> None:
     for reason in found.refusals:
         print(one_line(f"training would refuse this split: {reason}"))
     print(one_line(_verdict(found)))
+
+
+def _files(passed_over: dict[str, list[str]]) -> str:
+    return FolderContents([], passed_over, []).told()
 
 
 def _share(leak: Leak) -> str:
@@ -161,6 +176,8 @@ def _show_shared(found: Comparison) -> None:
 
 def _contents(contents: Contents) -> str:
     absent = [f"{len(contents.left_out)} left out ({first_names(list(contents.left_out))})"] * bool(contents.left_out)
+    if contents.passed_over:
+        absent.append(_files(contents.passed_over))
     if contents.not_compared:
         names = first_names(contents.not_compared)
         absent.append(f"{len(contents.not_compared)} not compared by sound, as shorter than 4 s or uniform ({names})")

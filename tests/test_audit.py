@@ -49,9 +49,12 @@ def faulty(tmp_path_factory) -> Path:
     shutil.copy(folder / "rock" / "rock.00000.png", folder / "blues" / MARKUP)
     (folder / "rock" / "broken.png").write_bytes(b"no picture")
     noise, rate = np.random.default_rng(0).normal(0, 0.1, 22_050 * 22), 22_050
+    (folder / "rock" / "notes.txt").touch()
+    (folder / "rock" / "cover.jpg").touch()
     for name, sound, sample_rate in (
         ("silent", 0 * noise, rate),
         ("flat", 0 * noise + 0.3, rate),
+        ("tone", 0.3 * np.sin(np.arange(len(noise)) * 0.2), rate),
         ("short", noise[: 3 * rate], rate),
         ("low", noise[: 8_000 * 22], 8_000),
         ("cut", noise, rate),
@@ -83,7 +86,7 @@ def test_a_leaking_split_is_reported_and_fails_with_strict(leaking):
         {"path": "blues/blues.00000.png", "split": "val", "training": {"recording": "blues/blues.00029.png"}}
     ]
     leaks = numbers["summary"]["leaks"]
-    assert leaks["chosen"]["val"]["recording"] == {"clips": 1, "of": 2, "share": 0.5}
+    assert leaks["chosen"]["val"]["recording"] == {"clips": 1, "of": 2, "unknown": 0, "share": 0.5}
     assert leaks["chosen"]["test"]["recording"]["share"] is None and leaks["published"] == leaks["chosen"]
     assert 0 < leaks["random"]["val"]["recording"]["share"] < 1
     assert "the chosen split leaks" in result.stdout and "50.0% of 2" in result.stdout
@@ -95,17 +98,20 @@ def test_each_fault_is_found_once(leaking):
     found = {kind: [one["path"] for one in clips] for kind, clips in numbers["findings"].items()}
     assert found == {
         "unreadable": ["rock/broken.png"],
+        "silent": ["rock/flat.wav", "rock/silent.wav"],
+        "no_music": ["rock/tone.wav"],
+        "no_spectrogram": ["rock/steady.png"],
         "truncated": ["rock/cut.wav"],
-        "silent": ["rock/silent.wav"],
-        "constant": ["rock/flat.wav", "rock/steady.png"],
         "clipped": [],
         "too_short": ["rock/short.wav"],
         "wrong_rate": ["rock/low.wav"],
         "other_rate": [],
     }
-    assert numbers["rates"] == {"8000": 1, "22050": 4}
-    assert "rock/short.wav" in numbers["not_compared"] and "rock/rock.00038.png" not in numbers["not_compared"]
-    assert numbers["classes"]["rock"] == {"train": 1, "val": 1, "test": 0, "none": 6, "unreadable": 1}
+    assert numbers["rates"] == {"8000": 1, "22050": 2}
+    assert numbers["passed_over"] == {".txt": ["rock/notes.txt"], "cover art": ["rock/cover.jpg"]}
+    absent = [path for paths in numbers["not_compared"].values() for path in paths]
+    assert "rock/short.wav" in absent and "rock/rock.00038.png" not in absent
+    assert numbers["classes"]["rock"] == {"train": 1, "val": 1, "test": 0, "none": 3, "left_out": 5}
 
 
 def test_duplicates_and_conflicts_are_listed(leaking):
@@ -177,7 +183,7 @@ def test_an_artist_in_training_and_validation_is_a_leak(faulty, cache, tmp_path)
     result = audit(faulty, cache, tmp_path, "--strict", f"data.table={table}", "split=published")
     assert result.returncode == 1, result.stderr
     leaks = json.loads((tmp_path / "audit.json").read_text())["summary"]["leaks"]["chosen"]["val"]
-    assert leaks["artist"] == {"clips": 1, "of": 1, "share": 1} and leaks["title"]["clips"] == 0
+    assert leaks["artist"] == {"clips": 1, "of": 1, "unknown": 1, "share": 1} and leaks["title"]["clips"] == 0
     assert audit(faulty, cache, tmp_path, "split=published").returncode == 0
 
 
@@ -191,7 +197,8 @@ def test_a_declared_group_divided_by_the_tables_folds_is_a_leak_and_refused(faul
     numbers = json.loads((tmp_path / "audit.json").read_text())
     assert numbers["split"]["fold"] == 0 and numbers["split"]["folds"] is None
     leaks = numbers["summary"]["leaks"]["chosen"]
-    assert leaks["test"]["group"] == {"clips": 1, "of": 1, "share": 1} and leaks["val"]["recording"]["clips"] == 0
+    assert leaks["test"]["group"] == {"clips": 1, "of": 1, "unknown": 0, "share": 1}
+    assert leaks["val"]["recording"]["clips"] == 0
     assert "held-out clips share group with training" in result.stdout
     assert "'live'" in numbers["refusals"][0] and "'live'" in result.stdout
 

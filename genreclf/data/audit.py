@@ -1,12 +1,10 @@
 """The audit of a data set: faulty clips, duplicates, label conflicts, leaks between splits. Pure: no I/O."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
-
-import numpy as np
 
 from genreclf.data.fingerprint import Match
 from genreclf.data.leaks import (
@@ -24,16 +22,25 @@ from genreclf.data.membership import Membership
 from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
 from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED
-from genreclf.frontend.log_mel import FRAME_RATE_HZ, HOP_SAMPLES, N_FFT
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.text import one_line
 
 SHORT_SHARE = 0.5  # the view `whole` stretches every clip to 256 columns, so a short one appears at another tempo
-_EDGE_COLUMNS = N_FFT // 2 // HOP_SAMPLES  # their windows extend beyond the clip, so they differ even in a steady one
-_COLUMNS_TRIED = 8
 
 # "none found so far": some clips could not be compared. "unknown": none could, on one side at least.
 VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 # The last one is information, not a fault.
-FINDINGS = ("unreadable", "truncated", "silent", "constant", "clipped", "too_short", "wrong_rate", "other_rate")
+FINDINGS = (
+    *("unreadable", "silent", "no_music", "no_spectrogram"),  # left out
+    *("truncated", "clipped", "too_short", "wrong_rate", "other_rate"),
+)
+# The words with which the front end begins why a clip is left out, although it can be read.
+_LEFT_OUT = {
+    "silence": "silent",
+    "clicks": "no_music",
+    "test tone": "no_music",
+    "no mel spectrogram": "no_spectrogram",
+}
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,9 @@ class Audit:
 
     clips: int
     seconds: float
-    classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "unreadable"
+    classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "left_out"
     findings: dict[str, list[Finding]]
+    passed_over: dict[str, list[str]]  # by ending: files that are no clips
     rates: dict[int, int]  # audio clips by sample rate in Hz
     pairs: list[Pair]
     duplicate_groups: list[list[str]]
@@ -99,6 +107,7 @@ class Audit:
         return {
             "clips": self.clips,
             "findings": {kind: len(found) for kind, found in self.findings.items()},
+            "passed_over": {kind: len(paths) for kind, paths in self.passed_over.items()},
             "duplicates": {"pairs": len(self.pairs), "groups": len(self.duplicate_groups)},
             "not_compared": {part: len(paths) for part, paths in self.not_compared.items()},
             "label_conflicts": len(self.label_conflicts),
@@ -122,8 +131,13 @@ def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
     return {**found.summary(), "not_compared_clips": found.not_compared}
 
 
-def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
-    """The audit of a store. `compare`: also the leaks of random splits and, for GTZAN, of the published one."""
+def audit(
+    store: Store, member: Membership, passed_over: dict[str, list[str]] | None = None, compare: bool = True
+) -> Audit:
+    """The audit of a store. `passed_over` are the files beside its clips, by ending.
+
+    `compare`: also the leaks of random splits and, for GTZAN, of the published one.
+    """
     rows, used = store.rows, [store.rows[clip] for clip in member.clips]
     readable = [row for row in rows if row.columns]
     split_of = dict(zip(member.clips, member.splits, strict=True))
@@ -134,7 +148,8 @@ def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
         clips=len(rows),
         seconds=sum(map(seconds, readable)),
         classes=class_balance(rows, split_of),
-        findings=findings(rows, store.spectrogram),
+        findings=findings(rows),
+        passed_over=passed_over or {},
         rates=dict(sorted(rates(readable).items())),
         pairs=pairs(rows, store.matches, split_of),
         duplicate_groups=[[readable[clip].path for clip in clips] for clips in recordings if len(clips) > 1],
@@ -146,17 +161,14 @@ def audit(store: Store, member: Membership, compare: bool = True) -> Audit:
     )
 
 
-def findings(rows: Sequence[Row], spectrogram: Callable[[int], np.ndarray]) -> dict[str, list[Finding]]:
-    """The clips with each fault of FINDINGS; a clip may have several. `spectrogram` gives a clip's (128, columns)."""
+def findings(rows: Sequence[Row]) -> dict[str, list[Finding]]:
+    """The clips with each fault of FINDINGS; a clip may have several."""
     readable = [row for row in rows if row.columns]
     median_seconds = median(map(seconds, readable)) if readable else 0.0
     usual_rate = max(rates(readable).items(), key=lambda item: (item[1], item[0]), default=(0, 0))[0]
     found: dict[str, list[Finding]] = {kind: [] for kind in FINDINGS}
-    for clip, row in enumerate(rows):
-        if row.columns:
-            faults = _faults(row, spectrogram(clip), median_seconds, usual_rate)
-        else:
-            faults = {"unreadable": row.problem}
+    for row in rows:
+        faults = _faults(row, median_seconds, usual_rate) if row.columns else {_kind_of(row): row.problem}
         for kind, why in faults.items():
             found[kind].append(Finding(row.path, why))
     return found
@@ -172,17 +184,20 @@ def rates(readable: Sequence[Row]) -> Counter[int]:
     return Counter(row.source_rate_hz for row in readable if row.source_rate_hz)
 
 
-def _faults(row: Row, levels: np.ndarray, median_seconds: float, usual_hz: int) -> dict[str, str]:
-    """The reasons by kind for a readable clip with the (128, columns) `levels`."""
+def _kind_of(row: Row) -> str:
+    """The kind of a clip that is left out."""
+    of_file = one_line(row.path)
+    return next((kind for word, kind in _LEFT_OUT.items() if f"{of_file}: {word}: " in row.problem), "unreadable")
+
+
+def _faults(row: Row, median_seconds: float, usual_hz: int) -> dict[str, str]:
+    """The reasons by kind for a readable clip."""
     faults = {}
     for note in row.problem.split("; "):  # noted when the file was decoded
         if TRUNCATED in note or UNDECODED in note:
             faults["truncated"] = note
         if CLIPPED in note:
             faults["clipped"] = note
-    if _is_steady(levels):
-        sound = {"constant": "every column is the same"}
-        faults |= sound if levels.any() else {"silent": "no sound, or a picture of one level"}
     length, rate_hz = seconds(row), row.source_rate_hz
     if length < SHORT_SHARE * median_seconds:
         faults["too_short"] = f"{length:.1f} s; the median of the data set is {median_seconds:.1f} s"
@@ -193,20 +208,12 @@ def _faults(row: Row, levels: np.ndarray, median_seconds: float, usual_hz: int) 
     return faults
 
 
-def _is_steady(levels: np.ndarray) -> bool:
-    """Whether a spectrogram (128, columns) is the same from beginning to end."""
-    inner = levels[:, _EDGE_COLUMNS:-_EDGE_COLUMNS] if levels.shape[1] > 2 * _EDGE_COLUMNS else levels
-    # A few columns rule out most clips without reading all of a store that may exceed the memory.
-    few = inner[:, :: max(1, inner.shape[1] // _COLUMNS_TRIED)]
-    return all((some == some[:, :1]).all() for some in (few, inner))
-
-
 def class_balance(rows: Sequence[Row], split_of: dict[int, str | None]) -> dict[str, dict[str, int]]:
-    """The number of clips of each class in each split, in none, and unreadable."""
-    columns = (*SPLITS, "none", "unreadable")
+    """The number of clips of each class in each split, in none, and left out, as they are unreadable or no music."""
+    columns = (*SPLITS, "none", "left_out")
     counts = {label: dict.fromkeys(columns, 0) for label in sorted({row.label for row in rows})}
     for clip, row in enumerate(rows):
-        counts[row.label][(split_of.get(clip) or "none") if row.columns else "unreadable"] += 1
+        counts[row.label][(split_of.get(clip) or "none") if row.columns else "left_out"] += 1
     return counts
 
 

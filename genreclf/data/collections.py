@@ -10,10 +10,10 @@ from genreclf.data.fingerprint import find_matches_between
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import read_paths, without
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
-from genreclf.data.sources import _paths_below as paths_below
 from genreclf.data.store import Store, csv_line, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
+from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.progress import progress_bar
 
@@ -24,6 +24,7 @@ class Collection:
 
     name: str  # its path, as the user gave it
     folder: Path  # the clips' paths are relative to it
+    passed_over: dict[str, list[str]]  # by ending: files in the folder that are no clips
     store: Store
 
     def file(self, clip: int) -> Path:
@@ -38,6 +39,7 @@ class Contents:
     name: str
     clips: int
     compared: int  # clips that could be compared by sound
+    passed_over: dict[str, list[str]]  # by ending: other files
     left_out: dict[str, str]  # by path, why: neither audio nor a spectrogram, damaged, silent
     not_compared: list[str]  # shorter than 4 s or uniform: compared byte for byte only
 
@@ -88,8 +90,10 @@ def own_collection(data: DataConfig) -> Collection:
     folder = data_folder(data)
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give another")
-    sources = _below(folder) if data.table is None else list_sources(folder, data.table)
-    return _collection(str(data.path), folder, without(sources, data.drop, folder), data)
+    sources, passed_over = _below(folder)
+    if data.table is not None:
+        sources = list_sources(folder, data.table)
+    return _collection(str(data.path), folder, without(sources, data.drop, folder), data, passed_over)
 
 
 def other_collection(path: Path, data: DataConfig) -> Collection:
@@ -99,7 +103,8 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
     there is no clip.
     """
     if path.is_dir():
-        return _collection(str(path), path, _below(path), data)
+        sources, passed_over = _below(path)
+        return _collection(str(path), path, sources, data, passed_over)
     if not path.is_file():
         raise GenreclfError(f"{path}: no such file or folder; give another")
     names = [path.name] if is_clip(path.name) else read_paths(path, str(path))
@@ -107,18 +112,25 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
     if missing:
         fault = f"{len(missing)} of its {len(names)} paths are no files in {path.parent} (first: {missing[0]!r})"
         raise GenreclfError(f"{path}: {fault}; correct them, or name the column of paths path")
-    return _collection(str(path), path.parent, [Source(name, "") for name in names], data)
+    return _collection(str(path), path.parent, [Source(name, "") for name in names], data, {})
 
 
-def _below(folder: Path) -> list[Source]:
+def _below(folder: Path) -> tuple[list[Source], dict[str, list[str]]]:
+    """The clips below a folder, and the other files. Raises GenreclfError for a folder that cannot be read."""
+    contents = folder_contents(folder)
+    if contents.unreadable:
+        raise contents.unreadable[0]
     # The label is that of a data set without a table, so that the store is the same.
-    return [Source(path, path.split("/")[0]) for path in sorted(paths_below(folder))]
+    return [Source(path, path.split("/")[0]) for path in contents.clips], contents.passed_over
 
 
-def _collection(name: str, folder: Path, sources: Sequence[Source], data: DataConfig) -> Collection:
+def _collection(
+    name: str, folder: Path, sources: Sequence[Source], data: DataConfig, passed_over: dict[str, list[str]]
+) -> Collection:
     if not sources:
         raise GenreclfError(f"{name}: no audio file or picture in it; give another")
-    return Collection(name, folder, open_store(build_store(folder, sources, data.cache, data.picture_seconds)))
+    store = open_store(build_store(folder, sources, data.cache, data.picture_seconds))
+    return Collection(name, folder, passed_over, store)
 
 
 def compare_collections(one: Collection, others: Sequence[Collection]) -> Comparison:
@@ -166,6 +178,7 @@ def _contents(collection: Collection) -> Contents:
         name=collection.name,
         clips=len(rows),
         compared=sum(map(compared, rows)),
+        passed_over=collection.passed_over,
         left_out={row.path: row.problem for row in rows if not row.columns},
         not_compared=[row.path for row in rows if row.columns and not compared(row)],
     )

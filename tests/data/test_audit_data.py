@@ -11,24 +11,26 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreclf.config import build, config_folder
-from genreclf.data.audit import FINDINGS, audit, class_balance, findings, leak_summary, pairs
+from genreclf.data.audit import FINDINGS, VERDICTS, audit, class_balance, findings, leak_summary, pairs
 from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, STRIP_ROWS, WIDTH, audit_page, draw_pair
-from genreclf.data.fingerprint import Match
+from genreclf.data.fingerprint import Fingerprints, Match, fingerprint
 from genreclf.data.leaks import (
-    LEAKS,
     RANDOM_SEEDS,
+    SHARED,
+    Column,
     Leak,
     compared_leaks,
     has_leak,
     held_out_leaks,
     leak_line,
     leaking_clips,
+    not_compared,
     random_leaks,
     shared_keys,
 )
-from genreclf.data.membership import membership
+from genreclf.data.membership import Membership, membership
 from genreclf.data.split import SplitConfig
-from genreclf.data.store import Row
+from genreclf.data.store import Row, Store
 from genreclf.data.table import ClipMetadata
 from genreclf.frontend.audio import CLIPPED, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
@@ -50,50 +52,49 @@ def row(path: str = "a/x.wav", **other: object) -> Row:
 KNOWN = st.lists(
     st.tuples(
         st.sampled_from(["train", "val", "test", None]),
-        st.sampled_from("abcdef"),
+        st.sampled_from("abcdef"),  # the recording
         st.sampled_from(["", "Queen", " queen!", "QUEEN", "Abba", "?"]),
-        st.sampled_from(["", "One", "one.", "Two"]),
+        st.sampled_from(["", "One", "one.", "Two", "Track 1"]),
         st.sampled_from(["", "live", "studio"]),
+        st.sampled_from([30.0, 4.1, 3.9]),  # seconds
     ),
     max_size=30,
 )
 SAME = {"": None, "Queen": "queen", " queen!": "queen", "QUEEN": "queen", "Abba": "abba", "?": None}
 
 
-def keyed(clips: list[tuple]) -> tuple[list[str | None], dict[str, list[str | None]]]:
-    metadata = [ClipMetadata(artist=artist, title=title, group=group) for _, _, artist, title, group in clips]
-    return [clip[0] for clip in clips], shared_keys([clip[1] for clip in clips], metadata)
+def keyed(clips: list[tuple]) -> tuple[list[str | None], dict[str, Column]]:
+    metadata = [ClipMetadata(artist=artist, title=title, group=group) for _, _, artist, title, group, _ in clips]
+    rows = [row(group=clip[1], frames=int(clip[5] * FRAME_RATE_HZ)) for clip in clips]
+    return [clip[0] for clip in clips], shared_keys(rows, metadata)
 
 
 def slowly(clips: list[tuple], part: str) -> dict[str, Leak]:
     """Compares each clip of the part with each training clip."""
 
     def title(clip: tuple) -> str | None:
-        return clip[3].lower().strip(".") if SAME[clip[2]] and clip[3] else None
+        plain = clip[3].lower().strip(".") or None
+        return None if plain == "track 1" and not SAME[clip[2]] else plain
 
     known = {
-        "recording": lambda clip: True,
+        "recording": lambda clip: clip[5] > 4,
         "artist": lambda clip: SAME[clip[2]],
         "title": title,
         "group": lambda clip: clip[4],
     }
     same = {
         "recording": lambda one, other: one[1] == other[1],
-        "artist": lambda one, other: SAME[one[2]] == SAME[other[2]],
-        "title": lambda one, other: SAME[one[2]] == SAME[other[2]] and title(one) == title(other),
-        "group": lambda one, other: one[4] == other[4],
+        "artist": lambda one, other: SAME[one[2]] and SAME[one[2]] == SAME[other[2]],
+        "title": lambda one, other: SAME[one[2]] == SAME[other[2]] and title(one) and title(one) == title(other),
+        "group": lambda one, other: one[4] and one[4] == other[4],
     }
     held_out, training = ([clip for clip in clips if clip[0] == name] for name in (part, "train"))
-    return {
-        shared: Leak(
-            sum(
-                any(is_known(one) and is_known(other) and same[shared](one, other) for other in training)
-                for one in held_out
-            ),
-            sum(bool(is_known(one)) for one in held_out),
-        )
-        for shared, is_known in known.items()
-    }
+    found = {}
+    for shared, is_known in known.items():
+        leaking = [any(same[shared](one, other) for other in training) for one in held_out]
+        of = sum(leak or bool(is_known(one)) for leak, one in zip(leaking, held_out, strict=True))
+        found[shared] = Leak(sum(leaking), of, len(held_out) - of)
+    return found
 
 
 @given(KNOWN)
@@ -107,8 +108,9 @@ def test_leaks_are_what_a_comparison_of_all_pairs_finds(clips):
             assert sum(clip.split == part and shared in clip.training for clip in listed) == leak.clips
     for clip in listed:
         for shared, other in clip.training.items():
-            assert keys[shared][int(clip.path)] == keys[shared][int(other)] and splits[int(other)] == "train"
-    assert has_leak(expected) == any(found[s].clips for found in expected.values() for s in LEAKS)
+            column = keys[shared].keys
+            assert column[int(clip.path)] == column[int(other)] and splits[int(other)] == "train"
+    assert has_leak(expected) == any(found[s].clips for found in expected.values() for s in SHARED)
 
 
 @given(KNOWN)
@@ -116,71 +118,89 @@ def test_random_splits_are_of_the_same_sizes_and_the_same_each_time(clips):
     splits, keys = keyed(clips)
     found = random_leaks(splits, keys, "test")
     assert found == random_leaks(splits, keys, "test")
-    assert found["recording"].of == splits.count("test")
     for leak in found.values():
+        assert leak.of + leak.unknown == pytest.approx(splits.count("test"))
         assert leak.share is None or 0 <= leak.share <= 1
 
 
 def test_random_splits_leak_at_the_rate_of_chance():
     pairs_of_clips, train = 500, 700
     splits = ["train"] * train + ["val"] * 150 + ["test"] * 150
-    keys = {"recording": [str(clip // 2) for clip in range(2 * pairs_of_clips)]}
+    recordings = [str(clip // 2) for clip in range(2 * pairs_of_clips)]
+    keys = {"recording": Column(recordings, [True] * len(recordings))}
     share = random_leaks(splits, keys, "test")["recording"].share
     chance = train / (2 * pairs_of_clips - 1)  # that the other of the pair is in training
     assert share == pytest.approx(chance, abs=4 * (chance * (1 - chance) / 150 / RANDOM_SEEDS) ** 0.5)
 
 
 def test_published_lists_are_compared_if_the_names_are_gtzans():
-    keys = shared_keys(["x", "x"], [ClipMetadata(), ClipMetadata()])
+    keys = shared_keys([row(group="x")] * 2, [ClipMetadata(), ClipMetadata()])
     paths = ["blues/blues.00029.wav", "blues/blues00000.png"]  # of the training and the validation list
     compared = compared_leaks(paths, ["train", "train"], keys)
     assert compared["published"]["val"]["recording"] == Leak(1, 1)
     assert "published" not in compared_leaks(["a.wav", "b.wav"], ["train", "test"], keys)
 
 
+NONE_ABSENT = {"train": [], "val": [], "test": [], "none": []}
+
+
 def test_the_line_beside_an_accuracy_names_what_is_shared():
     found = {"recording": Leak(1, 30), "artist": Leak(0, 0), "title": Leak(0, 0), "group": Leak(0, 0)}
-    line = leak_line(found, "test")
+    line = leak_line(found, "test", NONE_ABSENT)
     assert line.startswith("test clips ") and "1 of 30" in line and "artists unknown" in line and "group" not in line
-    line = leak_line({**found, "artist": Leak(4, 28), "group": Leak(2, 9)}, "val")
-    assert line.startswith("validation clips ") and "4 of 28" in line and "2 of 9" in line
+    assert "not compared" not in line
+    line = leak_line({**found, "artist": Leak(4, 28), "title": Leak(3, 8), "group": Leak(2, 9)}, "val", NONE_ABSENT)
+    assert line.startswith("validation clips ") and all(one in line for one in ("4 of 28", "3 of 8", "2 of 9"))
+
+
+def test_the_line_beside_an_accuracy_counts_and_names_what_was_not_compared():
+    found = {"recording": Leak(0, 0, 5), "artist": Leak(0, 0, 5), "title": Leak(0, 0, 5), "group": Leak(0, 0, 5)}
+    absent = {"train": [f"a/{n}" for n in range(20)], "val": ["b/v"], "test": [f"c/{n}" for n in range(5)], "none": []}
+    line = leak_line(found, "test", absent)
+    assert "0 of 0" in line and "20 training" in line and "5 test" in line and "'c/0'" in line and "b/v" not in line
+
+
+@given(KNOWN)
+def test_clips_under_four_seconds_are_listed_in_their_split_and_are_not_known_to_be_of_other_recordings(clips):
+    rows = [row(f"a/{n}", frames=int(clip[5] * FRAME_RATE_HZ)) for n, clip in enumerate(clips)]
+    split_of = {clip: one[0] for clip, one in enumerate(clips)}
+    expected = [(clip[0] or "none", f"a/{n}") for n, clip in enumerate(clips) if clip[5] < 4]
+    found = not_compared(rows, split_of)
+    assert sorted((part, path) for part, paths in found.items() for path in paths) == sorted(expected)
+    splits, keys = keyed(clips)
+    for part, held_out in held_out_leaks(splits, keys).items():
+        assert held_out["recording"].unknown <= len(found[part])
 
 
 # --- Single clips -----------------------------------------------------------------------------------------------------
 
 NOISE = np.random.default_rng(0).integers(0, 256, (128, FRAMES), np.uint8)
-STEADY = np.tile(np.arange(128, dtype=np.uint8)[:, None], (1, FRAMES))
-CLICKED = STEADY.copy()
-CLICKED[5, 700] += 1
-FADED = STEADY.copy()
-FADED[:, :2] = FADED[:, -2:] = 9
 
 
 @pytest.mark.parametrize(
-    ("levels", "clip", "expected"),
+    ("clip", "expected"),
     [
-        (NOISE, {}, set()),
-        (NOISE, {"problem": "colours: magma"}, set()),
-        (NOISE[:, :0], {"columns": 0, "problem": f"no; {TRUNCATED}"}, {"unreadable"}),
-        (NOISE, {"problem": f"{TRUNCATED}: header says 30.0 s"}, {"truncated"}),
-        (NOISE, {"problem": f"30% of the file {UNDECODED}"}, {"truncated"}),
-        (NOISE, {"problem": f"{CLIPPED}: 1.2 % of the samples"}, {"clipped"}),
-        (NOISE, {"problem": f"{TRUNCATED}: no end page; {CLIPPED}: 2 % of the samples"}, {"truncated", "clipped"}),
-        (0 * NOISE, {}, {"silent"}),
-        (STEADY, {}, {"constant"}),
-        (FADED, {}, {"constant"}),
-        (CLICKED, {}, set()),
-        (NOISE, {"frames": FRAMES // 2 - 1}, {"too_short"}),
-        (NOISE, {"frames": FRAMES // 2}, set()),
-        (NOISE, {"source_rate_hz": 16_000}, {"wrong_rate"}),
-        (NOISE, {"source_rate_hz": 44_100}, {"other_rate"}),
-        (NOISE, {"source_rate_hz": 0}, set()),
-        (0 * NOISE, {"frames": 40, "source_rate_hz": 8_000}, {"silent", "too_short", "wrong_rate"}),
+        ({}, set()),
+        ({"problem": "colours: magma"}, set()),
+        ({"columns": 0, "problem": f"no; {TRUNCATED}"}, {"unreadable"}),
+        ({"columns": 0, "problem": "/x/a/odd.wav: silence: no sound"}, {"silent"}),
+        ({"columns": 0, "problem": "/x/a/odd.wav: test tone: the spectrum never changes"}, {"no_music"}),
+        ({"columns": 0, "problem": "/x/a/odd.wav: no mel spectrogram: a photo"}, {"no_spectrogram"}),
+        ({"columns": 0, "problem": "/silence: x/a/odd.wav: not audio"}, {"unreadable"}),
+        ({"problem": f"{TRUNCATED}: header says 30.0 s"}, {"truncated"}),
+        ({"problem": f"30% of the file {UNDECODED}"}, {"truncated"}),
+        ({"problem": f"{CLIPPED}: 1.2 % of the samples"}, {"clipped"}),
+        ({"problem": f"{TRUNCATED}: no end page; {CLIPPED}: 2 % of the samples"}, {"truncated", "clipped"}),
+        ({"frames": FRAMES // 2 - 1}, {"too_short"}),
+        ({"frames": FRAMES // 2}, set()),
+        ({"source_rate_hz": 16_000}, {"wrong_rate"}),
+        ({"source_rate_hz": 44_100}, {"other_rate"}),
+        ({"source_rate_hz": 0}, set()),
+        ({"frames": 40, "source_rate_hz": 8_000}, {"too_short", "wrong_rate"}),
     ],
 )
-def test_each_fault_is_found_and_no_other(levels, clip, expected):
-    rows = [row("a/1.wav"), row("a/odd.wav", **clip), row("b/2.wav"), row("b/3.wav")]
-    found = findings(rows, [NOISE, levels, NOISE, NOISE].__getitem__)
+def test_each_fault_is_found_and_no_other(clip, expected):
+    found = findings([row("a/1.wav"), row("a/odd.wav", **clip), row("b/2.wav"), row("b/3.wav")])
     assert tuple(found) == FINDINGS
     assert {kind for kind, clips in found.items() if clips} == expected
     for kind in expected:
@@ -237,6 +257,39 @@ def test_a_drawn_clip_has_its_high_bands_on_top():
         assert (picture[top + STRIP_ROWS - 10 : top + STRIP_ROWS] == 253).all()
 
 
+# --- The verdict ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("short", "groups", "verdict"),
+    [
+        ((), False, "none found"),
+        (("train", "val", "test"), False, "unknown"),
+        (("train",), False, "unknown"),
+        (("val", "test"), False, "unknown"),
+        (("train", "val", "test"), True, "none found so far"),
+        (("test0",), False, "none found so far"),
+        (("test",), False, "none found so far"),
+    ],
+)
+def test_what_was_not_compared_is_not_called_clean(tmp_path, short, groups, verdict):
+    """`short`: words in the names of clips of 3.9 s; the others have 30 s."""
+    names = [f"{label}/{part}{number}.wav" for label in "ab" for part in ("train", "val", "test") for number in (0, 1)]
+    lengths = [3.9 if any(word in name for word in short) else 30.0 for name in names]
+    rows = [row(name, frames=int(length * FRAME_RATE_HZ)) for name, length in zip(names, lengths, strict=True)]
+    member = Membership(
+        clips=tuple(range(len(rows))),
+        splits=tuple(name[2:-5] for name in names),
+        groups=tuple(names),
+        metadata=tuple(ClipMetadata(group=name if groups else "") for name in names),
+        conflicts=(),
+        refusals=(),
+    )
+    prints = Fingerprints.of([fingerprint(NOISE, FRAMES)])
+    found = audit(Store(tmp_path, tuple(rows), NOISE.T, prints, (), "digest"), member)
+    assert found.verdict == found.summary()["verdict"] == verdict and verdict in VERDICTS
+
+
 # --- A whole store ----------------------------------------------------------------------------------------------------
 
 
@@ -248,28 +301,31 @@ def test_the_audit_of_a_store_agrees_with_its_table(tiny_data, tiny_store):
     assert all(set(group) <= {one.path for one in tiny_store.rows} for group in found.duplicate_groups)
     assert not found.chosen_leaks and not found.leaking and not found.refusals
     counts = sum(map(Counter, found.classes.values()), Counter())
-    assert counts.total() == found.clips == len(tiny_store.rows) and counts["unreadable"] == 1
-    assert counts == Counter(member.splits) + Counter(unreadable=1)
+    assert counts.total() == found.clips == len(tiny_store.rows) and counts["left_out"] == 1
+    assert counts == Counter(member.splits) + Counter(left_out=1)
     plain = json.loads(json.dumps(found.plain()))
     fields = {field.name for field in dataclasses.fields(found)}
     assert set(plain) == {"summary", *fields} - {"clips", "leaks"}
     assert [one["path"] for one in plain["findings"]["unreadable"]] == ["tone/broken.wav"]
-    assert plain["summary"]["not_compared"] == len(found.not_compared) > 0
+    assert plain["summary"]["not_compared"] == {part: len(paths) for part, paths in found.not_compared.items()}
+    assert sum(plain["summary"]["not_compared"].values()) > 0
 
 
 def test_the_summary_of_a_training_has_the_audits_counts_but_compares_no_other_split(tiny_data, tiny_store):
     member = membership(tiny_store.rows, tiny_data, HASHED)
     full, short = audit(tiny_store, member).summary(), leak_summary(tiny_store, member)
     assert set(short["leaks"]) == {"chosen"} and {"chosen", "random"} <= set(full["leaks"])
+    named = short.pop("not_compared_clips")
     assert short == {**full, "leaks": {"chosen": full["leaks"]["chosen"]}}
+    assert {part: len(paths) for part, paths in named.items()} == full["not_compared"]
     json.dumps(short)
 
 
 def test_every_clip_is_counted_in_its_class_once():
     rows = [row("a/0.wav"), row("a/1.wav"), row("b/2.wav"), row("b/3.wav", columns=0)]
     assert class_balance(rows, {0: "train", 1: "test", 2: None}) == {
-        "a": {"train": 1, "val": 0, "test": 1, "none": 0, "unreadable": 0},
-        "b": {"train": 0, "val": 0, "test": 0, "none": 1, "unreadable": 1},
+        "a": {"train": 1, "val": 0, "test": 1, "none": 0, "left_out": 0},
+        "b": {"train": 0, "val": 0, "test": 0, "none": 1, "left_out": 1},
     }
 
 
@@ -282,5 +338,6 @@ def test_the_page_draws_some_pairs_lists_some_and_counts_the_rest(tiny_data, tin
     assert text.count("<img ") == PAIRS_DRAWN and f"Pairs not drawn: {MAX_LISTED + 7}" in text
     assert text.count('<li><span class="path">noise/again.wav</span> <span class="quiet">(noise, ') == MAX_LISTED
     assert "7 more are in audit.json." in text
-    assert f"{len(found.not_compared)} of {found.clips} clips could not be compared by sound" in text
+    absent = [path for part in ("train", "val", "test") for path in found.not_compared[part]]
+    assert f"{len(absent)} clips of the split" in text and all(path in text for path in absent)
     assert r"a &lt;b&gt;\n" in text and "a <b>" not in text
