@@ -60,6 +60,8 @@ def labels_of_folders(folder: Path, paths: Sequence[str]) -> list[str]:
     if tops and all(_NO_GENRES.fullmatch(normalize_name(top)) for top in tops):
         remedy = f"give data.path={folder / tops[0]}, or genres in data.table"
         raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are no genres; {remedy}")
+    if parts:
+        _check_inside(folder, parts)
     return [part[0] for part in parts]
 
 
@@ -79,3 +81,20 @@ def _check_splits(folder: Path, tops: Sequence[str], splits: Sequence[str], path
     if loose:
         remedy = "give each genre a folder there, or genres in data.table"
         raise GenreclfError(f"{named}, but {first_names(loose)} lie directly in them; {remedy}")
+
+
+def _check_inside(folder: Path, parts: Sequence[Sequence[str]]) -> None:
+    """Refuses one folder that holds the folders of the genres; tells of several folders that hold the same ones."""
+    inside: dict[str, set[str]] = {}
+    for top, *below in parts:
+        inside.setdefault(top, set()).update(below[:-1][:1])
+    first, *others = inside.items()
+    if len(first[1]) < 2 or any(names != first[1] for _, names in others):
+        return
+    names = first_names(sorted(first[1]))
+    if not others:
+        raise GenreclfError(
+            f"data.path={folder}: has one folder with {names} in it; give data.path={folder / first[0]}"
+        )
+    remedy = "if these are the genres, give them in data.table"
+    tell_once(f"data.path={folder}: its folders {first_names(sorted(inside))} all have {names} in them; {remedy}")

@@ -73,6 +73,7 @@ def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
         (["audio/rock/x.wav", "pictures/rock/x.png"], r"'audio', 'pictures' are no genres"),
         (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are no genres"),
         (["genres/rock/x.wav", "genres/jazz/x.wav"], r"data\.path=.*/genres"),
+        (["my music/rock/x.wav", "my music/jazz/x.wav"], r"one folder with 'jazz', 'rock' .*data\.path=.*/my music$"),
     ],
 )
 def test_other_folders_that_are_no_genres_are_refused(tmp_path, names, message):
@@ -91,3 +92,12 @@ def test_some_folders_with_such_names_beside_genres_are_genres(tmp_path):
     """As of a data set of music and speech, with images of neither."""
     fill(tmp_path, "raw/x.wav", "rock/y.wav")
     assert {source.label for source in list_sources(tmp_path)} == {"raw", "rock"}
+
+
+def test_folders_that_hold_the_same_folders_are_told(tmp_path, capsys):
+    fill(tmp_path, *(f"disc {disc}/{genre}/x.wav" for disc in (1, 2) for genre in ("rock", "jazz")))
+    assert {source.label for source in list_sources(tmp_path)} == {"disc 1", "disc 2"}
+    assert "'disc 1', 'disc 2' all have 'jazz', 'rock'" in capsys.readouterr().err
+    fill(tmp_path, "disc 2/pop/x.wav")
+    list_sources(tmp_path)
+    assert capsys.readouterr().err == ""
