@@ -16,9 +16,13 @@ from genreclf.text import first_names
 
 def write_paths(file: Path, paths: Iterable[str]) -> None:
     """Writes a table with the column `path`. Raises OSError where it cannot be written."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["path"], *([path] for path in paths)])
-    write_atomically(file, text.getvalue())
+    write_atomically(file, "".join(_line(path) for path in ("path", *paths)))
+
+
+def _line(path: str) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow([path])  # which ends with \r\n, and therefore quotes a path that holds either
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def read_paths(file: Path, where: str) -> list[str]:
@@ -30,14 +34,12 @@ def read_paths(file: Path, where: str) -> list[str]:
     try:
         # File names need not be UTF-8.
         text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
-        head = text.partition("\n")[0]
-        for mark in DELIMITERS:
-            meanings = [meaning_of(name) for name in next(csv.reader([head], delimiter=mark), [])]
-            if "path" in meanings:
-                rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))[1:]
-                number = meanings.index("path")
-                lines = [row[number] for row in rows if len(row) > number]
-                break
+        names = {mark: next(csv.reader([text.partition("\n")[0]], delimiter=mark), []) for mark in DELIMITERS}
+        mark = max(names, key=lambda mark: len(names[mark]) if "path" in map(meaning_of, names[mark]) else 0)
+        meanings = list(map(meaning_of, names[mark]))
+        if "path" in meanings:
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))[1:]
+            lines = [row[meanings.index("path")] for row in rows if len(row) > meanings.index("path")]
         else:
             lines = [line.removesuffix("\r") for line in text.split("\n")]
     except (OSError, csv.Error) as error:
