@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -158,8 +159,8 @@ def test_a_journal_saves_what_is_known_and_only_that(library, predict, no_net, m
     changed = library / "1" / "1.wav"
     os.utime(changed, ns=(1, 1))
     for words in ([], ["--segments"], ["--model", "b"]):
-        with pytest.raises(RuntimeError, match="the net ran"):
-            predict(library, "--json", "--journal", journal, *words)
+        code, _, error = predict(library, "--json", "--journal", shutil.copy(journal, tmp_path / "copy"), *words)
+        assert code == 1 and "the net ran" in error
     monkeypatch.undo()
     assert rows_of(predict(library, "--json", "--journal", journal)) == first
     assert len([line for line in journal.read_text().splitlines() if changed.name in line]) == 3
@@ -237,3 +238,31 @@ sys.exit(str(late) if late else code)
     done = subprocess.run([sys.executable, "-c", script, *files, "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [Path(row["path"]).name for row in json.loads(done.stdout)] == ["1.wav", "p0.png"]
+
+
+def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path):
+    """Linked folders are searched; what is passed over is told; a folder that cannot be read counts for the code."""
+    music = tmp_path / "music"
+    (music / "secret").mkdir(parents=True)
+    (music / "linked").symlink_to(shutil.copytree(library / "1", tmp_path / "elsewhere"))
+    (music / "linked" / "again").symlink_to(music)
+    (music / "notes.txt").touch()
+    write_picture(music / "linked" / "cover.png", np.zeros((128, 200), np.uint8))
+    code, out, error = predict(music, "--csv")
+    assert code == 0
+    assert [row["path"] for row in csv.DictReader(io.StringIO(out))] == [
+        str(music / "linked" / f"{number}.wav") for number in (1, 3, 5)
+    ]
+    assert "2 files passed over: 1 .txt ('notes.txt'), 1 cover art ('linked/cover.png')" in error
+
+    scan = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("/secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    code, partly, error = predict(music, "--csv")
+    assert (code, partly) == (1, out)
+    assert "secret: cannot be read (Permission denied); change its permissions" in error

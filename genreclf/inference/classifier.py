@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.clip import samples_clip
@@ -68,17 +69,23 @@ class Classifier:
         file = self.folder / CARD
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
-    def classify(self, sound: str | os.PathLike[str] | np.ndarray, rate_hz: int | None = None) -> Prediction:
+    def classify(self, sound: str | os.PathLike[str] | ArrayLike, rate_hz: float | None = None) -> Prediction:
         """The genre of an audio file or spectrogram picture, or of samples at `rate_hz`.
 
-        Samples are (samples,) or (samples, channels), integer or float of any scale. Raises GenreclfError for a file
-        that cannot be read and for samples that are not audio.
+        Samples are an array, a sequence or a torch tensor, integer or float of any scale: (samples,),
+        (samples, channels) or (channels, samples). Raises GenreclfError for a file that cannot be read, for samples
+        that are not audio, and for a shape that leaves open which axis is time.
         """
-        if not isinstance(sound, np.ndarray):
+        if isinstance(sound, str | os.PathLike):
             return self.predictor.predict_file(Path(sound))
+        samples = _array(sound)
         if rate_hz is None:
             raise GenreclfError("classify: samples need their sample rate; give rate_hz")
-        return self.predictor.predict(samples_clip(sound, rate_hz))
+        try:
+            rate = float(rate_hz)
+        except (TypeError, ValueError) as error:
+            raise GenreclfError(f"classify: rate_hz={rate_hz!r} is not a number; give samples per second") from error
+        return self.predictor.predict(samples_clip(samples, rate))
 
     def classify_many(
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
@@ -126,6 +133,20 @@ class Classifier:
                 remedy = "check the name, the token and the connection"
                 raise GenreclfError(f"{repo_id}: not uploaded ({reason(error)}); {remedy}") from error
         return str(done)
+
+
+def _array(sound: Any) -> np.ndarray:
+    """Whatever NumPy reads as an array; of a torch tensor, its values."""
+    for method in ("detach", "cpu"):  # without them, NumPy refuses a tensor with a gradient or on a GPU
+        if hasattr(sound, method):
+            sound = getattr(sound, method)()
+    if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not know it
+        sound = sound.float()
+    try:
+        return np.asarray(sound)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(sound).__name__
+        raise GenreclfError(f"classify: {kind} ({reason(error)}); give a path, or samples as an array") from error
 
 
 def _download(model_id: str, options: dict[str, Any]) -> Path:

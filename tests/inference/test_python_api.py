@@ -10,6 +10,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
+import torch
 from local_hub import REPOSITORY, local_hub
 
 import genreclf
@@ -87,6 +88,13 @@ def test_threads_share_it(classifier, songs):
         (np.array([0.0, np.nan], np.float32), 22_050, "NaN"),
         (np.array([0.0, np.inf], np.float32), 22_050, "infinite"),
         (np.zeros(1000, np.float32), 12, "12 Hz"),
+        (np.zeros(1000, np.float32), "CD", "rate_hz='CD'"),
+        (np.zeros(1000, np.float32), float("nan"), "nan Hz"),
+        (np.zeros((5, 5), np.float32), 22_050, "which axis"),
+        (np.zeros((90, 900), np.float32), 22_050, "which axis"),
+        (b"RIFF", 22_050, "samples: "),
+        (None, 22_050, "samples: "),
+        ([[1, 2], [3]], 22_050, "list"),
         (np.zeros(1_000 * 7_300, np.float32), 1_000, "2 hours"),
     ],
 )
@@ -95,9 +103,54 @@ def test_samples_that_are_not_audio_are_refused(classifier, samples, rate, probl
         classifier.classify(samples, rate)
 
 
-def test_a_single_sample_is_classified(classifier):
-    prediction = classifier.classify(np.ones(1, np.float32), SAMPLE_RATE_HZ)
-    assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-5)
+@pytest.fixture(scope="module")
+def stereo() -> np.ndarray:
+    """(samples, 2) float32, 3 s at 22,050 Hz."""
+    sound = np.random.default_rng(0).normal(0, 0.1, (3 * SAMPLE_RATE_HZ, 2)).cumsum(0)
+    return (sound / np.abs(sound).max()).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        np.transpose,
+        np.ndarray.tolist,
+        torch.from_numpy,
+        lambda sound: torch.from_numpy(sound).T.requires_grad_(),
+        np.float64,
+        lambda sound: sound * 1_000,
+    ],
+)
+def test_samples_may_come_in_any_form_that_leaves_no_doubt(classifier, stereo, shaped):
+    expected = classifier.classify(stereo, SAMPLE_RATE_HZ)
+    found = classifier.classify(shaped(stereo), float(SAMPLE_RATE_HZ))
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-3) and found.seconds == expected.seconds
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.int32, np.float16])
+def test_the_kind_of_number_does_not_matter(classifier, stereo, kind):
+    scale, middle = {np.int16: (2**15 - 1, 0), np.uint8: (127, 128), np.int32: (2**15, 0)}.get(kind, (1, 0))
+    samples = (stereo * scale + middle).astype(kind)
+    expected = classifier.classify(samples.astype(np.float64) - middle, SAMPLE_RATE_HZ).probabilities
+    assert classifier.classify(samples, SAMPLE_RATE_HZ).probabilities == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.int16])
+def test_a_mono_tensor_is_classified(classifier, kind):
+    sound = (torch.randn(1, 2 * SAMPLE_RATE_HZ, generator=torch.Generator().manual_seed(0)) * 1_000).to(kind)
+    assert classifier.classify(sound, SAMPLE_RATE_HZ).genre in classifier.classes
+
+
+def test_antiphase_samples_are_those_of_one_channel(classifier, stereo):
+    left = stereo[:, 0]
+    found = classifier.classify(np.stack([left, -left]), SAMPLE_RATE_HZ)
+    assert found.probabilities == classifier.classify(left, SAMPLE_RATE_HZ).probabilities and "channel 1" in found.note
+
+
+@pytest.mark.parametrize("sound", [np.zeros(90_000), np.ones(9_000, np.int16), np.full((70_000, 2), 0.25), np.ones(1)])
+def test_samples_without_music_have_a_reason_and_no_genre(classifier, sound):
+    found = classifier.classify(sound, SAMPLE_RATE_HZ)
+    assert (found.genre, found.probability, found.probabilities) == ("", 0.0, ()) and "silence" in found.unsuitable
 
 
 def test_a_saved_bundle_is_a_complete_copy(classifier, tmp_path, songs):
