@@ -17,7 +17,7 @@ COMMANDS = {
     "export": "write TorchScript, ONNX or exported-program files",
     "convert": "turn a checkpoint into a bundle",
     "prepare": "compute the spectrograms of a data set",
-    "audit": "check a data set and its split for leaks and faulty clips",
+    "audit": "check a data set for leaks and faulty clips; compare collections",
     "serve": "classify over HTTP",
     "app": "classify in the browser",
 }
