@@ -73,8 +73,7 @@ def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:
 def _picture_clip(path: Path, picture_seconds: float) -> Clip:
     picture = read_picture(path)
     frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
-    note = "" if picture.colours == "grey" else f"colours: {picture.colours}"
-    return Clip(picture.levels, frames, 0, picture_seconds, note)
+    return Clip(picture.levels, frames, 0, picture_seconds, picture.note, picture.unsuitable)
 
 
 def _audio_clip(path: Path, max_seconds: float) -> Clip:

@@ -25,12 +25,12 @@ _LINEAR_HZ, _KNEE_HZ, _LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
 
 def band_of(hertz: float) -> float:
     """The position of a frequency among the 128 bands; 0 is the centre of the lowest band."""
-    return float(_mel(hertz) / _mel(SAMPLE_RATE_HZ / 2)) * (N_BANDS + 1) - 1
+    return float(mel_of_hertz(hertz) / mel_of_hertz(SAMPLE_RATE_HZ / 2)) * (N_BANDS + 1) - 1
 
 
 def slaney_bands() -> np.ndarray:
     """(1025, 128) float32: the weight of each bin of the power spectrum in each band, triangles of equal area."""
-    edges = _hertz(np.linspace(0, _mel(SAMPLE_RATE_HZ / 2), N_BANDS + 2))
+    edges = hertz_of_mel(np.linspace(0, mel_of_hertz(SAMPLE_RATE_HZ / 2), N_BANDS + 2))
     bins = np.linspace(0, SAMPLE_RATE_HZ / 2, N_FFT // 2 + 1)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
@@ -137,10 +137,12 @@ def _band_groups() -> list[tuple[slice, slice, np.ndarray]]:
     return groups
 
 
-def _mel(hertz: float) -> float:
+def mel_of_hertz(hertz: float) -> float:
+    """Hz to mel, on Slaney's scale."""
     return hertz / _LINEAR_HZ if hertz < _KNEE_HZ else _KNEE_HZ / _LINEAR_HZ + np.log(hertz / _KNEE_HZ) / _LOG_STEP
 
 
-def _hertz(mels: np.ndarray) -> np.ndarray:
+def hertz_of_mel(mels: np.ndarray) -> np.ndarray:
+    """Mel to Hz, on Slaney's scale."""
     above = mels - _KNEE_HZ / _LINEAR_HZ
     return np.where(above < 0, mels * _LINEAR_HZ, _KNEE_HZ * np.exp(_LOG_STEP * above))

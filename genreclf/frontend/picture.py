@@ -3,7 +3,6 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +12,24 @@ from PIL import Image, UnidentifiedImageError
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import check_input_file
+from genreclf.frontend.band_axis import NYQUIST_HZ, find_axis, to_bands
+from genreclf.frontend.colour_maps import GREY, WRITTEN, Inverted, exact, nearest, written_table
+from genreclf.frontend.figure import Box, find_plot, off_map_edges
+from genreclf.frontend.kaggle_figure import kaggle_levels
+from genreclf.frontend.log_mel import N_BANDS
+from genreclf.frontend.picture_content import fault_of_array, fault_of_plot, upright
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-BANDS = 128
-COLOUR_MAPS = ("magma", "viridis", "inferno", "plasma")
 
 MAX_BYTES = 256 * 1024**2
 # The longest audio, two hours, has 310,079 columns.
 MAX_PIXELS = 40_000_000
-MAX_COLUMNS = MAX_PIXELS // BANDS
+MAX_COLUMNS = MAX_PIXELS // N_BANDS
 
 # What Pillow's decoders raise for a broken picture.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+_FRAME_LINES = 4  # that may blend with a plot
+_MAX_DISTANCE = 14.0  # of 255, from the map's colours. JPEG moves them by up to 12; of photos they are 16 and more away
 
 
 @dataclass(frozen=True)
@@ -32,30 +37,70 @@ class Picture:
     """A decoded picture."""
 
     levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
-    colours: str  # how pixels became levels: "grey" or a colour map (both exact), else "luminance" (ITU-R 601)
+    colours: str  # "grey" or the name of the colour map
+    note: str  # how a figure was read, such as "figure: magma, mel to 8,000 Hz"; empty for a grey array
+    unsuitable: str  # why it is no mel spectrogram; empty if it may be one
 
 
-def read_picture(path: Path) -> Picture:
-    """Reads a picture whose lowest band is at the bottom. Heights other than 128 are averaged (box) to 128 rows.
+def read_picture(path: Path, figure: str = "auto", figure_hz: float = NYQUIST_HZ) -> Picture:
+    """Reads a picture of a spectrogram, or a figure that was drawn of one.
 
-    A picture drawn with one colour map is converted back to levels, for both roundings that matplotlib uses (imshow,
-    pcolormesh); of two levels with the same colour, it is the lower. 16-bit grey is rounded to 8 bits.
+    Grey pictures of 128 rows, and figures as Kaggle's GTZAN set has them, are read without error. In other figures the
+    plot is found, its colours are converted back to levels, and its rows to our bands: `figure` is one of
+    `band_axis.KINDS`, or "auto", and `figure_hz` is the axis' highest frequency where the picture does not tell them.
 
     Raises GenreclfError for a file that is missing, broken, neither PNG nor JPEG, not opaque, or above the bounds,
     which are checked before decoding.
     """
     image = _decoded(path)
     if image.mode.startswith("I"):  # 16-bit grey
-        levels, colours = np.rint(np.asarray(image) / 257).astype(np.uint8), "grey"
-    else:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
-        levels, colours = _levels(image)
-    if len(levels) != BANDS:  # box averages undo drawing each band n times
-        size = levels.shape[1], BANDS
-        levels = np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BOX))
-    return Picture(levels[::-1].copy(), colours)
+        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    pixels, opaque = _pixels(image)
+    if len(pixels) == N_BANDS and (array := exact(pixels)) and array.colours == GREY and opaque.all():
+        levels = upright(array.levels[::-1]).copy()
+        return Picture(levels, GREY, "", _no_mel(fault_of_array(levels)))
+    if (levels_of_kaggle := kaggle_levels(pixels)) is not None:
+        return Picture(levels_of_kaggle, "magma", "figure: magma, the upper 40 dB", "")
+    plot = find_plot(pixels)
+    if not plot.box.of(opaque).all():
+        raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
+    return _read_plot(_inverted(pixels, plot.box), plot.fault, figure, figure_hz)
+
+
+def _read_plot(plot: Inverted, fault: str, figure: str, figure_hz: float) -> Picture:
+    distance = float(np.sqrt(np.square(plot.distance).mean()))
+    levels = upright(plot.levels[::-1])
+    if not fault and distance > _MAX_DISTANCE:
+        fault = "its colours are of no colour map, as of a photo or a cover"
+    axis = find_axis(levels, figure, figure_hz)
+    note = f"figure: {plot.colours}, {axis.kind} to {axis.top_hz:,.0f} Hz"
+    return Picture(to_bands(levels, axis), plot.colours, note, _no_mel(fault or fault_of_plot(levels)))
+
+
+def _no_mel(fault: str) -> str:
+    return f"no mel spectrogram: {fault}" if fault else ""
+
+
+def _inverted(pixels: np.ndarray, box: Box) -> Inverted:
+    """The levels inside a box, without lines at its edges that blend with a frame."""
+    framed = box.area < pixels.shape[0] * pixels.shape[1]
+    for lines in range(1 + _FRAME_LINES * framed):
+        if found := exact(box.shrunk(lines).of(pixels)):
+            return found
+    found = nearest(box.of(pixels))
+    inside = off_map_edges(found.distance)
+    return Inverted(inside.of(found.levels), found.colours, inside.of(found.distance))
+
+
+def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width, 3) uint8 on white, and (height, width) bool: opaque."""
+    image = image.convert("RGBA")
+    opaque = np.asarray(image.getchannel("A")) == 255
+    if not opaque.all():
+        ground = Image.new("RGBA", image.size, "white")
+        ground.alpha_composite(image)
+        image = ground
+    return np.asarray(image.convert("RGB")), opaque
 
 
 def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None:
@@ -64,13 +109,13 @@ def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None
     `read_picture` returns the same levels, for every map. Raises GenreclfError for unknown colours, too many columns
     and a path that cannot be written; ValueError for an array of another shape or type.
     """
-    if levels.dtype != np.uint8 or levels.ndim != 2 or levels.shape[0] != BANDS or not levels.shape[1]:
-        raise ValueError(f"levels must be uint8 ({BANDS}, columns), got {levels.dtype} {levels.shape}")
-    if colours != "grey" and colours not in COLOUR_MAPS:
-        raise GenreclfError(f"{path}: unknown colours {colours!r}; choose one of grey, {', '.join(COLOUR_MAPS)}")
-    _check_size(path, levels.shape[1], BANDS)
-    upright = np.ascontiguousarray(levels[::-1])
-    pixels = upright if colours == "grey" else _written_table(colours)[upright]  # (128, columns[, 4])
+    if levels.dtype != np.uint8 or levels.ndim != 2 or levels.shape[0] != N_BANDS or not levels.shape[1]:
+        raise ValueError(f"levels must be uint8 ({N_BANDS}, columns), got {levels.dtype} {levels.shape}")
+    if colours != "grey" and colours not in WRITTEN:
+        raise GenreclfError(f"{path}: unknown colours {colours!r}; choose one of grey, {', '.join(WRITTEN)}")
+    _check_size(path, levels.shape[1], N_BANDS)
+    upside_down = np.ascontiguousarray(levels[::-1])
+    pixels = upside_down if colours == "grey" else written_table(colours)[upside_down]  # (128, columns[, 3])
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, format="PNG")
     try:
@@ -98,43 +143,3 @@ def _check_size(path: Path, columns: int, rows: int) -> None:
     if columns > MAX_COLUMNS or columns * rows > MAX_PIXELS:
         bounds = f"{MAX_COLUMNS:,} columns and {MAX_PIXELS:,} pixels"
         raise GenreclfError(f"{path}: {columns:,} x {rows:,} pixels, more than {bounds}; cut it into shorter pictures")
-
-
-def _levels(image: Image.Image) -> tuple[np.ndarray, str]:
-    """The (height, columns) levels of an opaque RGBA image, and `Picture.colours`."""
-    red, green, blue, _ = image.split()
-    if red.tobytes() == green.tobytes() == blue.tobytes():
-        return np.asarray(red), "grey"
-    distinct = image.getcolors(256)  # None for more than a map can have
-    if distinct:
-        found = np.array([colour for _, colour in distinct], np.uint8)  # (colours, 4)
-        for name, table in _read_tables():
-            if np.isin(_packed(found), _packed(table)).all():
-                colours, first_level = np.unique(_packed(table), return_index=True)
-                return first_level.astype(np.uint8)[np.searchsorted(colours, _packed(np.asarray(image)))], name
-    return np.asarray(image.convert("RGB").convert("L")), "luminance"
-
-
-def _read_tables() -> Iterator[tuple[str, np.ndarray]]:
-    """Name and (256, 4) table of each map, first as `write_picture` uses it: there, shared colours have one level."""
-    yield from ((name, _written_table(name)) for name in COLOUR_MAPS)
-    yield from ((name, np.rint(_map(name)).astype(np.uint8)) for name in COLOUR_MAPS)  # pcolormesh rounds
-
-
-def _written_table(name: str) -> np.ndarray:
-    """The map as imshow draws it, (256, 4) uint8 RGBA, with distinct colours."""
-    table = _map(name).astype(np.uint8)  # imshow truncates
-    table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)  # viridis repeats two colours: one more level of blue
-    return table
-
-
-def _map(name: str) -> np.ndarray:
-    """The map's colours, (256, 4) RGBA in [0, 255], not rounded."""
-    from matplotlib import colormaps  # slow to import, and only needed for colours
-
-    return colormaps[name](np.arange(256)) * 255
-
-
-def _packed(pixels: np.ndarray) -> np.ndarray:
-    """RGBA (..., 4) uint8 -> one integer per pixel (...)."""
-    return np.ascontiguousarray(pixels).view("<u4")[..., 0]

@@ -1,0 +1,197 @@
+"""The rows of a plot -> our 128 mel bands, for the frequency axes that librosa and matplotlib draw.
+
+Rows that show one band or bin are equal. Where they repeat tells the axis, unless the plot was resized.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+from genreclf.frontend.log_mel import FLOOR_DB, N_BANDS, N_FFT, band_of, hertz_of_mel, mel_of_hertz, slaney_bands
+
+KINDS = ("bands", "mel", "linear", "log")
+NYQUIST_HZ = SAMPLE_RATE_HZ / 2
+
+_TOPS_HZ = (NYQUIST_HZ, 8_000.0, 22_050.0, 24_000.0, 16_000.0, 20_000.0, 10_000.0, 5_512.5, 4_000.0)
+_BANDS = (128, 64, 80, 96, 256, 40, 48, 100, 120, 160, 192, 224, 229)
+_BINS = (1025, 513, 257, 129, 2049)  # of the usual n_fft
+# matplotlib's symlog axes as librosa.display sets them: linear up to so many Hz, in a part as high as so many octaves.
+_SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
+_SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # rows, at either end, that the frame hides or that are half outside
+_NEAR = 9  # rows
+_MATCH = 0.6  # correlation; the right axis has 0.8 to 1, others and noise up to 0.45
+_COLUMNS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class BandAxis:
+    """What the rows of a plot show."""
+
+    kind: str  # one of KINDS
+    top_hz: float  # where the axis ends
+    hertz: np.ndarray  # (rows,) float64: the centre of each row's band or bin
+    seen: bool  # whether repeated rows tell the axis
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    kind: str
+    top_hz: float
+    count: int  # of bands or bins
+    edges: np.ndarray  # (count - 1,) between them, as fractions of the axis
+
+
+def find_axis(levels: np.ndarray, kind: str, top_hz: float) -> BandAxis:
+    """The axis of (rows, columns) uint8 levels, low frequency first.
+
+    `kind` is one of KINDS, or "auto": what repeated rows tell, otherwise "bands". `top_hz` holds where they do not
+    tell it.
+    """
+    rows = len(levels)
+    if rows != N_BANDS:
+        changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
+        candidates = [one for one in _candidates(top_hz) if kind in ("auto", one.kind)]
+        rough = [max(_match(changes, _cells(one, rows, hidden, hidden)) for hidden in (0, 1)) for one in candidates]
+        fitted = [
+            (_match(changes, cells), -abs(below) - abs(above), one, cells)
+            for one in (candidates[number] for number in np.argsort(rough)[::-1][:8])
+            for below, above in product(_SHIFTS, _SHIFTS)
+            for cells in [_cells(one, rows, below, above)]
+        ]
+        match, _, found, cells = max(fitted, key=lambda one: one[:2])
+        if match >= _MATCH:
+            return BandAxis(found.kind, found.top_hz, _centres(found.kind, found.count, found.top_hz)[cells], True)
+    kind = "bands" if kind == "auto" else kind
+    return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), False)
+
+
+def to_bands(levels: np.ndarray, axis: BandAxis) -> np.ndarray:
+    """(rows, columns) uint8 levels, low frequency first -> (128, columns) uint8 levels of our bands, row 0 the lowest.
+
+    Rows of one band are averaged; a band without a row takes the nearest; bands above the axis are 0. The levels of
+    linear and logarithmic axes are those of bins, of 80 dB, whose power is added up to bands.
+    """
+    if axis.kind in ("linear", "log"):
+        return _bands_of_bins(levels, axis.hertz)
+    place = np.array([band_of(hertz) for hertz in axis.hertz])
+    if len(place) == N_BANDS and np.abs(place - np.arange(N_BANDS)).max() < 1e-6:
+        return levels
+    number = np.floor(place + 0.5 + 1e-6).astype(int)
+    result = np.zeros((N_BANDS, levels.shape[1]), np.uint8)
+    for band in range(N_BANDS):
+        rows = np.flatnonzero(number == band)
+        if len(rows):
+            result[band] = np.rint(levels[rows].mean(axis=0))
+        elif band < number[-1]:
+            result[band] = levels[np.abs(place - band).argmin()]
+    return result
+
+
+def _bands_of_bins(levels: np.ndarray, hertz: np.ndarray) -> np.ndarray:
+    bins = np.linspace(0, NYQUIST_HZ, N_FFT // 2 + 1)
+    nearest = np.searchsorted((hertz[1:] + hertz[:-1]) / 2, bins)  # the row that shows each of our bins
+    shown = bins <= hertz[-1] + (hertz[-1] - hertz[-2])
+    weights = np.zeros((len(hertz), N_BANDS))
+    np.add.at(weights, nearest[shown], slaney_bands()[shown])
+    decibels = np.empty((N_BANDS, levels.shape[1]), np.float32)
+    for first in range(0, levels.shape[1], _COLUMNS_AT_ONCE):
+        part = slice(first, first + _COLUMNS_AT_ONCE)
+        power = 10 ** (FLOOR_DB / 10 * (1 - levels[:, part] / 255))
+        decibels[:, part] = 10 * np.log10(np.maximum(weights.T @ power, 1e-20))
+    decibels = np.maximum(decibels, decibels.max() + FLOOR_DB)
+    low, high = decibels.min(), decibels.max()
+    return np.rint((decibels - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+
+
+@cache
+def _candidates(top_hz: float) -> tuple[_Candidate, ...]:
+    return tuple(_each_candidate(top_hz))
+
+
+def _each_candidate(top_hz: float) -> Iterator[_Candidate]:
+    tops = sorted({top_hz, *_TOPS_HZ}, key=lambda hz: hz != top_hz)
+    for whole in (True, False):
+        for count in _BANDS:
+            yield _Candidate("bands", top_hz, count, _between(np.arange(count), "bands", whole))
+        for count in _BINS:
+            yield _Candidate("linear", top_hz, count, _between(np.arange(count), "linear", whole))
+        for count, top in product(_BANDS, tops):
+            drawn = hertz_of_mel(np.linspace(0, mel_of_hertz(top), count))
+            yield _Candidate("mel", top, count, _between(drawn, "mel", whole))
+        for count, top in product(_BINS, tops):
+            yield _Candidate("log", top, count, _between(np.linspace(0, top, count), "log", whole))
+
+
+def _between(centres: np.ndarray, kind: str, whole: bool) -> np.ndarray:
+    """The fractions of an axis at which pcolormesh's cells meet.
+
+    The axis shows the outer cells whole, or ends at their centres: librosa's versions differ.
+    """
+    middle = (centres[1:] + centres[:-1]) / 2
+    ends = np.array([2 * centres[0] - middle[0], 2 * centres[-1] - middle[-1]]) if whole else centres[[0, -1]]
+    low, high = _height(ends, kind)
+    return np.asarray((_height(middle, kind) - low) / (high - low))
+
+
+def _height(hertz: np.ndarray, kind: str) -> np.ndarray:
+    """The height of frequencies on an axis, in its own unit."""
+    if kind not in _SYMLOG:
+        return hertz
+    knee, linear = _SYMLOG[kind]
+    return np.where(hertz <= knee, hertz / knee * linear, linear + np.log2(np.maximum(hertz, knee) / knee))
+
+
+def _hertz(height: np.ndarray, kind: str) -> np.ndarray:
+    """Undoes `_height`."""
+    if kind not in _SYMLOG:
+        return height
+    knee, linear = _SYMLOG[kind]
+    return np.where(height <= linear, height / linear * knee, knee * 2 ** (height - linear))
+
+
+def _centres(kind: str, count: int, top_hz: float) -> np.ndarray:
+    """(count,) Hz: the centres of bands or bins, whatever the axis calls them."""
+    if kind in ("linear", "log"):
+        return np.linspace(0, top_hz, count)
+    return hertz_of_mel(np.linspace(0, mel_of_hertz(top_hz), count + 2)[1:-1])
+
+
+def _unseen(kind: str, rows: int, top_hz: float) -> np.ndarray:
+    """(rows,) Hz of an axis of 128 bands or of many bins whose rows do not tell it."""
+    fraction = (np.arange(rows) + 0.5) / rows
+    if kind == "bands":
+        return hertz_of_mel((fraction * N_BANDS + 0.5) / (N_BANDS + 1) * mel_of_hertz(top_hz))
+    hertz = _hertz(fraction * _height(np.array([top_hz]), kind), kind)
+    if kind != "mel":
+        return hertz
+    mels = np.array([mel_of_hertz(one) for one in hertz])  # of 0 to N_BANDS - 1 bands, drawn from 0 Hz to the top
+    return hertz_of_mel((mels * (N_BANDS - 1) + mel_of_hertz(top_hz)) / (N_BANDS + 1))
+
+
+def _cells(axis: _Candidate, rows: int, below: float, above: float) -> np.ndarray:
+    """(rows,) int64: the band or bin at the centre of each row, with so many rows more below and above the plot."""
+    fraction = (np.arange(rows) + 0.5 + below) / (rows + below + above)
+    return np.searchsorted(axis.edges, fraction, side="right")
+
+
+def _match(changes: np.ndarray, cells: np.ndarray) -> float:
+    """The correlation of (rows - 1,) changes from row to row with those that an axis lets expect; 0 without repeats."""
+    expected = np.diff(cells) > 0
+    repeats = len(expected) - int(expected.sum())
+    if repeats < len(expected) // 16 or not expected.any():
+        return 0.0
+    expected = _relative(expected.astype(float))
+    return float(np.corrcoef(changes, expected)[0, 1]) if changes.std() > 0 and expected.std() > 0 else 0.0
+
+
+def _relative(changes: np.ndarray) -> np.ndarray:
+    """Changes relative to the mean of those near, at most 4; 1 where nothing changes."""
+    if len(changes) < _NEAR:
+        return np.ones(len(changes))
+    near = np.convolve(np.pad(changes, _NEAR // 2, mode="edge"), np.full(_NEAR, 1 / _NEAR), mode="valid")
+    relative: np.ndarray = np.divide(changes, near, out=np.ones(len(changes)), where=near > 1e-3)
+    return np.minimum(relative, 4.0)

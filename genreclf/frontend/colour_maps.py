@@ -1,0 +1,106 @@
+"""The colours of a picture -> the levels of the colour map that it was drawn with: any of matplotlib's, or grey.
+
+A map and its reverse have the same colours; which of the two it was is for `figure_content` to tell.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+GREY = "grey"
+_FILE = Path(__file__).with_name("colour_maps.npz")  # written by scripts/make_colour_maps.py
+WRITTEN = ("magma", "viridis", "inferno", "plasma")  # that `picture.write_picture` offers
+_SAMPLE = 2048  # pixels that choose the map
+_AT_ONCE = 8192  # colours that are compared with a map at a time: 8 MB
+# JPEG stores brightness finer than colour. Rows: brightness, blue and red difference (ITU-R 601) at half weight.
+_COMPARED = np.array([[0.299, 0.587, 0.114], [-0.084, -0.166, 0.25], [0.25, -0.209, -0.041]], np.float32)
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """A picture's levels."""
+
+    levels: np.ndarray  # (height, width) uint8
+    colours: str  # "grey" or the name of a map
+    distance: np.ndarray  # (height, width) float32: of each pixel from its map's colour, RMS of the channels
+
+
+def exact(pixels: np.ndarray) -> Inverted | None:
+    """(height, width, 3) uint8 -> levels, if all colours are grey or of one map as imshow or as pcolormesh round them.
+
+    Of two levels with one colour, the lower.
+    """
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
+        return Inverted(pixels[..., 0].copy(), GREY, np.zeros(pixels.shape[:2], np.float32))
+    colours, place = np.unique(_packed(pixels), return_inverse=True)
+    if len(colours) > 256:
+        return None
+    for name, table in _exact_tables():
+        known, first_level = np.unique(_packed(table), return_index=True)
+        if np.isin(colours, known).all():
+            levels = first_level.astype(np.uint8)[np.searchsorted(known, colours)]
+            levels = levels[place].reshape(pixels.shape[:2])
+            return Inverted(levels, name, np.zeros(levels.shape, np.float32))
+    return None
+
+
+def nearest(pixels: np.ndarray) -> Inverted:
+    """(height, width, 3) uint8 -> the levels of the nearest colours, of grey or the map that fits best.
+
+    For JPEG, and for drawings that were resized.
+    """
+    colours, place = np.unique(_packed(pixels), return_inverse=True)
+    place = place.reshape(pixels.shape[:2])
+    distinct = _unpacked(colours)
+    step = -(-place.size // _SAMPLE)
+    sample = distinct[place.reshape(-1)[::step]] @ _COMPARED.T
+    maps = {GREY: np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)}
+    maps |= {name: tables.mean(axis=0, dtype=np.float32) for name, tables in _tables().items()}
+    name = min(maps, key=lambda one: float(_squares(sample, maps[one] @ _COMPARED.T).min(axis=1).mean()))
+    compared = maps[name] @ _COMPARED.T
+    levels = np.empty(len(distinct), np.uint8)
+    for first in range(0, len(distinct), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        levels[part] = _squares(distinct[part] @ _COMPARED.T, compared).argmin(axis=1)
+    distance = np.sqrt(np.square(distinct - maps[name][levels]).mean(axis=1))
+    return Inverted(levels[place], name, distance[place])
+
+
+def written_table(name: str) -> np.ndarray:
+    """The (256, 3) uint8 colours of a map as imshow draws it, all distinct."""
+    table = _tables()[name][0].copy()
+    table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)  # viridis repeats two colours: one more level of blue
+    return table
+
+
+@cache
+def _tables() -> dict[str, np.ndarray]:
+    """Each map's (2, 256, 3) uint8 colours, as imshow (truncated) and as pcolormesh (rounded) draw them."""
+    with np.load(_FILE) as file:
+        return dict(zip(file["names"].tolist(), file["tables"], strict=True))
+
+
+def _exact_tables() -> Iterator[tuple[str, np.ndarray]]:
+    """Names and (256, 3) colours, first as `written_table` makes them."""
+    yield from ((name, written_table(name)) for name in WRITTEN)
+    yield from ((name, table) for name, tables in _tables().items() for table in tables)
+
+
+def _squares(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(N, 3), (256, 3) -> (N, 256) squared distances."""
+    squares: np.ndarray = (colours**2).sum(axis=1)[:, None] - 2 * colours @ table.T + (table**2).sum(axis=1)
+    return squares
+
+
+def _packed(colours: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 -> (...) uint32."""
+    red, green, blue = (colours[..., part].astype(np.uint32) for part in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _unpacked(packed: np.ndarray) -> np.ndarray:
+    """(N,) uint32 -> (N, 3) float32."""
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float32)

@@ -1,0 +1,167 @@
+"""Finds the plot in a figure: inside its border, titles, tick labels and the axes' frame, beside its colour bar."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_SAME = 24  # of 255: how far colours of one paint differ after JPEG, and the border where a frame's edge blends with it
+_EDGE = 0.8  # of an edge
+_GAP = 3  # pixels between a plot and its labels: 3.5 points, matplotlib's, at 72 dots per inch
+_MIN_SIDE = 32  # pixels: what is smaller is a label or a colour bar
+_SECOND_PLOT = 0.3  # of the largest plot's area
+_TWO_COLOURS = 0.9  # of a plot; of GTZAN's pictures the two most frequent 16 levels have at most TODO
+_MAX_FRAME = 8  # pixels: the frame's thickness of 0.8 points at 600 dots per inch, and what blends with it
+_BLENDED = 56  # of 255
+_OFF_MAP = 6.0  # of 255: what blends with the frame is farther from the map's colours
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels, without `bottom` and `right`."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def area(self) -> int:
+        """In pixels."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    def shrunk(self, lines: int) -> "Box":
+        """Without so many lines on each side."""
+        return Box(self.top + lines, self.bottom - lines, self.left + lines, self.right - lines)
+
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """The view of (height, width, ...) pixels inside."""
+        return pixels[self.top : self.bottom, self.left : self.right]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Where a figure's plot is."""
+
+    box: Box  # the whole picture if it has no border
+    bar: Box | None  # the colour bar beside it
+    fault: str  # why the figure is not that of one spectrogram; empty if it may be
+
+
+def find_plot(pixels: np.ndarray) -> Plot:
+    """The plot of (height, width, 3) uint8. A picture whose four edges are not of one colour has no border."""
+    height, width = pixels.shape[:2]
+    whole = Box(0, height, 0, width)
+    border = _border_colour(pixels)
+    blocks = [] if border is None else _blocks(whole, ink := _differs(pixels, border))
+    blocks = [_without_ticks(block, ink) for block in blocks]
+    large = sorted((one for one in blocks if _smaller_side(one) >= _MIN_SIDE), key=lambda one: -one.area)
+    if not large:
+        return Plot(whole, None, _lines(pixels))
+    plots = [one for one in large if one.area >= _SECOND_PLOT * large[0].area]
+    bar = next((_without_frame(one, pixels) for one in blocks if _is_bar(one, large[0])), None)
+    box = _without_frame(large[0], pixels)
+    return Plot(box, bar, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)))
+
+
+def _lines(pixels: np.ndarray) -> str:
+    """Whether a plot has next to only two colours, as a waveform or a curve on its ground has."""
+    coarse = (pixels >> 4).astype(np.int32) @ np.array([256, 16, 1], np.int32)
+    counts = np.sort(np.bincount(coarse.reshape(-1)))[::-1]
+    return "a waveform, or lines on a plain ground" if counts[:2].sum() > _TWO_COLOURS * coarse.size else ""
+
+
+def off_map_edges(distance: np.ndarray) -> Box:
+    """(height, width) distances of colours from a map -> the box without lines at its edges that are not of the map.
+
+    They are what a frame that is not as wide as a pixel leaves.
+    """
+    height, width = distance.shape
+    limit = max(_OFF_MAP, 3 * float(np.median(distance)))
+    top, bottom = _inner(np.median(distance, axis=1) > limit, height)
+    left, right = _inner(np.median(distance, axis=0) > limit, width)
+    return Box(top, bottom, left, right)
+
+
+def _inner(strange: np.ndarray, size: int) -> tuple[int, int]:
+    limit = min(_MAX_FRAME, size // 8)
+    first = next((line for line in range(limit) if not strange[line]), 0)
+    last = next((line for line in range(limit) if not strange[size - 1 - line]), 0)
+    return first, size - last
+
+
+def _border_colour(pixels: np.ndarray) -> np.ndarray | None:
+    """The (3,) colour of all four edges, if it is one; a label may reach an edge."""
+    edges = [edge.astype(np.int16) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])]
+    colour = np.median(np.concatenate(edges), axis=0).astype(np.int16)
+    shares = [(np.abs(edge - colour).max(axis=1) <= _SAME).mean() for edge in edges]
+    return colour if min(shares) >= _EDGE else None
+
+
+def _differs(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(height, width) bool."""
+    differs: np.ndarray = (np.abs(pixels.astype(np.int16) - colour) > _SAME).any(axis=2)
+    return differs
+
+
+def _blocks(box: Box, ink: np.ndarray) -> list[Box]:
+    """Cuts a box at empty rows and columns until there are none."""
+    inside = box.of(ink)
+    rows = _runs(inside.any(axis=1))
+    columns = _runs(inside.any(axis=0))
+    parts = [
+        Box(box.top + top, box.top + bottom, box.left + left, box.left + right)
+        for top, bottom in rows
+        for left, right in columns
+    ]
+    if len(parts) <= 1:
+        return parts
+    return [block for part in parts for block in _blocks(part, ink)]
+
+
+def _runs(used: np.ndarray) -> list[tuple[int, int]]:
+    """[first, end) of the runs of True, those joined that are less than a gap apart."""
+    places = np.flatnonzero(used)
+    if not len(places):
+        return []
+    breaks = np.flatnonzero(np.diff(places) > _GAP)
+    first, last = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]]
+    return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
+
+
+def _without_ticks(box: Box, ink: np.ndarray) -> Box:
+    """The box without the lines at its edges that are mostly empty: tick marks, half of what a label leaves."""
+    inside = box.of(ink)
+    rows = np.flatnonzero(inside.mean(axis=1) >= 0.5 * inside.mean(axis=1).max())
+    columns = np.flatnonzero(inside.mean(axis=0) >= 0.5 * inside.mean(axis=0).max())
+    top, bottom, left, right = map(int, (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    return Box(box.top + top, box.top + bottom, box.left + left, box.left + right)
+
+
+def _smaller_side(box: Box) -> int:
+    return min(box.bottom - box.top, box.right - box.left)
+
+
+def _is_bar(box: Box, plot: Box) -> bool:
+    """Whether a narrow box right of the plot is about as high."""
+    high, wide = box.bottom - box.top, box.right - box.left
+    return box.left >= plot.right and high >= 0.6 * (plot.bottom - plot.top) and 4 <= wide <= high / 4
+
+
+def _without_frame(box: Box, pixels: np.ndarray) -> Box:
+    """The box without the axes' frame, whose lines have one colour on all four sides.
+
+    Beside a silent part of a plot a side may seem to have more of them, so the side with the fewest counts.
+    """
+    inside = box.of(pixels).astype(np.int16)
+    across = inside.swapaxes(0, 1)
+    sides = (inside, inside[::-1], across, across[::-1])  # each (lines, length, 3), from the edge inwards
+    colour = np.median(np.concatenate([side[0] for side in sides]), axis=0)
+    frame = min(_frame_lines(side, colour) for side in sides)
+    return Box(box.top + frame, box.bottom - frame, box.left + frame, box.right - frame)
+
+
+def _frame_lines(lines: np.ndarray, colour: np.ndarray) -> int:
+    """How many of the first lines are of a colour, or blended with at most a fifth of the plot's."""
+    outer = lines[: min(_MAX_FRAME, len(lines) // 8)]
+    of_frame = (np.abs(outer - colour).max(axis=2) <= _BLENDED).mean(axis=1) >= 0.97
+    return int(np.argmin(np.append(of_frame, False)))

@@ -1,0 +1,36 @@
+"""Writes genreclf/frontend/colour_maps.npz: matplotlib's colour maps, which pictures are read with but matplotlib is not.
+
+    python scripts/make_colour_maps.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+
+FILE = Path(__file__).parent.parent / "genreclf" / "frontend" / "colour_maps.npz"
+FIRST = ("magma", "viridis", "inferno", "plasma")  # of maps that share a picture's colours, the first is taken
+LEFT_OUT = ("flag", "prism")  # repeat their colours many times
+
+
+def colour_maps() -> tuple[list[str], np.ndarray]:
+    """Names of M maps and (M, 2, 256, 3) uint8 RGB colours, as imshow (truncated) and as pcolormesh (rounded) draw them.
+
+    Without reversed maps, which have the same colours; maps that are the same under two names; and grey ones.
+    """
+    names, tables = [], []
+    for name in [*FIRST, *sorted(set(colormaps) - {*FIRST, *LEFT_OUT})]:
+        colours = colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255
+        table = np.stack([colours.astype(np.uint8), np.rint(colours).astype(np.uint8)])
+        known = any(np.array_equal(table, other) for other in tables)
+        grey = (table == table[..., :1]).all()
+        if not (known or grey or name.endswith("_r")):
+            names.append(name)
+            tables.append(table)
+    return names, np.stack(tables)
+
+
+if __name__ == "__main__":
+    names, tables = colour_maps()
+    np.savez_compressed(FILE, names=np.array(names), tables=tables)
+    print(f"{len(names)} maps, {FILE.stat().st_size:,} bytes: {FILE}")
