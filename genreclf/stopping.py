@@ -43,7 +43,8 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
 
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
-    threading.Thread(target=_end_when_asked, args=(wake, note), daemon=True).start()
+    told = threading.Event()
+    threading.Thread(target=_end_when_asked, args=(wake, note, told), daemon=True).start()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     before_descriptor = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     before_hook, sys.unraisablehook = sys.unraisablehook, _quiet_unraisable
@@ -53,8 +54,10 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if received and not isinstance(error, Stopped):  # a library has made another error of it
-            raise Stopped(received[0]) from None
+        if received:
+            told.wait(GRACE_SECONDS)
+            if not isinstance(error, Stopped):  # a library has made another error of it
+                raise Stopped(received[0]) from None
         raise
     finally:
         for number, handler in before.items():
@@ -65,13 +68,14 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
             os.close(woken)
 
 
-def _end_when_asked(wake: int, note: Callable[[], str]) -> None:
-    """Waits for one of the signals, or for the end of the pipe."""
+def _end_when_asked(wake: int, note: Callable[[], str], told: threading.Event) -> None:
+    """Waits for one of the signals, or for the end of the pipe; sets `told` when the line is printed."""
     while number := os.read(wake, 1):
         if number[0] in _SIGNALS:
             line = "\n" * os.isatty(2) + note() + "\n"  # a terminal has just shown ^C
             with suppress(OSError):
                 os.write(2, line.encode(errors="backslashreplace"))
+            told.set()
             time.sleep(GRACE_SECONDS)
             os._exit(128 + number[0])
     os.close(wake)

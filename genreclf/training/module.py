@@ -107,7 +107,7 @@ class GenreModule(L.LightningModule):
         views = batch.get("views", 1)
         if views > 1:
             loss = loss + self.consistency * torch.stack([divergence(each, views) for each in branch_logits]).mean()
-        self._check_finite("loss", loss)
+        self._check_finite("loss", loss.detach())
         logits = gated_sum(branch_logits, gates)  # (B, classes)
         self.train_accuracy(logits, batch["target"])
         per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
@@ -118,7 +118,7 @@ class GenreModule(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Raises GenreclfError before the epoch's checkpoint if a weight is not finite."""
         for name, parameter in self.net.named_parameters():
-            self._check_finite(f"weight {name}", parameter.sum())
+            self._check_finite(f"weight {name}", parameter.detach().sum())
 
     def _check_finite(self, what: str, value: Tensor | float) -> None:
         if not math.isfinite(value):

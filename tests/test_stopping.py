@@ -1,0 +1,75 @@
+"""How a process ends that Ctrl-C or SIGTERM asks to end, whatever it is doing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+# What the process does when the signal comes; each prints "ready" before.
+WAITING = "print('ready', flush=True); time.sleep(60)"
+# One call of half a minute, which Python's handlers of signals have to wait for
+IN_ONE_CALL = "import hashlib; print('ready', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)"
+# A library that makes another error of it, and one that lets none out
+CHANGED = f"try:\n        {WAITING}\n    except BaseException:\n        raise ValueError"
+UNRAISABLE = f"""
+    class Bad:
+        def __del__(self):
+            {WAITING}
+    bad = Bad()
+    del bad
+    time.sleep(60)"""
+NESTED = f"with stoppable(lambda: 'go on with x'):\n        {WAITING}"
+
+
+def started(work: str, before: str = "") -> subprocess.Popen:
+    code = (
+        "import sys, time\nfrom genreclf.errors import command\nfrom genreclf.stopping import stoppable\n"
+        f"{before}\n@command\n@stoppable(lambda: 'go on with x')\ndef main():\n    {work}\n    return 0\nsys.exit(main())"
+    )
+    # Of the shell that runs the suite in the background, a process inherits that it ignores Ctrl-C.
+    default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", default + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("work", [WAITING, IN_ONE_CALL, CHANGED, UNRAISABLE, NESTED])
+def test_it_ends_within_two_seconds_with_one_line_and_a_failure(work, number):
+    process = started(work)
+    process.send_signal(number)
+    before = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    assert errors == "go on with x\n"
+    assert process.returncode == 128 + number
+    assert time.monotonic() - before < 2 + 2  # 2 for a busy machine
+
+
+def test_what_its_parent_ignores_stays_ignored():
+    work = "print('ready', flush=True); time.sleep(0.5); print('done')"
+    process = started(work, "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (output, errors, process.returncode) == ("done\n", "", 0)
+
+
+def test_afterwards_the_handlers_are_those_of_before():
+    from genreclf.stopping import stoppable
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    open_files = len(os.listdir("/proc/self/fd"))
+    with stoppable(), stoppable():
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert signal.set_wakeup_fd(-1) == -1
+    for _ in range(100):
+        if len(os.listdir("/proc/self/fd")) == open_files:
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("a pipe stays open")
