@@ -45,10 +45,7 @@ from genreclf.inference.run_folder import (
     LAST_CHECKPOINT,
     METRICS_CSV,
 )
-from genreclf.nets.backbone_weights import load_weights
-from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
-from genreclf.nets.efficientnet import EfficientNet
 from genreclf.nets.kinds import CLASSIFIER
 from genreclf.nets.net import Net
 from genreclf.stopping import stoppable
@@ -59,13 +56,13 @@ from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.module import GenreModule, OptimConfig
 from genreclf.training.record import write_record
 from genreclf.training.resume import MOVABLE, check_data, resumed
+from genreclf.training.start import RANDOM, start
 
 HARMLESS = (
     ".*does not have many workers.*",  # the store is memory-mapped and needs none
     "Checkpoint directory .* exists and is not empty",  # the run folder holds other files too
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # between Lightning and torch
 )
-NO_WEIGHTS = {"asked": "none", "pretrained": False}
 CHECKPOINT_FILES = {"best": BEST_CHECKPOINT, "last": LAST_CHECKPOINT}
 TRAINER_KEYS = tuple(f"trainer.{name}" for name in inspect.signature(L.Trainer).parameters)
 # Batch norm and running averages lose too much precision in the "true" half precisions.
@@ -91,6 +88,7 @@ class RunConfig:
     workers: int  # processes that read batches
     temperature: float | None  # of the probabilities; null: fitted on the validation clips
     fp16_weights: bool  # the bundle's weights are rounded to float16
+    init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
     ckpt: str | None  # last: resume from the run folder's last.ckpt
 
     def __post_init__(self) -> None:
@@ -149,12 +147,12 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     if trained_on:
         check_data(folder, config, datamodule.summary(), trained_on, "this would be another training")
 
-    module, weights, trainer = None, NO_WEIGHTS, None
+    module, weights, trainer = None, RANDOM, None
     if optim:
         net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
         consistency = datamodule.augment.consistency if datamodule.augment else 0.0
         module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed)
-        weights = _load_weights(module.net, model["weights"])
+        weights = start(module.net, model["weights"], run.init, datamodule.classes)
         trainer = _trainer(folder, config, overrides, optim)
         _check_validation(trainer, optim, datamodule)
     if _is_first_process():
@@ -216,14 +214,6 @@ def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> Non
     ]
     for note in notes:
         print(one_line(note), file=sys.stderr)
-
-
-def _load_weights(net: GenreClassifier, weights: str) -> dict[str, Any]:
-    if isinstance(net.backbone, EfficientNet):
-        return load_weights(net.backbone, weights)
-    if weights != "none":
-        raise GenreclfError(f"model.weights={weights}: this backbone has no pretrained weights; use none")
-    return NO_WEIGHTS
 
 
 def _trainer(folder: Path, config: dict[str, Any], overrides: Sequence[str], optim: OptimConfig) -> L.Trainer:

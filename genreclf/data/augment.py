@@ -32,6 +32,7 @@ class AugmentConfig:
     mask_fill: float | None  # the level inside a mask; None: the example's mean
     low_pass: float  # probability that the bands above a random one, from the 80th on, fade out: another rate or codec
     noise_floor: float  # the largest level below which all becomes silence, mostly less: another recording's noise
+    raised_floor: float  # the largest level to which quieter parts are raised, in half of the examples: fewer decibels
     equaliser: float  # standard deviation of a smooth curve added along the bands: another room, microphone or mix
     band_shift: int  # the largest shift along the bands: another key
     stretch: float  # how much faster or slower the music is at most, as a share; drawn where segments are cut
@@ -57,8 +58,8 @@ class AugmentConfig:
         return self.consistency > 0
 
     def views(self) -> "tuple[AugmentConfig, ...]":
-        """The changes of each view: all of them, and for a second view all but low-pass and noise floor."""
-        return (self, replace(self, low_pass=0.0, noise_floor=0.0)) if self.two_views else (self,)
+        """The changes of each view: all of them, and for a second view all but low-pass and floors."""
+        return (self, replace(self, low_pass=0.0, noise_floor=0.0, raised_floor=0.0)) if self.two_views else (self,)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Draws:
 
     low_pass: Tensor  # (B, 1, H, 1) levels to subtract
     noise_floor: Tensor  # (B, 1, 1, 1) levels
+    raised_floor: Tensor  # (B, 1, 1, 1) levels
     band_shift: Tensor  # (B, 1, 1, 1) bands
     equaliser: Tensor  # (B, 1, H, 1) levels to add
     brightness: Tensor  # (B, 1, 1, 1) levels to add
@@ -117,6 +119,7 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
     return Draws(
         low_pass=LOW_PASS_SLOPE * above * (uniform(0, 1) < config.low_pass),
         noise_floor=config.noise_floor * uniform(0, 1).square(),
+        raised_floor=config.raised_floor * uniform(0, 1) * (uniform(0, 1) < 0.5),
         band_shift=torch.randint(-config.band_shift, config.band_shift + 1, (batch, 1, 1, 1), device=device),
         equaliser=curve[..., None],  # (B, 1, H, 1)
         brightness=uniform(-config.brightness, config.brightness),
@@ -134,6 +137,7 @@ def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     """
     x = images.float() / 255 - draws.low_pass
     x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)
+    x = torch.maximum(x, draws.raised_floor)
     x = shifted(x, draws.band_shift) + draws.equaliser + draws.brightness
     mean = x.mean(dim=(2, 3), keepdim=True)
     x = (x - mean) * draws.contrast + mean

@@ -43,7 +43,7 @@ def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> n
             x = picture.copy()
             for row in range(len(x)):
                 x[row] = np.maximum(x[row] - float(draws.low_pass[b, 0, row, 0]) - float(draws.noise_floor[b]), 0)
-            picture = x / (1 - float(draws.noise_floor[b]))
+            picture = np.maximum(x / (1 - float(draws.noise_floor[b])), float(draws.raised_floor[b]))
             for row in range(len(x)):
                 below = min(max(row - int(draws.band_shift[b]), 0), len(x) - 1)
                 x[row] = picture[below] + float(draws.equaliser[b, 0, row, 0])
@@ -293,12 +293,26 @@ def test_a_noise_floor_silences_quiet_levels_and_keeps_the_loudest():
     assert (out.diff(dim=1) >= 0).all()
 
 
+def test_a_raised_floor_lifts_quiet_levels_and_keeps_the_others():
+    config = dataclasses.replace(NONE, raised_floor=0.6)
+    ramp = torch.arange(256, dtype=torch.uint8).expand(1000, 1, 128, 256)
+    torch.manual_seed(0)
+    out = augment(ramp, config)[:, 0, 0]  # (B, 256), of levels 0 to 255
+    floor = out[:, :1]
+    assert torch.allclose(out, torch.maximum(ramp[:, 0, 0].float(), floor))
+    raised = floor[floor > 0]
+    # Half of the examples, to any level up to 0.6 * 255 = 153
+    assert len(raised) == pytest.approx(500, abs=60)
+    assert raised.max() < 153 and raised.mean().item() == pytest.approx(153 / 2, abs=6)
+
+
 def test_two_views_are_a_segment_with_and_without_the_changes_of_its_channel():
-    with_channel, without = CHANNELS.views()
-    assert CHANNELS.two_views and with_channel == CHANNELS
-    channel = ("low_pass", "noise_floor")
-    assert all(getattr(CHANNELS, key) > 0 for key in channel)
-    assert without == dataclasses.replace(CHANNELS, **dict.fromkeys(channel, 0.0))
+    config = dataclasses.replace(CHANNELS, raised_floor=0.6)
+    with_channel, without = config.views()
+    assert CHANNELS.two_views and with_channel == config
+    channel = ("low_pass", "noise_floor", "raised_floor")
+    assert all(getattr(config, key) > 0 for key in channel)
+    assert without == dataclasses.replace(config, **dict.fromkeys(channel, 0.0))
     draws = seeded_draws(200, without)
     assert not any(getattr(draws, key).any() for key in channel) and draws.band_shift.any()
 

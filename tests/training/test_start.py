@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+import torch
+from bundles import CLASSES, of_yaml, random_bundle
+
+from genreclf.config import build
+from genreclf.errors import GenreclfError
+from genreclf.exporters import bundle as bundles
+from genreclf.exporters.bundle import save_bundle
+from genreclf.nets.classifier import GenreClassifier
+from genreclf.nets.config import ModelConfig
+from genreclf.training.start import RANDOM, start
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """Writes the bundle of an untrained model, without its ONNX file, which takes long; returns its folder."""
+    monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")
+
+    def save(name: str) -> Path:
+        save_bundle(tmp_path / name, random_bundle(name))
+        return tmp_path / name
+
+    return save
+
+
+def new_net(classes: int, **changes) -> GenreClassifier:
+    torch.manual_seed(1)
+    values = {**of_yaml("model", "a")["net"], "num_classes": classes, **changes}
+    return GenreClassifier(build(ModelConfig, values, "model.net"))
+
+
+def test_a_net_of_the_same_classes_answers_as_the_one_it_starts_from(saved):
+    net = new_net(len(CLASSES))
+    assert start(net, "none", str(saved("a")), CLASSES) == {"asked": str(saved("a")), "pretrained": True}
+    levels = torch.randint(0, 256, (2, 3, 128, 256), dtype=torch.uint8)
+    trained = random_bundle("a").net
+    with torch.no_grad():
+        for ours, theirs in zip(net.eval().outputs(levels), trained.outputs(levels), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("classes", [("ska", "dub"), ("dub", "ska", "raï"), ("a", "b", "c", "d")])
+def test_other_classes_get_new_output_layers_and_keep_the_rest(classes, saved):
+    net, fresh, trained = new_net(len(classes)), new_net(len(classes)).state_dict(), random_bundle("a").net.state_dict()
+    start(net, "none", str(saved("a")), classes)
+    for name, value in net.state_dict().items():
+        is_output = name.startswith(("head.", "statistics.head."))
+        assert torch.equal(value, (fresh if is_output else trained)[name]), name
+
+
+def test_a_start_that_does_not_fit_is_refused(saved):
+    with pytest.raises(GenreclfError, match=r"init=.*bands=80.*96"):
+        start(new_net(3, bands=96), "none", str(saved("a")), CLASSES)
+    with pytest.raises(GenreclfError, match=r"init=.*model=b"):
+        start(new_net(3), "none", str(saved("b")), CLASSES)
+    with pytest.raises(GenreclfError, match=r"init=.*baseline"):
+        start(new_net(3), "none", str(saved("svm")), CLASSES)
+    with pytest.raises(GenreclfError, match=r"nothing-here: "):
+        start(new_net(3), "none", "nothing-here", CLASSES)
+    with pytest.raises(GenreclfError, match=r"model.weights=imagenet: "):
+        start(new_net(3), "imagenet", None, CLASSES)
+
+
+def test_without_init_a_net_without_pretrained_layers_is_random():
+    net = new_net(3)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert start(net, "none", None, CLASSES) == RANDOM
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
