@@ -95,7 +95,8 @@ def test_one_clip_of_a_class_is_prepared_but_not_enough_for_a_training(odd_folde
     data = ["data=folder", f"data.path={odd_folder}"]
     result = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("genreclf: class '歌': none of its 1 clips ")
+    line = result.stderr.splitlines()[-1]
+    assert "in 1 of 2 classes: '歌' (1 clips, none in " in line and "data.rare_classes=drop" in line
 
 
 def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
@@ -106,7 +107,7 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     table = tmp_path / "genres.csv"
     lines = [
         "clip,genre,title",
-        *(f"{path.stem},{path.parent.name},x" for path in music.rglob("*[012].png")),
+        *(f"{path.stem},{path.parent.name},{path.stem}" for path in music.rglob("*[012].png")),
         "gone,low,",
     ]
     table.write_text("\n".join(lines))
@@ -123,7 +124,7 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     # Another genre gives another store; a training, which lists its clips twice, warns once.
     table.write_text("\n".join(lines).replace("low0,low", "low0,middle"))
     refused = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
-    assert refused.returncode == 2 and "class 'high': none of its 3 clips " in refused.stderr
+    assert refused.returncode == 2 and "'high' (3 clips, none in " in refused.stderr
     assert refused.stderr.splitlines()[:-1] == warned
 
 
@@ -132,7 +133,7 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     [
         ("x,Low\ny,low", "classes 'Low' and 'low' .*; use one spelling"),
         ("x,low\nx,high", "two rows for clip 'x'; delete one"),
-        ("x,low\nz,high", "clip 'z' .*'high/z.png' and 'low/z.png'; use the column path"),
+        ("x,low\nz,high", "clip 'z' .*'high/z.png' and 'low/z.png'; give .* whole path"),
     ],
 )
 def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
@@ -144,6 +145,58 @@ def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
     result = command("prepare", "data=folder", f"data.path={folder}", f"data.table={table}", cache=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert re.match(rf"genreclf: data\.table={re.escape(str(table))}: {message}", result.stderr.splitlines()[-1])
+
+
+# --- Layouts ----------------------------------------------------------------------------------------------------------
+
+
+def noise_picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(path, np.random.default_rng(seed).integers(0, 256, (128, 100), np.uint8))
+
+
+def test_kaggles_folder_is_read_as_audio_and_its_pictures_by_their_folder(tmp_path):
+    data = tmp_path / "Data"
+    for number, name in enumerate(f"{genre}{n:05d}" for genre in ("blues", "jazz") for n in (0, 53)):
+        genre = name[:-5]
+        noise_picture(data / "images_original" / genre / f"{name}.png", number)
+        audio = data / "genres_original" / genre / f"{genre}.{name[-5:]}.wav"
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(audio, np.random.default_rng(number).normal(0, 0.1, 44_100), 22_050)
+    (data / "genres_original" / "jazz" / "jazz.00054.wav").write_bytes(b"no RIFF")
+    (data / "features_30_sec.csv").write_text(
+        "filename,length,label\nblues.00000.wav,661794,blues\njazz.00053.wav,1,jazz\n"
+    )
+    for path in (data, tmp_path):
+        result = command("prepare", "data=folder", f"data.path={path}", cache=tmp_path)
+        assert result.returncode == 0 and "; 1 skipped\nblues 2, jazz 2\n" in result.stdout, result.stderr
+        assert "jazz.00054.wav" in result.stderr and f"data.path={data / 'images_original'}" in result.stderr
+    table = f"data.table={data / 'features_30_sec.csv'}"
+    result = command("prepare", "data=folder", f"data.path={data}", table, cache=tmp_path)
+    assert "blues 1, jazz 1" in result.stdout and "takes 'filename' as path, 'label' as genre" in result.stderr
+    result = command("prepare", "data=folder", f"data.path={data / 'images_original'}", cache=tmp_path)
+    assert result.stdout.startswith("4 clips of 2 classes, 0.0 hours; 0 skipped\nblues 2, jazz 2\n"), result.stderr
+
+
+def test_folders_of_a_split_are_trained_on_as_that_split(tmp_path):
+    names = [
+        f"{part}/{genre}/{clip}.png"
+        for part, count in (("train", 3), ("val", 2), ("test", 1))
+        for genre in ("rock", "jazz")
+        for clip in range(count)
+    ]
+    for seed, name in enumerate(names):
+        noise_picture(tmp_path / "music" / name, seed)
+    noise_picture(tmp_path / "music" / "train" / "polka" / "x.png", 999)
+    train = ["data=folder", f"data.path={tmp_path / 'music'}", "model=majority", f"run={tmp_path / 'run'}"]
+    refused = command("train", *train, cache=tmp_path)
+    assert refused.returncode == 2 and "split=folders" in refused.stderr.splitlines()[-1]
+    refused = command("train", *train, "split=folders", cache=tmp_path)
+    assert refused.returncode == 2 and "'polka' (1 clips, none in val and test)" in refused.stderr.splitlines()[-1]
+    result = command("train", *train, "split=folders", "data.rare_classes=drop", cache=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"split=folders: train 6 clips.*; val 4 clips.*; test 2 clips.*; 2 classes", result.stdout)
+    assert "leaves out 1 classes" in result.stderr and "'polka'" in result.stderr
 
 
 # --- Killed and started again -----------------------------------------------------------------------------------------
