@@ -1,9 +1,11 @@
 """The audit from the command line, as a user would run it."""
 
 import base64
+import csv
 import io
 import json
 import re
+import shlex
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -214,6 +216,87 @@ def test_nothing_readable_is_still_a_page(cache, tmp_path):
     assert Page((tmp_path / "audit.html").read_text()).open == []
 
 
+@pytest.mark.parametrize("split", ["hashed", "table"])
+@pytest.mark.parametrize("column", ["artist", "title", "group"])
+def test_every_column_that_declares_what_belongs_together_is_checked_in_every_split(cache, tmp_path, split, column):
+    rows = [f"path,{column},fold"]
+    for number in range(20):
+        path = f"{'ab'[number % 2]}/{number}.png"
+        (tmp_path / "music" / path).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(tmp_path / "music" / path, music(number, 300))
+        rows.append(f"{path},{f'The {number // 4}th' if number < 8 else ''},{number % 4}")
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(rows))
+    result = audit(tmp_path / "music", cache, tmp_path, "--strict", f"data.table={table}", f"split={split}")
+    assert result.returncode == (split == "table"), result.stderr
+    summary = json.loads((tmp_path / "audit.json").read_text())["summary"]
+    found = [summary["leaks"]["chosen"][part][column] for part in ("val", "test")]
+    assert sum(one["clips"] for one in found) == (4 if split == "table" else 0)
+    assert summary["verdict"] == ("leaks" if split == "table" else "none found")
+    assert f"share {column}" in result.stdout or split == "hashed"
+
+
+def test_pieces_too_short_to_compare_are_named_and_the_split_is_not_called_clean(cache, tmp_path):
+    for number in range(40):
+        path = tmp_path / "music" / "ab"[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, 3 * 22_050), 22_050)
+    result = audit(tmp_path / "music", cache, tmp_path, "--strict")
+    assert result.returncode == 1, result.stderr
+    numbers = json.loads((tmp_path / "audit.json").read_text())
+    assert numbers["summary"]["verdict"] == "unknown" and not numbers["summary"]["chosen_leaks"]
+    absent = numbers["not_compared"]
+    assert sum(map(len, absent.values())) == 40
+    assert "no leak" not in result.stdout.lower() and "not known" in result.stdout
+    assert absent["train"][0] in result.stdout
+    text = (tmp_path / "audit.html").read_text()
+    assert "No leak" not in text and all(path in text for paths in absent.values() for path in paths)
+
+
+# --- Against other collections ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> Path:
+    """Two collections: in the first, a shifted copy of rock.00000 and a stranger; in the second, a stranger."""
+    folder = tmp_path_factory.mktemp("others")
+    copy = np.concatenate([music(1)[:, SHIFT:], music(7)[:, :SHIFT]], axis=1)
+    for name, levels in (("one/copy.png", copy), ("one/x.png", music(8)), ("two/y.png", music(9))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_picture(folder / name, levels)
+    return folder
+
+
+def against(faulty: Path, cache: Path, *arguments: object):
+    return command("audit", faulty, f"data.picture_seconds={SECONDS:.3f}", *arguments, cache=cache)
+
+
+def test_recordings_in_another_collection_are_listed_and_can_be_left_out(faulty, others, cache, tmp_path):
+    out, drop = tmp_path / "a b", tmp_path / "drop it.csv"
+    options = ["--against", others / "one", others / "two", "--drop-list", drop, "--strict", f"out={out}"]
+    result = against(faulty, cache, *options)
+    assert result.returncode == 1, result.stderr
+    with (out / "pairs.csv").open(newline="") as file:
+        found = {row["path"]: row for row in csv.DictReader(file)}
+    assert set(found) == {"rock/rock.00000.png", f"blues/{MARKUP}"}
+    for row in found.values():
+        assert (row["against"], row["other"]) == (str(others / "one"), "copy.png")
+        assert float(row["offset_seconds"]) == pytest.approx(SHIFT / FRAME_RATE_HZ, abs=0.1)
+    numbers = json.loads((out / "pairs.json").read_text())
+    assert numbers["shared"] == sorted(found) and "rock/short.wav" in numbers["collection"]["not_compared"]
+    assert "rock/broken.png" in numbers["collection"]["left_out"] and "rock.00000.png" in result.stdout
+    page = Page((out / "pairs.html").read_text())
+    assert not page.open and sum(tag == "img" for tag, _ in page.tags) == 2 and MARKUP in "".join(page.shown)
+    # The printed command reads the list.
+    (line,) = (line for line in result.stdout.splitlines() if "data.drop=" in line)
+    words = shlex.split(line.partition(": ")[2])
+    assert words[:2] == ["genreclf", "train"]
+    prepared = command("prepare", *words[2:], f"data.picture_seconds={SECONDS:.3f}", cache=cache)
+    assert prepared.returncode == 0 and "2 clips are left out" in prepared.stderr, prepared.stderr
+    again = against(faulty, cache, f"data.drop={drop}", *options[:3], "--strict", f"out={out}")
+    assert again.returncode == 0 and not json.loads((out / "pairs.json").read_text())["pairs"], again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -222,6 +305,10 @@ def test_nothing_readable_is_still_a_page(cache, tmp_path):
         (["out=taken"], "out=taken: .*choose another folder"),
         (["split=published", "data.path=unlisted"], "split=published: .*use split=hashed"),
         (["split=folds", "split.folds=2"], r"split\.fold=0, split\.folds=2: need"),
+        (["--drop-list", "x"], "--drop-list x: .*--against"),
+        (["--against", "nowhere"], "nowhere: no such file or folder; give another"),
+        (["--against", "unlisted", "--drop-list", "no/such/x"], "--drop-list no/such/x: cannot be written"),
+        (["data.drop=nowhere"], "data.drop=nowhere: cannot be read"),
     ],
 )
 def test_a_mistake_is_one_line(faulty, cache, tmp_path, arguments, message):
@@ -230,5 +317,6 @@ def test_a_mistake_is_one_line(faulty, cache, tmp_path, arguments, message):
         (cache / "unlisted" / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(cache / "unlisted" / name, music(0, 100))
     result = audit(faulty, cache, tmp_path, *arguments)
-    assert result.returncode == 2 and result.stderr.count("\n") == 1
-    assert re.match(f"genreclf: {message}", result.stderr)
+    told = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # what was passed over
+    assert result.returncode == 2 and len(told) == 1
+    assert re.match(f"genreclf: {message}", told[0])
