@@ -14,6 +14,7 @@ from genreclf.data.table import read_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.folder import folder_contents
 from genreclf.progress import progress_bar
+from genreclf.text import first_names
 
 KNOWN = {
     "group": (None, "stem"),
@@ -91,6 +92,10 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
         inside = [path for path in paths if "/" in path]
+        if beside := [path for path in paths if "/" not in path]:
+            tell_once(
+                f"data.path={folder}: {len(beside)} clips beside the folders are of no class ({first_names(beside)})"
+            )
         sources = list(map(Source, inside, labels_of_folders(folder, inside)))
         need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
         _check(sources, f"data.path={folder}", need, "move the files of one into the other")

@@ -96,6 +96,7 @@ def _cover_art(clips: Sequence[str]) -> set[str]:
 def _has_name_of_cover(path: str) -> bool:
     name = PurePosixPath(path)
     words = re.findall("[a-z]+", name.stem.lower())
-    # Windows Media Player writes "AlbumArt_{GUID}_Large".
-    known = words[:1] == ["albumart"] or _COVER_WORDS.issuperset(words)
-    return name.suffix.lower() in PICTURE_SUFFIXES and bool(words) and known
+    if not words or name.suffix.lower() not in PICTURE_SUFFIXES:
+        return False
+    # Windows Media Player writes "AlbumArtSmall" and "AlbumArt_{GUID}_Large".
+    return words[0].startswith("albumart") or _COVER_WORDS.issuperset(words)

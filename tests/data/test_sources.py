@@ -274,3 +274,11 @@ def test_demo_music_is_rendered_once_into_a_folder_of_its_settings(tmp_path, mon
 def test_picture_seconds_have_to_be_above_zero(tmp_path, seconds):
     with pytest.raises(GenreclfError, match=r"^data\.picture_seconds=.*: give .* above 0$"):
         dataclasses.replace(demo_config(tmp_path, 0), picture_seconds=seconds)
+
+
+def test_what_is_passed_over_is_told_on_standard_error(tmp_path, capsys):
+    fill(tmp_path, "a/x.wav", "b/y.m4a", "b/z.opus", "a/cover.jpg", "b/list.m3u", "loose.wav")
+    assert paths(tmp_path) == ["a/x.wav", "b/y.m4a", "b/z.opus"]
+    said = capsys.readouterr().err
+    assert f"data.path={tmp_path}: 2 files passed over: 1 .m3u ('b/list.m3u'), 1 cover art ('a/cover.jpg')\n" in said
+    assert "1 clips beside the folders are of no class ('loose.wav')" in said

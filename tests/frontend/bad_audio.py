@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from av_files import av_encoded
 
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import list_sources
@@ -235,6 +236,17 @@ ID3V1 = b"TAG" + b"a song".ljust(125, b"\0")
 APE_TAG = b"APETAGEX" + struct.pack("<4I", 2_000, 32, 0, 0xA000_0000) + bytes(8 + 32)
 
 
+def six_hours_of_wavpack() -> bytes:
+    """The number of samples is in the head of the first block (bytes 12 to 16)."""
+    return patched(av_encoded("wv", "wavpack"), 12, struct.pack("<I", SIX_HOURS // 8_000 * 44_100))
+
+
+def at_rate(alac: bytes, rate_hz: int) -> bytes:
+    """With another sample rate in the sample entry and in the decoder's configuration."""
+    rate = struct.pack(">I", 44_100)
+    return alac.replace(rate, struct.pack(">I", rate_hz)).replace(rate[2:] + b"\0\0", struct.pack(">HH", rate_hz, 0))
+
+
 def patched(data: bytes, offset: int, new: bytes) -> bytes:
     return data[:offset] + new + data[offset + len(new) :]
 
@@ -347,6 +359,7 @@ MOVED_UP = STEREO | {"sound": None}  # what follows lost frames
 BROKEN_OGG = OGG | {"sound": None}
 HEADLESS = STEREO | {"sound": None}  # begins with the encoder's silence
 HALF = {"seconds": 0.25, "sound": tone, "problem": truncated(0.5, 0.2)}
+HALF_AV = {"rate_hz": 48_000, "channels": 2, "problem": r"truncated: header says 3.0 s, 1.\d s decoded"}
 HALF_ADPCM = {"seconds": 0.277, "problem": truncated(0.6, 0.3), "error": 5e-3}  # in whole blocks
 
 RATES_AND_CHANNELS = [
@@ -554,6 +567,30 @@ NO_MUSIC = [
     Case("pipe.wav", os.mkfifo, refused=NO_FILE),
     *([Case("no-right.wav", unreadable, refused=NO_RIGHT)] if os.getuid() else []),
 ]
+AV = STEREO | {"error": 2e-2}
+OTHER_FORMATS = [
+    Case("aac.m4a", av_encoded("ipod", "aac", seconds=1.0), seconds=1.02, **AV),
+    Case("alac.m4a", av_encoded("ipod", "alac", seconds=1.0), seconds=1, **STEREO),
+    Case("adts.aac", av_encoded("adts", "aac", seconds=1.0), seconds=1.02, **STEREO | {"sound": None}),
+    Case("opus.webm", av_encoded("webm", "libopus", 48_000, seconds=1.0), seconds=1, **AV | {"rate_hz": 48_000}),
+    Case("wmav2.wma", av_encoded("asf", "wmav2", seconds=1.0), seconds=0.98, **STEREO | {"sound": None}),
+    Case("ac3.ac3", av_encoded("ac3", "ac3", seconds=1.0), seconds=1.01, **STEREO | {"sound": None}),
+    Case("wavpack.wv", av_encoded("wv", "wavpack", seconds=1.0), seconds=1, **STEREO),
+    Case("video.mp4", av_encoded("mp4", "aac", seconds=1.0, video="mpeg4"), seconds=1.02, **AV),
+    Case("half.m4a", half(av_encoded("ipod", "aac", seconds=1.0)), refused=no_audio("its index is missing or damaged")),
+    Case("half.webm", half(av_encoded("webm", "libopus", 48_000, seconds=3.0)), seconds=1.5, **HALF_AV),
+    Case("half.mka", half(av_encoded("matroska", "flac", seconds=3.0)), seconds=1.46, **HALF_AV | {"rate_hz": 44_100}),
+    Case("half.tta", half(av_encoded("tta", "tta", seconds=3.0)), seconds=1.04, **HALF_AV | {"rate_hz": 44_100}),
+    Case("half.aac", half(av_encoded("adts", "aac", seconds=3.0)), seconds=1.53, rate_hz=44_100, channels=2),
+    Case("six-hours.wv", six_hours_of_wavpack(), refused=TOO_LONG),
+    Case("1-hz.m4a", at_rate(av_encoded("ipod", "alac", seconds=1.0), 1), refused=bad_rate("1")),
+    Case(
+        "hole.m4a", hole(av_encoded("ipod", "aac", seconds=3.0), bytes(2_000)), seconds=2.86, rate_hz=44_100, channels=2
+    ),
+    Case("mdat-only.m4a", b"\0\0\0\x14ftypM4A \0\0\0\0M4A " + NOISE, refused=no_audio()),
+    Case("no-track.mkv", b"\x1a\x45\xdf\xa3\x84webm" + NOISE, refused=no_audio()),
+    Case("playlist.m4a", b"ffconcat version 1.0\nfile 'whole/s16.wav'\n", refused=UNKNOWN),
+]
 CASES = [
     *ENCODINGS,
     *RATES_AND_CHANNELS,
@@ -564,6 +601,7 @@ CASES = [
     *HOLES,
     *TAGS_AND_JOINTS,
     *NO_MUSIC,
+    *OTHER_FORMATS,
 ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import bad_audio
 import numpy as np
 import pytest
+from av_files import av_encoded
 from bad_audio import CASES, Case, aiff, comm, encoded, fmt, patched, summed, wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,6 +158,18 @@ SEEDS = {
     "pcm.flac": bad_audio.flac(seconds=0.1),
     "vorbis.ogg": encoded("OGG", "VORBIS", 44_100, 2, seconds=0.1),
     "opus.ogg": encoded("OGG", "OPUS", 48_000, 2, seconds=0.1),
+    "aac.m4a": av_encoded("ipod", "aac", seconds=0.1),
+    "alac.m4a": av_encoded("ipod", "alac", seconds=0.02),
+    "adts.aac": av_encoded("adts", "aac", seconds=0.1),
+    "opus.webm": av_encoded("webm", "libopus", 48_000, seconds=0.1),
+    "flac.mka": av_encoded("matroska", "flac", seconds=0.05),
+    "wmav2.wma": av_encoded("asf", "wmav2", seconds=0.2),
+    "ac3.ac3": av_encoded("ac3", "ac3", seconds=0.1),
+    "wavpack.wv": av_encoded("wv", "wavpack", seconds=0.02),
+    "tta.tta": av_encoded("tta", "tta", seconds=0.02),
+    "mp3.avi": av_encoded("avi", "libmp3lame", seconds=0.1, video="mpeg4"),
+    "aac.ts": av_encoded("mpegts", "aac", seconds=0.1),
+    "aac.flv": av_encoded("flv", "aac", seconds=0.1),
     "layer-3.mp3": bad_audio.id3v2(20) + bytes(20) + bad_audio.mp3(seconds=0.1),
 }
 BOUNDARIES = [0, 1, 2, 3, 16, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1]

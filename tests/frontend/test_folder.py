@@ -1,0 +1,102 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genreclf.frontend.clip import is_clip
+from genreclf.frontend.folder import COVER_ART, folder_contents
+
+
+def fill(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def covers(folder: Path, *names: str) -> list[str]:
+    return folder_contents(fill(folder, *names)).passed_over.get(COVER_ART, [])
+
+
+def test_what_is_passed_over_is_counted_by_ending_and_named(tmp_path):
+    names = ["a/1.mp3", "a/2.M4A", "a/notes.txt", "b/c/3.opus", "b/LIST.TXT", "b/readme", "x.cue", "a/.DS_Store"]
+    contents = folder_contents(fill(tmp_path, *names))
+    assert contents.clips == ["a/1.mp3", "a/2.M4A", "b/c/3.opus"]
+    assert contents.passed_over == {".txt": ["a/notes.txt", "b/LIST.TXT"], "": ["b/readme"], ".cue": ["x.cue"]}
+    told = contents.told()
+    assert told.startswith("4 files passed over: 2 .txt ('a/notes.txt', 'b/LIST.TXT'), ")
+    assert "1 without an ending ('b/readme')" in told and "1 .cue ('x.cue')" in told
+
+
+def test_many_names_are_counted_and_the_first_shown(tmp_path):
+    told = folder_contents(fill(tmp_path, *(f"{number:03}.pdf" for number in range(500)))).told()
+    assert "500 .pdf" in told and "'000.pdf'" in told and "'499.pdf'" not in told and len(told) < 100
+
+
+def test_nothing_is_told_of_a_folder_of_clips(tmp_path):
+    assert folder_contents(fill(tmp_path, "a.mp3", ".hidden", ".git/config")).told() == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cover.jpg", "Cover.JPG", "folder.png", "front.jpeg", "back.png", "Front Cover.jpg", "cd1.jpg", "CD 02.png"),
+        *("AlbumArtSmall.jpg", "AlbumArt_{A1B2C3D4-0F}_Large.jpg", "album-art.png", "booklet_03.jpg", "Scan 7.png"),
+    ],
+)
+def test_cover_art_beside_songs_is_passed_over(tmp_path, name):
+    assert covers(tmp_path / "beside", "rock/1.mp3", f"rock/{name}") == [f"rock/{name}"]
+    assert covers(tmp_path / "above", "rock/cd 1/1.mp3", f"rock/{name}") == [f"rock/{name}"]
+    assert covers(tmp_path / "below", "rock/1.mp3", f"rock/scans/{name}") == [f"rock/scans/{name}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["blues.00001.png", "Back in Black.png", "cover me.jpg", "7.png", "Frontline.jpg", "cover.mp3", "歌.png"]
+)
+def test_other_names_are_clips_beside_songs_too(tmp_path, name):
+    assert covers(tmp_path, "rock/1.mp3", f"rock/{name}") == []
+    assert f"rock/{name}" in folder_contents(tmp_path).clips
+
+
+def test_pictures_without_songs_around_are_clips_whatever_their_names(tmp_path):
+    assert covers(tmp_path, "rock/cover.png", "rock/front.png", "jazz/1.mp3") == []
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_searched(tmp_path, monkeypatch):
+    """Simulated, as the user who runs the tests may be allowed to read everything."""
+    fill(tmp_path, "a/x.wav", "b/y.wav", "c/z.wav")
+    scan = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    contents = folder_contents(tmp_path)
+    assert contents.clips == ["a/x.wav", "c/z.wav"]
+    assert [str(error) for error in contents.unreadable] == [
+        f"{tmp_path}/b: cannot be read (Permission denied); change its permissions"
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "a/b", "c"]),
+            st.text("abcover. é\n", min_size=1, max_size=6).filter(lambda name: name not in (".", "..")),
+            st.sampled_from(["", ".wav", ".PNG", ".txt", ".m4a"]),
+        )
+    )
+)
+def test_each_file_that_is_not_hidden_is_a_clip_or_told(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("any")
+    for parent, stem, suffix in names:
+        fill(folder, f"{parent}/{stem}{suffix}")
+    contents = folder_contents(folder)
+    passed_over = [path for paths in contents.passed_over.values() for path in paths]
+    shown = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert sorted([*contents.clips, *passed_over]) == sorted(path for path in shown if "/." not in path)
+    assert all(is_clip(path.split("/")[-1]) for path in contents.clips)
