@@ -311,7 +311,7 @@ def _clearest(reasons: list[str]) -> str:
 def _check_rate(source: str, rate_hz: float) -> None:
     if not MIN_SOURCE_RATE_HZ <= rate_hz <= MAX_SOURCE_RATE_HZ:
         bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
-        raise GenreclfError(f"{source}: sample rate {rate_hz:,g} Hz; resample it to {bounds}")
+        raise GenreclfError(f"{source}: sample rate {rate_hz:,.10g} Hz; resample it to {bounds}")
 
 
 def _peak(source: str, samples: np.ndarray) -> float:
