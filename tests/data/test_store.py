@@ -83,16 +83,24 @@ def test_each_clip_equals_reading_it_alone(tiny_store, tiny_folder):
 
 
 def test_silence_at_the_ends_of_a_clip_is_known_without_reading_its_spectrogram(tmp_path):
-    for name in ("a/sound", "b/silence"):
-        (tmp_path / name).parent.mkdir()
-        samples = np.zeros(4 * RATE_HZ)
-        if name == "a/sound":
-            samples[RATE_HZ : 2 * RATE_HZ] = np.random.default_rng(0).normal(0, 0.1, RATE_HZ)
-        soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ)
-    sound, silence = store_of(tmp_path, tmp_path / "cache").rows
+    samples = np.zeros(4 * RATE_HZ)
+    samples[RATE_HZ : 2 * RATE_HZ] = np.random.default_rng(0).normal(0, 0.1, RATE_HZ)
+    for genre in "ab":
+        (tmp_path / genre).mkdir()
+        soundfile.write(tmp_path / genre / "sound.wav", samples, RATE_HZ)
+    sound, _ = store_of(tmp_path, tmp_path / "cache").rows
     assert abs(sound.first_sound - 43) < 4 and abs(sound.sound_columns - 43) < 8  # 1 s each, blurred by the window
     assert sound.sound_frames == sound.sound_columns and sound.frames == 173
-    assert (silence.first_sound, silence.sound_columns, silence.sound_frames) == (0, 173, 173)  # silent throughout
+
+
+def test_a_clip_without_music_is_left_out_with_its_reason_and_a_short_one_is_not(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 4 * RATE_HZ)
+    for name, samples in (("a/sound", noise), ("b/short", noise[: RATE_HZ // 2]), ("b/silence", 0 * noise)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ)
+    rows = {row.path: row for row in store_of(tmp_path, tmp_path / "cache").rows}
+    assert rows["a/sound.wav"].columns and rows["b/short.wav"].columns
+    assert not rows["b/silence.wav"].columns and "b/silence.wav: silence" in rows["b/silence.wav"].problem
 
 
 def test_a_picture_covers_its_seconds_whatever_its_width(tiny_store):
