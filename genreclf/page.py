@@ -1,6 +1,7 @@
 """Text from templates: self-contained HTML pages (styles and pictures inside, no script), and Markdown."""
 
 import base64
+import html
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,11 @@ import jinja2
 
 from genreclf.text import one_line
 
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
 
 def render(template: str, **values: Any) -> str:
-    """A template, given by its path in this package, with `values`, which are escaped in HTML.
-
-    File names need not be UTF-8, but pages are: other bytes become escapes.
-    """
+    """A template, given by its path in this package, with `values`, which are shown in one line and escaped in HTML."""
     is_html = template.endswith(".html.jinja")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -22,7 +22,9 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=not is_html,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
+    environment.globals["policy"] = _POLICY
     environment.filters.update(
         name=one_line,
         data_uri=data_uri,
@@ -30,7 +32,22 @@ def render(template: str, **values: Any) -> str:
         seconds=lambda value: f"{round(value, 2):g}".replace("-", "\N{MINUS SIGN}"),
         percent=lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%",  # no line break before the sign
     )
-    return environment.get_template(template).render(values).encode(errors="backslashreplace").decode()
+    return environment.get_template(template).render(values)
+
+
+def _shown(value: Any) -> Any:
+    """Text from outside in one line; a macro's result is Markup in HTML, and already shown."""
+    return one_line(value) if type(value) is str else value
+
+
+def escaped(text: str) -> str:
+    """A name from outside as HTML."""
+    return html.escape(one_line(text))
+
+
+def sealed(page: str) -> str:
+    """A page that may come from elsewhere, so that it runs no script and requests nothing from any host."""
+    return f'<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{_POLICY}">{page}'
 
 
 def data_uri(png: bytes) -> str:

@@ -1,6 +1,5 @@
 """What the app draws: bars as HTML, and the song over time as an image."""
 
-import html
 import io
 import itertools
 from collections.abc import Sequence
@@ -16,12 +15,14 @@ from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, band_of
 from genreclf.inference.analysis import Analysis
 from genreclf.inference.predictor import Prediction
-from genreclf.page import data_uri
+from genreclf.page import data_uri, escaped
+from genreclf.plot_text import drawable, names_in_plots, save
 
 # Paul Tol's "muted" scheme, distinct for colour-blind people too (https://sronpersonalpages.nl/~pault/), and a grey.
 PALETTE = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#777777")
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
 _MAX_COLUMNS = 2_000
+_MODEL_WIDTH, _LEGEND_WIDTH = 20, 80  # characters of a line of a model's name and of the legend
 
 
 def colours(classes: Sequence[str]) -> dict[str, str]:
@@ -33,9 +34,9 @@ def bars(prediction: Prediction, classes: Sequence[str]) -> str:
     """A bar per genre, the most probable first, as HTML that a screen reader can read."""
     colour = colours(classes)
     rows = "".join(
-        f'<div role="listitem" aria-label="{html.escape(name)}: {probability:.0%}" '
+        f'<div role="listitem" aria-label="{escaped(name)}: {probability:.0%}" '
         'style="display:flex;align-items:center;gap:.6rem;margin:.2rem 0;font-size:.95rem">'
-        f'<span style="width:6.2rem;overflow:hidden;text-overflow:ellipsis">{html.escape(name)}</span>'
+        f'<span style="width:6.2rem;overflow-wrap:anywhere;unicode-bidi:isolate">{escaped(name)}</span>'
         '<span style="flex:1;background:#eceae6;border-radius:3px;height:.85rem">'
         f'<span style="display:block;width:{max(probability, 0.004):.1%};background:{colour[name]};height:100%;'
         'border-radius:3px"></span></span>'
@@ -47,9 +48,10 @@ def bars(prediction: Prediction, classes: Sequence[str]) -> str:
 
 def image(png: bytes, description: str) -> str:
     """An image as HTML, with a description for those who cannot see it."""
-    return f'<img src="{data_uri(png)}" alt="{html.escape(description)}" style="width:100%;height:auto">'
+    return f'<img src="{data_uri(png)}" alt="{escaped(description)}" style="width:100%;height:auto">'
 
 
+@names_in_plots()
 def song(
     analyses: Sequence[Analysis], names: Sequence[str], classes: Sequence[Sequence[str]], chosen: int | None
 ) -> bytes:
@@ -59,29 +61,35 @@ def song(
     clip = analyses[0].clip
     seconds = clip.frames / FRAME_RATE_HZ
     attention = analyses[0].prediction.attention if chosen is not None else None
-    heights = [3.0, *[0.45] * len(analyses), *[0.8] * (attention is not None)]
+    labels = [drawable(name, _MODEL_WIDTH) for name in names]
+    strips = [max(0.45, _inches(label)) for label in labels]
+    heights = [3.0, *strips, *[0.8] * (attention is not None)]
     figure = Figure(figsize=(7, 1.3 + sum(heights)), layout="constrained", facecolor="none")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     _draw_levels(axes[0], clip.levels, seconds)
     shown: dict[str, str] = {}
-    for place, (analysis, name, genres) in enumerate(zip(analyses, names, classes, strict=True), 1):
-        shown |= _draw_genres(axes[place], analysis.prediction, _literal(name), genres)
+    for place, (analysis, name, genres) in enumerate(zip(analyses, labels, classes, strict=True), 1):
+        shown |= _draw_genres(axes[place], analysis.prediction, name, genres)
     if attention is not None and chosen is not None:
         segment = analyses[0].prediction.segments[chosen]
         _draw_attention(axes[-1], attention, (segment.start_seconds, segment.end_seconds))
     axes[-1].set_xlabel("time (minutes:seconds)")
     axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     axes[-1].set_xlim(0, seconds)
-    patches = [Patch(color=colour, label=_literal(name)) for name, colour in shown.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    genres_shown = [drawable(name, _LEGEND_WIDTH) for name in shown]
+    columns = min(5, max(1, _LEGEND_WIDTH // (4 + max(map(len, genres_shown)))))
+    rows = [genres_shown[place : place + columns] for place in range(0, len(shown), columns)]
+    figure.set_figheight(figure.get_figheight() + sum(max(map(_inches, row)) for row in rows) - _inches(""))
+    patches = [Patch(color=colour, label=name) for name, colour in zip(genres_shown, shown.values(), strict=True)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150)
+    save(figure, file)
     return file.getvalue()
 
 
-def _literal(name: str) -> str:
-    """matplotlib reads text between two dollar signs as a formula."""
-    return name.replace("$", r"\$")
+def _inches(label: str) -> float:
+    """The height of a label's lines."""
+    return 0.2 * (1 + label.count("\n"))
 
 
 def _draw_levels(axes: Axes, levels: np.ndarray, seconds: float) -> None:

@@ -1,6 +1,5 @@
 """A comparison -> a picture: the accuracy of each system with its interval, and below them the differences."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genreclf.evaluation.comparison import LEVEL, count
-from genreclf.evaluation.plots import drawable
+from genreclf.plot_text import drawable, names_in_plots, save
 
 MAX_PAIRS = 10
-_LABEL_WIDTH, _LABEL_LINES, _TITLE_WIDTH = 34, 6, 56  # characters, lines, characters
+_LABEL_WIDTH, _TITLE_WIDTH = 34, 56  # characters of a line
 _LINE_INCHES, _GAP_INCHES = 0.155, 0.26  # height of a line of a label, and between two rows
 _MARGIN_INCHES = 1.0  # for title and axis
 
 
+@names_in_plots()
 def draw_comparison(found: dict[str, Any], path: Path) -> None:
     """Draws what `comparison.compare` returned to a PNG file. Of more than ten pairs, only those of the best system."""
-    comparison_figure(found).savefig(path, dpi=120)
+    save(comparison_figure(found), path)
 
 
+@names_in_plots()
 def comparison_figure(found: dict[str, Any]) -> Figure:
     """A row per system above, a row per pair below, each as high as its label; 7.5 inches wide."""
     systems, pairs = found["systems"], pairs_to_draw(found)
@@ -38,8 +39,8 @@ def comparison_figure(found: dict[str, Any]) -> Figure:
         _draw_pairs(axes[1], pairs, _label_rows(axes[1], labels))
         title = "differences"
         if partial:
-            title += f", {len(pairs)} of {len(found['pairs'])} pairs, the best system: {drawable(pairs[0]['better'])}"
-        axes[1].set_title(textwrap.fill(title, _TITLE_WIDTH, max_lines=2, placeholder=" …"), parse_math=False)
+            title += f", {len(pairs)} of {len(found['pairs'])} pairs, the best system: {pairs[0]['better']}"
+        axes[1].set_title(drawable(title, _TITLE_WIDTH))
     return figure
 
 
@@ -59,7 +60,7 @@ def _label_rows(axes: Axes, labels: Sequence[str]) -> np.ndarray:
     """Labels the rows, the first on top; returns their heights on the axis, in inches."""
     ends = np.cumsum([_row_inches(label) for label in labels])
     heights = ends[-1] - ends + [_row_inches(label) / 2 for label in labels]
-    axes.set_yticks(heights, labels, fontsize=9, parse_math=False)
+    axes.set_yticks(heights, labels, fontsize=9)
     axes.set_ylim(0, ends[-1] + 0.1)
     axes.grid(axis="x", alpha=0.3)
     return np.asarray(heights)
@@ -92,4 +93,4 @@ def _draw_pairs(axes: Axes, pairs: Sequence[dict[str, Any]], heights: np.ndarray
 
 
 def _wrap(label: str) -> str:
-    return textwrap.fill(drawable(label), _LABEL_WIDTH, max_lines=_LABEL_LINES, placeholder=" …")
+    return drawable(label, _LABEL_WIDTH)

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from genreclf.frontend.log_mel import N_BANDS, band_of
-from genreclf.text import one_line
+from genreclf.plot_text import drawable, names_in_plots, save
 
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
-_LABEL_CHARACTERS = 24
+_SHORT, _LABEL_WIDTH = 24, 60  # characters of a name that stands on both axes, and of a line of a longer one
+_LINE_INCHES, _CHARACTER_INCHES = 0.17, 0.08
 
 
 def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
@@ -34,7 +35,7 @@ def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    save(figure, path)
     accuracy = _curve(rows, "val/accuracy")[1] or [float("nan")]
     return {"highest": max(accuracy), "last": accuracy[-1]}
 
@@ -45,50 +46,72 @@ def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float
     return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]
 
 
+@names_in_plots()
 def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, path: Path) -> None:
-    """(classes, classes) counts, true class by row -> a picture; colours are shares of a row, texts are counts."""
+    """(classes, classes) counts, true class by row -> a picture; colours are shares of a row, texts are counts.
+
+    Where names are long, they stand at the rows only, with the numbers of their columns.
+    """
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    names = [_label(name) for name in classes]
-    size = 2.0 + 0.42 * len(classes) + 0.08 * max(map(len, names))
-    figure = Figure(figsize=(size, size), layout="constrained")
+    names = [drawable(name) for name in classes]
+    short = max(map(len, names)) <= _SHORT
+    rows = names if short else _lines([f"{number}. {name}" for number, name in enumerate(classes, 1)])
+    columns = names if short else [str(number) for number in range(1, len(names) + 1)]
+    room = 2.0 + _longest(rows) * _CHARACTER_INCHES
+    width, height = room + 0.42 * len(rows), (room if short else 2.0) + _row_inches(rows, 0.42) * len(rows)
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal" if short else "auto")
     for row, column in np.argwhere(confusion):
         colour = "white" if shares[row, column] > 0.6 else "black"
         axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
-    axes.set_yticks(range(len(names)), names, parse_math=False)
+    tilt: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if short else {}
+    axes.set_xticks(range(len(columns)), columns, **tilt)
+    axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    figure.suptitle(_title(title, width))
+    save(figure, path)
 
 
+@names_in_plots()
 def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """The rows of `per_class` in the scores -> bars of F1, with precision and recall as marks."""
-    figure = Figure(figsize=(7, 1.3 + 0.32 * len(table)), layout="constrained")
+    names = _lines([f"{row['class']} ({row['support']})" for row in table])
+    width = 7 + max(0, _longest(names) - _SHORT) * _CHARACTER_INCHES
+    figure = Figure(figsize=(width, 1.3 + _row_inches(names, 0.32) * len(table)), layout="constrained")
     axes = figure.subplots()
     heights = np.arange(len(table))[::-1]  # the first class on top
     axes.barh(heights, [row["f1"] for row in table], color="#9ecae1", label="F1")
     axes.plot([row["precision"] for row in table], heights, "o", color="#0072b2", label="precision")
     axes.plot([row["recall"] for row in table], heights, "D", color="#d55e00", label="recall")
-    axes.set_yticks(heights, [f"{_label(row['class'])} ({row['support']})" for row in table], parse_math=False)
+    axes.set_yticks(heights, names)
     axes.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4))
     axes.grid(axis="x", alpha=0.3)
-    figure.suptitle(title)
+    figure.suptitle(_title(title, width))
     figure.legend(frameon=False, loc="outside lower center", ncols=3)
-    figure.savefig(path, dpi=120)
+    save(figure, path)
 
 
-def _label(name: str) -> str:
-    shown = drawable(name)
-    return shown if len(shown) <= _LABEL_CHARACTERS else shown[: _LABEL_CHARACTERS - 1] + "…"
+def _lines(names: Sequence[str]) -> list[str]:
+    return [drawable(name, _LABEL_WIDTH) for name in names]
 
 
-def drawable(name: str) -> str:
-    """A name in one line, of characters that can be drawn."""
-    return one_line(name).encode(errors="backslashreplace").decode()
+def _longest(labels: Sequence[str]) -> int:
+    """The number of characters of the longest line."""
+    return max(len(line) for label in labels for line in label.split("\n"))
 
 
+def _row_inches(labels: Sequence[str], least: float) -> float:
+    """The height of a row that has room for the label with the most lines."""
+    return max(least, _LINE_INCHES * (1 + max(label.count("\n") + 1 for label in labels)) - 0.1)
+
+
+def _title(text: str, width: float) -> str:
+    """A title in lines that fit a figure of that width in inches."""
+    return drawable(text, int(width * 9))
+
+
+@names_in_plots()
 def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> None:
     """What `calibration.calibration` returns -> a reliability diagram, above the number of clips in each bin."""
     bins = calibration["bins"]
@@ -108,9 +131,11 @@ def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> Non
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
     error, expected = calibration["ece"], calibration["ece_if_calibrated"]["p95"]
-    figure.suptitle(f"{title}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})", fontsize=11)
+    figure.suptitle(
+        f"{_title(title, 5.6)}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})", fontsize=11
+    )
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
-    figure.savefig(path, dpi=120)
+    save(figure, path)
 
 
 @dataclass(frozen=True)
@@ -139,7 +164,7 @@ def draw_clip(view: ClipView) -> bytes:
     picture.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
     picture.set(xlabel="seconds", ylabel="hertz", xlim=(0, view.seconds))
     file = io.BytesIO()
-    figure.savefig(file, dpi=120, format="png")
+    save(figure, file)
     return file.getvalue()
 
 
