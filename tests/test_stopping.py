@@ -1,10 +1,10 @@
 """How a process ends that Ctrl-C or SIGTERM asks to end, whatever it is doing."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +27,8 @@ NESTED = f"with stoppable(lambda: 'go on with x'):\n        {WAITING}"
 def started(work: str, before: str = "") -> subprocess.Popen:
     code = (
         "import sys, time\nfrom genreclf.errors import command\nfrom genreclf.stopping import stoppable\n"
-        f"{before}\n@command\n@stoppable(lambda: 'go on with x')\ndef main():\n    {work}\n    return 0\nsys.exit(main())"
+        f"{before}\n@command\n@stoppable(lambda: 'go on with x')\ndef main():\n    {work}\n    return 0\n"
+        "sys.exit(main())"
     )
     # Of the shell that runs the suite in the background, a process inherits that it ignores Ctrl-C.
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -62,14 +63,18 @@ def test_afterwards_the_handlers_are_those_of_before():
     from genreclf.stopping import stoppable
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    open_files = len(os.listdir("/proc/self/fd"))
+    open_files = _open_files()
     with stoppable(), stoppable():
         pass
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
     for _ in range(100):
-        if len(os.listdir("/proc/self/fd")) == open_files:
+        if _open_files() == open_files:
             break
         time.sleep(0.01)
     else:
         raise AssertionError("a pipe stays open")
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
