@@ -23,7 +23,7 @@ from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.log_mel import N_BANDS
 
-FORMAT = 4
+FORMAT = 5
 ARRAY, SKETCHES, TOKENS = "spectrograms.npy", "sketches.npy", "tokens.npy"
 TABLE, RECORDINGS, META = "clips.csv", "recordings.csv", "store.json"
 
