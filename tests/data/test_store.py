@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,42 @@ def test_other_files_make_another_store(few, tmp_path, change):
     assert after.digest != before.digest
     assert [row.path for row in after.rows] == [source.path for source in list_sources(folder)]
     assert content(open_store(before.folder).folder) == content(before.folder)
+
+
+def test_a_file_that_became_readable_is_read():
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        folder, cache = Path(place) / "data", Path(place) / "cache"
+        for label in "ab":
+            (folder / label).mkdir(parents=True)
+            write_noise(folder / label / "x.wav", 1.1, seed=ord(label))
+        for mode, unreadable in ((0, ["a/x.wav"]), (0o644, [])):
+            (folder / "a" / "x.wav").chmod(mode)
+            assert _unreadable_to_a_user(folder, cache) == unreadable
+
+
+def _unreadable_to_a_user(folder: Path, cache: Path) -> list[str]:
+    """The paths of the unreadable clips, for another user than root, who may read all files."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        if os.getuid() == 0:
+            os.setuid(65534)  # nobody
+        paths = [row.path for row in store_of(folder, cache).rows if not row.columns]
+        os.write(writer, json.dumps(paths).encode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    return json.loads(os.read(reader, 10_000))
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_store_that_lost_a_file_is_built_again(few, few_store, tmp_path, name):
+    cache = tmp_path / "cache"
+    shutil.copytree(few_store.folder.parents[1], cache)
+    (cache / "stores" / few_store.folder.name / name).unlink()
+    again = store_of(few, cache)
+    assert again.folder.name == few_store.folder.name
+    assert content(again.folder) == content(few_store.folder)
 
 
 def test_another_setting_makes_another_store(few, few_store):
