@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from genreclf.text import one_line
+from genreclf.text import markdown_text, one_line
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -27,6 +27,7 @@ def render(template: str, **values: Any) -> str:
     environment.globals["policy"] = _POLICY
     environment.filters.update(
         name=one_line,
+        markdown=markdown_text,
         data_uri=data_uri,
         number=lambda value: f"{round(value, 1):g}",  # of clips; a mean has one decimal
         seconds=lambda value: f"{round(value, 2):g}".replace("-", "\N{MINUS SIGN}"),

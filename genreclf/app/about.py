@@ -3,6 +3,7 @@
 import streamlit as st
 
 from genreclf.app import words
+from genreclf.app.markdown import markdown_html
 from genreclf.app.state import runs_folder
 from genreclf.inference.catalog import list_models
 from genreclf.inference.run_folder import CARD
@@ -40,6 +41,6 @@ def page() -> None:
             card = entry.folder / CARD
             if card.is_file():
                 text = card.read_text(encoding="utf-8", errors="replace")
-                st.markdown(text.split("---", 2)[-1] if text.startswith("---") else text)
+                st.html(markdown_html(text.split("---", 2)[-1] if text.startswith("---") else text))
             else:
                 st.write("No model card yet: `genreclf evaluate RUN` writes one.")

@@ -22,8 +22,10 @@ from genreclf.inference.library import Result
 from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.inference.results import Row, file_row, show_csv, show_json
 from genreclf.inference.run_folder import MODEL_CONFIG
+from genreclf.text import one_line
 
 _DEMO_SECONDS = 15.0
+_LEAST_SECONDS = 0.1  # of a picture
 _NONE = "none"
 _MIME = {".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}  # others are played as WAV
 
@@ -56,7 +58,7 @@ def page() -> None:
         return
     if len(sounds) > 1:
         _table(sounds, predictors[chosen[0].label], picture_seconds)
-        place = st.selectbox("Details of", range(len(sounds)), format_func=lambda place: sounds[place].name)
+        place = st.selectbox("Details of", range(len(sounds)), format_func=lambda place: one_line(sounds[place].name))
         sounds = [sounds[place]]
     _one(sounds[0], predictors, picture_seconds)
 
@@ -78,7 +80,9 @@ def _settings(models: list[ModelEntry]) -> tuple[list[ModelEntry], str, float]:
             "Average over three pitches",
             help="The music as it is, a little lower and a little higher (test-time augmentation): three times slower.",
         )
-        seconds = st.number_input("Seconds of music that a picture shows", 1.0, 3600.0, first.picture_seconds, step=1.0)
+        shown = first.picture_seconds  # a model may have been trained on pictures of any length
+        least, most = min(_LEAST_SECONDS, shown), max(float(MAX_SECONDS), shown)
+        seconds = st.number_input("Seconds of music that a picture shows", least, most, shown, step=1.0)
     return [first, second] if second else [first], "pitch_shift" if shifted else "none", float(seconds)
 
 
@@ -141,8 +145,8 @@ def _table(sounds: list[Sound], predictor: Predictor, picture_seconds: float) ->
     st.dataframe(
         [
             {
-                "file": row["path"],
-                "genre": row.get("genre") or "",
+                "file": one_line(row["path"]),
+                "genre": one_line(row.get("genre") or ""),
                 "probability": row.get("probability"),
                 "seconds": row.get("seconds"),
                 "note": row["problem"] or row.get("note", ""),

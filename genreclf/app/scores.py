@@ -7,8 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from genreclf.app import drawing
+from genreclf.app.markdown import markdown_html
 from genreclf.app.state import runs_folder
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, METRICS, REPORT
+from genreclf.page import sealed
+from genreclf.text import one_line
 
 
 def page() -> None:
@@ -26,7 +29,7 @@ def page() -> None:
             "The app looks for them in the folder `runs`, or the one in GENRECLF_RUNS. Then reload this page."
         )
         return
-    folder = found[st.selectbox("Scores of", list(found))]
+    folder = found[st.selectbox("Scores of", list(found), format_func=one_line)]
     if (folder / COMPARISON_JSON).is_file():
         _comparison(folder)
     else:
@@ -53,7 +56,7 @@ def _evaluation(folder: Path) -> None:
     left.metric("Accuracy", f"{accuracy:.1%}", interval, delta_color="off", delta_arrow="off")
     middle.metric("Correct genre in the top three", f"{top3:.1%}")
     right.metric("Calibration error", f"{error:.1%}")
-    st.iframe(report, height=900)
+    st.iframe(sealed(report), height=900)
     st.download_button("Download the report (HTML)", report, REPORT, "text/html", on_click="ignore")
 
 
@@ -63,9 +66,9 @@ def _comparison(folder: Path) -> None:
         st.warning("This comparison is incomplete; run `genreclf compare` again.")
         return
     image = rf"!\[[^\]]*\]\({re.escape(COMPARISON_PNG)}\)"  # a page cannot show a file by its name
-    heading, *rest = re.split(image, text.read_text(encoding="utf-8"), maxsplit=1)
-    st.markdown(f"#{heading}")
+    heading, *rest = re.split(image, text.read_text(encoding="utf-8", errors="replace"), maxsplit=1)
+    st.html(markdown_html(f"#{heading}"))
     if plot.is_file():
         description = "Accuracies with their intervals, and the differences between systems"
         st.html(drawing.image(plot.read_bytes(), description))
-    st.markdown("".join(rest).replace("\n## ", "\n### "))
+    st.html(markdown_html("".join(rest).replace("\n## ", "\n### ")))

@@ -4,15 +4,17 @@ import re
 from collections.abc import Sequence
 
 from genreclf.inference.predictor import Prediction, Segment
+from genreclf.text import one_line
 
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def plain(text: str) -> str:
     """`text`, such as the name of a file or a genre, for a place that Streamlit reads as Markdown: shown as it is."""
-    escaped = re.sub(r"([\\`*_{}\[\]()<>#+.!|~$&-])", r"\\\1", text)
-    # A word joiner, which is invisible, keeps colons from being read as emoji, icons, colours or links.
-    return re.sub(r":(?=[\w+-])", ":\u2060", escaped)
+    # Streamlit looks for these in what remains after Markdown's own escapes. A word joiner, which is invisible, keeps
+    # them from becoming emoji, icons, colours, links, addresses, dashes or arrows.
+    joined = re.sub(r":(?=[\w+/-])|@|www(?=\.)|[-<>~](?=[-=>])", "\\g<0>\u2060", one_line(text), flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$&-])", r"\\\1", joined)
 
 
 def trust(prediction: Prediction) -> str:

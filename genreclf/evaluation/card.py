@@ -1,12 +1,10 @@
 """The model card of a bundle (README.md, in the form that model hubs show) and its main scores as JSON."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from genreclf.evaluation.report import command_line, temperature_set
 from genreclf.page import render
-from genreclf.text import one_line
 
 PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
 
@@ -20,7 +18,6 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
         by_split=by_split,
         command=command_line("train", [_without_path(word) for word in metrics["trained_with"]]),
         temperature_set=temperature_set(metrics["trained_with"]),
-        plain=_plain,
     )
 
 
@@ -46,8 +43,3 @@ def _without_path(override: str) -> str:
     """Cards are published; they must not reveal folders of their author."""
     key, _, value = override.partition("=")
     return f"{key}=..." if key in PATH_KEYS or set(value) & set("/\\~") else override
-
-
-def _plain(text: str) -> str:
-    """`text` with everything escaped that Markdown would interpret."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!$])", r"\\\1", one_line(" ".join(text.split())))

@@ -6,6 +6,7 @@ from pathlib import Path
 from genreclf.errors import GenreclfError
 from genreclf.inference.model_info import read_bundle_config, read_json_object
 from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG, PRETRAINED, SCORES_JSON, pretrained_names
+from genreclf.text import one_line
 
 DEFAULT_MODEL = "a"  # held-out folds show no difference to b; a is faster and steadier at other sample rates
 
@@ -49,7 +50,7 @@ def _entry(label: str, folder: Path) -> ModelEntry | None:
         info = read_bundle_config(folder).info
     except GenreclfError:
         return None  # the commands say what is wrong with it
-    return ModelEntry(label, folder, _scores(folder), info.picture_seconds)
+    return ModelEntry(one_line(label), folder, _scores(folder), info.picture_seconds)
 
 
 def _scores(folder: Path) -> Scores | None:
