@@ -13,7 +13,7 @@ from genreclf.text import one_line
 USER_ERROR = 2  # the exit code for a mistake in the call or the input
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
 # The extra that brings each package; every other package is part of the full install.
-_EXTRAS = {"streamlit": "app", "fastapi": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
+_EXTRAS = {"streamlit": "app"} | dict.fromkeys(("fastapi", "prometheus_client", "python_multipart", "uvicorn"), "serve")
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
 # What a user can do about the state of a file system, by the error's number.
 _REMEDIES = {

@@ -1,11 +1,12 @@
 """An HTTP service that classifies music: genreclf serve."""
 
 import argparse
+import socket
 import sys
 from collections.abc import Sequence
 
 from genreclf.command_options import Parser, add_model_options, load, port, positive
-from genreclf.errors import command
+from genreclf.errors import GenreclfError, command
 
 GRACE_SECONDS = 30
 
@@ -16,19 +17,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     import uvicorn  # only now: --help does not need it
 
+    from genreclf.http.connection import impatient_protocol
     from genreclf.http.service import Limits, create_app
 
+    if options.total_mb < options.max_mb:
+        raise GenreclfError(f"--total-mb {options.total_mb}: below --max-mb {options.max_mb}; give at least that")
+    _check_address(options.host, options.port)
     predictor = load(options)
-    limits = Limits(options.requests, options.max_mb * 1024**2, options.max_seconds)
-    # Accepted requests finish, however long their queue; a client that sends nothing is cut off after this time.
+    limits = Limits(
+        requests=options.requests,
+        max_bytes=options.max_mb * 1024**2,
+        total_bytes=options.total_mb * 1024**2,
+        max_seconds=options.max_seconds,
+        stall_seconds=options.stall_seconds,
+    )
+    # Accepted requests finish, however long their queue.
     uvicorn.run(
         create_app(predictor, limits),
         host=options.host,
         port=options.port,
+        http=impatient_protocol(options.stall_seconds),
         log_level="warning" if options.quiet else "info",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     return 0
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raises GenreclfError where nothing can listen, before the model is loaded."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        remedy = "choose another --port, or another --host of this machine"
+        raise GenreclfError(f"--host {host} --port {port}: {error.strerror}; {remedy}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,13 +58,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="genreclf serve",
         description="An HTTP service: POST an audio file or spectrogram picture to /classify to get its genre as JSON. "
         "GET /health, /metrics (for Prometheus), /docs (the API's description).",
-        epilog="Try: curl --data-binary @song.mp3 http://127.0.0.1:8000/classify. Exit code: 0, or 2 for a wrong call.",
+        epilog="Try: curl -F file=@song.mp3 http://127.0.0.1:8000/classify. Exit code: 0, or 2 for a wrong call.",
     )
     add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine)")
     parser.add_argument("--port", type=port, default=8000, help="(default 8000)")
     parser.add_argument("--requests", type=positive, default=64, help="at one time; more get status 503 (default 64)")
     parser.add_argument("--max-mb", type=positive, default=64, help="the largest upload, in MiB (default 64)")
+    total = "of all uploads at one time, in MiB; more get status 503 (default 1024)"
+    parser.add_argument("--total-mb", type=positive, default=1024, help=total)
+    stalled = "an upload that brings nothing for so long gets status 408 (default 10)"
+    parser.add_argument("--stall-seconds", type=positive, default=10, help=stalled)
     parser.add_argument("--max-seconds", type=positive, default=900, help="the longest audio (default 900)")
     parser.add_argument("--quiet", action="store_true", help="do not log requests")
     return parser

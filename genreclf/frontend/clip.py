@@ -43,7 +43,7 @@ def read_clip(path: Path, picture_seconds: float, max_seconds: float = MAX_SECON
     return _audio_clip(path, max_seconds)
 
 
-def read_upload(content: bytes, picture_seconds: float, max_seconds: float) -> Clip:
+def read_upload(content: bytes | bytearray, picture_seconds: float, max_seconds: float) -> Clip:
     """`read_clip` for the bytes of a file, whose type is sniffed; they are never written to a disk.
 
     Raises GenreclfError, which names the file "upload".

@@ -14,18 +14,23 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from genreclf import __version__
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import read_upload
+from genreclf.http.uploads import Uploads, busy
 from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.inference.results import prediction_row
 
-RETRY_AFTER_SECONDS = 1
+_FILE = {"type": "string", "format": "binary"}
 _BODY = {
     "requestBody": {
         "required": True,
-        "description": "The bytes of a WAV, FLAC, OGG, MP3, AU or AIFF file, or of a PNG or JPEG spectrogram.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "An audio file, a video with sound, or a PNG or JPEG spectrogram: its bytes, or a form.",
+        "content": {
+            "application/octet-stream": {"schema": _FILE},
+            "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}},
+        },
     }
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
+    408: {"description": "The upload stood still."},
     413: {"description": "The upload is larger than the service accepts."},
     422: {"description": "The upload is not a readable audio file or picture; the detail says why."},
     503: {"description": "The server is busy; Retry-After says when to retry."},
@@ -36,13 +41,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 class Limits:
     """What the service accepts."""
 
-    requests: int  # at one time: being read, waiting or predicted
+    requests: int  # at one time: received, and waiting or predicted
     max_bytes: int  # of an upload
-    max_seconds: float  # of its audio
+    total_bytes: int  # of all uploads at one time, those included that are being received
+    max_seconds: float  # of an upload's audio
+    stall_seconds: float  # an upload, or the head of a request, that brings nothing for so long is given up
 
 
 class ConcurrencyLimit:
-    """Counts the requests in progress and refuses more than `limit`."""
+    """Counts the requests in progress and refuses more than `limit`. An upload takes no slot before it is complete."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.in_progress = limit, 0
@@ -50,13 +57,17 @@ class ConcurrencyLimit:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Holds a slot during the `with`; raises HTTPException (503) if none is free."""
-        if self.in_progress >= self.limit:
-            raise HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        self.check()
         self.in_progress += 1
         try:
             yield
         finally:
             self.in_progress -= 1
+
+    def check(self) -> None:
+        """Raises HTTPException (503) if no slot is free."""
+        if self.in_progress >= self.limit:
+            raise busy()
 
 
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
@@ -70,6 +81,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
     concurrency = ConcurrencyLimit(limits.requests)
+    uploads = Uploads(limits.max_bytes, limits.total_bytes, limits.stall_seconds)
     registry = CollectorRegistry()
     responses = Counter("genreclf_requests", "responses by status", ["status"], registry=registry)
     in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=registry)
@@ -77,7 +89,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=registry)
     classes = list(predictor.info.classes)
 
-    def predict(content: bytes) -> Prediction:
+    def predict(content: bytearray) -> Prediction:
         return predictor.predict(read_upload(content, predictor.info.picture_seconds, limits.max_seconds))
 
     @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
@@ -85,9 +97,11 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
         """The genre of a file and the probability of each genre; with `segments`, also the genre over time."""
         status = 500
         try:
-            with concurrency.slot(), seconds.time():
-                content = await _body(request, limits.max_bytes)
-                prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
+            concurrency.check()  # before it is sent
+            with seconds.time():
+                async with uploads.received(request) as content:
+                    with concurrency.slot():
+                        prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
             status = 200
         except GenreclfError as error:
             status = 422
@@ -110,17 +124,3 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
-
-
-async def _body(request: Request, max_bytes: int) -> bytes:
-    """The request's body; raises HTTPException (413) as soon as it is known to be too large."""
-    too_large = HTTPException(413, f"upload: larger than {max_bytes / 1024**2:g} MiB; send a shorter file")
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > max_bytes:
-        raise too_large
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > max_bytes:
-            raise too_large
-    return bytes(content)

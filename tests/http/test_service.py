@@ -2,13 +2,15 @@
 
 import http.client
 import json
+import logging
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,12 @@ import uvicorn
 from genreclf.__main__ import main as genreclf
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
+from genreclf.http.connection import impatient_protocol
 from genreclf.http.service import Limits, create_app
 from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.serve import main
 
-LIMITS = Limits(requests=8, max_bytes=2 * 1024**2, max_seconds=30)
+LIMITS = Limits(requests=8, max_bytes=2 * 1024**2, total_bytes=2**24, max_seconds=30, stall_seconds=20)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,8 @@ def predictor() -> Predictor:
 
 @contextmanager
 def running(predictor: Predictor, limits: Limits = LIMITS) -> Iterator[tuple[uvicorn.Server, int]]:
-    config = uvicorn.Config(create_app(predictor, limits), port=0, log_level="error", timeout_graceful_shutdown=20)
-    server = uvicorn.Server(config)
+    app, http = create_app(predictor, limits), impatient_protocol(limits.stall_seconds)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_level="error", timeout_graceful_shutdown=20))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -54,9 +57,9 @@ def port(predictor) -> Iterator[int]:
         yield port
 
 
-def request(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, dict, bytes]:
+def request(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request(method, path, body)
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     response = connection.getresponse()
     return response.status, dict(response.getheaders()), response.read()
 
@@ -130,13 +133,139 @@ def test_a_client_that_disconnects_frees_its_slot(port):
         time.sleep(0.05)
 
 
+UPLOAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nRIFF"
+
+
+def answer(client: socket.socket) -> bytes:
+    """All that the server sends until it closes the connection."""
+    content = b""
+    while piece := client.recv(4096):
+        content += piece
+    return content
+
+
+def test_who_stands_still_or_dribbles_is_given_up_and_keeps_nobody_out(predictor, songs):
+    body = songs[0].read_bytes()
+    with running(predictor, replace(LIMITS, requests=2, stall_seconds=2)) as (_, port), ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(70)]
+        still, silent, heads, dribbling = clients[:10], clients[10:20], clients[20:30], clients[30:]
+        for client in still + dribbling:
+            client.sendall(UPLOAD)
+        for client in heads:
+            client.sendall(UPLOAD[:20])
+        stop = threading.Event()
+
+        def dribble() -> None:
+            while not stop.wait(0.3):
+                for client in list(dribbling):
+                    try:
+                        client.sendall(b"x")
+                    except OSError:  # given up
+                        dribbling.remove(client)
+
+        thread = threading.Thread(target=dribble)
+        thread.start()
+        assert request(port, "POST", "/classify", body)[0] == 200
+        for client in still:
+            found = answer(client)
+            assert found.startswith(b"HTTP/1.1 408") and b"upload: " in found
+        assert {answer(client) for client in silent + heads} == {b""}  # no request, no response
+        deadline = time.monotonic() + 20
+        while dribbling and time.monotonic() < deadline:
+            time.sleep(0.1)
+        stop.set()
+        thread.join()
+        assert not dribbling
+        assert request(port, "POST", "/classify", body)[0] == 200
+        metrics = request(port, "GET", "/metrics")[2]
+        assert b'genreclf_requests_total{status="408"} 50.0' in metrics and b"at_work 0.0" in metrics
+
+
+def test_a_slow_upload_that_goes_on_is_classified(predictor, songs):
+    body = songs[0].read_bytes()
+    head = f"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    with (
+        running(predictor, replace(LIMITS, stall_seconds=2)) as (_, port),
+        socket.create_connection(("127.0.0.1", port), timeout=30) as client,
+    ):
+        client.sendall(head.encode())
+        for piece in range(5):
+            client.sendall(body[piece * len(body) // 5 : (piece + 1) * len(body) // 5])
+            time.sleep(0.5)
+        assert answer(client).startswith(b"HTTP/1.1 200")
+
+
+def test_uploads_share_a_bounded_memory(predictor, songs):
+    body = songs[0].read_bytes()
+    with running(predictor, replace(LIMITS, total_bytes=len(body) + 100)) as (_, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(UPLOAD + bytes(200))
+            deadline = time.monotonic() + 20
+            while (status := request(port, "POST", "/classify", body)[0]) != 503:
+                assert status == 200 and time.monotonic() < deadline
+        while request(port, "POST", "/classify", body)[0] != 200:
+            assert time.monotonic() < deadline
+
+
+def test_clients_that_leave_are_no_errors(port, songs, caplog):
+    body = songs[0].read_bytes()
+    with caplog.at_level(logging.INFO):
+        for sent in (UPLOAD, UPLOAD[:9], UPLOAD.replace(b"1000000", str(len(body)).encode())[:-4] + body):
+            for _ in range(3):
+                with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                    client.sendall(sent)
+        assert request(port, "POST", "/classify", body)[0] == 200
+        deadline = time.monotonic() + 20
+        while b"genreclf_requests_at_work 0.0" not in request(port, "GET", "/metrics")[2]:
+            assert time.monotonic() < deadline
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def form(*parts: tuple[str, bytes], boundary: str = "--x1") -> tuple[bytes, str]:
+    """The body and the content type of a form of (disposition, content)."""
+    body = b""
+    for disposition, content in parts:
+        body += f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + content + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+@pytest.mark.parametrize(
+    "disposition", ['name="file"; filename="song.mp3"', 'name="x"; filename="a;\\"b.wav"', 'name="file"', "name=file"]
+)
+def test_a_form_with_a_file_is_its_file(port, songs, disposition):
+    for song in (songs[0], songs[6]):
+        content = song.read_bytes()
+        body, kind = form(('name="comment"', b"RIFF\r\n--x1"), (disposition, content), ('name="more"', b""))
+        status, _, found = request(port, "POST", "/classify", body, Content_Type=kind)
+        assert status == 200 and found == request(port, "POST", "/classify", content)[2]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        form(('name="comment"', b"RIFF")),
+        form(('name="file"; filename="a"', b"RIFF"), ('name="file"; filename="b"', b"RIFF")),
+        form(("name=file", b"not audio")),
+        form(("name=file", b"")),
+        (form(("name=file", b"RIFF"))[0], "multipart/form-data"),
+        (form(("name=file", b"RIFF"))[0], "multipart/form-data; boundary=other"),
+        (b"no form", form()[1]),
+        (b"", form()[1]),
+    ],
+)
+def test_other_forms_get_the_reason(port, body, kind):
+    status, _, content = request(port, "POST", "/classify", body, Content_Type=kind)
+    assert status == 422 and json.loads(content)["detail"].startswith("upload: ")
+
+
 def test_it_describes_itself(port, predictor):
     status, _, content = request(port, "GET", "/health")
     assert status == 200 and json.loads(content)["status"] == "ok"
     assert json.loads(content)["model"] == "a" and json.loads(content)["classes"] == list(predictor.info.classes)
     described = json.loads(request(port, "GET", "/openapi.json")[2])
-    assert {"200", "413", "422", "503"} <= described["paths"]["/classify"]["post"]["responses"].keys()
-    assert "application/octet-stream" in described["paths"]["/classify"]["post"]["requestBody"]["content"]
+    assert {"200", "408", "413", "422", "503"} <= described["paths"]["/classify"]["post"]["responses"].keys()
+    content = described["paths"]["/classify"]["post"]["requestBody"]["content"]
+    assert content.keys() == {"application/octet-stream", "multipart/form-data"}
     assert request(port, "GET", "/docs")[0] == 200
 
 
@@ -164,7 +293,7 @@ class Paused(Predictor):
 
 def test_too_many_requests_are_refused_until_others_are_done(predictor, songs):
     paused, body = Paused(predictor), songs[0].read_bytes()
-    with running(paused, Limits(3, 2**20, 30)) as (_, port), ThreadPoolExecutor(3) as clients:
+    with running(paused, replace(LIMITS, requests=3)) as (_, port), ThreadPoolExecutor(3) as clients:
         waiting = [clients.submit(request, port, "POST", "/classify", body) for _ in range(3)]
         while b"genreclf_requests_at_work 3.0" not in request(port, "GET", "/metrics")[2]:
             time.sleep(0.02)
@@ -211,12 +340,21 @@ def test_a_bug_gives_status_500_and_the_service_lives(predictor, songs):
         (["--port", "x"], "--port", "65535"),
         (["--tta", "keys"], "keys", "pitch_shift"),
         (["--requests", "0"], "--requests", "1 or more"),
+        (["--stall-seconds", "0"], "--stall-seconds", "1 or more"),
+        (["--total-mb", "1"], "--total-mb", "--max-mb"),
+        (["--host", "203.0.113.7"], "203.0.113.7", "another --host"),  # of a block for documentation (RFC 5737)
     ],
 )
 def test_wrong_calls_are_one_line(capsys, words, key, remedy):
     assert main(words) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and key in error and remedy in error
+
+
+def test_a_port_in_use_is_one_line(capsys, port):
+    assert main(["--port", str(port)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(port) in error and "--port" in error
 
 
 def test_a_missing_package_is_one_line(capsys, monkeypatch):

@@ -1,0 +1,127 @@
+"""Receives uploads, as the body of a request or as the file of a form, within bounds of time and memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import HTTPException, Request
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect
+
+from genreclf.errors import GenreclfError
+
+RETRY_AFTER_SECONDS = 1
+# A client that sends less on average counts as one that stands still: 32 kbit/s, as much as a modem sent.
+_MIN_BYTES_PER_SECOND = 4_096
+_CLOSE = {"Connection": "close"}  # the rest of the upload is not read
+_FORM = "multipart/form-data"
+
+
+def busy() -> HTTPException:
+    """The response of a server that can take no more."""
+    return HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS), **_CLOSE})
+
+
+class Uploads:
+    """Receives uploads of at most `max_bytes`, and holds at most `total_bytes` of all of them at one time.
+
+    An upload that brings nothing for `stall_seconds`, or next to nothing, is given up.
+    """
+
+    def __init__(self, max_bytes: int, total_bytes: int, stall_seconds: float) -> None:
+        self.max_bytes, self.total_bytes, self.stall_seconds = max_bytes, total_bytes, stall_seconds
+        self.held_bytes = 0
+
+    @asynccontextmanager
+    async def received(self, request: Request) -> AsyncIterator[bytearray]:
+        """The file, which counts as held within the `with`.
+
+        Raises HTTPException: 400 for a client that left, 408 for one that stands still, 413 for too large an upload,
+        503 without room for it; GenreclfError for a form without a file.
+        """
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self.max_bytes:
+            raise self._too_large()
+        content = bytearray()
+        try:
+            await self._receive(request, content)
+            kind = request.headers.get("content-type", "")
+            yield _file_in_form(content, kind) if kind.lower().startswith(_FORM) else content
+        finally:
+            self.held_bytes -= len(content)
+
+    async def _receive(self, request: Request, content: bytearray) -> None:
+        chunks, time = request.stream(), asyncio.get_running_loop().time
+        started = time()
+        while True:
+            allowed = started + self.stall_seconds + len(content) / _MIN_BYTES_PER_SECOND - time()
+            try:
+                async with asyncio.timeout(min(allowed, self.stall_seconds)):
+                    chunk = await anext(chunks, None)
+            except TimeoutError as error:
+                detail = f"upload: nothing came for {self.stall_seconds:g} s, or too slowly; send it again"
+                raise HTTPException(408, detail, _CLOSE) from error
+            except ClientDisconnect as error:
+                raise HTTPException(400, "upload: the client left") from error
+            if chunk is None:
+                return
+            if self.held_bytes + len(chunk) > self.total_bytes:
+                raise busy()
+            content += chunk
+            self.held_bytes += len(chunk)
+            if len(content) > self.max_bytes:
+                raise self._too_large()
+
+    def _too_large(self) -> HTTPException:
+        detail = f"upload: larger than {self.max_bytes / 1024**2:g} MiB; send a shorter file"
+        return HTTPException(413, detail, _CLOSE)
+
+
+class _Form:
+    """Collects the files of a form from the parser's calls."""
+
+    def __init__(self) -> None:
+        self.files: list[bytearray] = []
+        self._name, self._value = bytearray(), bytearray()
+        self._is_file = False
+
+    def on_part_begin(self) -> None:
+        self._is_file = False
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        if self._name.lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self._is_file = b"filename" in options or options.get(b"name") == b"file"
+        self._name, self._value = bytearray(), bytearray()
+
+    def on_headers_finished(self) -> None:
+        if self._is_file:
+            self.files.append(bytearray())
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self.files[-1] += data[start:end]
+
+
+def _file_in_form(body: bytearray, content_type: str) -> bytearray:
+    """The one file of a form (RFC 7578)."""
+    form = _Form()
+    try:
+        _, options = parse_options_header(content_type)
+        callbacks = {name: getattr(form, name) for name in dir(form) if name.startswith("on_")}
+        parser = MultipartParser(options.get(b"boundary", b""), callbacks)  # type: ignore[arg-type]
+        parser.write(bytes(body))
+        parser.finalize()
+    except (FormParserError, ValueError) as error:
+        raise GenreclfError(f"upload: damaged form ({error}); send the file as curl -F file=@song.mp3 does") from error
+    if len(form.files) != 1:
+        raise GenreclfError(f"upload: {len(form.files)} files in the form; send one, as curl -F file=@song.mp3 does")
+    return form.files[0]
