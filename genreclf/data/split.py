@@ -139,7 +139,7 @@ def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
     Folds that are named as splits are (`train`, `validation`) are these splits.
     """
     names = {name for name in table_folds if name}
-    known = sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name))
+    known = sorted(names, key=lambda name: (int(name) if re.fullmatch(r"\d{1,9}", name) else 0, name))
     words = {name: split_word(name) for name in known}
     column = f"split=table: the column fold of data.table names {', '.join(map(repr, known)) or 'none'}"
     if known and all(words.values()):

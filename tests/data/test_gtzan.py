@@ -111,7 +111,7 @@ def test_without_a_network_the_message_gives_both_remedies(monkeypatch, tmp_path
     assert time.monotonic() - start < 6
 
 
-@pytest.mark.parametrize("layout", ["", "genres", "genres_original", "Data/genres_original"])
+@pytest.mark.parametrize("layout", ["", "genres", "genres_original", "Data/genres_original", "Data/images_original"])
 def test_a_users_copy_is_found_in_its_layout(tmp_path, layout):
     for genre in GENRES[:-1]:
         (tmp_path / layout / genre).mkdir(parents=True)

@@ -279,3 +279,20 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
 def test_a_missing_table_is_one_line(tmp_path):
     with pytest.raises(GenreclfError, match=r"^data.table=.*nowhere.csv: cannot be read .*$"):
         read_table(tmp_path / "nowhere.csv", CLIPS)
+
+
+PARTS = st.sampled_from(
+    ["path", "Clip", "artist", "x.wav", '"', ",", ";", "\t", "\n", "\r\n", "\0", "sep=;", "\ufeff", "é", " "]
+)
+
+
+@given(st.binary(max_size=60) | st.lists(PARTS, max_size=20).map(lambda parts: "".join(parts).encode()))
+def test_any_file_is_read_or_refused_in_one_line(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("table") / "clips.csv"
+    for encoded in (content, content.decode(errors="replace").encode("utf-16")):
+        path.write_bytes(encoded)
+        for read in (read_table, read_genres):
+            try:
+                read(path, ["x.wav", "a/y.wav"])
+            except GenreclfError as error:
+                assert str(error).startswith(f"data.table={path}: ") and "\n" not in str(error)
