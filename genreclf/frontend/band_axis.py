@@ -21,9 +21,15 @@ _BANDS = (128, 64, 80, 96, 256, 40, 48, 100, 120, 160, 192, 224, 229)
 _BINS = (1025, 513, 257, 129, 2049)  # of the usual n_fft
 # matplotlib's symlog axes as librosa.display sets them: linear up to so many Hz, in a part as high as so many octaves.
 _SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
-_SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # rows, at either end, that the frame hides or that are half outside
+# Rows below and above the plot that the frame hides, or that blend with it.
+_SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+_ROUGH = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 2.0))
+_FITTED = 6  # of the candidates: the best
 _NEAR = 9  # rows
-_MATCH = 0.6  # correlation; the right axis has 0.8 to 1, others and noise up to 0.45
+_MATCH = 0.5  # correlation; the right axis has 0.57 to 1, others and noise up to 0.45
+# Rows with bins left out between them are as unlike the next as the one after it: the ratio of both differences
+# is 1.05 to 1.46 for linear axes, 1.76 and more where bands fill several rows or were blurred.
+_UNLIKE, _MANY_ROWS = 1.55, 160
 _COLUMNS_AT_ONCE = 4096
 
 
@@ -48,25 +54,33 @@ class _Candidate:
 def find_axis(levels: np.ndarray, kind: str, top_hz: float) -> BandAxis:
     """The axis of (rows, columns) uint8 levels, low frequency first.
 
-    `kind` is one of KINDS, or "auto": what repeated rows tell, otherwise "bands". `top_hz` holds where they do not
-    tell it.
+    `kind` is one of KINDS, or "auto": what repeated rows tell, "linear" if no row resembles the next, otherwise
+    "bands". `top_hz` holds where they do not tell it.
     """
     rows = len(levels)
     if rows != N_BANDS:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
         candidates = [one for one in _candidates(top_hz) if kind in ("auto", one.kind)]
-        rough = [max(_match(changes, _cells(one, rows, hidden, hidden)) for hidden in (0, 1)) for one in candidates]
+        rough = [max(_match(changes, _cells(one, rows, *hidden)) for hidden in _ROUGH) for one in candidates]
         fitted = [
             (_match(changes, cells), -abs(below) - abs(above), one, cells)
-            for one in (candidates[number] for number in np.argsort(rough)[::-1][:8])
+            for one in (candidates[number] for number in np.argsort(rough)[::-1][:_FITTED])
             for below, above in product(_SHIFTS, _SHIFTS)
             for cells in [_cells(one, rows, below, above)]
         ]
         match, _, found, cells = max(fitted, key=lambda one: one[:2])
         if match >= _MATCH:
             return BandAxis(found.kind, found.top_hz, _centres(found.kind, found.count, found.top_hz)[cells], True)
-    kind = "bands" if kind == "auto" else kind
+    if kind == "auto":
+        kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
     return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), False)
+
+
+def _unlike(levels: np.ndarray) -> bool:
+    """Whether no row resembles the next: what a linear axis leaves of 1,025 bins."""
+    inner = levels[len(levels) // 10 : len(levels) * 7 // 10].astype(np.int16)
+    near, next_but_one = np.abs(inner[1:] - inner[:-1]).mean(), np.abs(inner[2:] - inner[:-2]).mean()
+    return bool(0 < next_but_one < _UNLIKE * near)
 
 
 def to_bands(levels: np.ndarray, axis: BandAxis) -> np.ndarray:
@@ -119,11 +133,16 @@ def _each_candidate(top_hz: float) -> Iterator[_Candidate]:
             yield _Candidate("bands", top_hz, count, _between(np.arange(count), "bands", whole))
         for count in _BINS:
             yield _Candidate("linear", top_hz, count, _between(np.arange(count), "linear", whole))
-        for count, top in product(_BANDS, tops):
+        for count, top in _with_tops(_BANDS, tops):
             drawn = hertz_of_mel(np.linspace(0, mel_of_hertz(top), count))
             yield _Candidate("mel", top, count, _between(drawn, "mel", whole))
-        for count, top in product(_BINS, tops):
+        for count, top in _with_tops(_BINS, tops):
             yield _Candidate("log", top, count, _between(np.linspace(0, top, count), "log", whole))
+
+
+def _with_tops(counts: tuple[int, ...], tops: list[float]) -> Iterator[tuple[int, float]]:
+    """The usual count with all tops, the others with the usual tops."""
+    return ((count, top) for count in counts for top in (tops if count == counts[0] else tops[:4]))
 
 
 def _between(centres: np.ndarray, kind: str, whole: bool) -> np.ndarray:

@@ -9,6 +9,8 @@ _EDGE = 0.8  # of an edge
 _GAP = 3  # pixels between a plot and its labels: 3.5 points, matplotlib's, at 72 dots per inch
 _MIN_SIDE = 32  # pixels: what is smaller is a label or a colour bar
 _SECOND_PLOT = 0.3  # of the largest plot's area
+_SILENT = 0.002  # of a plot
+_USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matplotlib 2 and later, 1, Kaggle's figures
 _TWO_COLOURS = 0.9  # of a plot; of GTZAN's pictures the two most frequent 16 levels have at most TODO
 _MAX_FRAME = 8  # pixels: the frame's thickness of 0.8 points at 600 dots per inch, and what blends with it
 _BLENDED = 56  # of 255
@@ -60,7 +62,27 @@ def find_plot(pixels: np.ndarray) -> Plot:
     plots = [one for one in large if one.area >= _SECOND_PLOT * large[0].area]
     bar = next((_without_frame(one, pixels) for one in blocks if _is_bar(one, large[0])), None)
     box = _without_frame(large[0], pixels)
+    if box == large[0] and _silent_edges(box, border, pixels):
+        box = _usual_axes(box, whole)
     return Plot(box, bar, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)))
+
+
+def _silent_edges(box: Box, border: np.ndarray | None, pixels: np.ndarray) -> bool:
+    """Whether a plot without a frame has its border's colour inside, so that silence at its edges cannot be seen."""
+    return border is not None and bool((~_differs(box.of(pixels), border)).mean() > _SILENT)
+
+
+def _usual_axes(box: Box, whole: Box) -> Box:
+    """The axes of matplotlib's usual figure, if a box fills them but for an empty part; else the box."""
+    height, width = whole.bottom, whole.right
+    for bottom in _USUAL_BOTTOMS:
+        top, left, right = 0.12 * height, 0.125 * width, 0.9 * width
+        axes = Box(round(top), round(height - bottom * height), round(left), round(right))
+        inside = axes.top <= box.top + 1 and box.bottom <= axes.bottom + 1 and axes.left <= box.left + 1
+        beside = min(abs(box.left - axes.left), abs(box.right - axes.right))
+        if inside and box.right <= axes.right + 1 and max(abs(box.bottom - axes.bottom), beside) <= 1:
+            return axes
+    return box
 
 
 def _lines(pixels: np.ndarray) -> str:
