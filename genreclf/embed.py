@@ -17,6 +17,7 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import check_output, write_output, write_parquet
 from genreclf.progress import progress_bar
 from genreclf.stopping import stoppable
+from genreclf.text import utf8
 
 SUFFIXES = (".npz", ".parquet", ".csv")
 
@@ -78,7 +79,7 @@ def _write(embeddings: list[tuple[str, np.ndarray]], out: Path) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", *(f"embedding_{number}" for number in range(len(embeddings[0][1])))])
-        writer.writerows([path, *values.tolist()] for path, values in embeddings)
+        writer.writerows([utf8(path), *values.tolist()] for path, values in embeddings)
         write_output(out, text.getvalue())
     else:
         paths, values = zip(*embeddings, strict=True)

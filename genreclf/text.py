@@ -32,6 +32,11 @@ def first_names(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
+def utf8(text: str) -> str:
+    """A name from outside for data whose text is UTF-8: other bytes become escapes, all else stays."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def markdown_text(text: str) -> str:
     """A name from outside for a Markdown file: everything is escaped that would become markup or a link."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&!$:@.])", r"\\\1", one_line(" ".join(text.split())))

@@ -14,6 +14,7 @@ from genreclf.frontend.clip import Clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.progress import progress_bar
+from genreclf.text import utf8
 
 PREFIX = "p_"  # of the columns that hold the probability of a class
 
@@ -59,22 +60,18 @@ def write_predictions(path: Path, by_tta: Mapping[str, Predictions]) -> None:
 
 
 def _table(tta: str, predictions: Predictions) -> pa.Table:
-    names = np.array(predictions.classes)
+    classes = list(map(utf8, predictions.classes))
+    names = np.array(classes)
     columns = {
-        "path": list(map(_text, predictions.paths)),
+        "path": list(map(utf8, predictions.paths)),
         "digest": predictions.digests,
-        "group": list(map(_text, predictions.groups)),
+        "group": list(map(utf8, predictions.groups)),
         "tta": [tta] * len(predictions.paths),
         "true": names[predictions.target].tolist(),
         "predicted": names[predictions.probabilities.argmax(1)].tolist(),
     }
-    by_class = {PREFIX + name: predictions.probabilities[:, number] for number, name in enumerate(predictions.classes)}
+    by_class = {PREFIX + name: predictions.probabilities[:, number] for number, name in enumerate(classes)}
     return pa.table({**columns, **by_class})
-
-
-def _text(name: str) -> str:
-    """File names need not be UTF-8; Parquet requires it."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def read_predictions(path: Path, tta: str) -> Predictions | None:

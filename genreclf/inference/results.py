@@ -11,6 +11,7 @@ from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.inference.predictor import Prediction
 from genreclf.terminal import Kind, print_table
+from genreclf.text import one_line, utf8
 
 Row = dict[str, Any]
 
@@ -80,9 +81,11 @@ def show_json(rows: Sequence[Row], out: TextIO) -> None:
 def show_csv(rows: Sequence[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
     """Writes a line per clip or segment, with a column for each class."""
     records = flat(rows, classes, segments)
-    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in records)
+    shown = one_line if out.isatty() else utf8  # a program gets names as they are
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(shown, records[0]))
+    for record in records:
+        writer.writerow([shown(value) if isinstance(value, str) else value for value in record.values()])
 
 
 def write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
@@ -92,8 +95,7 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
         from pyarrow import parquet
     except ImportError as error:
         raise GenreclfError(f"{path}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
-    # File names need not be Unicode; Parquet's text must be.
-    table = pa.Table.from_pylist([{key: _encodable(value) for key, value in record.items()} for record in records])
+    table = pa.Table.from_pylist([{utf8(key): _utf8(value) for key, value in record.items()} for record in records])
     content = io.BytesIO()
     parquet.write_table(table, content)
     write_output(path, content.getvalue())
@@ -138,5 +140,5 @@ def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: b
     }
 
 
-def _encodable(value: Any) -> Any:
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+def _utf8(value: Any) -> Any:
+    return utf8(value) if isinstance(value, str) else value
