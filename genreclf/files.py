@@ -32,15 +32,19 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     _remove_unfinished(path.parent)
-    temporary, file = _open_locked(path.parent)
     try:
-        with file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary, file = _open_locked(path.parent)
+        try:
+            with file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None  # the name that the user knows
+        raise
 
 
 def _open_locked(folder: Path) -> tuple[Path, IO[bytes]]:

@@ -144,9 +144,13 @@ def test_what_has_no_predictions_is_scored_once(tmp_path, compare, monkeypatch):
     monkeypatch.setattr("genreclf.evaluate.score", score)
     code, output, _ = compare(run)
     assert code == 0 and output.startswith(f"scoring {run}\n")
+    shutil.rmtree(run / "evaluation")
+    code, _, _ = compare(run, "data.path=moved", "data.table=x=y.csv")
+    assert code == 0
     code, output, _ = compare(run)
     assert code == 0 and "scoring" not in output
-    assert configs == [EvaluateConfig(str(run), "test", "pitch_shift", "auto", MovedData(None, None, None), None)]
+    places = MovedData(None, None, None), MovedData(Path("moved"), Path("x=y.csv"), None)
+    assert configs == [EvaluateConfig(str(run), "test", "pitch_shift", "auto", place, None) for place in places]
 
 
 def test_a_run_that_cannot_be_scored_ends_the_comparison(tmp_path, compare):

@@ -184,14 +184,18 @@ def test_only_a_run_can_be_evaluated(run, tmp_path, message):
     assert str(run) in message(f"run={run}")
 
 
-def test_data_that_changed_are_refused(run, config, tiny_folder, tmp_path, message):
-    copy = tmp_path / "run"
+def test_data_that_moved_are_scored_and_data_that_changed_are_refused(run, evaluated, tiny_folder, tmp_path, message):
+    copy, music = tmp_path / "run", tmp_path / "music"
     shutil.copytree(run, copy)
-    music = tmp_path / "music"
     shutil.copytree(tiny_folder, music)
+    words = f"data.path={music}", f"cache={tmp_path / 'cache'}"
+    assert main([str(copy), "tta=flip", *words]) == 0
+    scored = json.loads((copy / "evaluation" / "test" / "metrics.json").read_text())
+    assert scored["tta"] == json.loads((evaluated / "metrics.json").read_text())["tta"]
+    assert scored["command"][-1] == words[0] and (tmp_path / "cache" / "stores").is_dir()
     (music / "tone" / "tone.00001.wav").write_bytes((music / "tone" / "tone.00002.wav").read_bytes())
-    (copy / "config.yaml").write_text(yaml.safe_dump({**config, "data": {**config["data"], "path": str(music)}}))
-    assert all(part in message(copy) for part in (str(copy), str(music), "restore"))
+    assert all(part in message(copy, *words) for part in (str(copy), str(music), "restore", "data.path"))
+    assert all(part in message(copy, "data.path=/nowhere") for part in ("data.path=/nowhere", "no such folder"))
 
 
 def test_a_split_that_changed_is_refused(run, config, tmp_path, message):
