@@ -8,7 +8,7 @@ import numpy as np
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_samples, stream_audio
-from genreclf.frontend.content import unsuitable_levels
+from genreclf.frontend.content import unsuitable_sound
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
@@ -82,5 +82,5 @@ def _audio_clip(path: Path, max_seconds: float) -> Clip:
 
 
 def _sound_clip(levels: np.ndarray, source: Source) -> Clip:
-    unsuitable = source.unsuitable or unsuitable_levels(levels)
+    unsuitable = unsuitable_sound(source.unsuitable, levels)
     return Clip(levels, levels.shape[1], source.source_rate_hz, source.source_seconds, source.problem, unsuitable)

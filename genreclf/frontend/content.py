@@ -12,8 +12,10 @@ TOO_SHORT = "short"
 _BLOCK_SECONDS = 0.01
 _BATCH_FRAMES = 2**16  # few, long computations
 _SILENCE = 2**-15  # RMS: one step of 16-bit samples
-# Hiss: quiet throughout, with the loudest 10 ms hardly above the median. In music they are, by 1.65 or more.
-_HISS, _HISS_RATIO = 10 ** (-70 / 20), 1.4
+# Hiss: quiet throughout, the loudest 10 ms hardly above the median (in music by 1.65 or more), and neighbouring bands
+# alike: so many of them, and nearly all of the differences so small, in levels (in music 8.4 or more).
+_HISS = "silence: nothing but hiss"
+_HISS_RMS, _HISS_RATIO, _HISS_BANDS, _HISS_STEP = 10 ** (-70 / 20), 1.4, 16, 6.4
 # Cancelled: the energy of the channels' mean by the mean of their energies. Of 32 channels that differ, it is 1 / 32.
 _CANCELLED = 0.01
 _SOUND = 10 ** (-50 / 20)  # what is louder than this share of the loudest 10 ms is sound: all of GTZAN's clips
@@ -70,15 +72,14 @@ class LevelMeter:
         return "" if self._channel is None else f"channels that cancel: channel {self._channel + 1} used alone"
 
     def unsuitable(self) -> str:
-        """Why no genre can be given; empty if the samples may be music."""
+        """Why no genre can be given, as far as levels tell; empty if the samples may be music."""
         self._measure()
         rms = np.concatenate([*self._rms, np.zeros(1)])
         loudest = float(rms.max())
         if loudest < _SILENCE:
             return "silence: a constant level (DC), no sound" if self._offset > _SILENCE else "silence: no sound"
-        decibels = f"{20 * np.log10(loudest):.0f} dB"
-        if loudest < _HISS and loudest < _HISS_RATIO * np.median(rms):
-            return f"silence: nothing but hiss at {decibels}"
+        if loudest < _HISS_RMS and loudest < _HISS_RATIO * np.median(rms):
+            return f"{_HISS} at {20 * np.log10(loudest):.0f} dB"
         runs = _runs(rms > _SOUND * loudest) * _BLOCK_SECONDS
         if runs.max() < _CLICK_SECONDS:
             return f"clicks: no sound lasts {_CLICK_SECONDS * 1000:.0f} ms"
@@ -98,6 +99,13 @@ class LevelMeter:
         self._offset = max(self._offset, float(np.abs(means).max(initial=0)))
 
 
+def unsuitable_sound(heard: str, levels: np.ndarray) -> str:
+    """Why no genre can be given to a sound: what its `LevelMeter` says, confirmed for hiss, or else its spectrogram."""
+    if heard and not (heard.startswith(_HISS) and not _is_noise(levels)):
+        return heard
+    return unsuitable_levels(levels)
+
+
 def unsuitable_levels(levels: np.ndarray) -> str:
     """Why a spectrogram, (128, columns) uint8, is not that of music: a test tone, or one level; empty if it may be."""
     if levels.min() == levels.max():
@@ -114,6 +122,13 @@ def unsuitable_levels(levels: np.ndarray) -> str:
     if _glides(inner):
         return "test tone: a single pitch that glides"
     return ""
+
+
+def _is_noise(levels: np.ndarray) -> bool:
+    """Whether the spectrum is smooth, as that of steady noise of any colour."""
+    means = levels.mean(axis=1)
+    steps = np.abs(np.diff(means[means >= means.max() - _LOUD]))
+    return len(steps) >= _HISS_BANDS and bool(np.quantile(steps, 0.9) < _HISS_STEP)
 
 
 def _glides(levels: np.ndarray) -> bool:

@@ -1,0 +1,137 @@
+"""What is no music is told, and music never is: sounds made here, and real music where it is to be had."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from genreclf.frontend.audio import read_samples
+from genreclf.frontend.clip import read_clip, read_upload, samples_clip
+from genreclf.frontend.content import unsuitable_levels
+from genreclf.frontend.picture import write_picture
+
+RATE_HZ = 22_050
+TIME = np.arange(8 * RATE_HZ) / RATE_HZ
+RNG = np.random.default_rng(0)
+NOISE = RNG.normal(size=len(TIME))
+SINE = 0.5 * np.sin(2 * np.pi * 440 * TIME)
+
+
+def glide(from_hz: float, to_hz: float, seconds: float, times: int = 1) -> np.ndarray:
+    """A logarithmic sweep, repeated."""
+    time, period, ratio = np.arange(round(seconds * RATE_HZ)) / RATE_HZ, seconds / times, to_hz / from_hz
+    return 0.5 * np.sin(2 * np.pi * from_hz * period / np.log(ratio) * (ratio ** (time % period / period) - 1))
+
+
+def melody(envelope: np.ndarray) -> np.ndarray:
+    """One instrument: half a second to a note."""
+    hertz = 262 * 2 ** (np.array([0, 4, 7, 12, 7, 4, 2, 5, 9, 14, 9, 5, 0, 0, 7, 0])[(TIME * 2).astype(int)] / 12)
+    phase = 2 * np.pi * np.cumsum(hertz) / RATE_HZ
+    return 0.3 * envelope * (np.sin(phase) + 0.3 * np.sin(2 * phase))
+
+
+UNSUITABLE = {
+    "silence": (0 * TIME, "silence"),
+    "dither": (np.rint(RNG.triangular(-1, 0, 1, len(TIME))) / 2**15, "silence"),
+    "quiet hiss": (1e-4 * NOISE, "silence: nothing but hiss at -7"),
+    "dull hiss": (1e-4 * np.convolve(NOISE, np.ones(6) / 2, "same"), "silence: nothing but hiss at -7"),
+    "DC": (0 * TIME + 0.3, "silence: a constant level"),
+    "a click a second": (1.0 * (np.arange(len(TIME)) % RATE_HZ == 99), "clicks"),
+    "clicks in hiss": (0.9 * (np.arange(len(TIME)) % RATE_HZ == 99) + 1e-4 * NOISE, "clicks"),
+    "a metronome": (SINE * (TIME % 0.5 < 0.03), "clicks"),
+    "half a second": (NOISE[: RATE_HZ // 2], "short: 0.50 s"),
+    "half a second in silence": (NOISE * (np.abs(TIME - 4) < 0.25), "short: 0.5"),
+    "one sample": (np.ones(1), "silence"),
+    "a tone": (SINE, "test tone"),
+    "a tone between silence": (SINE * (np.abs(TIME - 4) < 2), "test tone"),
+    "a noisy tone": (SINE + 0.02 * NOISE, "test tone"),
+    "a chord of a square wave": (np.sign(SINE) + np.sign(np.sin(2 * np.pi * 660 * TIME)), "test tone"),
+    "a short sweep": (glide(20, 10_000, 1.5), "test tone"),
+    "a slow sweep down": (glide(2_000, 200, 60), "test tone"),
+    "repeated sweeps": (glide(20, 10_000, 60, times=10), "test tone"),
+}
+SUITABLE = {
+    "noise": 0.1 * NOISE,
+    "plucked notes": melody(np.exp(-6 * (TIME % 0.5))),
+    "held notes": melody(np.ones(len(TIME))),
+    "tremolo": SINE * (1 + 0.5 * np.sin(2 * np.pi * 4 * TIME)),
+    "vibrato": np.sin(2 * np.pi * 440 * TIME + 3 * np.sin(2 * np.pi * 5 * TIME)),
+    "a drum a second": NOISE * np.exp(-30 * (TIME % 1)),
+    "a song after silence": np.pad(melody(np.ones(len(TIME))), (30 * RATE_HZ, 0)),
+}
+
+
+@pytest.mark.parametrize("name", UNSUITABLE)
+def test_what_is_no_music_has_its_reason(name):
+    samples, why = UNSUITABLE[name]
+    assert samples_clip(samples, RATE_HZ).unsuitable.startswith(why)
+
+
+@pytest.mark.parametrize("gain", [1.0, 1e-3])
+@pytest.mark.parametrize("name", SUITABLE)
+def test_what_may_be_music_has_none(name, gain):
+    if gain == 1 or name != "noise":  # quiet noise is hiss
+        assert samples_clip(gain * SUITABLE[name], RATE_HZ).unsuitable == ""
+
+
+@pytest.mark.parametrize("name", ["silence", "DC", "clicks in hiss", "a tone", "half a second"])
+def test_files_uploads_and_stereo_samples_are_judged_alike(name, tmp_path):
+    samples, why = UNSUITABLE[name]
+    stereo = np.stack([samples, samples], 1)
+    soundfile.write(tmp_path / "x.wav", stereo, RATE_HZ, subtype="FLOAT")
+    reasons = {
+        read_clip(tmp_path / "x.wav", 30.0).unsuitable,
+        read_upload((tmp_path / "x.wav").read_bytes(), 30.0, 60).unsuitable,
+        samples_clip(stereo, RATE_HZ).unsuitable,
+        samples_clip(stereo.T, RATE_HZ).unsuitable,
+    }
+    assert len(reasons) == 1 and reasons.pop().startswith(why)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 96_000])
+def test_the_sample_rate_does_not_matter(rate_hz):
+    noise = np.random.default_rng(0).normal(0, 0.1, 5 * rate_hz)
+    assert samples_clip(noise, rate_hz).unsuitable == ""
+    assert samples_clip(1e-4 * noise, rate_hz).unsuitable.startswith("silence")
+    assert samples_clip(noise[: rate_hz // 2], rate_hz).unsuitable.startswith("short")
+
+
+@given(st.integers(2, 32), st.integers(0, 31))
+def test_one_sounding_channel_is_mixed_however_many_there_are(channels, sounding):
+    samples = np.zeros((RATE_HZ, channels), np.float32)
+    samples[:, sounding % channels] = NOISE[:RATE_HZ]
+    audio = read_samples(samples, RATE_HZ)
+    assert audio.problem == ""
+    np.testing.assert_allclose(audio.waveform, NOISE[:RATE_HZ] / channels, rtol=1e-5)
+
+
+def test_of_channels_that_cancel_the_loudest_is_read():
+    audio = read_samples(np.stack([NOISE, -0.9 * NOISE]), RATE_HZ)
+    np.testing.assert_allclose(audio.waveform, NOISE, rtol=1e-5)
+    assert "channel 1" in audio.problem and audio.unsuitable == ""
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_picture_of_one_level_is_silence(level, tmp_path):
+    write_picture(tmp_path / "x.png", np.full((128, 300), level, np.uint8))
+    assert read_clip(tmp_path / "x.png", 30.0).unsuitable
+
+
+def test_real_music_is_never_unsuitable(gtzan):
+    for path in sorted((gtzan / "audio").rglob("*.flac"))[::10]:
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        for gain in (1.0, 1e-3):
+            assert samples_clip(gain * samples, rate_hz).unsuitable == "", path
+        quiet = np.rint(1e-3 * 2**15 * samples[: 3 * rate_hz]).astype(np.int16)
+        assert samples_clip(quiet, rate_hz).unsuitable == "", path
+    foreign = Path(os.environ.get("GENRECLF_FOREIGN", gtzan.parent / "foreign"))
+    pictures = [*sorted((gtzan / "pictures").rglob("*.png"))[::10], *sorted(foreign.rglob("*.png"))[::30]]
+    for path in pictures:
+        levels = np.asarray(Image.open(path))
+        for start in range(0, levels.shape[1] - 39, 39):  # pieces of 3 s
+            assert unsuitable_levels(levels[::-1, start : start + 39]) == "", path
