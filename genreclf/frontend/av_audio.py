@@ -72,17 +72,16 @@ class AvDecoder:
 
     def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
         """See `Decoder`. Raises UndecodableError if most of the stream cannot be decoded or the disk fails."""
-        waiting: list[np.ndarray] = []
-        kind: tuple[int, int] | None = None  # sample rate and channels, which may change where files were joined
+        queue, kind = av.AudioFifo(), None
         for frame in self._frames():
-            samples = _samples(frame)
-            if waiting and (kind != (frame.rate, samples.shape[1]) or sum(map(len, waiting)) >= _BLOCK_FRAMES):
-                yield np.concatenate(waiting), kind[0]
-                waiting.clear()
-            kind = frame.rate, samples.shape[1]
-            waiting.append(samples)
-        if waiting:
-            yield np.concatenate(waiting), kind[0]
+            last_kind, kind = kind, (frame.rate, frame.layout.nb_channels, frame.format.name)
+            # They may change where files were joined. The queue itself does not look at the channels.
+            if kind != last_kind or queue.samples >= _BLOCK_FRAMES:
+                yield from _block(queue)
+                queue = av.AudioFifo()
+            frame.pts = None  # gaps are closed
+            queue.write(frame)
+        yield from _block(queue)
         if self._source.fault:
             raise UndecodableError(self._source.fault)
         if self._bytes[False] > self._bytes[True]:
@@ -121,7 +120,7 @@ class AvDecoder:
                 self._end = max(self._end, packet.pos + packet.size)
             packet = self._next_packet()
 
-    def _next_packet(self) -> Packet | None:
+    def _next_packet(self) -> "Packet[AudioStream] | None":  # only the stub is generic
         try:
             return next(self._packets, None)
         except FFmpegError:  # the file is damaged: what comes before it stays
@@ -132,11 +131,11 @@ class AvDecoder:
         bare = name in _BARE and not (name == "mp3" and self._begins_with_length())
         if bare or name in _STAMPED:
             return 0.0
-        if stream.duration is not None:
+        if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
-        # Of a video, it may be that of the pictures.
-        alone = container.duration is not None and len(container.streams) == 1
-        return container.duration / av.time_base if alone else 0.0
+        if container.duration is None or len(container.streams) > 1:  # of a video, it may be that of the pictures
+            return 0.0
+        return container.duration / av.time_base
 
     def _begins_with_length(self) -> bool:
         if self._first is None or self._first.pos is None:
@@ -174,6 +173,7 @@ def _opened(source: _Source) -> InputContainer:
     try:
         return av.open(
             source,
+            "r",
             container_options={"format_whitelist": ",".join(_FORMATS), "codec_whitelist": _audio_codecs()},
             metadata_errors="ignore",
             buffer_size=_READ_BYTES,
@@ -211,13 +211,17 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return first
 
 
-def _samples(frame: AudioFrame) -> np.ndarray:
-    """(samples, channels) float32."""
-    values = frame.to_ndarray()  # (channels, samples) if planar, else (1, samples * channels)
+def _block(queue: av.AudioFifo) -> Iterator[tuple[np.ndarray, int]]:
+    """All samples of a queue, (frames, channels) float32, and their rate; nothing if it is empty."""
+    frame = queue.read()
+    if frame is None:
+        return
+    values = frame.to_ndarray()  # (channels, frames) if planar, else (1, frames * channels)
     values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):  # infinite samples are refused later
-            return values.astype(np.float32, copy=False)
-    if values.dtype.kind == "u":  # 8 bits
-        return (values.astype(np.float32) - 128) / 128
-    return np.multiply(values, np.float32(2.0 ** (1 - 8 * values.itemsize)), dtype=np.float32)
+            yield values.astype(np.float32, copy=False), frame.rate
+    elif values.dtype.kind == "u":  # 8 bits
+        yield (values.astype(np.float32) - 128) / 128, frame.rate
+    else:
+        yield np.multiply(values, np.float32(2.0 ** (1 - 8 * values.itemsize)), dtype=np.float32), frame.rate
