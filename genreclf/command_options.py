@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
+from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
 from genreclf.frontend.folder import folder_contents
 from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.onnx_model import DEVICES
@@ -38,11 +39,16 @@ class _Renamed(argparse.Action):
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --tta and --device."""
+    """--model, --tta, --device, --figure and --figure-hz."""
     model = f"a run folder, a bundle folder, or a pretrained model: {' or '.join(pretrained_names())}"
     parser.add_argument("--model", metavar="MODEL", help=f"{model} (default {DEFAULT_MODEL})")
     add_tta_option(parser)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda needs onnxruntime-gpu (default auto)")
+    kinds = "|".join((AUTO, *KINDS))
+    axis = f"the frequency axis of spectrogram figures (default {AUTO}: what can be seen)"
+    parser.add_argument("--figure", default=AUTO, metavar=kinds, help=axis)
+    end = f"where that axis ends, if it cannot be seen (default {NYQUIST_HZ:.0f})"
+    parser.add_argument("--figure-hz", type=float, default=NYQUIST_HZ, metavar="HZ", help=end)
     parser.add_argument("--run", "--onnx", action=_Renamed, nargs="?", help=argparse.SUPPRESS)
 
 
@@ -63,7 +69,8 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 
 def load(options: argparse.Namespace) -> Predictor:
     """The predictor that `add_model_options` describes."""
-    return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device)
+    figure = FigureAxis(options.figure, options.figure_hz)
+    return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device, figure)
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:

@@ -1,6 +1,6 @@
 """Writes genreclf/frontend/colour_maps.npz: matplotlib's colour maps, which pictures are read with but matplotlib is not.
 
-    python scripts/make_colour_maps.py
+python scripts/make_colour_maps.py
 """
 
 from pathlib import Path

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -40,6 +40,7 @@ from genreclf.data.store import (
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import MAX_BYTES, SAMPLE_RATE_HZ
+from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
 from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.content import TOO_SHORT
 from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
@@ -64,10 +65,12 @@ def prepared_store(data: DataConfig) -> Path:
     """The folder of the store of `data`; renders the demo music and builds the store where they are missing."""
     folder = data_folder(data)
     sources = without(list_sources(folder, data.table), data.drop, folder)
-    return build_store(folder, sources, data.cache, data.picture_seconds)
+    return build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis)
 
 
-def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float) -> Path:
+def build_store(
+    folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float, figure: FigureAxis = ANY_AXIS
+) -> Path:
     """The folder of the store for these files and settings, below `cache`; built or completed if it is not there.
 
     The store's name is a digest of the settings and of the files' paths, sizes, times and readability, so changed files
@@ -77,7 +80,7 @@ def build_store(folder: Path, sources: Sequence[Source], cache: Path, picture_se
     Raises GenreclfError if the store cannot be written.
     """
     front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
-    settings = {"front_end": front_end, "picture_seconds": picture_seconds}
+    settings = {"front_end": front_end, "picture_seconds": picture_seconds, "figure": asdict(figure)}
     store = cache / "stores" / _key(settings, folder, sources)
     if _is_whole(store):
         return store
@@ -151,7 +154,8 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings:
         report = stack.enter_context(progress_bar("making spectrograms", "clips"))
         report(len(rows), len(sources))
         known = _known_clips(store, folder, settings)
-        read = partial(_read_row, folder, settings["picture_seconds"], known)
+        seconds, figure = settings["picture_seconds"], FigureAxis(**settings["figure"])
+        read = partial(_read_row, folder, partial(read_clip, picture_seconds=seconds, figure=figure), known)
         for row, blocks in _in_threads(read, sources[len(rows) :]):
             rows.append(replace(row, offset=arrays[0].rows))
             for array, block in zip(arrays, blocks, strict=True):
@@ -195,7 +199,7 @@ def _in_threads(read: Callable[[Source], Read], sources: Sequence[Source]) -> It
             pool.shutdown(cancel_futures=True)
 
 
-def _read_row(folder: Path, picture_seconds: float, known: Known, source: Source) -> Read:
+def _read_row(folder: Path, read: Callable[[Path], Clip], known: Known, source: Source) -> Read:
     """Reads a clip; its offset and final group are not known yet."""
     path = folder / source.path
     digest = _file_digest(path)
@@ -205,7 +209,7 @@ def _read_row(folder: Path, picture_seconds: float, known: Known, source: Source
         row = replace(older.rows[number], path=source.path, label=source.label)
         return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
     try:
-        clip = read_clip(path, picture_seconds)
+        clip = read(path)
         if clip.unsuitable and not clip.unsuitable.startswith(TOO_SHORT):
             raise GenreclfError(f"{path}: {clip.unsuitable}")
         problem, prints = clip.note, fingerprint(clip.levels, clip.frames)

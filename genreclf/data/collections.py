@@ -129,7 +129,7 @@ def _collection(
 ) -> Collection:
     if not sources:
         raise GenreclfError(f"{name}: no audio file or picture in it; give another")
-    store = open_store(build_store(folder, sources, data.cache, data.picture_seconds))
+    store = open_store(build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis))
     return Collection(name, folder, passed_over, store)
 
 

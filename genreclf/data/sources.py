@@ -12,6 +12,7 @@ from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
 from genreclf.data.table import read_genres
 from genreclf.errors import GenreclfError
+from genreclf.frontend.band_axis import FigureAxis
 from genreclf.frontend.folder import folder_contents
 from genreclf.progress import progress_bar
 from genreclf.text import first_names
@@ -32,6 +33,8 @@ class DataConfig:
     path: Path  # contains one folder per class, or the files that `table` names
     cache: Path  # for spectrograms and demo music
     picture_seconds: float  # length of the music that a whole picture shows
+    figure: str  # the frequency axis of figures: bands, mel, linear, log, or auto, which sees it
+    figure_hz: float  # where that axis ends, in figures that do not show it
     fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
     drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
@@ -46,11 +49,17 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0 < self.picture_seconds < math.inf:
             raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give a number of seconds above 0")
+        _ = self.figure_axis  # refuses unknown words
         if self.fetch not in (None, "gtzan"):
             raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
+
+    @property
+    def figure_axis(self) -> FigureAxis:
+        """The frequency axis of figures."""
+        return FigureAxis(self.figure, self.figure_hz)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,14 @@ from itertools import product
 
 import numpy as np
 
+from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import FLOOR_DB, N_BANDS, N_FFT, band_of, hertz_of_mel, mel_of_hertz, slaney_bands
 
 KINDS = ("bands", "mel", "linear", "log")
+AUTO = "auto"
 NYQUIST_HZ = SAMPLE_RATE_HZ / 2
+_MIN_TOP_HZ, _MAX_TOP_HZ = 500, 200_000  # of a telephone to the highest usual sample rate
 
 _TOPS_HZ = (NYQUIST_HZ, 8_000.0, 22_050.0, 24_000.0, 16_000.0, 20_000.0, 10_000.0, 5_512.5, 4_000.0)
 _BANDS = (128, 64, 80, 96, 256, 40, 48, 100, 120, 160, 192, 224, 229)
@@ -31,6 +34,20 @@ _MATCH = 0.5  # correlation; the right axis has 0.57 to 1, others and noise up t
 # is 1.05 to 1.46 for linear axes, 1.76 and more where bands fill several rows or were blurred.
 _UNLIKE, _MANY_ROWS = 1.55, 160
 _COLUMNS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class FigureAxis:
+    """What the user says of the frequency axis in figures of spectrograms. Raises GenreclfError for unknown ones."""
+
+    kind: str  # one of KINDS, or "auto": what the rows show
+    top_hz: float  # where the axis ends, if the rows do not show it
+
+    def __post_init__(self) -> None:
+        if self.kind not in (AUTO, *KINDS):
+            raise GenreclfError(f"figure={self.kind!r}: unknown; known: {', '.join((AUTO, *KINDS))}")
+        if not _MIN_TOP_HZ <= self.top_hz <= _MAX_TOP_HZ:
+            raise GenreclfError(f"figure_hz={self.top_hz}: give {_MIN_TOP_HZ} to {_MAX_TOP_HZ:,}")
 
 
 @dataclass(frozen=True)
@@ -51,16 +68,19 @@ class _Candidate:
     edges: np.ndarray  # (count - 1,) between them, as fractions of the axis
 
 
-def find_axis(levels: np.ndarray, kind: str, top_hz: float) -> BandAxis:
+ANY_AXIS = FigureAxis(AUTO, NYQUIST_HZ)
+
+
+def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
     """The axis of (rows, columns) uint8 levels, low frequency first.
 
-    `kind` is one of KINDS, or "auto": what repeated rows tell, "linear" if no row resembles the next, otherwise
-    "bands". `top_hz` holds where they do not tell it.
+    It is what repeated rows tell; without them, what the user says, or "linear" if no row resembles the next, otherwise
+    "bands".
     """
-    rows = len(levels)
+    rows, kind, top_hz = len(levels), said.kind, said.top_hz
     if rows != N_BANDS:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
-        candidates = [one for one in _candidates(top_hz) if kind in ("auto", one.kind)]
+        candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
         rough = [max(_match(changes, _cells(one, rows, *hidden)) for hidden in _ROUGH) for one in candidates]
         fitted = [
             (_match(changes, cells), -abs(below) - abs(above), one, cells)
@@ -71,7 +91,7 @@ def find_axis(levels: np.ndarray, kind: str, top_hz: float) -> BandAxis:
         match, _, found, cells = max(fitted, key=lambda one: one[:2])
         if match >= _MATCH:
             return BandAxis(found.kind, found.top_hz, _centres(found.kind, found.count, found.top_hz)[cells], True)
-    if kind == "auto":
+    if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
     return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), False)
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_samples, stream_audio
-from genreclf.frontend.content import unsuitable_sound
+from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
+from genreclf.frontend.content import unsuitable_levels, unsuitable_sound
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
@@ -33,17 +34,23 @@ def is_clip(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(CLIP_SUFFIXES)
 
 
-def read_clip(path: Path, picture_seconds: float, max_seconds: float = MAX_SECONDS) -> Clip:
+def read_clip(
+    path: Path, picture_seconds: float, max_seconds: float = MAX_SECONDS, figure: FigureAxis = ANY_AXIS
+) -> Clip:
     """Reads audio of at most `max_seconds`, or a picture that shows `picture_seconds` of music; the suffix decides.
+
+    `figure` is for pictures that are drawn figures.
 
     Raises GenreclfError for a file that cannot be read.
     """
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        return _picture_clip(path, picture_seconds)
+        return _picture_clip(path, picture_seconds, figure)
     return _audio_clip(path, max_seconds)
 
 
-def read_upload(content: bytes | bytearray, picture_seconds: float, max_seconds: float) -> Clip:
+def read_upload(
+    content: bytes | bytearray, picture_seconds: float, max_seconds: float, figure: FigureAxis = ANY_AXIS
+) -> Clip:
     """`read_clip` for the bytes of a file, whose type is sniffed; they are never written to a disk.
 
     Raises GenreclfError, which names the file "upload".
@@ -56,7 +63,7 @@ def read_upload(content: bytes | bytearray, picture_seconds: float, max_seconds:
         with open(handle, "wb", closefd=False) as file:
             file.write(content)
         if content.startswith(_PICTURE_SIGNATURES):
-            return _picture_clip(path, picture_seconds)
+            return _picture_clip(path, picture_seconds, figure)
         return _audio_clip(path, max_seconds)
     except GenreclfError as error:
         raise GenreclfError(str(error).replace(str(path), "upload")) from error
@@ -70,10 +77,11 @@ def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:
     return _sound_clip(log_mel(audio.waveform), audio)
 
 
-def _picture_clip(path: Path, picture_seconds: float) -> Clip:
-    picture = read_picture(path)
+def _picture_clip(path: Path, picture_seconds: float, figure: FigureAxis) -> Clip:
+    picture = read_picture(path, figure)
     frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
-    return Clip(picture.levels, frames, 0, picture_seconds, picture.note, picture.unsuitable)
+    unsuitable = picture.unsuitable or unsuitable_levels(picture.levels)
+    return Clip(picture.levels, frames, 0, picture_seconds, picture.note, unsuitable)
 
 
 def _audio_clip(path: Path, max_seconds: float) -> Clip:

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import check_input_file
-from genreclf.frontend.band_axis import NYQUIST_HZ, find_axis, to_bands
+from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis, find_axis, to_bands
 from genreclf.frontend.colour_maps import GREY, WRITTEN, Inverted, exact, nearest, written_table
 from genreclf.frontend.figure import Box, find_plot, off_map_edges
 from genreclf.frontend.kaggle_figure import kaggle_levels
@@ -42,12 +42,12 @@ class Picture:
     unsuitable: str  # why it is no mel spectrogram; empty if it may be one
 
 
-def read_picture(path: Path, figure: str = "auto", figure_hz: float = NYQUIST_HZ) -> Picture:
+def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
     """Reads a picture of a spectrogram, or a figure that was drawn of one.
 
     Grey pictures of 128 rows, and figures as Kaggle's GTZAN set has them, are read without error. In other figures the
-    plot is found, its colours are converted back to levels, and its rows to our bands: `figure` is one of
-    `band_axis.KINDS`, or "auto", and `figure_hz` is the axis' highest frequency where the picture does not tell them.
+    plot is found, its colours are converted back to levels, and its rows to our bands: `figure` says
+    what the picture does not show.
 
     Raises GenreclfError for a file that is missing, broken, neither PNG nor JPEG, not opaque, or above the bounds,
     which are checked before decoding.
@@ -64,15 +64,15 @@ def read_picture(path: Path, figure: str = "auto", figure_hz: float = NYQUIST_HZ
     plot = find_plot(pixels)
     if not plot.box.of(opaque).all():
         raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
-    return _read_plot(_inverted(pixels, plot.box), plot.fault, figure, figure_hz)
+    return _read_plot(_inverted(pixels, plot.box), plot.fault, figure)
 
 
-def _read_plot(plot: Inverted, fault: str, figure: str, figure_hz: float) -> Picture:
+def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
     distance = float(np.sqrt(np.square(plot.distance).mean()))
     levels = upright(plot.levels[::-1])
     if not fault and distance > _MAX_DISTANCE:
         fault = "its colours are of no colour map, as of a photo or a cover"
-    axis = find_axis(levels, figure, figure_hz)
+    axis = find_axis(levels, figure)
     note = f"figure: {plot.colours}, {axis.kind} to {axis.top_hz:,.0f} Hz"
     return Picture(to_bands(levels, axis), plot.colours, note, _no_mel(fault or fault_of_plot(levels)))
 

@@ -90,7 +90,8 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     classes = list(predictor.info.classes)
 
     def predict(content: bytearray) -> Prediction:
-        return predictor.predict(read_upload(content, predictor.info.picture_seconds, limits.max_seconds))
+        seconds = predictor.info.picture_seconds
+        return predictor.predict(read_upload(content, seconds, limits.max_seconds, predictor.figure))
 
     @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from genreclf.errors import GenreclfError
+from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
 from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
@@ -53,19 +54,19 @@ class Predictor:
     `tta` is a key of `TTA`: probabilities are averaged over so many copies of each segment.
     """
 
-    def __init__(self, model: Model, tta: str = "none") -> None:
+    def __init__(self, model: Model, tta: str = "none", figure: FigureAxis = ANY_AXIS) -> None:
         check_tta(tta)
-        self.model, self.info, self.tta = model, model.info, tta
+        self.model, self.info, self.tta, self.figure = model, model.info, tta, figure
 
     @property
     def digest(self) -> str:
         """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
-        settings = [self.model.weights_sha256, self.info.to_dict(), self.tta]
+        settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure)]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def predict_file(self, path: Path) -> Prediction:
         """Predicts an audio file or a spectrogram picture; raises GenreclfError for a file that cannot be read."""
-        return self.predict(read_clip(path, self.info.picture_seconds))
+        return self.predict(read_clip(path, self.info.picture_seconds, figure=self.figure))
 
     def predict(
         self, clip: Clip, segmentation: Segmentation | None = None, report: Callable[[float], None] | None = None
@@ -124,13 +125,15 @@ class Predictor:
         )
 
 
-def load_predictor(model: str | Path, tta: str = "none", device: str = "auto") -> Predictor:
+def load_predictor(
+    model: str | Path, tta: str = "none", device: str = "auto", figure: FigureAxis = ANY_AXIS
+) -> Predictor:
     """A predictor for a run folder, a bundle folder or a pretrained model's name, run by onnxruntime.
 
     Raises GenreclfError for a model that is not there or damaged, an unknown `tta`, and a device that is not available.
     """
     check_tta(tta)  # before the model is loaded
-    return Predictor(OnnxModel(find_bundle(model), device), tta)
+    return Predictor(OnnxModel(find_bundle(model), device), tta, figure)
 
 
 def _no_genre(clip: Clip) -> Prediction:

@@ -300,9 +300,9 @@ def test_clips_in_the_journal_are_not_read_again(few, few_store, tmp_path, monke
     store = cut_short(few_store, tmp_path, rows=4, torn=0, behind=b"")
     read = []
 
-    def counting(path, *settings):
+    def counting(path, **settings):
         read.append(path)
-        return read_clip(path, *settings)
+        return read_clip(path, **settings)
 
     monkeypatch.setattr("genreclf.data.build_store.read_clip", counting)
     store_of(few, tmp_path)
