@@ -1,17 +1,70 @@
-from hypothesis import given
-from hypothesis import strategies as st
+"""How commands end: on mistakes, on the state of file systems, and when nobody reads."""
 
-from genreclf.errors import GenreclfError
-from genreclf.text import one_line
+import errno
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 
-@given(st.text(st.characters()))
-def test_any_text_becomes_one_line(text):
-    line = one_line(text)
-    assert len(line.splitlines()) <= 1
-    assert one_line(line) == line == str(GenreclfError(text))
+from genreclf.errors import USER_ERROR, GenreclfError, command
 
 
-def test_printable_text_is_unchanged():
-    assert one_line("Música d'été 歌 \\ \udcff") == "Música d'été 歌 \\ \udcff"
-    assert one_line("a\nb\x1b[2J\u2028") == r"a\nb\x1b[2J\u2028"
+@pytest.mark.parametrize("kind", ["ENOSPC", "EACCES", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"])
+def test_the_state_of_a_file_system_is_one_line(kind, capsys):
+    @command
+    def main() -> int:
+        raise OSError(getattr(errno, kind), "reason", "some\nfile")
+
+    assert main() == USER_ERROR
+    error = capsys.readouterr().err
+    assert error.startswith("genreclf: some\\nfile: reason; ") and error.count("\n") == 1
+
+
+def test_another_error_of_the_system_keeps_its_traceback():
+    @command
+    def main() -> int:
+        raise ConnectionError(errno.ECONNREFUSED, "refused")
+
+    with pytest.raises(ConnectionError):
+        main()
+
+
+def test_a_message_is_one_line(capsys):
+    assert command(lambda: (_ for _ in ()).throw(GenreclfError("a\nb: wrong")))() == USER_ERROR
+    assert capsys.readouterr().err == "genreclf: a\\nb: wrong\n"
+
+
+SCRIPT = """
+import sys; from pathlib import Path; from genreclf.errors import command
+@command
+def main():
+    print("line\\n" * 100_000)
+    print("x", file=sys.stderr)
+    Path(sys.argv[1]).write_text("computed")
+    return int(sys.argv[2])
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("own", "expected"), [(0, 141), (1, 1)])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_work_goes_on_when_nobody_reads(tmp_path, own, expected, unbuffered):
+    process = subprocess.Popen(
+        [sys.executable, *(["-u"] * bool(unbuffered)), "-c", SCRIPT, tmp_path / "result", str(own)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b"x\n" and process.wait() == expected
+    process.stderr.close()
+    assert (tmp_path / "result").read_text() == "computed"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path / "r", "0"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == USER_ERROR and b"standard output: " in done.stderr and b"Traceback" not in done.stderr
+    assert (tmp_path / "r").exists()

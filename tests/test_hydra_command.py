@@ -259,3 +259,20 @@ def test_a_missing_value_or_a_word_too_many_shows_the_usage(words):
         translate(words, "audit", options=OPTIONS)
     with pytest.raises(GenreclfError, match="once"):
         translate(["--drop-list", "a", "--drop-list", "b"], "audit", options=OPTIONS)
+
+
+def test_a_tilde_is_the_home_folder(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ((config, _),), *_ = command("data=folder", "data.path=~/music", "run=~/a run", "cache=~")
+    assert (config["data"]["path"], config["run"]) == (f"{tmp_path}/music", f"{tmp_path}/a run")
+    assert config["cache"] == str(tmp_path)
+    ((config, _),), *_ = command("~/x", name="evaluate")
+    assert config["run"] == f"{tmp_path}/x"
+
+
+def test_braces_after_a_dollar_sign_are_part_of_a_path(command, tmp_path):
+    (tmp_path / "a${b}").mkdir()
+    ((config, _),), *_ = command("data=folder", f"data.path={tmp_path}/a${{b}}")
+    assert config["data"]["path"] == f"{tmp_path}/a${{b}}"
+    ((config, _),), *_ = command("a${b}", name="evaluate")
+    assert config["run"] == "a${b}"

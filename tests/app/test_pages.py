@@ -109,14 +109,26 @@ def test_names_of_files_and_classes_are_never_markup(monkeypatch, tmp_path):
     page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
     page.sidebar.selectbox[0].set_value("[x](y)").run()
     page.sidebar.selectbox[1].set_value("a (pretrained)").run()
-    given(page, ("![i](http://x) :smile: *b*.wav", song()))
+    given(page, ("![i](http://x) :smile: *b* www.x.de me@e.x.wav", song()))
     markdown = text_of(page) + " ".join(
         str(element.value) for kind in ("subheader", "metric") for element in page.get(kind)
     )
-    for raw in ("<b>", ":red[", "$a$", "`c`", "![i]", ":smile:", "*b*", "[x](y)"):
+    for raw in ("<b>", ":red[", "$a$", "`c`", "![i]", ":smile:", "*b*", "[x](y)", "www.", "://", "@e"):
         assert raw not in markdown, raw
     bodies = " ".join(element.proto.body for element in page.get("html"))
     assert "<b>" not in bodies and html.escape(name) in bodies
+
+
+@pytest.mark.parametrize("seconds", [0.003, 0.96, 90_000.0])
+def test_a_model_of_pictures_of_any_length_can_be_chosen(monkeypatch, tmp_path, seconds):
+    folder = tmp_path / "\udce9\u202e" / "bundle"  # a name that is not UTF-8
+    shutil.copytree(PRETRAINED / "a", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "picture_seconds": seconds}))
+    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
+    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
+    page.sidebar.selectbox[0].set_value(r"\udce9\u202e").run()
+    assert not page.exception and page.sidebar.number_input[0].value == seconds
 
 
 def test_a_part_of_the_song_is_looked_at(app):
@@ -272,9 +284,9 @@ def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
     page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
     assert not page.exception and page.selectbox[0].options == ["y: comparison"]
-    (shown,) = page.get("html")
+    heading, shown, rest = page.get("html")
     assert 'src="data:image/png;base64,' in shown.proto.body and "intervals" in shown.proto.body
-    assert [element.value.strip() for element in page.markdown] == ["## Two systems", "- equal\n\n### Systems"]
+    assert "<h2>Two systems</h2>" in heading.proto.body and "<h3>Systems</h3>" in rest.proto.body
 
 
 def test_about_shows_each_models_card(runs, monkeypatch):
@@ -283,6 +295,22 @@ def test_about_shows_each_models_card(runs, monkeypatch):
     assert not page.exception
     labels = [element.label for element in page.expander]
     assert {"one: not evaluated yet", "two: not evaluated yet"} <= {label.replace("\u2060", "") for label in labels}
+
+
+def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "x" / "bundle"
+    shutil.copytree(PRETRAINED / "a", folder)
+    outside = "![i](http://e.x/i.png) <img src=http://e.x> [l](javascript:x) <http://e.x>"
+    (folder / "README.md").write_text(f"# A card\n\n{outside}\n\n| a | b |\n|---|---|\n| 1 | *2* |\n")
+    (evaluated / "report.html").write_text(f"<script>fetch('http://e.x')</script>{outside}")
+    page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
+    (card,) = [element.proto.body for element in page.get("html") if "A card" in element.proto.body]
+    assert not page.exception and "<table>" in card and "<em>2</em>" in card
+    assert not any(markup in card for markup in ("<img", "<a ", "href", "src="))
+    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
+    (frame,) = page.get("iframe")
+    policy, _ = frame.proto.srcdoc.split("<script>")
+    assert not page.exception and "default-src 'none'" in policy and "script-src" not in policy
 
 
 def test_the_command_starts_streamlit_with_the_users_options(monkeypatch, tmp_path):
@@ -300,6 +328,7 @@ def test_the_settings_lie_where_streamlit_reads_them_whatever_the_working_folder
     file = Path(file_util.get_main_script_streamlit_file_path(str(APP), "config.toml"))
     settings = tomllib.loads(file.read_text())
     assert settings["server"]["address"] == "127.0.0.1" and settings["theme"]["primaryColor"]
+    assert settings["browser"]["gatherUsageStats"] is settings["server"]["showEmailPrompt"] is False
 
 
 def test_the_command_without_streamlit_is_one_line(monkeypatch, capsys):

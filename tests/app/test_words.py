@@ -51,3 +51,5 @@ def test_plain_text_has_no_markdown_left():
     assert plain("50 % dub, raï") == "50 % dub, raï"
     assert plain("*a* [b](c)") == r"\*a\* \[b\]\(c\)"
     assert plain(":smile: 0:05") == ":\u2060smile: 0:\u206005"
+    assert plain("http://x me@y.z www.y.z") == "http:\u2060//x me@\u2060y\\.z www\u2060\\.y\\.z"
+    assert plain("a -> b -- c\n\u202e\udce9") == r"a \-⁠\> b \-⁠\- c\\n\\u202e\\udce9".replace("⁠", "\u2060")

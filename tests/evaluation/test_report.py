@@ -11,15 +11,13 @@ import yaml
 from bundles import random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from genreclf.evaluate import describe_model
 from genreclf.evaluation.calibration import calibration
-from genreclf.evaluation.card import _plain, main_scores, model_card
+from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.report import command_line, confident_predictions, confusions, report_page
 from genreclf.evaluation.scores import intervals, scores
-from genreclf.text import one_line
 
 PIXEL = b"\x89PNG pixel"
 
@@ -202,15 +200,3 @@ def test_names_need_not_be_utf8():
     metrics = made(["caf\udce9", "jazz", "rock"])
     page = report_page(metrics, pictures(metrics), [view("caf\udce9.wav", None)])
     assert "caf\\udce9.wav" in page and page.encode() and model_card({"test": metrics}).encode()
-
-
-@settings(max_examples=60)
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
-def test_the_card_escapes_class_names(name):
-    shown = one_line(" ".join(name.split()))
-    tokens = MarkdownIt("commonmark").enable("table").parse(f"a {_plain(name)} b\n")
-    inline = [token for token in tokens if token.type == "inline"]
-    assert len(inline) == 1 and {child.type for child in inline[0].children} <= {"text", "text_special"}
-    assert "".join(child.content for child in inline[0].children) == f"a {shown} b"
-    table = MarkdownIt("commonmark").enable("table").parse(f"| x | y |\n|---|---|\n| {_plain(name)} | 1 |\n")
-    assert [token.type for token in table].count("td_open") == 2
