@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, PairPicture, draw_pair
 from genreclf.data.collections import Collection, Comparison, SharedRecording
 from genreclf.page import render
@@ -33,8 +35,12 @@ def _numbers(collection: Collection) -> dict[str, int]:
 
 
 def _picture(pair: SharedRecording, one: Place, other: Place) -> PairPicture:
-    sides = []
-    for (collection, numbers), path in ((one, pair.path), (other, pair.other)):
-        clip = numbers[path]
-        sides += [collection.store.spectrogram(clip), collection.store.rows[clip].frames]
-    return draw_pair(*sides, pair.offset_seconds)
+    first, second = _drawn(one, pair.path), _drawn(other, pair.other)
+    return draw_pair(*first, *second, pair.offset_seconds)
+
+
+def _drawn(place: Place, path: str) -> tuple[np.ndarray, int]:
+    """A clip's spectrogram and its number of frames."""
+    collection, numbers = place
+    clip = numbers[path]
+    return collection.store.spectrogram(clip), collection.store.rows[clip].frames
