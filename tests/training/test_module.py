@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -105,6 +106,29 @@ def test_one_cycle_rises_to_the_rate_and_falls_to_zero():
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
 
 
+def test_a_cycle_that_goes_on_for_more_steps_has_the_rates_of_the_longer_cycle():
+    def rates(steps: int, start: int, end: int, saved: dict | None = None) -> tuple[list[float], dict]:
+        net = module("onecycle")
+        net._trainer = SimpleNamespace(estimated_stepping_batches=steps)
+        settings = net.configure_optimizers()
+        optimizer, schedule = settings["optimizer"], settings["lr_scheduler"]["scheduler"]
+        if saved:
+            net.on_load_checkpoint({"lr_schedulers": [saved]})
+            schedule.load_state_dict(saved)
+        seen = []
+        for _ in range(start, end):
+            optimizer.step()
+            schedule.step()
+            seen.append(optimizer.param_groups[0]["lr"])
+        return seen, schedule.state_dict()
+
+    short, state = rates(20, 0, 19)
+    longer, _ = rates(30, 19, 29, state)
+    whole, _ = rates(30, 0, 29)
+    assert short[-1] < 1e-6 and longer == pytest.approx(whole[19:])
+    assert longer[0] > 100 * short[-1] and longer[-1] < 1e-6
+
+
 def test_the_loss_is_cross_entropy_with_smoothed_labels():
     net = module()
     logits, target = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([1])
@@ -128,6 +152,18 @@ def test_a_loss_that_is_not_finite_stops_with_one_line(monkeypatch):
     monkeypatch.setattr(GenreModule, "current_epoch", 1)
     with pytest.raises(GenreclfError, match=r"nan.*step 5, epoch 1.*optim.learning_rate"):
         net.training_step(batch, 0)
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+def test_weights_that_are_not_finite_stop_the_training_before_the_checkpoint(weight, monkeypatch):
+    net = module()
+    monkeypatch.setattr(GenreModule, "global_step", 5)
+    monkeypatch.setattr(GenreModule, "current_epoch", 1)
+    net.on_train_epoch_end()
+    with torch.no_grad():
+        next(net.net.parameters())[0].fill_(weight)
+    with pytest.raises(GenreclfError, match=r"weight .*optim.learning_rate"):
+        net.on_train_epoch_end()
 
 
 def test_each_branch_has_a_separate_loss(monkeypatch):
@@ -178,6 +214,14 @@ def test_the_divergence_between_views_has_the_weight_consistency(monkeypatch):
         ("onecycle", {"ema_decay": 1.0}, "optim.ema_decay=1.0.*null"),
         ("onecycle", {"backbone_rate": 0.0}, "optim.backbone_rate=0.0.*above 0"),
         ("onecycle", {"learning_rate": -1.0}, "optim.learning_rate=-1.0.*above 0"),
+        ("onecycle", {"learning_rate": 0.0}, "optim.learning_rate=0.0.*above 0"),
+        ("onecycle", {"learning_rate": math.inf}, "optim.learning_rate=inf.*above 0"),
+        ("onecycle", {"learning_rate": math.nan}, "optim.learning_rate=nan.*above 0"),
+        ("onecycle", {"weight_decay": -0.1}, "optim.weight_decay=-0.1.*from 0"),
+        ("onecycle", {"label_smoothing": 1.0}, "optim.label_smoothing=1.0.*below 1"),
+        ("onecycle", {"warmup": math.nan}, "optim.warmup=nan.*from 0"),
+        ("original", {"factor": 0.0}, "optim.factor=0.0.*above 0 and below 1"),
+        ("original", {"early_stopping": 0}, "optim.early_stopping=0.*null"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(recipe, changes, message):
