@@ -17,6 +17,7 @@ from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import user_path, write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
 from genreclf.page import render
+from genreclf.stopping import stoppable
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 from genreclf.training.resume import MOVABLE
@@ -32,6 +33,7 @@ _PAIR_COLUMNS: list[tuple[str, Kind]] = [
 
 
 @command
+@stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns 0, or 2 for a wrong call."""
     words = sys.argv[1:] if arguments is None else list(arguments)
