@@ -16,7 +16,7 @@ from genreclf.evaluation.predictions import Predictions
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
 
 # Keys that differ between the runs of one system, or that do not affect predictions.
-RUN_KEYS = ("seed", "run", "ckpt", "cache", "workers", "logger", "split.fold")
+RUN_KEYS = ("seed", "run", "ckpt", "cache", "data.cache", "workers", "logger", "split.fold")
 
 
 @dataclass(frozen=True)
