@@ -12,8 +12,6 @@ from genreclf.inference.predictor import Prediction, Predictor
 
 # Music is louder in the bass: a band's mean level falls with its number. Below -0.5 for 638 of GTZAN's 639 clips.
 MAX_SPECTROGRAM_CORRELATION = -0.3
-# The note of a picture whose colours belong to no known colour map.
-_UNKNOWN_COLOURS = "colours: luminance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +34,17 @@ def analyze(predictor: Predictor, clip: Clip, report: Callable[[float], None]) -
 
 
 def warning(clip: Clip) -> str:
-    """What makes any prediction of this clip doubtful, in one sentence or two; empty for nothing."""
-    if not clip.levels.any():
-        return "This file is silent, or has the same level throughout. The result means nothing."
-    if not clip.source_rate_hz and not _looks_like_a_spectrogram(clip):
+    """What makes any prediction of this clip doubtful, in one sentence or two; empty for nothing.
+
+    An unsuitable clip has no prediction.
+    """
+    if not clip.unsuitable and not clip.source_rate_hz and not _looks_like_a_spectrogram(clip):
         return "This picture does not look like a spectrogram of music. The result means nothing."
     return ""
 
 
 def _looks_like_a_spectrogram(clip: Clip) -> bool:
     levels = clip.levels.mean(axis=1)  # (128, columns) -> (128,)
-    if clip.note.startswith(_UNKNOWN_COLOURS) or not np.ptp(levels):
+    if not np.ptp(levels):
         return False
     return bool(np.corrcoef(np.arange(len(levels)), levels)[0, 1] < MAX_SPECTROGRAM_CORRELATION)

@@ -202,21 +202,31 @@ def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
     assert not app.metric
 
 
+def test_a_doubtful_file_is_classified_with_a_warning(app):
+    given(app, ("noise.png", picture(np.random.default_rng(0).integers(0, 256, (128, 200), np.uint8))))
+    assert "not look" in app.warning[0].value and app.metric[0].value in CLASSES
+
+
+SILENCE = song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ)
+
+
+PHOTO = picture(np.random.default_rng(0).integers(0, 256, (128, 200, 4), np.uint8), "JPEG", "CMYK")
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("silence.wav", song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ), "silent"),
-        (
-            "cmyk.jpg",
-            picture(np.random.default_rng(0).integers(0, 256, (128, 200, 4), np.uint8), "JPEG", "CMYK"),
-            "not look",
-        ),
-        ("noise.png", picture(np.random.default_rng(0).integers(0, 256, (128, 200), np.uint8)), "not look"),
-    ],
+    ("name", "content", "why"), [("silence.wav", SILENCE, "silence"), ("cmyk.jpg", PHOTO, "no mel spectrogram")]
 )
-def test_a_doubtful_file_is_classified_with_a_warning(app, name, content, said):
+def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name, content, why):
     given(app, (name, content))
-    assert said in app.warning[0].value and app.metric[0].value in CLASSES
+    assert not app.metric and why in app.warning[0].value
+    assert not any("aria-label" in element.proto.body for element in app.get("html"))
+    assert len(app.get("download_button")) == 3
+
+
+def test_so_does_a_line_of_the_table(app):
+    given(app, ("silence.wav", SILENCE), ("song.wav", song()))
+    silent, music = app.dataframe[0].value.to_dict("records")
+    assert silent["genre"] == "" and "silence" in silent["note"] and music["genre"] in CLASSES
 
 
 def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):

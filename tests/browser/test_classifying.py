@@ -111,9 +111,9 @@ def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
     write_picture(folder / "noise.png", rng.integers(0, 256, (128, 300), np.uint8))
     said = {
         "text.mp3": "audio",
-        "silence.wav": "silent",
+        "silence.wav": "silence",
         "hours.flac": "1 hour",
-        "cmyk.jpg": "does not look like a spectrogram",
+        "cmyk.jpg": "no mel spectrogram",
         "huge.png": "more than",
         "noise.png": "does not look like a spectrogram",
     }
