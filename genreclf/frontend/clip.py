@@ -43,9 +43,12 @@ def read_clip(
 
     Raises GenreclfError for a file that cannot be read.
     """
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        return _picture_clip(path, picture_seconds, figure)
-    return _audio_clip(path, max_seconds)
+    try:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            return _picture_clip(path, picture_seconds, figure)
+        return _audio_clip(path, max_seconds)
+    except OSError as error:
+        raise GenreclfError(f"{path}: cannot be read ({error.strerror or error}); check the file and its disk") from error
 
 
 def read_upload(

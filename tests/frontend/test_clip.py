@@ -48,6 +48,13 @@ def test_length_is_bounded(tmp_path):
             read()
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".png"])
+def test_a_file_system_that_fails_is_one_line_with_the_name(tmp_path, suffix):
+    path = tmp_path / ("x" * 300 + suffix)  # too long a name
+    with pytest.raises(GenreclfError, match=r"x\.?(wav|png): .*too long"):
+        read_clip(path, 30.0)
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n and no picture"])
 def test_what_is_no_clip_is_refused_as_upload(content):
     with pytest.raises(GenreclfError, match=r"^upload: ") as caught:
