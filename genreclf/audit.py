@@ -67,7 +67,8 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     numbers = json.dumps({**context, **found.plain()}, indent=1)
     _write(options.out, {PAGE: audit_page(found, store, about), NUMBERS: numbers})
     _show(found)
-    print(f"page: {options.out / PAGE}\nnumbers: {options.out / NUMBERS}")
+    for what, name in (("page", PAGE), ("numbers", NUMBERS)):
+        print(one_line(f"{what}: {options.out / name}"))
     return FOUND if options.strict and found.verdict in ("leaks", "unknown") else 0
 
 
@@ -139,7 +140,8 @@ def _compare(data: DataConfig, options: AuditConfig) -> int:
     page, numbers = collections_page(found, one, others), json.dumps(found.plain(), indent=1)
     _write(options.out, {PAIRS_PAGE: page, PAIRS_NUMBERS: numbers, PAIRS_TABLE: pairs_csv(found.pairs)})
     _show_shared(found)
-    print(*(f"{what}: {options.out / name}" for what, name in _PAIRS_FILES.items()), sep="\n")
+    for what, name in _PAIRS_FILES.items():
+        print(one_line(f"{what}: {options.out / name}"))
     if options.drop_list is not None:
         try:
             write_paths(options.drop_list, found.shared)
@@ -147,7 +149,7 @@ def _compare(data: DataConfig, options: AuditConfig) -> int:
             remedy = "choose another file"
             raise GenreclfError(f"--drop-list {options.drop_list}: cannot be written ({error}); {remedy}") from error
         use = shell_command("genreclf", "train", f"data={data.name}", f"data.path={data.path}")
-        print(f"{len(found.shared)} clips to leave out: {options.drop_list}")
+        print(one_line(f"{len(found.shared)} clips to leave out: {options.drop_list}"))
         print(one_line(f"to leave them out: {use} {shell_command(f'data.drop={options.drop_list}')}"))
     return FOUND if options.strict and (found.pairs or found.is_blind) else 0
 

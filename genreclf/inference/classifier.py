@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from genreclf.errors import GenreclfError, reason
+from genreclf.files import user_path
 from genreclf.frontend.clip import samples_clip
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
@@ -53,7 +54,7 @@ class Classifier:
         try:
             folder = find_bundle(model)
         except GenreclfError:
-            if Path(model).exists() or "/" not in str(model):
+            if user_path(model).exists() or "/" not in str(model):
                 raise
             folder = _download(str(model), hub)
         return cls(load_predictor(folder.absolute(), tta, device), folder)
@@ -77,7 +78,7 @@ class Classifier:
         that are not audio, and for a shape that leaves open which axis is time.
         """
         if isinstance(sound, str | os.PathLike):
-            return self.predictor.predict_file(Path(sound))
+            return self.predictor.predict_file(user_path(sound))
         samples = _array(sound)
         if rate_hz is None:
             raise GenreclfError("classify: samples need their sample rate; give rate_hz")
@@ -91,11 +92,11 @@ class Classifier:
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
     ) -> Iterator[tuple[Path, Prediction | GenreclfError]]:
         """Each path, in order, with its prediction or its error, by `workers` threads (default: one per core)."""
-        return predict_files(self.predictor, map(Path, paths), workers or os.cpu_count() or 1)
+        return predict_files(self.predictor, map(user_path, paths), workers or os.cpu_count() or 1)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if it cannot."""
-        target = Path(folder)
+        target = user_path(folder)
         try:
             target.mkdir(parents=True, exist_ok=True)
             for name in (*_REQUIRED, *_OPTIONAL):
