@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -102,9 +103,11 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def check_output(path: Path | None) -> None:
-    """Raises GenreclfError for a file that cannot be written because its folder is missing: before long work starts."""
+    """Raises GenreclfError for a file whose folder is missing or read-only: before long work starts."""
     if path is not None and not path.parent.is_dir():
         raise GenreclfError(f"{path}: its folder does not exist; choose another file")
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise GenreclfError(f"{path}: its folder is read-only; change its permissions, or choose another file")
 
 
 def write_output(path: Path, content: str | bytes) -> None:
