@@ -162,9 +162,9 @@ class SpectrogramDataModule(L.LightningDataModule):
         """One segment per clip and epoch, in an order that depends on seed and epoch alone."""
         dataset = self.dataset("train", random_start=True)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler: Sampler[int] = DistributedSampler(dataset, world, rank, shuffle=True, seed=self.seed)
-        # A last batch of one clip would have no batch statistics.
-        return self.loader(dataset, self.batch_size, sampler, drop_last=len(dataset) > self.batch_size)
+        sampler: DistributedSampler[Any] = DistributedSampler(dataset, world, rank, shuffle=True, seed=self.seed)
+        # A last batch of one clip would have no batch statistics. The sampler's clips are those of this process.
+        return self.loader(dataset, self.batch_size, sampler, drop_last=len(sampler) > self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """All segments of the validation clips, in order; if there are none, the empty list that Lightning expects."""
