@@ -20,6 +20,8 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend import audio
 from genreclf.frontend.audio import MAX_SECONDS, SAMPLE_RATE_HZ, read_audio
 from genreclf.frontend.av_audio import AvDecoder
+from genreclf.frontend.clip import read_clip
+from genreclf.frontend.content import TOO_SHORT
 from genreclf.frontend.sndfile_audio import SndfileDecoder
 
 MAX_BYTES_OF_MEMORY = 2 * 10**9
@@ -83,6 +85,11 @@ def test_each_file_is_a_clip_or_a_row_with_a_reason(case, corpus, rows):
     if case.refused:
         assert (row.columns, row.frames, row.source_seconds) == (0, 0, 0)
         assert re.fullmatch(case.refused, told(row.problem, corpus / case.path))
+        return
+    unsuitable = read_clip(corpus / case.path, 30.0).unsuitable
+    if unsuitable and not unsuitable.startswith(TOO_SHORT):  # a tone, silence
+        assert (row.columns, row.frames) == (0, 0)
+        assert unsuitable in row.problem
     else:
         assert row.columns == row.frames >= 1
         assert row.source_rate_hz == case.rate_hz
