@@ -19,7 +19,7 @@ from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.text import one_line, utf8
 
 CLASSES = ("[red]r&b[ :smile: $x$", os.fsdecode(b"caf\xe9 <b>*"), "歌\u202e\x1b[31m" + "x" * 120)
-FILES = ("Song [live].wav", "Album [/remix].wav", "two\nlines.wav", "![i](http://e.x) {}.wav", "x" * 251 + ".wav")
+FILES = ("Song [live].wav", "Album [/remix].wav", "two\nlines.wav", "![i](www.e.x) {}.wav", "x" * 251 + ".wav")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
