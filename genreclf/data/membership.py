@@ -53,7 +53,7 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     clips = [clip for clip in readable if clip not in dropped]
     used = [rows[clip] for clip in clips]
     paths, labels = [row.path for row in used], [row.label for row in used]
-    metadata = _metadata(paths, labels, data)
+    metadata = _metadata(rows, clips, data)
     groups = _groups(used, metadata, data)
     folds = [one.fold for one in metadata]
     _check_folders(paths, data, split)
@@ -70,13 +70,15 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     return Membership(tuple(clips), tuple(assigned), tuple(groups), tuple(metadata), conflicting, tuple(reasons))
 
 
-def _metadata(paths: Sequence[str], labels: Sequence[str], data: DataConfig) -> list[ClipMetadata]:
-    """The table's cells for each clip; with data.group=stem, pieces of one clip are a group, too."""
-    metadata = [ClipMetadata() for _ in paths]
-    if data.table is not None and paths:
-        metadata = read_table(data.table, paths)
-    if data.group is None:
+def _metadata(rows: Sequence[Row], clips: Sequence[int], data: DataConfig) -> list[ClipMetadata]:
+    """The table's cells for each of `clips`; with data.group=stem, pieces of one clip are a group, too."""
+    metadata = [ClipMetadata() for _ in clips]
+    if data.table is not None and clips:
+        of_all = read_table(data.table, [row.path for row in rows])  # left out ones, too: names are compared as a whole
+        metadata = [of_all[clip] for clip in clips]
+    if data.group is None or not clips:
         return metadata
+    paths, labels = [rows[clip].path for clip in clips], [rows[clip].label for clip in clips]
     wholes = whole_clips(paths, labels, evident=False)
     if not any(wholes):
         remedy = "give the groups in data.table, or data.group=null"

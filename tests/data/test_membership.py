@@ -265,3 +265,11 @@ def test_a_split_in_the_table_that_is_not_used_is_told(tmp_path, capsys):
     member = membership(ROWS, plain(tmp_path, table=table), load("table"))
     assert member.splits == tuple(FOLDERS[i % 3] for i in range(len(NAMES)))
     assert capsys.readouterr().err == ""
+
+
+def test_a_table_of_clips_that_are_left_out_still_fits(tmp_path):
+    """It fits the data set, of which the readable clips are a part."""
+    table = tmp_path / "clips.csv"
+    table.write_text(f"clip,artist\n{NAMES[0]},The Band\n")
+    member = membership([replace(ROWS[0], columns=0), *ROWS[1:]], plain(tmp_path, table=table), load("hashed"))
+    assert len(member.clips) == len(ROWS) - 1 and not any(one.artist for one in member.metadata)
