@@ -50,7 +50,8 @@ def _check_address(host: str, port: int) -> None:
         socket.create_server(address[:2], family=family).close()
     except OSError as error:
         remedy = "choose another --port, or another --host of this machine"
-        raise GenreclfError(f"--host {host} --port {port}: {error.strerror}; {remedy}") from error
+        why = (error.strerror or "no such address").partition(" (")[0]  # Python repeats the address
+        raise GenreclfError(f"--host {host} --port {port}: {why}; {remedy}") from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_samples, stream_audio
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
 from genreclf.frontend.content import unsuitable_levels, unsuitable_sound
@@ -48,7 +48,7 @@ def read_clip(
             return _picture_clip(path, picture_seconds, figure)
         return _audio_clip(path, max_seconds)
     except OSError as error:
-        raise GenreclfError(f"{path}: cannot be read ({error.strerror or error}); check the file and its disk") from error
+        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); check the file and its disk") from error
 
 
 def read_upload(
