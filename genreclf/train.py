@@ -61,6 +61,7 @@ from genreclf.training.start import RANDOM, start
 HARMLESS = (
     ".*does not have many workers.*",  # the store is memory-mapped and needs none
     "Checkpoint directory .* exists and is not empty",  # the run folder holds other files too
+    ".*recommended to use .self.log.*sync_dist=True",  # the metrics of clips are those of all processes already
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # between Lightning and torch
 )
 CHECKPOINT_FILES = {"best": BEST_CHECKPOINT, "last": LAST_CHECKPOINT}
@@ -113,8 +114,12 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
             _train(folder, config, overrides)
         return
 
+    written = folder / CONFIG_YAML
+    # A run that this training is going to replace
+    earlier = written.stat().st_mtime_ns if written.is_file() and config["ckpt"] is None else None
+
     def note() -> str:
-        resumable = (folder / CONFIG_YAML).is_file()
+        resumable = written.is_file() and written.stat().st_mtime_ns != earlier
         words = "genreclf", "train", f"run={folder}", "ckpt=last"
         return "stopped; " + (f"go on with {shell_command(*words)}" if resumable else "the same command goes on")
 
