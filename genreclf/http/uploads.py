@@ -15,13 +15,14 @@ from genreclf.errors import GenreclfError
 RETRY_AFTER_SECONDS = 1
 # A client that sends less on average counts as one that stands still: 32 kbit/s, as much as a modem sent.
 _MIN_BYTES_PER_SECOND = 4_096
-_CLOSE = {"Connection": "close"}  # the rest of the upload is not read
+# Only for clients that stand still: one that is still sending would see a broken connection, not the response.
+_CLOSE = {"Connection": "close"}
 _FORM = "multipart/form-data"
 
 
 def busy() -> HTTPException:
     """The response of a server that can take no more."""
-    return HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS), **_CLOSE})
+    return HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 class Uploads:
@@ -76,7 +77,7 @@ class Uploads:
 
     def _too_large(self) -> HTTPException:
         detail = f"upload: larger than {self.max_bytes / 1024**2:g} MiB; send a shorter file"
-        return HTTPException(413, detail, _CLOSE)
+        return HTTPException(413, detail)
 
 
 class _Form:
