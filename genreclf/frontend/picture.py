@@ -75,7 +75,8 @@ def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
         fault = "its colours are of no colour map, as of a photo or a cover"
     axis = find_axis(levels, figure)
     note = f"figure: {plot.colours}, {axis.kind} to {axis.top_hz:,.0f} Hz"
-    return Picture(to_bands(levels, axis), plot.colours, note, _no_mel(fault or fault_of_plot(levels)))
+    bands = to_bands(levels, axis)
+    return Picture(bands, plot.colours, note, _no_mel(fault or fault_of_plot(levels, bands)))
 
 
 def _no_mel(fault: str) -> str:

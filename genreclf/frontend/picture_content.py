@@ -11,11 +11,12 @@ _COLUMNS = 400  # that are looked at
 _MIN_COLUMNS = 32  # too few columns tell nothing
 # Music is louder in the bass: the correlation of a row's mean level with its number.
 _MIN_SLOPE = 0.3
-# Sure signs needed to turn a picture whose bass is where it belongs by both polarity and direction.
-_SURE = 6.0
+# Of both signs, to reverse colours and rows of a picture whose bass seems to be where it belongs: none of those.
+_SURE = 3.0
 _MIN_ROWS = 32  # different ones. Mel spectrograms have 40 or more, chroma 12, MFCC 13 to 40
-# A photo is smooth along both axes: the correlation of neighbours in time and frequency, without the means of rows.
-_SMOOTH = 0.8
+# The correlation of neighbours in time and in frequency, without the means of rows and columns. In music at most 0.88
+# along both axes and 0.96 in time; photos are smooth along both axes, tempograms in time.
+_SMOOTH, _SMOOTH_IN_TIME = 0.9, 0.97
 
 
 def upright(levels: np.ndarray) -> np.ndarray:
@@ -30,7 +31,7 @@ def upright(levels: np.ndarray) -> np.ndarray:
     slope, polarity, direction = _slope(seen), _polarity(seen), _direction(seen)
     if slope > _MIN_SLOPE:
         return 255 - levels if direction > polarity else levels[::-1]
-    if slope < -_MIN_SLOPE and direction + polarity < -_SURE:
+    if slope < -_MIN_SLOPE and max(direction, polarity) < -_SURE:
         return 255 - levels[::-1]
     return levels
 
@@ -43,14 +44,17 @@ def fault_of_array(levels: np.ndarray) -> str:
     rows = _different_rows(levels)
     if rows < _MIN_ROWS:
         return f"only {rows} rows differ, as in a chroma or MFCC plot"
-    if _smoothness(seen) > _SMOOTH and abs(_slope(seen)) < 0.9:
+    in_time, over_bands = _smoothness(seen)
+    if min(in_time, over_bands) > _SMOOTH:
         return "smooth in all directions, as a photo"
+    if in_time > _SMOOTH_IN_TIME:
+        return "smooth in time, as a tempogram"
     return ""
 
 
-def fault_of_plot(levels: np.ndarray) -> str:
-    """`fault_of_array` for (rows, columns) of a plot, which must also be louder in the bass."""
-    seen = _reduced(levels)
+def fault_of_plot(levels: np.ndarray, bands: np.ndarray) -> str:
+    """`fault_of_array` for the (rows, columns) of a plot, whose (128, columns) bands must also be louder in the bass."""
+    seen = _reduced(bands)
     if seen is None or np.ptp(levels) == 0:
         return "too small, or of one colour"
     if _slope(seen) > -_MIN_SLOPE:
@@ -96,12 +100,13 @@ def _likeness(rows: np.ndarray) -> float:
     return float((rows[1:] * rows[:-1]).mean() / (np.sqrt((rows[1:] ** 2).mean() * (rows[:-1] ** 2).mean()) + 1e-6))
 
 
-def _smoothness(seen: np.ndarray) -> float:
-    """The smaller one of the correlations of neighbours along either axis, without the means of rows and columns."""
+def _smoothness(seen: np.ndarray) -> tuple[float, float]:
+    """The correlations of neighbours in time and in frequency, without the means of rows and columns."""
     rest = seen - seen.mean(axis=1, keepdims=True)
     rest -= rest.mean(axis=0)
     variance = rest.var() + 1e-6
-    return float(min((rest[:, 1:] * rest[:, :-1]).mean(), (rest[1:] * rest[:-1]).mean()) / variance)
+    in_time, over_bands = (rest[:, 1:] * rest[:, :-1]).mean(), (rest[1:] * rest[:-1]).mean()
+    return float(in_time / variance), float(over_bands / variance)
 
 
 def _different_rows(levels: np.ndarray) -> int:

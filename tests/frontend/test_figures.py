@@ -1,0 +1,166 @@
+"""Figures as matplotlib draws them, of music whose levels are known."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from genreclf.data.demo import render
+from genreclf.errors import GenreclfError
+from genreclf.frontend.band_axis import NYQUIST_HZ, FigureAxis, find_axis
+from genreclf.frontend.colour_maps import _tables
+from genreclf.frontend.log_mel import hertz_of_mel, log_mel, mel_of_hertz
+from genreclf.frontend.picture import read_picture
+
+FIGURES = Path(os.environ.get("GENRECLF_FIGURES", ""))
+
+
+@pytest.fixture(scope="module")
+def music() -> np.ndarray:
+    """(128, 300) levels of demo music."""
+    return log_mel(render("shuffle", 0, 0, 8.0).astype(np.float32))[:, :300]
+
+
+def drawn(path: Path, levels: np.ndarray, heights=None, size=(6.4, 4.8), framed=True, bar=False, **options) -> Path:
+    """The levels as cells between `heights` on the axis, in a figure with axes, or as all of it."""
+    figure = Figure(figsize=size, dpi=100)
+    axes = figure.add_subplot() if framed else figure.add_axes((0, 0, 1, 1))
+    heights = np.arange(len(levels) + 1) if heights is None else heights
+    mesh = axes.pcolormesh(
+        np.arange(levels.shape[1] + 1), heights, levels, vmin=0, vmax=255, **{"cmap": "magma", **options}
+    )
+    if bar:
+        figure.colorbar(mesh)
+        axes.set(title="Mel spectrogram", xlabel="Time", ylabel="Hz")
+    if not framed:
+        axes.axis("off")
+    FigureCanvasAgg(figure).print_png(path)
+    return path
+
+
+def mean_error(path: Path, levels: np.ndarray, axis: FigureAxis | None = None) -> float:
+    """The mean difference of the read levels from those of the nearest columns."""
+    picture = read_picture(path, axis) if axis else read_picture(path)
+    assert not picture.unsuitable
+    columns = picture.levels.shape[1]
+    shown = ((np.arange(columns) + 0.5) * levels.shape[1] / columns).astype(int)
+    error = np.abs(picture.levels.astype(int) - levels[:, shown])
+    return float(np.median(error)) + float((error > 40).mean())
+
+
+@pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.parametrize("cmap", ["magma", "viridis", "coolwarm", "jet", "gray"])
+def test_levels_come_back_from_figures(tmp_path, music, cmap, framed):
+    assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, framed=framed), music) < 0.1
+
+
+@pytest.mark.parametrize("cmap", ["magma_r", "gray_r"])
+def test_reversed_colours(tmp_path, music, cmap):
+    assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, bar=True), music) < 0.1
+
+
+def test_low_bands_at_the_top(tmp_path, music):
+    assert mean_error(drawn(tmp_path / "a.png", music[::-1]), music) < 0.1
+
+
+def test_a_transparent_border_and_a_coloured_one(tmp_path, music):
+    pixels = np.asarray(Image.open(drawn(tmp_path / "a.png", music, framed=False)).convert("RGBA"))
+    for name, colour in (("clear", (0, 0, 0, 0)), ("blue", (90, 120, 230, 255))):
+        canvas = Image.new("RGBA", (pixels.shape[1] + 60, pixels.shape[0] + 50), colour)
+        canvas.paste(Image.fromarray(pixels), (40, 20))
+        canvas.save(tmp_path / f"{name}.png")
+        assert mean_error(tmp_path / f"{name}.png", music) < 0.1
+
+
+def test_jpeg(tmp_path, music):
+    Image.open(drawn(tmp_path / "a.png", music, bar=True)).convert("RGB").save(tmp_path / "a.jpg", quality=90)
+    assert mean_error(tmp_path / "a.jpg", music) < 8
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_mel_axis_is_seen(tmp_path, music, bar):
+    centres = hertz_of_mel(np.linspace(0, mel_of_hertz(NYQUIST_HZ), 128))
+    middle = (centres[1:] + centres[:-1]) / 2
+    edges = np.concatenate([[-middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    figure = Figure(figsize=(8, 4.5), dpi=100)
+    axes = figure.add_subplot()
+    mesh = axes.pcolormesh(np.arange(301), edges, music, cmap="magma", vmin=0, vmax=255)
+    axes.set_yscale("symlog", linthresh=1000.0, base=2)  # as librosa.display does
+    if bar:
+        figure.colorbar(mesh)
+    FigureCanvasAgg(figure).print_png(tmp_path / "mel.png")
+    assert "mel to 11,025 Hz" in read_picture(tmp_path / "mel.png").note
+    assert mean_error(tmp_path / "mel.png", music) < 0.1
+
+
+def test_an_axis_is_taken_as_said_and_refused_if_unknown():
+    levels = np.random.default_rng(0).integers(0, 256, (64, 50), np.uint8)
+    assert find_axis(levels, FigureAxis("log", 8_000.0)).kind == "log"
+    for wrong in (("chroma", 8_000.0), ("mel", 3.0), ("mel", float("nan"))):
+        with pytest.raises(GenreclfError, match="figure"):
+            FigureAxis(*wrong)
+
+
+def test_the_packaged_maps_are_matplotlibs():
+    assert len(_tables()) >= 80
+    for name, tables in _tables().items():
+        colours = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255
+        np.testing.assert_array_equal(tables, [colours.astype(np.uint8), np.rint(colours).astype(np.uint8)], name)
+
+
+def chroma_like(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 256, (12, 300)).astype(np.uint8)
+
+
+def test_what_is_no_mel_spectrogram_is_told(tmp_path, music):
+    rng = np.random.default_rng(0)
+    drawn(tmp_path / "chroma.png", chroma_like(rng), bar=True)
+    noise = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)
+    Image.fromarray(noise[rng.integers(0, 5, (20, 20))]).resize((300, 300)).save(tmp_path / "cover.png")
+    figure = Figure()
+    for place in (1, 2):
+        figure.add_subplot(2, 1, place).pcolormesh(music, cmap="magma")
+    FigureCanvasAgg(figure).print_png(tmp_path / "two.png")
+    figure = Figure()
+    figure.add_subplot().plot(rng.normal(size=4_000))
+    FigureCanvasAgg(figure).print_png(tmp_path / "waveform.png")
+    for name in ("chroma", "cover", "two", "waveform"):
+        assert read_picture(tmp_path / f"{name}.png").unsuitable.startswith("no mel spectrogram: "), name
+
+
+def kaggle_figure(index: np.ndarray) -> np.ndarray:
+    """(128, frames) colour numbers as `images_original` shows them, (288, 432, 3), by the rule of each pixel."""
+    magma = np.rint(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255)
+    frames = index.shape[1]
+    picture = np.full((288, 432, 3), 255.0)
+    picture[35:253, 54:390] = 51
+    for row in range(36, 252):
+        for column in range(55, 389):
+            frame = min(int(np.ceil((column - 53) * frames / 334.8 - 0.0085)) - 1, frames - 1)
+            picture[row, column] = magma[index[int((252 - row) * 128 / 217.44), frame]]
+    picture[:, 388][36:252] *= 0.9  # blended with the frame
+    return np.rint(picture).astype(np.uint8)
+
+
+def test_kaggles_figures_are_read_without_error(tmp_path):
+    index = np.random.default_rng(0).integers(0, 256, (128, 1293))
+    Image.fromarray(kaggle_figure(index)).convert("RGBA").save(tmp_path / "blues00000.png")
+    picture = read_picture(tmp_path / "blues00000.png")
+    frames = np.ceil((np.arange(55, 388) - 53) * 1293 / 334.8 - 0.0085).astype(int) - 1
+    expected = np.rint(127.5 + 127.5 * (index[:, frames] + 0.5) / 256)  # the upper 40 of 80 dB
+    np.testing.assert_array_equal(picture.levels, expected)
+    assert not picture.unsuitable
+
+
+def test_real_figures():
+    if not FIGURES.is_dir():
+        pytest.skip("GENRECLF_FIGURES names no folder of real figures")
+    for path in sorted((FIGURES / "kaggle").glob("*/*.png")):
+        assert read_picture(path).levels.shape == (128, 333)
+    for path in sorted((FIGURES / "others").glob("*/demo_*.png")):
+        assert bool(read_picture(path).unsuitable) == ("mel" not in path.name)
