@@ -4,7 +4,6 @@ import html
 import json
 import os
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +105,3 @@ def test_what_is_printed_has_all_names(unread_commands, music, form):
         shown = {"--top=1": one_line(name), "--csv": name}.get(form, json.dumps(name)[1:-1])
         assert f"{shown}" in done.stdout
     assert form == "--csv" or not CONTROL.search(done.stdout)
-
-
-def test_the_next_command_can_be_pasted(music, unread_commands):
-    done = command("train", "data=folder", f"data.path={music}", "model=svm", "run=it's a run", cache=music.parent)
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
-    assert shlex.split(line)[1:] == ["genreclf", "evaluate", str(music.parent / "it's a run")]

@@ -16,6 +16,7 @@ from genreclf.evaluation.plots import (
     draw_reliability,
 )
 from genreclf.evaluation.scores import scores
+from genreclf.plot_text import drawable
 
 
 def per_class(correct: list[int], names: tuple[str, ...]) -> list[dict]:
@@ -51,7 +52,15 @@ def test_per_class_draws_a_bar_for_each_class(tmp_path):
     assert Image.open(tmp_path / "bars.png").size[0] > 500
 
 
-@pytest.mark.parametrize("name", ["a$\\bad$b", "$x", "caf\udce9", "two\nlines", "x" * 200])
+def test_what_no_font_can_draw_is_an_escape_and_nothing_is_cut():
+    assert drawable("Música \U0010fffd\n$x$") == r"Música \U0010fffd\n$x$"
+    long = "many words " * 20 + "x" * 255
+    lines = drawable(long, 40).split("\n")
+    assert max(map(len, lines)) <= 40 and "".join(lines).replace(" ", "") == long.replace(" ", "")
+
+
+@pytest.mark.filterwarnings("error")  # of missing glyphs
+@pytest.mark.parametrize("name", ["a$\\bad$b", "$x", "caf\udce9 歌\U0010fffd", "two\nlines", "x" * 255])
 def test_a_class_may_have_any_name(tmp_path, name):
     names = (name, "rock")
     draw_confusion(np.eye(2, dtype=int), names, "t", tmp_path / "matrix.png")
