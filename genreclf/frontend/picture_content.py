@@ -53,7 +53,7 @@ def fault_of_array(levels: np.ndarray) -> str:
 
 
 def fault_of_plot(levels: np.ndarray, bands: np.ndarray) -> str:
-    """`fault_of_array` for the (rows, columns) of a plot, whose (128, columns) bands must also be louder in the bass."""
+    """`fault_of_array` for (rows, columns) of a plot, whose (128, columns) bands must also be louder in the bass."""
     seen = _reduced(bands)
     if seen is None or np.ptp(levels) == 0:
         return "too small, or of one colour"
