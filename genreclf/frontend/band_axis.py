@@ -155,7 +155,7 @@ def _bands_of_bins(levels: np.ndarray, hertz: np.ndarray) -> np.ndarray:
         decibels[:, part] = 10 * np.log10(np.maximum(weights.T @ power, 1e-20))
     decibels = np.maximum(decibels, decibels.max() + FLOOR_DB)
     low, high = decibels.min(), decibels.max()
-    return np.rint((decibels - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+    return np.asarray(np.rint((decibels - low) * (255 / max(high - low, 1e-6))), np.uint8)
 
 
 @cache
@@ -250,4 +250,4 @@ def _relative(changes: np.ndarray) -> np.ndarray:
         return np.ones(len(changes))
     near = np.convolve(np.pad(changes, _NEAR // 2, mode="edge"), np.full(_NEAR, 1 / _NEAR), mode="valid")
     relative: np.ndarray = np.divide(changes, near, out=np.ones(len(changes)), where=near > 1e-3)
-    return np.minimum(relative, 4.0)
+    return np.asarray(np.minimum(relative, 4.0))

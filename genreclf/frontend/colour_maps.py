@@ -71,7 +71,7 @@ def nearest(pixels: np.ndarray) -> Inverted:
 
 def written_table(name: str) -> np.ndarray:
     """The (256, 3) uint8 colours of a map as imshow draws it, all distinct."""
-    table = _tables()[name][0].copy()
+    table: np.ndarray = _tables()[name][0].copy()
     table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)  # viridis repeats two colours: one more level of blue
     return table
 

@@ -128,8 +128,7 @@ def _differs(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
 def _blocks(box: Box, ink: np.ndarray) -> list[Box]:
     """Cuts a box at empty rows and columns until there are none."""
     inside = box.of(ink)
-    rows = _runs(inside.any(axis=1))
-    columns = _runs(inside.any(axis=0))
+    rows, columns = (_runs(np.asarray(inside.any(axis=axis))) for axis in (1, 0))
     parts = [
         Box(box.top + top, box.top + bottom, box.left + left, box.left + right)
         for top, bottom in rows

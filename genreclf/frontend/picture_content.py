@@ -69,7 +69,7 @@ def _reduced(levels: np.ndarray) -> np.ndarray | None:
     if rows.shape[1] < _MIN_COLUMNS:
         return None
     kept = np.linspace(0, rows.shape[1] - 1, min(_COLUMNS, rows.shape[1])).astype(int)
-    return rows[:, kept].astype(np.float32)
+    return np.asarray(rows[:, kept], np.float32)
 
 
 def _slope(seen: np.ndarray) -> float:
