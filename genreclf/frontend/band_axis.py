@@ -26,6 +26,7 @@ _BINS = (1025, 513, 2049)  # of the usual n_fft
 _SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
 # Rows below and above the plot that the frame hides, or that blend with it.
 _SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+_STEPS = (-0.3, -0.15, 0.0, 0.15, 0.3)
 _ROUGH = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 2.0))
 _MIN_ROWS = 32
 _FITTED = 6  # of the candidates: the best
@@ -86,13 +87,11 @@ def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
         candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
         rough = [max(_match(changes, _cells(one, rows, *hidden)) for hidden in _ROUGH) for one in candidates]
-        fitted = [
-            (_match(changes, cells), -abs(below) - abs(above), one, cells)
-            for one in (candidates[number] for number in np.argsort(rough)[::-1][:_FITTED])
-            for below, above in product(_SHIFTS, _SHIFTS)
-            for cells in [_cells(one, rows, below, above)]
-        ]
-        match, _, found, cells = max(fitted, key=lambda one: one[:2])
+        likely = [candidates[number] for number in np.argsort(rough)[::-1][:_FITTED]]
+        found, *hidden = max(product(likely, _SHIFTS, _SHIFTS), key=lambda one: _fit(changes, rows, *one))
+        nearby = [[shift + step for step in _STEPS] for shift in hidden]
+        below, above = max(product(*nearby), key=lambda one: _fit(changes, rows, found, *one))
+        match, cells = _fit(changes, rows, found, below, above)[0], _cells(found, rows, below, above)
         if match >= _MATCH:
             top_hz = _top_of_data(levels, found, top_hz)
             return BandAxis(found.kind, top_hz, _centres(found.kind, found.count, top_hz)[cells], True)
@@ -232,6 +231,11 @@ def _cells(axis: _Candidate, rows: int, below: float, above: float) -> np.ndarra
     """(rows,) int64: the band or bin at the centre of each row, with so many rows more below and above the plot."""
     fraction = (np.arange(rows) + 0.5 + below) / (rows + below + above)
     return np.searchsorted(axis.edges, fraction, side="right")
+
+
+def _fit(changes: np.ndarray, rows: int, axis: _Candidate, below: float, above: float) -> tuple[float, float]:
+    """How well an axis agrees with (rows - 1,) changes from row to row; of equals, the one with fewer rows hidden."""
+    return _match(changes, _cells(axis, rows, below, above)), -abs(below) - abs(above)
 
 
 def _match(changes: np.ndarray, cells: np.ndarray) -> float:
