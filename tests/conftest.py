@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from data_config import data_config
 from hypothesis import settings
+from tiny_sounds import tiny_sound
 
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import DataConfig, list_sources
@@ -57,16 +58,6 @@ def gtzan() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no GTZAN at {folder}; set GENRECLF_GTZAN to its folder")
     return folder
-
-
-def tiny_sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    if kind == "tone":
-        trembling = 0.3 + 0.2 * np.sin(2 * np.pi * 3 * time)  # a steady one is a test tone, which is left out
-        return trembling * np.sin(2 * np.pi * rng.uniform(100, 2_000) * time) + rng.normal(0, 0.01, len(time))
-    if kind == "click":
-        return (np.arange(len(time)) % rng.integers(2_000, 9_000) < 20) * 0.8 + rng.normal(0, 0.001, len(time))
-    return rng.normal(0, 0.2, len(time))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import TIMEOUT_SECONDS, Finished, command, start
-from conftest import tiny_sound
 from pyarrow import parquet
+from tiny_sounds import tiny_sound
 
 from genreclf.errors import BROKEN_PIPE
 from genreclf.frontend.audio import SAMPLE_RATE_HZ

@@ -1,0 +1,16 @@
+"""Small sounds that a front end takes for music."""
+
+import numpy as np
+
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+
+
+def tiny_sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """(samples,) float64 at 22,050 Hz of a kind: tone, click, noise."""
+    time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    if kind == "tone":
+        trembling = 0.3 + 0.2 * np.sin(2 * np.pi * 3 * time)  # a steady one is a test tone, which is left out
+        return trembling * np.sin(2 * np.pi * rng.uniform(100, 2_000) * time) + rng.normal(0, 0.01, len(time))
+    if kind == "click":
+        return (np.arange(len(time)) % rng.integers(2_000, 9_000) < 20) * 0.8 + rng.normal(0, 0.001, len(time))
+    return rng.normal(0, 0.2, len(time))
