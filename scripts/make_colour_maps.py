@@ -1,4 +1,4 @@
-"""Writes genreclf/frontend/colour_maps.npz: matplotlib's colour maps, which pictures are read with but matplotlib is not.
+"""Writes genreclf/frontend/colour_maps.npz: matplotlib's colour maps, so that prediction does not need matplotlib.
 
 python scripts/make_colour_maps.py
 """
@@ -14,11 +14,12 @@ LEFT_OUT = ("flag", "prism")  # repeat their colours many times
 
 
 def colour_maps() -> tuple[list[str], np.ndarray]:
-    """Names of M maps and (M, 2, 256, 3) uint8 RGB colours, as imshow (truncated) and as pcolormesh (rounded) draw them.
+    """Names of M maps and (M, 2, 256, 3) uint8 RGB: as imshow (truncated) and as pcolormesh (rounded) draw them.
 
-    Without reversed maps, which have the same colours; maps that are the same under two names; and grey ones.
+    Without grey maps, reversed maps, which have the same colours, and second names of one map.
     """
-    names, tables = [], []
+    names: list[str] = []
+    tables: list[np.ndarray] = []
     for name in [*FIRST, *sorted(set(colormaps) - {*FIRST, *LEFT_OUT})]:
         colours = colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255
         table = np.stack([colours.astype(np.uint8), np.rint(colours).astype(np.uint8)])

@@ -119,7 +119,7 @@ def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draw
     return Draws(
         low_pass=LOW_PASS_SLOPE * above * (uniform(0, 1) < config.low_pass),
         noise_floor=config.noise_floor * uniform(0, 1).square(),
-        raised_floor=config.raised_floor * uniform(0, 1) * (uniform(0, 1) < 0.5),
+        raised_floor=config.raised_floor * uniform(0, 1).sqrt() * (uniform(0, 1) < 0.5),
         band_shift=torch.randint(-config.band_shift, config.band_shift + 1, (batch, 1, 1, 1), device=device),
         equaliser=curve[..., None],  # (B, 1, H, 1)
         brightness=uniform(-config.brightness, config.brightness),

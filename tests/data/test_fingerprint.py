@@ -292,9 +292,9 @@ def test_a_store_with_more_clips_copies_known_ones_from_the_older_store(folder, 
     alone = build_store(folder, list_sources(folder), tmp_path / "other", 30.0)
     read = []
 
-    def counting(path, *rest):
+    def counting(path, **settings):
         read.append(path.name)
-        return read_clip(path, *rest)
+        return read_clip(path, **settings)
 
     monkeypatch.setattr(build_store_module, "read_clip", counting)
     grown = build_store(folder, list_sources(folder), tmp_path / "cache", 30.0)
