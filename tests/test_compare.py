@@ -12,6 +12,7 @@ import yaml
 from genreclf.compare import main
 from genreclf.evaluate import EvaluateConfig, MovedData
 from genreclf.evaluation.predictions import Predictions, write_predictions
+from genreclf.text import markdown_text
 
 CLASSES = ("a", "b")
 Command = Callable[..., tuple[int, str, str]]
@@ -77,7 +78,7 @@ def test_a_sweep_is_compared(tmp_path, compare):
     (pair,) = found["pairs"]
     assert pair["difference"] == pytest.approx(found["systems"][0]["accuracy"] - found["systems"][1]["accuracy"])
     assert "b is better than a" in pair["verdict"] and pair["verdict"] in output
-    assert pair["verdict"] in (tmp_path / "out" / "comparison.md").read_text()
+    assert markdown_text(pair["verdict"]) in (tmp_path / "out" / "comparison.md").read_text()
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 5_000
 
 

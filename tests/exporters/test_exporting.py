@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,9 @@ def test_waveform_files_predict_like_python(exports):
         cases = [(11_000, 2), (660_000, 2), (1_600_000, 1)] if FORMATS[name].any_length else [(fixed, 3), (fixed, 1)]
         for samples, clips in cases:
             waveforms = music(samples, clips)
-            expected = [predictor.predict(samples_clip(clip.numpy(), 22_050)).probabilities for clip in waveforms]
+            # An export also takes half a second, of which Python would name no genre.
+            clips_of_python = [replace(samples_clip(one.numpy(), 22_050), unsuitable="") for one in waveforms]
+            expected = [predictor.predict(clip).probabilities for clip in clips_of_python]
             np.testing.assert_allclose(predict(waveforms).detach().numpy(), np.array(expected), rtol=0, atol=1e-3)
 
 
