@@ -17,7 +17,7 @@ from genreclf.frontend.colour_maps import GREY, WRITTEN, Inverted, exact, neares
 from genreclf.frontend.figure import Box, find_plot, off_map_edges
 from genreclf.frontend.kaggle_figure import kaggle_levels
 from genreclf.frontend.log_mel import N_BANDS
-from genreclf.frontend.picture_content import fault_of_array, fault_of_plot, upright
+from genreclf.frontend.picture_content import ARRAY_SLOPE, fault_of_array, fault_of_plot, upright
 
 KAGGLE_NOTE = "figure: magma, the upper 40 dB"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -58,7 +58,7 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
         image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
     pixels, opaque = _pixels(image)
     if len(pixels) == N_BANDS and (array := exact(pixels)) and array.colours == GREY and opaque.all():
-        levels = upright(array.levels[::-1]).copy()
+        levels = upright(array.levels[::-1], ARRAY_SLOPE).copy()
         return Picture(levels, GREY, "", _no_mel(fault_of_array(levels)))
     if (levels_of_kaggle := kaggle_levels(pixels)) is not None:
         return Picture(levels_of_kaggle, "magma", KAGGLE_NOTE, "")

@@ -11,6 +11,8 @@ _COLUMNS = 400  # that are looked at
 _MIN_COLUMNS = 32  # too few columns tell nothing
 # Music is louder in the bass: the correlation of a row's mean level with its number.
 _MIN_SLOPE = 0.3
+# The same of a grey array, which is rarely turned and must be read exactly: one of the pictures has 0.64 as it is.
+ARRAY_SLOPE = 0.65
 # Of both signs, to reverse colours and rows of a picture whose bass seems to be where it belongs: none of those.
 _SURE = 3.0
 _MIN_ROWS = 32  # different ones. Mel spectrograms have 40 or more, chroma 12, MFCC 13 to 40
@@ -19,17 +21,17 @@ _MIN_ROWS = 32  # different ones. Mel spectrograms have 40 or more, chroma 12, M
 _SMOOTH, _SMOOTH_IN_TIME = 0.9, 0.97
 
 
-def upright(levels: np.ndarray) -> np.ndarray:
+def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE) -> np.ndarray:
     """(rows, columns) uint8 levels as drawn, the bottom row first -> loud is high, low frequency first.
 
     The bass is loud in music; where the picture seems quiet at the bottom, either its colours or its rows are reversed.
-    Sounds begin suddenly and fade, and stand out as lines: that tells which.
+    Sounds begin suddenly and fade, and stand out as lines: that tells which. Nothing is reversed up to `least_slope`.
     """
     seen = _reduced(levels)
     if seen is None:
         return levels
     slope, polarity, direction = _slope(seen), _polarity(seen), _direction(seen)
-    if slope > _MIN_SLOPE:
+    if slope > least_slope:
         return 255 - levels if direction > polarity else levels[::-1]
     if slope < -_MIN_SLOPE and max(direction, polarity) < -_SURE:
         return 255 - levels[::-1]
