@@ -10,8 +10,17 @@ from bundles import random_bundle
 from safetensors.torch import load_file, save_file
 
 from genreclf.errors import GenreclfError
+from genreclf.exporters import bundle as bundles
 from genreclf.exporters.bundle import Bundle, load_bundle, round_to_fp16, save_bundle, weights_sha256
 from genreclf.inference.model_info import FORMAT
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_translation():
+    """Translating a net to ONNX takes long, and other tests cover what it gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundles, "bundle_onnx", lambda net, digest: b"onnx")
+        yield
 
 
 @pytest.fixture(scope="module")
