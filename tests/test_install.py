@@ -61,7 +61,8 @@ def files(tmp_path_factory) -> list[Path]:
     """A WAV, an MP3, a grey picture and one in colour."""
     folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
     samples = rng.normal(0, 0.1, 12 * 22_050)
-    levels = rng.integers(0, 256, (128, 400), np.uint8)
+    falling = np.linspace(20, 200, 128)[:, None]  # the lowest band, at the bottom, is the loudest
+    levels = (falling + rng.normal(0, 25, (128, 400))).clip(0, 255).astype(np.uint8)
     paths = [folder / name for name in ("noise.wav", "noise.mp3", "grey.png", "magma.png")]
     for path in paths[:2]:
         soundfile.write(path, samples, 22_050)
