@@ -45,7 +45,6 @@ class Plot:
     """Where a figure's plot is."""
 
     box: Box  # the whole picture if it has no border
-    bar: Box | None  # the colour bar beside it
     fault: str  # why the figure is not that of one spectrogram; empty if it may be
 
 
@@ -58,13 +57,12 @@ def find_plot(pixels: np.ndarray) -> Plot:
     blocks = [_without_ticks(block, ink) for block in blocks]
     large = sorted((one for one in blocks if _smaller_side(one) >= _MIN_SIDE), key=lambda one: -one.area)
     if not large:
-        return Plot(whole, None, _lines(pixels))
+        return Plot(whole, _lines(pixels))
     plots = [one for one in large if one.area >= _SECOND_PLOT * large[0].area]
-    bar = next((_without_frame(one, pixels) for one in blocks if _is_bar(one, large[0])), None)
     box = _without_frame(large[0], pixels)
     if box == large[0] and _silent_edges(box, border, pixels):
         box = _usual_axes(box, whole)
-    return Plot(box, bar, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)))
+    return Plot(box, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)))
 
 
 def _silent_edges(box: Box, border: np.ndarray | None, pixels: np.ndarray) -> bool:
@@ -160,12 +158,6 @@ def _without_ticks(box: Box, ink: np.ndarray) -> Box:
 
 def _smaller_side(box: Box) -> int:
     return min(box.bottom - box.top, box.right - box.left)
-
-
-def _is_bar(box: Box, plot: Box) -> bool:
-    """Whether a narrow box right of the plot is about as high."""
-    high, wide = box.bottom - box.top, box.right - box.left
-    return box.left >= plot.right and high >= 0.6 * (plot.bottom - plot.top) and 4 <= wide <= high / 4
 
 
 def _without_frame(box: Box, pixels: np.ndarray) -> Box:
