@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from pyarrow import parquet
+from unreadable import make_unreadable
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
@@ -255,14 +256,7 @@ def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path
     ]
     assert "2 files passed over: 1 .txt ('notes.txt'), 1 cover art ('linked/cover.png')" in error
 
-    scan = os.scandir
-
-    def refusing(path):
-        if str(path).endswith("/secret"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    make_unreadable(monkeypatch, "/secret")
     code, partly, error = predict(music, "--csv")
     assert (code, partly) == (1, out)
     assert "secret: cannot be read (Permission denied); change its permissions" in error

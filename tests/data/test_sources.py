@@ -8,6 +8,7 @@ import pytest
 from data_config import data_config
 from hypothesis import given
 from hypothesis import strategies as st
+from unreadable import make_unreadable
 
 from genreclf.data import sources
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
@@ -167,16 +168,8 @@ def test_fewer_than_two_classes_are_refused(tmp_path, names, found):
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
-    """Simulated, as the user who runs the tests may be allowed to read everything."""
     fill(tmp_path, "a/x.wav", "b/y.wav", "c/z.wav")
-    scan = os.scandir
-
-    def refusing(path):
-        if str(path).endswith("/b"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    make_unreadable(monkeypatch, "/b")
     with pytest.raises(GenreclfError, match=r"/b: .*Permission denied.*; change its permissions$"):
         list_sources(tmp_path)
 

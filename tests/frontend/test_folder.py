@@ -1,9 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unreadable import make_unreadable
 
 from genreclf.frontend.clip import is_clip
 from genreclf.frontend.folder import COVER_ART, folder_contents
@@ -65,16 +65,8 @@ def test_pictures_without_songs_around_are_clips_whatever_their_names(tmp_path):
 
 
 def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_searched(tmp_path, monkeypatch):
-    """Simulated, as the user who runs the tests may be allowed to read everything."""
     fill(tmp_path, "a/x.wav", "b/y.wav", "c/z.wav")
-    scan = os.scandir
-
-    def refusing(path):
-        if str(path).endswith("/b"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    make_unreadable(monkeypatch, "/b")
     contents = folder_contents(tmp_path)
     assert contents.clips == ["a/x.wav", "c/z.wav"]
     assert [str(error) for error in contents.unreadable] == [
