@@ -7,6 +7,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -74,14 +75,25 @@ class BandStatistics(nn.Module):
         """(B, 3, 128, W) float levels, channels equal, W at least 2 -> (B, 6 * 128), one statistic after the other."""
         levels = x[:, 0]  # (B, 128, W)
         changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
-        statistics = [levels.mean(2), levels.std(2, correction=0), changes.mean(2)]
-        ordered = levels.sort(2)[0]
+        mean = levels.mean(2, keepdim=True)
+        deviation = (levels - mean).square().mean(2).sqrt()  # not `std`, which takes ten times as long on a CPU
+        statistics = [mean[:, :, 0], deviation, changes.mean(2)]
+        ordered = _ordered(levels)
         for quantile in self.quantiles:
             position = quantile * (levels.shape[2] - 1)
             low = int(position)
             high = min(low + 1, levels.shape[2] - 1)
             statistics.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], position - low))
         return torch.cat(statistics, 1)
+
+
+def _ordered(levels: Tensor) -> Tensor:
+    """(B, 128, W), each band's levels in ascending order."""
+    if not torch.jit.is_scripting():
+        graph = torch.jit.is_tracing() or torch.compiler.is_compiling() or levels.requires_grad
+        if levels.device.type == "cpu" and not graph:
+            return torch.from_numpy(np.sort(levels.numpy(), axis=2))  # thirty times as fast as torch's
+    return levels.sort(2)[0]
 
 
 class SegmentStatistics(nn.Module):

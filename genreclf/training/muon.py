@@ -28,8 +28,8 @@ class Muon(torch.optim.Optimizer):
 
     The step of each matrix is made orthogonal (Jordan 2024, https://kellerjordan.github.io/posts/muon), at the size of
     an AdamW step (Liu et al. 2025, arXiv:2502.16982); a convolution is the matrix (out, in * height * width). Matrices
-    of one shape are orthogonalized together. Equal to timm's Muon(nesterov=True), except that on a CPU the iteration
-    runs in float32: in bfloat16, a CPU without units for it takes ten times as long.
+    of one shape are orthogonalized together. Equal to timm's Muon(nesterov=True), except that the iteration runs in
+    float32: in bfloat16, a CPU without units for it takes ten times as long.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -118,11 +118,22 @@ def orthogonalized(updates: list[Tensor]) -> list[Tensor]:
 
 
 def _newton_schulz(x: Tensor) -> Tensor:
-    """(N, rows, columns) with rows <= columns -> the same shape, singular values in about 0.7 to 1.2."""
-    if x.is_cuda:
-        x = x.bfloat16()
+    """(N, rows, columns) with rows <= columns -> the same shape, singular values in about 0.7 to 1.2.
+
+    Each iteration multiplies x from the left by a polynomial of its Gram matrix. The product of these polynomials needs
+    only Gram matrices, (rows, rows), and meets the larger x once.
+    """
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=EPSILON)
-    for a, b, c in QUINTIC:
-        square = x @ x.mT  # (N, rows, rows)
-        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x
+    gram = x @ x.mT  # (N, rows, rows)
+    first, *others = QUINTIC
+    product = _polynomial(gram, *first)
+    for coefficients in others:
+        product = _polynomial(product @ gram @ product, *coefficients) @ product
+    return product @ x
+
+
+def _polynomial(gram: Tensor, a: float, b: float, c: float) -> Tensor:
+    """The matrices a + b * gram + c * gram^2, (N, rows, rows)."""
+    polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    polynomial.diagonal(dim1=1, dim2=2).add_(a)
+    return polynomial
