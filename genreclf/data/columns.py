@@ -21,6 +21,7 @@ NAMES = {
 }
 MEANING = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
 KEYS = ("path", "clip")
+FMA_TABLES = ("album", "artist", "set", "track")  # the first row of FMA's tracks.csv (Defferrard et al. 2017)
 USEFUL = ("genre", "artist", "album", "title", "group", "fold")
 
 
@@ -51,11 +52,15 @@ def read_header(lines: str, where: str) -> Columns:
     """The columns of a table that begins with `lines`; its delimiter is the one that gives the most known columns.
 
     Raises GenreclfError, which begins with `where`, without a column that identifies clips or one that says something
-    about them, and for two columns of one meaning.
+    about them, for two columns of one meaning, and for FMA's tracks.csv.
     """
     splits = {mark: tuple(next(csv.reader(io.StringIO(lines), delimiter=mark), ())) for mark in DELIMITERS}
     delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
     names = splits[delimiter]
+    if set(names) == {"", *FMA_TABLES}:
+        fault = "this is FMA's tracks.csv, whose header has three rows, which is not read"
+        needed = "track_id, artist_id, genre_top and split"
+        raise GenreclfError(f"{where}: {fault}; write a table with one header row, of its columns {needed}")
     number_of: dict[str, int] = {}
     for meaning in NAMES:
         numbers = [number for number, name in enumerate(names) if meaning_of(name) == meaning]

@@ -26,6 +26,8 @@ _NO_ARTIST = (
     *("unbekannterkünstler", "unbekannterinterpret", "artistadesconocido", "variosartistas", "artisteinconnu"),
     *("artistesdivers", "artistasconosciuto", "artistivari"),
 )
+# What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
+_NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?\r?\n')  # which some spreadsheets write first
 
 
@@ -57,10 +59,11 @@ class Table:
 def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
     """The metadata of each clip in `paths` (relative, with forward slashes), empty for clips without a row.
 
-    The table is separated by commas, semicolons, tabs or bars, in UTF-8 or UTF-16. One column identifies the clips: a
-    path, of which the last parts may suffice, or a name. At least one says something about them; `columns.NAMES` has
-    the names of all. Prints to standard error which columns are taken under another name or passed over. Raises
-    GenreclfError for a table that cannot be read, lacks these columns, or does not fit the clips one to one.
+    The table is separated by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252. One column identifies
+    the clips: a path, of which the last parts may suffice, or a name. At least one says something about them;
+    `columns.NAMES` has the names of all. Prints to standard error which columns are taken under another name or passed
+    over, and that it takes Windows-1252. Raises GenreclfError for a table that cannot be read, lacks these columns, or
+    does not fit the clips one to one.
     """
     table = _open(file)
     return [table.rows[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
@@ -92,7 +95,7 @@ def _tell(table: Table, what: str, names: Sequence[str]) -> None:
 def _open(file: Path) -> Table:
     where = f"data.table={file}"
     try:
-        text = _text(file)
+        text, encoding_note = _text(file)
         skipped = _DELIMITER_LINE.match(text)
         text = text[skipped.end() :] if skipped else text
         columns = read_header(text, where)
@@ -115,18 +118,25 @@ def _open(file: Path) -> Table:
         if name in rows:
             raise GenreclfError(f"{where}: two rows for {columns.names[number]} {name!r}; delete one of them")
         rows[name] = _metadata({meaning: cells[at].strip() for meaning, at in columns.number_of.items()})
-    if columns.told():
-        tell_once(f"{where}: {columns.told()}")
+    for told in filter(None, (encoding_note, columns.told())):
+        tell_once(f"{where}: {told}")
     return Table(file, columns, rows)
 
 
-def _text(file: Path) -> str:
+def _text(file: Path) -> tuple[str, str]:
+    """The text of a file, and what to tell of its encoding: empty for UTF-8 and UTF-16."""
     content = file.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
+        return content.decode("utf-16"), ""
     if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark
-        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le")
-    return content.decode("utf-8-sig")
+        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le"), ""
+    try:
+        return content.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        if content.startswith(codecs.BOM_UTF8) or _NOT_CP1252.search(content):
+            raise
+        text = content.decode("cp1252")  # refuses the five bytes without a meaning
+        return text, "not in UTF-8, so read as Windows-1252; if names look wrong, save it as CSV in UTF-8"
 
 
 def _metadata(cells: dict[str, str]) -> ClipMetadata:

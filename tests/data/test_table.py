@@ -58,7 +58,11 @@ def test_a_table_may_give_folds_alone(tmp_path):
         ("clip,artist\nblues.00001,x\n,y\n", "utf-8", "line 3 has no clip; .*delete"),
         ("clip,title,artist\nx,One, Two,y\n", "utf-8", "line 2 .*; put .*quotes"),
         ("sep=;\nclip;artist\nx;one\n;two\n", "utf-8", "line 4 has no clip"),
-        ("clip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
+        ("clip,artist\nblues.00000,\x81\n", "latin-1", "UTF-8"),  # no letter of Windows-1252
+        ("clip,artist\nblues.00000,Motörhead\0\n", "latin-1", "UTF-8"),
+        ("clip,artist\nblues.00000,BjÃ¶rk\nblues.00001,Ã\n", "latin-1", "UTF-8"),  # UTF-8 that was cut
+        ("\xef\xbb\xbfclip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
+        (f",{'album,' * 13}{'artist,' * 17}set,set{',track' * 20}\n,comments\n", "utf-8", "FMA's tracks.csv.*track_id"),
     ],
 )
 def test_an_unusable_table_is_refused_with_a_reason(tmp_path, text, encoding, message):
@@ -136,6 +140,20 @@ def test_encodings_and_delimiters_of_spreadsheets(tmp_path, encoding, delimiter)
     path.write_bytes(f"sep={delimiter}\r\n".encode(encoding) + path.read_bytes())
     if encoding == "utf-8":
         assert read_table(path, CLIPS)[0].artist == "Motörhead, live"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+@pytest.mark.parametrize("artist", ["Motörhead", "Beyoncé", "Ænima Ñandú", "Blue Öyster Cult à la façon"])
+def test_western_spreadsheets_without_unicode_are_read_and_told(tmp_path, capsys, encoding, artist):
+    path = table(tmp_path, f"clip;artist\r\nblues.00000;{artist}\r\n", encoding)
+    assert read_table(path, CLIPS)[0] == ClipMetadata(artist=artist)
+    told = capsys.readouterr().err
+    assert told.startswith(f"data.table={path}: ") and "Windows-1252" in told and told.count("\n") == 1
+
+
+def test_typographic_marks_of_windows_are_read(tmp_path):
+    path = table(tmp_path, "clip,title\nblues.00000,“It’s” – 5 €\n", "cp1252")
+    assert read_table(path, CLIPS)[0].title == "“It’s” – 5 €"
 
 
 @pytest.mark.parametrize(
