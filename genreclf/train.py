@@ -90,6 +90,7 @@ class RunConfig:
     temperature: float | None  # of the probabilities; null: fitted on the validation clips
     fp16_weights: bool  # the bundle's weights are rounded to float16
     init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
+    teacher: Path | None  # a file with vectors of other nets for the clips, which the training also predicts
     ckpt: str | None  # last: resume from the run folder's last.ckpt
 
     def __post_init__(self) -> None:
@@ -156,7 +157,9 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     if optim:
         net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
         consistency = datamodule.augment.consistency if datamodule.augment else 0.0
-        module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed)
+        teacher = None if run.teacher is None else torch.from_numpy(datamodule.teacher(run.teacher))
+        shares = datamodule.class_shares
+        module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher)
         weights = start(module.net, model["weights"], run.init, datamodule.classes)
         trainer = _trainer(folder, config, overrides, optim)
         _check_validation(trainer, optim, datamodule)

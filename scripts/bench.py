@@ -170,7 +170,7 @@ def loop() -> Iterator[tuple[str, ...]]:
     batches = [{"image": images, "target": torch.arange(BATCH) % 10, "clip": torch.arange(BATCH)}] * 8
     net = build(ModelConfig, {**settings("model", "b")["net"], "num_classes": 10}, "model.net")
     optim = build(OptimConfig, {**settings("optim", "onecycle"), "learning_rate": 1e-3}, "optim")
-    module = GenreModule(net, optim, [str(i) for i in range(10)], consistency=0, seed=0)
+    module = GenreModule(net, optim, [str(i) for i in range(10)], 0, 0, [0.1] * 10)
     bare = step_of(net_of("b"), lambda: images)
 
     def ours() -> None:

@@ -154,10 +154,10 @@ def shifted(images: Tensor, bands: Tensor) -> Tensor:
     return images.gather(2, source.clamp(0, height - 1).expand_as(images))
 
 
-def mix(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+def mix(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     """Blends each example with another of the batch (mixup: Zhang et al. 2018): lam * example + (1 - lam) * other.
 
-    (B, C, H, W) images and (B,) targets -> blended images, the (B,) targets of the others, (B,) lam. lam is drawn from
+    (B, C, H, W) images -> blended images, the (B,) numbers of the others in the batch, (B,) lam. lam is drawn from
     Beta(alpha, alpha); it is at least 0.5, so that the example's class counts at least as much as the other's.
     """
     alphas = torch.full((len(images),), alpha, device=images.device)
@@ -165,4 +165,4 @@ def mix(images: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor, T
     lam = torch.maximum(lam, 1 - lam)
     other = torch.randperm(len(images), device=images.device)
     weight = lam[:, None, None, None]
-    return images * weight + images[other] * (1 - weight), target[other], lam
+    return images * weight + images[other] * (1 - weight), other, lam

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import lightning as L
@@ -19,19 +20,22 @@ from genreclf.data.membership import membership
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig, published_missing
 from genreclf.data.store import Store, open_store
+from genreclf.data.teacher import teacher_vectors
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, column_index, spans
+
+NONE = -1  # the target of a clip that is of none of the classes
 
 
 class Batch(TypedDict):
     """B segments; V * B with V views of each segment, all segments of one view after those of the other."""
 
-    target: Tensor  # (B,) int64: the class
+    target: Tensor  # (B,) int64: the class; NONE for a clip that is of none of the classes
     clip: Tensor  # (B,) int64: the clip's number in the store
     segments: NotRequired[Tensor]  # (B, 256, 128) uint8, time first: as read from the store
     image: NotRequired[Tensor]  # (B, 3, 128, 256) uint8 or float32 in [0, 255], channels_last: on the device
-    other_target: NotRequired[Tensor]  # (B,) int64: the class of the example blended in
-    lam: NotRequired[Tensor]  # (B,) in [0.5, 1]: the weight of `target`; 1 - lam is that of `other_target`
+    other: NotRequired[Tensor]  # (B,) int64: the number in the batch of the example blended in
+    lam: NotRequired[Tensor]  # (B,) in [0.5, 1]: the weight of an example; 1 - lam is that of the other one
     views: NotRequired[int]  # V, where it is more than 1
 
 
@@ -119,8 +123,11 @@ class SpectrogramDataModule(L.LightningDataModule):
         if first:
             more = f" ({len(others)} more reasons: genreclf audit)" if others else ""
             raise GenreclfError(first + more)
-        self.classes = tuple(sorted({rows[clip].label for clip in clips}))
-        self.clips = {name: [c for c, s in zip(clips, splits, strict=True) if s == name] for name in SPLITS}
+        none = {clip for clip in clips if rows[clip].label == self.data.none}
+        self.classes = tuple(sorted({rows[clip].label for clip in clips if clip not in none}))
+        members = {name: [c for c, s in zip(clips, splits, strict=True) if s == name] for name in SPLITS}
+        self.clips = {name: [clip for clip in found if clip not in none] for name, found in members.items()}
+        self.none = {name: [clip for clip in found if clip in none] for name, found in members.items()}
         self.group_of = dict(zip(clips, groups, strict=True))
         self.store = store
 
@@ -151,16 +158,34 @@ class SpectrogramDataModule(L.LightningDataModule):
         rows = [self.store.rows[clip] for clip in self.clips["train"]]
         return min(row.frames / row.columns for row in rows)
 
-    def dataset(self, split: str, random_start: bool = False, overlapping: bool = True) -> SegmentDataset:
-        """The segments of one split. If not `overlapping`, only the last segment of a clip may overlap another."""
+    @property
+    def class_shares(self) -> list[float]:
+        """The share of each class among the training clips."""
+        counts = Counter(self.store.rows[clip].label for clip in self.clips["train"])
+        return [counts[name] / counts.total() for name in self.classes]
+
+    def teacher(self, file: Path) -> np.ndarray:
+        """The teachers' vectors, (clips, K), of all clips of the store (see `teacher_vectors`)."""
+        training = self.clips["train"] + self.none["train"]
+        return teacher_vectors(file, [row.path for row in self.store.rows], training)
+
+    def dataset(
+        self, split: str, random_start: bool = False, overlapping: bool = True, none: bool = False
+    ) -> SegmentDataset:
+        """The segments of one split; those of no class too, if `none`.
+
+        If not `overlapping`, only the last segment of a clip may overlap another.
+        """
         targets = {clip: self.classes.index(self.store.rows[clip].label) for clip in self.clips[split]}
+        if none:
+            targets.update(dict.fromkeys(self.none[split], NONE))
         stretch = self.augment.stretch if random_start and self.augment else 0.0
         step = 1 if overlapping else self.view.segment_frames // self.view.hop_frames
         return SegmentDataset(self.store, targets, self.view, random_start, stretch, step)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One segment per clip and epoch, in an order that depends on seed and epoch alone."""
-        dataset = self.dataset("train", random_start=True)
+        dataset = self.dataset("train", random_start=True, none=True)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler: DistributedSampler[Any] = DistributedSampler(dataset, world, rank, shuffle=True, seed=self.seed)
         # A last batch of one clip would have no batch statistics. The sampler's clips are those of this process.
@@ -194,17 +219,18 @@ class SpectrogramDataModule(L.LightningDataModule):
 
 
 def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
-    """A batch with `segments` -> one with `image`; augmented, it may have `other_target` and `lam`, or `views`."""
+    """A batch with `segments` -> one with `image`; augmented, it may have `other` and `lam`, or `views`."""
     image = batch["segments"].transpose(1, 2)[:, None]  # (B, 256, 128) -> (B, 1, 128, 256)
     views = augmentation.views() if augmentation is not None else ()
     if views:
         image = torch.cat([augment(image, view) for view in views], 1)  # (B, V, 128, 256)
     out: Batch = {"target": batch["target"], "clip": batch["clip"]}
     if augmentation is not None and augmentation.mixup:
-        image, out["other_target"], out["lam"] = mix(image, batch["target"], augmentation.mixup)
+        image, out["other"], out["lam"] = mix(image, augmentation.mixup)
     if len(views) > 1:
         image = image.transpose(0, 1).flatten(0, 1)[:, None]  # (B, V, 128, 256) -> (V * B, 1, 128, 256)
-        for key in ("target", "clip", "other_target", "lam"):
+        # The second view of an example has the same other one: its first view stands for the clip and its class.
+        for key in ("target", "clip", "other", "lam"):
             if key in out:
                 out[key] = out[key].repeat(len(views))
         out["views"] = len(views)

@@ -37,6 +37,7 @@ class DataConfig:
     figure_hz: float  # where that axis ends, in figures that do not show it
     fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
+    none: str | None  # the genre of clips that are of none of the classes; they train, but are not scored
     drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
     group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only told
     unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class

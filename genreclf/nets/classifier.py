@@ -107,6 +107,7 @@ class GenreClassifier(Net):
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
         units, dropout, classes = config.statistics_units, config.statistics_dropout, config.num_classes
         self.statistics = StatisticsBranch(units, dropout, classes, config.bands) if units else None
+        self.embedding_size = widths[-1]
         widths = (widths[-1], *config.head_units)
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()

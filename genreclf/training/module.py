@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy
 
-from genreclf.data.datamodule import Batch
+from genreclf.data.datamodule import NONE, Batch
 from genreclf.errors import GenreclfError
 from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.nets.config import ModelConfig
 from genreclf.training.clip_metrics import ClipScores
+from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
 
 OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("plateau", "onecycle")
 CHECKPOINTS = ("best", "last")
+PRIORS = ("uniform", "training")
 # Which choices use a key; with the others it must be null.
 _USED_BY = {
     "weight_decay": ("optimizer", ("adamw", "muon")),
@@ -30,7 +32,15 @@ _USED_BY = {
 }
 # Numbers, and what they must be below
 _ABOVE_0 = {"learning_rate": math.inf, "backbone_rate": math.inf, "factor": 1, "early_stopping": math.inf}
-_FROM_0 = {"weight_decay": math.inf, "patience": math.inf, "label_smoothing": 1, "warmup": 1, "ema_decay": 1}
+_FROM_0 = {
+    "teacher_weight": math.inf,
+    "none_weight": math.inf,
+    "weight_decay": math.inf,
+    "patience": math.inf,
+    "label_smoothing": 1,
+    "warmup": 1,
+    "ema_decay": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,9 @@ class OptimConfig:
     backbone_rate: float  # the backbone's share of it; below 1 for pretrained layers (Howard and Ruder 2018)
     weight_decay: float | None  # of matrices and convolutions; adamw and muon
     label_smoothing: float  # the share of the target that is spread over all classes
+    prior: str  # the mix of classes that the probabilities stand for: uniform, or training, as the training clips are
+    none_weight: float  # of the loss of clips that are of none of the classes
+    teacher_weight: float  # of the squared error of the teachers' vectors, in units of their variance
     schedule: str  # plateau (reduces the rate when validation accuracy stagnates) or onecycle (Smith and Topin 2018)
     factor: float | None  # plateau: the rate is multiplied by it
     patience: int | None  # plateau: epochs without improvement before that
@@ -51,7 +64,7 @@ class OptimConfig:
     checkpoint: str  # the epoch that is kept: best (by validation accuracy) or last
 
     def __post_init__(self) -> None:
-        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("checkpoint", CHECKPOINTS))
+        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("checkpoint", CHECKPOINTS), ("prior", PRIORS))
         for key, known in choices:
             if getattr(self, key) not in known:
                 raise GenreclfError(f"optim.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
@@ -75,19 +88,32 @@ class GenreModule(L.LightningModule):
     """Trains a `GenreClassifier`. The hyperparameters are plain data: a checkpoint loads with `weights_only`.
 
     `consistency` is the weight of the divergence between the predictions for a segment's views, in batches with views.
+    `shares` are those of the classes among the training clips; `teacher`, (clips, K), what teachers say of each clip of
+    the store, NaN where they say nothing.
     """
 
     def __init__(
-        self, net: ModelConfig, optim: OptimConfig, classes: Sequence[str], consistency: float, seed: int
+        self,
+        net: ModelConfig,
+        optim: OptimConfig,
+        classes: Sequence[str],
+        consistency: float,
+        seed: int,
+        shares: Sequence[float],
+        teacher: Tensor | None = None,
     ) -> None:
         super().__init__()
         plain = {"net": asdict(net), "optim": asdict(optim), "classes": list(classes)}
-        self.save_hyperparameters({**plain, "consistency": consistency, "seed": seed})
+        self.save_hyperparameters(
+            {**plain, "consistency": consistency, "seed": seed, "shares": list(shares)}, ignore="teacher"
+        )
         self.optim, self.consistency, self.seed = optim, consistency, seed
         self.net = GenreClassifier(net)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing, reduction="none")
+        adjusted = shares if optim.prior == "uniform" else None
+        self.loss = GenreLoss(len(classes), optim.label_smoothing, adjusted, optim.none_weight)
+        self.teacher = None if teacher is None else TeacherLoss(self.net.embedding_size, teacher)
         # With validate_args, each step would wait for the device.
-        self.train_accuracy = MulticlassAccuracy(len(classes), average="micro", validate_args=False)
+        self.train_accuracy = MulticlassAccuracy(len(classes), average="micro", ignore_index=NONE, validate_args=False)
         self.val_clips = ClipScores()
 
     def on_train_epoch_start(self) -> None:
@@ -96,14 +122,16 @@ class GenreModule(L.LightningModule):
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of one batch: label-smoothed cross-entropy, plus the weighted divergence between views.
+        """The loss of one batch: cross-entropy, plus the weighted divergence between views and distance to teachers.
 
         Each branch of the net has a separate loss: with a common one, the branch that learns faster would leave the
         other little to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?). Raises
         GenreclfError if the loss is not finite.
         """
-        branch_logits, gates, *_ = self.net.branches(batch["image"])
-        loss = torch.stack([self._loss(logits, batch) for logits in branch_logits]).mean()
+        branch_logits, gates, _, context = self.net.branches(batch["image"])
+        loss = torch.stack([blended(self.loss, logits, batch, "target") for logits in branch_logits]).mean()
+        if self.teacher is not None:
+            loss = loss + self.optim.teacher_weight * blended(self.teacher, context, batch, "clip")
         views = batch.get("views", 1)
         if views > 1:
             loss = loss + self.consistency * torch.stack([divergence(each, views) for each in branch_logits]).mean()
@@ -132,14 +160,6 @@ class GenreModule(L.LightningModule):
         for schedule in checkpoint["lr_schedulers"]:
             for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)
-
-    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The mean over the batch; with mixup, over both classes of each example, weighted by lam."""
-        loss = self.loss(logits, batch["target"])  # (B,)
-        if "other_target" in batch:
-            lam = batch["lam"]
-            loss = lam * loss + (1 - lam) * self.loss(logits, batch["other_target"])
-        return torch.as_tensor(loss.mean())
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collects the segments; clips are scored at the end of the epoch."""
@@ -183,7 +203,7 @@ class GenreModule(L.LightningModule):
 
     def _optimizer(self) -> torch.optim.Optimizer:
         is_adam = self.optim.optimizer == "adam"
-        groups = parameter_groups(self.net) if is_adam else _decayed(self.net, self.optim.weight_decay)
+        groups = parameter_groups(self.net) if is_adam else _decayed(self, self.optim.weight_decay)
         groups = _with_learning_rates(groups, self.net.backbone, self.optim)
         if is_adam:
             return torch.optim.Adam(groups)
@@ -194,14 +214,13 @@ class GenreModule(L.LightningModule):
         return Muon(groups)
 
 
-def divergence(logits: Tensor, views: int) -> Tensor:
-    """The mean Jensen-Shannon divergence, in nats, between the predictions for each segment's views.
-
-    `logits` is (views * B, classes), one view of all segments after the other (as in AugMix: Hendrycks et al. 2020).
-    """
-    log_p = logits.unflatten(0, (views, -1)).log_softmax(2)  # (views * B, classes) -> (views, B, classes)
-    log_mean = log_p.logsumexp(0) - math.log(views)  # (B, classes)
-    return (log_p.exp() * (log_p - log_mean)).sum(2).mean()
+def blended(loss: nn.Module, outputs: Tensor, batch: Batch, what: Literal["target", "clip"]) -> Tensor:
+    """The mean of a loss over the batch; with mixup, over both clips of each example, weighted by lam."""
+    losses = loss(outputs, batch[what])  # (B,)
+    if "other" in batch:
+        lam = batch["lam"]
+        losses = lam * losses + (1 - lam) * loss(outputs, batch[what][batch["other"]])
+    return torch.as_tensor(losses.mean())
 
 
 def _decayed(net: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]:

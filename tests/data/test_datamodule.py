@@ -129,10 +129,10 @@ def test_both_views_of_a_segment_have_its_target_and_are_blended_alike():
     torch.manual_seed(0)
     batch = to_images({"segments": segments, "target": levels.long(), "clip": levels.long()}, two_views)
     assert batch["views"] == 2 and batch["image"].shape == (64, 3, 128, 256)
-    for key in ("target", "clip", "other_target", "lam"):
+    for key in ("target", "clip", "other", "lam"):
         assert torch.equal(batch[key][:32], batch[key][32:]), key
     darkened, unchanged = batch["image"][:, 0, 0, 0].split(32)
-    lam, other = batch["lam"][32:], batch["other_target"][32:]
+    lam, other = batch["lam"][32:], batch["other"][32:]
     torch.testing.assert_close(unchanged, lam * levels + (1 - lam) * levels[other], rtol=0, atol=1e-3)
     assert (unchanged - darkened > 1).sum() > 10 and (unchanged - darkened).min() > -1e-3
 

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from bundles import of_yaml
-from scipy.spatial.distance import jensenshannon
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError
 from genreclf.nets.config import ModelConfig
-from genreclf.training.module import GenreModule, OptimConfig, divergence
+from genreclf.training.losses import divergence
+from genreclf.training.module import GenreModule, OptimConfig, blended
 
 
 def optim_config(name: str, **changes) -> OptimConfig:
@@ -20,12 +20,13 @@ def optim_config(name: str, **changes) -> OptimConfig:
     return build(OptimConfig, {**values, **changes}, "optim")
 
 
-def module(optim: str = "original", model: str = "b", consistency: float = 0.0, **changes) -> GenreModule:
+def module(optim: str = "original", model: str = "b", consistency: float = 0.0, teacher=None, **changes) -> GenreModule:
     values = of_yaml("model", model)
     if optim == "onecycle":
         changes.setdefault("optimizer", values["optimizer"])
     net = build(ModelConfig, {**values["net"], "num_classes": 3}, "model.net")
-    return GenreModule(net, optim_config(optim, **changes), ["x", "y", "z"], consistency, seed=0)
+    shares = [0.5, 0.3, 0.2]
+    return GenreModule(net, optim_config(optim, **changes), ["x", "y", "z"], consistency, 0, shares, teacher)
 
 
 class Steps:
@@ -137,10 +138,10 @@ def test_the_loss_is_cross_entropy_with_smoothed_labels():
     assert float(net.loss(logits, target)) == pytest.approx(float(by_hand), rel=1e-5)
 
 
-def fix_logits(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.Tensor) -> None:
+def fix_logits(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.Tensor, context=None) -> None:
     """Each branch returns fixed logits for every input, and the module logs nothing."""
     gates = [torch.ones(len(part), 1) for part in parts]
-    monkeypatch.setattr(net.net, "branches", lambda levels: (parts, gates, None, None))
+    monkeypatch.setattr(net.net, "branches", lambda levels: (parts, gates, None, context))
     monkeypatch.setattr(net, "log", lambda *_, **__: None)
 
 
@@ -176,16 +177,6 @@ def test_each_branch_has_a_separate_loss(monkeypatch):
     assert net.train_accuracy.compute() == 0.5  # of the sums: [1, 0.5, -0.5] is correct, [1.1, 1.2, -1.7] is not
 
 
-def test_the_divergence_of_views_is_jensen_and_shannons():
-    torch.manual_seed(0)
-    logits = 3 * torch.randn(2 * 5, 4)
-    p, q = logits.double().softmax(1).numpy().reshape(2, 5, 4)
-    # SciPy's distance is the square root, also with the natural logarithm.
-    assert divergence(logits, 2).item() == pytest.approx((jensenshannon(p, q, axis=1) ** 2).mean(), rel=1e-5)
-    assert divergence(torch.cat([logits[:5], logits[:5]]), 2).item() == pytest.approx(0, abs=1e-6)
-    assert divergence(torch.tensor([[50.0, 0], [0, 50.0]]), 2).item() == pytest.approx(math.log(2))
-
-
 def test_the_divergence_between_views_has_the_weight_consistency(monkeypatch):
     net = module(consistency=3.0)
     parts = torch.randn(4, 3), torch.randn(4, 3)
@@ -202,6 +193,9 @@ def test_the_divergence_between_views_has_the_weight_consistency(monkeypatch):
         ("original", {"optimizer": "sgdx"}, "optim.optimizer='sgdx'.*adam, adamw, muon"),
         ("original", {"schedule": "sgdx"}, "optim.schedule='sgdx'.*plateau, onecycle"),
         ("original", {"checkpoint": "first"}, "optim.checkpoint='first'.*best, last"),
+        ("onecycle", {"prior": "even"}, "optim.prior='even'.*uniform, training"),
+        ("onecycle", {"teacher_weight": -1.0}, "optim.teacher_weight=-1.0.*from 0"),
+        ("onecycle", {"none_weight": math.nan}, "optim.none_weight=nan.*from 0"),
         ("original", {"keep": "best"}, "optim.keep.*optim.checkpoint"),
         ("original", {"consistency": 1.0}, "optim.consistency.*augment.consistency"),
         ("original", {"weight_decay": 0.1}, "optim.weight_decay=0.1.*optimizer=adam.*weight_decay=null"),
@@ -232,9 +226,38 @@ def test_settings_that_cannot_be_used_are_refused(recipe, changes, message):
 def test_mixup_weights_both_classes_by_lam():
     net = module(label_smoothing=0.0)
     logits = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]])
-    plain_batch = {"target": torch.tensor([0, 2])}
-    blended = {**plain_batch, "other_target": torch.tensor([1, 2]), "lam": torch.tensor([0.75, 0.6])}
+    plain = {"target": torch.tensor([0, 2])}
+    mixed = {**plain, "other": torch.tensor([1, 1]), "lam": torch.tensor([0.75, 0.6])}
     logs = logits.log_softmax(1)
-    expected = -(0.75 * logs[0, 0] + 0.25 * logs[0, 1] + logs[1, 2]) / 2
-    assert net._loss(logits, blended).item() == pytest.approx(expected.item())
-    assert net._loss(logits, plain_batch).item() == pytest.approx(-(logs[0, 0] + logs[1, 2]).item() / 2)
+    expected = -(0.75 * logs[0, 0] + 0.25 * logs[0, 2] + logs[1, 2]) / 2
+    assert blended(net.loss, logits, mixed, "target").item() == pytest.approx(expected.item())
+    assert blended(net.loss, logits, plain, "target").item() == pytest.approx(-(logs[0, 0] + logs[1, 2]).item() / 2)
+
+
+@pytest.mark.parametrize(("prior", "added"), [("uniform", [0.5, 0.3, 0.2]), ("training", [1.0, 1.0, 1.0])])
+def test_the_prior_chooses_the_mix_that_the_logits_stand_for(prior, added):
+    assert module("onecycle", prior=prior).loss.log_shares.exp().tolist() == pytest.approx(added)
+
+
+def test_the_original_recipe_has_the_mix_of_its_training():
+    assert module("original").optim.prior == "training"
+
+
+def test_the_teachers_vectors_are_learnt_from_the_context_with_their_weight(monkeypatch):
+    vectors = torch.tensor([[1.0, -1.0], [math.nan, math.nan], [0.5, 2.0]])
+    net = module(teacher=vectors, teacher_weight=3.0)
+    parts, context = (torch.randn(2, 3), torch.randn(2, 3)), torch.randn(2, net.net.embedding_size)
+    fix_logits(net, monkeypatch, *parts, context=context)
+    batch = {"image": None, "target": torch.tensor([0, 2]), "clip": torch.tensor([2, 1])}
+    total = net.training_step(batch, 0)
+    errors = (net.teacher.head(context)[0] - vectors[2]).square().mean() / 2  # clip 1 has no vector
+    teacher, net.teacher = net.teacher, None
+    assert total.item() == pytest.approx((net.training_step(batch, 0) + 3 * errors).item(), rel=1e-5)
+    assert not any(key.startswith("teacher") and "head" not in key for key in teacher.state_dict(prefix="teacher."))
+
+
+def test_the_optimizer_steps_the_teachers_head():
+    net = module("onecycle", teacher=torch.zeros(4, 2))
+    optimizer = net._optimizer()
+    stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    assert {id(parameter) for parameter in net.parameters()} == stepped

@@ -1,0 +1,102 @@
+"""What other nets say about the clips: vectors that a training also predicts (knowledge distillation)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from genreclf.data.notices import tell_once
+from genreclf.data.split import gtzan_name
+from genreclf.errors import GenreclfError
+from genreclf.text import first_names
+
+NAMES = "clip"  # the array or column with the clips' names
+COMPONENTS = 128  # of each teacher; what varies less is mostly noise
+MIN_CLIPS = 2  # in training with a vector: fewer have no components
+_LEAST_SHARE = 1e-6  # of the first component's variance: smaller ones are rounding
+
+
+def teacher_vectors(file: Path, paths: Sequence[str], training: Sequence[int]) -> np.ndarray:
+    """The targets of each clip in `paths`: (clips, K) float32, NaN in the rows of clips that `file` does not have.
+
+    Each array of the file is one teacher. It is reduced to its first 128 principal components and whitened to variance
+    1, both by the clips `training`; the components of all teachers stand side by side.
+
+    `file` is an .npz or .parquet: `clip` holds the clips' paths or names, each other array or column a vector per clip.
+    Prints to standard error how many clips have no vector. Raises GenreclfError for a file that cannot be used.
+    """
+    names, teachers = _read(file)
+    rows = _rows(file, names, paths)
+    missing = [path for path, row in zip(paths, rows, strict=True) if row < 0]
+    if missing:
+        tell_once(f"teacher={file}: has no vector for {len(missing)} of {len(paths)} clips ({first_names(missing)})")
+    taught = [rows[clip] for clip in training if rows[clip] >= 0]
+    if len(taught) < MIN_CLIPS:
+        raise GenreclfError(
+            f"teacher={file}: has vectors for {len(taught)} training clips; give it at least {MIN_CLIPS}"
+        )
+    reduced = np.concatenate([_whitened(vectors, taught) for vectors in teachers], 1)  # (names, K)
+    targets = np.full((len(paths), reduced.shape[1]), np.nan, np.float32)
+    known = rows >= 0
+    targets[known] = reduced[rows[known]]
+    return targets
+
+
+def _read(file: Path) -> tuple[list[str], list[np.ndarray]]:
+    """The clips' names, and the (names, D) vectors of each teacher."""
+    try:
+        arrays = _parquet(file) if file.suffix.lower() == ".parquet" else dict(np.load(file, allow_pickle=False))
+        names = [str(name) for name in arrays.pop(NAMES)]
+        teachers = {name: np.asarray(vectors, np.float64) for name, vectors in arrays.items()}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        need = f"an .npz or .parquet with {NAMES!r} and vectors of one length"
+        raise GenreclfError(f"teacher={file}: cannot be read ({error}); give {need}") from error
+    for name, vectors in teachers.items():
+        if vectors.ndim != 2 or len(vectors) != len(names):
+            fault = f"{name!r} has shape {vectors.shape}, with {len(names)} clips"
+            raise GenreclfError(f"teacher={file}: {fault}; give one vector per clip")
+        if not np.isfinite(vectors).all():
+            raise GenreclfError(f"teacher={file}: {name!r} has numbers that are not finite; leave those clips out")
+    if not teachers:
+        raise GenreclfError(f"teacher={file}: has no vectors beside {NAMES!r}; add an array with one vector per clip")
+    return names, list(teachers.values())
+
+
+def _parquet(file: Path) -> dict[str, np.ndarray]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_table
+
+    try:
+        table = read_table(file)
+    except ArrowException as error:
+        raise ValueError(error) from error
+    return {name: np.array(table[name].to_pylist()) for name in table.column_names}
+
+
+def _rows(file: Path, names: Sequence[str], paths: Sequence[str]) -> np.ndarray:
+    """(clips,) the row of each clip, -1 for none: by its path, or else by its name without folder and suffix."""
+    row_of = {name: row for row, name in enumerate(names)}
+    if len(row_of) < len(names):
+        twice = next(name for row, name in enumerate(names) if row_of[name] != row)
+        raise GenreclfError(f"teacher={file}: two vectors for {twice!r}; delete one of them")
+    rows = np.array([row_of.get(path, row_of.get(_stem(path), -1)) for path in paths])
+    if (rows < 0).all():
+        firsts = f"first name: {next(iter(names), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
+        raise GenreclfError(f"teacher={file}: none of its {len(names)} names fits a clip; compare them ({firsts})")
+    return rows
+
+
+def _stem(path: str) -> str:
+    name = path.rpartition("/")[2]
+    known = gtzan_name(name)
+    return name.rpartition(".")[0] if known == name else known
+
+
+def _whitened(vectors: np.ndarray, training: Sequence[int]) -> np.ndarray:
+    """(N, D) -> (N, at most 128): principal components, each divided by its deviation over the rows `training`."""
+    mean = vectors[training].mean(0)
+    _, deviations, axes = np.linalg.svd(vectors[training] - mean, full_matrices=False)
+    kept = np.flatnonzero(deviations[:COMPONENTS] ** 2 > _LEAST_SHARE * deviations[0] ** 2)
+    scale = deviations[kept] / len(training) ** 0.5
+    return np.asarray((vectors - mean) @ axes[kept].T / scale)
