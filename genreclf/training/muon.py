@@ -1,13 +1,12 @@
 """Muon: the momentum of each matrix is made orthogonal before it becomes a step."""
 
 from collections.abc import Callable, Iterable
+from math import log
 from typing import Any
 
 import torch
-from timm.optim.nadamw import nadamw
 from torch import Tensor
-
-Pair = tuple[Tensor, Tensor]  # a parameter and its gradient
+from torch.nn.functional import pad
 
 MOMENTUM = 0.95
 BETAS = (0.9, 0.999)  # of the vectors: Adam's usual ones
@@ -20,6 +19,8 @@ QUINTIC = (
     (2.8366, -3.0525, 1.2012),
 )
 EPSILON = 1e-7
+STEP_SIZE = 0.2  # the root mean square of an AdamW step (Liu et al. 2025)
+GRAM_MULTIPLE = 64  # Gram matrices are padded to a multiple of it: fewer, larger products
 MIN_SIZE, MAX_ASPECT = 4, 128  # of a matrix; others step as vectors, as in timm
 
 
@@ -28,8 +29,11 @@ class Muon(torch.optim.Optimizer):
 
     The step of each matrix is made orthogonal (Jordan 2024, https://kellerjordan.github.io/posts/muon), at the size of
     an AdamW step (Liu et al. 2025, arXiv:2502.16982); a convolution is the matrix (out, in * height * width). Matrices
-    of one shape are orthogonalized together. Equal to timm's Muon(nesterov=True), except that the iteration runs in
-    float32: in bfloat16, a CPU without units for it takes ten times as long.
+    of similar shapes are orthogonalized together. Equal to timm's Muon(nesterov=True), except that the iteration runs
+    in float32: in bfloat16, a CPU without units for it takes ten times as long.
+
+    A step reads nothing back from the device. A group's `lr` is a number, or a tensor of one number on the device: a
+    CUDA graph then reads the rate of each step. All parameters must have a gradient in each step.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -42,54 +46,60 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            pairs: list[Pair] = [(p, p.grad) for p in group["params"] if p.grad is not None]
-            self._step_matrices([pair for pair in pairs if is_matrix(pair[0])], group["lr"], group["weight_decay"])
-            self._step_vectors([pair for pair in pairs if not is_matrix(pair[0])], group["lr"], group["weight_decay"])
+        stepped = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
+        steps = iter(self._matrix_steps([p for params in stepped for p in params if is_matrix(p)]))
+        for group, params in zip(self.param_groups, stepped, strict=True):
+            if params and group["weight_decay"]:
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            matrices, vectors = [p for p in params if is_matrix(p)], [p for p in params if not is_matrix(p)]
+            for each, sizes in ((matrices, [next(steps) for _ in matrices]), (vectors, self._vector_steps(vectors))):
+                if each:
+                    torch._foreach_mul_(sizes, group["lr"])
+                    torch._foreach_sub_(each, sizes)
         return loss
 
-    def _step_matrices(self, pairs: list[Pair], rate: float, decay: float) -> None:
-        if not pairs:
-            return
-        params, grads = map(list, zip(*pairs, strict=True))
-        momenta = [self._state(p, "momentum") for p in params]
-        torch._foreach_mul_(params, 1 - rate * decay)
+    def _matrix_steps(self, params: list[Tensor]) -> list[Tensor]:
+        """The steps of matrices, for a rate of 1."""
+        if not params:
+            return []
+        grads, momenta = [p.grad for p in params], [self._state(p, "momentum") for p in params]
         torch._foreach_lerp_(momenta, grads, 1 - MOMENTUM)
         steps = orthogonalized(list(torch._foreach_lerp(grads, momenta, MOMENTUM)))
-        torch._foreach_mul_(steps, [-0.2 * rate * max(len(p), p[0].numel()) ** 0.5 for p in params])
-        for parameter, step in zip(params, steps, strict=True):
-            parameter.add_(step)
+        torch._foreach_mul_(steps, [STEP_SIZE * max(len(p), p[0].numel()) ** 0.5 for p in params])
+        return steps
 
-    def _step_vectors(self, pairs: list[Pair], rate: float, decay: float) -> None:
-        if not pairs:
-            return
-        params, grads = map(list, zip(*pairs, strict=True))
-        for p in params:
-            if "step" not in self.state[p]:
-                self.state[p]["step"] = torch.zeros(())
-        nadamw(
-            params,
-            grads,
-            [self._state(p, "mean") for p in params],
-            [self._state(p, "square") for p in params],
-            [self.state[p]["step"] for p in params],
-            foreach=True,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            lr=rate,
-            weight_decay=decay,
-            eps=EPSILON,
-            caution=False,
-            maximize=False,
-            capturable=False,
-            max_lr=None,
-        )
+    def _vector_steps(self, params: list[Tensor]) -> list[Tensor]:
+        """The steps of NAdamW as in timm (after Dozat 2016), for a rate of 1."""
+        if not params:
+            return []
+        grads, (first, second) = [p.grad for p in params], BETAS
+        means, squares = ([self._state(p, name) for p in params] for name in ("mean", "square"))
+        counts = [self._count(p) for p in params]
+        torch._foreach_add_(counts, 1)
+        torch._foreach_lerp_(means, grads, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, grads, grads, 1 - second)
+        # 1 - beta ** count, the same for all; exact for a beta near 1
+        corrections = [-torch.expm1(counts[0] * log(beta)) for beta in BETAS]
+        steps = torch._foreach_lerp(means, grads, 1 - first)
+        sizes = torch._foreach_sqrt(squares)
+        torch._foreach_div_(sizes, corrections[1].sqrt())
+        torch._foreach_add_(sizes, EPSILON)
+        torch._foreach_mul_(sizes, corrections[0])
+        return list(torch._foreach_div(steps, sizes))
 
     def _state(self, parameter: Tensor, name: str) -> Tensor:
         state = self.state[parameter]
         if name not in state:
             state[name] = torch.zeros_like(parameter)
         return state[name]
+
+    def _count(self, parameter: Tensor) -> Tensor:
+        """The number of steps so far, on the parameter's device."""
+        state = self.state[parameter]
+        if "step" not in state:
+            state["step"] = torch.zeros((), device=parameter.device)
+        return state["step"]
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -101,39 +111,49 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonalized(updates: list[Tensor]) -> list[Tensor]:
-    """Each matrix or convolution with its singular values set near 1, by Newton-Schulz iterations; shapes stay."""
-    by_shape: dict[tuple[int, int], list[int]] = {}
-    for number, update in enumerate(updates):
-        small, large = sorted((len(update), update[0].numel()))
-        by_shape.setdefault((small, large), []).append(number)
+    """Each matrix or convolution with its singular values set near 1, by Newton-Schulz iterations; shapes stay.
+
+    The iterations multiply a matrix by polynomials of its Gram matrix. All Gram matrices of similar size iterate
+    together; zeros around one change nothing.
+    """
+    # (out, in, height, width) -> (out, in * height * width); the wide one of the matrix and its transpose
+    flat = [update.flatten(1) for update in updates]
+    wide = [matrix if len(matrix) <= matrix.shape[1] else matrix.mT for matrix in flat]
+    by_size: dict[int, list[int]] = {}
+    for number, matrix in enumerate(wide):
+        by_size.setdefault(-(-len(matrix) // GRAM_MULTIPLE) * GRAM_MULTIPLE, []).append(number)
     done = list(updates)
-    for (small, _), numbers in by_shape.items():
-        # (out, in, height, width) -> (out, in * height * width); the wide one of the matrix and its transpose
-        flat = [updates[number].flatten(1) for number in numbers]
-        wide = torch.stack([matrix if len(matrix) == small else matrix.mT for matrix in flat])  # (N, small, large)
-        for number, matrix, step in zip(numbers, flat, _newton_schulz(wide), strict=True):
-            update = updates[number]
-            done[number] = (step if len(matrix) == small else step.mT).reshape(update.shape).to(update.dtype)
+    for size, numbers in by_size.items():
+        grams = [torch.mm(wide[number], wide[number].mT) for number in numbers]
+        padded = [pad(gram, (0, size - len(gram), 0, size - len(gram))) for gram in grams]
+        products = _newton_schulz(torch.stack(padded))  # (N, size, size)
+        for number, product in zip(numbers, products.unbind(), strict=True):
+            rows = len(wide[number])
+            step = torch.mm(product[:rows, :rows], wide[number])  # (rows, columns)
+            step = step if len(flat[number]) == rows else step.mT
+            done[number] = step.reshape(updates[number].shape)
     return done
 
 
-def _newton_schulz(x: Tensor) -> Tensor:
-    """(N, rows, columns) with rows <= columns -> the same shape, singular values in about 0.7 to 1.2.
+def _newton_schulz(gram: Tensor) -> Tensor:
+    """(N, size, size) Gram matrices -> the matrices to multiply from the left: singular values become about 0.7 to 1.2.
 
-    Each iteration multiplies x from the left by a polynomial of its Gram matrix. The product of these polynomials needs
-    only Gram matrices, (rows, rows), and meets the larger x once.
+    These products of polynomials of a Gram matrix are symmetric, and commute with it.
     """
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=EPSILON)
-    gram = x @ x.mT  # (N, rows, rows)
+    norm = gram.diagonal(dim1=1, dim2=2).sum(1).sqrt().clamp(min=EPSILON)[:, None, None]  # Frobenius, of the matrices
+    gram = gram / norm.square()
     first, *others = QUINTIC
-    product = _polynomial(gram, *first)
-    for coefficients in others:
-        product = _polynomial(product @ gram @ product, *coefficients) @ product
-    return product @ x
+    rest = _without_first(gram, *first)
+    product = rest / norm
+    product.diagonal(dim1=1, dim2=2).add_(first[0] / norm[:, :, 0])
+    for before, coefficients in zip(QUINTIC[:-1], others, strict=True):
+        gram = torch.baddbmm(gram, rest, gram, beta=before[0])
+        gram = torch.baddbmm(gram, gram, rest, beta=before[0])
+        rest = _without_first(gram, *coefficients)
+        product = torch.baddbmm(product, rest, product, beta=coefficients[0])
+    return product
 
 
-def _polynomial(gram: Tensor, a: float, b: float, c: float) -> Tensor:
-    """The matrices a + b * gram + c * gram^2, (N, rows, rows)."""
-    polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-    polynomial.diagonal(dim1=1, dim2=2).add_(a)
-    return polynomial
+def _without_first(gram: Tensor, _: float, b: float, c: float) -> Tensor:
+    """The polynomial a + b * gram + c * gram^2, without its first term."""
+    return torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
