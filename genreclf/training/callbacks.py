@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
@@ -70,8 +70,9 @@ class RunningAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(multi_avg_fn=self._average)
+        super().__init__()
         self.decay = decay
+        self._pairs: list[tuple[Tensor, Tensor]] = []  # the averages, and what they are of
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Creates the average on the device of the training.
@@ -80,11 +81,28 @@ class RunningAverage(WeightAveraging):
         copy of all weights.
         """
         module.to(trainer.strategy.root_device)
+        self._pairs = []
         super().setup(trainer, module, stage)
 
-    def _average(self, averages: Any, weights: Any, steps: Tensor | int) -> None:
-        before = float(steps)
-        get_ema_multi_avg_fn(min(self.decay, before / (before + 10)))(averages, weights, steps)
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_index: int
+    ) -> None:
+        """Updates the average after each optimizer step."""
+        if trainer.global_step > self._latest_update_step:
+            self._latest_update_step = trainer.global_step
+            self._update(module, trainer.global_step - 1)
+
+    @torch.no_grad()
+    def _update(self, module: L.LightningModule, before: int) -> None:
+        """The update after `before` earlier ones: one operation for all weights, nothing read back from the device."""
+        assert self._average_model is not None
+        if not self._pairs:
+            # As in a checkpoint: what is constant, like the teachers' vectors, is in none.
+            pairs = zip(self._average_model.module.state_dict().values(), module.state_dict().values(), strict=True)
+            self._pairs = [(average, value) for average, value in pairs if average.is_floating_point()]
+        averages, values = map(list, zip(*self._pairs, strict=True))
+        torch._foreach_lerp_(averages, values, 1 - min(self.decay, before / (before + 10)))
+        self._average_model.n_averaged += 1
 
 
 def checkpoints(folder: Path, optim: OptimConfig) -> list[Callback]:

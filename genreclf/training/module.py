@@ -10,14 +10,14 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
-from torchmetrics.classification import MulticlassAccuracy
 
-from genreclf.data.datamodule import NONE, Batch
+from genreclf.data.datamodule import Batch
 from genreclf.errors import GenreclfError
 from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.nets.config import ModelConfig
 from genreclf.training.clip_metrics import ClipScores
 from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
+from genreclf.training.segment_accuracy import SegmentAccuracy
 
 OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("plateau", "onecycle")
@@ -112,21 +112,23 @@ class GenreModule(L.LightningModule):
         adjusted = shares if optim.prior == "uniform" else None
         self.loss = GenreLoss(len(classes), optim.label_smoothing, adjusted, optim.none_weight)
         self.teacher = None if teacher is None else TeacherLoss(self.net.embedding_size, teacher)
-        # With validate_args, each step would wait for the device.
-        self.train_accuracy = MulticlassAccuracy(len(classes), average="micro", ignore_index=NONE, validate_args=False)
+        self.train_accuracy = SegmentAccuracy()
         self.val_clips = ClipScores()
+        self._losses: list[tuple[int, Tensor]] = []  # of the epoch, with the numbers of the steps; on the device
 
     def on_train_epoch_start(self) -> None:
         """Seeds the epoch by seed, epoch and rank alone: a resumed run draws the same random numbers."""
         # Different for each (seed, epoch, rank) with fewer than 100,003 epochs and 1,009 devices.
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
+        self._losses = []
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch: cross-entropy, plus the weighted divergence between views and distance to teachers.
 
         Each branch of the net has a separate loss: with a common one, the branch that learns faster would leave the
-        other little to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?). Raises
-        GenreclfError if the loss is not finite.
+        other little to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
+
+        Nothing here waits for the device.
         """
         branch_logits, gates, _, context = self.net.branches(batch["image"])
         loss = torch.stack([blended(self.loss, logits, batch, "target") for logits in branch_logits]).mean()
@@ -135,7 +137,7 @@ class GenreModule(L.LightningModule):
         views = batch.get("views", 1)
         if views > 1:
             loss = loss + self.consistency * torch.stack([divergence(each, views) for each in branch_logits]).mean()
-        self._check_finite("loss", loss.detach())
+        self._losses.append((self.global_step, loss.detach()))
         logits = gated_sum(branch_logits, gates)  # (B, classes)
         self.train_accuracy(logits, batch["target"])
         per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
@@ -143,15 +145,30 @@ class GenreModule(L.LightningModule):
         self.log("train/accuracy", self.train_accuracy, **per_epoch)
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """Raises GenreclfError before the epoch's checkpoint if a weight is not finite."""
-        for name, parameter in self.net.named_parameters():
-            self._check_finite(f"weight {name}", parameter.detach().sum())
+    def on_train_batch_end(self, *_: Any) -> None:
+        """After the last step, before the validation: raises GenreclfError if a loss was not finite."""
+        if self.trainer.is_last_batch:
+            self._check_losses()
 
-    def _check_finite(self, what: str, value: Tensor | float) -> None:
+    def on_train_epoch_end(self) -> None:
+        """Raises GenreclfError before the epoch's checkpoint if a loss or a weight is not finite."""
+        self._check_losses()
+        names, parameters = zip(*self.net.named_parameters(), strict=True)
+        sums = torch.stack([parameter.detach().sum() for parameter in parameters])
+        for name, value in zip(names, sums.tolist(), strict=True):
+            self._check_finite(f"weight {name}", value, self.global_step)
+
+    def _check_losses(self) -> None:
+        """Reads the epoch's losses back, once: a step that reads its loss waits for the device."""
+        steps, losses = zip(*self._losses, strict=True) if self._losses else ((), ())
+        self._losses = []
+        for step, value in zip(steps, torch.stack(losses).tolist() if losses else (), strict=True):
+            self._check_finite("loss", value, step)
+
+    def _check_finite(self, what: str, value: float, step: int) -> None:
         if not math.isfinite(value):
             raise GenreclfError(
-                f"the {what} is {float(value)} at step {self.global_step}, epoch {self.current_epoch}; "
+                f"the {what} is {value} at step {step}, epoch {self.current_epoch}; "
                 "lower optim.learning_rate, or use trainer.precision=32-true"
             )
 
@@ -172,7 +189,7 @@ class GenreModule(L.LightningModule):
         Lightning would step it after the epoch's checkpoint, which a resumed run needs to contain the step.
         """
         scores = self.val_clips.compute()
-        self._check_finite("validation loss", scores["loss"])
+        self._check_finite("validation loss", scores["loss"], self.global_step)
         self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=True)
         self.val_clips.reset()
         schedule = self.lr_schedulers()
@@ -205,10 +222,11 @@ class GenreModule(L.LightningModule):
         is_adam = self.optim.optimizer == "adam"
         groups = parameter_groups(self.net) if is_adam else _decayed(self, self.optim.weight_decay)
         groups = _with_learning_rates(groups, self.net.backbone, self.optim)
-        if is_adam:
-            return torch.optim.Adam(groups)
-        if self.optim.optimizer == "adamw":
-            return torch.optim.AdamW(groups)
+        if self.optim.optimizer != "muon":
+            # Lightning cannot clip gradients for a fused optimizer in mixed precision.
+            clips = self._trainer is not None and getattr(self._trainer, "gradient_clip_val", None) is not None
+            kind = torch.optim.Adam if is_adam else torch.optim.AdamW
+            return kind(groups, fused=not clips)
         from genreclf.training.muon import Muon  # here: timm takes half a second to import
 
         return Muon(groups)

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import torch
+from operations import Operations
 
 from genreclf.training.callbacks import RunningAverage
 
@@ -14,6 +15,8 @@ class Counting(L.LightningModule):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.register_buffer("seen", torch.zeros(1))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.long))
+        self.register_buffer("constant", torch.ones(1), persistent=False)
 
 
 def trainer_on(device: str) -> SimpleNamespace:
@@ -36,10 +39,24 @@ def test_the_average_forgets_its_start_and_then_decays_at_its_rate():
         with torch.no_grad():
             net.weight.fill_(float(step))
             net.seen.fill_(-float(step))
-        callback._average_model.update_parameters(net)
+        callback.on_train_batch_end(SimpleNamespace(global_step=step + 1), net, None, None, step)
+        if step % 10 == 0:  # a batch without an optimizer step, as with trainer.accumulate_grad_batches
+            callback.on_train_batch_end(SimpleNamespace(global_step=step + 1), net, None, None, step)
         kept = min(0.9, step / (step + 10))
         expected = step if expected is None else kept * expected + (1 - kept) * step
         average = callback._average_model.module
         assert average.weight.item() == pytest.approx(expected, rel=1e-4)
         assert average.seen.item() == pytest.approx(-expected, rel=1e-4)
     assert 199 - average.weight.item() == pytest.approx(9, rel=0.01)  # the lag of a decay of 0.9
+
+
+def test_an_update_is_one_operation_for_all_weights_and_reads_nothing_back():
+    net, callback = torch.nn.Sequential(*(torch.nn.BatchNorm1d(3) for _ in range(20))), RunningAverage(0.9)
+    module = Counting()
+    module.net = net
+    callback.setup(trainer_on("cpu"), module, "fit")
+    for step in (1, 2):
+        with Operations() as seen:
+            callback.on_train_batch_end(SimpleNamespace(global_step=step), module, None, None, step)
+        assert not seen.read_back
+        assert step == 1 or seen.launches == 2  # the average, and the number of its updates

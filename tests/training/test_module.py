@@ -145,14 +145,30 @@ def fix_logits(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.
     monkeypatch.setattr(net, "log", lambda *_, **__: None)
 
 
-def test_a_loss_that_is_not_finite_stops_with_one_line(monkeypatch):
-    net = module()
-    fix_logits(net, monkeypatch, torch.full((2, 3), math.nan))
-    batch = {"image": None, "target": torch.tensor([0, 1])}
-    monkeypatch.setattr(GenreModule, "global_step", 5)
+def test_the_first_loss_that_is_not_finite_stops_the_training_at_the_epochs_end(monkeypatch):
+    net, batch = module(), {"image": None, "target": torch.tensor([0, 1])}
     monkeypatch.setattr(GenreModule, "current_epoch", 1)
-    with pytest.raises(GenreclfError, match=r"nan.*step 5, epoch 1.*optim.learning_rate"):
+    for step, logit in ((4, 0.0), (5, math.nan), (6, math.inf)):
+        fix_logits(net, monkeypatch, torch.full((2, 3), logit))
+        monkeypatch.setattr(GenreModule, "global_step", step)
         net.training_step(batch, 0)
+    net._trainer = SimpleNamespace(is_last_batch=False)
+    net.on_train_batch_end(None, batch, 2)
+    net._trainer = SimpleNamespace(is_last_batch=True)
+    with pytest.raises(GenreclfError, match=r"loss is nan.*step 5, epoch 1.*optim.learning_rate"):
+        net.on_train_batch_end(None, batch, 2)
+    net.on_train_epoch_end()  # told once
+
+
+def test_losses_of_an_epoch_that_ends_early_are_checked(monkeypatch):
+    """With trainer.max_steps, an epoch ends without a last batch."""
+    net = module()
+    monkeypatch.setattr(GenreModule, "global_step", 2)
+    monkeypatch.setattr(GenreModule, "current_epoch", 0)
+    fix_logits(net, monkeypatch, torch.full((2, 3), math.nan))
+    net.training_step({"image": None, "target": torch.tensor([0, 1])}, 0)
+    with pytest.raises(GenreclfError, match=r"step 2, epoch 0"):
+        net.on_train_epoch_end()
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
