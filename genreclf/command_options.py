@@ -39,11 +39,13 @@ class _Renamed(argparse.Action):
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --tta, --device, --figure and --figure-hz."""
+    """--model, --tta, --device, --prior, --figure and --figure-hz."""
     model = f"a run folder, a bundle folder, or a pretrained model: {' or '.join(pretrained_names())}"
     parser.add_argument("--model", metavar="MODEL", help=f"{model} (default {DEFAULT_MODEL})")
     add_tta_option(parser)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda needs onnxruntime-gpu (default auto)")
+    mix = "how common each genre is: a CSV with the columns genre and weight (default: that of the model)"
+    parser.add_argument("--prior", metavar="uniform|training|FILE", help=mix)
     kinds = "|".join((AUTO, *KINDS))
     axis = f"the frequency axis of spectrogram figures (default {AUTO}: what can be seen)"
     parser.add_argument("--figure", default=AUTO, metavar=kinds, help=axis)
@@ -70,7 +72,7 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 def load(options: argparse.Namespace) -> Predictor:
     """The predictor that `add_model_options` describes."""
     figure = FigureAxis(options.figure, options.figure_hz)
-    return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device, figure)
+    return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device, figure, options.prior)
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:

@@ -59,6 +59,8 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
                 "picture_seconds": config["data"]["picture_seconds"],
                 "frames_per_column": record["data"]["frames_per_column"],
                 "temperature": temperature,
+                "prior": parameters["optim"]["prior"],
+                "shares": parameters["shares"],
             }
         )
         net = GenreClassifier(build(ModelConfig, parameters["net"], "net"))

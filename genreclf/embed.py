@@ -62,8 +62,8 @@ def _embed(predictor: Predictor, paths: Sequence[Path], workers: int) -> list[tu
         for count, (path, result) in enumerate(predict_files(predictor, paths, workers), 1):
             if isinstance(result, GenreclfError):
                 problems.append(result)
-            elif result.unsuitable:
-                problems.append(GenreclfError(f"{path}: no embedding ({result.unsuitable}); give a file with music"))
+            elif not result.embedding.size:
+                problems.append(GenreclfError(f"{path}: no embedding ({result.no_genre}); give a file with music"))
             else:
                 embeddings.append((str(path), result.embedding))
             report(count, len(paths))

@@ -26,6 +26,7 @@ from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.split import SPLITS
 from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.calibration import fit_temperature
+from genreclf.evaluation.known_fit import fit_known
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.predictions import predict_clips
 from genreclf.evaluation.torch_model import TorchModel
@@ -33,6 +34,7 @@ from genreclf.exporters.bundle import Bundle, round_to_fp16, save_bundle
 from genreclf.files import user_path
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import compose, instantiate, run_command
+from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import (
@@ -176,7 +178,8 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
 
         net = fit_baseline(model, datamodule)
     if _is_first_process():
-        _save(folder, run, net, model["name"], datamodule)
+        # A baseline learns the mix of its training clips.
+        _save(folder, run, net, model["name"], optim.prior if optim else "training", datamodule)
 
 
 def _is_first_process() -> bool:
@@ -292,15 +295,27 @@ def _check_validation(trainer: L.Trainer, optim: OptimConfig, datamodule: Spectr
             raise GenreclfError(f"optim.{key}={value}: needs a validation, but {reason}; {remedy}")
 
 
-def _save(folder: Path, run: RunConfig, net: Net, name: str, datamodule: SpectrogramDataModule) -> None:
+def _save(folder: Path, run: RunConfig, net: Net, name: str, prior: str, datamodule: SpectrogramDataModule) -> None:
     """Writes the bundle of a trained net, with the temperature fitted on the validation clips."""
     if run.fp16_weights:
         round_to_fp16(net)
-    seconds, resolution = datamodule.data.picture_seconds, datamodule.frames_per_column
-    info = ModelInfo(name, datamodule.classes, datamodule.view, seconds, resolution, run.temperature or 1.0)
+    info = ModelInfo(
+        name=name,
+        classes=datamodule.classes,
+        view=datamodule.view,
+        picture_seconds=datamodule.data.picture_seconds,
+        frames_per_column=datamodule.frames_per_column,
+        temperature=run.temperature or 1.0,
+        prior=prior,
+        shares=tuple(datamodule.class_shares),
+    )
     if run.temperature is None:
         info = replace(info, temperature=_fitted_temperature(Bundle(net, info), datamodule))
         print(f"temperature, fitted on the validation clips: {info.temperature:.2f}")
+    if datamodule.none["val"]:
+        info = replace(info, known=_fitted_known(Bundle(net, info), datamodule))
+        what = "withholds the genre of music of none of the genres"
+        print(what if info.known else f"never {what}: too few validation clips, or it is as sure of them")
     try:
         save_bundle(folder / BUNDLE, Bundle(net, info))
     except OSError as error:
@@ -313,12 +328,20 @@ def _save(folder: Path, run: RunConfig, net: Net, name: str, datamodule: Spectro
 
 def _fitted_temperature(bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
     """The temperature for a bundle whose temperature is 1."""
-    clips = datamodule.clips["val"]
+    return fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
+
+
+def _fitted_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Known | None:
+    """What tells clips of none of the genres, for a bundle with its temperature."""
+    none, _ = _answers(bundle, datamodule, datamodule.none["val"])
+    return fit_known(*_answers(bundle, datamodule, datamodule.clips["val"]), none)
+
+
+def _answers(bundle: Bundle, datamodule: SpectrogramDataModule, clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(clips, classes) probabilities, and the (clips,) classes; NONE for a clip of no class."""
     predictor = Predictor(TorchModel(bundle, "cpu"))
     predictions = predict_clips(predictor, datamodule.store, clips, "calibrating")
-    target = [datamodule.classes.index(datamodule.store.rows[clip].label) for clip in clips]
-    probabilities = np.array([prediction.probabilities for prediction in predictions])  # (clips, classes)
-    return fit_temperature(probabilities, np.array(target))
+    return np.array([prediction.probabilities for prediction in predictions]), datamodule.targets(clips)
 
 
 main = partial(run_command, "train", train, extra_keys=TRAINER_KEYS)

@@ -169,6 +169,11 @@ class SpectrogramDataModule(L.LightningDataModule):
         training = self.clips["train"] + self.none["train"]
         return teacher_vectors(file, [row.path for row in self.store.rows], training)
 
+    def targets(self, clips: Sequence[int]) -> np.ndarray:
+        """(clips,) int64: the number of each clip's class; NONE for a clip of none of the classes."""
+        labels = (self.store.rows[clip].label for clip in clips)
+        return np.array([self.classes.index(x) if x != self.data.none else NONE for x in labels], np.int64)
+
     def dataset(
         self, split: str, random_start: bool = False, overlapping: bool = True, none: bool = False
     ) -> SegmentDataset:
@@ -176,9 +181,8 @@ class SpectrogramDataModule(L.LightningDataModule):
 
         If not `overlapping`, only the last segment of a clip may overlap another.
         """
-        targets = {clip: self.classes.index(self.store.rows[clip].label) for clip in self.clips[split]}
-        if none:
-            targets.update(dict.fromkeys(self.none[split], NONE))
+        clips = self.clips[split] + (self.none[split] if none else [])
+        targets = dict(zip(clips, self.targets(clips).tolist(), strict=True))
         stretch = self.augment.stretch if random_start and self.augment else 0.0
         step = 1 if overlapping else self.view.segment_frames // self.view.hop_frames
         return SegmentDataset(self.store, targets, self.view, random_start, stretch, step)

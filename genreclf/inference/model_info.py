@@ -12,9 +12,11 @@ from genreclf import __version__
 from genreclf.config import build
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig
+from genreclf.inference.known import Known
 from genreclf.inference.run_folder import MODEL_CONFIG
 
 FORMAT = 7  # of a bundle
+PRIORS = ("uniform", "training")
 _MAX_CONFIG_BYTES = 100_000
 # Bounds for values from foreign files: integer arithmetic on frames stays exact, and no clip is longer than a day.
 _MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
@@ -30,6 +32,10 @@ class ModelInfo:
     picture_seconds: float  # the music that a spectrogram picture shows
     frames_per_column: float  # time resolution of the training spectrograms: 1 for audio, more for downsampled pictures
     temperature: float  # applied to a clip's mean probabilities
+    # Defaults: bundles of earlier versions lack these.
+    prior: str = "training"  # the mix of genres that the probabilities stand for: uniform, or as in training
+    shares: tuple[float, ...] | None = None  # of the classes among the training clips
+    known: Known | None = None  # tells clips of none of the genres; None for a model that has heard none
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not self.classes:
@@ -38,6 +44,10 @@ class ModelInfo:
         _check_bound("picture_seconds", self.picture_seconds, _MAX_SECONDS)
         _check_bound("frames_per_column", self.frames_per_column, _MAX_FRAMES)
         _check_bound("temperature", self.temperature, _MAX_TEMPERATURE)
+        if self.prior not in PRIORS:
+            raise GenreclfError(f"prior={self.prior!r}: expected {' or '.join(PRIORS)}")
+        if self.shares is not None and (len(self.shares) != len(self.classes) or min(self.shares) <= 0):
+            raise GenreclfError(f"shares={list(self.shares)}: expected a number above 0 for each class")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like data, from which `from_dict` makes an equal object."""
@@ -46,7 +56,10 @@ class ModelInfo:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
         """The object of `to_dict`; keys that are not ModelInfo's are ignored. Raises GenreclfError for wrong values."""
-        return build(cls, {key: values[key] for key in cls.__annotations__ if key in values}, "")
+        own = {key: values[key] for key in cls.__annotations__ if key in values}
+        if own.get("known") is not None:
+            own["known"] = build(Known, own["known"], "known")
+        return build(cls, own, "")
 
 
 class ModelOutput(NamedTuple):

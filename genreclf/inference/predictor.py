@@ -15,6 +15,7 @@ from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
 from genreclf.inference.model_info import Model, ModelOutput
 from genreclf.inference.onnx_model import OnnxModel
+from genreclf.inference.prior import prior_factors, with_prior
 from genreclf.inference.run_folder import find_bundle
 from genreclf.inference.tta import TTA, check_tta
 
@@ -34,34 +35,41 @@ class Segment:
 class Prediction:
     """The genre of a clip. Probabilities are calibrated, in the order of the model's classes.
 
-    An unsuitable clip has none: no genre, probability 0, no probabilities, segments, attention or embedding.
+    A clip without music has none: no genre, probability 0, no probabilities, segments, attention or embedding.
     """
 
-    genre: str  # empty for an unsuitable clip
-    probability: float  # of `genre`
+    genre: str  # empty where none can be given: `no_genre` says why
+    probability: float  # of the most probable genre
     probabilities: tuple[float, ...]  # the mean over the segments, with the temperature applied
     segments: tuple[Segment, ...]
     seconds: float  # the length of the clip
     note: str  # a warning about the file, or empty
     attention: np.ndarray | None  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
     embedding: np.ndarray  # (D,) float32: the net's context vector, the mean over the segments
-    unsuitable: str = ""  # why no genre can be given, such as "silence: ..."; empty if one is
+    no_genre: str = ""  # why none is given: "silence: ...", or music of none of the genres; empty if one is
+    known: float | None = None  # probability that the clip is of one of the genres; None: the model cannot tell
 
 
 class Predictor:
     """Predicts clips with one model. Threads may share it.
 
-    `tta` is a key of `TTA`: probabilities are averaged over so many copies of each segment.
+    `tta` is a key of `TTA`: probabilities are averaged over so many copies of each segment. `prior` is the mix of
+    genres that they stand for (see `prior_factors`); None for the model's.
     """
 
-    def __init__(self, model: Model, tta: str = "none", figure: FigureAxis = ANY_AXIS) -> None:
+    def __init__(
+        self, model: Model, tta: str = "none", figure: FigureAxis = ANY_AXIS, prior: str | None = None
+    ) -> None:
         check_tta(tta)
         self.model, self.info, self.tta, self.figure = model, model.info, tta, figure
+        self._factors = prior_factors(prior, model.info)
 
     @property
     def digest(self) -> str:
         """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
         settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure)]
+        if self._factors is not None:
+            settings.append(self._factors.tolist())
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def predict_file(self, path: Path) -> Prediction:
@@ -102,9 +110,10 @@ class Predictor:
             sound, filled = cut.frames / FRAME_RATE_HZ, length / FRAME_RATE_HZ
             notes.append(f"short: {sound:.1f} s of sound, repeated to fill {filled:.1f} s")
         (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
-        calibrated = apply_temperature(mean, self.info.temperature)
+        calibrated = self._calibrated(mean)
         best = int(np.argmax(calibrated))
-        by_segment = apply_temperature(output.probabilities, self.info.temperature)  # (S, classes)
+        known, no_genre = self._is_known(calibrated)
+        by_segment = self._calibrated(output.probabilities)  # (S, classes)
         segments = tuple(
             Segment(
                 (cut.start + start) / FRAME_RATE_HZ,
@@ -114,7 +123,7 @@ class Predictor:
             for (start, length), probabilities in zip(cut.spans, by_segment, strict=True)
         )
         return Prediction(
-            genre=self.info.classes[best],
+            genre="" if no_genre else self.info.classes[best],
             probability=float(calibrated[best]),
             probabilities=tuple(calibrated.tolist()),
             segments=segments,
@@ -122,18 +131,36 @@ class Predictor:
             note="; ".join(filter(None, notes)),
             attention=_attention(clip, cut, output.attention),
             embedding=output.embedding.mean(axis=0),
+            no_genre=no_genre,
+            known=known,
         )
+
+    def _calibrated(self, probabilities: np.ndarray) -> np.ndarray:
+        return with_prior(apply_temperature(probabilities, self.info.temperature), self._factors)
+
+    def _is_known(self, probabilities: np.ndarray) -> tuple[float | None, str]:
+        """Of (classes,) probabilities: `Prediction.known`, and `Prediction.no_genre` where it is too low."""
+        if self.info.known is None:
+            return None, ""
+        known = self.info.known.probability(probabilities)
+        nearest = self.info.classes[int(np.argmax(probabilities))]
+        return known, "" if known >= self.info.known.threshold else f"none of these genres; nearest: {nearest}"
 
 
 def load_predictor(
-    model: str | Path, tta: str = "none", device: str = "auto", figure: FigureAxis = ANY_AXIS
+    model: str | Path,
+    tta: str = "none",
+    device: str = "auto",
+    figure: FigureAxis = ANY_AXIS,
+    prior: str | None = None,
 ) -> Predictor:
     """A predictor for a run folder, a bundle folder or a pretrained model's name, run by onnxruntime.
 
-    Raises GenreclfError for a model that is not there or damaged, an unknown `tta`, and a device that is not available.
+    Raises GenreclfError for a model that is not there or damaged, an unknown `tta`, a device that is not available, and
+    a `prior` that the model cannot have.
     """
     check_tta(tta)  # before the model is loaded
-    return Predictor(OnnxModel(find_bundle(model), device), tta, figure)
+    return Predictor(OnnxModel(find_bundle(model), device), tta, figure, prior)
 
 
 def _no_genre(clip: Clip) -> Prediction:
@@ -146,7 +173,7 @@ def _no_genre(clip: Clip) -> Prediction:
         note=clip.note,
         attention=None,
         embedding=np.zeros(0, np.float32),
-        unsuitable=clip.unsuitable,
+        no_genre=clip.unsuitable,
     )
 
 

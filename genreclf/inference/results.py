@@ -27,7 +27,8 @@ def file_row(path: Path, result: Prediction | GenreclfError, classes: Sequence[s
 def prediction_row(prediction: Prediction, classes: Sequence[str], segments: bool) -> Row:
     """A prediction as JSON-like data, with its segments if asked for.
 
-    For an unsuitable clip, genre and probability are None, it has no probabilities or segments, and the note says why.
+    Where no genre is given, genre and probability are None, and the note says why; without music in the clip, there are
+    no probabilities or segments. `known` is None for a model that cannot tell.
     """
     pieces = [
         {
@@ -39,11 +40,12 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
     ]
     return {
         "genre": prediction.genre or None,
-        "probability": None if prediction.unsuitable else prediction.probability,
-        "probabilities": {} if prediction.unsuitable else dict(zip(classes, prediction.probabilities, strict=True)),
+        "probability": prediction.probability if prediction.genre else None,
+        "known": prediction.known,
+        "probabilities": dict(zip(classes, prediction.probabilities, strict=bool(prediction.probabilities))),
         "seconds": prediction.seconds,
         **({"segments": pieces} if segments else {}),
-        "note": "; ".join(filter(None, (prediction.unsuitable, prediction.note))),
+        "note": "; ".join(filter(None, (prediction.no_genre, prediction.note))),
     }
 
 
@@ -119,7 +121,10 @@ def write_output(path: Path, content: str | bytes) -> None:
 
 
 def flat(rows: Sequence[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
-    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction."""
+    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction.
+
+    A segment has a genre only if the clip has.
+    """
     return [_record(row, piece, classes, segments) for row in rows for piece in _pieces(row, segments)]
 
 
@@ -129,12 +134,13 @@ def _pieces(row: Row, segments: bool) -> list[dict[str, Any]]:
 
 def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: bool) -> dict[str, Any]:
     probabilities = piece.get("probabilities", {})
-    genre, probability = _ranked(probabilities)[0] if probabilities else (None, None)
+    genre, probability = _ranked(probabilities)[0] if row.get("genre") else (None, None)
     spans = {key: piece.get(key) for key in ("start_seconds", "end_seconds")} if segments else {}
     return {
         "path": row["path"],
         "genre": genre,
         "probability": probability,
+        "known": row.get("known"),
         "seconds": row.get("seconds"),
         **spans,
         **{f"p_{name}": probabilities.get(name) for name in classes},

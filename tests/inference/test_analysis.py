@@ -65,7 +65,7 @@ def test_its_picture_gives_the_same_prediction_as_the_sound(predictor):
 
 def test_silence_has_a_reason_in_place_of_a_genre_but_a_picture_to_show(predictor):
     analysis = analyze(predictor, read_upload(wav(np.zeros(6 * SAMPLE_RATE_HZ)), 30.0, 60), lambda share: None)
-    assert analysis.prediction.genre == "" and "silence" in analysis.prediction.unsuitable
+    assert analysis.prediction.genre == "" and "silence" in analysis.prediction.no_genre
     assert analysis.warning == "" and analysis.spectrogram_png
 
 

@@ -1,16 +1,19 @@
 """Clips -> predictions, with a model that is plain arithmetic, so that each number has an independent reference."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_pictures import tiny_picture
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import Clip
 from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import ViewConfig
+from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo, ModelOutput
 from genreclf.inference.predictor import Predictor, apply_temperature, load_predictor
 from genreclf.inference.results import file_row, flat, show_table
@@ -125,7 +128,7 @@ def test_an_unsuitable_clip_has_no_genre_but_a_reason_in_all_forms(tmp_path):
     model = Arithmetic(CROP)
     prediction = Predictor(model).predict(clip)
     assert not model.batches and (prediction.genre, prediction.probability, prediction.probabilities) == ("", 0.0, ())
-    assert prediction.unsuitable == clip.unsuitable and not prediction.segments and not prediction.embedding.size
+    assert prediction.no_genre == clip.unsuitable and not prediction.segments and not prediction.embedding.size
     for segments in (False, True):
         row = file_row(Path("x.wav"), prediction, model.info.classes, segments)
         assert row["genre"] is row["probability"] is None and row["problem"] == "" and row["probabilities"] == {}
@@ -133,6 +136,42 @@ def test_an_unsuitable_clip_has_no_genre_but_a_reason_in_all_forms(tmp_path):
         (record,) = flat([row], model.info.classes, segments)
         assert record["genre"] is record["p_x"] is None and record["note"] == row["note"] and record["seconds"] > 6
         show_table([row], 3, segments)
+
+
+def test_music_of_none_of_the_genres_has_no_genre_but_the_nearest_in_all_forms():
+    model, clip = Arithmetic(CROP), clip_of(noise(300))
+    sure = Predictor(model).predict(clip)
+    assert sure.known is None and sure.genre == model.info.classes[int(np.argmax(sure.probabilities))]
+    odds = max(sure.probabilities) / (1 - max(sure.probabilities))
+    expected = 1 / (1 + np.exp(-(0.5 + 2 * np.log(odds))))
+    for threshold, told in ((expected - 1e-6, True), (expected + 1e-6, False)):
+        model.info = replace(model.info, known=Known(0.5, 2.0, threshold))
+        prediction = Predictor(model).predict(clip)
+        assert prediction.known == pytest.approx(expected) and prediction.probabilities == sure.probabilities
+        assert (prediction.genre, prediction.no_genre == "") == (sure.genre if told else "", told)
+        for segments in (False, True):
+            row = file_row(Path("x.wav"), prediction, model.info.classes, segments)
+            assert row["known"] == prediction.known and sum(row["probabilities"].values()) == pytest.approx(1)
+            assert (row["genre"], row["probability"] is None) == (sure.genre if told else None, not told)
+            assert told or (sure.genre in row["note"] and "none of these" in row["note"])
+            for record in flat([row], model.info.classes, segments):
+                assert (record["genre"] is None) == (not told) and record["known"] == prediction.known
+                assert record["p_x"] > 0
+            show_table([row], 3, segments)
+
+
+def test_a_prior_changes_clip_and_segments_and_the_digest():
+    model, clip = Arithmetic(CROP), clip_of(noise(300))
+    model.info = replace(model.info, prior="uniform", shares=(0.7, 0.2, 0.1))
+    plain, mixed = Predictor(model), Predictor(model, prior="training")
+    assert Predictor(model, prior="uniform").digest == plain.digest != mixed.digest
+    before, after = plain.predict(clip), mixed.predict(clip)
+    pairs = [(before.probabilities, after.probabilities)]
+    pairs += [(a.probabilities, b.probabilities) for a, b in zip(before.segments, after.segments, strict=True)]
+    for old, new in pairs:
+        expected = np.array(old) * model.info.shares
+        np.testing.assert_allclose(new, expected / expected.sum())
+    assert after.genre == model.info.classes[int(np.argmax(after.probabilities))]
 
 
 @given(st.integers(1, 3_000), st.sampled_from(sorted(TTA)))
@@ -173,7 +212,7 @@ def test_an_unknown_tta_is_refused_with_the_known_ones():
 
 
 def test_a_pretrained_model_predicts_a_file(tmp_path):
-    write_picture(tmp_path / "p.png", noise(387))
+    write_picture(tmp_path / "p.png", tiny_picture(387, np.random.default_rng(0)))
     predictor = load_predictor("a", device="cpu")
     prediction = predictor.predict_file(tmp_path / "p.png")
     assert prediction.genre in predictor.info.classes and prediction.seconds == pytest.approx(30, abs=0.05)

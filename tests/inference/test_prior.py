@@ -1,0 +1,89 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genreclf.errors import GenreclfError
+from genreclf.frontend.segments import ViewConfig
+from genreclf.inference.known import Known
+from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.prior import prior_factors, with_prior
+
+VIEW = ViewConfig("crop", 256, 128, 0.0)
+INFO = ModelInfo("test", ("x", "y", "z"), VIEW, 30.0, 1.0, 1.5, "uniform", (0.5, 0.3, 0.2), Known(1.0, 2.0, 0.3))
+
+
+def test_the_models_own_mix_changes_nothing():
+    for prior, info in ((None, INFO), ("uniform", INFO), ("training", replace(INFO, prior="training"))):
+        assert prior_factors(prior, info) is None
+    probabilities = np.array([0.2, 0.3, 0.5])
+    assert with_prior(probabilities, None) is probabilities
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), st.integers(0, 1_000))
+def test_from_one_mix_to_the_other_is_bayes_rule(weights, seed):
+    """The posteriors of two mixes of the same likelihoods are turned into each other."""
+    shares = np.array(weights) / sum(weights)
+    likelihood = np.random.default_rng(seed).dirichlet(np.ones(3), 4)  # (4, classes)
+    uniform, training = (p / p.sum(1, keepdims=True) for p in (likelihood, likelihood * shares))
+    info = replace(INFO, shares=tuple(shares))
+    np.testing.assert_allclose(with_prior(uniform, prior_factors("training", info)), training, rtol=1e-9)
+    back = prior_factors("uniform", replace(info, prior="training"))
+    np.testing.assert_allclose(with_prior(training, back), uniform, rtol=1e-9)
+
+
+def test_a_file_gives_any_mix_and_may_rule_a_genre_out(tmp_path):
+    file = tmp_path / "mix.csv"
+    file.write_text("genre,weight\nz,300\nx,100\ny,0\n")
+    np.testing.assert_allclose(
+        with_prior(np.array([0.2, 0.5, 0.3]), prior_factors(str(file), INFO)), [2 / 11, 0, 9 / 11]
+    )
+    trained = prior_factors(str(file), replace(INFO, prior="training"))
+    np.testing.assert_allclose(trained, [100 / 0.5, 0, 300 / 0.2])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read.*uniform, training, or a CSV"),
+        ("x,1\ny,1\nz,1\n", "first line is not genre,weight"),
+        ("genre,weight\nx,1\ny,many\nz,1\n", "cannot be read"),
+        ("genre,weight\nx,1\ny\nz,1\n", "cannot be read"),
+        ("genre,weight\nx,1\ny,1\n", "no weight for 'z'"),
+        ("genre,weight\nx,1\ny,1\nz,1\nska,1\n", "no genre 'ska'.*x, y, z"),
+        ("genre,weight\nx,1\ny,-1\nz,1\n", "a number from 0"),
+        ("genre,weight\nx,0\ny,0\nz,0\n", "one at least is above 0"),
+        ("genre,weight\nx,nan\ny,1\nz,1\n", "a number from 0"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(tmp_path, content, message):
+    file = tmp_path / "mix.csv"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(GenreclfError, match=f"^prior={file}: .*{message}"):
+        prior_factors(str(file), INFO)
+
+
+def test_a_model_that_does_not_know_its_shares_cannot_change_the_mix():
+    old = replace(INFO, prior="training", shares=None)
+    with pytest.raises(GenreclfError, match=r"prior=uniform: model test.*shares"):
+        prior_factors("uniform", old)
+    assert prior_factors("training", old) is None
+
+
+def test_a_models_info_survives_json_and_older_ones_lack_prior_shares_and_known():
+    assert ModelInfo.from_dict(json.loads(json.dumps(INFO.to_dict()))) == INFO
+    older = {key: value for key, value in INFO.to_dict().items() if key not in ("prior", "shares", "known")}
+    assert ModelInfo.from_dict(older) == replace(INFO, prior="training", shares=None, known=None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("prior", "even"), ("shares", [1.0, 2.0]), ("shares", [1.0, 0.0, 1.0]), ("known", {"offset": 1.0}), ("known", 3)],
+)
+def test_values_that_no_model_can_have_are_refused(key, value):
+    with pytest.raises(GenreclfError, match=key):
+        ModelInfo.from_dict({**INFO.to_dict(), key: value})
