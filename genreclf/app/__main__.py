@@ -1,7 +1,8 @@
 """Starts the app: genreclf app. Streamlit's options are passed on: genreclf app --server.port 8600."""
 
+import gc
+import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +13,22 @@ _MAIN = Path(__file__).with_name("main.py")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Replaces this process by Streamlit's server. Returns 2 if Streamlit is not installed."""
+    """Runs Streamlit's server until it is stopped. Returns 2 if Streamlit is not installed."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in ("-h", "--help"):
         print(f"usage: genreclf app [--server.port PORT] [...]\n\n{__doc__}\n\nAll options: streamlit run --help")
         return 0
     if importlib.util.find_spec("streamlit") is None:
         return user_error(missing_package(ModuleNotFoundError(name="streamlit")))
-    sys.stdout.flush()
+    from streamlit.web import cli  # only now: --help does not need it
+
+    # Loaded before the first page asks for it. Streamlit collects garbage after each run of a page: what is loaded now
+    # is left out of that, which took longer than the page.
+    importlib.import_module("genreclf.app.drawing")  # and with it the front end and onnxruntime
+    gc.freeze()
     # Streamlit reads the settings and the theme from .streamlit/config.toml beside main.py.
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(_MAIN), *words])
+    cli.main(["run", str(_MAIN), *words], prog_name="streamlit")  # exits, as a command does
+    return 0
 
 
 if __name__ == "__main__":

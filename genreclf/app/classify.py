@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,12 +50,12 @@ def page() -> None:
         )
         return
     (chosen, tta, picture_seconds), sounds = _settings(models), _sounds()
-    if not sounds:
-        return
-    try:
+    try:  # before there is a sound, so that its user does not wait for the model
         predictors = {entry.label: _load(entry, tta) for entry in chosen}
     except GenreclfError as error:
         st.error(f"This model cannot be loaded. {words.plain(str(error))}")
+        return
+    if not sounds:
         return
     if len(sounds) > 1:
         _table(sounds, predictors[chosen[0].label], picture_seconds)
@@ -118,7 +119,7 @@ def _demo(style: str) -> bytes:
 
 def _load(entry: ModelEntry, tta: str) -> Predictor:
     config = entry.folder / MODEL_CONFIG
-    return load_model(str(entry.folder), tta, config.stat().st_mtime if config.exists() else 0.0)
+    return load_model(os.fsencode(entry.folder), tta, config.stat().st_mtime if config.exists() else 0.0)
 
 
 def _analyze(sound: Sound, predictor: Predictor, picture_seconds: float, label: str) -> Analysis:
@@ -178,8 +179,8 @@ def _one(sound: Sound, predictors: dict[str, Predictor], picture_seconds: float)
     if first.prediction.note:
         st.caption(f"Note: {words.plain(first.prediction.note)}.")
     classes = [predictor.info.classes for predictor in predictors.values()]
-    if first.prediction.unsuitable:
-        st.warning(words.plain(f"No genre: {first.prediction.unsuitable}."))
+    if first.prediction.no_genre:
+        st.warning(words.plain(f"No genre: {first.prediction.no_genre}."))
     else:
         _genres(analyses, list(predictors), classes)
     row = file_row(Path(sound.name), first.prediction, classes[0], segments=True)
@@ -222,14 +223,15 @@ def _over_time(analyses: list[Analysis], names: list[str], classes: list[tuple[s
         )
     elif prediction.attention is not None:
         place = 0
-    png = drawing.song(analyses, names, classes, place)
     genres = ", ".join(f"{span} {genre}" for span, (genre, _) in zip(spans, best, strict=True))
-    st.html(drawing.image(png, f"Spectrogram over time and frequency, and the genre of each part: {genres}"))
+    description = f"Spectrogram over time and frequency, and the genre of each part: {genres}"
+    st.html(drawing.song(analyses, names, classes, description))
+    if place is not None and prediction.attention is not None:
+        st.html(drawing.attention(analyses[0], prediction.segments[place]))
+        st.caption("The curve shows which moments of this part influenced the result most.")
     if place is not None and len(spans) > 1:
         genre, probability = best[place]
         st.write(words.plain(f"The part from {spans[place]} alone: {genre} ({probability:.0%})."))
-    if place is not None and prediction.attention is not None:
-        st.caption("The curve at the bottom shows which moments of this part influenced the result most.")
 
 
 def _downloads(

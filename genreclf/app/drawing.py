@@ -1,28 +1,32 @@
-"""What the app draws: bars as HTML, and the song over time as an image."""
+"""What the app draws, as HTML: bars, and the song over time. Text stays text: it fits any screen and has any script."""
 
 import io
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from PIL import Image
 
 from genreclf.app.words import best, clock, ranked
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.frontend.log_mel import FRAME_RATE_HZ, band_of
+from genreclf.frontend.colour_maps import written_table
+from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS, band_of
 from genreclf.inference.analysis import Analysis
-from genreclf.inference.predictor import Prediction
+from genreclf.inference.predictor import Prediction, Segment
 from genreclf.page import data_uri, escaped
-from genreclf.plot_text import drawable, names_in_plots, save
 
 # Paul Tol's "muted" scheme, distinct for colour-blind people too (https://sronpersonalpages.nl/~pault/), and a grey.
 PALETTE = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#777777")
-_HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
-_MAX_COLUMNS = 2_000
-_MODEL_WIDTH, _LEGEND_WIDTH = 20, 80  # characters of a line of a model's name and of the legend
+_HERTZ = (100, 500, 1_000, 2_000, 5_000, SAMPLE_RATE_HZ // 2)
+_MAX_COLUMNS = 2_000  # of the spectrogram, about as many as a screen has
+_TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
+_MAX_TICKS = 6  # of the time axis, so that they fit a phone's screen
+# A row: its label, and beside it what it shows over time, as wide in each row.
+_ROWS = (
+    '<div style="display:grid;grid-template-columns:4.4rem minmax(0,1fr);gap:.35rem .5rem;'
+    'padding-right:1rem;font-size:.8rem;line-height:1.2"'
+)
+_LABEL = "text-align:right;overflow-wrap:anywhere;unicode-bidi:isolate"
 
 
 def colours(classes: Sequence[str]) -> dict[str, str]:
@@ -51,57 +55,88 @@ def image(png: bytes, description: str) -> str:
     return f'<img src="{data_uri(png)}" alt="{escaped(description)}" style="width:100%;height:auto">'
 
 
-@names_in_plots()
-def song(
-    analyses: Sequence[Analysis], names: Sequence[str], classes: Sequence[Sequence[str]], chosen: int | None
-) -> bytes:
-    """A PNG: the spectrogram, below it the genres over time of each model, and below that the attention of the first
-    model in its segment `chosen`, all on one time axis.
-    """
+def song(analyses: Sequence[Analysis], names: Sequence[str], classes: Sequence[Sequence[str]], description: str) -> str:
+    """The spectrogram, and below it the genres over time of each model, on one time axis; `description` is read out."""
     clip = analyses[0].clip
     seconds = clip.frames / FRAME_RATE_HZ
-    attention = analyses[0].prediction.attention if chosen is not None else None
-    labels = [drawable(name, _MODEL_WIDTH) for name in names]
-    strips = [max(0.45, _inches(label)) for label in labels]
-    heights = [3.0, *strips, *[0.8] * (attention is not None)]
-    figure = Figure(figsize=(7, 1.3 + sum(heights)), layout="constrained", facecolor="none")
-    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-    _draw_levels(axes[0], clip.levels, seconds)
     shown: dict[str, str] = {}
-    for place, (analysis, name, genres) in enumerate(zip(analyses, labels, classes, strict=True), 1):
-        shown |= _draw_genres(axes[place], analysis.prediction, name, genres)
-    if attention is not None and chosen is not None:
-        segment = analyses[0].prediction.segments[chosen]
-        _draw_attention(axes[-1], attention, (segment.start_seconds, segment.end_seconds))
-    axes[-1].set_xlabel("time (minutes:seconds)")
-    axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
-    axes[-1].set_xlim(0, seconds)
-    genres_shown = [drawable(name, _LEGEND_WIDTH) for name in shown]
-    columns = min(5, max(1, _LEGEND_WIDTH // (4 + max(map(len, genres_shown)))))
-    rows = [genres_shown[place : place + columns] for place in range(0, len(shown), columns)]
-    figure.set_figheight(figure.get_figheight() + sum(max(map(_inches, row)) for row in rows) - _inches(""))
-    patches = [Patch(color=colour, label=name) for name, colour in zip(genres_shown, shown.values(), strict=True)]
-    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-    file = io.BytesIO()
-    save(figure, file)
+    strips = ""
+    for analysis, name, genres in zip(analyses, names, classes, strict=True):
+        strip, used = _strip(analysis.prediction, genres, seconds)
+        shown |= used
+        strips += _label(name) + strip
+    keys = "".join(
+        f'<span><span style="background:{colour};border-radius:3px;padding:0 .5rem;margin-right:.35rem"></span>'
+        f'<span style="overflow-wrap:anywhere;unicode-bidi:isolate">{escaped(name)}</span></span>'
+        for name, colour in shown.items()
+    )
+    return (
+        f'{_ROWS} role="img" aria-label="{escaped(description)}">'
+        f'<span></span><div style="display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding-top:.6rem">{keys}</div>'
+        f'{_frequencies()}<img src="{data_uri(_png(clip.levels))}" alt="" style="width:100%;height:18rem">'
+        f"{strips}<span></span>{_times(seconds)}</div>"
+    )
+
+
+def attention(analysis: Analysis, segment: Segment) -> str:
+    """The model's attention within a segment, on the time axis of `song`; the prediction must have one."""
+    weights = analysis.prediction.attention
+    assert weights is not None
+    first, end = (round(edge * FRAME_RATE_HZ) for edge in (segment.start_seconds, segment.end_seconds))
+    heights = weights[first:end] / (weights[first:end].max(initial=0) or 1)
+    # Each frame is a step as wide as the frame: (frames, 2 edges).
+    x = np.stack([np.arange(first, end), np.arange(first + 1, end + 1)], axis=1).ravel() / len(weights)
+    y = 1 - np.repeat(heights, 2)
+    corners = [(x[0], 1.0), *zip(x, y, strict=True), (x[-1], 1.0)]
+    polygon = ",".join(f"{_percent(across)} {_percent(down)}" for across, down in corners)
+    return (
+        f'{_ROWS} aria-hidden="true">{_label("attention")}<div style="height:3rem;border-bottom:1px solid #999">'
+        f'<div style="height:100%;background:#332288;opacity:.6;clip-path:polygon({polygon})"></div></div></div>'
+    )
+
+
+def _png(levels: np.ndarray) -> bytes:
+    """(128, columns) uint8 levels in the colours of magma, the low bands at the bottom."""
+    step = -(-levels.shape[1] // _MAX_COLUMNS)
+    picture, file = Image.fromarray(np.ascontiguousarray(levels[::-1, ::step])), io.BytesIO()
+    picture.putpalette(written_table("magma").tobytes())
+    picture.save(file, format="PNG")
     return file.getvalue()
 
 
-def _inches(label: str) -> float:
-    """The height of a label's lines."""
-    return 0.2 * (1 + label.count("\n"))
+def _label(text: str) -> str:
+    return f'<div style="{_LABEL}">{escaped(text)}</div>'
 
 
-def _draw_levels(axes: Axes, levels: np.ndarray, seconds: float) -> None:
-    step = -(-levels.shape[1] // _MAX_COLUMNS)
-    axes.imshow(levels[:, ::step], origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, len(levels)))
-    axes.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
-    axes.set_ylabel(f"frequency (Hz, to {SAMPLE_RATE_HZ // 2:,})")
+def _percent(share: float) -> str:
+    return f"{100 * share:.3f}".rstrip("0").rstrip(".") + "%"
 
 
-def _draw_genres(axes: Axes, prediction: Prediction, name: str, classes: Sequence[str]) -> dict[str, str]:
-    """Draws a strip of colours; where segments overlap, the border lies in the middle. Returns its genres' colours."""
-    colour, shown = colours(classes), {}
+def _frequencies() -> str:
+    """The frequency axis."""
+    ticks = "".join(
+        f'<span style="position:absolute;right:0;bottom:{_percent((band_of(hertz) + 0.5) / N_BANDS)};'
+        f'transform:translateY(50%);white-space:nowrap">{hertz:,} Hz</span>'
+        for hertz in _HERTZ
+    )
+    return f'<div style="position:relative">{ticks}</div>'
+
+
+def _times(seconds: float) -> str:
+    """The time axis."""
+    longest = int(seconds / _MAX_TICKS) + 1  # for a picture of hours
+    step = next((step for step in _TICK_SECONDS if seconds / step < _MAX_TICKS), longest)
+    ticks = "".join(
+        f'<span style="position:absolute;left:{_percent(time / seconds)};transform:translateX(-50%)">'
+        f"{clock(time)}</span>"
+        for time in range(0, int(seconds) + 1, step)
+    )
+    return f'<div style="position:relative;height:1.2em">{ticks}</div>'
+
+
+def _strip(prediction: Prediction, classes: Sequence[str], seconds: float) -> tuple[str, dict[str, str]]:
+    """A strip of colours; where segments overlap, the border lies in the middle. Also its genres' colours."""
+    colour, shown, parts = colours(classes), {}, ""
     middles = [(segment.start_seconds + segment.end_seconds) / 2 for segment in prediction.segments]
     start, end = prediction.segments[0].start_seconds, prediction.segments[-1].end_seconds
     borders = [start, *[(left + right) / 2 for left, right in itertools.pairwise(middles)], end]
@@ -109,16 +144,8 @@ def _draw_genres(axes: Axes, prediction: Prediction, name: str, classes: Sequenc
         genre, probability = best(segment, classes)
         shown[genre] = colour[genre]
         # The more probable, the stronger the colour.
-        axes.axvspan(left, right, color=colour[genre], alpha=0.25 + 0.75 * probability, lw=0)
-    axes.set_yticks([0.5], [name])
-    axes.set_ylim(0, 1)
-    return shown
-
-
-def _draw_attention(axes: Axes, attention: np.ndarray, span: tuple[float, float]) -> None:
-    times = (np.arange(len(attention)) + 0.5) / FRAME_RATE_HZ
-    inside = (times >= span[0]) & (times <= span[1])
-    axes.fill_between(times, attention, where=inside, color="#332288", alpha=0.5, step="mid", lw=0)
-    axes.set_ylabel("attention", fontsize=8)
-    axes.set_yticks([])
-    axes.set_ylim(0, None)
+        parts += (
+            f'<div style="position:absolute;left:{_percent(left / seconds)};width:{_percent((right - left) / seconds)};'
+            f'height:100%;background:{colour[genre]};opacity:{0.25 + 0.75 * probability:.2f}"></div>'
+        )
+    return f'<div style="position:relative;min-height:1.4rem;overflow:hidden">{parts}</div>', shown

@@ -20,9 +20,12 @@ def runs_folder() -> Path:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
-def load_model(folder: str, tta: str, changed: float) -> Predictor:
-    """A model, shared by all sessions. `changed` is its modification time, so that a new version is loaded again."""
-    return load_predictor(Path(folder).absolute(), tta)
+def load_model(folder: bytes, tta: str, changed: float) -> Predictor:
+    """A model, shared by all sessions. `changed` is its modification time, so that a new version is loaded again.
+
+    The folder's name, as the system has it, need not be UTF-8, which Streamlit expects of text.
+    """
+    return load_predictor(Path(os.fsdecode(folder)).absolute(), tta)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
