@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genreclf.errors import GenreclfError
@@ -38,14 +39,27 @@ class Columns:
         """The meaning of the column that identifies clips, one of KEYS."""
         return next(key for key in KEYS if key in self.number_of)
 
-    def told(self) -> str:
-        """What a user should know: names that were taken as others, and columns that were passed over; may be empty."""
+    def told(self, used: Sequence[str] = ()) -> str:
+        """What a user should know: names that were taken as others, and columns that were passed over; may be empty.
+
+        Columns that a name in `used` means (see `find`) are not passed over.
+        """
         taken = [(self.names[number], meaning) for meaning, number in self.number_of.items()]
         others = [f"{name!r} as {meaning}" for name, meaning in taken if name != meaning]
-        over = [name for number, name in enumerate(self.names) if number not in self.number_of.values() and name]
+        read = {*self.number_of.values(), *(number for name in used for number in self.find(name))}
+        over = [name for number, name in enumerate(self.names) if number not in read and name]
         parts = ["takes " + ", ".join(others)] if others else []
         parts += ["passes over " + ", ".join(map(repr, over))] if over else []
         return "; ".join(parts)
+
+    def find(self, name: str) -> list[int]:
+        """The columns that a user means by `name`: those spelled so; or else those that differ in case, spaces and
+        punctuation only; or else the one of its meaning. Empty for an unknown name."""
+        plain = normalize_name(name)
+        spelled = [number for number, other in enumerate(self.names) if other == name]
+        alike = [number for number, other in enumerate(self.names) if plain and normalize_name(other) == plain]
+        same = [number for meaning, number in self.number_of.items() if meaning == meaning_of(name)]
+        return spelled or alike or same
 
 
 def read_header(lines: str, where: str) -> Columns:

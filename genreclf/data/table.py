@@ -6,7 +6,9 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ _NO_ARTIST = (
 )
 # What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
 _NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
+_used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
 _DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?\r?\n')  # which some spreadsheets write first
 
 
@@ -49,6 +52,7 @@ class Table:
     file: Path
     columns: Columns
     rows: dict[str, ClipMetadata]  # by the value in the column that identifies clips
+    cells: dict[str, tuple[str, ...]]  # of all columns, by the same value
 
     @property
     def where(self) -> str:
@@ -87,6 +91,35 @@ def read_genres(file: Path, paths: Sequence[str]) -> list[str] | None:
     return [genres.get(path, "") for path in paths] if has_genres else None
 
 
+def read_column(file: Path, paths: Sequence[str], name: str) -> list[str]:
+    """The cell of each clip in `paths` in the column `name` (see `Columns.find`); empty for a clip without a row.
+
+    Raises GenreclfError as `read_table` and `check_column` do.
+    """
+    table, number = _open(file), check_column(file, name)
+    return [table.cells[row][number] if row else "" for row in _rows_of(table, paths)]
+
+
+def check_column(file: Path, name: str) -> int:
+    """The number of the column `name`, from 0. Raises GenreclfError, which names those there are, unless it is one."""
+    columns = _open(file).columns
+    found = columns.find(name)
+    if len(found) != 1:
+        fault = f"has {len(found)} columns {name!r}" if found else f"has no column {name!r}"
+        raise GenreclfError(f"data.table={file}: {fault}; its columns: {', '.join(map(repr, columns.names))}")
+    return found[0]
+
+
+@contextmanager
+def columns_in_use(names: Sequence[str]) -> Iterator[None]:
+    """Within it, columns of these names are not told as passed over: the caller reads them with `read_column`."""
+    token = _used.set(tuple(names))
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
 def _tell(table: Table, what: str, names: Sequence[str]) -> None:
     if names:
         tell_once(f"{table.where}: {len(names)} {what} (first: {first_names(names)})")
@@ -106,6 +139,7 @@ def _open(file: Path) -> Table:
     except (OSError, UnicodeError, csv.Error) as error:
         raise GenreclfError(f"{where}: cannot be read ({error}); give a CSV file in UTF-8") from error
     rows: dict[str, ClipMetadata] = {}
+    of_row: dict[str, tuple[str, ...]] = {}
     for line, row in lines:
         cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
         number = columns.number_of[columns.key]
@@ -117,10 +151,11 @@ def _open(file: Path) -> Table:
             raise GenreclfError(f"{where}: {fault}; put cells that contain {columns.delimiter!r} in quotes")
         if name in rows:
             raise GenreclfError(f"{where}: two rows for {columns.names[number]} {name!r}; delete one of them")
-        rows[name] = _metadata({meaning: cells[at].strip() for meaning, at in columns.number_of.items()})
-    for told in filter(None, (encoding_note, columns.told())):
+        of_row[name] = tuple(map(str.strip, cells))
+        rows[name] = _metadata({meaning: of_row[name][at] for meaning, at in columns.number_of.items()})
+    for told in filter(None, (encoding_note, columns.told(_used.get()))):
         tell_once(f"{where}: {told}")
-    return Table(file, columns, rows)
+    return Table(file, columns, rows, of_row)
 
 
 def _text(file: Path) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.data.table import ClipMetadata, read_genres, read_table
+from genreclf.data.table import ClipMetadata, check_column, columns_in_use, read_column, read_genres, read_table
 from genreclf.errors import GenreclfError
 
 CLIPS = ["blues/blues.00000.png", "blues/blues00001.wav", "rock/A song, live.mp3"]
@@ -110,6 +110,33 @@ def test_columns_of_no_known_meaning_are_told_once_in_one_line(tmp_path, capsys)
         assert read_table(path, CLIPS)[0] == ClipMetadata(artist="a")
     told = f"data.table={path}: takes 'file' as path; passes over 'Interpreter', 'tempo', 'clip'\n"
     assert capsys.readouterr().err == told
+
+
+def test_any_column_can_be_read(tmp_path):
+    path = table(
+        tmp_path, "file,Label,Source,d.e.c.a.d.e\nblues.00000.png,blues, radio ,1990s\nblues00001.wav,blues,,\n"
+    )
+    assert read_column(path, CLIPS, "Source") == read_column(path, CLIPS, "source") == ["radio", "", ""]
+    assert read_column(path, CLIPS, "Decade") == ["1990s", "", ""]
+    assert read_column(path, CLIPS, "genre") == read_column(path, CLIPS, "Label") == ["blues", "blues", ""]
+
+
+def test_a_column_that_is_not_in_the_table_is_refused_with_those_that_are(tmp_path):
+    path = table(tmp_path, "path,genre,mood,Mood\nx.wav,rock,sad,glad\n")
+    assert read_column(path, ["x.wav"], "Mood") == ["glad"]
+    for name, fault in (("tempo", "no column 'tempo'"), ("MOOD", "2 columns 'MOOD'"), ("", "no column ''")):
+        with pytest.raises(GenreclfError) as error:
+            check_column(path, name)
+        assert str(error.value) == f"data.table={path}: has {fault}; its columns: 'path', 'genre', 'mood', 'Mood'"
+
+
+def test_a_column_in_use_is_not_passed_over(tmp_path, capsys):
+    path = table(tmp_path, "path,artist,tempo,Source\nx.wav,one,120,radio\n")
+    with columns_in_use(["source"]):
+        read_table(path, ["x.wav"])
+    assert capsys.readouterr().err == f"data.table={path}: passes over 'tempo'\n"
+    read_table(path, ["x.wav"])
+    assert capsys.readouterr().err == f"data.table={path}: passes over 'tempo', 'Source'\n"
 
 
 @given(st.lists(st.sampled_from(["Artist", "band", "genre", "Label", "fold", "Split", "mood", "album"]), unique=True))
@@ -292,6 +319,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, rows):
     metadata = read_table(path, list(rows))
     assert [[one.genre, one.title, one.artist, one.group] for one in metadata] == expected
     assert read_genres(path, list(rows)) == [words[0] for words in expected]
+    assert read_column(path, list(rows), "title") == [words[1] for words in expected]
 
 
 def test_a_missing_table_is_one_line(tmp_path):
