@@ -24,6 +24,7 @@ from genreclf.data.teacher import teacher_vectors
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, column_index, spans
 
+SEEN_DIGITS = 16  # of a file's SHA-256: two of a million files agree in them with a probability of 3e-8
 NONE = -1  # the target of a clip that is of none of the classes
 
 
@@ -139,9 +140,11 @@ class SpectrogramDataModule(L.LightningDataModule):
         lengths = [rows[clip].sound_frames for clips in self.clips.values() for clip in clips]
         counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
         unreadable = {row.path: row.problem for row in rows if not row.columns}
+        seen = [clip for name in ("train", "val") for clip in self.clips[name] + self.none[name]]
         return {
             "store_digest": self.store.digest,
             "split_digest": hashlib.sha256(json.dumps(members).encode()).hexdigest(),
+            "seen_files": sorted(rows[clip].digest[:SEEN_DIGITS] for clip in seen),  # training and validation clips
             "clips": counts,
             "groups": groups,
             "frames_per_column": self.frames_per_column,
