@@ -89,6 +89,7 @@ class RunConfig:
     seed: int  # of everything random, with the epoch and the device's rank
     batch_size: int  # segments per step and device; at least 2, for batch norm
     workers: int  # processes that read batches
+    device_store_mib: int  # on a GPU, a store of up to this size is copied there
     temperature: float | None  # of the probabilities; null: fitted on the validation clips
     fp16_weights: bool  # the bundle's weights are rounded to float16
     init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
@@ -96,7 +97,7 @@ class RunConfig:
     ckpt: str | None  # last: resume from the run folder's last.ckpt
 
     def __post_init__(self) -> None:
-        for key, least in (("seed", 0), ("batch_size", 2), ("workers", 0)):
+        for key, least in (("seed", 0), ("batch_size", 2), ("workers", 0), ("device_store_mib", 0)):
             if getattr(self, key) < least:
                 raise GenreclfError(f"{key}={getattr(self, key)}: must be at least {least}")
         if self.temperature is not None and not 0 < self.temperature <= 1_000:

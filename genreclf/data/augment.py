@@ -1,18 +1,21 @@
 """Random changes to training segments, drawn per example from torch's global generator, on the batch's device."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.segments import Span, ViewConfig, spans
+from genreclf.frontend.segments import ViewConfig, spans
 
 MAX_BAND_SHIFT = 64  # half of the bands
 EQUALISER_KNOTS = 8
 LOW_PASS_FROM_BAND = 80  # about 3 kHz: telephones and sample rates of 8 kHz end there
+UNIFORM_DRAWS = 15  # of each example
 LOW_PASS_SLOPE = 0.25  # per band, on the [0, 1] scale: 20 dB
 
 
@@ -53,13 +56,9 @@ class AugmentConfig:
             raise GenreclfError(f"augment.consistency={self.consistency}: give 0 or more")
 
     @property
-    def two_views(self) -> bool:
-        """Whether each segment is shown in two views: as by another recording channel, and without that change."""
-        return self.consistency > 0
-
-    def views(self) -> "tuple[AugmentConfig, ...]":
-        """The changes of each view: all of them, and for a second view all but low-pass and floors."""
-        return (self, replace(self, low_pass=0.0, noise_floor=0.0, raised_floor=0.0)) if self.two_views else (self,)
+    def views(self) -> int:
+        """How often a segment is shown: as by another recording channel, and with a consistency loss without it too."""
+        return 2 if self.consistency > 0 else 1
 
 
 @dataclass(frozen=True)
@@ -78,55 +77,66 @@ class Draws:
     frequency_mask: Tensor  # (B, 1, H, 1) bool
 
 
-def random_span(frames: int, view: ViewConfig, stretch: float) -> Span:
-    """(start, length) in frames of one segment at a random place in a clip of `frames` frames.
+def random_spans(frames: np.ndarray, view: ViewConfig, stretch: float, rng: np.random.Generator) -> np.ndarray:
+    """(N, 2) starts and lengths in frames: one segment at a random place in each of N clips of (N,) frames.
 
     It holds up to 1 + `stretch` times as much or as little music as the view's segment, so it sounds faster or slower.
     A clip that is not longer than a segment is shown whole.
     """
-    last_start, length = spans(frames, view)[-1]
-    if stretch and length < frames:
-        factor = (1 + stretch) ** float(torch.empty(()).uniform_(-1, 1))
-        length = min(frames, max(1, round(length * factor)))
-        last_start = frames - length
-    return int(torch.randint(last_start + 1, ())), length
+    plain = np.array([spans(int(each), view)[0][1] for each in frames])
+    factor = (1 + stretch) ** rng.uniform(-1, 1, len(frames))
+    drawn = np.clip(np.round(plain * factor).astype(np.int64), 1, frames)
+    length = np.where(plain < frames, drawn, plain)
+    return np.stack([rng.integers(np.maximum(frames - length, 0) + 1), length], 1)
 
 
 def augment(images: Tensor, config: AugmentConfig) -> Tensor:
-    """(B, C, 128, 256) uint8 or float32 in [0, 255] -> float32 in [0, 255], with all changes but mixup and stretch."""
-    return apply(images, draw(images.shape, config, images.device), config.mask_fill)
+    """(B, C, 128, 256) uint8 or float32 in [0, 255] -> (V * B, C, 128, 256) float32 in [0, 255], V the `views`.
+
+    With all changes but mixup and stretch. The second view of a segment is drawn separately, and has neither low-pass
+    nor floors.
+    """
+    draws = draw(config.views * len(images), images.shape[2:], config, images.device)
+    if config.views > 1:
+        for channel in (draws.low_pass, draws.noise_floor, draws.raised_floor):
+            channel[len(images) :] = 0
+    return apply(images.repeat(config.views, 1, 1, 1), draws, config.mask_fill)
 
 
-def draw(shape: torch.Size, config: AugmentConfig, device: torch.device) -> Draws:
-    """Independent draws for each of the B examples of a (B, C, H, W) batch."""
-    batch, _, height, width = shape
+def draw(batch: int, size: Sequence[int], config: AugmentConfig, device: torch.device) -> Draws:
+    """Independent draws for each of `batch` examples of `size`: bands and columns."""
+    height, width = size
+    bands, columns = (torch.arange(length, device=device) for length in size)
+    bands = bands[:, None]  # (H, 1), for (B, 1, H, 1)
+    # All uniform draws at once: on a GPU, each operation costs as much as the next.
+    uniform = iter(torch.rand(UNIFORM_DRAWS, batch, 1, 1, 1, device=device))
 
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.empty(batch, 1, 1, 1, device=device).uniform_(low, high)
+    def between(low: float, high: float) -> Tensor:
+        return low + (high - low) * next(uniform)
 
-    def mask(size: int, probability: float) -> Tensor:  # (B, 1, 1, size)
-        low, high = config.mask_share
-        length = (uniform(low, high) * size).round()
-        start = (uniform(0, 1) * (size - length + 1)).floor()
-        index = torch.arange(size, device=device)
-        return (index >= start) & (index < start + length) & (uniform(0, 1) < probability)
+    def happens(probability: float) -> Tensor:
+        return next(uniform) < probability
+
+    def mask(index: Tensor, length: int, probability: float) -> Tensor:
+        masked = (between(*config.mask_share) * length).round()
+        start = (next(uniform) * (length - masked + 1)).floor()
+        return (index >= start) & (index < start + masked) & happens(probability)
 
     knots = config.equaliser * torch.randn(batch, 1, EQUALISER_KNOTS, device=device)
     # Linear between the knots: (B, 1, knots) -> (B, 1, H)
     curve = interpolate(knots, height, mode="linear", align_corners=True)
-    cutoff = uniform(min(LOW_PASS_FROM_BAND, height), height)
-    above = (torch.arange(height, device=device)[None, None, :, None] - cutoff).clamp(min=0)  # (B, 1, H, 1)
+    above = (bands - between(min(LOW_PASS_FROM_BAND, height), height)).clamp(min=0)  # (B, 1, H, 1)
     return Draws(
-        low_pass=LOW_PASS_SLOPE * above * (uniform(0, 1) < config.low_pass),
-        noise_floor=config.noise_floor * uniform(0, 1).square(),
-        raised_floor=config.raised_floor * uniform(0, 1).sqrt() * (uniform(0, 1) < 0.5),
-        band_shift=torch.randint(-config.band_shift, config.band_shift + 1, (batch, 1, 1, 1), device=device),
+        low_pass=LOW_PASS_SLOPE * above * happens(config.low_pass),
+        noise_floor=config.noise_floor * next(uniform).square(),
+        raised_floor=config.raised_floor * next(uniform).sqrt() * happens(0.5),
+        band_shift=between(-config.band_shift, config.band_shift + 1).floor().clamp(max=config.band_shift).long(),
         equaliser=curve[..., None],  # (B, 1, H, 1)
-        brightness=uniform(-config.brightness, config.brightness),
-        contrast=uniform(1 - config.contrast, 1 + config.contrast),
-        flip=uniform(0, 1) < config.flip_probability,
-        time_mask=mask(width, config.time_mask_probability),
-        frequency_mask=mask(height, config.frequency_mask_probability).transpose(2, 3),  # (B, 1, 1, H) -> (B, 1, H, 1)
+        brightness=between(-config.brightness, config.brightness),
+        contrast=between(1 - config.contrast, 1 + config.contrast),
+        flip=happens(config.flip_probability),
+        time_mask=mask(columns, width, config.time_mask_probability),
+        frequency_mask=mask(bands, height, config.frequency_mask_probability),
     )
 
 
@@ -157,12 +167,13 @@ def shifted(images: Tensor, bands: Tensor) -> Tensor:
 def mix(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     """Blends each example with another of the batch (mixup: Zhang et al. 2018): lam * example + (1 - lam) * other.
 
-    (B, C, H, W) images -> blended images, the (B,) numbers of the others in the batch, (B,) lam. lam is drawn from
-    Beta(alpha, alpha); it is at least 0.5, so that the example's class counts at least as much as the other's.
+    (V, B, C, H, W) images, V views of B examples -> blended images, the (B,) numbers of the others in the batch, (B,)
+    lam. All views of an example are blended alike. lam is drawn from Beta(alpha, alpha); it is at least 0.5, so that
+    the example's class counts at least as much as the other's.
     """
-    alphas = torch.full((len(images),), alpha, device=images.device)
+    batch = images.shape[1]
+    alphas = torch.full((batch,), alpha, device=images.device)
     lam = torch.distributions.Beta(alphas, alphas, validate_args=False).sample()  # validation would wait for the GPU
     lam = torch.maximum(lam, 1 - lam)
-    other = torch.randperm(len(images), device=images.device)
-    weight = lam[:, None, None, None]
-    return images * weight + images[other] * (1 - weight), other, lam
+    other = torch.rand(batch, device=images.device).argsort()  # a random order
+    return torch.lerp(images[:, other], images, lam[:, None, None, None]), other, lam

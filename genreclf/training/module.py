@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from genreclf.data.datamodule import Batch
+from genreclf.data.segment_batches import Batch
 from genreclf.errors import GenreclfError
 from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.nets.config import ModelConfig

@@ -62,7 +62,7 @@ class Muon(torch.optim.Optimizer):
         """The steps of matrices, for a rate of 1."""
         if not params:
             return []
-        grads, momenta = [p.grad for p in params], [self._state(p, "momentum") for p in params]
+        grads, momenta = _grads(params), [self._state(p, "momentum") for p in params]
         torch._foreach_lerp_(momenta, grads, 1 - MOMENTUM)
         steps = orthogonalized(list(torch._foreach_lerp(grads, momenta, MOMENTUM)))
         torch._foreach_mul_(steps, [STEP_SIZE * max(len(p), p[0].numel()) ** 0.5 for p in params])
@@ -72,7 +72,7 @@ class Muon(torch.optim.Optimizer):
         """The steps of NAdamW as in timm (after Dozat 2016), for a rate of 1."""
         if not params:
             return []
-        grads, (first, second) = [p.grad for p in params], BETAS
+        grads, (first, second) = _grads(params), BETAS
         means, squares = ([self._state(p, name) for p in params] for name in ("mean", "square"))
         counts = [self._count(p) for p in params]
         torch._foreach_add_(counts, 1)
@@ -100,6 +100,10 @@ class Muon(torch.optim.Optimizer):
         if "step" not in state:
             state["step"] = torch.zeros((), device=parameter.device)
         return state["step"]
+
+
+def _grads(params: list[Tensor]) -> list[Tensor]:
+    return [p.grad for p in params if p.grad is not None]
 
 
 def is_matrix(parameter: Tensor) -> bool:

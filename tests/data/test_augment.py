@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw, mix, random_span
+from genreclf.data.augment import AugmentConfig, Draws, apply, augment, draw, mix, random_spans
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
 
@@ -32,7 +32,7 @@ def images(batch: int, channels: int = 1, height: int = 128, width: int = 256, s
 
 def seeded_draws(batch: int, config: AugmentConfig = ORIGINAL, seed: int = 0) -> Draws:
     torch.manual_seed(seed)
-    return draw(torch.Size((batch, 1, 128, 256)), config, CPU)
+    return draw(batch, (128, 256), config, CPU)
 
 
 def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_the_original_set_has_the_notebooks_values():
 def test_apply_equals_a_slow_loop(dtype, seed, channels, size, config):
     batch = images(4, channels, *size, seed=seed)
     torch.manual_seed(seed)
-    draws = draw(batch.shape, config, CPU)
+    draws = draw(len(batch), batch.shape[2:], config, CPU)
     out = apply(batch.to(dtype), draws, config.mask_fill)
     assert out.dtype == torch.float32
     np.testing.assert_allclose(out.numpy(), slow_apply(batch.numpy(), draws, config.mask_fill), rtol=0, atol=1e-3)
@@ -95,7 +95,7 @@ def test_augment_applies_what_was_drawn():
 @pytest.mark.parametrize("config", [ORIGINAL, MUSIC, CHANNELS])
 def test_no_step_waits_for_the_device(config):
     """On the meta device, which has no values to read: on a GPU, reading a value waits for all queued work."""
-    assert augment(images(2).to("meta"), config).shape == (2, 1, 128, 256)
+    assert augment(images(2).to("meta"), config).shape == (2 * config.views, 1, 128, 256)
 
 
 def test_the_input_is_not_changed():
@@ -307,30 +307,36 @@ def test_a_raised_floor_lifts_quiet_levels_and_keeps_the_others():
 
 
 def test_two_views_are_a_segment_with_and_without_the_changes_of_its_channel():
-    config = dataclasses.replace(CHANNELS, raised_floor=0.6)
-    with_channel, without = config.views()
-    assert CHANNELS.two_views and with_channel == config
-    channel = ("low_pass", "noise_floor", "raised_floor")
-    assert all(getattr(config, key) > 0 for key in channel)
-    assert without == dataclasses.replace(config, **dict.fromkeys(channel, 0.0))
-    draws = seeded_draws(200, without)
-    assert not any(getattr(draws, key).any() for key in channel) and draws.band_shift.any()
+    config = dataclasses.replace(NONE, low_pass=1.0, noise_floor=0.4, raised_floor=0.6, consistency=1.0)
+    batch = images(50)
+    torch.manual_seed(0)
+    with_channel, without = augment(batch, config).split(50)
+    torch.testing.assert_close(without, batch.float(), rtol=0, atol=1e-3)
+    assert ((with_channel - batch).abs().amax((1, 2, 3)) > 1).all()
+
+
+def test_each_view_of_a_segment_is_drawn_separately():
+    torch.manual_seed(0)
+    both = augment(images(8), dataclasses.replace(CHANNELS, low_pass=0.0, noise_floor=0.0))
+    assert both.shape == (16, 1, 128, 256)
+    assert ((both[:8] - both[8:]).abs().amax((1, 2, 3)) > 1).all()
 
 
 def test_without_consistency_there_is_one_view():
-    assert MUSIC.consistency == 0 and not MUSIC.two_views and MUSIC.views() == (MUSIC,)
+    assert (MUSIC.consistency, MUSIC.views, CHANNELS.views) == (0, 1, 2) and augment(images(3), MUSIC).shape[0] == 3
 
 
 def test_mixing_blends_each_example_with_another_of_the_batch():
     torch.manual_seed(0)
-    batch = images(64).float()
+    batch = torch.stack([images(64), images(64, seed=1)]).float()  # two views
     out, other, lam = mix(batch, 0.3)
     assert sorted(other.tolist()) == list(range(64)) and lam.min() >= 0.5 and lam.max() <= 1
-    for i in range(64):
-        expected = lam[i] * batch[i] + (1 - lam[i]) * batch[other[i]]
-        torch.testing.assert_close(out[i], expected)
+    for view in range(2):
+        for i in range(64):
+            expected = lam[i] * batch[view, i] + (1 - lam[i]) * batch[view, other[i]]
+            torch.testing.assert_close(out[view, i], expected)
     assert (lam < 0.9).float().mean() > 0.15  # some are well mixed, most are not: Beta(0.3, 0.3)
-    assert torch.equal(batch, images(64).float())
+    assert torch.equal(batch[0], images(64).float())
 
 
 @pytest.mark.parametrize(
@@ -352,7 +358,7 @@ def test_a_number_out_of_its_range_is_refused(key, value):
 
 
 def test_the_weight_of_the_consistency_loss_may_be_above_1():
-    assert dataclasses.replace(MUSIC, consistency=12.0).two_views
+    assert dataclasses.replace(MUSIC, consistency=12.0).views == 2
 
 
 # --- The random place of a segment ------------------------------------------------------------------------------------
@@ -360,19 +366,20 @@ def test_the_weight_of_the_consistency_loss_may_be_above_1():
 CROP, WHOLE = ViewConfig("crop", 256, 128, 0.0), ViewConfig("whole", 1_292, 646, 0.1)
 
 
-@given(st.integers(1, 5_000), st.sampled_from([CROP, WHOLE]))
-def test_random_spans_lie_inside_the_clip(frames, view):
-    length = spans(frames, view)[0][1]
-    for _ in range(5):
-        start, drawn = random_span(frames, view, 0.0)
-        assert drawn == length
-        assert 0 <= start <= max(0, frames - length)
+def drawn(frames: int | list[int], view: ViewConfig, stretch: float, seed: int = 0) -> list[tuple[int, int]]:
+    return [tuple(span) for span in random_spans(np.atleast_1d(frames), view, stretch, np.random.default_rng(seed))]
 
 
-@given(st.integers(1, 2_000), st.floats(0.01, 1.0))
-def test_a_stretched_span_lies_inside_the_clip_within_its_range(frames, stretch):
-    for _ in range(5):
-        start, length = random_span(frames, CROP, stretch)
+@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=5), st.sampled_from([CROP, WHOLE]), st.integers(0, 99))
+def test_random_spans_lie_inside_the_clip(frames, view, seed):
+    for each, (start, length) in zip(frames, drawn(frames, view, 0.0, seed), strict=True):
+        assert length == spans(each, view)[0][1]
+        assert 0 <= start <= max(0, each - length)
+
+
+@given(st.integers(1, 2_000), st.floats(0.01, 1.0), st.integers(0, 99))
+def test_a_stretched_span_lies_inside_the_clip_within_its_range(frames, stretch, seed):
+    for start, length in drawn([frames] * 5, CROP, stretch, seed):
         if frames <= 256:
             assert (start, length) == (0, 256)
         else:
@@ -381,15 +388,12 @@ def test_a_stretched_span_lies_inside_the_clip_within_its_range(frames, stretch)
 
 
 def test_stretches_are_as_often_faster_as_slower():
-    torch.manual_seed(0)
-    lengths = [random_span(1_293, CROP, 0.25)[1] for _ in range(1_000)]
+    lengths = [length for _, length in drawn([1_293] * 1_000, CROP, 0.25)]
     assert min(lengths) < 210 and max(lengths) > 312
     assert sum(length > 256 for length in lengths) == pytest.approx(500, abs=80)
 
 
 def test_random_spans_reach_every_place_and_follow_the_seed():
-    torch.manual_seed(0)
-    drawn = [random_span(259, CROP, 0.0) for _ in range(100)]
-    assert set(drawn) == {(0, 256), (1, 256), (2, 256), (3, 256)}
-    torch.manual_seed(0)
-    assert drawn == [random_span(259, CROP, 0.0) for _ in range(100)]
+    found = drawn([259] * 100, CROP, 0.0)
+    assert set(found) == {(0, 256), (1, 256), (2, 256), (3, 256)}
+    assert found == drawn([259] * 100, CROP, 0.0) != drawn([259] * 100, CROP, 0.0, seed=1)

@@ -12,10 +12,12 @@ import pytest
 import soundfile
 import torch
 from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
 
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
-from genreclf.data.datamodule import Batch, SpectrogramDataModule, to_images
+from genreclf.data.datamodule import SpectrogramDataModule, to_images
+from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store
@@ -42,8 +44,9 @@ def made(
     batch_size: int = 4,
     workers: int = 0,
     seed: int = 0,
+    device_store_mib: int = 0,
 ) -> SpectrogramDataModule:
-    module = SpectrogramDataModule(data, split, view, augment, batch_size, workers, seed)
+    module = SpectrogramDataModule(data, split, view, augment, batch_size, workers, seed, device_store_mib)
     module.prepare_data()
     module.setup()
     return module
@@ -143,11 +146,10 @@ def test_worker_processes_give_the_same_batches(tiny_data):
         assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_worker_processes_draw_places_from_the_seed(tiny_data):
+def test_worker_processes_give_the_same_training_segments_and_others_for_another_seed(tiny_data):
     read = []
-    for seed in (1, 1, 2):
-        module = made(tiny_data, workers=1, seed=seed)
-        batches = module.loader(module.dataset("train", random_start=True), 4)
+    for seed, workers in ((1, 0), (1, 2), (2, 1)):
+        batches = made(tiny_data, workers=workers, seed=seed).train_dataloader()
         read.append(torch.cat([batch["segments"] for batch in batches]))
     assert torch.equal(read[0], read[1])
     assert not torch.equal(read[0], read[2])
@@ -160,6 +162,12 @@ def test_no_worker_process_is_the_default(tiny_data):
 
 
 # --- Training ---------------------------------------------------------------------------------------------------------
+
+
+def trainer_of(rank: int, world: int = 1, device: str = "cpu", **more) -> SimpleNamespace:
+    """The part of a Trainer that the loaders need."""
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    return SimpleNamespace(world_size=world, global_rank=rank, strategy=strategy, overfit_batches=0, **more)
 
 
 def training_order(module: SpectrogramDataModule, epoch: int) -> list[int]:
@@ -192,7 +200,7 @@ def test_ranks_share_an_epoch_without_overlap(tiny_data):
     orders = []
     for rank in range(2):
         module = made(tiny_data, batch_size=1)
-        module.trainer = SimpleNamespace(world_size=2, global_rank=rank)
+        module.trainer = trainer_of(rank, world=2)
         orders.append(training_order(module, 5))
     # With an odd number of clips one is shown twice, so that both ranks take equally many steps.
     assert len(orders[0]) == len(orders[1])
@@ -201,19 +209,17 @@ def test_ranks_share_an_epoch_without_overlap(tiny_data):
 
 
 def test_random_crops_lie_inside_the_clip_and_vary(tiny_data):
-    module = made(tiny_data)
-    dataset = module.dataset("train", random_start=True)
-    audio = [i for i, (clip, _) in enumerate(dataset.items) if module.store.rows[clip].source_rate_hz]
-    starts = {i: set() for i in audio}
-    for _ in range(6):
-        batch = dataset.__getitems__(audio)
-        for i, clip, segment in zip(audio, batch["clip"].tolist(), batch["segments"].numpy(), strict=True):
-            assert clip == dataset.items[i][0]
-            starts[i].add(place_of(segment.T, module.store.spectrogram(clip)))
-    lengths = {i: module.store.rows[dataset.items[i][0]].frames for i in audio}
-    assert all(found == {0} for i, found in starts.items() if lengths[i] <= 256)
-    assert all(len(found) > 1 for i, found in starts.items() if lengths[i] > 300)
-    assert sum(length > 300 for length in lengths.values()) > 1
+    loader, starts = made(tiny_data, augment=None).train_dataloader(), {}
+    rows, module = loader.dataset.store.rows, made(tiny_data)
+    for epoch in range(6):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            for clip, segment in zip(batch["clip"].tolist(), batch["segments"].numpy(), strict=True):
+                if rows[clip].source_rate_hz:
+                    starts.setdefault(clip, set()).add(place_of(segment.T, module.store.spectrogram(clip)))
+    assert all(found == {0} for clip, found in starts.items() if rows[clip].frames <= 256)
+    assert all(len(found) > 1 for clip, found in starts.items() if rows[clip].frames > 300)
+    assert sum(rows[clip].frames > 300 for clip in starts) > 1
 
 
 def place_of(segment: np.ndarray, levels: np.ndarray) -> int:
@@ -226,14 +232,52 @@ def place_of(segment: np.ndarray, levels: np.ndarray) -> int:
     return places[0]
 
 
-def test_random_crops_follow_torchs_seed(tiny_data):
-    dataset = made(tiny_data).dataset("train", random_start=True)
-    read = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        read.append(dataset.__getitems__(range(len(dataset)))["segments"])
-    assert torch.equal(read[0], read[1])
-    assert not torch.equal(read[0], read[2])
+def test_places_depend_on_seed_epoch_and_rank_alone(tiny_data):
+    def items(seed: int, epoch: int, rank: int) -> list:
+        torch.manual_seed(seed + epoch + rank)
+        np.random.seed(epoch)
+        sampler = RandomSegments(made(tiny_data).dataset("train"), 0.25, 2, rank, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    first = items(1, 0, 0)
+    assert first == items(1, 0, 0)
+    for other in (items(2, 0, 0), items(1, 1, 0), items(1, 0, 1)):
+        assert {item for item in first if item[1][1] != 256}.isdisjoint(other)
+
+
+def test_segments_cut_on_the_device_are_those_read_from_the_disk(tiny_data):
+    """The CPU stands for the device."""
+    module = made(tiny_data, batch_size=4)
+    streamed = module.train_dataloader()
+    cut = DeviceLoader(streamed.dataset, streamed.sampler, 4, streamed.drop_last, torch.device("cpu"))
+    for drop_last in (True, False):
+        cut.drop_last = drop_last
+        plain = module.loader(streamed.dataset, 4, streamed.sampler, drop_last)
+        for epoch in range(2):
+            streamed.sampler.set_epoch(epoch)
+            assert len(cut) == len(plain)
+            for one, other in zip(cut, plain, strict=True):
+                assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize(
+    ("device", "mib", "overfit", "expected"),
+    [
+        ("cuda", 100, 0, DeviceLoader),
+        ("cuda", 0, 0, DataLoader),
+        ("cuda", 100, 0.5, DataLoader),
+        ("cpu", 100, 0, DataLoader),
+    ],
+)
+def test_only_a_gpu_holds_a_copy_of_a_store_that_fits(device, mib, overfit, expected, tiny_data, monkeypatch):
+    copied = []
+    monkeypatch.setattr(DeviceLoader, "__init__", lambda self, *arguments: copied.append(arguments[-1]))
+    module = made(tiny_data, device_store_mib=mib)
+    module.trainer = trainer_of(0, device=device)
+    module.trainer.overfit_batches = overfit
+    assert type(module.train_dataloader()) is expected
+    assert copied == [torch.device("cuda")] * (expected is DeviceLoader)
 
 
 class Recorder(L.LightningModule):
@@ -287,7 +331,7 @@ def test_in_a_real_training_only_training_batches_are_augmented(tiny_data):
 
 def test_without_augmentation_training_images_stay_bytes(tiny_data):
     module = made(tiny_data, augment=None)
-    module.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0)
+    module.trainer = trainer_of(0, training=True)
     batch = next(iter(module.train_dataloader()))
     assert module.on_after_batch_transfer(batch, 0)["image"].dtype == torch.uint8
 
@@ -337,9 +381,9 @@ def with_silence(folder: Path) -> Path:
 
 def test_no_segment_shows_the_silence_at_the_ends_of_a_clip(tiny_data, tmp_path):
     module = made(dataclasses.replace(tiny_data, path=with_silence(tmp_path)))
-    for random_start in (False, True):
-        dataset = module.dataset("train", random_start=random_start)
-        segments = dataset.__getitems__(range(len(dataset)))["segments"]
+    dataset = module.dataset("train")
+    for items in (range(len(dataset)), RandomSegments(dataset, 0.25, 1, 0, 0)):
+        segments = dataset.__getitems__(list(items))["segments"]
         assert len(segments) >= 8 and (segments[:, [0, -1]].amax(2) > 0).all()
     for clip, row in enumerate(module.store.rows):
         (sounding,) = np.nonzero(module.store.spectrogram(clip).any(axis=0))

@@ -1,0 +1,100 @@
+"""Segments of clips as batches: read from the store on disk, or cut on a GPU from a copy of the store there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
+
+from genreclf.data.augment import random_spans
+from genreclf.data.store import Store
+from genreclf.frontend.segments import Span, ViewConfig, column_index, spans
+
+Item = tuple[int, Span]  # a clip and one of its segments
+
+
+class Batch(TypedDict):
+    """B segments; V * B with V views of each segment, all segments of one view after those of the other."""
+
+    target: Tensor  # (B,) int64: the class; NONE for a clip that is of none of the classes
+    clip: Tensor  # (B,) int64: the clip's number in the store
+    segments: NotRequired[Tensor]  # (B, 256, 128) uint8, time first: as read from the store
+    image: NotRequired[Tensor]  # (B, 3, 128, 256) uint8 or float32 in [0, 255], channels_last: on the device
+    other: NotRequired[Tensor]  # (B,) int64: the number in the batch of the example blended in
+    lam: NotRequired[Tensor]  # (B,) in [0.5, 1]: the weight of an example; 1 - lam is that of the other one
+    views: NotRequired[int]  # V, where it is more than 1
+
+
+class SegmentDataset(Dataset[Batch]):
+    """Segments of some clips, without the silence at the clips' ends; a batch is read at once.
+
+    `items` are every `step`-th of the segments that cover each clip.
+    """
+
+    def __init__(self, store: Store, target_of: Mapping[int, int], view: ViewConfig, step: int = 1) -> None:
+        self.store, self.target_of, self.view = store, target_of, view
+        covering = ((clip, spans(store.rows[clip].sound_frames, view)) for clip in target_of)
+        self.items: list[Item] = [(clip, span) for clip, each in covering for span in each[::step]]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitems__(self, chosen: Sequence[int | Item]) -> Batch:
+        """The batch with `segments`, `target` and `clip` of numbers of `items`, or of items that were drawn."""
+        columns, target, clip = self.places([self.items[one] if isinstance(one, int) else one for one in chosen])
+        segments = torch.from_numpy(self.store.columns[columns])  # (B, 256, 128)
+        return {"segments": segments, "target": torch.from_numpy(target), "clip": torch.from_numpy(clip)}
+
+    def places(self, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(N, 256) columns of the store that N items show, their (N,) targets and (N,) clips; int64."""
+        clips, shown = zip(*items, strict=True)
+        rows = [self.store.rows[clip] for clip in clips]
+        sounds = [(row.offset + row.first_sound, row.sound_columns, row.sound_frames) for row in rows]
+        first, columns, frames = np.array(sounds).T[..., None]  # each (N, 1), against the segments' (N, 256) columns
+        index = first + column_index(columns, frames, np.array(shown))
+        return index, np.array([self.target_of[clip] for clip in clips]), np.array(clips)
+
+
+class RandomSegments(DistributedSampler[Item]):
+    """One segment of each clip of a dataset in random order, at a random place, stretched by up to `stretch`.
+
+    What it draws depends on seed, epoch and rank alone. Each of `world` processes has a part of the clips.
+    """
+
+    def __init__(self, dataset: SegmentDataset, stretch: float, world: int, rank: int, seed: int) -> None:
+        self.clips, self.stretch, self.view = list(dataset.target_of), stretch, dataset.view
+        self.frames = np.array([dataset.store.rows[clip].sound_frames for clip in self.clips])
+        super().__init__(self.clips, world, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # needs a length
+
+    def __iter__(self) -> Iterator[Item]:
+        order = [int(number) for number in super().__iter__()]  # type: ignore[call-overload]  # numbers of clips
+        rng = np.random.default_rng((self.seed, self.epoch, self.rank))
+        drawn = random_spans(self.frames[order], self.view, self.stretch, rng)
+        for number, (start, length) in zip(order, drawn.tolist(), strict=True):
+            yield self.clips[number], (start, length)
+
+
+class DeviceLoader:
+    """The batches of a DataLoader with `sampler`, cut on a device from a copy of the store's spectrograms there.
+
+    The host sends an epoch's places at once; then each batch is one operation, and the host waits for none.
+    """
+
+    def __init__(
+        self, dataset: SegmentDataset, sampler: RandomSegments, batch_size: int, drop_last: bool, device: torch.device
+    ) -> None:
+        self.dataset, self.sampler, self.batch_size, self.drop_last = dataset, sampler, batch_size, drop_last
+        self.columns = torch.from_numpy(np.array(dataset.store.columns)).to(device)  # (columns of all clips, 128)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return whole if self.drop_last else whole + (rest > 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        places = self.dataset.places(list(self.sampler))
+        columns, target, clip = (torch.from_numpy(each).to(self.columns.device) for each in places)
+        for number in range(len(self)):
+            part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            yield {"segments": self.columns[columns[part]], "target": target[part], "clip": clip[part]}

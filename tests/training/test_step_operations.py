@@ -1,0 +1,60 @@
+"""What a training step costs on a GPU is the number of operations that the host gives it, and its waits for results."""
+
+import pytest
+import torch
+from bundles import of_yaml
+from operations import Operations
+from test_callbacks import trainer_on
+
+from genreclf.config import build
+from genreclf.data.augment import AugmentConfig
+from genreclf.data.datamodule import to_images
+from genreclf.nets.config import ModelConfig
+from genreclf.training.callbacks import RunningAverage
+from genreclf.training.module import GenreModule, OptimConfig
+
+# Launches of a step with what this version needs, rounded up
+LIMITS = {"a": 950, "b": 1_200, "b_scratch": 1_700}
+
+
+class Step:
+    """A training step of a model: augmentation, forward, backward, optimizer, average."""
+
+    def __init__(self, name: str) -> None:
+        model = of_yaml("model", name)
+        net = build(ModelConfig, {**model["net"], "num_classes": 10}, "model.net")
+        rates = {key: model[key] for key in ("optimizer", "learning_rate", "backbone_rate")}
+        optim = build(OptimConfig, {**of_yaml("optim", "onecycle"), **rates}, "optim")
+        augmentation = {**of_yaml("augment", "music"), **(of_yaml("augment", "channels") if name != "b" else {})}
+        augmentation.pop("defaults", None)
+        self.augment = build(AugmentConfig, augmentation, "augment")
+        self.module = GenreModule(net, optim, [str(i) for i in range(10)], self.augment.consistency, 0, [0.1] * 10)
+        self.module.log = lambda *_, **__: None
+        self.optimizer, self.average, self.steps = self.module._optimizer(), RunningAverage(0.99), 0
+        self.average.setup(trainer_on("cpu"), self.module, "fit")
+        self.module.train()
+
+    def __call__(self) -> None:
+        self.steps += 1
+        batch = {"segments": torch.randint(0, 256, (4, 256, 128), dtype=torch.uint8)}
+        batch.update(target=torch.arange(4), clip=torch.arange(4))
+        self.optimizer.zero_grad()
+        self.module.training_step(to_images(batch, self.augment), 0).backward()
+        self.optimizer.step()
+        self.average.on_train_batch_end(trainer_at(self.steps), self.module, None, None, 0)
+
+
+def trainer_at(step: int):
+    trainer = trainer_on("cpu")
+    trainer.global_step = step
+    return trainer
+
+
+@pytest.mark.parametrize("name", list(LIMITS))
+def test_a_step_starts_few_operations_and_waits_for_none(name):
+    step = Step(name)
+    step()  # creates the optimizer's state
+    with Operations() as seen:
+        step()
+    assert not seen.read_back
+    assert seen.launches <= LIMITS[name], seen.counts.most_common(30)
