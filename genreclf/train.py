@@ -56,6 +56,7 @@ from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.checkpoint_io import CheckpointFiles
 from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.precision import with_precision
 from genreclf.training.record import write_record
 from genreclf.training.resume import MOVABLE, check_data, resumed
 from genreclf.training.start import RANDOM, start
@@ -133,10 +134,11 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
 
 def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
+    config = with_precision(config)
     _check_trainer(config["trainer"])
     trained_on = {}
     if run.ckpt == "last":
-        before = resumed(folder, overrides, partial(compose, "train", extra_keys=TRAINER_KEYS))
+        before = resumed(folder, overrides, _composed)
         config, overrides, trained_on = before.config, before.overrides, before.data
         run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     model = config["model"]
@@ -183,6 +185,10 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         _save(folder, run, net, model["name"], optim.prior if optim else "training", datamodule)
 
 
+def _composed(overrides: list[str]) -> dict[str, Any]:
+    return with_precision(compose("train", overrides, extra_keys=TRAINER_KEYS))
+
+
 def _is_first_process() -> bool:
     return not getattr(rank_zero_only, "rank", 0)
 
@@ -208,6 +214,8 @@ def _yaml(value: Any) -> str:
 def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> None:
     if config["data"]["name"] == "demo":
         print("data=demo: generated music, not a benchmark; for real music: data=gtzan or data=folder data.path=FOLDER")
+    if config["model"]["kind"] == CLASSIFIER:
+        print(f"trainer.precision={config['trainer']['precision']}")
     summary = datamodule.summary()
     parts = (f"{name} {len(datamodule.clips[name])} clips, {summary['groups'][name]} groups" for name in SPLITS)
     print(f"split={config['split']['name']}: {'; '.join(parts)}; {len(datamodule.classes)} classes")

@@ -106,6 +106,7 @@ def epochs(run: Path) -> list[dict[str, str]]:
 def test_the_run_folder_records_how_to_repeat_the_run(run, music):
     config, record = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / "record.json").read_text())
     assert config["optim"]["checkpoint"] == "best" and config["data"]["path"] == str(music)
+    assert config["trainer"]["precision"] in ("32-true", "bf16-mixed")  # not auto: a resumed run keeps it
     assert record["overrides"][:2] == ["model=a", "model.net.channels=[8,8,16,16]"]
     assert record["seed"] == 0 and record["split_salt"] == "genreclf" and len(record["data"]["store_digest"]) == 64
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]

@@ -26,9 +26,9 @@ class CheckpointFiles(TorchCheckpointIO):
         write_atomically(Path(path), content.getbuffer())
 
     def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Raises GenreclfError for a damaged file. The paths in the state of callbacks become those of its folder.
+        """Also one that was written on a GPU. Raises GenreclfError for a damaged file. The paths in the state of callbacks become those of its folder.
 
         ModelCheckpoint would forget the best accuracy if its folder had another name, and write a worse best.ckpt.
         """

@@ -1,0 +1,25 @@
+"""The precision in which a net is trained, where `trainer.precision` leaves it open."""
+
+from typing import Any
+
+import torch
+
+AUTO = "auto"
+
+
+def with_precision(config: dict[str, Any]) -> dict[str, Any]:
+    """A composed configuration with the `trainer.precision` that AUTO means on this machine."""
+    trainer = config["trainer"]
+    if trainer["precision"] != AUTO:
+        return config
+    return {**config, "trainer": {**trainer, "precision": fastest_precision(trainer["accelerator"])}}
+
+
+def fastest_precision(accelerator: str) -> str:
+    """bf16-mixed on a CPU that multiplies bfloat16 in hardware: a step of Model A takes 0.70 s there instead of 1.22 s.
+
+    Elsewhere 32-true: other CPUs emulate bfloat16, and on a GPU these small nets were no faster (an H200, in 2026).
+    """
+    on_cpu = accelerator == "cpu" or (accelerator == AUTO and not torch.accelerator.is_available())
+    units = torch.cpu.get_capabilities()
+    return "bf16-mixed" if on_cpu and any(units.get(name) for name in ("avx512_bf16", "amx_bf16")) else "32-true"
