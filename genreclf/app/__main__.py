@@ -1,5 +1,6 @@
 """Starts the app: genreclf app. Streamlit's options are passed on: genreclf app --server.port 8600."""
 
+import ctypes
 import gc
 import importlib
 import importlib.util
@@ -10,6 +11,7 @@ from pathlib import Path
 from genreclf.errors import missing_package, user_error
 
 _MAIN = Path(__file__).with_name("main.py")
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 4 * 1024**2  # the number of a setting in glibc's malloc.h, and its value here
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,9 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # is left out of that, which took longer than the page.
     importlib.import_module("genreclf.app.drawing")  # and with it the front end and onnxruntime
     gc.freeze()
+    _return_large_blocks()
     # Streamlit reads the settings and the theme from .streamlit/config.toml beside main.py.
     cli.main(["run", str(_MAIN), *words], prog_name="streamlit")  # exits, as a command does
     return 0
+
+
+def _return_large_blocks() -> None:
+    """Has glibc return the memory of an upload to the system once it is free, where it would learn to keep it."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # not on macOS, nor with musl
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 if __name__ == "__main__":

@@ -325,7 +325,8 @@ def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path,
 def test_the_command_starts_streamlit_with_the_users_options(monkeypatch):
     calls = []
     monkeypatch.setattr("streamlit.web.cli.main", lambda words, prog_name: calls.append(words))
-    monkeypatch.setattr("gc.freeze", lambda: None)  # this process is not the app's
+    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):  # this process is not the app's
+        monkeypatch.setattr(setting, lambda: None)
     main(["--server.port", "8600"])
     ((command, file, *options),) = calls
     assert command == "run" and Path(file) == APP and options == ["--server.port", "8600"]

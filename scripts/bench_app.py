@@ -1,0 +1,178 @@
+"""Measures the app over its own connection, as a browser uses it: the first answer, a step of the slider, memory.
+
+python scripts/bench_app.py [SESSIONS]     30 by default: open the page, upload 30 s of music, look at a part of it
+
+Wall time depends on what else runs (the load is printed); CPU seconds, and their ratio to prediction alone, hardly do.
+"""
+
+import http.client
+import io
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import soundfile
+from rich.console import Console
+from rich.table import Table
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+
+from genreclf.data.demo import render
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+from genreclf.frontend.clip import read_upload
+from genreclf.inference.catalog import DEFAULT_MODEL
+from genreclf.inference.predictor import load_predictor
+
+SONG_SECONDS = 30.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_ANSWER = "metric"  # the element that shows the genre
+
+
+class App(NamedTuple):
+    """A running app."""
+
+    port: int
+    process: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        words = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / _TICKS
+
+    def mib(self) -> float:
+        """The memory that belongs to the process alone, without mapped files."""
+        lines = Path(f"/proc/{self.process}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Anonymous:"))
+
+
+class Session:
+    """A page in a browser, as the app sees it."""
+
+    def __init__(self, port: int, connection: ClientConnection) -> None:
+        self._port, self._socket = port, connection
+        self._states, self._widgets = BackMsg(), dict[str, Any]()
+        self.run()
+
+    def run(self) -> float | None:
+        """Runs the page. Returns the seconds until it showed a genre; None if it showed none."""
+        start, answered = time.perf_counter(), None
+        self._states.rerun_script.query_string = ""
+        self._send(self._states)
+        while (message := self._received()).WhichOneof("type") != "script_finished":
+            if message.WhichOneof("type") == "new_session":
+                self._id = message.new_session.initialize.session_id
+            element = message.delta.new_element
+            kind = element.WhichOneof("type") or ""
+            self._widgets[kind] = getattr(element, kind, None)
+            assert kind != "exception", element.exception.message
+            if kind == _ANSWER:
+                answered = time.perf_counter() - start
+        return answered
+
+    def upload(self, content: bytes) -> float | None:
+        """Uploads a song and runs the page. Returns as `run` does, the time of the upload included."""
+        start, request = time.perf_counter(), BackMsg()
+        request.file_urls_request.file_names.append("song.wav")
+        request.file_urls_request.session_id = self._id
+        self._send(request)
+        while (message := self._received()).WhichOneof("type") != "file_urls_response":
+            pass
+        (place,) = message.file_urls_response.file_urls
+        head = f'--x\r\nContent-Disposition: form-data; name="{place.file_id}"; filename="song.wav"\r\n\r\n'
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        connection.request("PUT", place.upload_url, head.encode() + content + b"\r\n--x--\r\n", form)
+        assert connection.getresponse().status == http.HTTPStatus.NO_CONTENT
+        connection.close()
+        state = self._states.rerun_script.widget_states.widgets.add(id=self._widgets["file_uploader"].id)
+        file = state.file_uploader_state_value.uploaded_file_info.add(file_id=place.file_id, name="song.wav")
+        file.size = len(content)
+        file.file_urls.CopyFrom(place)
+        sent = time.perf_counter() - start
+        answered = self.run()
+        return answered and sent + answered
+
+    def slide(self, place: int) -> float | None:
+        """Moves the slider to a part of the song, and runs the page."""
+        slider = self._widgets["slider"]
+        states = self._states.rerun_script.widget_states.widgets
+        state = next((state for state in states if state.id == slider.id), None) or states.add(id=slider.id)
+        state.string_array_value.data[:] = [slider.options[place]]
+        return self.run()
+
+    def _send(self, message: BackMsg) -> None:
+        self._socket.send(message.SerializeToString())
+
+    def _received(self) -> ForwardMsg:
+        message = ForwardMsg()
+        message.ParseFromString(self._socket.recv())
+        return message
+
+
+@contextmanager
+def running() -> Iterator[App]:
+    """The app, without its protection against forged requests, which needs a browser's cookie."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = ["--server.headless", "true", "--server.enableXsrfProtection", "false", "--server.port", str(port)]
+    server = subprocess.Popen([sys.executable, "-m", "genreclf.app", *flags], stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield App(port, server.pid)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def song(number: int) -> bytes:
+    """A WAV file."""
+    file, style = io.BytesIO(), "march"
+    soundfile.write(file, render(style, number, 0, SONG_SECONDS), SAMPLE_RATE_HZ, format="WAV")
+    return file.getvalue()
+
+
+def main(sessions: int) -> None:
+    songs = [song(number) for number in range(sessions)]
+    predictor = load_predictor(DEFAULT_MODEL)
+    alone: list[float] = []
+    answers: list[tuple[float, float]] = []  # wall and CPU seconds
+    steps: list[tuple[float, float]] = []
+    with running() as app:
+        for content in songs:
+            start = time.process_time()
+            predictor.predict(read_upload(content, predictor.info.picture_seconds, SONG_SECONDS + 1))
+            alone.append(time.process_time() - start)
+            with connect(f"ws://127.0.0.1:{app.port}/_stcore/stream", max_size=None, proxy=None) as connection:
+                page = Session(app.port, connection)
+                for times, act in ((answers, partial(page.upload, content)), (steps, partial(page.slide, 1))):
+                    before = app.cpu_seconds()
+                    times.append((act() or float("nan"), app.cpu_seconds() - before))
+        memory = app.mib()
+    load, _, _ = os.getloadavg()
+    table = Table("what", "seconds", "CPU seconds", "prediction alone", title=f"load {load:.1f}, {sessions} sessions")
+    predicted = statistics.median(alone)
+    for name, times in (("from the upload to the answer", answers), ("a step of the slider", steps)):
+        wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+        table.add_row(name, f"{wall:.2f}", f"{cpu:.2f}", f"{cpu / predicted:.1f}x")
+    table.add_row("memory at the end", f"{memory:.0f} MiB", "", "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else 30)
