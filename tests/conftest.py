@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from data_config import data_config
 from hypothesis import settings
+from tiny_pictures import tiny_picture
 from tiny_sounds import tiny_sound
 
 from genreclf.data.build_store import build_store
@@ -70,7 +71,7 @@ def tiny_folder(tmp_path_factory) -> Path:
             sound = tiny_sound(kind, 2 + 1.4 * number, rng)
             soundfile.write(folder / kind / f"{kind}.{number:05d}.wav", sound, SAMPLE_RATE_HZ)
         for number in range(TINY_CLIPS_PER_CLASS - 2, TINY_CLIPS_PER_CLASS):
-            levels = rng.integers(0, 256, (128, 380 + number), np.uint8)
+            levels = tiny_picture(380 + number, rng)
             write_picture(folder / kind / f"{kind}.{number:05d}.png", levels)
     (folder / "tone" / "broken.wav").write_bytes(b"RIFF is not enough")
     (folder / "noise" / "again.wav").write_bytes((folder / "noise" / "noise.00000.wav").read_bytes())

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyarrow import parquet
+from tiny_pictures import tiny_picture
 
 from genreclf.embed import main
 from genreclf.frontend.picture import write_picture
@@ -17,7 +18,7 @@ def pictures(tmp_path_factory) -> list[Path]:
     folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     paths = [folder / f"{number}.png" for number in range(3)]
     for path in paths:
-        write_picture(path, rng.integers(0, 256, (128, 500), np.uint8))
+        write_picture(path, tiny_picture(500, rng))
     return paths
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from pyarrow import parquet
+from tiny_pictures import tiny_picture
 from unreadable import make_unreadable
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
@@ -34,7 +35,7 @@ def library(tmp_path_factory) -> Path:
         noise = rng.normal(0, 0.1, SAMPLE_RATE_HZ * (1 + 3 * number))
         soundfile.write(folder / f"{number % 2}" / f"{number}.wav", noise, SAMPLE_RATE_HZ)
     for number in range(2):
-        write_picture(folder / f"p{number}.png", rng.integers(0, 256, (128, 300), np.uint8))
+        write_picture(folder / f"p{number}.png", tiny_picture(300, rng))
     (folder / "0" / "bad.wav").write_bytes(b"RIFF no sound")
     (folder / "zero.mp3").write_bytes(b"")
     return folder

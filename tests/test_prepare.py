@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import command, start
+from tiny_pictures import tiny_picture
 
 from genreclf.data.store import open_store
 from genreclf.frontend.picture import write_picture
@@ -22,10 +23,10 @@ def music(tmp_path) -> Path:
         (tmp_path / "music" / genre).mkdir(parents=True)
         for number in range(3):
             seed = ("low", "high").index(genre) + 2 * number
-            levels = np.random.default_rng(seed).integers(0, 256, (128, 100), dtype=np.uint8)
+            levels = tiny_picture(100, np.random.default_rng(seed))
             write_picture(tmp_path / "music" / genre / f"{genre}{number}.png", levels)
     shutil.copy(tmp_path / "music" / "low" / "low0.png", tmp_path / "music" / "low" / "again.png")
-    half = np.random.default_rng(0).integers(0, 256, (128, 100), dtype=np.uint8) // 2
+    half = tiny_picture(100, np.random.default_rng(0)) // 2
     write_picture(tmp_path / "music" / "low" / "half.png", half)
     (tmp_path / "music" / "high" / "broken.png").write_bytes(b"no picture")
     return tmp_path / "music"
@@ -153,7 +154,7 @@ def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
 
 def noise_picture(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(path, np.random.default_rng(seed).integers(0, 256, (128, 100), np.uint8))
+    write_picture(path, tiny_picture(100, np.random.default_rng(seed)))
 
 
 def test_kaggles_folder_is_read_as_audio_and_its_pictures_by_their_folder(tmp_path):
@@ -217,7 +218,7 @@ def three_hundred(tmp_path) -> Path:
         if number % 50 == 49:
             path.with_suffix(".wav").write_bytes(b"none")
         elif number % 10 == 9:
-            write_picture(path.with_suffix(".png"), rng.integers(0, 256, (128, 200), np.uint8))
+            write_picture(path.with_suffix(".png"), tiny_picture(200, rng))
         else:
             noise = rng.integers(-9_999, 9_999, 22_050 * (1 + number % 4), np.int16)
             soundfile.write(path.with_suffix(".wav"), noise, 22_050)

@@ -15,6 +15,7 @@ import soundfile
 from command_line import PRELOADED
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_pictures import tiny_picture
 
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import Source, list_sources
@@ -286,7 +287,7 @@ def sixty(tmp_path_factory) -> tuple[Path, list[Source]]:
     for number in range(60):
         write_noise(folder / "ab"[number % 2] / f"{number:02d}.wav", 1 + number % 7, number)
     (folder / "a" / "broken.wav").write_bytes(b"none")
-    write_picture(folder / "b" / "picture.png", np.random.default_rng(0).integers(0, 256, (128, 387), np.uint8))
+    write_picture(folder / "b" / "picture.png", tiny_picture(387, np.random.default_rng(0)))
     return folder, list_sources(folder)
 
 
