@@ -104,7 +104,8 @@ class LogMel:
         """The power of the next `count` frames; keeps the samples that the next block shares with this one."""
         windows = np.lib.stride_tricks.sliding_window_view(self._waiting, N_FFT)[::HOP_SAMPLES]
         np.multiply(windows[:count], _hann(), out=self._windowed[:count])
-        np.fft.rfft(self._windowed[:count], out=self._spectrum[:count])
+        # Scaled by 1 / 2048, which rounds nothing. Without a factor of its own type, NumPy computes in float64.
+        np.fft.rfft(self._windowed[:count], out=self._spectrum[:count], norm="forward")
         # (count, 1025) complex -> (count, 2050): real, imaginary, real, ...
         parts = self._spectrum[:count].view(np.float32)
         np.multiply(parts, parts, out=parts)
