@@ -7,6 +7,7 @@ Wall time depends on what else runs (the load is printed); CPU seconds, and thei
 
 import http.client
 import io
+import math
 import os
 import socket
 import statistics
@@ -55,6 +56,17 @@ class App(NamedTuple):
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Anonymous:"))
 
 
+class Times(NamedTuple):
+    """Seconds until the page showed the genre (infinite if it showed none), and until it was complete."""
+
+    answer: float
+    page: float
+
+    def after(self, seconds: float) -> "Times":
+        """The same, from `seconds` earlier on."""
+        return Times(self.answer + seconds, self.page + seconds)
+
+
 class Session:
     """A page in a browser, as the app sees it."""
 
@@ -63,9 +75,9 @@ class Session:
         self._states, self._widgets = BackMsg(), dict[str, Any]()
         self.run()
 
-    def run(self) -> float | None:
-        """Runs the page. Returns the seconds until it showed a genre; None if it showed none."""
-        start, answered = time.perf_counter(), None
+    def run(self) -> Times:
+        """Runs the page."""
+        start, answer = time.perf_counter(), math.inf
         self._states.rerun_script.query_string = ""
         self._send(self._states)
         while (message := self._received()).WhichOneof("type") != "script_finished":
@@ -76,11 +88,11 @@ class Session:
             self._widgets[kind] = getattr(element, kind, None)
             assert kind != "exception", element.exception.message
             if kind == _ANSWER:
-                answered = time.perf_counter() - start
-        return answered
+                answer = time.perf_counter() - start
+        return Times(answer, time.perf_counter() - start)
 
-    def upload(self, content: bytes) -> float | None:
-        """Uploads a song and runs the page. Returns as `run` does, the time of the upload included."""
+    def upload(self, content: bytes) -> Times:
+        """Uploads a song and runs the page; both count."""
         start, request = time.perf_counter(), BackMsg()
         request.file_urls_request.file_names.append("song.wav")
         request.file_urls_request.session_id = self._id
@@ -99,10 +111,9 @@ class Session:
         file.size = len(content)
         file.file_urls.CopyFrom(place)
         sent = time.perf_counter() - start
-        answered = self.run()
-        return answered and sent + answered
+        return self.run().after(sent)
 
-    def slide(self, place: int) -> float | None:
+    def slide(self, place: int) -> Times:
         """Moves the slider to a part of the song, and runs the page."""
         slider = self._widgets["slider"]
         states = self._states.rerun_script.widget_states.widgets
@@ -151,8 +162,7 @@ def main(sessions: int) -> None:
     songs = [song(number) for number in range(sessions)]
     predictor = load_predictor(DEFAULT_MODEL)
     alone: list[float] = []
-    answers: list[tuple[float, float]] = []  # wall and CPU seconds
-    steps: list[tuple[float, float]] = []
+    acts: dict[str, list[tuple[float, float, float]]] = {"upload": [], "slide": []}  # answer, page, CPU seconds
     with running() as app:
         for content in songs:
             start = time.process_time()
@@ -160,17 +170,18 @@ def main(sessions: int) -> None:
             alone.append(time.process_time() - start)
             with connect(f"ws://127.0.0.1:{app.port}/_stcore/stream", max_size=None, proxy=None) as connection:
                 page = Session(app.port, connection)
-                for times, act in ((answers, partial(page.upload, content)), (steps, partial(page.slide, 1))):
+                for name, act in (("upload", partial(page.upload, content)), ("slide", partial(page.slide, 1))):
                     before = app.cpu_seconds()
-                    times.append((act() or float("nan"), app.cpu_seconds() - before))
+                    acts[name].append((*act(), app.cpu_seconds() - before))
         memory = app.mib()
     load, _, _ = os.getloadavg()
-    table = Table("what", "seconds", "CPU seconds", "prediction alone", title=f"load {load:.1f}, {sessions} sessions")
+    title = f"load {load:.1f}, {sessions} sessions"
+    table = Table("what", "to the answer, s", "to the end, s", "CPU seconds", "prediction alone", title=title)
     predicted = statistics.median(alone)
-    for name, times in (("from the upload to the answer", answers), ("a step of the slider", steps)):
-        wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
-        table.add_row(name, f"{wall:.2f}", f"{cpu:.2f}", f"{cpu / predicted:.1f}x")
-    table.add_row("memory at the end", f"{memory:.0f} MiB", "", "")
+    for name, times in acts.items():
+        answer, end, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+        table.add_row(name, f"{answer:.2f}", f"{end:.2f}", f"{cpu:.2f}", f"{cpu / predicted:.1f}x")
+    table.add_row("memory at the end", "", f"{memory:.0f} MiB")
     Console().print(table)
 
 
