@@ -58,6 +58,7 @@ from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.module import GenreModule, OptimConfig
 from genreclf.training.precision import with_precision
 from genreclf.training.record import write_record
+from genreclf.training.recorded_steps import StepRecorder
 from genreclf.training.resume import MOVABLE, check_data, resumed
 from genreclf.training.start import RANDOM, start
 
@@ -91,6 +92,7 @@ class RunConfig:
     batch_size: int  # segments per step and device; at least 2, for batch norm
     workers: int  # processes that read batches
     device_store_mib: int  # on a GPU, a store of up to this size is copied there
+    cuda_graph: bool  # on a GPU, steps are recorded
     temperature: float | None  # of the probabilities; null: fitted on the validation clips
     fp16_weights: bool  # the bundle's weights are rounded to float16
     init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
@@ -165,6 +167,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         teacher = None if run.teacher is None else torch.from_numpy(datamodule.teacher(run.teacher))
         shares = datamodule.class_shares
         module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher)
+        module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
         weights = start(module.net, model["weights"], run.init, datamodule.classes)
         trainer = _trainer(folder, config, overrides, optim)
         _check_validation(trainer, optim, datamodule)

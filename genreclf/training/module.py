@@ -17,6 +17,7 @@ from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_group
 from genreclf.nets.config import ModelConfig
 from genreclf.training.clip_metrics import ClipScores
 from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
+from genreclf.training.recorded_steps import RecordedStep, StepRecorder
 from genreclf.training.segment_accuracy import SegmentAccuracy
 
 OPTIMIZERS = ("adam", "adamw", "muon")
@@ -115,6 +116,8 @@ class GenreModule(L.LightningModule):
         self.train_accuracy = SegmentAccuracy()
         self.val_clips = ClipScores()
         self._losses: list[tuple[int, Tensor]] = []  # of the epoch, with the numbers of the steps; on the device
+        self.recorder: StepRecorder | None = None  # None: all steps are plain ones
+        self._recorded: RecordedStep | None = None  # the step for the current batch
 
     def on_train_epoch_start(self) -> None:
         """Seeds the epoch by seed, epoch and rank alone: a resumed run draws the same random numbers."""
@@ -122,13 +125,50 @@ class GenreModule(L.LightningModule):
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
         self._losses = []
 
+    def on_train_start(self) -> None:  # noqa: D102
+        if self.recorder is not None:
+            self.recorder.start(self.trainer)
+
+    def on_train_end(self) -> None:  # noqa: D102
+        if self.recorder is not None:
+            self.recorder.end()
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Chooses between a plain step and the repetition of a recorded one."""
+        if self.recorder is not None:
+            self._recorded = self.recorder.of(batch, self.optimizers(use_pl_optimizer=False))  # type: ignore[arg-type]
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """A recorded step is all in `training_step`, which the closure calls."""
+        if self._recorded is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        else:
+            optimizer_closure()
+
+    def backward(self, loss: Tensor, *arguments: Any, **more: Any) -> None:  # noqa: D102
+        if self._recorded is None:
+            super().backward(loss, *arguments, **more)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:  # noqa: D102
+        if self._recorded is None:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of one batch: cross-entropy, plus the weighted divergence between views and distance to teachers.
+        """The loss of one batch. Nothing here waits for the device."""
+        loss, logits = self.outputs(batch) if self._recorded is None else self._recorded(batch)
+        self._losses.append((self.global_step, loss.detach().clone()))
+        self.train_accuracy(logits, batch["target"])
+        per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True, **per_epoch)
+        self.log("train/accuracy", self.train_accuracy, **per_epoch)
+        return loss
 
-        Each branch of the net has a separate loss: with a common one, the branch that learns faster would leave the
-        other little to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
+    def outputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of a batch and its (B, classes) logits.
 
-        Nothing here waits for the device.
+        The loss is the cross-entropy, plus the weighted divergence between views and distance to teachers. Each branch
+        of the net has a separate loss: with a common one, the branch that learns faster would leave the other little
+        to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
         """
         branch_logits, gates, _, context = self.net.branches(batch["image"])
         loss = torch.stack([blended(self.loss, logits, batch, "target") for logits in branch_logits]).mean()
@@ -137,13 +177,7 @@ class GenreModule(L.LightningModule):
         views = batch.get("views", 1)
         if views > 1:
             loss = loss + self.consistency * torch.stack([divergence(each, views) for each in branch_logits]).mean()
-        self._losses.append((self.global_step, loss.detach()))
-        logits = gated_sum(branch_logits, gates)  # (B, classes)
-        self.train_accuracy(logits, batch["target"])
-        per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
-        self.log("train/loss", loss, prog_bar=True, sync_dist=True, **per_epoch)
-        self.log("train/accuracy", self.train_accuracy, **per_epoch)
-        return loss
+        return loss, gated_sum(branch_logits, gates)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """After the last step, before the validation: raises GenreclfError if a loss was not finite."""

@@ -15,7 +15,7 @@ from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 
 MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record tell whether they still say the same
 # Groups and keys that do not affect the training steps; the last two shape the bundle of a finished run.
-_FREE = ("run", "ckpt", "logger", "cache", "device_store_mib", "temperature", "fp16_weights")
+_FREE = ("run", "ckpt", "logger", "cache", "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
 _EPOCHS = "trainer.max_epochs"
 
 

@@ -1,0 +1,152 @@
+"""Training steps recorded once as a CUDA graph and then repeated: one launch in place of a thousand.
+
+Small nets keep a GPU waiting for the host, which starts each of a step's operations. A CUDA graph starts them all at
+once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). It repeats the same kernels on the same
+memory, so a step must not depend on values that the host knows: nothing is read back from the device, batches have one
+shape, and the learning rates are tensors.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from genreclf.data.segment_batches import Batch
+from genreclf.errors import reason
+
+PLAIN_STEPS = 3  # before a recording: they create the optimizer's state, and the libraries choose their kernels
+Outputs = tuple[Tensor, Tensor]  # of a step: the loss, and the logits (B, classes)
+
+
+def obstacle(trainer: L.Trainer) -> str | None:
+    """What keeps the steps of a training on a GPU from being recorded; None where nothing does."""
+    found = (
+        (trainer.world_size > 1, "more than one device"),
+        (bool(trainer.gradient_clip_val), "trainer.gradient_clip_val"),
+        (trainer.accumulate_grad_batches > 1, "trainer.accumulate_grad_batches"),
+        (trainer.precision != "32-true", f"trainer.precision={trainer.precision}"),
+    )
+    return next((what for there, what in found if there), None)
+
+
+def cuda_graph(step: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
+    """Records a step without running it. Returns its outputs, which each call of the second value computes anew.
+
+    The current stream must not be the default one, which cannot be recorded.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
+        outputs = step()
+    return outputs, graph.replay
+
+
+class RecordedStep:
+    """Forward, backward and optimizer step for batches like `batch`.
+
+    `forward` gives the loss and the logits of a batch. Random numbers follow torch's generator, as in a plain step.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[[Batch], Outputs],
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        record: Callable[[Callable[[], Outputs]], tuple[Outputs, Callable[[], None]]] = cuda_graph,
+    ) -> None:
+        self.groups = optimizer.param_groups
+        self.batch: Any = {key: value.clone() if isinstance(value, Tensor) else value for key, value in batch.items()}
+        device = self.groups[0]["params"][0].device
+        self.rates = [torch.full((), group["lr"], device=device) for group in self.groups]
+
+        def step() -> Outputs:
+            loss, logits = forward(self.batch)
+            loss.backward()
+            optimizer.step()
+            return loss.detach(), logits.detach()
+
+        optimizer.zero_grad()  # the gradients then have the recording's memory
+        with _recordable(self.groups, self.rates):
+            self.outputs, self.repeat = record(step)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        """The step on another batch; the outputs are valid until the next call."""
+        for key, value in batch.items():
+            if isinstance(value, Tensor):
+                self.batch[key].copy_(value)
+        for rate, group in zip(self.rates, self.groups, strict=True):
+            rate.fill_(group["lr"])
+        self.repeat()
+        return self.outputs
+
+
+@contextmanager
+def _recordable(groups: list[dict[str, Any]], rates: list[Tensor]) -> Iterator[None]:
+    """Within it, the optimizer reads its learning rates from tensors. Schedules and checkpoints keep the numbers."""
+    before: list[dict[str, Any]] = [
+        {key: group[key] for key in ("lr", "capturable") if key in group} for group in groups
+    ]
+    try:
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
+            if "capturable" in group:
+                group["capturable"] = True
+        yield
+    finally:
+        for group, kept in zip(groups, before, strict=True):
+            group.update(kept)
+
+
+class StepRecorder:
+    """Decides which steps of a training are repetitions of a recorded one."""
+
+    def __init__(self, forward: Callable[[Batch], Outputs], record: Any = cuda_graph) -> None:
+        self.forward, self.record = forward, record
+        self.on, self.plain = False, 0
+        self.recorded: dict[Any, RecordedStep] = {}  # by the shape of the batches
+        self.stream: torch.cuda.Stream | None = None  # the one before the training's
+
+    def start(self, trainer: L.Trainer) -> None:
+        """Before the first step: the stream on which steps can be recorded. Tells what keeps them from it."""
+        self.on, self.plain, self.recorded = False, 0, {}
+        if trainer.strategy.root_device.type != "cuda":
+            return
+        what = obstacle(trainer)
+        if what:
+            _tell(what)
+            return
+        self.on, self.stream = True, torch.cuda.current_stream()
+        torch.cuda.synchronize()
+        torch.cuda.set_stream(torch.cuda.Stream())
+
+    def end(self) -> None:
+        """After the last step."""
+        if self.stream is not None:
+            torch.cuda.synchronize()
+            torch.cuda.set_stream(self.stream)
+        self.on, self.recorded, self.stream = False, {}, None
+
+    def of(self, batch: Batch, optimizer: torch.optim.Optimizer) -> RecordedStep | None:
+        """The recorded step for a batch; None where the step is to be a plain one."""
+        if not self.on:
+            return None
+        shape = tuple((key, tuple(each.shape) if isinstance(each, Tensor) else each) for key, each in batch.items())
+        if shape not in self.recorded:
+            if self.plain < PLAIN_STEPS or self.recorded:  # a shape other than the usual one
+                self.plain += 1
+                return None
+            try:
+                self.recorded[shape] = RecordedStep(self.forward, optimizer, batch, self.record)
+            except RuntimeError as error:
+                self.on = False
+                optimizer.zero_grad()
+                _tell(reason(error))
+                return None
+        return self.recorded[shape]
+
+
+def _tell(why: str) -> None:
+    print(f"training steps are started one operation at a time ({why}); a CUDA graph would be faster", file=sys.stderr)
