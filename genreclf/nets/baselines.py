@@ -55,7 +55,7 @@ class Svm(Net):
 
     def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Decision values (B, classes), attention (B, 1, 1), which is 1, and the scaled statistics (B, features)."""
-        scaled = (self.features(levels.to(self.centre.dtype)) - self.centre) / self.scale  # (B, features)
+        scaled = (self.features(levels).to(self.centre.dtype) - self.centre) / self.scale  # (B, features)
         # Not torch.cdist, which chooses its algorithm by the number of rows; nor len(), which fixes that number: an
         # exported file would not accept batches of any size.
         squares = scaled.square().sum(1, keepdim=True) + self.support.square().sum(1)  # (B, support vectors)

@@ -57,6 +57,10 @@ class SegmentStandardize(nn.Module):
         deviation = x[:, :, : self.reference_bands].square().mean(dim=(2, 3), keepdim=True).sqrt().clamp(min=self.least)
         return (x / deviation).clamp(-self.reach, self.reach), mean, deviation
 
+    def scaled(self, x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """(B, C, H, N) levels -> the same as `forward` makes of them, by its mean and deviation."""
+        return ((x - mean) / deviation).clamp(-self.reach, self.reach)
+
 
 class BandStatistics(nn.Module):
     """Levels of a segment -> six statistics of each band, in the units of the levels.
@@ -72,28 +76,54 @@ class BandStatistics(nn.Module):
         self.groups, self.group_weights = [self.num_features], [1.0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) float levels, channels equal, W at least 2 -> (B, 6 * 128), one statistic after the other."""
+        """(B, 3, 128, W) uint8 or float levels, channels equal, W at least 2 -> (B, 6 * 128), one after the other."""
         levels = x[:, 0]  # (B, 128, W)
+        return self.statistics(_as_float(levels), self.neighbours(levels))
+
+    def neighbours(self, levels: Tensor) -> Tensor:
+        """(B, 128, W) uint8 or float -> (B, 128, 6) float: for each percentile, the levels below and above it."""
+        last = levels.shape[2] - 1
+        places: list[int] = []
+        for quantile in self.quantiles:
+            low = int(quantile * last)
+            places += [low, min(low + 1, last)]
+        return _ordered(levels, places)
+
+    def statistics(self, levels: Tensor, neighbours: Tensor) -> Tensor:
+        """(B, 128, W) float levels, in any unit, and their `neighbours` -> (B, 6 * 128)."""
         changes = (levels[:, :, 1:] - levels[:, :, :-1]).abs()
         mean = levels.mean(2, keepdim=True)
         deviation = (levels - mean).square().mean(2).sqrt()  # not `std`, which takes ten times as long on a CPU
         statistics = [mean[:, :, 0], deviation, changes.mean(2)]
-        ordered = _ordered(levels)
-        for quantile in self.quantiles:
+        for number, quantile in enumerate(self.quantiles):
             position = quantile * (levels.shape[2] - 1)
-            low = int(position)
-            high = min(low + 1, levels.shape[2] - 1)
-            statistics.append(torch.lerp(ordered[:, :, low], ordered[:, :, high], position - low))
+            low, high = neighbours[:, :, 2 * number], neighbours[:, :, 2 * number + 1]
+            statistics.append(torch.lerp(low, high, position - int(position)))
         return torch.cat(statistics, 1)
 
 
-def _ordered(levels: Tensor) -> Tensor:
-    """(B, 128, W), each band's levels in ascending order."""
+def _as_float(levels: Tensor) -> Tensor:
+    return levels if levels.is_floating_point() else levels.float()
+
+
+def _ordered(levels: Tensor, places: list[int]) -> Tensor:
+    """(B, 128, W) -> (B, 128, P) float: what is at these places when each band's levels are in ascending order."""
     if not torch.jit.is_scripting():
         graph = torch.jit.is_tracing() or torch.compiler.is_compiling() or levels.requires_grad
         if levels.device.type == "cpu" and not graph:
-            return torch.from_numpy(np.sort(levels.numpy(), axis=2))  # thirty times as fast as torch's
-    return levels.sort(2)[0]
+            ordered = torch.from_numpy(np.sort(_as_float(levels).numpy(), axis=2))  # thirty times as fast as torch's
+            return ordered[:, :, places]
+    if levels.dtype == torch.uint8 and levels.device.type == "cpu":
+        return _counted(levels, places)
+    return _as_float(levels).sort(2)[0][:, :, places]
+
+
+def _counted(levels: Tensor, places: list[int]) -> Tensor:
+    """`_ordered` of uint8 by counting each level: sorting takes onnxruntime as long as the rest of a net."""
+    counts = torch.zeros(levels.shape[0], levels.shape[1], 256, dtype=torch.int32, device=levels.device)
+    counts = counts.scatter_add(2, levels.long(), torch.ones_like(levels, dtype=torch.int32))
+    up_to = counts.cumsum(2, dtype=torch.int32)  # (B, 128, 256): how many levels are no higher
+    return torch.stack([(up_to <= place).float().sum(2) for place in places], 2)
 
 
 class SegmentStatistics(nn.Module):
@@ -119,15 +149,16 @@ class SegmentStatistics(nn.Module):
         self.num_features = sum(self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) float levels in [0, 255], channels equal, W at least 3 -> (B, num_features)."""
-        x, mean, deviation = self.standardize(x[:, :1])  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
-        x = x / self.unit
+        """(B, 3, 128, W) uint8 or float levels in [0, 255], channels equal, W at least 3 -> (B, num_features) float."""
+        neighbours = self.bands.neighbours(x[:, 0])[:, None]  # (B, 1, 128, 6)
+        x, mean, deviation = self.standardize(_as_float(x[:, :1]))  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
+        x, neighbours = x / self.unit, self.standardize.scaled(neighbours, mean, deviation) / self.unit
         levels = x[:, 0]  # (B, 128, W)
         cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
         groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
         return torch.cat(
             [
-                self.bands(x),
+                self.bands.statistics(levels, neighbours[:, 0]),
                 cepstra.mean(2),
                 self._covariances(cepstra),
                 self._covariances(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
@@ -193,8 +224,8 @@ class StatisticsBranch(nn.Module):
         self.band_shape = [3 + len(PERCENTILES), N_BANDS]  # the order of `BandStatistics`
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 128, W) levels in [0, 255] -> logits (B, num_classes) and gate (B, 1) in [0, 1]."""
-        statistics = self.statistics(x.to(self.dense[1].weight.dtype))
+        """(B, 3, 128, W) uint8 or float levels in [0, 255] -> logits (B, num_classes) and gate (B, 1) in [0, 1]."""
+        statistics = self.statistics(x).to(self.dense[1].weight.dtype)
         return self.head(self.dense(self.within(self.norm(statistics)))), self._gate(statistics)
 
     def _gate(self, statistics: Tensor) -> Tensor:

@@ -46,6 +46,15 @@ def test_the_statistics_agree_with_numpys(width):
         assert np.allclose(row[6 * 128 : 6 * 128 + 440], np.concatenate(timbre), atol=5e-3)
 
 
+@pytest.mark.parametrize("width", [3, 129, 256])
+@pytest.mark.parametrize("highest", [1, 3, 255])  # many equal levels, or few
+def test_scripted_statistics_of_uint8_levels_are_those_of_floats(width, highest):
+    images = (levels(2, width) * highest / 255).round()
+    scripted = torch.jit.script(SegmentStatistics())
+    assert torch.equal(scripted(images.to(torch.uint8)), scripted(images))
+    torch.testing.assert_close(scripted(images), SegmentStatistics()(images))
+
+
 def test_the_last_two_statistics_are_mean_and_deviation():
     images = levels(2)
     reference = images[:, 0, :110].double().numpy().reshape(2, -1)
