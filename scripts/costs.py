@@ -1,0 +1,39 @@
+"""What a piece of work costs: wall time, CPU seconds and memory. Used by the benches."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one call."""
+
+    wall: float  # seconds
+    cpu: float  # seconds, user and system, of this process and of the child processes that ended
+    peak: float  # MiB: the largest resident set of this process meanwhile
+
+
+def cost_of(work: Callable[[], object]) -> Cost:
+    """Calls `work`."""
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the largest resident set so far (proc(5))
+    wall, cpu = time.perf_counter(), _cpu()
+    work()
+    return Cost(time.perf_counter() - wall, _cpu() - cpu, _peak())
+
+
+def load() -> str:
+    """The load averages of the last 1 and 5 minutes, and the number of cores."""
+    last, before, _ = os.getloadavg()
+    return f"load {last:.1f} and {before:.1f} on {len(os.sched_getaffinity(0))} cores"
+
+
+def _cpu() -> float:
+    return sum(os.times()[:4])
+
+
+def _peak() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
