@@ -10,9 +10,10 @@ from typing import Any
 
 from genreclf.command_options import Parser, add_tta_option
 from genreclf.errors import GenreclfError, command
-from genreclf.evaluation.comparison import calibrate, compare, count, format_p
+from genreclf.evaluation.comparison import System, calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import Predictions, read_predictions
+from genreclf.evaluation.slices import NO_VALUE, Columns, check_slices, not_shown, slice_columns
 from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import user_path, write_atomically
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
@@ -24,6 +25,7 @@ from genreclf.training.resume import MOVABLE
 
 TEMPLATE = "evaluation/comparison.md.jinja"
 _SYSTEM_NUMBERS = ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE")
+_SLICE_NUMBERS = ("clips", "accuracy", "95 %", "macro", "ECE")
 _SYSTEM_COLUMNS: list[tuple[str, Kind]] = [("system", "text"), *((name, "number") for name in _SYSTEM_NUMBERS)]
 _PAIR_NUMBERS = ("points", "95 %", "p (Holm)", "detectable")
 _PAIR_COLUMNS: list[tuple[str, Kind]] = [
@@ -42,11 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs, unfinished = find_runs(options.runs)
     for folder in unfinished:
         print(one_line(f"left out {folder}: its training did not finish"), file=sys.stderr)
+    table = _table(runs, moved)
+    check_slices(options.slices, table)
     predictions = {run.folder: _predictions(run, options.clips, options.tta, moved) for run in runs}
     systems = build_systems(predictions, runs)
+    columns = _columns(systems[0], options.slices, table)
     if options.calibrate:
         systems = [calibrate(system) for system in systems]
-    found = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate, **compare(systems)}
+    found = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate, **compare(systems, columns)}
     folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
     _write(folder, found)
     _show(found)
@@ -73,8 +78,28 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="calibrate each fold on the other folds, and print the temperature for a model of all clips",
     )
+    parser.add_argument(
+        "--slices",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="also compare by the values of these columns of data.table, or of genre; give it after the runs",
+    )
     parser.add_argument("--out", type=user_path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
     return parser
+
+
+def _table(runs: Sequence[Run], moved: Mapping[str, str]) -> Path | None:
+    """The table of the slices: the one on the command line, or that of the first run that has one."""
+    of_runs = (run.config["data"].get("table") for run in runs)
+    found = moved.get("data.table") or next(filter(None, of_runs), None)
+    return None if found is None else user_path(found)
+
+
+def _columns(system: System, slices: Sequence[str], table: Path | None) -> Columns:
+    predictions = next(iter(system.predictions.values()))
+    genres = [predictions.classes[number] for number in predictions.target]
+    return slice_columns(slices, predictions.paths, genres, table)
 
 
 def _predictions(run: Run, split: str, tta: str, moved: Mapping[str, str]) -> Predictions:
@@ -88,7 +113,7 @@ def _predictions(run: Run, split: str, tta: str, moved: Mapping[str, str]) -> Pr
         # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
         scored_tta = "pitch_shift" if tta == "none" else tta
         data = MovedData(*(Path(moved[key]) if key in moved else None for key in MOVABLE))
-        score(EvaluateConfig(str(run.folder), split, scored_tta, "auto", data, None))
+        score(EvaluateConfig(str(run.folder), split, scored_tta, (), "auto", data, None, None))
         found = _read(file, tta)
     assert found is not None  # score has just written it
     return found
@@ -105,7 +130,7 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
-        write_atomically(folder / COMPARISON_MD, render(TEMPLATE, found=found))
+        write_atomically(folder / COMPARISON_MD, render(TEMPLATE, found=found, no_value=NO_VALUE))
         draw_comparison(found, folder / COMPARISON_PNG)
     except OSError as error:
         raise GenreclfError(f"--out {folder}: cannot be written ({error}); choose another folder") from error
@@ -118,6 +143,11 @@ def _show(found: dict[str, Any]) -> None:
         print_table(_PAIR_COLUMNS, map(_pair_row, found["pairs"]), "differences")
     for pair in found["pairs"]:
         print(one_line(f"- {pair['verdict']}"))
+    for name, sliced in found["slices"].items():
+        columns: list[tuple[str, Kind]] = [(name, "text"), ("system", "text")]
+        numbers: list[tuple[str, Kind]] = [(number, "number") for number in _SLICE_NUMBERS]
+        rows = [_slice_row(one["value"] or NO_VALUE, system) for one in sliced["values"] for system in one["systems"]]
+        print_table(columns + numbers, rows, f"by {name}{not_shown(sliced)}")
     for system in found["systems"] if found["calibrated"] else ():
         use = f"to train on all clips, use split=all temperature={system['temperature']:.2f}"
         print(one_line(f"{system['label']}: {use}"))
@@ -133,6 +163,15 @@ def _system_row(system: dict[str, Any]) -> list[str]:
         _points(system["deviation_over_seeds"]),
         _points(system["deviation_over_folds"]),
         f"{system['ece']:.1%}",
+    ]
+
+
+def _slice_row(value: str, system: dict[str, Any]) -> list[str]:
+    interval = system["intervals"]["accuracy"]
+    return [
+        *(value, system["label"], str(system["n"]), f"{system['accuracy']:.1%}"),
+        f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
+        *(f"{system['macro_accuracy']:.1%}", f"{system['ece']:.1%}"),
     ]
 
 

@@ -1,9 +1,10 @@
-"""Scores a finished run: genreclf evaluate RUN."""
+"""Scores a run on its own clips, or any model on other labelled music: genreclf evaluate MODEL."""
 
 import json
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,31 @@ import numpy as np
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
+from genreclf.data.sources import DataConfig
+from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.calibration import calibration, calibration_error
 from genreclf.evaluation.card import main_scores, model_card
+from genreclf.evaluation.clip_set import ClipSet, clips_of_split, other_music
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
-from genreclf.evaluation.predictions import Predictions, predict_clips, stored_clip, write_predictions
+from genreclf.evaluation.predictions import Predictions, predict_clips, write_predictions
 from genreclf.evaluation.report import report_page
-from genreclf.evaluation.scores import intervals, scores
+from genreclf.evaluation.score_tables import print_scores
+from genreclf.evaluation.scoring import score_clips, worst_mistakes
+from genreclf.evaluation.slices import check_slices
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle
 from genreclf.files import user_path, write_atomically
-from genreclf.hydra_command import run_command
+from genreclf.hydra_command import compose, run_command
 from genreclf.inference import run_folder
-from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
+from genreclf.inference.predictor import Predictor
 from genreclf.inference.tta import check_tta
-from genreclf.terminal import print_table
 from genreclf.text import one_line
 from genreclf.training.resume import check_data, read_run
 
-FORMAT = 3  # of metrics.json
+FORMAT = 4  # of metrics.json
 SPLITS = ("test", "val")
-_SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
-MAX_MISTAKES = 12
+OTHER = "other"  # the name for the clips of other music, in place of a split's
+_DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,14 @@ class MovedData:
 class EvaluateConfig:
     """The keys of evaluate.yaml. Raises GenreclfError for unknown values."""
 
-    run: str  # a run folder
-    clips: str  # test or val
+    run: str  # a run folder; for other music also a bundle, or a pretrained model's name
+    clips: str  # test or val; other music is scored whole
     tta: str  # scored in addition to predictions without TTA
+    slices: tuple[str, ...]  # columns of the table by whose values the scores are given, too; or genre
     device: str  # auto, cpu or cuda
-    data: MovedData  # their content must be that of the training
-    cache: Path | None  # for their spectrograms; None: that of the training
+    data: MovedData  # their content must be that of the training; other music has a DataConfig instead
+    cache: Path | None  # for spectrograms; None: that of the training
+    out: Path | None  # for other music: the folder of the results; None: evaluations/TIME-MODEL
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
@@ -68,23 +73,39 @@ class EvaluateConfig:
             raise GenreclfError(f"clips={self.clips}: unknown; choose one of {', '.join(SPLITS)}")
 
 
-def evaluate(config: dict[str, Any], _overrides: list[str]) -> None:
-    """Scores a run, writes all files and prints the scores."""
-    _show(score(build(EvaluateConfig, config, "")))
+def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
+    """Scores a run, or a model on other music; writes all files and prints the scores."""
+    data, is_run = config["data"], _is_run(config["run"])
+    moved = {field.name: data[field.name] for field in fields(MovedData)}
+    unmoved = {**config, "slices": _names(config["slices"]), "data": dict.fromkeys(moved)}
+    # A run's data.path is where its data have moved; a model without data of its own needs other music.
+    if "name" in data or (not is_run and data["path"] is not None):
+        score_other(build(EvaluateConfig, unmoved, ""), overrides)
+        return
+    for key in sorted(data.keys() - moved) if is_run else ():
+        raise GenreclfError(f"data.{key}: the data of a run keep theirs; for other music, give data=folder, too")
+    _show(score(build(EvaluateConfig, {**unmoved, "data": moved}, "")))
+
+
+def _is_run(name: str) -> bool:
+    return name not in run_folder.pretrained_names() and (user_path(name) / run_folder.RECORD).is_file()
+
+
+def _names(given: Any) -> list[str]:
+    """The names of a list; a single one, and what is no list to Hydra, may stand without brackets or in them."""
+    names = given.strip("[] ").split(",") if isinstance(given, str) else given
+    return [str(name).strip() for name in names if str(name).strip()] if isinstance(names, list) else given
 
 
 def score(config: EvaluateConfig) -> dict[str, Any]:
-    """Scores a run and writes all files; returns the content of metrics.json. Raises GenreclfError."""
+    """Scores a run on clips of its data and writes all files; returns metrics.json's content. Raises GenreclfError."""
+    if config.out is not None:
+        raise GenreclfError(f"out={config.out}: the scores of a run are in its folder; leave it out")
     run, split = _run_folder(config.run), config.clips
     bundle = load_bundle(run / run_folder.BUNDLE)
     datamodule = _training_data(run, config)
-    # Calibration needs the probabilities before the temperature too.
-    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0)), config.device)
-    found, predictions, results = {}, {}, {}
-    for tta in dict.fromkeys(("none", config.tta)):
-        predictor = Predictor(model, tta)
-        found[tta] = predict_clips(predictor, datamodule.store, datamodule.clips[split], f"scoring, tta={tta}")
-        predictions[tta], results[tta] = _score(found[tta], bundle.info, datamodule, split)
+    music = clips_of_split(datamodule, split, config.slices)
+    scored = _score(bundle, music, config)
     member = datamodule.membership
     rows = datamodule.store.rows
     shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), split)
@@ -102,26 +123,90 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
             config.run,
             f"clips={split}",
             f"tta={config.tta}",
+            *([f"slices=[{','.join(config.slices)}]"] if config.slices else []),
             *(f"data.{key}={path}" for key, path in config.data.given().items()),
         ],
-        "tta": results,
+        "tta": scored.results,
     }
-    mistakes = _worst_mistakes(predictions["none"], found["none"], datamodule, split)
+    folder = run / run_folder.EVALUATION / split
     try:
-        _write(run, metrics, predictions, mistakes)
+        _write(folder, metrics, scored)
+        _write_card(run)
     except OSError as error:
         raise GenreclfError(f"{run}: cannot be written ({error}); free space, or change its permissions") from error
     return metrics
 
 
+def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """Scores a model on labelled music that need not be its training's, all of it; writes and prints the scores.
+
+    `overrides` are as typed. Returns the content of metrics.json. Raises GenreclfError.
+    """
+    if config.clips != "test":
+        raise GenreclfError(f"clips={config.clips}: other music has no splits, all of it is scored; leave it out")
+    model = run_folder.find_bundle(config.run)
+    bundle = load_bundle(model)
+    data = _other_data(overrides, bundle.info.picture_seconds)
+    run = _run_of(model)
+    record = read_run(run)[1] if run else {}
+    seen = record.get("data", {}).get("seen_files")
+    music, left_out = other_music(data, bundle.info.classes, frozenset(seen or ()), config.slices)
+    scored = _score(bundle, music, config)
+    if seen is None:
+        leak = "whether the model was trained with some of these clips is not known: then the scores are too high"
+    else:
+        leak = f"files that the training of the model saw: {left_out.seen}, left out; not noticed are copies in other "
+        leak += "files (genreclf audit --against finds them), and files that the training of an initial model saw"
+    metrics = {
+        "format": FORMAT,
+        "run": config.run,
+        **describe_bundle(bundle),
+        **(describe_training(run) if run else NO_TRAINING),
+        **{"data_name": data.name, "split_name": None, "store_digest": music.store.digest},
+        "split": OTHER,
+        "clips": {OTHER: len(music.clips)},
+        "left_out": asdict(left_out),
+        "audit": leak,
+        "audit_leaks": False,
+        "audit_not_compared": {},
+        "training_known": seen is not None,
+        "command": [config.run, *(word for word in overrides if not word.startswith("run="))],
+        "tta": scored.results,
+    }
+    folder = config.out or Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
+    try:
+        _write(folder, metrics, scored)
+    except OSError as error:
+        raise GenreclfError(f"out={folder}: cannot be written ({error}); choose another folder") from error
+    print_scores(metrics)
+    print(one_line(f"report: {folder / run_folder.REPORT}"))
+    return metrics
+
+
+def _other_data(overrides: Sequence[str], picture_seconds: float) -> DataConfig:
+    """The data set that the command line describes, data=folder unless it says another; pictures as in prediction."""
+    words = [word for word in overrides if word.lstrip("+").startswith(("data=", "data.", "cache="))]
+    keys = {word.lstrip("+").partition("=")[0] for word in words}
+    defaults = {"data": "folder", "data.picture_seconds": str(picture_seconds)}
+    words = [*(f"{key}={value}" for key, value in defaults.items() if key not in keys), *words]
+    return build(DataConfig, compose("prepare", words)["data"], "data")
+
+
+def _run_of(bundle: Path) -> Path | None:
+    """The run that a bundle is part of, if any."""
+    run = bundle.parent
+    return run if bundle.name == run_folder.BUNDLE and (run / run_folder.RECORD).is_file() else None
+
+
 def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
-        raise GenreclfError(f"{name}: a pretrained model has no data of its run; give a run folder, such as ./{name}")
+        remedy = f"give labelled music, data.path=DIR, or a run folder, such as ./{name}"
+        raise GenreclfError(f"{name}: a pretrained model has no data of its run; {remedy}")
     run_folder.find_bundle(name)  # its errors say why this is no run
-    folder = user_path(name)
-    if not (folder / run_folder.RECORD).is_file():
-        raise GenreclfError(f"{name}: has no {run_folder.RECORD}; give the folder of a run, not only its bundle")
-    return folder
+    if not _is_run(name):
+        remedy = "give labelled music, data.path=DIR, or the folder of a run"
+        raise GenreclfError(f"{name}: has no {run_folder.RECORD}, so no data of its run; {remedy}")
+    return user_path(name)
 
 
 def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
@@ -134,7 +219,9 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
         datamodule = SpectrogramDataModule.from_config(trained)
     except GenreclfError as error:
         raise GenreclfError(f"{run / run_folder.CONFIG_YAML}: {error}") from error
-    datamodule.setup()
+    check_slices(config.slices, datamodule.data.table)
+    with columns_in_use(config.slices):
+        datamodule.setup()
     check_data(run, trained, datamodule.summary(), record["data"], "training clips could be scored as test clips")
     split = config.clips
     if not datamodule.clips[split]:
@@ -143,95 +230,72 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     return datamodule
 
 
-def _score(
-    found: Sequence[Prediction], info: ModelInfo, datamodule: SpectrogramDataModule, split: str
-) -> tuple[Predictions, dict[str, Any]]:
-    """Calibrated predictions, and the scores of clips and, if clips have several, of segments."""
-    clips = datamodule.clips[split]
-    rows = [datamodule.store.rows[clip] for clip in clips]
-    target = np.array([info.classes.index(row.label) for row in rows])
-    uncalibrated = np.array([prediction.probabilities for prediction in found])
-    calibrated = apply_temperature(uncalibrated, info.temperature)
-    predictions = Predictions(
-        classes=info.classes,
-        paths=tuple(row.path for row in rows),
-        digests=tuple(row.digest for row in rows),
-        groups=tuple(datamodule.group_of[clip] for clip in clips),
-        target=target,
-        probabilities=calibrated,
-    )
-    before = scores(uncalibrated, target, info.classes)
-    errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
-    results = {"clip": {**clip_scores(predictions), "uncalibrated": errors}}
-    counts = [len(prediction.segments) for prediction in found]
-    if max(counts) > 1:
-        segments = np.array([segment.probabilities for prediction in found for segment in prediction.segments])
-        segments = apply_temperature(segments, info.temperature)
-        results["segment"] = scores(segments, np.repeat(target, counts), info.classes)
-    return predictions, results
+@dataclass(frozen=True)
+class Scored:
+    """What the predictions for a set of clips give."""
+
+    predictions: dict[str, Predictions]  # by TTA
+    results: dict[str, Any]  # by TTA
+    mistakes: list[ClipView]
 
 
-def clip_scores(predictions: Predictions) -> dict[str, Any]:
-    """Scores, intervals and calibration of a set of clips, as JSON-like data."""
-    probabilities, target = predictions.probabilities, predictions.target
-    return {
-        **scores(probabilities, target, predictions.classes),
-        "groups": len(set(predictions.groups)),
-        "intervals": intervals(probabilities, target, predictions.groups),
-        "calibration": calibration(probabilities, target),
-    }
+def _score(bundle: Bundle, music: ClipSet, config: EvaluateConfig) -> Scored:
+    """Predicts without TTA and with that of the configuration."""
+    # Calibration needs the probabilities before the temperature too.
+    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), config.device)
+    found, predictions, results = {}, {}, {}
+    for tta in dict.fromkeys(("none", config.tta)):
+        clips = (*music.clips, *music.none)
+        found[tta] = predict_clips(Predictor(model, tta), music.store, clips, f"scoring, tta={tta}")
+        predictions[tta], results[tta] = score_clips(found[tta], bundle.info, music)
+    return Scored(predictions, results, worst_mistakes(predictions["none"], found["none"], music))
 
 
 def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
     """The part of metrics.json that does not depend on the scored clips."""
-    config, record = read_run(run)
+    return {**describe_bundle(bundle), **describe_training(run)}
+
+
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    """The part of metrics.json that is about the model."""
     return {
         "model": bundle.info.name,
         "classes": list(bundle.info.classes),
+        "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
+        "view": bundle.info.view.name,
+        "temperature": bundle.info.temperature,
+    }
+
+
+# That of a model whose training left no record
+NO_TRAINING = dict.fromkeys(("trained_with", "git_commit", "seed", "weights"))
+
+
+def describe_training(run: Path) -> dict[str, Any]:
+    """The part of metrics.json that is about the training."""
+    config, record = read_run(run)
+    return {
         # A resumed run equals an uninterrupted one, so ckpt=last is not needed to repeat it.
         "trained_with": [word for word in record["overrides"] if word != "ckpt=last"],
         "git_commit": record["git_commit"],
         "seed": record["seed"],
         "weights": record["weights"],
-        "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
-        "view": bundle.info.view.name,
-        "temperature": bundle.info.temperature,
         "data_name": config["data"]["name"],
         "split_name": config["split"]["name"],
         "store_digest": record["data"]["store_digest"],
     }
 
 
-def _worst_mistakes(
-    predictions: Predictions, found: Sequence[Prediction], datamodule: SpectrogramDataModule, split: str
-) -> list[ClipView]:
-    """The wrong predictions with the highest probability."""
-    classes, probabilities = predictions.classes, predictions.probabilities
-    wrong = np.flatnonzero(~predictions.correct)
-    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]
-    return [
-        ClipView(
-            path=predictions.paths[index],
-            true=classes[predictions.target[index]],
-            predicted=classes[probabilities[index].argmax()],
-            probabilities=tuple(probabilities[index].tolist()),
-            levels=stored_clip(datamodule.store, datamodule.clips[split][index]).levels,
-            seconds=found[index].seconds,
-            attention=found[index].attention,
-        )
-        for index in worst
-    ]
-
-
-def _write(
-    run: Path, metrics: dict[str, Any], predictions: dict[str, Predictions], mistakes: Sequence[ClipView]
-) -> None:
-    """The files in RUN/evaluation/SPLIT, and card and scores in the bundle."""
-    folder = run / run_folder.EVALUATION / metrics["split"]
+def _write(folder: Path, metrics: dict[str, Any], scored: Scored) -> None:
+    """The report, the numbers, the predictions and the plots."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / run_folder.PREDICTIONS, predictions)
+    write_predictions(folder / run_folder.PREDICTIONS, scored.predictions)
     write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
-    write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, folder), mistakes))
+    write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, folder), scored.mistakes))
+
+
+def _write_card(run: Path) -> None:
+    """Model card and main scores, in the bundle of a run."""
     bundle, by_split = run / run_folder.BUNDLE, _all_metrics(run)
     write_atomically(bundle / run_folder.CARD, model_card(by_split))
     write_atomically(bundle / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
@@ -263,28 +327,15 @@ def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def _show(metrics: dict[str, Any]) -> None:
-    plain = metrics["tta"]["none"]["clip"]
-    title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
-    rows = [_cells(tta, level, found) for tta, result in metrics["tta"].items() for level, found in result.items()]
-    print_table([("TTA", "text"), *((name, "number") for name in _SHOWN)], rows, title)
+    print_scores(metrics)
     run = Path(metrics["run"])
     report = run / run_folder.EVALUATION / metrics["split"] / run_folder.REPORT
     card = run / run_folder.BUNDLE / run_folder.CARD
-    for line in (f"audit: {metrics['audit']}", f"report: {report}", f"model card: {card}"):
+    for line in (f"report: {report}", f"model card: {card}"):
         print(one_line(line))
 
 
-def _cells(tta: str, level: str, found: dict[str, Any]) -> list[str]:
-    """The row for the scores of clips or of segments."""
-    name, interval, error = f"{tta}, segments", "", ""
-    if level == "clip":
-        low, high = found["intervals"]["accuracy"]["shown"]
-        name, interval, error = tta, f"{low * 100:.0f}-{high * 100:.0f} %", f"{found['calibration']['ece']:.1%}"
-    rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
-    return [name, f"{found['accuracy']:.1%}", interval, *rest, error]
-
-
-main = partial(run_command, "evaluate", evaluate)
+main = partial(run_command, "evaluate", evaluate, extra_keys=_DATA_KEYS)
 
 if __name__ == "__main__":
     sys.exit(main())

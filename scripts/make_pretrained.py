@@ -18,10 +18,11 @@ from typing import Any
 
 import yaml
 
-from genreclf.evaluate import clip_scores, describe_model
+from genreclf.evaluate import describe_model
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.comparison import calibrate
 from genreclf.evaluation.predictions import Predictions, read_predictions
+from genreclf.evaluation.scoring import clip_scores
 from genreclf.evaluation.systems import build_systems, find_runs
 from genreclf.exporters.bundle import load_bundle
 from genreclf.files import write_atomically

@@ -151,7 +151,9 @@ def test_what_has_no_predictions_is_scored_once(tmp_path, compare, monkeypatch):
     code, output, _ = compare(run)
     assert code == 0 and "scoring" not in output
     places = MovedData(None, None, None), MovedData(Path("moved"), Path("x=y.csv"), None)
-    assert configs == [EvaluateConfig(str(run), "test", "pitch_shift", "auto", place, None) for place in places]
+    assert configs == [
+        EvaluateConfig(str(run), "test", "pitch_shift", (), "auto", place, None, None) for place in places
+    ]
 
 
 def test_a_run_that_cannot_be_scored_ends_the_comparison(tmp_path, compare):
@@ -191,6 +193,50 @@ def test_mistakes_are_one_line_with_the_file_and_the_remedy(tmp_path, compare):
     assert names(message(whole, "--out", "taken"), "--out taken", "choose another")
     (whole / "evaluation" / "test" / "predictions.parquet").write_text("no table")
     assert names(message(whole), "predictions.parquet", "delete")
+
+
+def test_slices_show_each_system_and_how_far_it_is_behind(tmp_path, compare):
+    folder, table = sweep(tmp_path / "sweep"), tmp_path / "clips.csv"
+    cells = ["radio" if i < 20 else "home, [b]|*x*" if i < 50 else "" for i in range(60)]
+    lines = (f'{i:03d}.wav,x,"{cell}",7' for i, cell in enumerate(cells))
+    table.write_text("\n".join(["path,genre,Source,tempo", *lines]))
+    code, output, errors = compare(folder, f"data.table={table}", "--slices", "source", "genre")
+    assert code == 0 and "passes over 'tempo'" in errors and "'Source'" not in errors
+    found = comparison(tmp_path)
+    home, radio, no_source = found["slices"]["source"]["values"]
+    assert [one["value"] for one in (home, radio, no_source)] == ["home, [b]|*x*", "radio", ""]
+    assert [one["clips"] for one in (home, radio, no_source)] == [30, 20, 10]
+    (genre,) = found["slices"]["genre"]["values"]
+    assert (genre["value"], genre["clips"]) == ("a", 60)
+    for whole, part in zip(found["systems"], genre["systems"], strict=True):
+        assert [whole[key] for key in ("label", "accuracy", "log_loss", "ece")] == pytest.approx(
+            [part[key] for key in ("label", "accuracy", "log_loss", "ece")]
+        )
+        assert part["intervals"]["accuracy"] == pytest.approx(whole["clustered"])
+    assert genre["systems"][1]["behind_first"] == {key: found["pairs"][0][key] for key in ("difference", "clustered")}
+    for slice_ in (home, radio, no_source):
+        first, second = slice_["systems"]
+        assert first["behind_first"] is None
+        assert second["behind_first"]["difference"] == pytest.approx(first["accuracy"] - second["accuracy"])
+    assert sum(one["clips"] * one["systems"][1]["accuracy"] for one in (home, radio, no_source)) == pytest.approx(
+        60 * found["systems"][1]["accuracy"]
+    )
+    card = (tmp_path / "out" / "comparison.md").read_text()
+    assert "## By source" in card and "(none)" in output and "home, [b]|*x*" in output
+    rows = [
+        line for line in card.replace("\\|", "").splitlines() if line.startswith(("| radio", "| home", "| \\(none"))
+    ]
+    assert all(row.count("|") == 13 for row in rows) and card.count("| radio |") == 2
+
+
+def test_a_slice_that_is_no_column_is_refused_before_anything_is_scored(tmp_path, compare):
+    run, table = finished_run(tmp_path / "run", "a"), tmp_path / "clips.csv"
+    shutil.rmtree(run / "evaluation")  # would be scored first
+    table.write_text("path,genre,source\n000.wav,x,radio\n")
+    code, _, errors = compare(run, "--slices", "mood", f"data.table={table}")
+    assert code == 2 and all(part in errors for part in ("slices=[mood]", str(table), "'path', 'genre', 'source'"))
+    code, _, errors = compare(run, "--slices", "source")
+    assert code == 2 and errors.count("\n") == 1 and all(part in errors for part in ("[source]", "data.table", "genre"))
 
 
 def test_unfinished_runs_of_a_sweep_are_left_out(tmp_path, compare):

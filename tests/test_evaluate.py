@@ -107,6 +107,9 @@ def test_scores_are_those_of_the_written_predictions(evaluated):
     table = pandas.read_parquet(evaluated / "predictions.parquet")
     for tta, rows in table.groupby("tta"):
         clip = metrics["tta"][tta]["clip"]
+        assert clip["macro_accuracy"] == pytest.approx(
+            sklearn.metrics.balanced_accuracy_score(rows.true, rows.predicted)
+        )
         assert clip["accuracy"] == pytest.approx((rows.true == rows.predicted).mean())
         probabilities = rows[["p_click", "p_noise", "p_tone"]]
         labels = ["click", "noise", "tone"]
@@ -176,9 +179,9 @@ def test_senseless_values_are_refused(run, message, words, parts):
     assert all(part in text for part in parts)
 
 
-def test_only_a_run_can_be_evaluated(run, tmp_path, message):
-    assert all(part in message("a") for part in ("a:", "pretrained", "./a", "run"))
-    assert all(part in message(run / "bundle") for part in (str(run / "bundle"), "record.json", "run"))
+def test_only_a_run_has_data_of_its_own(run, tmp_path, message):
+    assert all(part in message("a") for part in ("a:", "pretrained", "./a", "run", "data.path=DIR"))
+    assert all(part in message(run / "bundle") for part in (str(run / "bundle"), "record.json", "run", "data.path=DIR"))
     assert str(tmp_path) in message(tmp_path)
     assert "RUN" in message()
     assert str(run) in message(f"run={run}")
@@ -196,6 +199,116 @@ def test_data_that_moved_are_scored_and_data_that_changed_are_refused(run, evalu
     (music / "tone" / "tone.00001.wav").write_bytes((music / "tone" / "tone.00002.wav").read_bytes())
     assert all(part in message(copy, *words) for part in (str(copy), str(music), "restore", "data.path"))
     assert all(part in message(copy, "data.path=/nowhere") for part in ("data.path=/nowhere", "no such folder"))
+
+
+def test_slices_are_scored_and_shown(run, tiny_folder, tmp_path, capsys):
+    copy, table = tmp_path / "run", tmp_path / "clips.csv"
+    shutil.copytree(run, copy)
+    paths = sorted(path.relative_to(tiny_folder).as_posix() for path in tiny_folder.rglob("*.*"))
+    source_of = {path: "" if path.startswith("tone") else "<b>radio|tv" for path in paths}
+    rows = "".join(f"{path},{path.split('/')[0]},{source_of[path]},3\n" for path in paths)
+    table.write_text(f"path,genre,Source,tempo\n{rows}")
+    assert main([str(copy), "tta=none", f"data.table={table}", "slices=[source,genre]"]) == 0
+    output, errors = capsys.readouterr()
+    assert "passes over 'tempo'\n" in errors and "Source" not in errors
+    metrics = json.loads((copy / "evaluation" / "test" / "metrics.json").read_text())
+    scored = pandas.read_parquet(copy / "evaluation" / "test" / "predictions.parquet")
+    slices = metrics["tta"]["none"]["clip"]["slices"]
+    assert {one["value"] for one in slices["source"]["values"]} == {"", "<b>radio|tv"}
+    for one in slices["source"]["values"]:
+        clips = scored[scored.path.map(source_of) == one["value"]]
+        assert one["n"] == len(clips) and one["accuracy"] == pytest.approx((clips.true == clips.predicted).mean())
+    assert {one["value"]: one["n"] for one in slices["genre"]["values"]} == scored.true.value_counts().to_dict()
+    assert "(none)" in output and "<b>radio|tv" in output and "by source" in output
+    page, card = ((copy / name).read_text() for name in ("evaluation/test/report.html", "bundle/README.md"))
+    assert "By source" in page and "&lt;b&gt;radio|tv" in page and "By source" in card and r"\<b\>radio\|tv" in card
+    assert "slices=[source,genre]" in metrics["command"]
+
+
+def test_a_slice_needs_a_column(run, tmp_path, message):
+    assert all(part in message(run, "slices=[source]") for part in ("slices=[source]", "data.table", "slices=[genre]"))
+    (tmp_path / "t.csv").write_text("path,genre\nx.wav,tone\n")
+    text = message(run, "slices=source", f"data.table={tmp_path / 't.csv'}")
+    assert all(part in text for part in ("slices=[source]", "'path', 'genre'"))
+
+
+# --- Other music ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def music(tiny_folder, tmp_path_factory) -> Path:
+    """Clips of two of the model's classes, one in another spelling, of one that it does not have, and of none."""
+    folder = tmp_path_factory.mktemp("music")
+    names = {"Click!": "click", "noise": "noise", "birds": "tone", "speech": "tone"}
+    for number, (name, kind) in enumerate(names.items()):
+        (folder / name).mkdir()
+        for clip in (0, 1):
+            shutil.copy(tiny_folder / kind / f"{kind}.{2 * (number == 3) + clip:05d}.wav", folder / name)
+    shutil.copy(tiny_folder / "click" / "click.00006.png", folder / "Click!")
+    (folder / "noise" / "broken.wav").write_bytes(b"RIFF is not enough")
+    return folder
+
+
+def test_any_model_is_scored_on_other_music(run, music, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "model"
+    shutil.copytree(run / "bundle", model)
+    before = {file.name: file.read_bytes() for file in model.iterdir()}
+    table = tmp_path / "t.csv"
+    paths = sorted(path.relative_to(music).as_posix() for path in music.rglob("*.*"))
+    table.write_text("path,artist,place\n" + "".join(f"{path},{path[:8]},home\n" for path in paths))
+    words = [f"data.path={music}", "data.none=speech", "tta=none", f"data.table={table}", "slices=place", "out=found"]
+    assert main([str(model), *words]) == 0
+    output, errors = capsys.readouterr()
+    assert "'birds' (2)" in errors and "'Click!' as 'click'" in errors and "found/report.html" in output
+    assert {file.name: file.read_bytes() for file in model.iterdir()} == before
+    metrics = json.loads((tmp_path / "found" / "metrics.json").read_text())
+    clip = metrics["tta"]["none"]["clip"]
+    assert metrics["left_out"] == {"unreadable": 1, "other_classes": {"birds": 2}, "seen": 0}
+    assert (clip["n"], clip["groups"], metrics["split"]) == (5, 2, "other") and "not known" in metrics["audit"]
+    scored = pandas.read_parquet(tmp_path / "found" / "predictions.parquet").set_index("path")
+    predictor = Predictor(TorchModel(load_bundle(model), "cpu"))
+    for path, row in scored.iterrows():
+        expected = predictor.predict_file(music / path).probabilities  # pictures too: their seconds are the model's
+        assert row[["p_click", "p_noise", "p_tone"]].tolist() == pytest.approx(expected, abs=1e-6)
+        assert row.true == ("click" if path.startswith("Click!") else "noise")
+    none = [max(predictor.predict_file(path).probabilities) for path in (music / "speech").iterdir()]
+    known = scored[["p_click", "p_noise", "p_tone"]].max(axis=1).tolist()
+    area = sklearn.metrics.roc_auc_score([1] * 5 + [0] * 2, known + none)
+    assert (clip["none"]["n"], clip["none"]["auroc"]) == (2, pytest.approx(area))
+    (place,) = clip["none"]["slices"]["place"]["values"]
+    assert (place["known"], place["none"], place["auroc"]) == (5, 2, pytest.approx(area))
+    page = (tmp_path / "found" / "report.html").read_text()
+    assert "birds" in page and "of none of the genres" in page
+
+
+def test_clips_of_the_training_are_left_out_of_other_music(run, tiny_folder, datamodule, tmp_path, capsys):
+    seen = {datamodule.store.rows[clip].digest for name in ("train", "val") for clip in datamodule.clips[name]}
+    new = {row.path for row in datamodule.store.rows if row.columns and row.digest not in seen}
+    for number, words in enumerate(([run, "data=folder"], [run / "bundle"])):
+        out = tmp_path / str(number)
+        assert main([*map(str, words), f"data.path={tiny_folder}", "tta=none", f"out={out}"]) == 0
+        assert "left out" in capsys.readouterr().err or number
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert set(pandas.read_parquet(out / "predictions.parquet").path) == new
+        assert metrics["left_out"]["seen"] == sum(bool(row.columns) for row in datamodule.store.rows) - len(new)
+        assert metrics["training_known"] and metrics["trained_with"] == ["model=a"]
+
+
+def test_mistakes_with_other_music_are_one_line(run, music, tmp_path, message):
+    assert all(part in message(run, "data.none=x") for part in ("data.none", "data=folder"))
+    assert "data.path" in message(run, "data=folder")
+    assert all(part in message(run, "out=x") for part in ("out=x", "leave it out"))
+    other = [run / "bundle", f"data.path={music}"]
+    assert all(part in message(*other, "clips=val") for part in ("clips=val", "no splits"))
+    assert "data.nothing" in message(*other, "data.nothing=1")
+    assert all(part in message(*other, "data.none=spech") for part in ("data.none=spech", "'speech'"))
+    (tmp_path / "wrong" / "birds").mkdir(parents=True)
+    (tmp_path / "wrong" / "bees").mkdir()
+    for path in (tmp_path / "wrong").iterdir():
+        shutil.copy(music / "birds" / "tone.00001.wav", path)
+    text = message(run / "bundle", f"data.path={tmp_path / 'wrong'}")
+    assert all(part in text for part in ("data.path=", "'bees', 'birds'", "'click', 'noise', 'tone'"))
 
 
 def test_a_split_that_changed_is_refused(run, config, tmp_path, message):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genreclf.evaluation.report import command_line, temperature_set
+from genreclf.evaluation.slices import NO_VALUE
 from genreclf.page import render
 
 PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
@@ -16,6 +17,7 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
         "evaluation/card.md.jinja",
         m=metrics,
         by_split=by_split,
+        no_value=NO_VALUE,
         command=command_line("train", [_without_path(word) for word in metrics["trained_with"]]),
         temperature_set=temperature_set(metrics["trained_with"]),
     )

@@ -13,6 +13,7 @@ from genreclf.evaluation.calibration import calibration_error, cross_calibrate, 
 from genreclf.evaluation.intervals import bootstrap, clustered, mean_per_clip, shown_interval, sum_by_group, wilson
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
+from genreclf.evaluation.slices import Columns, by_value, scores_of
 
 LEVEL = 0.05
 # A true difference of so many standard errors is significant at LEVEL in 80 % of test sets.
@@ -34,6 +35,11 @@ class System:
         """(seeds, N) bool."""
         return np.stack([predictions.correct for predictions in self.predictions.values()])
 
+    def subset(self, clips: Sequence[int]) -> "System":
+        """The system on the clips of these numbers only."""
+        chosen = {seed: predictions.subset(clips) for seed, predictions in self.predictions.items()}
+        return replace(self, predictions=chosen, fold=self.fold[list(clips)])
+
 
 def calibrate(system: System) -> System:
     """The system with each fold calibrated by a temperature fitted on the other folds.
@@ -53,8 +59,11 @@ def calibrate(system: System) -> System:
     return replace(system, predictions=calibrated, temperature=float(np.exp(np.mean(np.log(fitted)))))
 
 
-def compare(systems: Sequence[System]) -> dict[str, Any]:
-    """All systems, the most accurate first, and all pairs of them. Their clips must be equal and in the same order."""
+def compare(systems: Sequence[System], columns: Columns | None = None) -> dict[str, Any]:
+    """All systems, the most accurate first, and all pairs of them; the systems also by the values of `columns`.
+
+    The systems' clips must be equal and in the same order, in which `columns` have their cells.
+    """
     ranked = sorted(systems, key=lambda system: -system.correct.mean())
     groups = next(iter(ranked[0].predictions.values())).groups
     pairs = [compare_pair(*two, groups) for two in itertools.combinations(ranked, 2)]
@@ -66,7 +75,24 @@ def compare(systems: Sequence[System]) -> dict[str, Any]:
         "groups": len(set(groups)),
         "systems": [describe(system, groups) for system in ranked],
         "pairs": pairs,
+        "slices": by_value(columns or {}, lambda clips: _of_slice([system.subset(clips) for system in ranked])),
     }
+
+
+def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
+    """The scores of the systems on some clips.
+
+    `behind_first` is the accuracy of the first system minus that of the system, with its paired interval. It has no p:
+    among many values, some differ by chance.
+    """
+    groups = next(iter(systems[0].predictions.values())).groups
+    found = []
+    for system in systems:
+        pair = None if system is systems[0] else compare_pair(systems[0], system, groups)
+        behind = None if pair is None else {key: pair[key] for key in ("difference", "clustered")}
+        by_seed = list(system.predictions.values())
+        found.append({"label": system.label, **scores_of(by_seed), "behind_first": behind})
+    return {"clips": len(groups), "groups": len(set(groups)), "systems": found}
 
 
 def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
@@ -79,6 +105,7 @@ def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
     sums = sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups)
     interval = clustered(sums, mean_per_clip)
     independent = wilson(int(correct.sum()), correct.size) if len(correct) == 1 else None
+    macro = scores_of(list(all_predictions))
     return {
         "label": system.label,
         "runs": list(system.runs),
@@ -92,6 +119,8 @@ def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
         "clustered": interval,
         "wilson": independent,
         "shown": shown_interval(interval, independent),
+        **_over_seeds("macro_accuracy", by_seed),
+        "macro_accuracy_shown": macro["intervals"]["macro_accuracy"],
         **_over_seeds("macro_f1", by_seed),
         **_over_seeds("log_loss", by_seed),
         "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in all_predictions])),

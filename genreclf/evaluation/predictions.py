@@ -35,6 +35,14 @@ class Predictions:
         """(N,) bool."""
         return np.asarray(self.probabilities.argmax(1) == self.target)
 
+    def subset(self, clips: Sequence[int]) -> "Predictions":
+        """The entries of these numbers, in this order."""
+        paths, digests, groups = (
+            tuple(names[clip] for clip in clips) for names in (self.paths, self.digests, self.groups)
+        )
+        chosen = np.asarray(clips, dtype=np.int64)
+        return Predictions(self.classes, paths, digests, groups, self.target[chosen], self.probabilities[chosen])
+
 
 def predict_clips(predictor: Predictor, store: Store, clips: Sequence[int], progress: str) -> list[Prediction]:
     """Predicts clips of the store, given by their numbers, with a progress bar that `progress` labels."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from genreclf.evaluation.plots import ClipView, draw_clip
+from genreclf.evaluation.slices import NO_VALUE
 from genreclf.page import render
 from genreclf.text import shell_command
 
@@ -21,15 +22,17 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
     `mistakes` are shown in their order.
     """
     plain, classes = metrics["tta"]["none"]["clip"], metrics["classes"]
+    trained_with = metrics["trained_with"] or ()  # None for a model without a record of its training
     by_name = [zip(classes, view.probabilities, strict=True) for view in mistakes]
     ranked = [sorted(pairs, key=lambda pair: -pair[1])[:3] for pairs in by_name]
     return render(
         "evaluation/report.html.jinja",
         m=metrics,
         plain=plain,
+        no_value=NO_VALUE,
         confident=confident_predictions(plain["calibration"]["bins"]),
-        temperature_set=temperature_set(metrics["trained_with"]),
-        trained=command_line("train", metrics["trained_with"]),
+        temperature_set=temperature_set(trained_with),
+        trained=command_line("train", trained_with) if trained_with else "",
         scored=command_line("evaluate", metrics["command"]),
         pictures=pictures,
         mistakes=[(view, draw_clip(view), genres) for view, genres in zip(mistakes, ranked, strict=True)],

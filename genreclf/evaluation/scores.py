@@ -20,6 +20,7 @@ def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]
     return {
         "n": len(target),
         **{name: float(values.mean()) for name, values in _per_clip(probabilities, target).items()},
+        "macro_accuracy": float(macro_accuracy(hits_by_class(probabilities, target).sum(axis=0)[None])[0]),
         "macro_f1": float(macro_f1(confusion.reshape(1, -1), len(classes))[0]),
         "per_class": [dict(zip(keys, row, strict=True)) for row in rows],
         "confusion": confusion.tolist(),
@@ -56,13 +57,32 @@ def intervals(
     for name in ("accuracy", "top3_accuracy", "log_loss", "brier"):
         sums = sum_by_group(np.column_stack([np.ones(n), per_clip[name]]), groups)
         found[name] = clustered(sums, mean_per_clip)
+    found["macro_accuracy"] = clustered(sum_by_group(hits_by_class(probabilities, target), groups), macro_accuracy)
     found["macro_f1"] = clustered(sum_by_group(confusion, groups), lambda drawn: macro_f1(drawn, classes))
     result = {}
     for name, interval in found.items():
-        independent = wilson(int(per_clip[name].sum()), n) if name.endswith("accuracy") else None
+        independent = wilson(int(per_clip[name].sum()), n) if name in ("accuracy", "top3_accuracy") else None
         shown = shown_interval(interval, independent)
         result[name] = {"clustered": interval, "wilson": independent, "shown": shown}
     return result
+
+
+def hits_by_class(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(N, classes) and (N,) -> (N, 2 * classes): a one at the clip's class, and another if the prediction is correct.
+
+    Their sums are the numbers of clips and of correct predictions by class.
+    """
+    one_hot = np.eye(probabilities.shape[1])[target]
+    return np.hstack([one_hot, one_hot * (probabilities.argmax(axis=1) == target)[:, None]])
+
+
+def macro_accuracy(sums: np.ndarray) -> np.ndarray:
+    """(draws, 2 * classes) sums of `hits_by_class` -> (draws,) mean accuracy over the classes that occur.
+
+    With clips of all classes, this is the balanced accuracy (Brodersen et al. 2010).
+    """
+    n, hits = np.split(sums, 2, axis=1)
+    return np.asarray((hits / np.maximum(n, 1)).sum(axis=1) / (n > 0).sum(axis=1))
 
 
 def macro_f1(confusion: np.ndarray, num_classes: int) -> np.ndarray:

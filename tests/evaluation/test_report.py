@@ -16,8 +16,10 @@ from genreclf.evaluate import describe_model
 from genreclf.evaluation.calibration import calibration
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.plots import ClipView
+from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.report import command_line, confident_predictions, confusions, report_page
 from genreclf.evaluation.scores import intervals, scores
+from genreclf.evaluation.slices import none_scores, slice_scores
 
 PIXEL = b"\x89PNG pixel"
 
@@ -43,6 +45,8 @@ def made(classes: list[str], n: int = 60, accuracy: float = 0.7, groups: int = 2
         "groups": len(set(names)),
         "intervals": intervals(shares, target, names),
         "calibration": calibration(shares, target),
+        "slices": {},
+        "none": None,
         "uncalibrated": {"log_loss": 1.5, "brier": 0.9, "ece": 0.2},
     }
     return {
@@ -126,6 +130,65 @@ def test_extreme_scores_make_a_report_and_a_card(n, accuracy, groups, classes):
     assert "| none |" in model_card({"test": metrics})
 
 
+def sliced(metrics: dict, cells: list[str], none: int = 0) -> dict:
+    """The metrics with scores by a column, and with clips of none of the genres."""
+    clip, n = metrics["tta"]["none"]["clip"], metrics["tta"]["none"]["clip"]["n"]
+    rng = np.random.default_rng(5)
+    names = tuple(map(str, range(n)))
+    shares = rng.dirichlet(np.ones(len(metrics["classes"])), n)
+    made_up = Predictions(tuple(metrics["classes"]), names, names, names, np.arange(n) % 2, shares)
+    columns = {"<i>source|": [cells[i % len(cells)] for i in range(n)]}
+    others = {"<i>source|": ["talk"] * none}
+    clip["slices"] = slice_scores(made_up, columns)
+    clip["none"] = none_scores(shares.max(1), rng.random(none), columns, others)
+    if clip["none"]:
+        clip["none"]["withheld"] = {"known": 0.051, "none": 0.613}
+    return metrics
+
+
+def test_slices_and_clips_of_no_genre_are_shown():
+    metrics = sliced(made(["country", "jazz", "rock"]), ["radio", "", "<b>[x](http://evil)|"], none=7)
+    clip = metrics["tta"]["none"]["clip"]
+    page, card = report_page(metrics, pictures(metrics), []), model_card({"test": metrics})
+    assert "<i>" not in page and "<b>" not in page and "](http" not in card.replace(r"\]", "") and "<b>" not in card
+    text = text_of(page)
+    assert all(part in text for part in ("By <i>source|".replace("<i>", "&lt;i&gt;"), "(none)", "radio", "talk"))
+    for one in clip["slices"]["<i>source|"]["values"]:
+        low, high = one["intervals"]["accuracy"]
+        shown = f"{100 * one['accuracy']:.1f} % {100 * low:.0f} to {100 * high:.0f} %"
+        assert shown in text and f"{100 * one['accuracy']:.1f}" in card
+    rows = [line for line in card.splitlines() if line.startswith(("| radio", r"| \(none\)", "| (none)", r"| \<b"))]
+    assert len(rows) == 3 and all(line.replace("\\|", "").count("|") == 8 for line in rows)
+    assert "7 clips are of none of the genres" in text and f"{100 * clip['none']['auroc']:.1f} %" in text
+    assert "61.3 %" in text and "5.1 %" in text and "7 other clips" in card
+
+
+def test_of_many_values_it_is_said_how_many_are_left_out():
+    metrics = sliced(made(["a", "b"]), [f"value {i}" for i in range(60)], none=3)
+    text, card = text_of(report_page(metrics, pictures(metrics), [])), model_card({"test": metrics})
+    assert "40 values with fewer clips, 40 clips" in text and "40 values with fewer clips, 40 clips" in card
+
+
+@pytest.mark.parametrize("trained_with", [None, ["model=a"]])
+def test_other_music_has_a_report_without_a_split(trained_with):
+    metrics = sliced(made(["a", "b"]), ["radio"])
+    known = trained_with is not None
+    metrics |= {"split": "other", "split_name": None, "trained_with": trained_with, "training_known": known}
+    metrics |= {"clips": {"other": 60}, "left_out": {"unreadable": 2, "other_classes": {"<b>bees": 4}, "seen": 0}}
+    metrics |= {"audit": "whether it is <known>", "audit_not_compared": {}}
+    if not known:
+        metrics |= dict.fromkeys(("seed", "git_commit", "weights"))
+    page = report_page(metrics, pictures(metrics), [])
+    text = text_of(page)
+    assert (
+        "Whether it is &lt;known&gt;" in text
+        and "No leak was found" not in text
+        and "None" not in text.split("Most")[0]
+    )
+    assert "&lt;b&gt;bees (4)" in text and ("Trained with" in text) == known
+    assert page.count('class="verdict bad"') == (not known)
+
+
 @settings(max_examples=20)
 @given(st.text(min_size=1, max_size=20), st.text(max_size=20))
 def test_names_are_escaped(name, path):
@@ -149,7 +212,7 @@ def test_the_card_has_front_matter_scores_and_no_private_path():
     _, front, body = card.split("---\n", 2)
     assert yaml.safe_load(front)["library_name"] == "genreclf"
     rows = [line for line in body.splitlines() if line.startswith(("| none", "| flip"))]
-    assert len(rows) == 4 and all(line.replace("\\|", "").count("|") == 7 for line in rows)
+    assert len(rows) == 4 and all(line.replace("\\|", "").count("|") == 8 for line in rows)
     assert f"{100 * test['tta']['none']['clip']['accuracy']:.1f}" in rows[0]
     assert "/home/me" not in card and "data.path=..." in card
     assert r"drum\_and\_bass" in body and "](http" not in body.replace(r"\]", "")

@@ -4,7 +4,7 @@ import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genreclf.evaluation.scores import intervals, macro_f1, scores
+from genreclf.evaluation.scores import hits_by_class, intervals, macro_accuracy, macro_f1, scores
 
 CLASSES = ("blues", "jazz", "metal", "pop")
 
@@ -27,6 +27,8 @@ def test_scores_are_those_of_scikit_learn(seed, n):
         expected = reference.top_k_accuracy_score(target, probabilities, k=k, labels=range(4))
         assert ours[f"top{k}_accuracy"] == pytest.approx(expected)
     assert ours["macro_f1"] == pytest.approx(reference.f1_score(target, predicted, average="macro", zero_division=0))
+    accuracies = reference.recall_score(target, predicted, labels=sorted(set(target.tolist())), average=None)
+    assert ours["macro_accuracy"] == pytest.approx(accuracies.mean())
     assert ours["log_loss"] == pytest.approx(reference.log_loss(target, probabilities, labels=range(4)), rel=1e-6)
     brier = reference.brier_score_loss(target, probabilities, labels=range(4), scale_by_half=False)
     assert ours["brier"] == pytest.approx(brier)
@@ -73,6 +75,15 @@ def test_intervals_contain_their_scores_and_are_wider_if_clips_of_a_group_agree(
     for name, kinds in copies.items():
         assert kinds["clustered"] == pytest.approx(alone[name]["clustered"], abs=0.02)
     assert np.ptp(copies["accuracy"]["wilson"]) < np.ptp(alone["accuracy"]["wilson"]) / 3
+
+
+@given(st.integers(0, 10_000), st.integers(4, 60))
+def test_drawn_sums_have_the_balanced_accuracy_of_their_clips(seed, n):
+    probabilities, target = random_predictions(seed, n)
+    target[:4] = range(4)
+    counts = np.random.default_rng(seed).integers(1, 4, n)  # how often each clip is drawn
+    expected = reference.balanced_accuracy_score(target, probabilities.argmax(1), sample_weight=counts)
+    assert macro_accuracy(counts[None] @ hits_by_class(probabilities, target)) == pytest.approx(expected)
 
 
 def test_one_group_has_wilson_intervals_of_shares_only():

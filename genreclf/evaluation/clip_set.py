@@ -1,0 +1,133 @@
+"""The clips that are scored: those of a run's split, or other labelled music."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genreclf.data.build_store import prepared_store
+from genreclf.data.columns import normalize_name
+from genreclf.data.datamodule import SEEN_DIGITS, SpectrogramDataModule
+from genreclf.data.membership import membership
+from genreclf.data.notices import tell_once
+from genreclf.data.sources import DataConfig
+from genreclf.data.split import SplitConfig
+from genreclf.data.store import Row, Store, open_store
+from genreclf.data.table import columns_in_use
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.slices import Columns, check_slices, slice_columns
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips of one store. `labels` and `groups` have an item for each of `clips`."""
+
+    store: Store
+    clips: tuple[int, ...]  # numbers in the store
+    labels: tuple[str, ...]  # as the model names its classes
+    groups: tuple[str, ...]  # clips of one group are not independent
+    none: tuple[int, ...]  # clips of none of the classes, which have no true class to score
+    columns: Columns  # the slices: by name, the cell of each clip of the store
+
+    def cells(self, clips: Sequence[int]) -> Columns:
+        """The slices of some clips."""
+        return {name: [cells[clip] for clip in clips] for name, cells in self.columns.items()}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The numbers of clips of other music that are not scored."""
+
+    unreadable: int  # or without music
+    other_classes: dict[str, int]  # by class: those that the model does not have
+    seen: int  # by the model's training, as far as its record tells
+
+
+def clips_of_split(datamodule: SpectrogramDataModule, split: str, slices: Sequence[str]) -> ClipSet:
+    """The clips of a split of a run's data."""
+    rows, clips = datamodule.store.rows, datamodule.clips[split]
+    return ClipSet(
+        store=datamodule.store,
+        clips=tuple(clips),
+        labels=tuple(rows[clip].label for clip in clips),
+        groups=tuple(datamodule.group_of[clip] for clip in clips),
+        none=tuple(datamodule.none[split]),
+        columns=_columns(slices, rows, datamodule.data.table),
+    )
+
+
+def other_music(
+    data: DataConfig, classes: Sequence[str], seen: Collection[str], slices: Sequence[str]
+) -> tuple[ClipSet, LeftOut]:
+    """All clips of a data set that a model with these classes can be scored on, and how many are left out.
+
+    `seen` are digests of the files that the model's training saw (`seen_files` in a run's record): they are left out.
+    Names of classes may differ from the model's in case, spaces and punctuation. What is left out or renamed is told on
+    standard error. Raises GenreclfError where no clip is left.
+    """
+    check_slices(slices, data.table)
+    where = f"data.path={data.path}"
+    with columns_in_use(slices):
+        store = open_store(prepared_store(data))
+        if not any(row.columns for row in store.rows):
+            raise GenreclfError(f"{where}: no clip could be read; first reason: {store.rows[0].problem}")
+        member = membership(store.rows, data, SplitConfig("all"))  # for the groups: no clip is divided from another
+    rows, group_of = store.rows, dict(zip(member.clips, member.groups, strict=True))
+    labels = [rows[clip].label for clip in member.clips]
+    if data.none is not None and data.none not in labels:
+        raise GenreclfError(f"data.none={data.none}: no clip is of this genre; there are {_listed(labels)}")
+    class_of = _class_of([label for label in labels if label != data.none], classes)
+    others = Counter(label for label in labels if label not in class_of and label != data.none)
+    usable = [clip for clip in member.clips if rows[clip].label not in others]
+    new = [clip for clip in usable if rows[clip].digest[:SEEN_DIGITS] not in seen]
+    none = [clip for clip in new if rows[clip].label == data.none]
+    clips = [clip for clip in new if rows[clip].label != data.none]
+    if not class_of:
+        reason = f"no clip is of a class of the model: it has {_listed(classes)}, the music {_listed(labels)}"
+        raise GenreclfError(f"{where}: {reason}; name the folders, or the genres in data.table, as the model does")
+    if not clips:
+        raise GenreclfError(f"{where}: the training of the model saw all clips of its classes; give other music")
+    _tell(where, class_of, others, classes, len(usable) - len(new))
+    scored = ClipSet(
+        store=store,
+        clips=tuple(clips),
+        labels=tuple(class_of[rows[clip].label] for clip in clips),
+        groups=tuple(group_of[clip] for clip in clips),
+        none=tuple(none),
+        columns=_columns(slices, rows, data.table),
+    )
+    unreadable = sum(not row.columns for row in rows)
+    return scored, LeftOut(unreadable, dict(others.most_common()), len(usable) - len(new))
+
+
+def _tell(where: str, class_of: Mapping[str, str], others: Counter[str], classes: Sequence[str], seen: int) -> None:
+    """Which classes are taken as another, and what is left out, on standard error."""
+    if renamed := [f"{label!r} as {name!r}" for label, name in class_of.items() if label != name]:
+        tell_once(f"{where}: takes {', '.join(renamed)}")
+    if others:
+        counts = ", ".join(f"{label!r} ({number})" for label, number in others.most_common())
+        tell_once(f"{where}: left out, as the model does not have these classes: {counts}; it has {_listed(classes)}")
+    if seen:
+        tell_once(f"{where}: left out, as the training of the model saw them: {seen} clips")
+
+
+def _columns(slices: Sequence[str], rows: Sequence[Row], table: Path | None) -> Columns:
+    return slice_columns(slices, [row.path for row in rows], [row.label for row in rows], table)
+
+
+def _class_of(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """The model's class for each label that is one."""
+    found = {}
+    for label in dict.fromkeys(labels):
+        composed = unicodedata.normalize("NFC", label)
+        plain = normalize_name(composed)
+        alike = [name for name in classes if plain and normalize_name(name) == plain]
+        same = [name for name in classes if unicodedata.normalize("NFC", name) == composed]
+        if len(same or alike) == 1:
+            found[label] = (same or alike)[0]
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, sorted(set(names))))

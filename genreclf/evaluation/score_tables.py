@@ -1,0 +1,59 @@
+"""The scores of an evaluation on the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genreclf.evaluation.slices import NO_VALUE, not_shown
+from genreclf.terminal import Kind, print_table
+from genreclf.text import one_line
+
+_SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
+_SLICE_SHOWN = ("clips", "groups", "accuracy", "95 %", "macro", "log-loss", "ECE")
+
+
+def print_scores(metrics: Mapping[str, Any]) -> None:
+    """Prints the scores in the content of metrics.json, and the line of the audit."""
+    plain = metrics["tta"]["none"]["clip"]
+    title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
+    rows = [_cells(tta, level, found) for tta, result in metrics["tta"].items() for level, found in result.items()]
+    print_table([("TTA", "text"), *((name, "number") for name in _SHOWN)], rows, title)
+    by_tta = (f"{tta} {_macro_accuracy(result['clip'])}" for tta, result in metrics["tta"].items())
+    print(f"macro-accuracy, the mean over the genres: {', '.join(by_tta)}")
+    for name, found in plain["slices"].items():
+        _show_slice(name, found)
+    if plain["none"]:
+        print(f"{plain['none']['n']} clips of none of the genres: AUROC {plain['none']['auroc']:.3f}")
+    print(one_line(f"audit: {metrics['audit']}"))
+
+
+def _macro_accuracy(clip: Mapping[str, Any]) -> str:
+    interval = clip["intervals"]["macro_accuracy"]["shown"]
+    return f"{clip['macro_accuracy']:.1%}" + (f" ({_ends(interval)} %)" if interval else "")
+
+
+def _show_slice(name: str, found: Mapping[str, Any]) -> None:
+    """A table of the scores by the values of one column, without TTA."""
+    columns: list[tuple[str, Kind]] = [(name, "text"), *((shown, "number") for shown in _SLICE_SHOWN)]
+    rows = [
+        [
+            *(one["value"] or NO_VALUE, str(one["n"]), str(one["groups"]), f"{one['accuracy']:.1%}"),
+            *(_ends(one["intervals"]["accuracy"]), f"{one['macro_accuracy']:.1%}"),
+            *(f"{one['log_loss']:.3f}", f"{one['ece']:.1%}"),
+        ]
+        for one in found["values"]
+    ]
+    print_table(columns, rows, f"by {name}{not_shown(found)}")
+
+
+def _ends(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"{interval[0] * 100:.0f}-{interval[1] * 100:.0f}"
+
+
+def _cells(tta: str, level: str, found: Mapping[str, Any]) -> list[str]:
+    """The row for the scores of clips or of segments."""
+    name, interval, error = f"{tta}, segments", "", ""
+    if level == "clip":
+        interval = f"{_ends(found['intervals']['accuracy']['shown'])} %"
+        name, error = tta, f"{found['calibration']['ece']:.1%}"
+    rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
+    return [name, f"{found['accuracy']:.1%}", interval, *rest, error]

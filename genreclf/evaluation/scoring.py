@@ -1,0 +1,99 @@
+"""The predictions for a set of clips -> all scores, as JSON-like data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from genreclf.evaluation.calibration import calibration, calibration_error
+from genreclf.evaluation.clip_set import ClipSet
+from genreclf.evaluation.plots import ClipView
+from genreclf.evaluation.predictions import Predictions, stored_clip
+from genreclf.evaluation.scores import intervals, scores
+from genreclf.evaluation.slices import Columns, none_scores, slice_scores
+from genreclf.inference.known import Known
+from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.predictor import Prediction, apply_temperature
+
+MAX_MISTAKES = 12
+
+
+def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) -> tuple[Predictions, dict[str, Any]]:
+    """Calibrated predictions, and the scores of clips and, if clips have several, of segments.
+
+    `found` are uncalibrated: of `music.clips`, then of `music.none`.
+    """
+    found, none = found[: len(music.clips)], found[len(music.clips) :]
+    rows = [music.store.rows[clip] for clip in music.clips]
+    target = np.array([info.classes.index(label) for label in music.labels])
+    uncalibrated = np.array([prediction.probabilities for prediction in found])
+    predictions = Predictions(
+        classes=info.classes,
+        paths=tuple(row.path for row in rows),
+        digests=tuple(row.digest for row in rows),
+        groups=music.groups,
+        target=target,
+        probabilities=apply_temperature(uncalibrated, info.temperature),
+    )
+    before = scores(uncalibrated, target, info.classes)
+    errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
+    results = {"clip": {**clip_scores(predictions, music.cells(music.clips)), "uncalibrated": errors}}
+    results["clip"]["none"] = _none(predictions, none, info, music)
+    counts = [len(prediction.segments) for prediction in found]
+    if max(counts) > 1:
+        segments = np.array([segment.probabilities for prediction in found for segment in prediction.segments])
+        segments = apply_temperature(segments, info.temperature)
+        results["segment"] = scores(segments, np.repeat(target, counts), info.classes)
+    return predictions, results
+
+
+def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dict[str, Any]:
+    """Scores, intervals and calibration of a set of clips, also by the values of `columns`, as JSON-like data."""
+    probabilities, target = predictions.probabilities, predictions.target
+    return {
+        **scores(probabilities, target, predictions.classes),
+        "groups": len(set(predictions.groups)),
+        "intervals": intervals(probabilities, target, predictions.groups),
+        "calibration": calibration(probabilities, target),
+        "slices": slice_scores(predictions, columns or {}),
+        "none": None,
+    }
+
+
+def _none(
+    predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, music: ClipSet
+) -> dict[str, Any] | None:
+    """How the clips of none of the classes are told from the others; None if there are none."""
+    if not none:
+        return None
+    others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)
+    columns = music.cells(music.clips), music.cells(music.none)
+    found = none_scores(predictions.probabilities.max(axis=1), others.max(axis=1), *columns)
+    withheld = None
+    if info.known is not None:
+        withheld = {"known": _withheld(info.known, predictions.probabilities), "none": _withheld(info.known, others)}
+    return None if found is None else {**found, "withheld": withheld}
+
+
+def _withheld(known: Known, probabilities: np.ndarray) -> float:
+    """The share of (N, classes) predictions for which the model gives no genre."""
+    return float(np.mean([known.probability(one) < known.threshold for one in probabilities]))
+
+
+def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
+    """The wrong predictions with the highest probability; `found` as in `score_clips`."""
+    classes, probabilities = predictions.classes, predictions.probabilities
+    wrong = np.flatnonzero(~predictions.correct)
+    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]
+    return [
+        ClipView(
+            path=predictions.paths[index],
+            true=classes[predictions.target[index]],
+            predicted=classes[probabilities[index].argmax()],
+            probabilities=tuple(probabilities[index].tolist()),
+            levels=stored_clip(music.store, music.clips[index]).levels,
+            seconds=found[index].seconds,
+            attention=found[index].attention,
+        )
+        for index in worst
+    ]

@@ -1,0 +1,141 @@
+"""Scores of the clips that share a value in a column of the table, as JSON-like data."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from genreclf.data.columns import meaning_of
+from genreclf.data.table import check_column, columns_in_use, read_column
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.calibration import calibration_error
+from genreclf.evaluation.intervals import clustered, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.predictions import Predictions
+from genreclf.evaluation.scores import hits_by_class, macro_accuracy, scores
+
+MAX_VALUES = 20  # of a column; those with the most clips
+NO_VALUE = "(none)"  # how an empty cell is shown
+Columns = Mapping[str, Sequence[str]]  # by name: the cell of each clip
+
+
+def check_slices(slices: Sequence[str], table: Path | None) -> None:
+    """Raises GenreclfError for a slice that is neither `genre` nor a column of the table."""
+    for name in slices:
+        if meaning_of(name) == "genre":
+            continue
+        if table is None:
+            raise GenreclfError(
+                f"slices=[{name}]: there is no data.table; give one with this column, or slices=[genre]"
+            )
+        try:
+            with columns_in_use(slices):
+                check_column(table, name)
+        except GenreclfError as error:
+            raise GenreclfError(f"slices=[{name}]: {error}") from error
+
+
+def slice_columns(slices: Sequence[str], paths: Sequence[str], labels: Sequence[str], table: Path | None) -> Columns:
+    """By slice: the cell of each of these clips, which have these classes. `check_slices` has accepted the slices."""
+    columns = {}
+    with columns_in_use(slices):
+        for name in slices:
+            of_table = table is not None and meaning_of(name) != "genre"
+            columns[name] = read_column(table, paths, name) if table and of_table else list(labels)
+    return columns
+
+
+def by_value(columns: Columns, scored: Callable[[Sequence[int]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By column: what `scored` gives for the clips (numbers) of each value, and how much is left out.
+
+    The values with the most clips come first; of more than MAX_VALUES the others are left out.
+    """
+    found = {}
+    for name, cells in columns.items():
+        clips_of: dict[str, list[int]] = defaultdict(list)
+        for clip, value in enumerate(cells):
+            clips_of[value].append(clip)
+        ordered = sorted(clips_of, key=lambda value: (-len(clips_of[value]), value))
+        shown, others = ordered[:MAX_VALUES], ordered[MAX_VALUES:]
+        found[name] = {
+            "values": [{"value": value, **scored(clips_of[value])} for value in shown],
+            "left_out": {"values": len(others), "clips": sum(len(clips_of[value]) for value in others)},
+        }
+    return found
+
+
+def not_shown(found: Mapping[str, Any]) -> str:
+    """What a title says of the values that `by_value` left out; empty if there are none."""
+    left_out = found["left_out"]
+    return f"; not shown: {left_out['values']} values, {left_out['clips']} clips" if left_out["values"] else ""
+
+
+def slice_scores(predictions: Predictions, columns: Columns) -> dict[str, dict[str, Any]]:
+    """The scores by the values of each column; `columns` have a cell for each clip."""
+    return by_value(columns, lambda clips: scores_of([predictions.subset(clips)]))
+
+
+def scores_of(by_seed: Sequence[Predictions]) -> dict[str, Any]:
+    """The scores of some clips, of which there are predictions by one or more seeds: means over the seeds.
+
+    The intervals are 95 %, from resampling groups. None for a single group, and where all draws are equal; that of the
+    accuracy by a single seed is then Wilson's.
+    """
+    first = by_seed[0]
+    found = [scores(one.probabilities, one.target, one.classes) for one in by_seed]
+    per_clip = [hits_by_class(one.probabilities, one.target) for one in by_seed]
+    hits = sum_by_group(np.sum(per_clip, axis=0), first.groups)
+    independent = wilson(int(first.correct.sum()), len(first.paths)) if len(by_seed) == 1 and len(hits) > 1 else None
+    return {
+        "n": len(first.paths),
+        "groups": len(hits),
+        **{name: float(np.mean([one[name] for one in found])) for name in ("accuracy", "macro_accuracy", "log_loss")},
+        "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in by_seed])),
+        "intervals": {
+            "accuracy": shown_interval(clustered(hits, _accuracy), independent),
+            "macro_accuracy": shown_interval(clustered(hits, macro_accuracy), None),
+        },
+    }
+
+
+def _accuracy(sums: np.ndarray) -> np.ndarray:
+    """(draws, 2 * classes) sums of `hits_by_class` -> (draws,)."""
+    n, hits = np.split(sums, 2, axis=1)
+    return np.asarray(hits.sum(axis=1) / n.sum(axis=1))
+
+
+# --- Music of none of the genres -------------------------------------------------------------------------------------
+
+
+def none_scores(
+    known: np.ndarray, none: np.ndarray, known_columns: Columns, none_columns: Columns
+) -> dict[str, Any] | None:
+    """How well the model tells clips of its classes from those of none of them; None without clips of one kind.
+
+    `known` and `none` are (N,) and (M,) probabilities of the most probable class. `auroc` is the probability that a
+    clip of a class has a higher one than a clip of none (Hendrycks and Gimpel 2017); ties count half. By value of a
+    column: its clips only; where a value has only clips of one kind, all clips of the other.
+    """
+    if not len(known) or not len(none):
+        return None
+
+    def scored(clips: Sequence[int]) -> dict[str, Any]:
+        numbers = np.asarray(clips)
+        here, absent = known[numbers[numbers < len(known)]], none[numbers[numbers >= len(known)] - len(known)]
+        area = auroc(here if len(here) else known, absent if len(absent) else none)
+        return {"known": len(here), "none": len(absent), "auroc": area}
+
+    columns = {name: [*known_columns[name], *none_columns[name]] for name in known_columns}
+    return {"n": len(none), "auroc": auroc(known, none), "slices": by_value(columns, scored)}
+
+
+def auroc(higher: np.ndarray, lower: np.ndarray) -> float:
+    """The area under the ROC curve of (N,) and (M,) values: how often one of `higher` is above one of `lower`.
+
+    Computed from ranks, as the statistic of Mann and Whitney (1947).
+    """
+    n, m = len(higher), len(lower)
+    ranks = rankdata(np.concatenate([higher, lower]))[:n]
+    return float((ranks.sum() - n * (n + 1) / 2) / (n * m))
