@@ -4,13 +4,12 @@ import json
 import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from driving import browser, give, open_app, predicted, result
+from driving import give, open_app, predicted, result
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -83,7 +82,7 @@ def test_two_models_are_compared_side_by_side(page, songs, rows):
 
 def test_a_recording_is_classified(page):
     page.get_by_role("button", name="Record", exact=True).click()
-    page.wait_for_timeout(6_000)
+    page.wait_for_timeout(3_000)
     page.get_by_role("button", name=re.compile("Stop recording")).click()
     page.get_by_role("heading", name="recording.wav").wait_for()
     result(page)
@@ -131,21 +130,19 @@ def test_errors_are_sentences_on_the_page(page, tmp_path):
         page.locator("input[type=file]").first.wait_for(state="attached")
 
 
-def one_session(address: str, song: Path) -> tuple[str, str]:
-    with browser() as launched:
-        page = open_app(launched, address)
-        give(page, song)
-        genre, _ = result(page)
-        return page.get_by_role("heading", name=song.name).inner_text(), genre
-
-
-def test_two_browsers_at_once_never_see_each_others_songs(server, tmp_path):
+def test_two_pages_at_once_never_see_each_others_songs(chromium, server, tmp_path):
     paths = []
     for style in ("chorale", "power_chords"):
         paths.append(tmp_path / f"{style}.wav")
         soundfile.write(paths[-1], render(style, 3, 0, 9.0), SAMPLE_RATE_HZ)
-    with ThreadPoolExecutor(2) as threads:
-        seen = list(threads.map(lambda path: one_session(server[0], path), paths))
+    pages = [open_app(chromium, server[0]) for _ in paths]
+    for page, path in zip(pages, paths, strict=True):
+        give(page, path)
+    seen = []
+    for page, path in zip(pages, paths, strict=True):
+        genre, _ = result(page)
+        seen.append((page.get_by_role("heading", name=path.name).inner_text(), genre))
+        page.close()
     assert seen == [(path.name, row["genre"]) for path, row in zip(paths, predicted(*paths), strict=True)]
 
 
@@ -165,11 +162,12 @@ def test_pages_fit_the_screen(chromium, server, songs, width):
 
 
 def shot(page: Page, name: str) -> None:
-    page.wait_for_timeout(2_000)
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(300)  # for what moves
     main = "document.querySelector('[data-testid=stMain]')"
     width, height = page.viewport_size["width"], int(page.evaluate(f"{main}.scrollHeight"))
     assert page.evaluate(f"{main}.scrollWidth") <= width
     page.set_viewport_size({"width": width, "height": height + 60})
-    page.wait_for_timeout(1_000)
+    page.wait_for_timeout(300)
     page.screenshot(path=SHOTS / f"{name}.png")
     page.set_viewport_size({"width": width, "height": 900})
