@@ -1,7 +1,7 @@
 """Measures speed and memory against baselines; each ratio is the median over pairs of runs in turns.
 
 scripts/bench               all parts
-scripts/bench prepare step  some of: prepare, step, loop, memory
+scripts/bench prepare step  some of: prepare, step, parts, loop, memory
 """
 
 import os
@@ -20,6 +20,8 @@ import lightning as L
 import numpy as np
 import torch
 import yaml
+from bench_gpu import PARTS as PARTS_OF_A_STEP
+from bench_gpu import Step, profiled
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -28,8 +30,9 @@ from torch.utils.data import DataLoader
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.build_store import build_store
-from genreclf.data.datamodule import Batch, to_images
+from genreclf.data.datamodule import to_images
 from genreclf.data.demo import STYLES, write_demo
+from genreclf.data.segment_batches import Batch
 from genreclf.data.sources import list_sources
 from genreclf.data.store import open_store
 from genreclf.frontend.picture import write_picture
@@ -164,6 +167,16 @@ def step() -> Iterator[tuple[str, ...]]:
         yield f"training step, {name} against {plain}, images/s", *figures, floor
 
 
+def parts() -> Iterator[tuple[str, ...]]:
+    """Where the time of a step of 32 clips goes, in both precisions."""
+    for name in ("a", "b", "b_scratch"):
+        for precision in ("32-true", "bf16-mixed"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+                cost = profiled(Step(name))
+            figures = " + ".join(f"{cost[f'host, {part}, ms']:.0f}" for part in PARTS_OF_A_STEP)
+            yield f"{name}, {precision}: {' + '.join(PARTS_OF_A_STEP)}, ms", figures, "-", "-", "-"
+
+
 def loop() -> Iterator[tuple[str, ...]]:
     """Lightning's loop against a bare one over the same steps of Model B."""
     images = torch.randint(0, 256, (BATCH, 3, 128, 256), dtype=torch.uint8)
@@ -209,7 +222,7 @@ def memory() -> Iterator[tuple[str, ...]]:
     yield "peak memory, 709 clips, GiB", f"{peak:.2f}", "-", "-", "under 4"
 
 
-PARTS = {"memory": memory, "prepare": prepare, "step": step, "loop": loop}
+PARTS = {"memory": memory, "prepare": prepare, "step": step, "parts": parts, "loop": loop}
 
 
 def main(names: list[str]) -> None:
