@@ -59,7 +59,7 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
                 "picture_seconds": config["data"]["picture_seconds"],
                 "frames_per_column": record["data"]["frames_per_column"],
                 "temperature": temperature,
-                "prior": parameters["optim"]["prior"],
+                "prior_power": parameters["optim"]["prior_power"],
                 "shares": parameters["shares"],
             }
         )

@@ -146,6 +146,9 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     model = config["model"]
     optim = build(OptimConfig, config["optim"], "optim") if model["kind"] == CLASSIFIER else None
     check_model(folder, config)
+    for key in ("init", "teacher"):
+        if optim is None and config[key] is not None:
+            raise GenreclfError(f"{key}={config[key]}: model={model['name']} is not trained in epochs; leave it out")
     for key in MOVABLE:
         group, name = key.split(".")
         if config[group][name] is not None:
@@ -185,7 +188,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         net = fit_baseline(model, datamodule)
     if _is_first_process():
         # A baseline learns the mix of its training clips.
-        _save(folder, run, net, model["name"], optim.prior if optim else "training", datamodule)
+        _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
@@ -307,7 +310,9 @@ def _check_validation(trainer: L.Trainer, optim: OptimConfig, datamodule: Spectr
             raise GenreclfError(f"optim.{key}={value}: needs a validation, but {reason}; {remedy}")
 
 
-def _save(folder: Path, run: RunConfig, net: Net, name: str, prior: str, datamodule: SpectrogramDataModule) -> None:
+def _save(
+    folder: Path, run: RunConfig, net: Net, name: str, prior_power: float, datamodule: SpectrogramDataModule
+) -> None:
     """Writes the bundle of a trained net, with the temperature fitted on the validation clips."""
     if run.fp16_weights:
         round_to_fp16(net)
@@ -318,7 +323,7 @@ def _save(folder: Path, run: RunConfig, net: Net, name: str, prior: str, datamod
         picture_seconds=datamodule.data.picture_seconds,
         frames_per_column=datamodule.frames_per_column,
         temperature=run.temperature or 1.0,
-        prior=prior,
+        prior_power=prior_power,
         shares=tuple(datamodule.class_shares),
     )
     if run.temperature is None:

@@ -30,7 +30,7 @@ def run(bundle, tmp_path) -> Path:
     (folder / "record.json").write_text(json.dumps({"data": {"frames_per_column": info.frames_per_column}}))
     weights = {f"net.{name}": value for name, value in bundle.net.state_dict().items()}
     hyper_parameters = {"net": asdict(bundle.net.config), "classes": list(info.classes)}
-    hyper_parameters |= {"optim": {"prior": info.prior}, "shares": info.shares}
+    hyper_parameters |= {"optim": {"prior_power": info.prior_power}, "shares": info.shares}
     torch.save(
         {"hyper_parameters": hyper_parameters, "state_dict": {**weights, "other": torch.zeros(1)}}, folder / "last.ckpt"
     )

@@ -38,11 +38,11 @@ def train(music: Path, cache: Path, run: Path, *arguments: str) -> Finished:
 
 def test_a_teacher_and_clips_of_no_genre_train_a_model_of_the_genres_alone(music, cache, tmp_path):
     run, teacher = tmp_path / "run", music / "teacher.npz"
-    result = train(music, cache, run, "data.none=speech", f"teacher={teacher}", "optim.prior=uniform")
+    result = train(music, cache, run, "data.none=speech", f"teacher={teacher}", "optim.prior_power=0")
     assert result.returncode == 0, result.stderr
     assert "2 classes" in result.stdout and "has no vector for 8 of 20 clips" in result.stderr
     info = load_bundle(run / "bundle").info
-    assert (info.classes, info.prior, info.known) == (("high", "low"), "uniform", None)
+    assert (info.classes, info.prior_power, info.known) == (("high", "low"), 0.0, None)
     assert sum(info.shares) == pytest.approx(1) and info.shares[0] >= info.shares[1]
     assert "none of the genres" in result.stdout  # too few clips to tell them
     saved = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]

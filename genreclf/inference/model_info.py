@@ -16,7 +16,6 @@ from genreclf.inference.known import Known
 from genreclf.inference.run_folder import MODEL_CONFIG
 
 FORMAT = 7  # of a bundle
-PRIORS = ("uniform", "training")
 _MAX_CONFIG_BYTES = 100_000
 # Bounds for values from foreign files: integer arithmetic on frames stays exact, and no clip is longer than a day.
 _MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
@@ -33,7 +32,7 @@ class ModelInfo:
     frames_per_column: float  # time resolution of the training spectrograms: 1 for audio, more for downsampled pictures
     temperature: float  # applied to a clip's mean probabilities
     # Defaults: bundles of earlier versions lack these.
-    prior: str = "training"  # the mix of genres that the probabilities stand for: uniform, or as in training
+    prior_power: float = 1.0  # the probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as in training
     shares: tuple[float, ...] | None = None  # of the classes among the training clips
     known: Known | None = None  # tells clips of none of the genres; None for a model that has heard none
 
@@ -44,8 +43,8 @@ class ModelInfo:
         _check_bound("picture_seconds", self.picture_seconds, _MAX_SECONDS)
         _check_bound("frames_per_column", self.frames_per_column, _MAX_FRAMES)
         _check_bound("temperature", self.temperature, _MAX_TEMPERATURE)
-        if self.prior not in PRIORS:
-            raise GenreclfError(f"prior={self.prior!r}: expected {' or '.join(PRIORS)}")
+        if not 0 <= self.prior_power <= 1:
+            raise GenreclfError(f"prior_power={self.prior_power}: expected 0 to 1")
         if self.shares is not None and (len(self.shares) != len(self.classes) or min(self.shares) <= 0):
             raise GenreclfError(f"shares={list(self.shares)}: expected a number above 0 for each class")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
-from genreclf.inference.model_info import PRIORS, ModelInfo
+from genreclf.inference.model_info import ModelInfo
 
-UNIFORM, TRAINING = PRIORS
+UNIFORM, TRAINING = "uniform", "training"
 COLUMNS = ["genre", "weight"]
 
 
@@ -22,17 +22,14 @@ def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
     CSV with the columns genre and weight (how common it is: a share or a number of songs). Raises GenreclfError for a
     model that does not know the shares of its training clips, and for a file that cannot be used.
     """
-    if prior is None or prior == info.prior:
+    if prior is None or (prior, info.prior_power) in ((UNIFORM, 0), (TRAINING, 1)):
         return None
-    if info.shares is None and TRAINING in (prior, info.prior):
+    if info.shares is None:
         raise GenreclfError(f"prior={prior}: model {info.name} does not tell the genres' shares in its training")
-    shares = np.ones(len(info.classes)) if info.shares is None else np.array(info.shares)
-    own = shares if info.prior == TRAINING else np.ones(len(info.classes))
-    if prior in (UNIFORM, TRAINING):
-        asked = shares if prior == TRAINING else np.ones(len(info.classes))
-    else:
-        asked = _weights(user_path(prior), info.classes)
-    return np.asarray(asked / own)
+    shares = np.array(info.shares)
+    powers = {UNIFORM: 0.0, TRAINING: 1.0}
+    asked = shares ** powers[prior] if prior in powers else _weights(user_path(prior), info.classes)
+    return np.asarray(asked / shares**info.prior_power)
 
 
 def with_prior(probabilities: np.ndarray, factors: np.ndarray | None) -> np.ndarray:

@@ -13,25 +13,24 @@ from genreclf.data.datamodule import NONE
 class GenreLoss(nn.Module):
     """(B, classes) logits and (B,) targets -> (B,) cross-entropies, label-smoothed.
 
-    `shares` are those of the classes in training. The logarithm of a class's share is added to its logit, in the loss
-    alone: the logits themselves then stand for a uniform mix of classes (logit adjustment: Menon et al. 2021, Long-tail
-    learning via logit adjustment). None adds nothing: the logits stand for the mix in training.
+    `mix` has a weight for each class, whose logarithm is added to its logit, in the loss alone. With the shares of the
+    classes in training, the logits themselves stand for a uniform mix of classes; with equal weights, for that of the
+    training (logit adjustment: Menon et al. 2021, Long-tail learning via logit adjustment).
 
     An example whose target is NONE costs `none_weight` times the cross-entropy against equal probabilities (outlier
     exposure: Hendrycks et al. 2019).
     """
 
-    log_shares: Tensor
+    log_mix: Tensor
 
-    def __init__(self, num_classes: int, label_smoothing: float, shares: Sequence[float] | None, none_weight: float):
+    def __init__(self, label_smoothing: float, mix: Sequence[float], none_weight: float) -> None:
         super().__init__()
         self.label_smoothing, self.none_weight = label_smoothing, none_weight
-        shares = [1.0] * num_classes if shares is None else shares
-        self.register_buffer("log_shares", torch.tensor(shares).log(), persistent=False)
+        self.register_buffer("log_mix", torch.tensor(mix).log(), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # noqa: D102 - see the class
         known = functional.cross_entropy(
-            logits + self.log_shares, target.clamp(min=0), reduction="none", label_smoothing=self.label_smoothing
+            logits + self.log_mix, target.clamp(min=0), reduction="none", label_smoothing=self.label_smoothing
         )
         none = -logits.log_softmax(1).mean(1)  # (B,)
         return torch.where(target == NONE, self.none_weight * none, known)

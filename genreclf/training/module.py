@@ -23,7 +23,6 @@ from genreclf.training.segment_accuracy import SegmentAccuracy
 OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("plateau", "onecycle")
 CHECKPOINTS = ("best", "last")
-PRIORS = ("uniform", "training")
 # Which choices use a key; with the others it must be null.
 _USED_BY = {
     "weight_decay": ("optimizer", ("adamw", "muon")),
@@ -53,7 +52,7 @@ class OptimConfig:
     backbone_rate: float  # the backbone's share of it; below 1 for pretrained layers (Howard and Ruder 2018)
     weight_decay: float | None  # of matrices and convolutions; adamw and muon
     label_smoothing: float  # the share of the target that is spread over all classes
-    prior: str  # the mix of classes that the probabilities stand for: uniform, or training, as the training clips are
+    prior_power: float  # probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as the training clips are
     none_weight: float  # of the loss of clips that are of none of the classes
     teacher_weight: float  # of the squared error of the teachers' vectors, in units of their variance
     schedule: str  # plateau (reduces the rate when validation accuracy stagnates) or onecycle (Smith and Topin 2018)
@@ -65,10 +64,13 @@ class OptimConfig:
     checkpoint: str  # the epoch that is kept: best (by validation accuracy) or last
 
     def __post_init__(self) -> None:
-        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("checkpoint", CHECKPOINTS), ("prior", PRIORS))
+        choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("checkpoint", CHECKPOINTS))
         for key, known in choices:
             if getattr(self, key) not in known:
                 raise GenreclfError(f"optim.{key}={getattr(self, key)!r}: unknown; known: {', '.join(known)}")
+        if not 0 <= self.prior_power <= 1:
+            mixes = "0 (a uniform mix of classes) to 1 (the mix in training)"
+            raise GenreclfError(f"optim.prior_power={self.prior_power}: give {mixes}")
         for key, (choice, users) in _USED_BY.items():
             chosen = f"optim.{choice}={getattr(self, choice)}"
             if getattr(self, choice) in users and getattr(self, key) is None:
@@ -110,8 +112,8 @@ class GenreModule(L.LightningModule):
         )
         self.optim, self.consistency, self.seed = optim, consistency, seed
         self.net = GenreClassifier(net)
-        adjusted = shares if optim.prior == "uniform" else None
-        self.loss = GenreLoss(len(classes), optim.label_smoothing, adjusted, optim.none_weight)
+        mix = [share ** (1 - optim.prior_power) for share in shares]
+        self.loss = GenreLoss(optim.label_smoothing, mix, optim.none_weight)
         self.teacher = None if teacher is None else TeacherLoss(self.net.embedding_size, teacher)
         self.train_accuracy = SegmentAccuracy()
         self.val_clips = ClipScores()

@@ -162,7 +162,7 @@ def test_music_of_none_of_the_genres_has_no_genre_but_the_nearest_in_all_forms()
 
 def test_a_prior_changes_clip_and_segments_and_the_digest():
     model, clip = Arithmetic(CROP), clip_of(noise(300))
-    model.info = replace(model.info, prior="uniform", shares=(0.7, 0.2, 0.1))
+    model.info = replace(model.info, prior_power=0.0, shares=(0.7, 0.2, 0.1))
     plain, mixed = Predictor(model), Predictor(model, prior="training")
     assert Predictor(model, prior="uniform").digest == plain.digest != mixed.digest
     before, after = plain.predict(clip), mixed.predict(clip)

@@ -13,11 +13,11 @@ from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.prior import prior_factors, with_prior
 
 VIEW = ViewConfig("crop", 256, 128, 0.0)
-INFO = ModelInfo("test", ("x", "y", "z"), VIEW, 30.0, 1.0, 1.5, "uniform", (0.5, 0.3, 0.2), Known(1.0, 2.0, 0.3))
+INFO = ModelInfo("test", ("x", "y", "z"), VIEW, 30.0, 1.0, 1.5, 0.0, (0.5, 0.3, 0.2), Known(1.0, 2.0, 0.3))
 
 
 def test_the_models_own_mix_changes_nothing():
-    for prior, info in ((None, INFO), ("uniform", INFO), ("training", replace(INFO, prior="training"))):
+    for prior, info in ((None, INFO), ("uniform", INFO), ("training", replace(INFO, prior_power=1.0))):
         assert prior_factors(prior, info) is None
     probabilities = np.array([0.2, 0.3, 0.5])
     assert with_prior(probabilities, None) is probabilities
@@ -31,8 +31,12 @@ def test_from_one_mix_to_the_other_is_bayes_rule(weights, seed):
     uniform, training = (p / p.sum(1, keepdims=True) for p in (likelihood, likelihood * shares))
     info = replace(INFO, shares=tuple(shares))
     np.testing.assert_allclose(with_prior(uniform, prior_factors("training", info)), training, rtol=1e-9)
-    back = prior_factors("uniform", replace(info, prior="training"))
+    back = prior_factors("uniform", replace(info, prior_power=1.0))
     np.testing.assert_allclose(with_prior(training, back), uniform, rtol=1e-9)
+    between = with_prior(uniform, shares**0.3)
+    half = replace(info, prior_power=0.3)
+    np.testing.assert_allclose(with_prior(between, prior_factors("uniform", half)), uniform, rtol=1e-9)
+    np.testing.assert_allclose(with_prior(between, prior_factors("training", half)), training, rtol=1e-9)
 
 
 def test_a_file_gives_any_mix_and_may_rule_a_genre_out(tmp_path):
@@ -41,7 +45,7 @@ def test_a_file_gives_any_mix_and_may_rule_a_genre_out(tmp_path):
     np.testing.assert_allclose(
         with_prior(np.array([0.2, 0.5, 0.3]), prior_factors(str(file), INFO)), [2 / 11, 0, 9 / 11]
     )
-    trained = prior_factors(str(file), replace(INFO, prior="training"))
+    trained = prior_factors(str(file), replace(INFO, prior_power=1.0))
     np.testing.assert_allclose(trained, [100 / 0.5, 0, 300 / 0.2])
 
 
@@ -68,21 +72,27 @@ def test_a_file_that_cannot_be_used_is_one_line(tmp_path, content, message):
 
 
 def test_a_model_that_does_not_know_its_shares_cannot_change_the_mix():
-    old = replace(INFO, prior="training", shares=None)
+    old = replace(INFO, prior_power=1.0, shares=None)
     with pytest.raises(GenreclfError, match=r"prior=uniform: model test.*shares"):
         prior_factors("uniform", old)
     assert prior_factors("training", old) is None
 
 
-def test_a_models_info_survives_json_and_older_ones_lack_prior_shares_and_known():
+def test_a_models_info_survives_json_and_older_ones_lack_the_mix_and_known():
     assert ModelInfo.from_dict(json.loads(json.dumps(INFO.to_dict()))) == INFO
-    older = {key: value for key, value in INFO.to_dict().items() if key not in ("prior", "shares", "known")}
-    assert ModelInfo.from_dict(older) == replace(INFO, prior="training", shares=None, known=None)
+    older = {key: value for key, value in INFO.to_dict().items() if key not in ("prior_power", "shares", "known")}
+    assert ModelInfo.from_dict(older) == replace(INFO, prior_power=1.0, shares=None, known=None)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("prior", "even"), ("shares", [1.0, 2.0]), ("shares", [1.0, 0.0, 1.0]), ("known", {"offset": 1.0}), ("known", 3)],
+    [
+        ("prior_power", 1.5),
+        ("shares", [1.0, 2.0]),
+        ("shares", [1.0, 0.0, 1.0]),
+        ("known", {"offset": 1.0}),
+        ("known", 3),
+    ],
 )
 def test_values_that_no_model_can_have_are_refused(key, value):
     with pytest.raises(GenreclfError, match=key):

@@ -12,11 +12,11 @@ from genreclf.data.datamodule import NONE
 from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
 
 
-def test_without_shares_it_is_cross_entropy_with_smoothed_labels():
+def test_with_equal_weights_it_is_cross_entropy_with_smoothed_labels():
     torch.manual_seed(0)
     logits, target = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
     expected = cross_entropy(logits, target, reduction="none", label_smoothing=0.1)
-    torch.testing.assert_close(GenreLoss(4, 0.1, None, 0.5)(logits, target), expected)
+    torch.testing.assert_close(GenreLoss(0.1, [1.0] * 4, 0.5)(logits, target), expected)
 
 
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=6), st.integers(0, 10_000))
@@ -26,14 +26,14 @@ def test_the_best_logits_under_shares_are_those_of_a_uniform_mix(weights, seed):
     likelihood = np.random.default_rng(seed).dirichlet(np.ones(len(shares))) + 0.01
     posterior = torch.from_numpy(shares * likelihood / (shares * likelihood).sum())  # in the mix of the training
     logits = torch.from_numpy(likelihood).log().requires_grad_()
-    loss = GenreLoss(len(shares), 0.0, shares.tolist(), 0.5)
+    loss = GenreLoss(0.0, shares.tolist(), 0.5)
     every = torch.arange(len(shares))
     (loss(logits.expand(len(shares), -1), every) * posterior).sum().backward()
     assert logits.grad.abs().max() < 1e-6
 
 
 def test_clips_of_no_class_are_best_answered_with_equal_probabilities():
-    loss = GenreLoss(3, 0.1, [0.7, 0.2, 0.1], 0.5)
+    loss = GenreLoss(0.1, [0.7, 0.2, 0.1], 0.5)
     target = torch.tensor([NONE])
     equal = loss(torch.zeros(1, 3), target)
     assert equal.item() == pytest.approx(0.5 * math.log(3))

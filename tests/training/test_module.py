@@ -1,6 +1,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from bundles import of_yaml
@@ -209,7 +210,7 @@ def test_the_divergence_between_views_has_the_weight_consistency(monkeypatch):
         ("original", {"optimizer": "sgdx"}, "optim.optimizer='sgdx'.*adam, adamw, muon"),
         ("original", {"schedule": "sgdx"}, "optim.schedule='sgdx'.*plateau, onecycle"),
         ("original", {"checkpoint": "first"}, "optim.checkpoint='first'.*best, last"),
-        ("onecycle", {"prior": "even"}, "optim.prior='even'.*uniform, training"),
+        ("onecycle", {"prior_power": 1.5}, "optim.prior_power=1.5.*0 .*to 1"),
         ("onecycle", {"teacher_weight": -1.0}, "optim.teacher_weight=-1.0.*from 0"),
         ("onecycle", {"none_weight": math.nan}, "optim.none_weight=nan.*from 0"),
         ("original", {"keep": "best"}, "optim.keep.*optim.checkpoint"),
@@ -250,13 +251,15 @@ def test_mixup_weights_both_classes_by_lam():
     assert blended(net.loss, logits, plain, "target").item() == pytest.approx(-(logs[0, 0] + logs[1, 2]).item() / 2)
 
 
-@pytest.mark.parametrize(("prior", "added"), [("uniform", [0.5, 0.3, 0.2]), ("training", [1.0, 1.0, 1.0])])
-def test_the_prior_chooses_the_mix_that_the_logits_stand_for(prior, added):
-    assert module("onecycle", prior=prior).loss.log_shares.exp().tolist() == pytest.approx(added)
+@pytest.mark.parametrize(
+    ("power", "mix"), [(0.0, [0.5, 0.3, 0.2]), (0.5, np.sqrt([0.5, 0.3, 0.2])), (1.0, [1.0, 1.0, 1.0])]
+)
+def test_the_power_of_the_prior_chooses_the_mix_that_the_logits_stand_for(power, mix):
+    assert module("onecycle", prior_power=power).loss.log_mix.exp().tolist() == pytest.approx(list(mix))
 
 
 def test_the_original_recipe_has_the_mix_of_its_training():
-    assert module("original").optim.prior == "training"
+    assert module("original").optim.prior_power == 1
 
 
 def test_the_teachers_vectors_are_learnt_from_the_context_with_their_weight(monkeypatch):
