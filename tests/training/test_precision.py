@@ -16,22 +16,26 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("has_gpu", "units", "accelerator", "expected"),
+    ("has_gpu", "units", "accelerator", "backbone", "expected"),
     [
-        (False, {"avx512_bf16": True}, "auto", "bf16-mixed"),
-        (False, {"avx512_bf16": False, "amx_bf16": True}, "cpu", "bf16-mixed"),
-        (True, {"avx512_bf16": True}, "cpu", "bf16-mixed"),
-        (False, {"avx512_bf16": False, "avx2": True}, "auto", "32-true"),
-        (False, {}, "auto", "32-true"),  # another architecture
-        (True, {"avx512_bf16": True}, "auto", "32-true"),
-        (True, {"avx512_bf16": True}, "gpu", "32-true"),
+        (False, {"avx512_bf16": True}, "auto", "cnn", "bf16-mixed"),
+        (False, {"avx512_bf16": False, "amx_bf16": True}, "cpu", "cnn", "bf16-mixed"),
+        (True, {"avx512_bf16": True}, "cpu", "cnn", "bf16-mixed"),
+        (False, {"avx512_bf16": False, "avx2": True}, "auto", "cnn", "32-true"),
+        (False, {}, "auto", "cnn", "32-true"),  # another architecture
+        (True, {"avx512_bf16": True}, "auto", "cnn", "32-true"),
+        (True, {"avx512_bf16": True}, "gpu", "cnn", "32-true"),
+        (False, {"avx512_bf16": True}, "auto", "efficientnet", "32-true"),
     ],
 )
-def test_auto_is_bf16_on_a_cpu_with_units_for_it_alone(has_gpu, units, accelerator, expected, machine):
+def test_auto_is_bf16_on_a_cpu_with_units_for_it_alone(has_gpu, units, accelerator, backbone, expected, machine):
     machine(has_gpu, **units)
-    config = {"seed": 0, "trainer": {"precision": "auto", "accelerator": accelerator, "devices": 1}}
+    config = {
+        "model": {"net": {"backbone": backbone}},
+        "trainer": {"precision": "auto", "accelerator": accelerator, "devices": 1},
+    }
     chosen = with_precision(config)
-    assert chosen == {"seed": 0, "trainer": {**config["trainer"], "precision": expected}}
+    assert chosen == {**config, "trainer": {**config["trainer"], "precision": expected}}
     assert config["trainer"]["precision"] == "auto"  # as it was typed
 
 
