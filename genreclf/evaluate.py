@@ -18,7 +18,7 @@ from genreclf.data.sources import DataConfig
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.card import main_scores, model_card
-from genreclf.evaluation.clip_set import ClipSet, clips_of_split, other_music
+from genreclf.evaluation.clip_set import OTHER, ClipSet, clips_of_split, other_music
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
 from genreclf.evaluation.predictions import Predictions, predict_clips, write_predictions
 from genreclf.evaluation.report import report_page
@@ -37,7 +37,6 @@ from genreclf.training.resume import check_data, read_run
 
 FORMAT = 4  # of metrics.json
 SPLITS = ("test", "val")
-OTHER = "other"  # the name for the clips of other music, in place of a split's
 _DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 
 
@@ -305,7 +304,8 @@ def _draw(metrics: dict[str, Any], folder: Path) -> dict[str, bytes]:
     """Draws the plots to files; returns the files' bytes by name."""
     for tta, result in metrics["tta"].items():
         clip = result["clip"]
-        title = f"Model {metrics['model'].upper()}, {metrics['split']}: {clip['accuracy']:.1%} of {clip['n']} clips"
+        part = f", {metrics['split']}" if metrics["split"] != OTHER else ""
+        title = f"Model {metrics['model'].upper()}{part}: {clip['accuracy']:.1%} of {clip['n']} clips"
         draw_confusion(np.array(clip["confusion"]), metrics["classes"], title, folder / f"confusion-{tta}.png")
         draw_per_class(clip["per_class"], title, folder / f"per-class-{tta}.png")
         draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png")

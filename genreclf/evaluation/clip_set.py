@@ -18,6 +18,8 @@ from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.slices import Columns, check_slices, slice_columns
 
+OTHER = "other"  # how results name the clips of other music, in place of a split
+
 
 @dataclass(frozen=True)
 class ClipSet:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genreclf.evaluation.clip_set import OTHER
 from genreclf.evaluation.slices import NO_VALUE, not_shown
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
@@ -14,7 +15,8 @@ _SLICE_SHOWN = ("clips", "groups", "accuracy", "95 %", "macro", "log-loss", "ECE
 def print_scores(metrics: Mapping[str, Any]) -> None:
     """Prints the scores in the content of metrics.json, and the line of the audit."""
     plain = metrics["tta"]["none"]["clip"]
-    title = f"Model {metrics['model'].upper()}: {plain['n']} {metrics['split']} clips in {plain['groups']} groups"
+    part = f"{metrics['split']} " if metrics["split"] != OTHER else ""
+    title = f"Model {metrics['model'].upper()}: {plain['n']} {part}clips in {plain['groups']} groups"
     rows = [_cells(tta, level, found) for tta, result in metrics["tta"].items() for level, found in result.items()]
     print_table([("TTA", "text"), *((name, "number") for name in _SHOWN)], rows, title)
     by_tta = (f"{tta} {_macro_accuracy(result['clip'])}" for tta, result in metrics["tta"].items())
