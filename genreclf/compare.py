@@ -144,7 +144,7 @@ def _show(found: dict[str, Any]) -> None:
     for pair in found["pairs"]:
         print(one_line(f"- {pair['verdict']}"))
     for name, sliced in found["slices"].items():
-        columns: list[tuple[str, Kind]] = [(name, "text"), ("system", "text")]
+        columns: list[tuple[str, Kind]] = [(one_line(name), "text"), ("system", "text")]
         numbers: list[tuple[str, Kind]] = [(number, "number") for number in _SLICE_NUMBERS]
         rows = [_slice_row(one["value"] or NO_VALUE, system) for one in sliced["values"] for system in one["systems"]]
         print_table(columns + numbers, rows, f"by {name}{not_shown(sliced)}")

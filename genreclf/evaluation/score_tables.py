@@ -35,7 +35,7 @@ def _macro_accuracy(clip: Mapping[str, Any]) -> str:
 
 def _show_slice(name: str, found: Mapping[str, Any]) -> None:
     """A table of the scores by the values of one column, without TTA."""
-    columns: list[tuple[str, Kind]] = [(name, "text"), *((shown, "number") for shown in _SLICE_SHOWN)]
+    columns: list[tuple[str, Kind]] = [(one_line(name), "text"), *((shown, "number") for shown in _SLICE_SHOWN)]
     rows = [
         [
             *(one["value"] or NO_VALUE, str(one["n"]), str(one["groups"]), f"{one['accuracy']:.1%}"),
