@@ -17,8 +17,8 @@ ARRAY_SLOPE = 0.65
 _SURE = 3.0
 _MIN_ROWS = 32  # different ones. Mel spectrograms have 40 or more, chroma 12, MFCC 13 to 40
 # The correlation of neighbours in time and in frequency, without the means of rows and columns. In music at most 0.88
-# along both axes and 0.96 in time; photos are smooth along both axes, tempograms in time.
-_SMOOTH, _SMOOTH_IN_TIME = 0.9, 0.97
+# along both axes and 0.98 in time (of slow chords); photos are smooth along both axes, tempograms in time.
+_SMOOTH, _SMOOTH_IN_TIME = 0.9, 0.985
 _BLOCK_BANDS, _BLOCK_COLUMNS = 8, 16
 # Of each of `measures`: its mean and standard deviation in music, and its weight in a logistic model that tells other
 # pictures (above 0) from music; scripts/fit_picture_content.py fits such numbers. Half of the artists and photos are
