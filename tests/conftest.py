@@ -23,14 +23,15 @@ settings.load_profile("genreclf")
 
 # The slowest test files, slowest first, so that two processes finish at the same time.
 LONGEST = (
-    "test_train.py",
     "test_exporting.py",
-    "test_pretrained.py",
+    "test_train.py",
     "test_classifier.py",
+    "test_hydra_command.py",
     "test_prepare.py",
-    "test_onnx_model.py",
-    "test_predict.py",
-    "test_compare.py",
+    "test_fingerprint.py",
+    "test_evaluate.py",
+    "test_convert.py",
+    "test_audit.py",
 )
 
 

@@ -122,7 +122,7 @@ def _blocks(values: np.ndarray) -> np.ndarray:
 
 def _without_profiles(values: np.ndarray) -> np.ndarray:
     """Without the means of rows and columns."""
-    rest = values - values.mean(axis=1, keepdims=True)
+    rest: np.ndarray = values - values.mean(axis=1, keepdims=True)
     rest -= rest.mean(axis=0)
     return rest
 
