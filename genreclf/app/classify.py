@@ -179,7 +179,7 @@ def _one(sound: Sound, predictors: dict[str, Predictor], picture_seconds: float)
     if first.prediction.note:
         st.caption(f"Note: {words.plain(first.prediction.note)}.")
     classes = [predictor.info.classes for predictor in predictors.values()]
-    if first.prediction.no_genre:
+    if not first.prediction.probabilities:  # no music: no model can say more
         st.warning(words.plain(f"No genre: {first.prediction.no_genre}."))
     else:
         _genres(analyses, list(predictors), classes)
@@ -201,9 +201,12 @@ def _genres(analyses: list[Analysis], labels: list[str], classes: list[tuple[str
 
 
 def _result(prediction: Prediction, classes: Sequence[str]) -> None:
-    probability = f"probability {prediction.probability:.0%}"
-    st.metric("Genre", words.plain(prediction.genre), probability, delta_color="off", delta_arrow="off")
-    st.write(words.trust(prediction))
+    if prediction.no_genre:
+        st.warning(words.plain(f"No genre: {prediction.no_genre}."))
+    else:
+        probability = f"probability {prediction.probability:.0%}"
+        st.metric("Genre", words.plain(prediction.genre), probability, delta_color="off", delta_arrow="off")
+        st.write(words.trust(prediction))
     st.html(drawing.bars(prediction, classes))
     st.caption(words.plain(words.also_likely(prediction, classes)))
 

@@ -57,17 +57,15 @@ def agreement(
     first: Prediction, second: Prediction, first_classes: Sequence[str], second_classes: Sequence[str]
 ) -> str:
     """Whether two models agree on the song, and, if their segments are the same, in which parts they do not."""
-    if first.genre == second.genre:
-        whole = f"Both models predict {first.genre}."
-    else:
-        whole = f"The models disagree: {first.genre} or {second.genre}."
+    one, other = (prediction.genre or "none of its genres" for prediction in (first, second))
+    whole = f"Both models predict {one}." if one == other else f"The models disagree: {one} or {other}."
     if [span(segment) for segment in first.segments] != [span(segment) for segment in second.segments]:
         return whole
     pairs = [
-        (span(segment), best(segment, first_classes)[0], best(other, second_classes)[0])
-        for segment, other in zip(first.segments, second.segments, strict=True)
+        (span(segment), best(segment, first_classes)[0], best(others, second_classes)[0])
+        for segment, others in zip(first.segments, second.segments, strict=True)
     ]
-    differ = [f"{time} ({one} or {other})" for time, one, other in pairs if one != other]
+    differ = [f"{time} ({here} or {there})" for time, here, there in pairs if here != there]
     if not differ:
         return f"{whole} They agree in every part."
     shown = "; ".join(differ[:5]) + (f"; and {len(differ) - 5} more" if len(differ) > 5 else "")

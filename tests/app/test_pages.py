@@ -31,13 +31,18 @@ def main_module(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+def copied(model: str, folder: Path, known: dict[str, float] | None) -> None:
+    """A run with a pretrained model's bundle, not evaluated, which tells music of none of its genres by `known`."""
+    shutil.copytree(PRETRAINED / model, folder / "bundle", ignore=shutil.ignore_patterns("README.md", "scores*"))
+    config = json.loads((folder / "bundle" / "config.json").read_text())
+    (folder / "bundle" / "config.json").write_text(json.dumps({**config, "known": known}))
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name, model in (("one", "a"), ("two", "b")):
-        shutil.copytree(
-            PRETRAINED / model, folder / name / "bundle", ignore=shutil.ignore_patterns("README.md", "scores*")
-        )
+        copied(model, folder / name, None)  # it names a genre for the noise in these tests
     return folder
 
 
@@ -83,7 +88,10 @@ def test_the_first_page_asks_for_music_and_names_the_models(app):
     assert set(options[-2:]) == {"one", "two"} and all("(pretrained)" in option for option in options[:-2])
     assert not app.metric and "Not evaluated yet" in text_of(app)
     app.sidebar.selectbox[0].set_value(options[0]).run()
-    assert "72.1 % (65 to 79 %)" in text_of(app) and "2,038,942" in text_of(app)
+    scores = json.loads((PRETRAINED / "a" / "scores.json").read_text())
+    low, high = scores["interval"]
+    assert f"{scores['accuracy'] * 100:.1f} % ({low * 100:.0f} to {high * 100:.0f} %)" in text_of(app)
+    assert f"{scores['parameters']:,}" in text_of(app)
 
 
 def test_a_song_gets_the_predictors_prediction(app, runs, tmp_path):
@@ -222,6 +230,17 @@ def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name, cont
     assert not app.metric and why in app.warning[0].value
     assert not any("aria-label" in element.proto.body for element in app.get("html"))
     assert len(app.get("download_button")) == 3
+
+
+def test_music_of_none_of_the_genres_has_the_reason_in_place_of_its_genre(tmp_path, monkeypatch):
+    copied("a", tmp_path / "strict", {"offset": 0.0, "slope": 1.0, "threshold": 1.0})
+    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
+    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
+    page.sidebar.selectbox[0].set_value("strict").run()
+    given(page, ("song.wav", song()))
+    assert not page.metric and "none of these genres" in page.warning[0].value
+    assert any("aria-label" in element.proto.body for element in page.get("html"))  # the probabilities are shown
+    assert "correct" not in text_of(page)
 
 
 def test_so_does_a_line_of_the_table(app):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,10 @@ def test_plain_text_has_no_markdown_left():
     assert plain(":smile: 0:05") == ":\u2060smile: 0:\u206005"
     assert plain("http://x me@y.z www.y.z") == "http:\u2060//x me@\u2060y\\.z www\u2060\\.y\\.z"
     assert plain("a -> b -- c\n\u202e\udce9") == r"a \-⁠\> b \-⁠\- c\\n\\u202e\\udce9".replace("⁠", "\u2060")
+
+
+def test_a_model_whose_genres_do_not_fit_says_so():
+    one = prediction((0.9, 0.1, 0))
+    none = replace(one, genre="", no_genre="none of these genres; nearest: ska")
+    assert "ska or none of its genres" in agreement(one, none, CLASSES, CLASSES)
+    assert "Both models predict none of its genres" in agreement(none, none, CLASSES, CLASSES)
