@@ -28,9 +28,10 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Also one that was written on a GPU. Raises GenreclfError for a damaged file. The paths in the state of callbacks become those of its folder.
+        """Also one that was written on a GPU. The paths in the state of callbacks become those of its folder.
 
         ModelCheckpoint would forget the best accuracy if its folder had another name, and write a worse best.ckpt.
+        Raises GenreclfError for a damaged file.
         """
         folder = Path(path).parent.resolve()  # as ModelCheckpoint has it
         try:

@@ -5,39 +5,45 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-
-from genreclf.data.datamodule import NONE
 
 
 class GenreLoss(nn.Module):
-    """(B, classes) logits and (B,) targets -> (B,) cross-entropies, label-smoothed.
+    """The mean cross-entropy of logits and label-smoothed classes.
 
     `mix` has a weight for each class, whose logarithm is added to its logit, in the loss alone. With the shares of the
     classes in training, the logits themselves stand for a uniform mix of classes; with equal weights, for that of the
     training (logit adjustment: Menon et al. 2021, Long-tail learning via logit adjustment).
 
-    An example whose target is NONE costs `none_weight` times the cross-entropy against equal probabilities (outlier
+    The best answer for an example whose target is NONE is equal probabilities, with the weight `none_weight` (outlier
     exposure: Hendrycks et al. 2019).
     """
 
     log_mix: Tensor
+    wanted: Tensor
 
     def __init__(self, label_smoothing: float, mix: Sequence[float], none_weight: float) -> None:
         super().__init__()
-        self.label_smoothing, self.none_weight = label_smoothing, none_weight
-        self.register_buffer("log_mix", torch.tensor(mix).log(), persistent=False)
+        weights = torch.tensor(mix)
+        classes = len(weights)
+        smoothed = (1 - label_smoothing) * torch.eye(classes) + label_smoothing / classes
+        none = none_weight * weights / weights.sum()  # equal logits and the mix give these probabilities
+        self.register_buffer("log_mix", weights.log(), persistent=False)
+        # (classes + 1, classes) the probabilities wanted for each target; for NONE, which is -1, the last row
+        self.register_buffer("wanted", torch.cat([smoothed, none[None]]), persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:  # noqa: D102 - see the class
-        known = functional.cross_entropy(
-            logits + self.log_mix, target.clamp(min=0), reduction="none", label_smoothing=self.label_smoothing
-        )
-        none = -logits.log_softmax(1).mean(1)  # (B,)
-        return torch.where(target == NONE, self.none_weight * none, known)
+    def forward(self, logits: Tensor, target: Tensor, other: Tensor | None = None, lam: Tensor | None = None) -> Tensor:
+        """(..., B, classes) logits and (B,) targets -> the mean.
+
+        With mixup, each example also has the target of example `other`, (B,); the weight of its own is `lam`, (B,).
+        """
+        wanted = self.wanted[target]  # (B, classes)
+        if other is not None and lam is not None:
+            wanted = wanted[other].lerp(wanted, lam[:, None])
+        return -(wanted * (logits + self.log_mix).log_softmax(-1)).sum(-1).mean()
 
 
 class TeacherLoss(nn.Module):
-    """(B, features) contexts and (B,) clips -> (B,) mean squared errors of a linear prediction of the clips' vectors.
+    """The mean squared error of a linear prediction of the clips' vectors.
 
     `vectors` is (clips, K), NaN in the rows of clips that no teacher has heard: their error is 0. Of unit variance, so
     the error of a constant prediction is 1.
@@ -53,16 +59,24 @@ class TeacherLoss(nn.Module):
         self.register_buffer("known", vectors.isfinite().all(1), persistent=False)  # (clips,)
         self.register_buffer("vectors", vectors.nan_to_num(), persistent=False)
 
-    def forward(self, context: Tensor, clip: Tensor) -> Tensor:  # noqa: D102 - see the class
-        errors = (self.head(context).float() - self.vectors[clip]).square().mean(1)
-        return errors * self.known[clip]
+    def forward(self, context: Tensor, clip: Tensor, other: Tensor | None = None, lam: Tensor | None = None) -> Tensor:
+        """(B, features) contexts and (B,) clips -> the mean; `other` and `lam` as for `GenreLoss`."""
+        said = self.head(context).float()  # (B, K)
+        errors = self._errors(said, clip)
+        if other is not None and lam is not None:
+            errors = self._errors(said, clip[other]).lerp(errors, lam)
+        return errors.mean()
+
+    def _errors(self, said: Tensor, clip: Tensor) -> Tensor:
+        return (said - self.vectors[clip]).square().mean(1) * self.known[clip]
 
 
 def divergence(logits: Tensor, views: int) -> Tensor:
     """The mean Jensen-Shannon divergence, in nats, between the predictions for each segment's views.
 
-    `logits` is (views * B, classes), one view of all segments after the other (as in AugMix: Hendrycks et al. 2020).
+    `logits` is (..., views * B, classes), one view of all segments after the other (as in AugMix: Hendrycks et al.
+    2020).
     """
-    log_p = logits.unflatten(0, (views, -1)).log_softmax(2)  # (views * B, classes) -> (views, B, classes)
-    log_mean = log_p.logsumexp(0) - math.log(views)  # (B, classes)
-    return (log_p.exp() * (log_p - log_mean)).sum(2).mean()
+    log_p = logits.unflatten(-2, (views, -1)).log_softmax(-1)  # (..., views * B, C) -> (..., views, B, C)
+    log_mean = log_p.logsumexp(-3, keepdim=True) - math.log(views)  # (..., 1, B, C)
+    return (log_p.exp() * (log_p - log_mean)).sum(-1).mean()

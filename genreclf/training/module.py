@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
@@ -173,12 +173,13 @@ class GenreModule(L.LightningModule):
         to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
         """
         branch_logits, gates, _, context = self.net.branches(batch["image"])
-        loss = torch.stack([blended(self.loss, logits, batch, "target") for logits in branch_logits]).mean()
+        logits, other, lam = torch.stack(branch_logits), batch.get("other"), batch.get("lam")
+        loss: Tensor = self.loss(logits, batch["target"], other, lam)
         if self.teacher is not None:
-            loss = loss + self.optim.teacher_weight * blended(self.teacher, context, batch, "clip")
+            loss = loss + self.optim.teacher_weight * self.teacher(context, batch["clip"], other, lam)
         views = batch.get("views", 1)
         if views > 1:
-            loss = loss + self.consistency * torch.stack([divergence(each, views) for each in branch_logits]).mean()
+            loss = loss + self.consistency * divergence(logits, views)
         return loss, gated_sum(branch_logits, gates)
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -266,15 +267,6 @@ class GenreModule(L.LightningModule):
         from genreclf.training.muon import Muon  # here: timm takes half a second to import
 
         return Muon(groups)
-
-
-def blended(loss: nn.Module, outputs: Tensor, batch: Batch, what: Literal["target", "clip"]) -> Tensor:
-    """The mean of a loss over the batch; with mixup, over both clips of each example, weighted by lam."""
-    losses = loss(outputs, batch[what])  # (B,)
-    if "other" in batch:
-        lam = batch["lam"]
-        losses = lam * losses + (1 - lam) * loss(outputs, batch[what][batch["other"]])
-    return torch.as_tensor(losses.mean())
 
 
 def _decayed(net: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
 
 def test_with_equal_weights_it_is_cross_entropy_with_smoothed_labels():
     torch.manual_seed(0)
-    logits, target = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
-    expected = cross_entropy(logits, target, reduction="none", label_smoothing=0.1)
+    logits, target = torch.randn(2, 6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
+    expected = cross_entropy(logits.flatten(0, 1), target.repeat(2), label_smoothing=0.1)
     torch.testing.assert_close(GenreLoss(0.1, [1.0] * 4, 0.5)(logits, target), expected)
 
 
@@ -24,35 +24,48 @@ def test_the_best_logits_under_shares_are_those_of_a_uniform_mix(weights, seed):
     """With the true shares, the loss is least where the logits are the logarithms of the likelihoods p(x | class)."""
     shares = np.array(weights) / sum(weights)
     likelihood = np.random.default_rng(seed).dirichlet(np.ones(len(shares))) + 0.01
-    posterior = torch.from_numpy(shares * likelihood / (shares * likelihood).sum())  # in the mix of the training
-    logits = torch.from_numpy(likelihood).log().requires_grad_()
+    posterior = shares * likelihood / (shares * likelihood).sum()  # in the mix of the training
+    logits = torch.from_numpy(likelihood).log().float().requires_grad_()
     loss = GenreLoss(0.0, shares.tolist(), 0.5)
-    every = torch.arange(len(shares))
-    (loss(logits.expand(len(shares), -1), every) * posterior).sum().backward()
-    assert logits.grad.abs().max() < 1e-6
+    sum(p * loss(logits[None], torch.tensor([number])) for number, p in enumerate(posterior)).backward()
+    assert logits.grad.abs().max() < 1e-5
 
 
 def test_clips_of_no_class_are_best_answered_with_equal_probabilities():
-    loss = GenreLoss(0.1, [0.7, 0.2, 0.1], 0.5)
-    target = torch.tensor([NONE])
-    equal = loss(torch.zeros(1, 3), target)
-    assert equal.item() == pytest.approx(0.5 * math.log(3))
-    assert loss(torch.tensor([[1.0, 0.0, 0.0]]), target) > equal
-    mixed = loss(torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]]), torch.tensor([NONE, 2]))
-    alone = loss(torch.tensor([[0.0, 0.0, 2.0]]), torch.tensor([2]))
-    assert mixed[1].item() == pytest.approx(alone.item())
+    loss, target = GenreLoss(0.1, [0.7, 0.2, 0.1], 0.5), torch.tensor([NONE])
+    logits = torch.zeros(1, 3, requires_grad=True)
+    equal = loss(logits, target)
+    equal.backward()
+    assert logits.grad.abs().max() < 1e-6
+    for moved in ([1.0, 0, 0], [0, 1.0, 0], [0, 0, -1.0]):
+        assert loss(torch.tensor([moved]), target) > equal
+    shares = torch.tensor([0.7, 0.2, 0.1])
+    assert equal.item() == pytest.approx(-0.5 * (shares * shares.log()).sum().item())
+
+
+def test_a_batch_is_the_mean_of_its_examples_and_mixup_blends_two_targets():
+    torch.manual_seed(0)
+    loss, logits = GenreLoss(0.1, [0.7, 0.2, 0.1], 0.5), torch.randn(2, 3, 3)
+    target, other, lam = torch.tensor([0, NONE, 2]), torch.tensor([1, 2, 0]), torch.tensor([0.9, 0.6, 0.5])
+    alone = [[loss(logits[:, [i]], target[[j]]).item() for j in range(3)] for i in range(3)]
+    assert loss(logits, target).item() == pytest.approx(np.diag(alone).mean())
+    expected = [lam[i] * alone[i][i] + (1 - lam[i]) * alone[i][other[i]] for i in range(3)]
+    assert loss(logits, target, other, lam).item() == pytest.approx(np.mean(expected))
 
 
 def test_the_teachers_error_is_a_mean_square_and_0_for_clips_without_a_vector():
     torch.manual_seed(0)
     vectors = torch.tensor([[1.0, 2.0, 3.0], [math.nan] * 3, [0.0, -1.0, 4.0]])
-    loss, context = TeacherLoss(5, vectors), torch.randn(3, 5)
-    errors = loss(context, torch.tensor([2, 1, 0]))
+    loss, context, clip = TeacherLoss(5, vectors), torch.randn(3, 5), torch.tensor([2, 1, 0])
     said = context @ loss.head.weight.T + loss.head.bias
-    expected = [(said[0] - vectors[2]).square().mean().item(), 0.0, (said[2] - vectors[0]).square().mean().item()]
-    assert errors.tolist() == pytest.approx(expected)
-    errors.sum().backward()
+    errors = [[(said[i] - vectors[j]).square().mean().item() if j != 1 else 0.0 for j in (2, 1, 0)] for i in range(3)]
+    total = loss(context, clip)
+    assert total.item() == pytest.approx(np.diag(errors).mean())
+    total.backward()
     assert loss.head.weight.grad.isfinite().all() and loss.head.weight.grad.abs().max() > 0
+    other, lam = torch.tensor([1, 0, 1]), torch.tensor([0.9, 0.7, 0.6])
+    mixed = [lam[i] * errors[i][i] + (1 - lam[i]) * errors[i][other[i]] for i in range(3)]
+    assert loss(context, clip, other, lam).item() == pytest.approx(np.mean(mixed))
     assert set(loss.state_dict()) == {"head.weight", "head.bias"}  # a checkpoint holds no vectors
 
 
@@ -64,3 +77,5 @@ def test_the_divergence_of_views_is_jensen_and_shannons():
     assert divergence(logits, 2).item() == pytest.approx((jensenshannon(p, q, axis=1) ** 2).mean(), rel=1e-5)
     assert divergence(torch.cat([logits[:5], logits[:5]]), 2).item() == pytest.approx(0, abs=1e-6)
     assert divergence(torch.tensor([[50.0, 0], [0, 50.0]]), 2).item() == pytest.approx(math.log(2))
+    branches = torch.stack([logits, torch.randn(2 * 5, 4)])
+    assert divergence(branches, 2).item() == pytest.approx(sum(divergence(each, 2).item() for each in branches) / 2)

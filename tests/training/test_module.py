@@ -10,7 +10,7 @@ from genreclf.config import build
 from genreclf.errors import GenreclfError
 from genreclf.nets.config import ModelConfig
 from genreclf.training.losses import divergence
-from genreclf.training.module import GenreModule, OptimConfig, blended
+from genreclf.training.module import GenreModule, OptimConfig
 
 
 def optim_config(name: str, **changes) -> OptimConfig:
@@ -240,15 +240,16 @@ def test_settings_that_cannot_be_used_are_refused(recipe, changes, message):
         optim_config(recipe, **changes)
 
 
-def test_mixup_weights_both_classes_by_lam():
+def test_mixup_weights_both_classes_by_lam(monkeypatch):
     net = module(label_smoothing=0.0)
     logits = torch.tensor([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]])
-    plain = {"target": torch.tensor([0, 2])}
+    fix_logits(net, monkeypatch, logits)
+    plain = {"image": None, "target": torch.tensor([0, 2])}
     mixed = {**plain, "other": torch.tensor([1, 1]), "lam": torch.tensor([0.75, 0.6])}
     logs = logits.log_softmax(1)
     expected = -(0.75 * logs[0, 0] + 0.25 * logs[0, 2] + logs[1, 2]) / 2
-    assert blended(net.loss, logits, mixed, "target").item() == pytest.approx(expected.item())
-    assert blended(net.loss, logits, plain, "target").item() == pytest.approx(-(logs[0, 0] + logs[1, 2]).item() / 2)
+    assert net.training_step(mixed, 0).item() == pytest.approx(expected.item())
+    assert net.training_step(plain, 0).item() == pytest.approx(-(logs[0, 0] + logs[1, 2]).item() / 2)
 
 
 @pytest.mark.parametrize(
