@@ -12,7 +12,7 @@ COMMANDS = {
     "predict": "the genre of audio files and spectrogram pictures",
     "embed": "an embedding vector for each file",
     "train": "train a model",
-    "evaluate": "score a run on clips that it was not trained on",
+    "evaluate": "score a run on clips that it was not trained on, or any model on your own labelled music",
     "compare": "compare runs with paired tests",
     "export": "write TorchScript, ONNX or exported-program files",
     "convert": "turn a checkpoint into a bundle",

@@ -91,8 +91,9 @@ class SpectrogramDataModule(L.LightningDataModule):
         """What the run's record says about the data: counts by split, what is left out, digests of store and split."""
         rows, published = self.store.rows, self.split.name == "published"
         groups = {name: len({self.group_of[clip] for clip in clips}) for name, clips in self.clips.items()}
-        members = sorted((rows[clip].path, name) for name, clips in self.clips.items() for clip in clips)
-        lengths = [rows[clip].sound_frames for clips in self.clips.values() for clip in clips]
+        used = {name: self.clips[name] + self.none[name] for name in SPLITS}
+        members = sorted((rows[clip].path, name) for name, clips in used.items() for clip in clips)
+        lengths = [rows[clip].sound_frames for clips in used.values() for clip in clips]
         counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
         unreadable = {row.path: row.problem for row in rows if not row.columns}
         seen = [clip for name in ("train", "val") for clip in self.clips[name] + self.none[name]]
