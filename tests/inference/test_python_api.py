@@ -150,7 +150,7 @@ def test_antiphase_samples_are_those_of_one_channel(classifier, stereo):
 @pytest.mark.parametrize("sound", [np.zeros(90_000), np.ones(9_000, np.int16), np.full((70_000, 2), 0.25), np.ones(1)])
 def test_samples_without_music_have_a_reason_and_no_genre(classifier, sound):
     found = classifier.classify(sound, SAMPLE_RATE_HZ)
-    assert (found.genre, found.probability, found.probabilities) == ("", 0.0, ()) and "silence" in found.unsuitable
+    assert (found.genre, found.probability, found.probabilities) == ("", 0.0, ()) and "silence" in found.no_genre
 
 
 def test_a_saved_bundle_is_a_complete_copy(classifier, tmp_path, songs):
