@@ -1,7 +1,6 @@
 """Available models, without loading any."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -19,9 +18,7 @@ def test_pretrained_models_have_the_scores_of_their_cards(tmp_path):
         card = (entry.folder / "README.md").read_text()
         assert entry.scores is not None and entry.picture_seconds == 30
         assert f"{entry.scores.parameters:,} parameters" in card
-        # The card's first table: | plain or none | accuracy (interval) | ...
-        row = re.search(r"^\| (?:plain|none) \| (.*?) \|", card, re.MULTILINE)
-        assert row is not None and row[1].replace("\u00a0", " ") == str(entry.scores)
+        assert f"| {entry.scores} |" in card.replace("\u00a0", " ")  # a cell of the table of scores
 
 
 def test_scores_read_as_in_reports():
