@@ -16,12 +16,12 @@ def of_yaml(group: str, name: str) -> dict:
     return OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
 
 
-def random_bundle(name: str) -> Bundle:
-    """A net without training, whose batch norms have statistics other than the initial ones."""
+def random_bundle(name: str, **changes: object) -> Bundle:
+    """A net without training, whose batch norms have statistics other than the initial ones; `changes` of model.net."""
     torch.manual_seed(0)
     model = of_yaml("model", name)
     sizes = {"support_vectors": 5} if name == "svm" else {}
-    net = new_net(model["kind"], {**model["net"], "num_classes": len(CLASSES), **sizes}, "net")
+    net = new_net(model["kind"], {**model["net"], "num_classes": len(CLASSES), **sizes, **changes}, "net")
     for buffer_name, buffer in net.named_buffers():
         if name in ("svm", "majority") or buffer_name.endswith(("running_mean", "running_var")):
             buffer.uniform_(0.5, 1.5)
