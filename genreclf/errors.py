@@ -13,7 +13,11 @@ from genreclf.text import one_line
 USER_ERROR = 2  # the exit code for a mistake in the call or the input
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
 # The extra that brings each package; every other package is part of the full install.
-_EXTRAS = {"streamlit": "app"} | dict.fromkeys(("fastapi", "prometheus_client", "python_multipart", "uvicorn"), "serve")
+_EXTRAS = {
+    "streamlit": "app",
+    **dict.fromkeys(("fastapi", "prometheus_client", "python_multipart", "uvicorn"), "serve"),
+    **dict.fromkeys(("mutagen", "watchfiles"), "tag"),
+}
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
 # What a user can do about the state of a file system, by the error's number.
 _REMEDIES = {
@@ -76,7 +80,12 @@ def file_system_error(error: OSError) -> GenreclfError:
     if error.errno not in _REMEDIES:
         raise error
     where = f"{error.filename}: " if error.filename is not None else ""
-    return GenreclfError(f"{where}{error.strerror}; {_REMEDIES[error.errno]}")
+    return GenreclfError(f"{where}{error.strerror}; {remedy(error)}")
+
+
+def remedy(error: OSError) -> str:
+    """What a user can do about an error of the file system."""
+    return _REMEDIES.get(error.errno or 0, "check the disk, or choose another place")
 
 
 def _output_code() -> int:

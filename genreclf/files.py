@@ -3,7 +3,8 @@
 import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -31,20 +32,41 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     stays as it was.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-    _remove_unfinished(path.parent)
+    with replacement(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """A new, empty file beside `path` for the `with` statement to fill; then it is flushed to disk and renamed to it.
+
+    If the statement fails, `path` stays as it was. Unfinished files that killed processes left in the folder are
+    removed. An OSError is raised with the name `path`.
+    """
     try:
+        _remove_unfinished(path.parent)
         temporary, file = _open_locked(path.parent)
         try:
             with file:
-                file.write(data)
-                file.flush()
+                yield temporary
                 os.fsync(file.fileno())
                 temporary.replace(path)
+                _flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         error.filename, error.filename2 = os.fspath(path), None  # the name that the user knows
         raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """So that the new name outlasts a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open_locked(folder: Path) -> tuple[Path, IO[bytes]]:

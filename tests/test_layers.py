@@ -15,7 +15,7 @@ BASE = ("text", "outputs", "stopping", "errors", "files", "config", "progress", 
 # From left to right; rooms in one group are side by side and do not know each other.
 ROOMS = (
     ("base",),
-    ("frontend",),
+    ("frontend", "tags"),
     ("inference",),
     ("http",),
     ("data",),
@@ -28,7 +28,7 @@ ROOMS = (
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
 # These import torch nowhere, not even inside a function.
-WITHOUT_TORCH = ("base", "frontend", "inference", "http", "app")
+WITHOUT_TORCH = ("base", "frontend", "tags", "inference", "http", "app")
 TORCH = ("torch", "torchaudio", "torchvision", "torchmetrics", "lightning", "timm")
 
 

@@ -1,0 +1,1 @@
+"""Tags of audio files: read, and their genre written."""

@@ -1,0 +1,140 @@
+"""The tags of an audio file: read, and the genre written so that the audio and all else stay as they are."""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from genreclf.errors import GenreclfError, missing_package, reason, remedy
+from genreclf.files import replacement
+
+
+class FileTags(NamedTuple):
+    """What a file's tags say; empty where they say nothing."""
+
+    genres: tuple[str, ...]  # names; numbers of ID3 are replaced
+    artist: str  # several are joined by "; "
+    album: str
+    title: str
+
+
+class GenreTag(NamedTuple):
+    """The genre as a file stores it: what has to be written to restore it."""
+
+    values: tuple[str, ...]  # "(17)" stays "(17)"; empty for no genre
+    id3v1: int | None = None  # the genre's number in an ID3v1 tag, 255 for none; None without such a tag
+
+
+def read_tags(path: Path) -> FileTags:
+    """The tags of an audio file. Raises GenreclfError for a file whose tags cannot be read."""
+    formats = _formats()
+    with _errors(path):
+        tags = formats.open_file(path).tags
+        if tags is None:
+            return FileTags((), "", "", "")
+        keys = formats.keys_of(tags)
+        others = ("; ".join(formats.texts(tags, key)) for key in keys[1:])
+        return FileTags(formats.genre_names(tags), *others)
+
+
+def read_genre_tag(path: Path) -> GenreTag:
+    """The genre as `path` stores it. Raises GenreclfError for a file that cannot be read or cannot hold tags."""
+    formats = _formats()
+    with _errors(path):
+        id3v1 = formats.id3v1_tag(path)
+        return GenreTag(formats.editable_tags(path).genre, id3v1[-1] if id3v1 else None)
+
+
+def write_genres(path: Path, genres: Sequence[str]) -> None:
+    """Writes the genres, as a list, in place of those that the file has; none removes them.
+
+    A copy beside the file is changed, checked, flushed to disk and renamed into place: at any moment the file is
+    whole. Its audio, other tags, times, permissions and owner stay. Behind a link, the file itself is written.
+    Raises GenreclfError, and leaves the file as it is, where that cannot be done.
+    """
+    write_genre_tag(path, GenreTag(tuple(genres), _formats().id3v1_number(*genres[:1])))
+
+
+def write_genre_tag(path: Path, genre: GenreTag) -> None:
+    """`write_genres` for what `read_genre_tag` returned."""
+    formats = _formats()
+    with _errors(path):
+        target = Path(os.path.realpath(path))
+        status = target.stat()
+        _check_replaceable(path, target, status)
+        id3v1, audio = formats.id3v1_tag(target), _audio(target)
+        edited = formats.editable_tags(target)
+        edited.genre = genre.values
+        with replacement(target) as copy:
+            shutil.copyfile(target, copy)
+            edited.save(copy)
+            if id3v1 and genre.id3v1 is not None:
+                formats.write_id3v1_genre(copy, id3v1, genre.id3v1)
+            if not formats.same_tags(edited.tags, formats.editable_tags(copy, edited.kind).tags):
+                raise GenreclfError(f"{path}: not written: another tag would be lost; please report it with the file")
+            if _audio(copy) != audio:
+                raise GenreclfError(f"{path}: not written: its audio would change; please report it with the file")
+            _copy_status(target, copy, status)
+
+
+def _formats() -> ModuleType:
+    """The module that needs mutagen, which is optional."""
+    try:
+        from genreclf.tags import formats
+    except ModuleNotFoundError as error:
+        raise GenreclfError(missing_package(error) or reason(error)) from error
+    return formats
+
+
+def _audio(path: Path) -> str:
+    from genreclf.tags.audio_packets import packets_sha256  # reading tags needs no decoder
+
+    return packets_sha256(path)
+
+
+def _check_replaceable(path: Path, target: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise GenreclfError(f"{path}: not a file; give an audio file")
+    if status.st_nlink > 1:
+        raise GenreclfError(
+            f"{path}: the file has {status.st_nlink} names (hard links), and only this one would change; copy it first"
+        )
+    if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
+        raise GenreclfError(f"{path}: the file is read-only; change its permissions")
+
+
+def _copy_status(source: Path, copy: Path, status: os.stat_result) -> None:
+    """Owner, permissions, extended attributes and times; reading has changed the source's own time of access."""
+    if (copy.stat().st_uid, copy.stat().st_gid) != (status.st_uid, status.st_gid):
+        with suppress(PermissionError):
+            os.chown(copy, status.st_uid, status.st_gid)
+    shutil.copystat(source, copy)
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a file becomes a GenreclfError that names it."""
+    try:
+        yield
+    except GenreclfError:
+        raise
+    except Exception as error:
+        raise _genreclf_error(path, error) from error
+
+
+def _genreclf_error(path: Path, error: Exception) -> GenreclfError:
+    cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else error  # mutagen wraps them
+    if isinstance(cause, OSError):
+        return GenreclfError(f"{path}: {cause.strerror or reason(cause)}; {remedy(cause)}")
+    formats = _formats()
+    if isinstance(error, formats.UntaggableError):
+        return GenreclfError(f"{path}: {error}; choose another file")
+    if isinstance(error, formats.MutagenError):
+        return GenreclfError(f"{path}: its tags cannot be read ({reason(error)}); is the file damaged?")
+    failed = f"{path}: its tags failed ({type(error).__name__}: {reason(error)})"
+    return GenreclfError(f"{failed}; please report it with the file")

@@ -1,0 +1,192 @@
+"""The tag formats that mutagen knows: where each holds the genre, and how it is changed there and nowhere else.
+
+Only this module imports mutagen, which is an optional package.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mutagen
+from mutagen import MutagenError as MutagenError
+from mutagen.apev2 import APEv2
+from mutagen.asf import ASFTags
+from mutagen.flac import VCommentDict
+from mutagen.id3 import ID3, TCON, Encoding, ID3NoHeaderError
+from mutagen.mp4 import MP4Tags
+
+# An ID3v1 tag: the last bytes of a file. The very last one is the number of the genre.
+_ID3V1_BYTES, _ID3V1_START, _ID3V1_NO_GENRE = 128, b"TAG", 255
+
+
+class Keys(NamedTuple):
+    """The names of the fields in a tag format."""
+
+    genre: str
+    artist: str
+    album: str
+    title: str
+
+
+_KEYS: tuple[tuple[type, Keys], ...] = (
+    (ID3, Keys("TCON", "TPE1", "TALB", "TIT2")),
+    (VCommentDict, Keys("GENRE", "ARTIST", "ALBUM", "TITLE")),
+    (MP4Tags, Keys("\xa9gen", "\xa9ART", "\xa9alb", "\xa9nam")),
+    (APEv2, Keys("Genre", "Artist", "Album", "Title")),
+    (ASFTags, Keys("WM/Genre", "Author", "WM/AlbumTitle", "Title")),
+)
+
+
+class UntaggableError(Exception):
+    """A file of a kind that holds no tags; the message says why."""
+
+
+@dataclass
+class EditableTags:
+    """The tags of a file, as they are stored."""
+
+    kind: type[mutagen.FileType]
+    tags: Any
+    save: Callable[[Path], None]  # into a file with the same audio
+
+    @property
+    def genre(self) -> tuple[str, ...]:
+        """The genre's values as they are stored: "(17)" stays "(17)"; empty for none."""
+        return texts(self.tags, keys_of(self.tags).genre)
+
+    @genre.setter
+    def genre(self, values: Sequence[str]) -> None:
+        tags, key = self.tags, keys_of(self.tags).genre
+        if isinstance(tags, ID3):
+            _set_id3_genre(tags, values)
+        elif isinstance(tags, VCommentDict):
+            _set_vorbis_genre(tags, values)
+        elif values:
+            tags[key] = list(values)
+        elif key in tags:
+            del tags[key]
+
+
+def open_file(path: Path) -> mutagen.FileType:
+    """A file with its tags for reading, ID3v1's included.
+
+    Raises UntaggableError for a file without known tags, and MutagenError for a damaged one.
+    """
+    opened = mutagen.File(path)
+    if opened is None:
+        raise UntaggableError("tags of this kind of file are not supported")
+    return opened
+
+
+def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> EditableTags:
+    """A file's tags for editing, empty ones if it has none; `kind` where the name does not tell it.
+
+    Raises as `open_file` does, and UntaggableError for a file that cannot hold tags.
+    """
+    opened = kind(path) if kind else open_file(path)
+    if opened.tags is None:
+        try:
+            opened.add_tags()
+        except (MutagenError, NotImplementedError) as error:
+            raise UntaggableError("this kind of file holds no tags") from error
+    keys_of(opened.tags)
+    if isinstance(opened.tags, ID3):
+        return _editable_id3(path, type(opened), opened.tags)
+    return EditableTags(type(opened), opened.tags, opened.save)
+
+
+def keys_of(tags: Any) -> Keys:
+    """The names of the fields in a file's tags. Raises UntaggableError for a format without such fields."""
+    for kind, keys in _KEYS:
+        if isinstance(tags, kind):
+            return keys
+    raise UntaggableError("tags of this kind of file are not supported")
+
+
+def texts(tags: Any, key: str) -> tuple[str, ...]:
+    """The values of a field; empty for none."""
+    value = None if tags is None else tags.get(key)
+    if value is None:
+        return ()
+    values = value.text if isinstance(tags, ID3) else value
+    return tuple(map(str, [values] if isinstance(values, str) else values))
+
+
+def genre_names(tags: Any) -> tuple[str, ...]:
+    """The genres of a file by name: ID3's numbers, such as "(17)", become names."""
+    values = texts(tags, keys_of(tags).genre)
+    return tuple(TCON(text=list(values)).genres) if isinstance(tags, ID3) else values
+
+
+def same_tags(tags: Any, others: Any) -> bool:
+    """Whether two files' tags are equal."""
+    return dict(tags.items()) == dict(others.items())
+
+
+def id3v1_tag(path: Path) -> bytes:
+    """The (128,) bytes of a file's ID3v1 tag; empty without one."""
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _ID3V1_BYTES))
+        end = file.read()
+    return end if len(end) == _ID3V1_BYTES and end.startswith(_ID3V1_START) else b""
+
+
+def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
+    """Restores a file's ID3v1 tag `before`, which mutagen writes anew from the other tags, with another genre."""
+    with path.open("r+b") as file:
+        file.seek(-_ID3V1_BYTES, os.SEEK_END)
+        file.write(before[:-1] + bytes([number]))
+
+
+def id3v1_number(genre: str = "") -> int:
+    """The number that ID3v1 has for a genre, however it is spelt; 255, that of none, for a genre which it lacks."""
+    numbers = {_letters(name): number for number, name in enumerate(TCON.GENRES)}
+    return numbers.get(_letters(genre), _ID3V1_NO_GENRE)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> EditableTags:
+    """The frames of an ID3v2 tag in its version, without ID3v1's; of an ID3v1 tag alone, version 2.4 of its fields.
+
+    Version 2.2, which mutagen does not write, becomes 2.3.
+    """
+    tags, version = type(merged)(), 4
+    try:
+        tags.load(path, translate=False, load_v1=False)
+        version = tags.version[1]
+    except ID3NoHeaderError:
+        tags = merged
+    if version == 2:
+        tags.update_to_v23()
+    written = 4 if version == 4 else 3
+    # Several values of 2.3 are separated as in 2.4: "/" occurs in names.
+    return EditableTags(kind, tags, lambda copy: tags.save(copy, v2_version=written, v23_sep=None))
+
+
+def _set_id3_genre(tags: ID3, values: Sequence[str]) -> None:
+    frames = tags.getall("TCON")
+    tags.delall("TCON")
+    if values:
+        encoding = frames[0].encoding if frames else Encoding.LATIN1
+        if encoding == Encoding.LATIN1 and not all(map(_is_latin1, values)):
+            encoding = Encoding.UTF16  # which all versions have
+        tags.add(TCON(encoding=encoding, text=list(values)))
+
+
+def _is_latin1(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)
+
+
+def _set_vorbis_genre(tags: VCommentDict, values: Sequence[str]) -> None:
+    """In the place and the spelling of the first entry that there was."""
+    entries = list(tags)
+    places = [place for place, (key, _) in enumerate(entries) if key.upper() == "GENRE"]
+    first = places[0] if places else len(entries)
+    key = entries[first][0] if places else "GENRE"
+    after = [entry for place, entry in enumerate(entries) if place > first and place not in places]
+    tags[:] = [*entries[:first], *((key, value) for value in values), *after]
