@@ -1,5 +1,6 @@
 """Calibration: whether "80 %" is correct in 80 % of cases, and the temperature that makes it so."""
 
+import itertools
 import math
 from typing import Any
 
@@ -10,6 +11,8 @@ from genreclf.inference.predictor import apply_temperature
 
 BINS = 15
 SIMULATIONS = 1_000
+# Of the bins of `reliability`. With 20 clips, the standard error of an accuracy of 80 % is 9 points.
+_TWENTIETHS, _LEAST_CLIPS = 20, 20
 
 
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
@@ -57,12 +60,39 @@ def _errors(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return np.abs((correct - confidence) @ in_bin).sum(axis=1) / len(confidence)
 
 
+def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str, Any]]:
+    """The accuracy of (N, classes) predictions by their confidence, for people: in bins with at least 20 clips.
+
+    The edges are multiples of 0.05. A bin with fewer clips is joined with the next one, the last with the one before; a
+    set of fewer clips has one bin. Bins are [low, high), the last one includes 1.
+    """
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
+    borders = np.arange(1, _TWENTIETHS) / _TWENTIETHS
+    index = np.searchsorted(borders, confidence, side="right")
+    counts = np.bincount(index, minlength=_TWENTIETHS)
+    edges = [int(index.min())]
+    for edge in range(edges[0] + 1, _TWENTIETHS + 1):
+        if counts[edges[-1] : edge].sum() >= _LEAST_CLIPS and counts[edge:].sum() >= _LEAST_CLIPS:
+            edges.append(edge)
+    edges.append(_TWENTIETHS)
+    return [
+        {
+            "low": low / _TWENTIETHS,
+            "high": high / _TWENTIETHS,
+            "clips": int(counts[low:high].sum()),
+            "accuracy": float(correct[(low <= index) & (index < high)].mean()),
+        }
+        for low, high in itertools.pairwise(edges)
+    ]
+
+
 def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]:
     """The calibration of (N, classes) probabilities as JSON-like data.
 
     `ece_if_calibrated` is the error that a perfectly calibrated model with these confidences shows (mean and 95th
     percentile): above 0, because bins hold few clips. An error below the percentile is no evidence against the
-    calibration (Bröcker and Smith 2007). `bins` are those with clips, (low, high] by confidence.
+    calibration (Bröcker and Smith 2007). `bins` are those with clips, (low, high] by confidence. `reliability` is what
+    scores.json says.
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
     simulated = np.random.default_rng(0).random((SIMULATIONS, len(confidence))) < confidence
@@ -81,4 +111,5 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
             }
             for number in np.unique(index).tolist()
         ],
+        "reliability": reliability(probabilities, target),
     }

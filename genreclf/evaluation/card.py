@@ -26,7 +26,8 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
 def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """What scores.json holds: the scores of the first split without TTA.
 
-    `interval` is the 95 % interval of the accuracy that reports show. Shares are in [0, 1].
+    `interval` is the 95 % interval of the accuracy that reports show. `reliability` is that of
+    `calibration.reliability`, empty for metrics of an earlier version. Shares are in [0, 1].
     """
     split, metrics = next(iter(by_split.items()))
     clip = metrics["tta"]["none"]["clip"]
@@ -38,6 +39,7 @@ def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         "interval": clip["intervals"]["accuracy"]["shown"],
         "calibration_error": clip["calibration"]["ece"],
         "parameters": metrics["parameters"],
+        "reliability": clip["calibration"].get("reliability", []),
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from genreclf.errors import GenreclfError
 from genreclf.inference.model_info import read_bundle_config, read_json_object
+from genreclf.inference.reliability import ReliabilityBin, read_bins
 from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG, PRETRAINED, SCORES_JSON, pretrained_names
 from genreclf.text import one_line
 
@@ -18,6 +19,7 @@ class Scores:
     accuracy: float
     interval: tuple[float, float]  # 95 % interval of the accuracy
     parameters: int
+    reliability: tuple[ReliabilityBin, ...] = ()  # accuracy by the answer's probability; empty where not measured
 
     def __str__(self) -> str:
         """72.1 % (65 to 79 %)."""
@@ -50,13 +52,15 @@ def _entry(label: str, folder: Path) -> ModelEntry | None:
         info = read_bundle_config(folder).info
     except GenreclfError:
         return None  # the commands say what is wrong with it
-    return ModelEntry(one_line(label), folder, _scores(folder), info.picture_seconds)
+    return ModelEntry(one_line(label), folder, read_scores(folder), info.picture_seconds)
 
 
-def _scores(folder: Path) -> Scores | None:
+def read_scores(bundle: Path) -> Scores | None:
+    """A bundle folder's scores; None before the first evaluation, or where they are damaged."""
     try:
-        values = read_json_object(folder / SCORES_JSON)
+        values = read_json_object(bundle / SCORES_JSON)
         low, high = values["interval"]
-        return Scores(float(values["accuracy"]), (float(low), float(high)), int(values["parameters"]))
+        reliability = read_bins(values.get("reliability"))  # scores of earlier versions have none
+        return Scores(float(values["accuracy"]), (float(low), float(high)), int(values["parameters"]), reliability)
     except (GenreclfError, KeyError, TypeError, ValueError):
         return None

@@ -1,5 +1,7 @@
 """Calibration, against torch's softmax, torchmetrics and simulation."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,9 @@ from genreclf.evaluation.calibration import (
     calibration_error,
     cross_calibrate,
     fit_temperature,
+    reliability,
 )
+from genreclf.inference.reliability import bin_of, read_bins
 
 
 def predictions(seed: int, n: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -109,3 +113,20 @@ def test_the_error_of_calibrated_predictions_is_as_expected_and_that_of_others_i
             expected = np.mean([one["ece_if_calibrated"]["mean"] for one in found])
             assert np.mean([one["ece"] for one in found]) == pytest.approx(expected, rel=0.15)
     assert beyond[1.0] <= 6 and beyond[3.0] == 40
+
+
+@given(st.integers(0, 10_000), st.integers(1, 300), st.floats(0.3, 4))
+def test_the_bins_of_reliability_count_each_clip_once(seed, n, sharpness):
+    probabilities, target = predictions(seed, n, sharpness)
+    bins = read_bins(reliability(probabilities, target))
+    assert min(one.clips for one in bins) >= min(n, 20) and bins[-1].high == 1
+    assert all(left.high == right.low for left, right in itertools.pairwise(bins))
+    found = [bin_of(bins, confidence) for confidence in probabilities.max(axis=1)]
+    right = probabilities.argmax(axis=1) == target
+    for one in bins:
+        inside = np.array([other is one for other in found])
+        assert inside.sum() == one.clips and right[inside].mean() == pytest.approx(one.accuracy)
+
+
+def test_certain_predictions_have_a_bin():
+    assert reliability(np.eye(3), np.array([0, 1, 0])) == [{"low": 0.95, "high": 1, "clips": 3, "accuracy": 2 / 3}]

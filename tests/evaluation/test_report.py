@@ -226,7 +226,11 @@ def test_the_main_scores_are_those_of_the_first_split_without_tta():
         **{"split": "test", "clips": 60, "groups": 20, "parameters": 7_245_882},
         **{"accuracy": clip["accuracy"], "calibration_error": clip["calibration"]["ece"]},
         "interval": list(clip["intervals"]["accuracy"]["shown"]),
+        "reliability": clip["calibration"]["reliability"],
     }
+    assert sum(one["clips"] for one in found["reliability"]) == 60
+    del clip["calibration"]["reliability"]  # as in metrics of an earlier version
+    assert main_scores({"test": test})["reliability"] == []
 
 
 def test_confident_predictions_are_those_above_eighty_percent():
