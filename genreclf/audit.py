@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from genreclf.data.path_list import write_paths
 from genreclf.data.sources import DataConfig, data_folder
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
+from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import FolderContents, folder_contents
@@ -73,10 +75,15 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
 
 
 def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
-    """The files of a data set's folder that are not in its store, by ending; and the clips, by a word of their own."""
-    contents, used = folder_contents(data_folder(data)), {row.path for row in store.rows}
+    """The files of a data set's folder that are not in its store: by ending, and the clips by why they have no class."""
+    folder = data_folder(data)
+    contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
-    return contents.passed_over | ({UNUSED: unused} if unused else {})
+    reasons = tag_rows(folder, unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path, reason in zip(unused, reasons, strict=True):
+        found[f"{UNUSED}: {reason}" if reason else UNUSED].append(path)
+    return contents.passed_over | found
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

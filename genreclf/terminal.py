@@ -16,7 +16,9 @@ _LEAST_WIDTH = 12  # of a folded column, in characters; two of them and the numb
 _FRAME_WIDTH = 3  # of each column: a line and two spaces
 
 
-def print_table(columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str]], title: str = "") -> None:
+def print_table(
+    columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str]], title: str = "", stderr: bool = False
+) -> None:
     """Prints a table of plain text, with a heading and a kind for each column. Nothing is ever cut.
 
     In a terminal, texts fold where the table would be wider; numbers do not. In a pipe or a file, a row is a line.
@@ -28,7 +30,7 @@ def print_table(columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str
         width if kind == "number" else min(width, _LEAST_WIDTH)
         for width, (_, kind) in zip(widths, columns, strict=True)
     ]
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if console.is_terminal:
         console.width = max(console.width, sum(least) + _FRAME_WIDTH * len(columns) + 1)
     else:

@@ -19,7 +19,7 @@ import numpy as np
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, find_matches, fingerprint
 from genreclf.data.membership import merge_groups
 from genreclf.data.path_list import without
-from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
+from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
 from genreclf.data.store import (
     ARRAY,
     FORMAT,
@@ -64,7 +64,7 @@ _ARRAYS = (
 def prepared_store(data: DataConfig) -> Path:
     """The folder of the store of `data`; renders the demo music and builds the store where they are missing."""
     folder = data_folder(data)
-    sources = without(list_sources(folder, data.table), data.drop, folder)
+    sources = without(sources_of(data, folder), data.drop, folder)
     return build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis)
 
 

@@ -9,7 +9,7 @@ from genreclf.data.build_store import build_store
 from genreclf.data.fingerprint import find_matches_between
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import read_paths, without
-from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
+from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
 from genreclf.data.store import Store, csv_line, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
@@ -87,7 +87,8 @@ class Comparison:
 
 
 def own_collection(data: DataConfig) -> Collection:
-    """The clips of a data set, whatever their classes: all below its folder, or those to which its table gives a genre.
+    """The clips of a data set, whatever their classes: all below its folder, or those that have a genre in its table or
+    tags, if it has these.
 
     Without those of `data.drop`. Raises GenreclfError as below.
     """
@@ -95,8 +96,8 @@ def own_collection(data: DataConfig) -> Collection:
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give another")
     sources, passed_over = _below(folder)
-    if data.table is not None:
-        sources = list_sources(folder, data.table)
+    if data.table is not None or data.tags:
+        sources = sources_of(data, folder)
     return _collection(str(data.path), folder, without(sources, data.drop, folder), data, passed_over)
 
 

@@ -1,13 +1,11 @@
 """The header line of a table: which column means what, under any of its usual names."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genreclf.data.csv_text import DELIMITERS, CsvText
 from genreclf.errors import GenreclfError
 
-DELIMITERS = (",", ";", "\t", "|")
 # By meaning, its usual names without case, spaces and punctuation. A plural means the same.
 NAMES = {
     "path": "path file filename filepath pathname relativepath fullpath audio audiofile audiopath image imagefile "
@@ -22,6 +20,8 @@ NAMES = {
 }
 MEANING = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
 KEYS = ("path", "clip")
+# Of the columns of a plan of `genreclf tag`: the one that a person fills in, and those that tell that it is a plan
+CORRECT, PLAN_COLUMNS = "correct", ("action", "present")
 FMA_TABLES = ("album", "artist", "set", "track")  # the first row of FMA's tracks.csv (Defferrard et al. 2017)
 USEFUL = ("genre", "artist", "album", "title", "group", "fold")
 
@@ -33,6 +33,7 @@ class Columns:
     delimiter: str
     number_of: dict[str, int]  # by meaning: the column, counted from 0
     names: tuple[str, ...]  # of all columns, as the file spells them
+    plan: bool = False  # of `genreclf tag`: the genres are those that a person has corrected
 
     @property
     def key(self) -> str:
@@ -44,6 +45,8 @@ class Columns:
 
         Columns that a name in `used` means (see `find`) are not passed over.
         """
+        if self.plan:
+            return f"a plan of genreclf tag; takes the genres in its column {self.names[self.number_of['genre']]!r}"
         taken = [(self.names[number], meaning) for meaning, number in self.number_of.items()]
         others = [f"{name!r} as {meaning}" for name, meaning in taken if name != meaning]
         read = {*self.number_of.values(), *(number for name in used for number in self.find(name))}
@@ -62,13 +65,14 @@ class Columns:
         return spelled or alike or same
 
 
-def read_header(lines: str, where: str) -> Columns:
-    """The columns of a table that begins with `lines`; its delimiter is the one that gives the most known columns.
+def read_header(text: CsvText) -> Columns:
+    """The columns of a table; its delimiter is the one that gives the most known columns.
 
-    Raises GenreclfError, which begins with `where`, without a column that identifies clips or one that says something
-    about them, for two columns of one meaning, and for FMA's tracks.csv.
+    A plan of `genreclf tag` has the genre in the column `correct`, which a person fills in. Raises GenreclfError
+    without a column that identifies clips or one that says something about them, for two columns of one meaning, and
+    for FMA's tracks.csv.
     """
-    splits = {mark: tuple(next(csv.reader(io.StringIO(lines), delimiter=mark), ())) for mark in DELIMITERS}
+    where, splits = text.where, {mark: text.header(mark) for mark in DELIMITERS}
     delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
     names = splits[delimiter]
     if set(names) == {"", *FMA_TABLES}:
@@ -76,8 +80,11 @@ def read_header(lines: str, where: str) -> Columns:
         needed = "track_id, artist_id, genre_top and split"
         raise GenreclfError(f"{where}: {fault}; write a table with one header row, of its columns {needed}")
     number_of: dict[str, int] = {}
+    plan = _is_plan(names)
     for meaning in NAMES:
         numbers = [number for number, name in enumerate(names) if meaning_of(name) == meaning]
+        if meaning == "genre" and plan:
+            numbers = [number for number, name in enumerate(names) if normalize_name(name) == CORRECT]
         if meaning == "clip" and "path" in number_of:
             continue  # a table may number its clips beside naming the files
         if len(numbers) > 1:
@@ -85,7 +92,7 @@ def read_header(lines: str, where: str) -> Columns:
             raise GenreclfError(f"{where}: the columns {both} both mean {meaning}; delete or rename all but one")
         if numbers:
             number_of[meaning] = numbers[0]
-    found = Columns(delimiter, number_of, names)
+    found = Columns(delimiter, number_of, names, plan)
     _check(found, where)
     return found
 
@@ -95,6 +102,15 @@ def meaning_of(name: str) -> str | None:
     plain = normalize_name(name)
     singulars = (plain, plain.removesuffix("s"), plain.removesuffix("es"), plain.removesuffix("ies") + "y")
     return next((MEANING[form] for form in singulars if form in MEANING), None)
+
+
+def _is_plan(names: Sequence[str]) -> bool:
+    """Whether this is the header of a plan, of which a person may have deleted columns.
+
+    A column `correct` beside the genre may also say whether a prediction is: then the table is no plan.
+    """
+    plain = set(map(normalize_name, names))
+    return CORRECT in plain and (not plain.isdisjoint(PLAN_COLUMNS) or "genre" not in map(meaning_of, names))
 
 
 def normalize_name(name: str) -> str:

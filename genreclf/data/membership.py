@@ -9,7 +9,7 @@ from genreclf.data.columns import normalize_name
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
-from genreclf.data.sources import DataConfig
+from genreclf.data.sources import DataConfig, data_folder
 from genreclf.data.split import (
     SplitConfig,
     assign,
@@ -22,6 +22,7 @@ from genreclf.data.split import (
 )
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
+from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError
 from genreclf.text import first_names
 
@@ -71,11 +72,9 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
 
 
 def _metadata(rows: Sequence[Row], clips: Sequence[int], data: DataConfig) -> list[ClipMetadata]:
-    """The table's cells for each of `clips`; with data.group=stem, pieces of one clip are a group, too."""
-    metadata = [ClipMetadata() for _ in clips]
-    if data.table is not None and clips:
-        of_all = read_table(data.table, [row.path for row in rows])  # left out ones, too: names are compared as a whole
-        metadata = [of_all[clip] for clip in clips]
+    """What table and tags say of each of `clips`; with data.group=stem, pieces of one clip are a group, too."""
+    of_all = _of_table_and_tags([row.path for row in rows], data) if clips else []
+    metadata = [of_all[clip] for clip in clips]
     if data.group is None or not clips:
         return metadata
     paths, labels = [rows[clip].path for clip in clips], [rows[clip].label for clip in clips]
@@ -90,9 +89,18 @@ def _metadata(rows: Sequence[Row], clips: Sequence[int], data: DataConfig) -> li
     return [replace(one, group=whole) for one, whole in zip(metadata, wholes, strict=True)]
 
 
+def _of_table_and_tags(paths: Sequence[str], data: DataConfig) -> list[ClipMetadata]:
+    """For each clip of a store, left out ones too: a table's names are compared as a whole."""
+    given = None if data.table is None else read_table(data.table, paths)
+    if data.tag_genres is not None:
+        return tag_rows(data_folder(data), paths, data.tag_genres, given).metadata
+    return given or [ClipMetadata() for _ in paths]
+
+
 def _groups(used: Sequence[Row], metadata: Sequence[ClipMetadata], data: DataConfig) -> list[str]:
     paths, labels, recordings = ([getattr(row, name) for row in used] for name in ("path", "label", "group"))
-    artists = artist_keys(metadata, labels, data.unknown_artists) if data.table is not None else []
+    named = data.table is not None or data.tags
+    artists = artist_keys(metadata, labels, data.unknown_artists) if named else []
     declared = [one.group or None for one in metadata]
     return merge_groups(paths, recordings, artists, title_keys(metadata), declared)
 

@@ -3,6 +3,7 @@
 import functools
 import sys
 
+from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 
 
@@ -10,3 +11,9 @@ from genreclf.text import one_line
 def tell_once(line: str) -> None:
     """Prints a line, at its first call only."""
     print(one_line(line), file=sys.stderr)
+
+
+@functools.cache
+def tell_table_once(title: str, columns: tuple[tuple[str, Kind], ...], rows: tuple[tuple[str, ...], ...]) -> None:
+    """Prints a table, at its first call only."""
+    print_table(columns, rows, title, stderr=True)

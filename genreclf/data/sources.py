@@ -1,4 +1,4 @@
-"""Finds the clips: in one folder per class, in a table of genres, or in the demo music."""
+"""Finds the clips: in one folder per class, in a table of genres, by the files' tags, or in the demo music."""
 
 import math
 import unicodedata
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.data.demo import write_demo
+from genreclf.data.genre_map import GenreMap, load_genre_map
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
-from genreclf.data.table import read_genres
+from genreclf.data.table import read_genres, read_table
+from genreclf.data.tag_rows import tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
 from genreclf.frontend.folder import folder_contents
@@ -37,6 +39,8 @@ class DataConfig:
     figure_hz: float  # where that axis ends, in figures that do not show it
     fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
+    tags: bool  # genres, artists, albums and titles are those in the files' tags, unless `table` gives others
+    genre_map: str | None  # what the genres in tags mean: gtzan, a CSV with the columns tag and genre; null: themselves
     none: str | None  # the genre of clips that are of none of the classes; they train, but are not scored
     drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
     group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only told
@@ -53,6 +57,8 @@ class DataConfig:
         _ = self.figure_axis  # refuses unknown words
         if self.fetch not in (None, "gtzan"):
             raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
+        if self.genre_map is not None and not self.tags:
+            raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; give data=tags, too")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
@@ -61,6 +67,11 @@ class DataConfig:
     def figure_axis(self) -> FigureAxis:
         """The frequency axis of figures."""
         return FigureAxis(self.figure, self.figure_hz)
+
+    @property
+    def tag_genres(self) -> GenreMap | None:
+        """What the genres in the files' tags mean; None where tags are not read."""
+        return load_genre_map(self.genre_map, self.none) if self.tags else None
 
 
 @dataclass(frozen=True)
@@ -84,12 +95,18 @@ def data_folder(config: DataConfig) -> Path:
     return folder
 
 
-def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
+def sources_of(data: DataConfig, folder: Path) -> list[Source]:
+    """The clips of a data set, whose `data_folder` is `folder`, before `data.drop`. Raises as `list_sources`."""
+    return list_sources(folder, data.table, data.tag_genres)
+
+
+def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap | None = None) -> list[Source]:
     """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
     With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
-    the top folders. What was passed over is told. Raises GenreclfError if the folder is missing, a folder in it or the
-    table cannot be read, there are fewer than two classes, or two class names differ only in case.
+    the top folders. With `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was
+    passed over is told. Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read,
+    there are fewer than two classes, or two class names differ only in case.
     """
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
@@ -99,6 +116,8 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     if contents.passed_over:
         tell_once(f"data.path={folder}: {contents.told()}")
     paths = contents.clips
+    if tag_genres is not None:
+        return _tagged_sources(folder, table, tag_genres, paths)
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
         inside = [path for path in paths if "/" in path]
@@ -112,6 +131,20 @@ def list_sources(folder: Path, table: Path | None = None) -> list[Source]:
     else:
         sources = [Source(path, genre) for path, genre in zip(paths, genres, strict=True) if genre]
         _check(sources, f"data.table={table}", "name clips of at least two genres", "use one spelling")
+    return sources
+
+
+def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:
+    given = None
+    if table is not None:
+        read_genres(table, paths, "keep those of their tags")  # which tells of rows without a clip
+        given = read_table(table, paths)
+    found = tag_rows(folder, paths, tag_genres, given)
+    tell_genres(f"data.path={folder}", found)
+    sources = [Source(path, one.genre) for path, one in zip(paths, found.metadata, strict=True) if one.genre]
+    remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
+    need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
+    _check(sources, f"data.path={folder}", need, "use one spelling")
     return sources
 
 

@@ -1,18 +1,16 @@
 """Metadata of clips from a table (CSV): genre, artist, title, group and fold."""
 
-import codecs
-import csv
-import io
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genreclf.data.columns import Columns, normalize_name, read_header
+from genreclf.data.csv_text import read_csv_text
 from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
@@ -28,10 +26,7 @@ _NO_ARTIST = (
     *("unbekannterkünstler", "unbekannterinterpret", "artistadesconocido", "variosartistas", "artisteinconnu"),
     *("artistesdivers", "artistasconosciuto", "artistivari"),
 )
-# What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
-_NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
 _used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
-_DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?\r?\n')  # which some spreadsheets write first
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,8 @@ class Table:
 def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
     """The metadata of each clip in `paths` (relative, with forward slashes), empty for clips without a row.
 
+    Of a plan of `genreclf tag`, the genre is the first in its column `correct`, which a person has filled in.
+
     The table is separated by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252. One column identifies
     the clips: a path, of which the last parts may suffice, or a name. At least one says something about them;
     `columns.NAMES` has the names of all. Prints to standard error which columns are taken under another name or passed
@@ -73,20 +70,21 @@ def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
     return [table.rows[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
 
 
-def read_genres(file: Path, paths: Sequence[str]) -> list[str] | None:
-    """The genre of each clip in `paths`, empty for a clip to skip; None if the table has no genres.
+def read_genres(file: Path, paths: Sequence[str], otherwise: str = "are skipped") -> list[str] | None:
+    """The genre of each clip in `paths`, empty for a clip without one; None if the table has no genres.
 
-    Prints to standard error how many clips have no row or no genre, and how many rows have no clip. Raises as above.
+    Prints to standard error how many clips have no row or no genre, what happens to them (`otherwise`), and how many
+    rows have no clip. Raises as above.
     """
     table = _open(file)
     rows = dict(zip(paths, _rows_of(table, paths), strict=True))
     has_genres = "genre" in table.columns.number_of
-    skipped = " and are skipped" if has_genres else ""
+    skipped = f" and {otherwise}" if has_genres else ""
     matched = set(rows.values())
     _tell(table, f"clips in data.path have no row{skipped}", [path for path, row in rows.items() if not row])
     genres = {path: table.rows[row].genre for path, row in rows.items() if row}
     if has_genres:
-        _tell(table, "clips have no genre and are skipped", [path for path, genre in genres.items() if not genre])
+        _tell(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
     _tell(table, "rows match no audio file or picture in data.path", [row for row in table.rows if row not in matched])
     return [genres.get(path, "") for path in paths] if has_genres else None
 
@@ -127,20 +125,11 @@ def _tell(table: Table, what: str, names: Sequence[str]) -> None:
 
 def _open(file: Path) -> Table:
     where = f"data.table={file}"
-    try:
-        text, encoding_note = _text(file)
-        skipped = _DELIMITER_LINE.match(text)
-        text = text[skipped.end() :] if skipped else text
-        columns = read_header(text, where)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=columns.delimiter)
-        next(reader)
-        # Spreadsheets may write blank rows at the end.
-        lines = [(reader.line_num + bool(skipped), row) for row in reader if any(map(str.strip, row))]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise GenreclfError(f"{where}: cannot be read ({error}); give a CSV file in UTF-8") from error
+    text = read_csv_text(file, where)
+    columns = read_header(text)
     rows: dict[str, ClipMetadata] = {}
     of_row: dict[str, tuple[str, ...]] = {}
-    for line, row in lines:
+    for line, row in text.rows(columns.delimiter):
         cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
         number = columns.number_of[columns.key]
         name = cells[number]
@@ -152,29 +141,16 @@ def _open(file: Path) -> Table:
         if name in rows:
             raise GenreclfError(f"{where}: two rows for {columns.names[number]} {name!r}; delete one of them")
         of_row[name] = tuple(map(str.strip, cells))
-        rows[name] = _metadata({meaning: of_row[name][at] for meaning, at in columns.number_of.items()})
-    for told in filter(None, (encoding_note, columns.told(_used.get()))):
+        rows[name] = metadata_of({meaning: of_row[name][at] for meaning, at in columns.number_of.items()})
+        if columns.plan:
+            rows[name] = replace(rows[name], genre=rows[name].genre.split(";")[0].strip())
+    for told in filter(None, (text.note, columns.told(_used.get()))):
         tell_once(f"{where}: {told}")
     return Table(file, columns, rows, of_row)
 
 
-def _text(file: Path) -> tuple[str, str]:
-    """The text of a file, and what to tell of its encoding: empty for UTF-8 and UTF-16."""
-    content = file.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16"), ""
-    if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark
-        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le"), ""
-    try:
-        return content.decode("utf-8-sig"), ""
-    except UnicodeDecodeError:
-        if content.startswith(codecs.BOM_UTF8) or _NOT_CP1252.search(content):
-            raise
-        text = content.decode("cp1252")  # refuses the five bytes without a meaning
-        return text, "not in UTF-8, so read as Windows-1252; if names look wrong, save it as CSV in UTF-8"
-
-
-def _metadata(cells: dict[str, str]) -> ClipMetadata:
+def metadata_of(cells: dict[str, str]) -> ClipMetadata:
+    """The metadata that a row has with these cells, by the meaning of their columns."""
     known = {
         meaning: "" if _stands_for_none(cell, meaning) else cell
         for meaning, cell in cells.items()

@@ -1,0 +1,79 @@
+"""The text of a CSV file as spreadsheets write it: any usual encoding, a line `sep=;`, blank rows."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from genreclf.errors import GenreclfError
+
+DELIMITERS = (",", ";", "\t", "|")
+
+# What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
+_NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
+_DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?\r?\n')  # which some spreadsheets write first
+
+
+@dataclass(frozen=True)
+class CsvText:
+    """The content of a CSV file, the header line included."""
+
+    where: str  # how messages about it begin
+    text: str
+    note: str  # what to tell of its encoding: empty for UTF-8 and UTF-16
+    skipped: int  # lines before the header
+
+    def header(self, delimiter: str) -> tuple[str, ...]:
+        """The cells of the first line. Raises GenreclfError where the text is no CSV."""
+        try:
+            return tuple(next(csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter), ()))
+        except csv.Error as error:
+            raise _unreadable(self.where, error) from error
+
+    def rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+        """The number of the line on which each row ends, and its cells; without the header and blank rows.
+
+        Raises GenreclfError where the text is no CSV.
+        """
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter)
+        try:
+            next(reader, None)
+            # Spreadsheets may write blank rows at the end.
+            yield from ((reader.line_num + self.skipped, row) for row in reader if any(map(str.strip, row)))
+        except csv.Error as error:
+            raise _unreadable(self.where, error) from error
+
+
+def read_csv_text(file: Path, where: str) -> CsvText:
+    """The text of a CSV file in UTF-8, UTF-16 or Windows-1252.
+
+    Raises GenreclfError, which begins with `where`, for a file that cannot be read.
+    """
+    try:
+        text, note = _decoded(file.read_bytes())
+    except (OSError, UnicodeError) as error:
+        raise _unreadable(where, error) from error
+    skipped = _DELIMITER_LINE.match(text)
+    return CsvText(where, text[skipped.end() :] if skipped else text, note, int(bool(skipped)))
+
+
+def _unreadable(where: str, error: Exception) -> GenreclfError:
+    return GenreclfError(f"{where}: cannot be read ({error}); give a CSV file in UTF-8")
+
+
+def _decoded(content: bytes) -> tuple[str, str]:
+    """The text, and what to tell of its encoding."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16"), ""
+    if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark
+        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le"), ""
+    try:
+        return content.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        if content.startswith(codecs.BOM_UTF8) or _NOT_CP1252.search(content):
+            raise
+        text = content.decode("cp1252")  # refuses the five bytes without a meaning
+        return text, "not in UTF-8, so read as Windows-1252; if names look wrong, save it as CSV in UTF-8"

@@ -1,0 +1,134 @@
+"""Which genre the words in a file's tags mean: `data.genre_map`."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from genreclf.data.columns import normalize_name
+from genreclf.data.csv_text import DELIMITERS, CsvText, read_csv_text
+from genreclf.errors import GenreclfError
+from genreclf.files import user_path
+
+BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
+_SPELLINGS = Path(__file__).with_name("genre_spellings.csv")
+_COLUMNS = ("tag", "genre")
+NONE = "none"  # the genre in a map for music of none of the genres
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags in one, "Pop/Funk" is one
+# What programs write where they know no genre, as `spelling_key` has it
+_NO_GENRE = frozenset(
+    (
+        *("default", "genre", "misc", "miscellaneous", "na", "nil", "nogenre", "none", "null", "other", "tba"),
+        *("unclassifiable", "unclassified", "undefined", "unknown", "unknowngenre", "unspecified"),
+    )
+)
+# Why a file has no genre
+NO_TAG, NOT_IN_MAP = "no genre in its tags", "genre not in data.genre_map"
+SEVERAL, EXCLUDED = "tags of several genres", "left out by data.genre_map"
+OF_NONE = "none of the genres (data.none=none trains with them)"
+
+
+class Choice(NamedTuple):
+    """The genre that a file's tags give, or why they give none."""
+
+    genre: str  # empty for none
+    reason: str = ""  # then one of the above
+
+
+def spelling_key(name: str) -> str:
+    """A genre without case, accents, spaces and punctuation, and with "and" for "&": equal for all its spellings."""
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", name.replace("&", " and ")))
+    return normalize_name(plain)
+
+
+@dataclass(frozen=True)
+class GenreMap:
+    """The genres that words in tags mean. Without `genres`, each word is its own genre."""
+
+    genres: Mapping[str, str] | None  # by `spelling_key`; empty for files to leave out
+    none: str | None  # the class of music of none of the genres (`data.none`)
+
+    def choose(self, tags: Sequence[str]) -> Choice:
+        """The genre of a file with these genres in its tags.
+
+        With a map, that which it has for them: they may not mean two. Without a map, the first of them.
+        """
+        parts = (part.strip() for tag in tags for part in _LIST.split(tag))
+        named = list(filter(self._says_something, parts))
+        if not named:
+            return Choice("", NO_TAG)
+        if self.genres is None:
+            return Choice(named[0])
+        found = {genre for tag in named for genre in self._meanings(tag)}
+        if len(found) != 1:
+            return Choice("", NOT_IN_MAP if not found else EXCLUDED if "" in found else SEVERAL)
+        (genre,) = found
+        if genre == NONE:
+            return Choice(self.none or "", "" if self.none else OF_NONE)
+        return Choice(genre, "" if genre else EXCLUDED)
+
+    def corrected(self, genre: str) -> str:
+        """The class that a person means by `genre`: that of the map if it has one, or else the word itself."""
+        meant = (self.genres or {}).get(spelling_key(genre), "")
+        return meant if meant not in ("", NONE) else genre
+
+    def _meanings(self, tag: str) -> list[str]:
+        """The genres that the map has for a tag; for one such as "Hip-Hop/Rap", if it has them for both parts."""
+        genres = self.genres or {}
+        whole = spelling_key(tag)
+        keys = [whole] if whole in genres else list(map(spelling_key, _COMPOUND.split(tag)))
+        return [genres[key] for key in keys] if all(key in genres for key in keys) else []
+
+    def _says_something(self, tag: str) -> bool:
+        key = spelling_key(tag)
+        return bool(key) and (
+            key not in _NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})
+        )
+
+
+def load_genre_map(name: str | None, none: str | None) -> GenreMap:
+    """The map `gtzan`, that of a CSV file with the columns tag and genre, or for None one that takes tags as they are.
+
+    Raises GenreclfError for a file that cannot be read, lacks these columns, or gives one tag two genres.
+    """
+    if name is None:
+        return GenreMap(None, none)
+    file = _SPELLINGS if name == BUILT_IN else user_path(name)
+    return GenreMap(_read(read_csv_text(file, f"data.genre_map={name}")), none)
+
+
+def _read(text: CsvText) -> dict[str, str]:
+    delimiter, numbers = _header(text)
+    first: dict[str, tuple[str, str]] = {}  # by key: the tag and the genre
+    for line, row in text.rows(delimiter):
+        tag, genre = (row[number].strip() if number < len(row) else "" for number in numbers)
+        key = spelling_key(tag)
+        if not key:
+            raise GenreclfError(f"{text.where}: line {line} has no tag; fill it in, or delete the line")
+        other, meant = first.setdefault(key, (tag, genre))
+        if meant != genre:
+            fault = f"{other!r} is {meant or 'left out'!r} and {tag!r} is {genre or 'left out'!r}"
+            raise GenreclfError(f"{text.where}: {fault}, which are one spelling; give them one genre")
+    return {key: genre for key, (_, genre) in first.items()}
+
+
+def _header(text: CsvText) -> tuple[str, list[int]]:
+    """The delimiter, and the numbers of the columns tag and genre."""
+    for delimiter in DELIMITERS:
+        names = list(map(normalize_name, text.header(delimiter)))
+        if all(names.count(column) == 1 for column in _COLUMNS):
+            return delimiter, [names.index(column) for column in _COLUMNS]
+    raise GenreclfError(f"{text.where}: needs the columns tag and genre in its first line; name them so")
+
+
+def one_spelling(genres: Sequence[str], preferred: Iterable[str]) -> list[str]:
+    """The same genres, each in the spelling that is in `preferred`, or else in the most frequent one of its key."""
+    counts = Counter(filter(None, genres))
+    spelling: dict[str, str] = {}
+    for name in [*dict.fromkeys(preferred), *sorted(counts, key=lambda name: (-counts[name], name))]:
+        spelling.setdefault(spelling_key(name), name)
+    return [spelling[spelling_key(name)] if name else "" for name in genres]

@@ -1,0 +1,129 @@
+"""The tags of files as rows of a table: genre, artist, album and title."""
+
+import functools
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from genreclf.data.genre_map import GenreMap, one_spelling
+from genreclf.data.notices import tell_table_once
+from genreclf.data.table import ClipMetadata, metadata_of
+from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import AUDIO_SUFFIXES
+from genreclf.progress import progress_bar
+from genreclf.tags.file_tags import FileTags, read_tags
+
+UNREADABLE = "tags cannot be read"
+TAGS_SHOWN = 6  # of a genre
+_NO_TAGS = FileTags((), "", "", "")
+
+
+@dataclass(frozen=True)
+class TagRows:
+    """What the tags of clips say, and the table that overrides them. Each has an item per clip."""
+
+    metadata: list[ClipMetadata]  # without a genre where the clip is left out
+    tags: list[str]  # the genres as the tags spell them, joined by "; "; for a file that cannot be read, its error
+    reasons: list[str]  # why the tags give no genre, or empty
+    from_table: list[bool]  # whether the table gives the genre
+
+    def counts(self) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
+        """By genre, and by reason for the clips that are left out: the number of clips by what their tags say."""
+        taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for one, tags, reason, corrected in zip(self.metadata, self.tags, self.reasons, self.from_table, strict=True):
+            if one.genre:
+                taken[one.genre]["data.table" if corrected else tags] += 1
+            else:
+                left_out[reason][tags] += 1
+        return _ordered(taken), _ordered(left_out)
+
+
+def _ordered(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    """The same, the frequent ones first."""
+    names = sorted(counts, key=lambda name: (-counts[name].total(), name))
+    return {name: dict(sorted(counts[name].items(), key=lambda item: (-item[1], item[0]))) for name in names}
+
+
+def tag_rows(
+    folder: Path, paths: Sequence[str], genre_map: GenreMap, table: Sequence[ClipMetadata] | None = None
+) -> TagRows:
+    """What the tags of the files at `paths`, relative to `folder`, say. Cells of the rows in `table` override it.
+
+    Spellings of one genre become one. Pictures have no tags. Raises GenreclfError without the package that reads tags.
+    """
+    read = _read_all([folder / path for path in paths])
+    choices = [genre_map.choose(one.genres) if isinstance(one, FileTags) else ("", UNREADABLE) for one in read]
+    rows = list(map(_row, read, (genre for genre, _ in choices)))
+    corrected = [genre_map.corrected(one.genre) if one.genre else "" for one in table or ()] or [""] * len(paths)
+    if table is not None:
+        given = (replace(one, genre=genre) for one, genre in zip(table, corrected, strict=True))
+        rows = list(map(_override, rows, given))
+    preferred = filter(None, [genre_map.none or "", *corrected])
+    genres = one_spelling([one.genre for one in rows], preferred)
+    return TagRows(
+        metadata=[replace(one, genre=genre) for one, genre in zip(rows, genres, strict=True)],
+        tags=["; ".join(one.genres) if isinstance(one, FileTags) else str(one) for one in read],
+        reasons=[reason for _, reason in choices],
+        from_table=list(map(bool, corrected)),
+    )
+
+
+def _row(tags: FileTags | GenreclfError, genre: str) -> ClipMetadata:
+    """The row that a table with the columns genre, artist, album and title would have for the file."""
+    if isinstance(tags, GenreclfError):
+        return ClipMetadata()
+    return metadata_of({"genre": genre, "artist": tags.artist, "album": tags.album, "title": tags.title})
+
+
+def _override(tags: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
+    """The row of the tags with the cells that the table gives."""
+    cells = {field.name: getattr(given, field.name) for field in fields(given)}
+    return replace(tags, **{name: cell for name, cell in cells.items() if cell})
+
+
+def _read_all(files: Sequence[Path]) -> list[FileTags | GenreclfError]:
+    found = []
+    with progress_bar("reading tags", "files") as report:
+        for number, file in enumerate(files, 1):
+            found.append(_tags(file))
+            report(number, len(files))
+    return found
+
+
+def _tags(file: Path) -> FileTags | GenreclfError:
+    if not file.name.lower().endswith(AUDIO_SUFFIXES):
+        return _NO_TAGS
+    try:
+        status = file.stat()
+    except OSError as error:
+        return GenreclfError(f"{file}: cannot be read ({error.strerror})")
+    return _tags_of(os.fspath(file), status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+@functools.cache  # a training asks for them several times; a file that changed has another key
+def _tags_of(file: str, *_: int) -> FileTags | GenreclfError:
+    try:
+        return read_tags(Path(file))
+    except GenreclfError as error:
+        if isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        return error
+
+
+def tell_genres(where: str, found: TagRows) -> None:
+    """Prints to standard error which tags were taken as which genre, and which clips were left out and why."""
+    taken, left_out = found.counts()
+    rows = [(genre, *_told(counts)) for genre, counts in taken.items()]
+    rows += [(f"left out: {reason}", *_told(counts)) for reason, counts in left_out.items()]
+    columns = (("genre", "text"), ("files", "number"), ("in their tags", "text"))
+    tell_table_once(f"{where}: genres from tags", columns, tuple(rows))
+
+
+def _told(counts: Mapping[str, int]) -> tuple[str, str]:
+    """The number of clips, and the most frequent tags."""
+    shown = [f"{tag} {count}" for tag, count in list(counts.items())[:TAGS_SHOWN] if tag]
+    others = len(counts) - TAGS_SHOWN
+    return str(sum(counts.values())), ", ".join(shown) + (f", and {others} others" if others > 0 else "")
