@@ -75,7 +75,7 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
 
 
 def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
-    """The files of a data set's folder that are not in its store: by ending, and the clips by why they have no class."""
+    """The files of a data set's folder that its store lacks: by ending, and the clips by why they have no class."""
     folder = data_folder(data)
     contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
