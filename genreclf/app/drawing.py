@@ -2,11 +2,12 @@
 
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
+from genreclf.app.colours import colours
 from genreclf.app.words import best, clock, ranked
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.colour_maps import written_table
@@ -15,8 +16,6 @@ from genreclf.inference.analysis import Analysis
 from genreclf.inference.predictor import Prediction, Segment
 from genreclf.page import data_uri, escaped
 
-# Paul Tol's "muted" scheme, distinct for colour-blind people too (https://sronpersonalpages.nl/~pault/), and a grey.
-PALETTE = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#777777")
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, SAMPLE_RATE_HZ // 2)
 _MAX_COLUMNS = 2_000  # of the spectrogram, about as many as a screen has
 _TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
@@ -29,19 +28,14 @@ _ROWS = (
 _LABEL = "text-align:right;overflow-wrap:anywhere;unicode-bidi:isolate"
 
 
-def colours(classes: Sequence[str]) -> dict[str, str]:
-    """Each genre's colour, the same everywhere."""
-    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(classes)}
-
-
-def bars(prediction: Prediction, classes: Sequence[str]) -> str:
-    """A bar per genre, the most probable first, as HTML that a screen reader can read."""
-    colour = colours(classes)
+def bars(prediction: Prediction, classes: Sequence[str], colour: Mapping[str, str] | None = None) -> str:
+    """A bar per genre, the most probable first, as HTML that a screen reader can read; see `colours`."""
+    colour = colour or colours(classes)
     rows = "".join(
         f'<div role="listitem" aria-label="{escaped(name)}: {probability:.0%}" '
         'style="display:flex;align-items:center;gap:.6rem;margin:.2rem 0;font-size:.95rem">'
         f'<span style="width:6.2rem;overflow-wrap:anywhere;unicode-bidi:isolate">{escaped(name)}</span>'
-        '<span style="flex:1;background:#eceae6;border-radius:3px;height:.85rem">'
+        '<span style="flex:1;background:light-dark(#e3e0da,#30343c);border-radius:3px;height:.85rem">'
         f'<span style="display:block;width:{max(probability, 0.004):.1%};background:{colour[name]};height:100%;'
         'border-radius:3px"></span></span>'
         f'<span style="width:3rem;text-align:right;font-variant-numeric:tabular-nums">{probability:.0%}</span></div>'

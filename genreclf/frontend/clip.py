@@ -1,6 +1,8 @@
 """An audio file, a picture, an upload or samples -> the clip that every later stage works on."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,18 @@ def read_upload(
 
     Raises GenreclfError, which names the file "upload".
     """
+    with upload_path(content) as path:
+        if content.startswith(_PICTURE_SIGNATURES):
+            return _picture_clip(path, picture_seconds, figure)
+        return _audio_clip(path, max_seconds)
+
+
+@contextmanager
+def upload_path(content: bytes | bytearray) -> Iterator[Path]:
+    """A path under which `content` can be read, though it is never written to a disk.
+
+    Raises GenreclfError if it is empty; errors that name the path name the file "upload".
+    """
     if not content:
         raise GenreclfError("upload: empty; send the bytes of an audio file or picture")
     handle = os.memfd_create("upload")
@@ -65,9 +79,7 @@ def read_upload(
     try:
         with open(handle, "wb", closefd=False) as file:
             file.write(content)
-        if content.startswith(_PICTURE_SIGNATURES):
-            return _picture_clip(path, picture_seconds, figure)
-        return _audio_clip(path, max_seconds)
+        yield path
     except GenreclfError as error:
         raise GenreclfError(str(error).replace(str(path), "upload")) from error
     finally:
