@@ -11,7 +11,19 @@ import pytest
 import genreclf
 
 PACKAGE = Path(genreclf.__file__).parent
-BASE = ("text", "outputs", "stopping", "errors", "files", "config", "progress", "terminal", "page", "plot_text")
+BASE = (
+    "text",
+    "csv_text",
+    "outputs",
+    "stopping",
+    "errors",
+    "files",
+    "config",
+    "progress",
+    "terminal",
+    "page",
+    "plot_text",
+)
 # From left to right; rooms in one group are side by side and do not know each other.
 ROOMS = (
     ("base",),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genreclf.data.csv_text import DELIMITERS, CsvText
+from genreclf.csv_text import DELIMITERS, CsvText
 from genreclf.errors import GenreclfError
 
 # By meaning, its usual names without case, spaces and punctuation. A plural means the same.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
 from genreclf.data.columns import normalize_name
-from genreclf.data.csv_text import DELIMITERS, CsvText, read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from genreclf.csv_text import DELIMITERS
 from genreclf.data.columns import meaning_of
-from genreclf.data.csv_text import DELIMITERS
 from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError

@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from genreclf.csv_text import read_csv_text
 from genreclf.data.columns import Columns, normalize_name, read_header
-from genreclf.data.csv_text import read_csv_text
 from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
