@@ -50,6 +50,7 @@ def run_command(
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)
     def job(config: DictConfig) -> None:
         codes.append(0)
+        sys.argv = before  # Hydra has read the words; whoever starts the same command again takes them from here
         try:
             plain = _plain(config, config_name)
             # extra_keys were given to Hydra with a "++" that a user need not type.

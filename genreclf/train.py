@@ -17,7 +17,7 @@ import lightning as L
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.utilities import rank_zero_only
+from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from genreclf.config import build
@@ -57,6 +57,7 @@ from genreclf.training.checkpoint_io import CheckpointFiles
 from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.module import GenreModule, OptimConfig
 from genreclf.training.precision import with_precision
+from genreclf.training.processes import check_processes, cluster, end_with_parent, is_first, strategy
 from genreclf.training.record import write_record
 from genreclf.training.recorded_steps import StepRecorder
 from genreclf.training.resume import MOVABLE, check_data, resumed
@@ -80,6 +81,7 @@ REFUSED = {
     "callbacks": "the run has its callbacks; see optim.early_stopping and optim.checkpoint",
     "logger": "use logger=NAME",
     "default_root_dir": "use run=FOLDER",
+    "use_distributed_sampler": "several devices share the clips anyway; leave it out",
     "plugins": "the run writes its checkpoints itself; for half precision use trainer.precision",
 }
 
@@ -115,8 +117,13 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if not _is_first_process():  # one of trainer.devices=2, which the first one has started
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    words = [*hydra.overrides.task, *hydra.overrides.hydra]
+    names_folder = any(word.startswith(("run=", "hydra.run.dir=")) for word in words)
+    check_processes(config["trainer"], names_folder, hydra.mode == RunMode.MULTIRUN)
+    if not is_first(config["trainer"]):
+        end_with_parent()
         with redirect_stdout(None):
             _train(folder, config, overrides)
         return
@@ -174,29 +181,28 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         weights = start(module.net, model["weights"], run.init, datamodule.classes)
         trainer = _trainer(folder, config, overrides, optim)
         _check_validation(trainer, optim, datamodule)
-    if _is_first_process():
+    first = is_first(config["trainer"])
+    if first:
         _show_data(config, datamodule)
         if run.ckpt is None:
             begin(folder)
         audit = leak_summary(datamodule.store, datamodule.membership)
         write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, audit)
     if module and trainer:
-        net = _train_net(folder, trainer, overrides, module, datamodule)
+        _fit(folder, trainer, overrides, module, datamodule, run.ckpt == "last")
+        if not first:
+            return
+        net = _kept_net(folder, trainer, overrides, module)
     else:
         from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
 
         net = fit_baseline(model, datamodule)
-    if _is_first_process():
-        # A baseline learns the mix of its training clips.
-        _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
+    # A baseline learns the mix of its training clips.
+    _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
     return with_precision(compose("train", overrides, extra_keys=TRAINER_KEYS))
-
-
-def _is_first_process() -> bool:
-    return not getattr(rank_zero_only, "rank", 0)
 
 
 def _check_trainer(trainer: dict[str, Any]) -> None:
@@ -248,7 +254,9 @@ def _trainer(folder: Path, config: dict[str, Any], overrides: Sequence[str], opt
         _asked(overrides),
         callbacks=[EpochLog(folder / METRICS_CSV), *checkpoints(folder, optim)],
         logger=[instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()],
-        plugins=[CheckpointFiles()],
+        plugins=[CheckpointFiles(), cluster(config["trainer"])],
+        strategy=strategy(config["trainer"]),
+        use_distributed_sampler=False,  # the data module gives each process its clips
         default_root_dir=str(folder),
     )
     return trainer
@@ -259,31 +267,34 @@ def _asked(overrides: Sequence[str]) -> str:
     return ", ".join(word for word in overrides if word.startswith("trainer.")) or "trainer"
 
 
-def _train_net(
+def _fit(
     folder: Path,
     trainer: L.Trainer,
     overrides: Sequence[str],
     module: GenreModule,
     datamodule: SpectrogramDataModule,
-) -> Net:
-    """Trains the module and draws the curves; returns the net, on the CPU, with the weights that are kept.
-
-    Goes on where the folder has a checkpoint.
-    """
+    resume: bool,
+) -> None:
+    """Trains the module. To `resume`, it goes on where the folder has a checkpoint."""
     last = folder / LAST_CHECKPOINT
-    asked = _asked(overrides)
     try:
-        trainer.fit(module, datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
+        trainer.fit(module, datamodule, ckpt_path=last if resume and last.is_file() else None, weights_only=True)
     except MisconfigurationException as error:
-        raise GenreclfError(f"{asked}: {reason(error)}") from error
+        raise GenreclfError(f"{_asked(overrides)}: {reason(error)}") from error
     except OSError as error:
         if error.errno is None:
             raise
         remedy = f"mend that, then go on with {shell_command('genreclf', 'train', f'run={folder}', 'ckpt=last')}"
         raise GenreclfError(f"{error.filename or folder}: cannot be written ({error.strerror}); {remedy}") from error
+
+
+def _kept_net(folder: Path, trainer: L.Trainer, overrides: Sequence[str], module: GenreModule) -> Net:
+    """The net, on the CPU, with the weights that are kept. Draws the curves."""
     kept = folder / CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step or not kept.is_file():
-        raise GenreclfError(f"{asked}: no epoch was trained, so there is no {kept.name}; allow at least one epoch")
+        raise GenreclfError(
+            f"{_asked(overrides)}: no epoch was trained, so there is no {kept.name}; allow at least one epoch"
+        )
     module.cpu().load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
     accuracy = draw_curves(folder / METRICS_CSV, folder / CURVES)
     if not math.isnan(accuracy["last"]):

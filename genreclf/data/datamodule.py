@@ -138,43 +138,53 @@ class SpectrogramDataModule(L.LightningDataModule):
 
         If not `overlapping`, only the last segment of a clip may overlap another.
         """
-        clips = self.clips[split] + (self.none[split] if none else [])
+        return self._segments(self.clips[split] + (self.none[split] if none else []), overlapping)
+
+    def _segments(self, clips: Sequence[int], overlapping: bool = True) -> SegmentDataset:
         targets = dict(zip(clips, self.targets(clips).tolist(), strict=True))
         step = 1 if overlapping else self.view.segment_frames // self.view.hop_frames
         return SegmentDataset(self.store, targets, self.view, step)
 
     def train_dataloader(self) -> DataLoader[Batch] | DeviceLoader:
-        """One random segment per clip and epoch, which depend on seed, epoch and rank alone.
+        """One random segment per clip and epoch, which depend on seed and epoch alone; several processes share them.
 
         On a GPU, the segments are cut there if the whole store fits in `device_store_mib`.
         """
-        dataset = self.dataset("train", none=True)
-        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = RandomSegments(dataset, self.augment.stretch if self.augment else 0.0, world, rank, self.seed)
-        # A last batch of one clip would have no batch statistics. The sampler's clips are those of this process.
-        drop_last = len(sampler) > self.batch_size
+        dataset, (world, rank) = self.dataset("train", none=True), self._processes()
+        stretch = self.augment.stretch if self.augment else 0.0
+        sampler = RandomSegments(dataset, stretch, self.batch_size, world, rank, self.seed)
         # With trainer.overfit_batches, Lightning replaces the sampler.
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self._fits_on(device) and not getattr(self.trainer, "overfit_batches", 0):
-            return DeviceLoader(dataset, sampler, self.batch_size, drop_last, device)
-        return self.loader(dataset, self.batch_size, sampler, drop_last)
+            return DeviceLoader(dataset, sampler, self.batch_size, device)
+        return self.loader(dataset, self.batch_size, sampler)
+
+    def _processes(self) -> tuple[int, int]:
+        """How many processes train, and the number of this one."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def _fits_on(self, device: torch.device) -> bool:
         return device.type == "cuda" and self.store.columns.nbytes <= self.device_store_mib * 2**20
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """All segments of the validation clips, in order; if there are none, the empty list that Lightning expects."""
-        return self.loader(self.dataset("val"), self.batch_size) if self.clips["val"] else []
+        """All segments of the validation clips, in order; if there are none, the empty list that Lightning expects.
+
+        Each of several processes has whole clips, no clip twice.
+        """
+        world, rank = self._processes()
+        if 0 < len(self.clips["val"]) < world:
+            raise GenreclfError(f"trainer.devices: {len(self.clips['val'])} validation clips for {world} devices")
+        own = self.clips["val"][rank::world]
+        return self.loader(self._segments(own), self.batch_size) if own else []
 
     def loader(
-        self, dataset: SegmentDataset, batch_size: int, sampler: Sampler[Any] | None = None, drop_last: bool = False
+        self, dataset: SegmentDataset, batch_size: int, sampler: Sampler[Any] | None = None
     ) -> DataLoader[Batch]:
         """Batches of `segments` on the host, in order unless `sampler` gives another."""
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
-            drop_last=drop_last,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             collate_fn=dict,  # __getitems__ has made the batch

@@ -6,10 +6,11 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset, Sampler
 
 from genreclf.data.augment import random_spans
 from genreclf.data.store import Store
+from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import Span, ViewConfig, column_index, spans
 
 Item = tuple[int, Span]  # a clip and one of its segments
@@ -57,23 +58,47 @@ class SegmentDataset(Dataset[Batch]):
         return index, np.array([self.target_of[clip] for clip in clips]), np.array(clips)
 
 
-class RandomSegments(DistributedSampler[Item]):
+class RandomSegments(Sampler[Item]):
     """One segment of each clip of a dataset in random order, at a random place, stretched by up to `stretch`.
 
-    What it draws depends on seed, epoch and rank alone. Each of `world` processes has a part of the clips.
+    What it draws depends on seed and epoch alone. Batch k of process `rank` of `world` is batch k * world + rank of
+    what one process would draw, so no clip is drawn twice. What does not fill a batch in each process is left out of
+    the epoch, unless the processes have no full batch: then they share all clips. Raises GenreclfError where a process
+    would have fewer than two, for batch norm.
     """
 
-    def __init__(self, dataset: SegmentDataset, stretch: float, world: int, rank: int, seed: int) -> None:
+    def __init__(
+        self, dataset: SegmentDataset, stretch: float, batch_size: int, world: int, rank: int, seed: int
+    ) -> None:
         self.clips, self.stretch, self.view = list(dataset.target_of), stretch, dataset.view
         self.frames = np.array([dataset.store.rows[clip].sound_frames for clip in self.clips])
-        super().__init__(self.clips, world, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # needs a length
+        self.seed, self.epoch = seed, 0
+        place = np.arange(len(self.clips))
+        batch = batch_size * world
+        if len(place) > batch:
+            place = place[: len(place) // batch * batch]
+            self.places = place[place // batch_size % world == rank]
+        else:
+            self.places = place[rank::world]
+        if world > 1 and len(place) < 2 * world:
+            raise GenreclfError(f"trainer.devices: {len(place)} training clips are too few for {world} devices")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls it before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.places)
 
     def __iter__(self) -> Iterator[Item]:
-        order = [int(number) for number in super().__iter__()]  # type: ignore[call-overload]  # numbers of clips
-        rng = np.random.default_rng((self.seed, self.epoch, self.rank))
-        drawn = random_spans(self.frames[order], self.view, self.stretch, rng)
-        for number, (start, length) in zip(order, drawn.tolist(), strict=True):
-            yield self.clips[number], (start, length)
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.clips), generator=generator).numpy()
+        drawn = random_spans(
+            self.frames[order], self.view, self.stretch, np.random.default_rng((self.seed, self.epoch))
+        )
+        for place in self.places:
+            start, length = drawn[place].tolist()
+            yield self.clips[order[place]], (start, length)
 
 
 class DeviceLoader:
@@ -82,15 +107,12 @@ class DeviceLoader:
     The host sends an epoch's places at once; then each batch is one operation, and the host waits for none.
     """
 
-    def __init__(
-        self, dataset: SegmentDataset, sampler: RandomSegments, batch_size: int, drop_last: bool, device: torch.device
-    ) -> None:
-        self.dataset, self.sampler, self.batch_size, self.drop_last = dataset, sampler, batch_size, drop_last
+    def __init__(self, dataset: SegmentDataset, sampler: RandomSegments, batch_size: int, device: torch.device) -> None:
+        self.dataset, self.sampler, self.batch_size = dataset, sampler, batch_size
         self.columns = torch.from_numpy(np.array(dataset.store.columns)).to(device)  # (columns of all clips, 128)
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.sampler), self.batch_size)
-        return whole if self.drop_last else whole + (rest > 0)
+        return -(-len(self.sampler) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         places = self.dataset.places(list(self.sampler))

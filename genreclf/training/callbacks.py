@@ -15,6 +15,7 @@ from torch import Tensor
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from genreclf.training.module import OptimConfig
+from genreclf.training.processes import average_statistics
 
 TRAIN_METRICS = ("train/loss", "train/accuracy")
 METRICS = (*TRAIN_METRICS, "val/loss", "val/accuracy")
@@ -91,6 +92,8 @@ class RunningAverage(WeightAveraging):
         if trainer.global_step > self._latest_update_step:
             self._latest_update_step = trainer.global_step
             self._update(module, trainer.global_step - 1)
+        if trainer.is_last_batch and self._average_model is not None:  # before the validation
+            average_statistics(self._average_model)
 
     @torch.no_grad()
     def _update(self, module: L.LightningModule, before: int) -> None:

@@ -17,6 +17,7 @@ from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_group
 from genreclf.nets.config import ModelConfig
 from genreclf.training.clip_metrics import ClipScores
 from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
+from genreclf.training.processes import average_statistics
 from genreclf.training.recorded_steps import RecordedStep, StepRecorder
 from genreclf.training.segment_accuracy import SegmentAccuracy
 
@@ -186,6 +187,7 @@ class GenreModule(L.LightningModule):
         """After the last step, before the validation: raises GenreclfError if a loss was not finite."""
         if self.trainer.is_last_batch:
             self._check_losses()
+            average_statistics(self.net)
 
     def on_train_epoch_end(self) -> None:
         """Raises GenreclfError before the epoch's checkpoint if a loss or a weight is not finite."""

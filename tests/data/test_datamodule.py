@@ -196,16 +196,46 @@ def test_an_epoch_shows_each_clip_once_except_an_incomplete_last_batch(tiny_data
     assert set(order) <= set(clips)
 
 
-def test_ranks_share_an_epoch_without_overlap(tiny_data):
-    orders = []
-    for rank in range(2):
-        module = made(tiny_data, batch_size=1)
-        module.trainer = trainer_of(rank, world=2)
-        orders.append(training_order(module, 5))
-    # With an odd number of clips one is shown twice, so that both ranks take equally many steps.
-    assert len(orders[0]) == len(orders[1])
-    assert set(orders[0]) | set(orders[1]) == set(module.clips["train"])
-    assert len(set(orders[0]) & set(orders[1])) <= 1
+@pytest.mark.parametrize(("world", "batch_size"), [(2, 1), (2, 3), (3, 2), (2, 100)])
+def test_processes_share_the_batches_of_one_process(world, batch_size, tiny_data):
+    def batches(rank: int, world: int) -> list[Batch]:
+        module = made(tiny_data, batch_size=batch_size)
+        module.trainer = trainer_of(rank, world)
+        loader = module.train_dataloader()
+        loader.sampler.set_epoch(5)
+        return list(loader)
+
+    alone, shared = batches(0, 1), [batches(rank, world) for rank in range(world)]
+    steps = len(shared[0])
+    assert all(len(each) == steps for each in shared)
+    if batch_size == 100:  # no process has a full batch: they share all clips, and none has many more than another
+        sizes = [len(each[0]["clip"]) for each in shared]
+        assert sum(sizes) == len(alone[0]["clip"]) and max(sizes) - min(sizes) <= 1
+        assert len({clip for each in shared for clip in each[0]["clip"].tolist()}) == sum(sizes)
+        return
+    assert steps == len(alone) // world > 0
+    in_turn = [shared[rank][step] for step in range(steps) for rank in range(world)]
+    for one, other in zip(in_turn, alone[: steps * world], strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in ("clip", "target", "segments"))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_validate_each_clip_once_and_whole(world, tiny_data):
+    def validated(rank: int, world: int) -> list[int]:
+        module = made(tiny_data, batch_size=2)
+        module.trainer = trainer_of(rank, world)
+        return [clip for batch in module.val_dataloader() for clip in batch["clip"].tolist()]
+
+    alone, shared = validated(0, 1), [validated(rank, world) for rank in range(world)]
+    assert sorted(clip for each in shared for clip in each) == sorted(alone)
+    assert sum(len(set(each)) for each in shared) == len(set(alone))
+
+
+def test_too_few_clips_for_the_processes_are_refused(tiny_data):
+    module = made(tiny_data)
+    module.trainer = trainer_of(0, world=len(module.clips["train"]))
+    with pytest.raises(GenreclfError, match=r"trainer\.devices"):
+        module.train_dataloader()
 
 
 def test_random_crops_lie_inside_the_clip_and_vary(tiny_data):
@@ -232,11 +262,11 @@ def place_of(segment: np.ndarray, levels: np.ndarray) -> int:
     return places[0]
 
 
-def test_places_depend_on_seed_epoch_and_rank_alone(tiny_data):
+def test_places_depend_on_seed_and_epoch_alone(tiny_data):
     def items(seed: int, epoch: int, rank: int) -> list:
         torch.manual_seed(seed + epoch + rank)
         np.random.seed(epoch)
-        sampler = RandomSegments(made(tiny_data).dataset("train"), 0.25, 2, rank, seed)
+        sampler = RandomSegments(made(tiny_data).dataset("train"), 0.25, 4, 2, rank, seed)
         sampler.set_epoch(epoch)
         return list(sampler)
 
@@ -246,19 +276,16 @@ def test_places_depend_on_seed_epoch_and_rank_alone(tiny_data):
         assert {item for item in first if item[1][1] != 256}.isdisjoint(other)
 
 
-def test_segments_cut_on_the_device_are_those_read_from_the_disk(tiny_data):
+@pytest.mark.parametrize("batch_size", [4, 100])
+def test_segments_cut_on_the_device_are_those_read_from_the_disk(batch_size, tiny_data):
     """The CPU stands for the device."""
-    module = made(tiny_data, batch_size=4)
-    streamed = module.train_dataloader()
-    cut = DeviceLoader(streamed.dataset, streamed.sampler, 4, streamed.drop_last, torch.device("cpu"))
-    for drop_last in (True, False):
-        cut.drop_last = drop_last
-        plain = module.loader(streamed.dataset, 4, streamed.sampler, drop_last)
-        for epoch in range(2):
-            streamed.sampler.set_epoch(epoch)
-            assert len(cut) == len(plain)
-            for one, other in zip(cut, plain, strict=True):
-                assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    streamed = made(tiny_data, batch_size=batch_size).train_dataloader()
+    cut = DeviceLoader(streamed.dataset, streamed.sampler, batch_size, torch.device("cpu"))
+    for epoch in range(2):
+        streamed.sampler.set_epoch(epoch)
+        assert len(cut) == len(streamed)
+        for one, other in zip(cut, streamed, strict=True):
+            assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +409,7 @@ def with_silence(folder: Path) -> Path:
 def test_no_segment_shows_the_silence_at_the_ends_of_a_clip(tiny_data, tmp_path):
     module = made(dataclasses.replace(tiny_data, path=with_silence(tmp_path)))
     dataset = module.dataset("train")
-    for items in (range(len(dataset)), RandomSegments(dataset, 0.25, 1, 0, 0)):
+    for items in (range(len(dataset)), RandomSegments(dataset, 0.25, 4, 1, 0, 0)):
         segments = dataset.__getitems__(list(items))["segments"]
         assert len(segments) >= 8 and (segments[:, [0, -1]].amax(2) > 0).all()
     for clip, row in enumerate(module.store.rows):

@@ -1,0 +1,111 @@
+"""The processes of a training on several devices: which one this is, and who starts the others.
+
+Lightning starts them for `genreclf train trainer.devices=2`; `torchrun` and `srun` start the same command in each.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from genreclf.errors import GenreclfError
+
+STRATEGIES = ("auto", "ddp")
+_PARENT_POLL_SECONDS = 0.5
+
+
+def on_several_devices(trainer: Mapping[str, Any]) -> bool:
+    """Whether the arguments of a Trainer ask for more than one process, or leave their number to the machine."""
+    devices = trainer["devices"]
+    single = str(devices) == "1" or (
+        isinstance(devices, Sequence) and len(devices) == 1 and not isinstance(devices, str)
+    )
+    return not single or trainer.get("num_nodes", 1) != 1
+
+
+def cluster(trainer: Mapping[str, Any]) -> ClusterEnvironment:
+    """Who starts the processes. The variables of a cluster mean nothing to a training in one process.
+
+    A batch script of SLURM has the variables of its job, too; those of `srun` alone say that there are several.
+    """
+    if on_several_devices(trainer):
+        if TorchElasticEnvironment.detect():
+            return TorchElasticEnvironment()
+        if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+            return SLURMEnvironment(auto_requeue=False)  # a run goes on with ckpt=last
+    return LightningEnvironment()
+
+
+def is_first(trainer: Mapping[str, Any]) -> bool:
+    """Whether this is the process that prepares, prints, writes and evaluates."""
+    if not on_several_devices(trainer):
+        return True
+    environment = cluster(trainer)
+    return environment.node_rank() == 0 and environment.local_rank() == 0
+
+
+def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool) -> None:
+    """Raises GenreclfError for what several processes cannot do.
+
+    `names_folder`: the command names the run folder; `sweep`: the training is a job of a sweep.
+    """
+    if not on_several_devices(trainer):
+        return
+    if trainer.get("strategy", "auto") not in STRATEGIES:
+        raise GenreclfError(f"trainer.strategy={trainer['strategy']}: not supported; leave it out, or give ddp")
+    outside = cluster(trainer).creates_processes_externally
+    asked = f"trainer.devices={trainer['devices']}"
+    if sweep and not outside:
+        raise GenreclfError(
+            f"{asked}: the second process of a job would start the whole sweep again; leave out -m, or choose "
+            "a launcher that starts the processes of each job"
+        )
+    if outside and not (names_folder or sweep):
+        raise GenreclfError(f"{asked}: all processes need the same run folder; give run=FOLDER")
+
+
+def strategy(trainer: Mapping[str, Any]) -> DDPStrategy | str:
+    """The Trainer's strategy. Buffers are not copied at each step: `average_statistics` does it when they are used."""
+    if on_several_devices(trainer):
+        return DDPStrategy(broadcast_buffers=False)
+    return str(trainer.get("strategy", "auto"))
+
+
+def end_with_parent() -> None:
+    """From now on, this process ends when the one that started it has ended, however that was."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@torch.no_grad()
+def average_statistics(net: nn.Module) -> None:
+    """Gives the batch norms of all processes the mean of their running statistics: each has seen other clips."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    norms = [norm for norm in net.modules() if isinstance(norm, _BatchNorm)]
+    statistics = [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+    if not statistics:
+        return
+    means = torch.cat(statistics)  # (channels of all norms,)
+    torch.distributed.all_reduce(means)
+    means /= torch.distributed.get_world_size()
+    torch._foreach_copy_(statistics, list(means.split([len(value) for value in statistics])))

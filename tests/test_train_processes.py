@@ -1,0 +1,146 @@
+"""Training in two processes on the CPU, started as `torchrun` does it and by the command itself."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import Finished, command, start
+
+from genreclf.frontend.picture import write_picture
+
+# A narrow Model A without anything random but the order of the clips: what two processes learn is then what one learns
+# from the same batches.
+STEADY = [
+    *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
+    *("model.net.backbone_dropout=[0,0,0,0]", "model.net.projection_dropout=0", "model.net.lstm_dropout=0"),
+    *("model.net.recurrent_dropout=0", "model.net.head_dropout=[]", "model.net.noise_std=0"),
+    *("optim=original", "optim.ema_decay=0.9", "augment=none", "view=crop", "batch_size=2", "trainer.max_epochs=3"),
+    *("trainer.accelerator=cpu", "trainer.precision=32-true", "logger=none", "data=folder", "data.picture_seconds=6"),
+]
+NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> Path:
+    """Three genres of six pictures each."""
+    folder = tmp_path_factory.mktemp("music")
+    rng = np.random.default_rng(0)
+    for position, genre in enumerate(("low", "middle", "high")):
+        (folder / genre).mkdir()
+        for number in range(6):
+            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
+            levels[40 * position : 40 * position + 30] += 100
+            write_picture(folder / genre / f"{number}.png", levels)
+    return folder
+
+
+def words(music: Path, run: Path, *more: str) -> list[str]:
+    return [*STEADY, f"data.path={music}", f"run={run}", *more]
+
+
+def started(music: Path, run: Path, cache: Path, logs: Path, *more: str) -> list:
+    """Two processes with the variables of torchrun."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        names = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+        names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+        before = f"import os\nos.environ.update({ {key: str(value) for key, value in names.items()} })\n{NO_ONNX}"
+        outputs = [logs / f"{rank}.stdout", logs / f"{rank}.stderr"]
+        arguments = words(music, run, "trainer.devices=2", *more)
+        processes.append(start("train", *arguments, cache=cache, before=before, outputs=outputs))
+    return processes
+
+
+def ended(processes: list, logs: Path) -> list[Finished]:
+    results = []
+    for rank, process in enumerate(processes):
+        process.join(200)
+        texts = [(logs / f"{rank}.{name}").read_text() for name in ("stdout", "stderr")]
+        results.append(Finished(process.exitcode, *texts))
+    return results
+
+
+def epochs(run: Path) -> list[dict[str, float]]:
+    with (run / "metrics.csv").open() as file:
+        return [{key: float(value) for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_two_processes_learn_what_one_learns_from_the_same_batches_and_resume(music, cache, tmp_path):
+    """The reference: one process that steps after two batches, each normalised on its own."""
+    two = started(music, tmp_path / "two", cache, tmp_path)
+    first, second = ended(two, tmp_path)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "run folder: " in first.stdout and len(first.stderr.splitlines()) == 3  # a line for each epoch
+    assert second.stdout == second.stderr == ""
+
+    alone = command("train", *words(music, tmp_path / "one", "trainer.accumulate_grad_batches=2"), cache=cache)
+    assert alone.returncode == 0, alone.stderr
+    for one, other in zip(epochs(tmp_path / "one"), epochs(tmp_path / "two"), strict=True):
+        assert one["train/loss"] == pytest.approx(other["train/loss"], abs=1e-4)
+        assert one["train/accuracy"] == pytest.approx(other["train/accuracy"])
+    learned = [(name, value, weights(tmp_path / "two")[name]) for name, value in weights(tmp_path / "one").items()]
+    for name, one, other in learned:
+        if "running" not in name:  # of batch norms: in two processes they see other batches
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3, msg=name)
+
+    killed = started(music, tmp_path / "killed", cache, tmp_path)
+    metrics, until = tmp_path / "killed" / "metrics.csv", time.monotonic() + 100
+    while not (metrics.is_file() and len(metrics.read_text().splitlines()) > 1) and time.monotonic() < until:
+        time.sleep(0.02)
+    for process in killed:
+        process.kill()
+        process.join()
+    resumed = ended(started(music, tmp_path / "killed", cache, tmp_path, "ckpt=last"), tmp_path)
+    assert all(result.returncode == 0 for result in resumed), resumed[0].stderr
+    assert epochs(tmp_path / "killed") == epochs(tmp_path / "two")
+    after = weights(tmp_path / "killed")
+    assert all(torch.equal(value, after[name]) for name, value in weights(tmp_path / "two").items())
+
+
+def test_the_command_starts_its_second_process(music, cache, tmp_path):
+    arguments = words(music, tmp_path / "run", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=1")
+    environment = {**os.environ, "GENRECLF_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    command_line = [sys.executable, "-m", "genreclf", "train", *arguments]
+    done = subprocess.run(command_line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run folder: ") == 1 and done.stderr.count("epoch 1/1") == 1
+    assert (tmp_path / "run" / "bundle" / "model.safetensors").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_variables_of_slurm_do_not_touch_a_plain_training(music, cache, tmp_path):
+    names = {"NTASKS": 4, "JOB_ID": 7, "JOB_NAME": "train", "PROCID": 3, "LOCALID": 3, "NODEID": 1, "STEP_NUM_TASKS": 4}
+    before = "import os\nos.environ.update({ 'SLURM_' + key: str(value) for key, value in %r.items() })\n" % names  # noqa: UP031
+    arguments = words(music, tmp_path / "run", "trainer.max_epochs=1")
+    done = command("train", *arguments, cache=cache, before=before + NO_ONNX)
+    assert done.returncode == 0 and "run folder: " in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "torchrun", "said"),
+    [
+        (("-m", "seed=0,1", "trainer.devices=2"), False, ("trainer.devices=2: ", "-m")),
+        (("trainer.devices=2", "trainer.strategy=fsdp"), False, ("trainer.strategy=fsdp: ", "ddp")),
+        (("trainer.devices=2",), True, ("trainer.devices=2: ", "run=FOLDER")),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(arguments, torchrun, said, cache, tmp_path):
+    before = "import os\nos.environ.update(TORCHELASTIC_RUN_ID='x', RANK='0', LOCAL_RANK='0', WORLD_SIZE='2')\n"
+    done = command("train", *arguments, cache=tmp_path, before=before if torchrun else "")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("genreclf: ")]
+    assert done.returncode == 2 and lines and all(word in lines[0] for word in said), done.stderr
+    assert "Traceback" not in done.stderr
