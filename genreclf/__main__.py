@@ -11,6 +11,8 @@ from genreclf.errors import command, missing_package, user_error
 COMMANDS = {
     "predict": "the genre of audio files and spectrogram pictures",
     "embed": "an embedding vector for each file",
+    "tag": "genres into the tags of audio files: plan, apply, undo; playlists",
+    "similar": "the songs most similar to one, by their embeddings",
     "train": "train a model",
     "evaluate": "score a run on clips that it was not trained on, or any model on your own labelled music",
     "compare": "compare runs with paired tests",

@@ -1,11 +1,12 @@
 """What commands with --options share."""
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
@@ -13,9 +14,10 @@ from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
 from genreclf.frontend.folder import folder_contents
 from genreclf.inference.catalog import DEFAULT_MODEL
+from genreclf.inference.embeddings import SUFFIXES
 from genreclf.inference.onnx_model import DEVICES
 from genreclf.inference.predictor import Predictor, load_predictor
-from genreclf.inference.run_folder import pretrained_names
+from genreclf.inference.run_folder import CARD, PRETRAINED, pretrained_names
 from genreclf.inference.tta import TTA
 from genreclf.text import one_line
 
@@ -38,20 +40,27 @@ class _Renamed(argparse.Action):
         parser.error(f"{option_string}: replaced; give --model NAME_OR_FOLDER")
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --tta, --device, --prior, --figure and --figure-hz."""
+def add_model_options(parser: argparse.ArgumentParser, pictures: bool = True) -> None:
+    """--model, --tta, --device and --prior; for a command that reads `pictures`, also --figure and --figure-hz."""
     model = f"a run folder, a bundle folder, or a pretrained model: {' or '.join(pretrained_names())}"
     parser.add_argument("--model", metavar="MODEL", help=f"{model} (default {DEFAULT_MODEL})")
     add_tta_option(parser)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda needs onnxruntime-gpu (default auto)")
     mix = "how common each genre is: a CSV with the columns genre and weight (default: that of the model)"
     parser.add_argument("--prior", metavar="uniform|training|FILE", help=mix)
+    parser.add_argument("--run", "--onnx", action=_Renamed, nargs="?", help=argparse.SUPPRESS)
+    if pictures:
+        _add_figure_options(parser)
+    else:
+        parser.set_defaults(figure=AUTO, figure_hz=NYQUIST_HZ)
+
+
+def _add_figure_options(parser: argparse.ArgumentParser) -> None:
     kinds = "|".join((AUTO, *KINDS))
     axis = f"the frequency axis of spectrogram figures (default {AUTO}: what can be seen)"
     parser.add_argument("--figure", default=AUTO, metavar=kinds, help=axis)
     end = f"where that axis ends, if it cannot be seen (default {NYQUIST_HZ:.0f})"
     parser.add_argument("--figure-hz", type=float, default=NYQUIST_HZ, metavar="HZ", help=end)
-    parser.add_argument("--run", "--onnx", action=_Renamed, nargs="?", help=argparse.SUPPRESS)
 
 
 def add_tta_option(parser: argparse.ArgumentParser) -> None:
@@ -60,19 +69,37 @@ def add_tta_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tta", type=_tta, default="none", metavar=names, help="test-time augmentation (default none)")
 
 
-def add_file_options(parser: argparse.ArgumentParser) -> None:
+def add_file_options(parser: argparse.ArgumentParser, at_least: Literal[0, 1] = 1) -> None:
     """FILE... and --workers."""
-    parser.add_argument(
-        "paths", nargs="+", type=user_path, metavar="FILE", help="a file, or a folder to search for files"
-    )
+    number, meaning = "*+"[at_least], "a file, or a folder to search for files"
+    parser.add_argument("paths", nargs=number, type=user_path, metavar="FILE", help=meaning)
     cores = os.cpu_count() or 1
     parser.add_argument("--workers", type=positive, default=cores, metavar="N", help="threads (default: all cores)")
+
+
+def add_journal_option(parser: argparse._ActionsContainer) -> None:
+    """--journal."""
+    kept = "keep results in this file, and resume from it"
+    parser.add_argument("--journal", type=user_path, metavar="LOG", help=kept)
 
 
 def load(options: argparse.Namespace) -> Predictor:
     """The predictor that `add_model_options` describes."""
     figure = FigureAxis(options.figure, options.figure_hz)
     return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device, figure, options.prior)
+
+
+def tell_default_model(options: argparse.Namespace) -> None:
+    """Tells a user who has chosen no model which one is used."""
+    if options.model is None:
+        card = PRETRAINED / DEFAULT_MODEL / CARD
+        print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
+
+
+def tell_problems(problems: Iterable[object]) -> None:
+    """Prints a line for each that is not empty."""
+    for problem in filter(None, problems):
+        print(f"genreclf: {problem}", file=sys.stderr)
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
@@ -100,6 +127,24 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 def positive(word: str) -> int:
     """A whole number of 1 or more, as an argparse type."""
     return _whole_number(word, word.isdecimal() and int(word) >= 1, "1 or more")
+
+
+def share(word: str) -> float:
+    """A number from 0 to 1, as an argparse type."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{word}: expected a number from 0 to 1, such as 0.8")
+    return value
+
+
+def embeddings_file(word: str) -> Path:
+    """The name of a file of embeddings, as an argparse type."""
+    if Path(word).suffix not in SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{word}: unknown suffix; choose one of {', '.join(SUFFIXES)}")
+    return user_path(word)
 
 
 def port(word: str) -> int:

@@ -1,25 +1,29 @@
 """Embeddings of audio files and spectrogram pictures: genreclf embed FILE... --out embeddings.npz."""
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from genreclf.command_options import SOME_FILES_FAILED, Parser, add_file_options, add_model_options, find_files, load
+from genreclf.command_options import (
+    SOME_FILES_FAILED,
+    Parser,
+    add_file_options,
+    add_model_options,
+    embeddings_file,
+    find_files,
+    load,
+    tell_problems,
+)
 from genreclf.errors import GenreclfError, command
-from genreclf.files import user_path
+from genreclf.inference.embeddings import Embeddings, write_embeddings
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Predictor
-from genreclf.inference.results import check_output, write_output, write_parquet
+from genreclf.inference.results import check_output
 from genreclf.progress import progress_bar
 from genreclf.stopping import stoppable
-from genreclf.text import utf8
-
-SUFFIXES = (".npz", ".parquet", ".csv")
 
 
 @command
@@ -29,9 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     check_output(options.out)
     paths, unreadable_folders = find_files(options.paths)
-    embeddings = _embed(load(options), paths, options.workers)
+    predictor = load(options)
+    embeddings = _embed(predictor, paths, options.workers)
     if embeddings:
-        _write(embeddings, options.out)
+        names, values = zip(*embeddings, strict=True)
+        write_embeddings(Embeddings(names, np.stack(values), predictor.model.weights_sha256), options.out)
     return SOME_FILES_FAILED if unreadable_folders or len(embeddings) < len(paths) else 0
 
 
@@ -45,14 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     add_file_options(parser)
     add_model_options(parser)
     content = "a .npz file with the arrays path (N,) and embedding (N, D) float32, or the same as .parquet or .csv"
-    parser.add_argument("--out", type=_out, default="embeddings.npz", help=f"{content} (default embeddings.npz)")
+    parser.add_argument(
+        "--out", type=embeddings_file, default="embeddings.npz", help=f"{content} (default embeddings.npz)"
+    )
     return parser
-
-
-def _out(word: str) -> Path:
-    if Path(word).suffix not in SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{word}: unknown suffix; choose one of {', '.join(SUFFIXES)}")
-    return user_path(word)
 
 
 def _embed(predictor: Predictor, paths: Sequence[Path], workers: int) -> list[tuple[str, np.ndarray]]:
@@ -67,25 +69,8 @@ def _embed(predictor: Predictor, paths: Sequence[Path], workers: int) -> list[tu
             else:
                 embeddings.append((str(path), result.embedding))
             report(count, len(paths))
-    for problem in problems:
-        print(f"genreclf: {problem}", file=sys.stderr)
+    tell_problems(problems)
     return embeddings
-
-
-def _write(embeddings: list[tuple[str, np.ndarray]], out: Path) -> None:
-    if out.suffix == ".parquet":
-        write_parquet([{"path": path, "embedding": values.tolist()} for path, values in embeddings], out)
-    elif out.suffix == ".csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", *(f"embedding_{number}" for number in range(len(embeddings[0][1])))])
-        writer.writerows([utf8(path), *values.tolist()] for path, values in embeddings)
-        write_output(out, text.getvalue())
-    else:
-        paths, values = zip(*embeddings, strict=True)
-        content = io.BytesIO()
-        np.savez(content, path=np.array(paths), embedding=np.stack(values).astype(np.float32))
-        write_output(out, content.getvalue())
 
 
 if __name__ == "__main__":

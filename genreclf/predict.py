@@ -3,26 +3,23 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from genreclf.command_options import (
     SOME_FILES_FAILED,
     Parser,
     add_file_options,
+    add_journal_option,
     add_model_options,
     find_files,
     load,
     positive,
+    tell_default_model,
+    tell_problems,
 )
 from genreclf.errors import command
 from genreclf.files import user_path
-from genreclf.inference.catalog import DEFAULT_MODEL
-from genreclf.inference.journal import Journal
-from genreclf.inference.library import predict_files
-from genreclf.inference.predictor import Predictor
-from genreclf.inference.results import Row, check_output, file_row, flat, show_csv, show_json, show_table, write_parquet
-from genreclf.inference.run_folder import CARD, PRETRAINED
-from genreclf.progress import progress_bar
+from genreclf.inference.predicted_rows import predicted_rows
+from genreclf.inference.results import Row, check_output, flat, show_csv, show_json, show_table, write_parquet
 from genreclf.stopping import stoppable
 
 
@@ -34,10 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_output(options.parquet)
     paths, unreadable_folders = find_files(options.paths)
     predictor = load(options)
-    if options.model is None:
-        card = PRETRAINED / DEFAULT_MODEL / CARD
-        print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
-    rows = _predict(predictor, paths, options)
+    tell_default_model(options)
+    rows = list(predicted_rows(predictor, paths, options.workers, options.journal, options.segments))
+    tell_problems(row["problem"] for row in rows)
     _show(rows, predictor.info.classes, options)
     return SOME_FILES_FAILED if unreadable_folders or any(row["problem"] for row in rows) else 0
 
@@ -54,32 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="genres per line of the table (default 3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each segment")
     parser.add_argument("--parquet", type=user_path, metavar="OUT", help="write a Parquet file with all classes")
-    parser.add_argument(
-        "--journal", type=user_path, metavar="LOG", help="keep results in this file, and resume from it"
-    )
+    add_journal_option(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON with all classes")
     form.add_argument("--csv", action="store_true", help="print CSV with all classes")
     return parser
-
-
-def _predict(predictor: Predictor, paths: Sequence[Path], options: argparse.Namespace) -> list[Row]:
-    """A row per path, in order; rows in the journal are not predicted again."""
-    journal, done = None, {}
-    if options.journal:
-        journal = Journal(options.journal, predictor.digest + ("+segments" if options.segments else ""))
-        done = {path: row for path in paths if (row := journal.find(path)) is not None}
-    todo = [path for path in dict.fromkeys(paths) if path not in done]
-    with progress_bar("predicting", "files") as report:
-        for count, (path, result) in enumerate(predict_files(predictor, todo, options.workers), 1):
-            done[path] = file_row(path, result, predictor.info.classes, options.segments)
-            if journal:
-                journal.add(path, done[path])
-            report(count, len(todo))
-    for path in paths:
-        if done[path]["problem"]:
-            print(f"genreclf: {done[path]['problem']}", file=sys.stderr)
-    return [done[path] for path in paths]
 
 
 def _show(rows: Sequence[Row], classes: Sequence[str], options: argparse.Namespace) -> None:

@@ -13,6 +13,9 @@ _HIDDEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+_BYTE = re.compile(r"(\\*)(?:([\udc80-\udcff])|(?=udc[89a-f][0-9a-f]))")
+_ESCAPED_BYTE = re.compile(r"(\\+)u(dc[89a-f][0-9a-f])")
+
 
 def unicode_escape(character: str) -> str:
     """Its escape in Python's notation."""
@@ -32,9 +35,32 @@ def first_names(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
+def percent(share: float) -> str:
+    """A share in [0, 1] as 80 %."""
+    return f"{share * 100:.0f} %"
+
+
 def utf8(text: str) -> str:
     """A name from outside for data whose text is UTF-8: other bytes become escapes, all else stays."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def escape_bytes(name: str) -> str:
+    r"""A file name for text that is UTF-8, such as a CSV: bytes that are not UTF-8 become `\udce9` and the like.
+
+    `unescape_bytes` gives the name back, whatever it is: backslashes before what looks like such an escape are doubled.
+    """
+    return _BYTE.sub(lambda match: match[1] * 2 + (unicode_escape(match[2]) if match[2] else ""), name)
+
+
+def unescape_bytes(text: str) -> str:
+    """The file name of which `escape_bytes` made `text`."""
+    return _ESCAPED_BYTE.sub(_unescaped, text)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    slashes, is_escape = divmod(len(match[1]), 2)
+    return "\\" * slashes + (chr(int(match[2], 16)) if is_escape else "u" + match[2])
 
 
 def markdown_text(text: str) -> str:

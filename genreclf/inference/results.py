@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -91,8 +91,11 @@ def show_csv(rows: Sequence[Row], classes: Sequence[str], segments: bool, out: T
         writer.writerow([shown(value) if isinstance(value, str) else value for value in record.values()])
 
 
-def write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Writes `records` as a Parquet file; raises GenreclfError where that fails or pyarrow is not installed."""
+def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:
+    """Writes `records` as a Parquet file, with `metadata` about all of them.
+
+    Raises GenreclfError where that fails or pyarrow is not installed.
+    """
     try:
         import pyarrow as pa  # only for those who ask for it: it is large, and slow to import
         from pyarrow import parquet
@@ -100,7 +103,7 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
         raise GenreclfError(f"{path}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
     table = pa.Table.from_pylist([{utf8(key): _utf8(value) for key, value in record.items()} for record in records])
     content = io.BytesIO()
-    parquet.write_table(table, content)
+    parquet.write_table(table.replace_schema_metadata(metadata), content)
     write_output(path, content.getvalue())
 
 

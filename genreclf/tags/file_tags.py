@@ -29,6 +29,11 @@ class GenreTag(NamedTuple):
     id3v1: int | None = None  # the genre's number in an ID3v1 tag, 255 for none; None without such a tag
 
 
+def check_installed() -> None:
+    """Raises GenreclfError where the package that reads tags is not installed."""
+    _formats()
+
+
 def read_tags(path: Path) -> FileTags:
     """The tags of an audio file. Raises GenreclfError for a file whose tags cannot be read."""
     formats = _formats()
@@ -49,6 +54,13 @@ def read_genre_tag(path: Path) -> GenreTag:
         return GenreTag(formats.editable_tags(path).genre, id3v1[-1] if id3v1 else None)
 
 
+def check_writable(path: Path) -> None:
+    """Raises GenreclfError for a file whose genre cannot be written, as far as that can be told before."""
+    formats = _formats()
+    with _errors(path):
+        formats.editable_tags(_replaceable(path)[0])
+
+
 def write_genres(path: Path, genres: Sequence[str]) -> None:
     """Writes the genres, as a list, in place of those that the file has; none removes them.
 
@@ -63,9 +75,7 @@ def write_genre_tag(path: Path, genre: GenreTag) -> None:
     """`write_genres` for what `read_genre_tag` returned."""
     formats = _formats()
     with _errors(path):
-        target = Path(os.path.realpath(path))
-        status = target.stat()
-        _check_replaceable(path, target, status)
+        target, status = _replaceable(path)
         id3v1, audio = formats.id3v1_tag(target), _audio(target)
         edited = formats.editable_tags(target)
         edited.genre = genre.values
@@ -96,15 +106,23 @@ def _audio(path: Path) -> str:
     return packets_sha256(path)
 
 
-def _check_replaceable(path: Path, target: Path, status: os.stat_result) -> None:
+def _replaceable(path: Path) -> tuple[Path, os.stat_result]:
+    """The file itself, to which `path` may be a link, and its status.
+
+    Raises GenreclfError for one that is not to be replaced.
+    """
+    target = Path(os.path.realpath(path))
+    status = target.stat()
     if not stat.S_ISREG(status.st_mode):
         raise GenreclfError(f"{path}: not a file; give an audio file")
     if status.st_nlink > 1:
-        raise GenreclfError(
-            f"{path}: the file has {status.st_nlink} names (hard links), and only this one would change; copy it first"
-        )
+        fault = f"the file has {status.st_nlink} names (hard links), and only this one would change"
+        raise GenreclfError(f"{path}: {fault}; copy it first")
     if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
         raise GenreclfError(f"{path}: the file is read-only; change its permissions")
+    if not os.access(target.parent, os.W_OK):
+        raise GenreclfError(f"{path}: its folder is read-only; change its permissions")
+    return target, status
 
 
 def _copy_status(source: Path, copy: Path, status: os.stat_result) -> None:

@@ -1,0 +1,107 @@
+"""Files of embeddings: what `embed` and `tag` write and `similar` reads."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genreclf.errors import GenreclfError, reason
+from genreclf.inference.results import write_output, write_parquet
+from genreclf.text import escape_bytes, unescape_bytes
+
+_MODEL_KEY = b"genreclf.model"  # in a Parquet file's metadata
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The embeddings of N files by one model."""
+
+    paths: tuple[str, ...]
+    values: np.ndarray  # (N, D) float32
+    model: str  # the SHA-256 of the model's weights; empty where the file does not tell it
+
+    def nearest(self, query: np.ndarray) -> list[tuple[str, float]]:
+        """The paths with the cosine similarity of their embeddings to `query`, (D,); the most similar first."""
+        norms = np.linalg.norm(self.values, axis=1) * np.linalg.norm(query)
+        cosines = self.values @ query / np.maximum(norms, np.finfo(np.float32).tiny)
+        order = np.argsort(-cosines, kind="stable")
+        return [(self.paths[number], float(cosines[number])) for number in order]
+
+
+def write_embeddings(embeddings: Embeddings, out: Path) -> None:
+    """Writes a .npz, .parquet or .csv file. A CSV does not tell the model. Raises GenreclfError where that fails."""
+    _FORMATS[out.suffix][1](embeddings, out)
+
+
+def read_embeddings(file: Path) -> Embeddings:
+    """The content of such a file. Raises GenreclfError for a file that does not hold embeddings."""
+    if file.suffix not in SUFFIXES:
+        raise GenreclfError(f"{file}: unknown suffix; give a file of genreclf embed: {', '.join(SUFFIXES)}")
+    try:
+        found = _FORMATS[file.suffix][0](file)
+        if found.values.ndim != 2 or len(found.values) != len(found.paths) or not np.isfinite(found.values).all():
+            raise ValueError("expected a path and an embedding of finite numbers per file")
+    except GenreclfError:
+        raise
+    except Exception as error:  # of three libraries
+        raise GenreclfError(f"{file}: cannot be read ({reason(error)}); give a file of genreclf embed") from error
+    return found
+
+
+def _read_npz(file: Path) -> Embeddings:
+    with np.load(file) as arrays:  # refuses pickles
+        model = str(arrays["model"]) if "model" in arrays else ""
+        return Embeddings(tuple(arrays["path"].tolist()), arrays["embedding"].astype(np.float32), model)
+
+
+def _write_npz(embeddings: Embeddings, out: Path) -> None:
+    content = io.BytesIO()
+    arrays = {"path": np.array(embeddings.paths), "embedding": embeddings.values, "model": np.array(embeddings.model)}
+    np.savez(content, allow_pickle=False, **arrays)
+    write_output(out, content.getvalue())
+
+
+def _read_parquet(file: Path) -> Embeddings:
+    try:
+        from pyarrow import parquet  # large, and slow to import
+    except ImportError as error:
+        raise GenreclfError(f"{file}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
+    table = parquet.read_table(file, columns=["path", "embedding"])
+    model = (table.schema.metadata or {}).get(_MODEL_KEY, b"").decode()
+    values = np.array(table["embedding"].to_pylist(), np.float32)
+    return Embeddings(tuple(map(unescape_bytes, table["path"].to_pylist())), values, model)
+
+
+def _write_parquet(embeddings: Embeddings, out: Path) -> None:
+    pairs = zip(embeddings.paths, embeddings.values, strict=True)
+    records = [{"path": escape_bytes(path), "embedding": values.tolist()} for path, values in pairs]
+    write_parquet(records, out, {_MODEL_KEY: embeddings.model.encode()})
+
+
+def _read_csv(file: Path) -> Embeddings:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        header, *rows = csv.reader(lines)
+    if header[:1] != ["path"] or not all(name.startswith("embedding_") for name in header[1:]):
+        raise ValueError("its columns are not path and embedding_...")
+    values = np.array([row[1:] for row in rows], np.float32)
+    return Embeddings(tuple(unescape_bytes(row[0]) for row in rows), values, "")
+
+
+def _write_csv(embeddings: Embeddings, out: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", *(f"embedding_{number}" for number in range(embeddings.values.shape[1]))])
+    pairs = zip(embeddings.paths, embeddings.values, strict=True)
+    writer.writerows([escape_bytes(path), *values.tolist()] for path, values in pairs)
+    write_output(out, text.getvalue())
+
+
+_FORMATS: dict[str, tuple[Callable[[Path], Embeddings], Callable[[Embeddings, Path], None]]] = {
+    ".npz": (_read_npz, _write_npz),
+    ".parquet": (_read_parquet, _write_parquet),
+    ".csv": (_read_csv, _write_csv),
+}
+SUFFIXES = tuple(_FORMATS)

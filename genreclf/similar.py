@@ -1,0 +1,104 @@
+"""The songs most similar to one, by their embeddings: genreclf similar FILE --in embeddings.parquet."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genreclf.command_options import (
+    Parser,
+    add_model_options,
+    embeddings_file,
+    load,
+    positive,
+    tell_default_model,
+)
+from genreclf.errors import GenreclfError, command
+from genreclf.files import user_path
+from genreclf.inference.embeddings import Embeddings, read_embeddings
+from genreclf.inference.predictor import Predictor
+from genreclf.stopping import stoppable
+from genreclf.terminal import print_table
+from genreclf.text import one_line, utf8
+
+
+@command
+@stoppable()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns 0, or 2 for a wrong call or a song without an embedding."""
+    options = _parser().parse_args(arguments)
+    library = read_embeddings(options.library)
+    predictor = load(options)
+    tell_default_model(options)
+    _check_model(library, predictor, options.library)
+    query = _embedding(predictor, options.file, library.values.shape[1])
+    nearest = [one for one in library.nearest(query) if not _is_same(one[0], options.file)]
+    _show(nearest[: options.top], options)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="genreclf similar",
+        description="Names the songs whose embeddings are most similar to that of a song. The embeddings come from "
+        "genreclf embed, or from genreclf tag --embeddings.",
+        epilog="Exit code: 0, or 2 for a wrong call or a song without an embedding.",
+    )
+    parser.add_argument("file", type=user_path, metavar="FILE", help="a song")
+    library = "the embeddings to search (.parquet, .npz or .csv)"
+    parser.add_argument("--in", dest="library", type=embeddings_file, required=True, metavar="EMBEDDINGS", help=library)
+    parser.add_argument("--top", type=positive, default=10, metavar="N", help="how many songs (default 10)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    add_model_options(parser)
+    return parser
+
+
+def _check_model(library: Embeddings, predictor: Predictor, file: Path) -> None:
+    """Embeddings of two models cannot be compared: raises GenreclfError where these are not of `predictor`."""
+    if library.model and library.model != predictor.model.weights_sha256:
+        fault = f"made by another model than {predictor.info.name!r}"
+        raise GenreclfError(f"{file}: {fault}; give that one with --model, or run genreclf embed again")
+    if not library.model:
+        untold = "does not tell which model made it; the result means nothing if that was another one"
+        print(one_line(f"genreclf: {file}: {untold}"), file=sys.stderr)
+
+
+def _embedding(predictor: Predictor, file: Path, size: int) -> np.ndarray:
+    """The embedding of a file, (size,). Raises GenreclfError for a file without one, or one of another size."""
+    prediction = predictor.predict_file(file)
+    if not prediction.embedding.size:
+        raise GenreclfError(f"{file}: no embedding ({prediction.no_genre}); give a file with music")
+    if prediction.embedding.size != size:
+        fault = f"its embedding has {prediction.embedding.size} numbers, and those to search have {size}"
+        raise GenreclfError(f"{file}: {fault}, so they are of another model; give that one with --model")
+    return prediction.embedding
+
+
+def _is_same(path: str, file: Path) -> bool:
+    try:
+        return Path(path).samefile(file)
+    except OSError:
+        return False
+
+
+def _show(nearest: Sequence[tuple[str, float]], options: argparse.Namespace) -> None:
+    if options.json:
+        json.dump([{"path": path, "similarity": similarity} for path, similarity in nearest], sys.stdout, indent=1)
+        print()
+    elif options.csv:
+        shown = one_line if sys.stdout.isatty() else utf8
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows([("path", "similarity"), *((shown(path), similarity) for path, similarity in nearest)])
+    else:
+        cells = [[f"{similarity:.3f}", path] for path, similarity in nearest]
+        print_table([("similarity", "number"), ("file", "text")], cells)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

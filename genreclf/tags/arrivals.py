@@ -1,0 +1,65 @@
+"""New files in folders, as they appear."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from genreclf.errors import GenreclfError, missing_package
+
+STILL_SECONDS = 3.0  # a file that has not grown for so long is taken to be complete
+_LOOK_SECONDS = 60.0  # network drives do not tell what happens on them: look anyway
+_TICK_MILLISECONDS = 500
+
+
+def check_watching() -> None:
+    """Raises GenreclfError where the package that watches folders is not installed."""
+    try:
+        import watchfiles  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise GenreclfError(missing_package(error)) from error
+
+
+def arrivals(folders: Sequence[Path], find: Callable[[], Iterable[Path]]) -> Iterator[list[Path]]:
+    """Batches of the files that `find` finds and has not found before, each as soon as it is complete; never ends.
+
+    `find` is called when something has changed in the folders.
+    """
+    from watchfiles import watch
+
+    seen: set[Path] = set()
+    growing: dict[Path, tuple[tuple[int, int] | None, float]] = {}  # size and time of change, and since when
+    looked = -_LOOK_SECONDS
+    ticks = watch(*folders, yield_on_timeout=True, rust_timeout=_TICK_MILLISECONDS, watch_filter=None)
+    for changes in ticks:
+        now = time.monotonic()
+        if changes or now - looked >= _LOOK_SECONDS:
+            looked = now
+            new = set(find()) - seen
+            seen |= new
+            growing.update(dict.fromkeys(sorted(new), (None, now)))
+        complete = _complete(growing, now)
+        for path in complete:
+            del growing[path]
+        if complete:
+            yield complete
+
+
+def _complete(growing: dict[Path, tuple[tuple[int, int] | None, float]], now: float) -> list[Path]:
+    """The files that have stayed the same for STILL_SECONDS; updates the others."""
+    complete = []
+    for path, (before, since) in growing.items():
+        stamp = _stamp(path)
+        if stamp != before:
+            growing[path] = (stamp, now)
+        elif now - since >= STILL_SECONDS:
+            complete.append(path)
+    return complete
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of modification in nanoseconds; None for a file that is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,68 @@
+"""Applying a plan to files, and undoing it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from genreclf.errors import GenreclfError
+from genreclf.tags.file_tags import read_genre_tag, read_tags, write_genre_tag, write_genres
+from genreclf.tags.genre_log import Change, GenreLog
+from genreclf.tags.plan import PlanRow, join_genres, modified_seconds
+
+WRITTEN, RESTORED, UNCHANGED, SKIPPED = "written", "restored", "as wanted before", "skipped"
+
+
+class Outcome(NamedTuple):
+    """What became of a file."""
+
+    what: str  # WRITTEN, RESTORED, UNCHANGED or SKIPPED
+    problem: str = ""  # why it was skipped
+
+
+def apply_row(row: PlanRow, log: GenreLog) -> Outcome:
+    """Writes the genres that a row wants, after noting the present ones in the log.
+
+    A file whose genre or time of modification is not that of the plan stays as it is. Raises GenreclfError where the
+    log cannot be written.
+    """
+    path = Path(row.path)
+    try:
+        genres = read_tags(path).genres
+        if genres == row.wanted:
+            return Outcome(UNCHANGED)
+        if changed := _changed(row, path, genres):
+            return Outcome(SKIPPED, f"{path}: {changed} since the plan was made; not written; make a new plan")
+        before = read_genre_tag(path)
+    except GenreclfError as error:
+        return Outcome(SKIPPED, str(error))
+    log.add(Change(str(path.absolute()), before, row.wanted))
+    try:
+        write_genres(path, row.wanted)
+    except GenreclfError as error:
+        return Outcome(SKIPPED, str(error))
+    return Outcome(WRITTEN)
+
+
+def undo_change(change: Change) -> Outcome:
+    """Restores the genre from before a change; a file whose genre is no longer the one that was written stays."""
+    path = Path(change.path)
+    try:
+        present = read_genre_tag(path).values
+        if present == change.before.values:
+            return Outcome(UNCHANGED)
+        if present != change.after:
+            fault = f"its genre is no longer {join_genres(change.after)!r}, which was written"
+            return Outcome(SKIPPED, f"{path}: {fault}, but {join_genres(present)!r}; not restored")
+        write_genre_tag(path, change.before)
+    except GenreclfError as error:
+        return Outcome(SKIPPED, str(error))
+    return Outcome(RESTORED)
+
+
+def _changed(row: PlanRow, path: Path, genres: Sequence[str]) -> str:
+    """What of a file is no longer as the plan says; empty for nothing. A spreadsheet may have changed white space."""
+    if join_genres(genres).split() != row.present.split():
+        return f"its genre, now {join_genres(genres)!r}, has changed"
+    if row.modified and row.modified.strip() != modified_seconds(path):
+        return "it has changed"
+    return ""

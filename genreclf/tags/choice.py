@@ -1,0 +1,82 @@
+"""From a prediction and a file's tags to a row of the plan."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genreclf.errors import GenreclfError
+from genreclf.tags.file_tags import check_writable, read_tags
+from genreclf.tags.plan import KEEP, SKIP, WRITE, PlanRow, join_genres, modified_seconds
+from genreclf.text import percent
+
+_LEAST_OF_FURTHER = 0.1  # of a further genre: one of a few per cent says nothing of the song
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which answers of the model are written."""
+
+    least: float  # the probability that the right genre is among those written, in [0, 1]
+    overwrite: bool  # also where the file has a genre
+    genres: int  # at most so many for a file
+
+
+def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
+    """The row of the plan for a prediction as `file_row` gives it. Reads the file's tags."""
+    path = Path(row["path"])
+    modified = modified_seconds(path)
+    genres, probability = _answer(row, rules)
+    present: tuple[str, ...] = ()
+    try:
+        present = read_tags(path).genres
+        action, reason = _action(row, genres, probability, present, rules)
+        problem = ""
+        if action == WRITE:
+            check_writable(path)
+    except GenreclfError as error:
+        action, reason, problem = SKIP, "its tags cannot be written", str(error)
+    notes = (problem, row["problem"], row.get("note", ""))
+    return PlanRow(
+        path=row["path"],
+        action=action,
+        genre=join_genres(genres),
+        probability=probability if genres else None,
+        known=row.get("known"),
+        present=join_genres(present),
+        note="; ".join(filter(None, notes)),
+        modified=modified,
+        reason=reason,
+    )
+
+
+def _answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], float]:
+    """The fewest genres whose probabilities together reach `rules.least`, and their sum; else the best genre alone."""
+    if not row.get("genre"):
+        return (), 0.0
+    ranked = sorted(row["probabilities"].items(), key=lambda pair: -pair[1])
+    genres: list[str] = []
+    total = 0.0
+    for name, probability in ranked[: rules.genres]:
+        if genres and (total >= rules.least or probability < _LEAST_OF_FURTHER):
+            break
+        genres.append(name)
+        total += probability
+    return (tuple(genres), total) if total >= rules.least else ((ranked[0][0],), ranked[0][1])
+
+
+def _action(
+    row: Mapping[str, Any], genres: Sequence[str], probability: float, present: Sequence[str], rules: Rules
+) -> tuple[str, str]:
+    """What to do, and why nothing is written if so."""
+    if row["problem"]:
+        return SKIP, "the file could not be read"
+    if present and not rules.overwrite:
+        return KEEP, "has a genre; --overwrite replaces it"
+    if not genres:
+        return SKIP, "the model gives no genre"
+    if probability < rules.least:
+        return SKIP, f"probability below {percent(rules.least)}"
+    if tuple(present) == tuple(genres):
+        return KEEP, "has this genre"
+    return WRITE, ""

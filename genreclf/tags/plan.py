@@ -1,0 +1,125 @@
+"""The plan of `genreclf tag`: a row per file that says which genre would be written, as a CSV that people edit."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
+from genreclf.errors import GenreclfError
+from genreclf.files import write_atomically
+from genreclf.text import escape_bytes, unescape_bytes, utf8
+
+WRITE, KEEP, SKIP = "write", "keep", "skip"
+ACTIONS = (WRITE, KEEP, SKIP)
+COLUMNS = ("path", "action", "genre", "probability", "known", "present", "correct", "note", "modified")
+_NEEDED = ("path", "action", "genre", "present")
+SEPARATOR = ";"  # of several genres in one cell
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """What would happen to a file, or what a person wants to happen."""
+
+    path: str
+    action: str  # WRITE, KEEP or SKIP
+    genre: str  # the model's answer, several joined by "; "; empty if it has none
+    probability: float | None  # that the right genre is among these, in [0, 1]; None in a plan that was read
+    known: float | None  # that the music is of one of the model's genres; None as well if the model cannot tell
+    present: str  # the genre in the file's tags, several joined by "; "
+    correct: str = ""  # the genre that a person wants
+    note: str = ""
+    modified: str = ""  # when the file was changed last, in whole seconds since 1970
+    reason: str = ""  # why the action is KEEP or SKIP, for a summary; not in the file
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The genres to write; none where the file is to stay as it is."""
+        return split_genres(self.correct) or (split_genres(self.genre) if self.action == WRITE else ())
+
+
+def join_genres(genres: Iterable[str]) -> str:
+    """Several genres in one cell."""
+    return f"{SEPARATOR} ".join(genres)
+
+
+def split_genres(cell: str) -> tuple[str, ...]:
+    """The genres in one cell."""
+    return tuple(filter(None, map(str.strip, cell.split(SEPARATOR))))
+
+
+def modified_seconds(path: Path) -> str:
+    """A file's time of modification for a plan; empty for a file that is not there."""
+    try:
+        return str(int(path.stat().st_mtime))
+    except OSError:
+        return ""
+
+
+def write_plan(rows: Iterable[PlanRow], file: Path) -> None:
+    """Writes a plan in UTF-8. Raises OSError where that fails."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([cells[column] for column in COLUMNS] for cells in map(_cells, rows))
+    write_atomically(file, text.getvalue())
+
+
+def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
+    """Adds rows to a plan, with the columns and the delimiter that it has by now; flushed to disk.
+
+    Raises GenreclfError for a file that is no plan, OSError where writing fails.
+    """
+    content = _open(file)
+    delimiter, names = _header(content)
+    text = io.StringIO()
+    if not content.text.endswith(("\n", "\r")):
+        text.write("\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n" if "\r\n" in content.text else "\n")
+    writer.writerows([cells.get(name, "") for name in names] for cells in map(_cells, rows))
+    with file.open("ab") as out:
+        out.write(text.getvalue().encode())
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def read_plan(file: Path) -> list[PlanRow]:
+    """The rows of a plan, also after a spreadsheet has saved it. Raises GenreclfError for a file that is no plan."""
+    content = _open(file)
+    delimiter, names = _header(content)
+    rows = []
+    for line, cells in content.rows(delimiter):
+        row = dict(zip(names, cells, strict=False))
+        action = row["action"].strip().lower() if len(cells) > names.index("action") else ""
+        if action not in ACTIONS:
+            raise GenreclfError(f"{file}: line {line}: action {action!r}: expected {', '.join(ACTIONS)}; mend it")
+        text = {name: row.get(name, "") for name in ("genre", "present", "correct", "note", "modified")}
+        rows.append(PlanRow(unescape_bytes(row["path"]), action, probability=None, known=None, **text))
+    return rows
+
+
+def _open(file: Path) -> CsvText:
+    return read_csv_text(file, str(file))
+
+
+def _header(content: CsvText) -> tuple[str, list[str]]:
+    """The delimiter, and the names of the columns."""
+    for delimiter in DELIMITERS:
+        names = [name.strip().lower() for name in content.header(delimiter)]
+        if all(names.count(name) == 1 for name in _NEEDED):
+            return delimiter, names
+    needed = ", ".join(_NEEDED)
+    raise GenreclfError(f"{content.where}: not a plan: its first line lacks the columns {needed}; give that of --plan")
+
+
+def _cells(row: PlanRow) -> Mapping[str, Any]:
+    shares = {"probability": row.probability, "known": row.known}
+    return {
+        "path": escape_bytes(row.path),
+        "action": row.action,
+        **{name: "" if value is None else f"{value:.4f}" for name, value in shares.items()},
+        **{name: utf8(getattr(row, name)) for name in ("genre", "present", "correct", "note", "modified")},
+    }

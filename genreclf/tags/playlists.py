@@ -1,0 +1,100 @@
+"""A playlist for each genre: extended M3U8 files."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from genreclf.errors import GenreclfError
+from genreclf.files import write_atomically
+from genreclf.tags.file_tags import read_tags
+from genreclf.text import one_line
+
+SUFFIX = ".m3u8"
+_HEADER = "#EXTM3U"
+_OURS = "#genreclf: written by genreclf tag, and replaced by its next run"  # a comment for players
+_UNSAFE = re.compile(r'[<>:"/\\|?*]')  # in a file name on Windows or Linux
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
+_NAME_BYTES = 200  # a file name has at most 255, the suffix and a number included
+
+
+def write_playlists(songs: Mapping[str, Sequence[Path]], folder: Path) -> tuple[list[Path], list[GenreclfError]]:
+    """Writes the songs of each genre into a file in `folder`, which is created; paths are relative to it.
+
+    Returns the files written, and the problems: files that this command has not written stay, and songs whose names a
+    playlist cannot hold are left out. Raises OSError for a folder that cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written, problems = [], []
+    for genre, name in zip(songs, file_names(list(songs)), strict=True):
+        file = folder / name
+        if not _is_free(file):
+            problems.append(GenreclfError(f"{file}: not a playlist of this command, so it stays; move or rename it"))
+            continue
+        lines = [_HEADER, "#EXTENC:UTF-8", f"#PLAYLIST:{one_line(genre)}", _OURS]
+        for song in songs[genre]:
+            if problem := _unlistable(song):
+                problems.append(problem)
+            else:
+                lines += [f"#EXTINF:-1,{one_line(_title(song))}", _location(song, folder)]
+        write_atomically(file, "\n".join([*lines, ""]))
+        written.append(file)
+    return written, problems
+
+
+def file_names(genres: Sequence[str]) -> list[str]:
+    """A file name for each genre, valid on all systems, and different also where case does not count."""
+    taken: set[str] = set()
+    names = []
+    for genre in genres:
+        stem, number = _safe(genre), 1
+        name = stem
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem} ({number})"
+        taken.add(name.casefold())
+        names.append(name + SUFFIX)
+    return names
+
+
+def _safe(genre: str) -> str:
+    plain = _UNSAFE.sub("_", one_line(genre, lambda _: "_"))
+    short = plain.encode(errors="replace")[:_NAME_BYTES].decode(errors="ignore")
+    stem = short.strip(" .") or "_"  # a leading dot hides a file; Windows drops dots and spaces at the end
+    return f"_{stem}" if _RESERVED.fullmatch(stem) else stem
+
+
+def _is_free(file: Path) -> bool:
+    """Whether there is no file of this name, or one that `write_playlists` wrote."""
+    if not os.path.lexists(file):
+        return True
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            return _OURS in [line.rstrip("\n") for line, _ in zip(lines, range(4), strict=False)]
+    except OSError:
+        return False
+
+
+def _unlistable(song: Path) -> GenreclfError | None:
+    name = os.fspath(song)
+    if "\n" in name or "\r" in name:
+        return GenreclfError(f"{song}: a playlist cannot hold a name with a line break; rename the file")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return GenreclfError(f"{song}: a playlist cannot hold a name that is not UTF-8; rename the file")
+    return None
+
+
+def _title(song: Path) -> str:
+    try:
+        tags = read_tags(song)
+    except GenreclfError:
+        return song.stem
+    return " - ".join(filter(None, (tags.artist, tags.title))) if tags.title else song.stem
+
+
+def _location(song: Path, folder: Path) -> str:
+    """The path of a song relative to a folder; a name that begins with # is no comment."""
+    place = os.path.relpath(song.absolute(), folder.resolve())
+    return f"./{place}" if place.startswith("#") else place
