@@ -10,6 +10,8 @@ import jinja2
 from genreclf.text import markdown_text, one_line
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+# Before a page that may come from elsewhere: it runs no script and loads nothing from any host.
+SEAL = f'<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
 
 
 def render(template: str, **values: Any) -> str:
@@ -44,11 +46,6 @@ def _shown(value: Any) -> Any:
 def escaped(text: str) -> str:
     """A name from outside as HTML."""
     return html.escape(one_line(text))
-
-
-def sealed(page: str) -> str:
-    """A page that may come from elsewhere, so that it runs no script and requests nothing from any host."""
-    return f'<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{_POLICY}">{page}'
 
 
 def data_uri(png: bytes) -> str:

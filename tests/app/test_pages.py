@@ -256,93 +256,6 @@ def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):
     assert not page.exception and "genreclf train" in page.error[0].value and "GENRECLF_RUNS" in page.error[0].value
 
 
-def _scores():
-    from genreclf.app import scores
-
-    scores.page()
-
-
-def _about():
-    from genreclf.app import about
-
-    about.page()
-
-
-def test_scores_explains_how_to_get_some(runs, monkeypatch):
-    monkeypatch.setenv("GENRECLF_RUNS", str(runs))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and "genreclf evaluate RUN" in page.info[0].value
-
-
-@pytest.fixture
-def evaluated(tmp_path, monkeypatch) -> Path:
-    """The folder of an evaluation."""
-    folder = tmp_path / "runs" / "x" / "evaluation" / "test"
-    folder.mkdir(parents=True)
-    clip = {"accuracy": 0.6, "top3_accuracy": 0.9, "calibration": {"ece": 0.04}}
-    clip["intervals"] = {"accuracy": {"clustered": [0.6, 0.6], "wilson": [0.52, 0.68], "shown": [0.52, 0.68]}}
-    (folder / "metrics.json").write_text(json.dumps({"tta": {"none": {"clip": clip}}}))
-    (folder / "report.html").write_text("<h1>a page</h1>")
-    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
-    return folder
-
-
-def test_scores_shows_what_evaluate_wrote(evaluated):
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception
-    assert [metric.value for metric in page.metric] == ["60.0%", "90.0%", "4.0%"]
-    assert "52.0% to 68.0%" in page.metric[0].delta
-
-
-@pytest.mark.parametrize("damage", ["{", "{}", "missing"])
-def test_scores_that_are_damaged_are_a_sentence_on_the_page(evaluated, damage):
-    if damage == "missing":
-        (evaluated / "report.html").unlink()
-    else:
-        (evaluated / "metrics.json").write_text(damage)
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and "genreclf evaluate RUN" in page.warning[0].value and not page.metric
-
-
-def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
-    folder = tmp_path / "comparisons" / "y"
-    folder.mkdir(parents=True)
-    (folder / "comparison.json").write_text("{}")
-    (folder / "comparison.png").write_bytes(picture(np.zeros((4, 4), np.uint8)))
-    lines = ["# Two systems", "", "![accuracies and differences](comparison.png)", "", "- equal", "", "## Systems"]
-    (folder / "comparison.md").write_text("\n".join(lines))
-    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and page.selectbox[0].options == ["y: comparison"]
-    heading, shown, rest = page.get("html")
-    assert 'src="data:image/png;base64,' in shown.proto.body and "intervals" in shown.proto.body
-    assert "<h2>Two systems</h2>" in heading.proto.body and "<h3>Systems</h3>" in rest.proto.body
-
-
-def test_about_shows_each_models_card(runs, monkeypatch):
-    monkeypatch.setenv("GENRECLF_RUNS", str(runs))
-    page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
-    assert not page.exception
-    labels = [element.label for element in page.expander]
-    assert {"one: not evaluated yet", "two: not evaluated yet"} <= {label.replace("\u2060", "") for label in labels}
-
-
-def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path, monkeypatch):
-    folder = tmp_path / "runs" / "x" / "bundle"
-    shutil.copytree(PRETRAINED / "a", folder)
-    outside = "![i](http://e.x/i.png) <img src=http://e.x> [l](javascript:x) <http://e.x>"
-    (folder / "README.md").write_text(f"# A card\n\n{outside}\n\n| a | b |\n|---|---|\n| 1 | *2* |\n")
-    (evaluated / "report.html").write_text(f"<script>fetch('http://e.x')</script>{outside}")
-    page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
-    (card,) = [element.proto.body for element in page.get("html") if "A card" in element.proto.body]
-    assert not page.exception and "<table>" in card and "<em>2</em>" in card
-    assert not any(markup in card for markup in ("<img", "<a "))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    (frame,) = page.get("iframe")
-    policy, _ = frame.proto.srcdoc.split("<script>")
-    assert not page.exception and "default-src 'none'" in policy and "script-src" not in policy
-
-
 def test_the_command_starts_streamlit_with_the_users_options(monkeypatch):
     calls = []
     monkeypatch.setattr("streamlit.web.cli.main", lambda words, prog_name: calls.append(words))
@@ -358,7 +271,7 @@ def test_the_settings_lie_where_streamlit_reads_them_whatever_the_working_folder
 
     file = Path(file_util.get_main_script_streamlit_file_path(str(APP), "config.toml"))
     settings = tomllib.loads(file.read_text())
-    assert settings["server"]["address"] == "127.0.0.1" and settings["theme"]["primaryColor"]
+    assert settings["server"]["address"] == "127.0.0.1" and settings["theme"]["dark"]["primaryColor"]
     assert settings["browser"]["gatherUsageStats"] is settings["server"]["showEmailPrompt"] is False
 
 

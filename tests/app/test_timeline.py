@@ -68,6 +68,7 @@ def test_the_attention_keeps_its_peaks_at_their_places(frames):
     attention = timeline([analysis(frames=frames)], ["a"], [CLASSES])["attention"]
     assert len(attention) == min(frames, 2_000)
     expected = analysis(frames=frames).prediction.attention
+    assert expected is not None
     for place, value in enumerate(attention):  # of the frames that the value stands for
         first, end = (int(edge * frames / len(attention)) for edge in (place, place + 1))
         assert value == pytest.approx(100 * expected[first : max(end, first + 1)].max())
