@@ -21,7 +21,7 @@ class Counting(L.LightningModule):
 
 def trainer_on(device: str) -> SimpleNamespace:
     """The part of a Trainer that the callback needs."""
-    return SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+    return SimpleNamespace(is_last_batch=False, strategy=SimpleNamespace(root_device=torch.device(device)))
 
 
 def test_the_average_is_on_the_device_of_the_training():
@@ -39,9 +39,11 @@ def test_the_average_forgets_its_start_and_then_decays_at_its_rate():
         with torch.no_grad():
             net.weight.fill_(float(step))
             net.seen.fill_(-float(step))
-        callback.on_train_batch_end(SimpleNamespace(global_step=step + 1), net, None, None, step)
+        callback.on_train_batch_end(SimpleNamespace(is_last_batch=False, global_step=step + 1), net, None, None, step)
         if step % 10 == 0:  # a batch without an optimizer step, as with trainer.accumulate_grad_batches
-            callback.on_train_batch_end(SimpleNamespace(global_step=step + 1), net, None, None, step)
+            callback.on_train_batch_end(
+                SimpleNamespace(is_last_batch=False, global_step=step + 1), net, None, None, step
+            )
         kept = min(0.9, step / (step + 10))
         expected = step if expected is None else kept * expected + (1 - kept) * step
         average = callback._average_model.module
@@ -57,6 +59,8 @@ def test_an_update_is_one_operation_for_all_weights_and_reads_nothing_back():
     callback.setup(trainer_on("cpu"), module, "fit")
     for step in (1, 2):
         with Operations() as seen:
-            callback.on_train_batch_end(SimpleNamespace(global_step=step), module, None, None, step)
+            callback.on_train_batch_end(
+                SimpleNamespace(is_last_batch=False, global_step=step), module, None, None, step
+            )
         assert not seen.read_back
         assert step == 1 or seen.launches == 2  # the average, and the number of its updates
