@@ -19,6 +19,7 @@ from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.clip_set import OTHER, ClipSet, clips_of_split, other_music
+from genreclf.evaluation.logged_scores import logged_scores
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
 from genreclf.evaluation.predictions import Predictions, predict_clips, write_predictions
 from genreclf.evaluation.report import report_page
@@ -28,11 +29,12 @@ from genreclf.evaluation.slices import check_slices
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle
 from genreclf.files import user_path, write_atomically
-from genreclf.hydra_command import compose, run_command
+from genreclf.hydra_command import compose, instantiate, run_command
 from genreclf.inference import run_folder
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.tta import check_tta
 from genreclf.text import one_line
+from genreclf.training.loggers import Loggers
 from genreclf.training.resume import check_data, read_run
 
 FORMAT = 4  # of metrics.json
@@ -83,7 +85,9 @@ def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
         return
     for key in sorted(data.keys() - moved) if is_run else ():
         raise GenreclfError(f"data.{key}: the data of a run keep theirs; for other music, give data=folder, too")
-    _show(score(build(EvaluateConfig, {**unmoved, "data": moved}, "")))
+    metrics = score(build(EvaluateConfig, {**unmoved, "data": moved}, ""))
+    _log(metrics)
+    _show(metrics)
 
 
 def _is_run(name: str) -> bool:
@@ -225,7 +229,10 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     split = config.clips
     if not datamodule.clips[split]:
         other = "val" if split == "test" else "test"
-        raise GenreclfError(f"clips={split}: the split of {run} has no such clips; try clips={other}")
+        remedy = (
+            f"try clips={other}" if datamodule.clips[other] else "score it on other music: data=folder data.path=DIR"
+        )
+        raise GenreclfError(f"clips={split}: the split of {run} has no such clips; {remedy}")
     return datamodule
 
 
@@ -298,6 +305,18 @@ def _write_card(run: Path) -> None:
     bundle, by_split = run / run_folder.BUNDLE, _all_metrics(run)
     write_atomically(bundle / run_folder.CARD, model_card(by_split))
     write_atomically(bundle / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
+
+
+def _log(metrics: dict[str, Any]) -> None:
+    """The scores, the report and the card, for the services that know the run."""
+    run = Path(metrics["run"])
+    config, record = read_run(run)
+    known = record.get("loggers", {})
+    made = {name: instantiate(config["logger"][name], f"logger.{name}") for name in known if name in config["logger"]}
+    with Loggers(made, run) as loggers:
+        loggers.scores(logged_scores(metrics))
+        card, scores = (f"{run_folder.BUNDLE}/{name}" for name in (run_folder.CARD, run_folder.SCORES_JSON))
+        loggers.files(f"{run_folder.EVALUATION}/{metrics['split']}", card, scores)
 
 
 def _draw(metrics: dict[str, Any], folder: Path) -> dict[str, bytes]:

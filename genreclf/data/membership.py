@@ -3,19 +3,20 @@
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from genreclf.data.columns import normalize_name
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
-from genreclf.data.sources import DataConfig, data_folder
+from genreclf.data.sources import DataConfig, data_folder, rows_of_public
 from genreclf.data.split import (
     SplitConfig,
     assign,
     divided_groups,
     folder_splits,
     members,
+    published_missing,
     rare_classes,
     refusals,
     split_word,
@@ -39,6 +40,7 @@ class Membership:
     metadata: tuple[ClipMetadata, ...]
     conflicts: tuple[tuple[int, ...], ...]  # the clips of each recording that is in several classes
     refusals: tuple[str, ...]  # why no training can use the split, a line each
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: clips of a published one, not found
 
 
 def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Membership:
@@ -54,26 +56,45 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     clips = [clip for clip in readable if clip not in dropped]
     used = [rows[clip] for clip in clips]
     paths, labels = [row.path for row in used], [row.label for row in used]
-    metadata = _metadata(rows, clips, data)
+    found = _of_table_and_tags([row.path for row in rows], data, split) if clips else _Found([], None, {})
+    metadata = _metadata(rows, clips, data, found.metadata)
     groups = _groups(used, metadata, data)
     folds = [one.fold for one in metadata]
     _check_folders(paths, data, split)
-    splits = assign(split, paths, labels, [row.digest for row in used], groups, folds) if used else []
+    official = None if found.official is None else [found.official[clip] for clip in clips]
+    splits = assign(split, paths, labels, [row.digest for row in used], groups, folds, official) if used else []
     # Two training folds of one run are training and test of another.
     parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
     reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
     rare = rare_classes(split, splits, labels) if data.rare_classes == "drop" else {}
+    if len(set(labels) - set(rare)) < 2:
+        rare = {}  # nothing could be trained without them: the refusals name them
     _tell(paths, labels, groups, folds, rare, data, split)
     kept = [i for i, label in enumerate(labels) if label not in rare]
     groups, assigned = [groups[i] for i in kept], [splits[i] for i in kept]
     reasons += refusals(split, assigned, [labels[i] for i in kept], groups)
     clips, metadata = [clips[i] for i in kept], [metadata[i] for i in kept]
-    return Membership(tuple(clips), tuple(assigned), tuple(groups), tuple(metadata), conflicting, tuple(reasons))
+    missing = found.missing
+    if split.name == "published" and found.official is None:
+        missing = published_missing([rows[clip].path for clip in clips])
+    return Membership(
+        tuple(clips), tuple(assigned), tuple(groups), tuple(metadata), conflicting, tuple(reasons), missing
+    )
 
 
-def _metadata(rows: Sequence[Row], clips: Sequence[int], data: DataConfig) -> list[ClipMetadata]:
+@dataclass(frozen=True)
+class _Found:
+    """What table, tags and a public data set say of all clips of a store."""
+
+    metadata: Sequence[ClipMetadata]
+    official: Sequence[str] | None  # the published splits by name, empty for none; None: there are none to read
+    missing: Mapping[str, Sequence[str]]
+
+
+def _metadata(
+    rows: Sequence[Row], clips: Sequence[int], data: DataConfig, of_all: Sequence[ClipMetadata]
+) -> list[ClipMetadata]:
     """What table and tags say of each of `clips`; with data.group=stem, pieces of one clip are a group, too."""
-    of_all = _of_table_and_tags([row.path for row in rows], data) if clips else []
     metadata = [of_all[clip] for clip in clips]
     if data.group is None or not clips:
         return metadata
@@ -89,18 +110,30 @@ def _metadata(rows: Sequence[Row], clips: Sequence[int], data: DataConfig) -> li
     return [replace(one, group=whole) for one, whole in zip(metadata, wholes, strict=True)]
 
 
-def _of_table_and_tags(paths: Sequence[str], data: DataConfig) -> list[ClipMetadata]:
+def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
     """For each clip of a store, left out ones too: a table's names are compared as a whole."""
+    if data.public:
+        return _of_public(paths, data, split)
     given = None if data.table is None else read_table(data.table, paths)
     if data.tag_genres is not None:
-        return tag_rows(data_folder(data), paths, data.tag_genres, given).metadata
-    return given or [ClipMetadata() for _ in paths]
+        return _Found(tag_rows(data_folder(data), paths, data.tag_genres, given).metadata, None, {})
+    return _Found(given or [ClipMetadata() for _ in paths], None, {})
+
+
+def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
+    """Its published split is taken by split=published alone."""
+    published = split.name == "published"
+    found = rows_of_public(data, paths, (split.fold or 0) if published else 0)
+    if published:
+        return _Found(found.metadata, found.splits, found.missing)
+    if any(found.splits):
+        tell_once(f"data={data.name}: has a published split, which split=published takes")
+    return _Found(found.metadata, None, {})
 
 
 def _groups(used: Sequence[Row], metadata: Sequence[ClipMetadata], data: DataConfig) -> list[str]:
     paths, labels, recordings = ([getattr(row, name) for row in used] for name in ("path", "label", "group"))
-    named = data.table is not None or data.tags
-    artists = artist_keys(metadata, labels, data.unknown_artists) if named else []
+    artists = artist_keys(metadata, labels, data.unknown_artists) if data.names_artists else []
     declared = [one.group or None for one in metadata]
     return merge_groups(paths, recordings, artists, title_keys(metadata), declared)
 
@@ -108,7 +141,7 @@ def _groups(used: Sequence[Row], metadata: Sequence[ClipMetadata], data: DataCon
 def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
     """Refuses the default split where the folders give another."""
     found = folder_splits(paths)
-    if split.name == "hashed" and all(found) and len(set(found)) > 1:
+    if split.name == "hashed" and not data.public and all(found) and len(set(found)) > 1:
         named, remedy = ", ".join(named_splits(paths)), "give split=folders, or split=folds to divide all clips anew"
         raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
 

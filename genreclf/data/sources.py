@@ -1,9 +1,9 @@
-"""Finds the clips: in one folder per class, in a table of genres, by the files' tags, or in the demo music."""
+"""Finds the clips: by folders, in a table of genres, by the files' tags, in a public data set, or the demo music."""
 
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genreclf.data.demo import write_demo
@@ -11,7 +11,8 @@ from genreclf.data.genre_map import GenreMap, load_genre_map
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
-from genreclf.data.table import read_genres, read_table
+from genreclf.data.public_sets import PUBLIC_SETS, PublicRows, public_layout, public_rows, tell_left_out
+from genreclf.data.table import overridden, read_genres, read_table
 from genreclf.data.tag_rows import tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
@@ -19,6 +20,7 @@ from genreclf.frontend.folder import folder_contents
 from genreclf.progress import progress_bar
 from genreclf.text import first_names
 
+GTZAN = "gtzan"  # which has no tables
 KNOWN = {
     "group": (None, "stem"),
     "unknown_artists": ("single", "together"),
@@ -37,7 +39,8 @@ class DataConfig:
     picture_seconds: float  # length of the music that a whole picture shows
     figure: str  # the frequency axis of figures: bands, mel, linear, log, or auto, which sees it
     figure_hz: float  # where that axis ends, in figures that do not show it
-    fetch: str | None  # gtzan: `path` holds that data set in one of its usual layouts, or it is downloaded there
+    fetch: str | None  # a public data set: `path` holds it in one of its usual layouts, or it is downloaded there
+    subset: str | None  # of that data set
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
     tags: bool  # genres, artists, albums and titles are those in the files' tags, unless `table` gives others
     genre_map: str | None  # what the genres in tags mean: gtzan, a CSV with the columns tag and genre; null: themselves
@@ -55,18 +58,37 @@ class DataConfig:
         if not 0 < self.picture_seconds < math.inf:
             raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give a number of seconds above 0")
         _ = self.figure_axis  # refuses unknown words
-        if self.fetch not in (None, "gtzan"):
-            raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: gtzan, null")
+        self._check_public()
         if self.genre_map is not None and not self.tags:
             raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; give data=tags, too")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
 
+    def _check_public(self) -> None:
+        if self.fetch not in (None, GTZAN, *PUBLIC_SETS):
+            raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: {GTZAN}, {', '.join(PUBLIC_SETS)}, null")
+        subsets = PUBLIC_SETS[self.fetch].subsets if self.fetch in PUBLIC_SETS else ()
+        if (self.subset or "") not in (subsets or ("",)):
+            hint = f"known: {', '.join(subsets)}" if subsets else "this data set has no subsets; remove it"
+            raise GenreclfError(f"data.subset={self.subset}: unknown; {hint}")
+        if self.tags and self.public:
+            raise GenreclfError(f"data.tags={self.tags}: data={self.fetch} has tables of genres; remove data.tags")
+
     @property
     def figure_axis(self) -> FigureAxis:
         """The frequency axis of figures."""
         return FigureAxis(self.figure, self.figure_hz)
+
+    @property
+    def public(self) -> bool:
+        """Whether the clips are those of a public data set with tables of genres."""
+        return self.fetch in PUBLIC_SETS
+
+    @property
+    def names_artists(self) -> bool:
+        """Whether something may name the clips' artists."""
+        return self.table is not None or self.tags or self.public
 
     @property
     def tag_genres(self) -> GenreMap | None:
@@ -84,8 +106,10 @@ class Source:
 
 def data_folder(config: DataConfig) -> Path:
     """The folder that contains the classes. GTZAN is downloaded and demo music rendered if missing."""
-    if config.fetch == "gtzan":
+    if config.fetch == GTZAN:
         return gtzan_folder(config.path)
+    if config.fetch is not None:
+        return public_layout(config.fetch, config.path, config.subset or "").audio
     if config.demo_clips_per_style == 0:
         return kaggle_folder(config.path) or config.path
     clips, seconds, seed = config.demo_clips_per_style, config.demo_seconds, config.demo_seed
@@ -97,7 +121,34 @@ def data_folder(config: DataConfig) -> Path:
 
 def sources_of(data: DataConfig, folder: Path) -> list[Source]:
     """The clips of a data set, whose `data_folder` is `folder`, before `data.drop`. Raises as `list_sources`."""
-    return list_sources(folder, data.table, data.tag_genres)
+    return _public_sources(data, folder) if data.public else list_sources(folder, data.table, data.tag_genres)
+
+
+def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicRows:
+    """What the tables of a public data set say of these clips, with cells of `data.table` in their place.
+
+    Raises GenreclfError as `public_rows` does.
+    """
+    assert data.fetch is not None
+    subset = data.subset or ""
+    found = public_rows(data.fetch, public_layout(data.fetch, data.path, subset), subset, paths, split)
+    if data.table is None:
+        return found
+    metadata = list(map(overridden, found.metadata, read_table(data.table, paths)))
+    reasons = ["" if one.genre else reason for one, reason in zip(metadata, found.reasons, strict=True)]
+    return replace(found, metadata=metadata, reasons=reasons)
+
+
+def _public_sources(data: DataConfig, folder: Path) -> list[Source]:
+    paths = _clips_below(folder)
+    if data.table is not None:
+        read_genres(data.table, paths, f"keep those of {data.fetch}")  # which tells of rows without a clip
+    found = rows_of_public(data, paths)
+    tell_left_out(f"data={data.fetch}", paths, found)
+    sources = [Source(path, one.genre) for path, one in zip(paths, found.metadata, strict=True) if one.genre]
+    need = f"hold clips of at least two genres of {data.fetch}, as its tables name them"
+    _check(sources, f"data.path={folder}", need, "use one spelling")
+    return sources
 
 
 def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap | None = None) -> list[Source]:
@@ -108,14 +159,7 @@ def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap |
     passed over is told. Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read,
     there are fewer than two classes, or two class names differ only in case.
     """
-    if not folder.is_dir():
-        raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
-    contents = folder_contents(folder)
-    if contents.unreadable:
-        raise contents.unreadable[0]
-    if contents.passed_over:
-        tell_once(f"data.path={folder}: {contents.told()}")
-    paths = contents.clips
+    paths = _clips_below(folder)
     if tag_genres is not None:
         return _tagged_sources(folder, table, tag_genres, paths)
     genres = None if table is None else read_genres(table, paths)
@@ -130,8 +174,20 @@ def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap |
         _check(sources, f"data.path={folder}", need, "move the files of one into the other")
     else:
         sources = [Source(path, genre) for path, genre in zip(paths, genres, strict=True) if genre]
-        _check(sources, f"data.table={table}", "name clips of at least two genres", "use one spelling")
+        need = "name clips of at least two genres; with data=tags, files without a row have the genre of their tags"
+        _check(sources, f"data.table={table}", need, "use one spelling")
     return sources
+
+
+def _clips_below(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
+    contents = folder_contents(folder)
+    if contents.unreadable:
+        raise contents.unreadable[0]
+    if contents.passed_over:
+        tell_once(f"data.path={folder}: {contents.told()}")
+    return contents.clips
 
 
 def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:

@@ -25,6 +25,7 @@ KEYS = {
     "folders": ("validation",),
     "all": (),
 }
+OPTIONAL = {"published": ("fold",)}  # these may be None where they act
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SplitConfig:
     salt: str | None = None  # selects the split of `hashed` and `folds`; independent of the seed of a training
     shares: tuple[float, ...] | None = None  # of training, validation and test; they sum to 1
     folds: int | None = None  # number of folds, at least 3
-    fold: int | None = None  # the test fold, counted from 0; the next one is validation
+    fold: int | None = None  # the test fold, or which of several published splits, counted from 0
     validation: bool | None = None  # false: validation clips train
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class SplitConfig:
             raise GenreclfError(f"split.name={self.name!r}: unknown; known: {', '.join(KEYS)}")
         for key in (field.name for field in fields(self)[1:]):
             given, acts = getattr(self, key) is not None, key in KEYS[self.name]
-            if given != acts:
+            if given != acts and key not in OPTIONAL.get(self.name, ()):
                 fault = "missing; add it" if acts else f"has no effect with split={self.name}; remove it"
                 raise GenreclfError(f"split.{key}: {fault}")
         shares = self.shares
@@ -65,17 +66,21 @@ def assign(
     digests: Sequence[str],
     groups: Sequence[str],
     table_folds: Sequence[str],
+    official: Sequence[str] | None = None,
 ) -> list[str | None]:
     """The split of each clip, None for a clip that the lists or the table leave out. Sequences have an item per clip.
 
     `hashed` and `folds` keep each of `groups` in one split; those made by others (GIVEN) may divide a group. `names`
-    are paths; `table_folds` are the table's names of folds, empty for none. Raises GenreclfError for lists, a table or
-    folders that cannot be used.
+    are paths; `table_folds` are the table's names of folds, empty for none; `official` names the splits that the data
+    set's makers published, where its tables have them: without it, `published` are GTZAN's lists. Raises GenreclfError
+    for lists, a table or folders that cannot be used.
     """
     splits: list[str | None]
     salt, fold = config.salt or "", config.fold or 0
     if config.name == "published":
-        splits = published(names)
+        splits = published(names, config.fold) if official is None else list(map(split_word, official))
+        if not any(splits):
+            raise GenreclfError("split=published: this data set has no published split; use split=hashed")
     elif config.name == "table":
         splits = from_table(table_folds, fold)
     elif config.name == "folders":
@@ -173,11 +178,14 @@ def _folder_split(path: str, level: int) -> str | None:
     return split_word(folders[level]) if level < len(folders) else None
 
 
-def published(names: Sequence[str]) -> list[str | None]:
+def published(names: Sequence[str], fold: int | None = None) -> list[str | None]:
     """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), which divide artists, as torchaudio has them.
 
-    Accepts the usual spellings: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is listed.
+    Accepts the usual spellings: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is listed, and for a
+    `fold`, as there is one split.
     """
+    if fold is not None:
+        raise GenreclfError("split.fold: GTZAN has one published split; remove it")
     found = listed(names)
     if not any(found):
         raise GenreclfError(f"split=published: no clip is on GTZAN's lists (first: {names[0]}); use split=hashed")
@@ -227,7 +235,8 @@ def refusals(
     if rare:
         listed = ", ".join(_count(label, missing, labels, groups) for label, missing in rare.items())
         change = ", change split.shares or split.salt" if config.name == "hashed" else ""
-        remedy = f"give them more clips{change}, or leave them out with data.rare_classes=drop"
+        others = "leave them out with data.rare_classes=drop, or train on all clips with split=all, without scores"
+        remedy = f"give them more clips{change}, {others}"
         reasons.append(
             f"too few clips for split={config.name} in {len(rare)} of {len(classes)} classes: {listed}; {remedy}"
         )

@@ -1,4 +1,4 @@
-"""Metadata of clips from a table (CSV): genre, artist, title, group and fold."""
+"""Metadata of clips from a table (CSV): genre, artist, title, group, fold and licence."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from genreclf.csv_text import read_csv_text
@@ -38,6 +38,7 @@ class ClipMetadata:
     title: str = ""
     genre: str = ""
     fold: str = ""
+    license: str = ""  # of the recording
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ def read_genres(file: Path, paths: Sequence[str], otherwise: str = "are skipped"
     matched = set(rows.values())
     _tell(table, f"clips in data.path have no row{skipped}", [path for path, row in rows.items() if not row])
     genres = {path: table.rows[row].genre for path, row in rows.items() if row}
+    if table.columns.plan and not any(genres.values()):
+        column = table.columns.names[table.columns.number_of["genre"]]
+        raise GenreclfError(
+            f"{table.where}: its column {column!r} is empty; write the right genres of some files there"
+        )
     if has_genres:
         _tell(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
     _tell(table, "rows match no audio file or picture in data.path", [row for row in table.rows if row not in matched])
@@ -161,6 +167,12 @@ def metadata_of(cells: dict[str, str]) -> ClipMetadata:
     if album and not known.get("artist") and not known.get("group"):
         known["group"] = f"album {album}"
     return ClipMetadata(**known)
+
+
+def overridden(row: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
+    """The row with the cells that the other one gives."""
+    cells = {field.name: getattr(given, field.name) for field in fields(given)}
+    return replace(row, **{name: cell for name, cell in cells.items() if cell})
 
 
 def _stands_for_none(cell: str, meaning: str) -> bool:

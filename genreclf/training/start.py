@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
+from genreclf.data.genre_map import spelling_key
+from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
 from genreclf.inference.run_folder import find_bundle
@@ -12,14 +16,13 @@ from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.efficientnet import EfficientNet
 
 RANDOM = {"asked": "none", "pretrained": False}
-_OUTPUTS = ("head.", "statistics.head.")  # the layers whose width is the number of classes
 
 
 def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequence[str]) -> dict[str, Any]:
     """Gives a net its first weights: those of the model `init`, or else `weights` of its backbone.
 
-    With `init`, the output layers stay random if its classes are not `classes`. Returns what the run's record says.
-    Raises GenreclfError for an `init` that is not there or has another architecture, and for unknown weights.
+    With `init`, a class that it does not have starts with random outputs. Returns what the run's record says. Raises
+    GenreclfError for an `init` that is not there or has another architecture, and for unknown weights.
     """
     if init is not None:
         _copy(init, net, classes)
@@ -40,7 +43,34 @@ def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> None:
         other = getattr(trained.config, key)
         if other != value and key != "num_classes":
             raise GenreclfError(f"init={init}: a model {name} with {key}={other}, not {value}; train with model={name}")
-    state = trained.state_dict()
-    if bundle.info.classes != tuple(classes):
-        state = {key: value for key, value in state.items() if not key.startswith(_OUTPUTS)}
-    net.load_state_dict(state, strict=False)
+    state, fresh, known = trained.state_dict(), net.state_dict(), bundle.info.classes
+    if known != tuple(classes):
+        for key in _outputs(net):
+            state[key] = _by_class(fresh[key], state[key], known, classes)
+        _tell(init, known, classes)
+    net.load_state_dict(state)
+
+
+def _outputs(net: GenreClassifier) -> list[str]:
+    """The weights and biases that have a row for each class."""
+    layers = [f"head.{len(net.head) - 1}", *(["statistics.head"] if net.statistics else [])]
+    return [f"{layer}.{name}" for layer in layers for name in ("weight", "bias")]
+
+
+def _by_class(fresh: torch.Tensor, trained: torch.Tensor, known: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
+    """(classes, ...) rows of `fresh`, in place of which a class of `known` has its row of `trained`, (known, ...)."""
+    number_of = {spelling_key(label): number for number, label in enumerate(known)}
+    rows = fresh.clone()
+    for row, label in enumerate(classes):
+        if spelling_key(label) in number_of:
+            rows[row] = trained[number_of[spelling_key(label)]]
+    return rows
+
+
+def _tell(init: str, known: Sequence[str], classes: Sequence[str]) -> None:
+    """Which classes are new, and which the new model will not have."""
+    before, now = ({spelling_key(label) for label in labels} for labels in (known, classes))
+    new = [label for label in classes if spelling_key(label) not in before]
+    lost = [label for label in known if spelling_key(label) not in now]
+    parts = [f"{what}: {', '.join(map(repr, labels))}" for what, labels in (("new", new), ("left out", lost)) if labels]
+    tell_once(f"init={init}: classes that are {'; '.join(parts)}")

@@ -41,13 +41,23 @@ def test_a_net_of_the_same_classes_answers_as_the_one_it_starts_from(saved):
             torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("classes", [("ska", "dub"), ("dub", "ska", "raï"), ("a", "b", "c", "d")])
-def test_other_classes_get_new_output_layers_and_keep_the_rest(classes, saved):
+@pytest.mark.parametrize(
+    "classes", [("ska", "dub"), ("dub", "ska", "raï"), ("a", "b", "c", "d"), ("Dub", "polka", "Rai", "SKA")]
+)
+def test_classes_keep_their_outputs_and_others_get_new_ones(classes, saved, capsys):
+    """By any spelling, in any order; the rest of the net is copied."""
     net, fresh, trained = new_net(len(classes)), new_net(len(classes)).state_dict(), random_bundle("a").net.state_dict()
     start(net, "none", str(saved("a")), classes)
+    source = {"ska": 0, "SKA": 0, "dub": 1, "Dub": 1, "raï": 2, "Rai": 2}
     for name, value in net.state_dict().items():
-        is_output = name.startswith(("head.", "statistics.head."))
-        assert torch.equal(value, (fresh if is_output else trained)[name]), name
+        if not name.startswith(("head.", "statistics.head.")):
+            assert torch.equal(value, trained[name]), name
+            continue
+        for row, label in enumerate(classes):
+            expected = trained[name][source[label]] if label in source else fresh[name][row]
+            assert torch.equal(value[row], expected), (name, label)
+    told = capsys.readouterr().err
+    assert all((repr(label) in told) == (label not in source) for label in classes)
 
 
 def test_a_start_that_does_not_fit_is_refused(saved):
