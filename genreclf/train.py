@@ -35,7 +35,7 @@ from genreclf.files import user_path
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import compose, instantiate, run_command
 from genreclf.inference.known import Known
-from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.model_info import ModelInfo, read_bundle_config
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import (
     BEST_CHECKPOINT,
@@ -46,6 +46,7 @@ from genreclf.inference.run_folder import (
     EXPORTS,
     LAST_CHECKPOINT,
     METRICS_CSV,
+    find_bundle,
 )
 from genreclf.nets.config import ModelConfig
 from genreclf.nets.kinds import CLASSIFIER
@@ -64,6 +65,7 @@ from genreclf.training.resume import MOVABLE, check_data, resumed
 from genreclf.training.start import RANDOM, start
 
 HARMLESS = (
+    "Total length of `list` across ranks is zero",  # there may be no validation clips
     ".*does not have many workers.*",  # the store is memory-mapped and needs none
     "Checkpoint directory .* exists and is not empty",  # the run folder holds other files too
     ".*recommended to use .self.log.*sync_dist=True",  # the metrics of clips are those of all processes already
@@ -95,7 +97,7 @@ class RunConfig:
     workers: int  # processes that read batches
     device_store_mib: int  # on a GPU, a store of up to this size is copied there
     cuda_graph: bool  # on a GPU, steps are recorded
-    temperature: float | None  # of the probabilities; null: fitted on the validation clips
+    temperature: float | None  # of the probabilities; null: fitted on the validation clips, or else that of `init`
     fp16_weights: bool  # the bundle's weights are rounded to float16
     init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
     teacher: Path | None  # a file with vectors of other nets for the clips, which the training also predicts
@@ -165,7 +167,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     datamodule = SpectrogramDataModule.from_config(config)
     datamodule.prepare_data()
     datamodule.setup()
-    if run.temperature is None and not datamodule.clips["val"]:
+    if run.temperature is None and run.init is None and not datamodule.clips["val"]:
         raise GenreclfError("temperature: there are no validation clips to fit it on; give a number, as of the folds")
     if trained_on:
         check_data(folder, config, datamodule.summary(), trained_on, "this would be another training")
@@ -324,7 +326,7 @@ def _check_validation(trainer: L.Trainer, optim: OptimConfig, datamodule: Spectr
 def _save(
     folder: Path, run: RunConfig, net: Net, name: str, prior_power: float, datamodule: SpectrogramDataModule
 ) -> None:
-    """Writes the bundle of a trained net, with the temperature fitted on the validation clips."""
+    """Writes the bundle of a trained net, with its temperature."""
     if run.fp16_weights:
         round_to_fp16(net)
     info = ModelInfo(
@@ -338,12 +340,14 @@ def _save(
         shares=tuple(datamodule.class_shares),
     )
     if run.temperature is None:
-        info = replace(info, temperature=_fitted_temperature(Bundle(net, info), datamodule))
-        print(f"temperature, fitted on the validation clips: {info.temperature:.2f}")
+        info = replace(info, temperature=_temperature(run.init, Bundle(net, info), datamodule))
     if datamodule.none["val"]:
         info = replace(info, known=_fitted_known(Bundle(net, info), datamodule))
         what = "withholds the genre of music of none of the genres"
         print(what if info.known else f"never {what}: too few validation clips, or it is as sure of them")
+    elif run.init is not None and read_bundle_config(find_bundle(run.init)).info.known:
+        note = "withholds the genre of music of none of its genres, this model does not; data.none=GENRE teaches it"
+        print(one_line(f"init={run.init} {note}"))
     try:
         save_bundle(folder / BUNDLE, Bundle(net, info))
     except OSError as error:
@@ -351,12 +355,20 @@ def _save(
     for outdated in (EVALUATION, EXPORTS):  # of an earlier net in this folder
         shutil.rmtree(folder / outdated, ignore_errors=True)
     print(one_line(f"run folder: {folder}"))
-    print(f"next: {shell_command('genreclf', 'evaluate', str(folder))}")
+    held_out = [split for split in ("test", "val") if datamodule.clips[split]]
+    words = ["evaluate", str(folder), *(["clips=val"] if held_out == ["val"] else [])]
+    print(f"next: {shell_command('genreclf', *(words if held_out else ['predict', 'FILE', '--model', str(folder)]))}")
 
 
-def _fitted_temperature(bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
-    """The temperature for a bundle whose temperature is 1."""
-    return fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
+def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
+    """Fitted on the validation clips, for a bundle whose temperature is 1; without any, that of the model `init`."""
+    if not datamodule.clips["val"] and init is not None:
+        temperature = read_bundle_config(find_bundle(init)).info.temperature
+        print(one_line(f"temperature, that of {init} as there are no validation clips: {temperature:.2f}"))
+        return temperature
+    temperature = fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
+    print(f"temperature, fitted on the validation clips: {temperature:.2f}")
+    return temperature
 
 
 def _fitted_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Known | None:
