@@ -41,6 +41,6 @@ def page() -> None:
             card = entry.folder / CARD
             if card.is_file():
                 text = card.read_text(encoding="utf-8", errors="replace")
-                st.html(markdown_html(text.split("---", 2)[-1] if text.startswith("---") else text))
+                st.html(markdown_html(text.split("---", 2)[-1] if text.startswith("---") else text, 3))
             else:
                 st.write("No model card yet: `genreclf evaluate RUN` writes one.")

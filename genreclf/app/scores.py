@@ -47,7 +47,8 @@ def _evaluations() -> dict[str, Path]:
 
 
 def _comparisons() -> dict[str, Path]:
-    runs, found = runs_folder(), {}
+    runs = runs_folder()
+    found: dict[str, Path] = {}
     for above in (runs, runs.parent / "comparisons"):
         compared = _newest_first(above, f"**/{COMPARISON_JSON}")
         found |= {f"{folder.relative_to(above)}: comparison": folder for folder in compared}
@@ -85,8 +86,8 @@ def _comparison(folder: Path) -> None:
         return
     image = rf"!\[[^\]]*\]\({re.escape(COMPARISON_PNG)}\)"  # a page cannot show a file by its name
     heading, *rest = re.split(image, text.read_text(encoding="utf-8", errors="replace"), maxsplit=1)
-    st.html(markdown_html(f"#{heading}"))
+    st.html(markdown_html(heading, 2))
     if plot.is_file():
         description = "Accuracies with their intervals, and the differences between systems"
         st.html(drawing.image(plot.read_bytes(), description))
-    st.html(markdown_html("".join(rest).replace("\n## ", "\n### ")))
+    st.html(markdown_html("".join(rest), 3))

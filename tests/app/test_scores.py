@@ -115,7 +115,7 @@ def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path,
     (evaluated / "report.html").write_text(f"<script>fetch('http://e.x')</script>{outside}")
     page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
     (card,) = [element.proto.body for element in page.get("html") if "A card" in element.proto.body]
-    assert not page.exception and "<table>" in card and "<em>2</em>" in card
+    assert not page.exception and "<table" in card and "<em>2</em>" in card
     assert not any(markup in card for markup in ("<img", "<a "))
     page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
     (frame,) = page.get("bidi_component")
