@@ -12,7 +12,8 @@ from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
-from genreclf.frontend.folder import folder_contents
+from genreclf.frontend.folder import FolderContents, folder_contents
+from genreclf.frontend.object_store import Location
 from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.embeddings import SUFFIXES
 from genreclf.inference.onnx_model import DEVICES
@@ -73,7 +74,12 @@ def add_file_options(parser: argparse.ArgumentParser, at_least: Literal[0, 1] = 
     """FILE... and --workers."""
     number, meaning = "*+"[at_least], "a file, or a folder to search for files"
     parser.add_argument("paths", nargs=number, type=user_path, metavar="FILE", help=meaning)
-    cores = os.cpu_count() or 1
+    add_workers_option(parser)
+
+
+def add_workers_option(parser: argparse.ArgumentParser) -> None:
+    """--workers."""
+    cores = len(os.sched_getaffinity(0))  # a job on a cluster may use some of a machine's
     parser.add_argument("--workers", type=positive, default=cores, metavar="N", help="threads (default: all cores)")
 
 
@@ -85,8 +91,13 @@ def add_journal_option(parser: argparse._ActionsContainer) -> None:
 
 def load(options: argparse.Namespace) -> Predictor:
     """The predictor that `add_model_options` describes."""
+    return load_predictor(*predictor_settings(options))
+
+
+def predictor_settings(options: argparse.Namespace) -> tuple[str, str, str, FigureAxis, str | None]:
+    """The arguments of `load_predictor` that `add_model_options` describes."""
     figure = FigureAxis(options.figure, options.figure_hz)
-    return load_predictor(options.model or DEFAULT_MODEL, options.tta, options.device, figure, options.prior)
+    return options.model or DEFAULT_MODEL, options.tta, options.device, figure, options.prior
 
 
 def tell_default_model(options: argparse.Namespace) -> None:
@@ -115,13 +126,18 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
         contents = folder_contents(path)
         for error in contents.unreadable:
             print(f"genreclf: {error}", file=sys.stderr)
-        if contents.passed_over:
-            print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
-        if not contents.clips and not contents.unreadable:
-            raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")
+        check_contents(path, contents)
         files += [path / clip for clip in contents.clips]
         unreadable += len(contents.unreadable)
     return files, unreadable
+
+
+def check_contents(path: Location, contents: FolderContents) -> None:
+    """Tells what was passed over in a folder. Raises GenreclfError for one without clips."""
+    if contents.passed_over:
+        print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
+    if not contents.clips and not contents.unreadable:
+        raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")
 
 
 def positive(word: str) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,35 +10,43 @@ import numpy as np
 from genreclf.command_options import (
     SOME_FILES_FAILED,
     Parser,
-    add_file_options,
     add_model_options,
     embeddings_file,
-    find_files,
     load,
     tell_problems,
 )
 from genreclf.errors import GenreclfError, command
 from genreclf.inference.embeddings import Embeddings, write_embeddings
-from genreclf.inference.library import predict_files
-from genreclf.inference.predictor import Predictor
-from genreclf.inference.results import check_output
-from genreclf.progress import progress_bar
+from genreclf.inference.predicted_rows import Contents
+from genreclf.inference.results import Row, check_output
+from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
+from genreclf.shard_steps import merged, run_shard, show_missing
 from genreclf.stopping import stoppable
+
+CONTENTS = Contents(embedding=True)
 
 
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file has no embedding, or 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    check_library_options(parser, options, ["out"])
     check_output(options.out)
-    paths, unreadable_folders = find_files(options.paths)
+    if options.missing:
+        return show_missing(options)
+    if options.shards and not options.merge:
+        return run_shard(options, CONTENTS)
+    if options.merge:
+        manifest, rows = merged(options)
+        if not manifest.contents.embedding:
+            raise GenreclfError(f"{options.shards}: shards of genreclf predict; merge them with that")
+        return _write(rows, manifest.weights_sha256, options.out)
+    paths, unreadable_folders = find_locations(options.paths)
     predictor = load(options)
-    embeddings = _embed(predictor, paths, options.workers)
-    if embeddings:
-        names, values = zip(*embeddings, strict=True)
-        write_embeddings(Embeddings(names, np.stack(values), predictor.model.weights_sha256), options.out)
-    return SOME_FILES_FAILED if unreadable_folders or len(embeddings) < len(paths) else 0
+    code = _write(library_rows(options, predictor, CONTENTS, paths), predictor.model.weights_sha256, options.out)
+    return SOME_FILES_FAILED if unreadable_folders else code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "its last layers), the mean over the file's segments. For similarity search, clustering, or as features.",
         epilog="Exit code: 0, 1 if some files have no embedding (the others are written, if any), 2 for a wrong call.",
     )
-    add_file_options(parser)
+    add_library_options(parser)
     add_model_options(parser)
     content = "a .npz file with the arrays path (N,) and embedding (N, D) float32, or the same as .parquet or .csv"
     parser.add_argument(
@@ -57,20 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _embed(predictor: Predictor, paths: Sequence[Path], workers: int) -> list[tuple[str, np.ndarray]]:
-    """The (D,) embeddings of the files that have one, in order; the others are named on standard error."""
-    embeddings, problems = [], []
-    with progress_bar("embedding", "files") as report:
-        for count, (path, result) in enumerate(predict_files(predictor, paths, workers), 1):
-            if isinstance(result, GenreclfError):
-                problems.append(result)
-            elif not result.embedding.size:
-                problems.append(GenreclfError(f"{path}: no embedding ({result.no_genre}); give a file with music"))
-            else:
-                embeddings.append((str(path), result.embedding))
-            report(count, len(paths))
+def _write(rows: Iterable[Row], weights_sha256: str, out: Path) -> int:
+    """Writes the embeddings of the files that have one, in order; names the others. Returns the exit code."""
+    names, values, problems = [], [], []
+    for row in rows:
+        if row["problem"]:
+            problems.append(row["problem"])
+        elif not row["embedding"]:
+            problems.append(f"{row['path']}: no embedding ({row['note']}); give a file with music")
+        else:
+            names.append(row["path"])
+            values.append(np.array(row["embedding"], np.float32))
     tell_problems(problems)
-    return embeddings
+    if names:
+        write_embeddings(Embeddings(tuple(names), np.stack(values), weights_sha256), out)
+    return SOME_FILES_FAILED if problems else 0
 
 
 if __name__ == "__main__":

@@ -2,24 +2,23 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from genreclf.command_options import (
     SOME_FILES_FAILED,
     Parser,
-    add_file_options,
-    add_journal_option,
     add_model_options,
-    find_files,
     load,
     positive,
     tell_default_model,
     tell_problems,
 )
-from genreclf.errors import command
+from genreclf.errors import GenreclfError, command
 from genreclf.files import user_path
-from genreclf.inference.predicted_rows import predicted_rows
+from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.results import Row, check_output, flat, show_csv, show_json, show_table, write_parquet
+from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
+from genreclf.shard_steps import merged, run_shard, show_missing
 from genreclf.stopping import stoppable
 
 
@@ -27,15 +26,45 @@ from genreclf.stopping import stoppable
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file could not be read, or 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    check_library_options(parser, options, ("json", "csv", "parquet", "top"))
     check_output(options.parquet)
-    paths, unreadable_folders = find_files(options.paths)
+    if options.missing:
+        return show_missing(options)
+    if options.merge:
+        return _merge(options)
+    if options.shards:
+        return run_shard(options, Contents(segments=options.segments))
+    return _predict(options)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    paths, unreadable_folders = find_locations(options.paths)
     predictor = load(options)
     tell_default_model(options)
-    rows = list(predicted_rows(predictor, paths, options.workers, options.journal, options.segments))
+    rows = library_rows(options, predictor, Contents(segments=options.segments), paths)
     tell_problems(row["problem"] for row in rows)
-    _show(rows, predictor.info.classes, options)
+    _show(rows, predictor.info.classes, options.segments, options)
     return SOME_FILES_FAILED if unreadable_folders or any(row["problem"] for row in rows) else 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    manifest, rows = merged(options)
+    if options.segments and not manifest.contents.segments:
+        raise GenreclfError(f"--segments: the shards in {options.shards} have none; leave it out, or run them with it")
+    problems: list[str] = []
+    _show(_noted(rows, problems), manifest.classes, manifest.contents.segments, options)
+    tell_problems(problems)
+    return SOME_FILES_FAILED if problems else 0
+
+
+def _noted(rows: Iterable[Row], problems: list[str]) -> Iterator[Row]:
+    """The rows, which need not all be in memory; adds their problems to `problems`."""
+    for row in rows:
+        if row["problem"]:
+            problems.append(row["problem"])
+        yield row
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,27 +74,27 @@ def _parser() -> argparse.ArgumentParser:
         "and of spectrogram pictures (png jpg).",
         epilog="Exit code: 0, 1 if some files could not be read (the others are predicted), 2 for a wrong call.",
     )
-    add_file_options(parser)
+    add_library_options(parser)
     add_model_options(parser)
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="genres per line of the table (default 3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each segment")
     parser.add_argument("--parquet", type=user_path, metavar="OUT", help="write a Parquet file with all classes")
-    add_journal_option(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON with all classes")
     form.add_argument("--csv", action="store_true", help="print CSV with all classes")
     return parser
 
 
-def _show(rows: Sequence[Row], classes: Sequence[str], options: argparse.Namespace) -> None:
+def _show(rows: Iterable[Row], classes: Sequence[str], segments: bool, options: argparse.Namespace) -> None:
     if options.parquet:
-        write_parquet(flat(rows, classes, options.segments), options.parquet)
+        rows = list(rows)
+        write_parquet(flat(rows, classes, segments), options.parquet)
     if options.json:
         show_json(rows, sys.stdout)
     elif options.csv:
-        show_csv(rows, classes, options.segments, sys.stdout)
+        show_csv(rows, classes, segments, sys.stdout)
     elif not options.parquet:
-        show_table(rows, options.top, options.segments)
+        show_table(rows, options.top, segments)
 
 
 if __name__ == "__main__":

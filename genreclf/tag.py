@@ -54,7 +54,7 @@ from genreclf.tags.plan import (
 )
 from genreclf.tags.playlists import write_playlists
 from genreclf.terminal import print_table
-from genreclf.text import one_line, percent, shell_command
+from genreclf.text import letters, one_line, percent, shell_command
 
 LOG_SUFFIX = ".log"  # of the log beside a plan
 LEAST = 0.8
@@ -209,11 +209,15 @@ def _write_embeddings(rows: Sequence[Row], predictor: Predictor, out: Path) -> N
 
 
 def _write_playlists(plan: Sequence[PlanRow], folder: Path) -> bool:
-    """Writes a playlist for each genre that files will have; returns whether something could not be written."""
+    """Writes a playlist for each genre that files will have; returns whether something could not be written.
+
+    Spellings of a genre that differ in case and punctuation are one.
+    """
+    spelling: dict[str, str] = {}
     songs: defaultdict[str, list[Path]] = defaultdict(list)
     for row in plan:
         for genre in row.wanted or (split_genres(row.present) if row.action == KEEP else ()):
-            songs[genre].append(Path(row.path))
+            songs[spelling.setdefault(letters(genre), genre)].append(Path(row.path))
     written, problems = write_playlists(dict(sorted(songs.items())), folder)
     tell_problems(problems)
     print(f"{len(written)} playlists in {one_line(str(folder))}")

@@ -35,6 +35,11 @@ def first_names(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
+def letters(name: str) -> str:
+    """A name's letters and digits without case: equal for "Hip-Hop" and "hiphop"; the name itself if it has none."""
+    return "".join(filter(str.isalnum, name.casefold())) or name
+
+
 def percent(share: float) -> str:
     """A share in [0, 1] as 80 %."""
     return f"{share * 100:.0f} %"

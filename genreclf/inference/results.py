@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
+from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line, utf8
@@ -17,7 +18,7 @@ from genreclf.text import one_line, utf8
 Row = dict[str, Any]
 
 
-def file_row(path: Path, result: Prediction | GenreclfError, classes: Sequence[str], segments: bool) -> Row:
+def file_row(path: Location, result: Prediction | GenreclfError, classes: Sequence[str], segments: bool) -> Row:
     """The result for one file as JSON-like data; `problem` says why a file has no prediction."""
     if isinstance(result, GenreclfError):
         return {"path": str(path), "problem": str(result)}
@@ -49,7 +50,7 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
     }
 
 
-def show_table(rows: Sequence[Row], top: int, segments: bool) -> None:
+def show_table(rows: Iterable[Row], top: int, segments: bool) -> None:
     """Prints a line per clip, or per segment, with the `top` most probable genres."""
     columns: list[tuple[str, Kind]] = [("genre", "text"), ("", "number")]
     columns += [("then", "text")] if top > 1 else []
@@ -75,19 +76,22 @@ def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(probabilities.items(), key=lambda pair: -pair[1])
 
 
-def show_json(rows: Sequence[Row], out: TextIO) -> None:
-    """Writes the rows as a JSON list."""
-    json.dump(rows, out, indent=1)
-    out.write("\n")
+def show_json(rows: Iterable[Row], out: TextIO) -> None:
+    """Writes the rows as a JSON list, one at a time: they need not all be in memory."""
+    before = "["
+    for row in rows:
+        out.write(before + "\n " + json.dumps(row, indent=1).replace("\n", "\n "))  # no text has a bare line break
+        before = ","
+    out.write("[]\n" if before == "[" else "\n]\n")
 
 
-def show_csv(rows: Sequence[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
-    """Writes a line per clip or segment, with a column for each class."""
-    records = flat(rows, classes, segments)
+def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
+    """Writes a line per clip or segment, one at a time, with a column for each class."""
     shown = one_line if out.isatty() else utf8  # a program gets names as they are
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(map(shown, records[0]))
-    for record in records:
+    for number, record in enumerate(_records(rows, classes, segments)):
+        if not number:
+            writer.writerow(map(shown, record))
         writer.writerow([shown(value) if isinstance(value, str) else value for value in record.values()])
 
 
@@ -123,12 +127,17 @@ def write_output(path: Path, content: str | bytes) -> None:
         raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
 
-def flat(rows: Sequence[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
+def flat(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
     """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction.
 
     A segment has a genre only if the clip has.
     """
-    return [_record(row, piece, classes, segments) for row in rows for piece in _pieces(row, segments)]
+    return list(_records(rows, classes, segments))
+
+
+def _records(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        yield from (_record(row, piece, classes, segments) for piece in _pieces(row, segments))
 
 
 def _pieces(row: Row, segments: bool) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ from mutagen.flac import VCommentDict
 from mutagen.id3 import ID3, TCON, Encoding, ID3NoHeaderError
 from mutagen.mp4 import MP4Tags
 
+from genreclf.text import letters
+
 # An ID3v1 tag: the last bytes of a file. The very last one is the number of the genre.
 _ID3V1_BYTES, _ID3V1_START, _ID3V1_NO_GENRE = 128, b"TAG", 255
 
@@ -142,12 +144,8 @@ def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
 
 def id3v1_number(genre: str = "") -> int:
     """The number that ID3v1 has for a genre, however it is spelt; 255, that of none, for a genre which it lacks."""
-    numbers = {_letters(name): number for number, name in enumerate(TCON.GENRES)}
-    return numbers.get(_letters(genre), _ID3V1_NO_GENRE)
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
+    numbers = {letters(name): number for number, name in enumerate(TCON.GENRES)}
+    return numbers.get(letters(genre), _ID3V1_NO_GENRE)
 
 
 def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> EditableTags:

@@ -1,6 +1,7 @@
 """Damaged and strange files become a clip or a row with a reason, in little time and memory, whatever their bytes."""
 
 import json
+import os
 import re
 import struct
 import subprocess
@@ -41,7 +42,10 @@ def report(corpus, tmp_path_factory) -> dict:
     """The result of the process that reads the corpus; a file that hangs or crashes ends that process, not this one."""
     folder = tmp_path_factory.mktemp("report")
     words = [sys.executable, bad_audio.__file__, corpus, folder / "cache", folder / "report.json"]
-    process = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}  # of the tests' modules
+    process = subprocess.run(
+        words, capture_output=True, text=True, errors="replace", check=False, env={**os.environ, **paths}
+    )
     assert process.returncode == 0, process.stderr[-2_000:]
     return json.loads((folder / "report.json").read_text())
 

@@ -1,0 +1,293 @@
+"""Reading tags, and writing the genre so that nothing else changes."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("mutagen")
+import mutagen
+from av_files import av_encoded
+from mutagen.id3 import ID3, TCON, ID3v1SaveOptions
+from tag_files import SUFFIXES, encoded, other_tags, packets, samples, song
+
+from genreclf.errors import GenreclfError
+from genreclf.tags import file_tags, formats
+from genreclf.tags.file_tags import GenreTag, read_genre_tag, read_tags, write_genre_tag, write_genres
+
+WHEN = (1_000_000_000_123_456_789, 1_100_000_000_987_654_321)
+# What text of tags may hold: NUL separates values in some formats.
+GENRES = st.lists(
+    st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12),
+    max_size=3,
+    unique=True,
+)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_only_the_genre_changes(suffix, tmp_path):
+    path = song(tmp_path / f"song{suffix}", "Old")
+    before = samples(path), packets(path), other_tags(path)
+    path.chmod(0o640)
+    os.utime(path, ns=WHEN)
+    assert read_tags(path) == (("Old",), "Ann; Bo", "Album", "Lied é")
+    for genres in (("jazz",), ("ska", "raï", "日本"), ()):
+        write_genres(path, genres)
+        status = path.stat()
+        assert (status.st_mtime_ns, status.st_mode & 0o777) == (WHEN[1], 0o640)
+        assert read_tags(path) == (genres, "Ann; Bo", "Album", "Lied é")
+        assert np.array_equal(samples(path), before[0])
+        assert (packets(path), other_tags(path)) == before[1:]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_without_tags_gets_a_genre(suffix, tmp_path):
+    path = tmp_path / f"song{suffix}"
+    path.write_bytes(encoded(suffix))
+    before = packets(path)
+    assert read_tags(path) == ((), "", "", "") and read_genre_tag(path).values == ()
+    write_genres(path, ["jazz"])
+    assert read_tags(path).genres == ("jazz",) and packets(path) == before
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".m4a", ".wma", ".wv"])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=GENRES, after=GENRES)
+def test_what_was_read_restores_any_genre(suffix, before, after, tmp_path):
+    path = song(tmp_path / f"song{suffix}", *before)
+    stored = read_genre_tag(path)
+    assert stored.values == tuple(before)
+    write_genres(path, after)
+    assert read_genre_tag(path).values == tuple(after)
+    write_genre_tag(path, stored)
+    assert read_genre_tag(path) == stored
+
+
+def test_the_first_files_bytes_come_back(tmp_path):
+    """Of a file whose tags have room for the genre, not one byte is another after the way back."""
+    for suffix in (".mp3", ".flac", ".m4a"):
+        path = song(tmp_path / f"song{suffix}")
+        write_genres(path, ["x" * 40])  # which makes room
+        write_genres(path, [])
+        before = path.read_bytes()
+        stored = read_genre_tag(path)
+        write_genres(path, ["jazz", "ska"])
+        assert path.read_bytes() != before
+        write_genre_tag(path, stored)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_the_version_of_id3_stays(version, tmp_path):
+    path = song(tmp_path / "song.mp3", "Old", id3=version)
+    write_genres(path, ["jazz", "日本"])
+    assert ID3(path).version == (2, version, 0) and read_tags(path).genres == ("jazz", "日本")
+
+
+def test_id3_2_2_becomes_2_3(tmp_path):
+    """Which mutagen writes, and every player reads."""
+    path = tmp_path / "song.mp3"
+    frames = b"".join(
+        name + len(text + b"\0").to_bytes(3, "big") + b"\0" + text
+        for name, text in ((b"TT2", b"Old song"), (b"TCO", b"(17)"))
+    )
+    path.write_bytes(b"ID3\2\0\0" + bytes([0, 0, 0, len(frames)]) + frames + encoded(".mp3"))
+    before = packets(path)
+    assert read_tags(path) == (("Rock",), "", "", "Old song")
+    write_genres(path, ["jazz"])
+    assert ID3(path, translate=False).version == (2, 3, 0) and read_tags(path) == (("jazz",), "", "", "Old song")
+    assert packets(path) == before
+
+
+@pytest.mark.parametrize(
+    ("stored", "names"),
+    [
+        (["(17)"], ["Rock"]),
+        (["17"], ["Rock"]),
+        (["(4)Eurodisco"], ["Disco", "Eurodisco"]),
+        (["(52)(39)"], ["Electronic", "Noise"]),
+        (["Jazz", "Funk"], ["Jazz", "Funk"]),
+        (["((Foo)"], ["(Foo)"]),
+    ],
+)
+def test_numbers_of_id3_are_read_as_names_and_restored_as_numbers(stored, names, tmp_path):
+    path = song(tmp_path / "song.mp3", *stored)
+    assert read_tags(path).genres == tuple(names)
+    before = read_genre_tag(path)
+    assert before.values == tuple(stored)
+    write_genres(path, ["ska"])
+    write_genre_tag(path, before)
+    assert ID3(path, translate=False)["TCON"].text == stored
+
+
+@pytest.mark.parametrize(("genre", "number"), [("hiphop", 7), ("Hip-Hop", 7), ("rock", 17), ("raï", 255), (None, 255)])
+def test_id3v1_stays_but_for_the_number_of_the_genre(genre, number, tmp_path):
+    path = song(tmp_path / "song.mp3", "Jazz")
+    ID3(path).save(path, v1=ID3v1SaveOptions.CREATE)
+    content = path.read_bytes()
+    v1 = bytearray(content[-128:])
+    v1[97:127] = b"A comment that ID3v2 lacks    "  # mutagen would drop it
+    path.write_bytes(content[:-128] + v1)
+    assert v1[127] == 8
+    before = read_genre_tag(path)
+    write_genres(path, [genre] if genre else [])
+    assert path.read_bytes()[-128:] == bytes(v1[:127]) + bytes([number])
+    write_genre_tag(path, before)
+    assert path.read_bytes()[-128:] == v1
+
+
+def test_a_file_with_id3v1_alone_loses_nothing(tmp_path):
+    path = tmp_path / "song.mp3"
+    tag = b"TAG" + b"Title".ljust(30, b"\0") + b"Artist".ljust(30, b"\0") + bytes(64) + bytes([17])
+    path.write_bytes(encoded(".mp3") + tag)
+    assert read_tags(path) == (("Rock",), "Artist", "", "Title")
+    before = read_genre_tag(path)
+    write_genres(path, ["jazz"])
+    assert read_tags(path) == (("jazz",), "Artist", "", "Title") and path.read_bytes()[-1] == 8
+    write_genre_tag(path, before)
+    assert read_tags(path) == (("Rock",), "Artist", "", "Title") and path.read_bytes()[-128:] == tag
+
+
+def test_entries_of_vorbis_comments_keep_their_order_and_spelling(tmp_path):
+    path = song(tmp_path / "song.flac")
+    file = mutagen.File(path)
+    file.tags[:] = [("TITLE", "a"), ("Genre", "x"), ("ARTIST", "b"), ("GENRE", "y"), ("artist", "c")]
+    file.save()
+    write_genres(path, ["ska", "dub"])
+    entries = [("TITLE", "a"), ("Genre", "ska"), ("Genre", "dub"), ("ARTIST", "b"), ("artist", "c")]
+    assert list(mutagen.File(path).tags) == entries
+
+
+def test_behind_a_link_the_file_is_written(tmp_path):
+    (tmp_path / "real").mkdir()
+    target = song(tmp_path / "real" / "song.mp3")
+    link = tmp_path / "link.mp3"
+    link.symlink_to("real/song.mp3")
+    write_genres(link, ["jazz"])
+    assert link.is_symlink() and read_tags(target).genres == ("jazz",)
+    assert [path.name for path in tmp_path.rglob("*")].count("song.mp3") == 1
+
+
+def _refused(path: Path, *words: str) -> None:
+    """Writing is refused in one line with these words, and changes nothing."""
+    before, folder = path.read_bytes(), sorted(path.parent.iterdir())
+    with pytest.raises(GenreclfError) as error:
+        write_genres(path, ["jazz"])
+    assert all(word in str(error.value) for word in (str(path), *words)) and "\n" not in str(error.value)
+    assert path.read_bytes() == before and sorted(path.parent.iterdir()) == folder
+
+
+def test_what_is_not_to_be_replaced_stays(tmp_path, monkeypatch):
+    path = song(tmp_path / "song.mp3")
+    path.chmod(0o444)
+    _refused(path, "read-only", "permissions")
+    path.chmod(0o644)
+    os.link(path, tmp_path / "other.mp3")
+    _refused(path, "hard links", "copy")
+    (tmp_path / "other.mp3").unlink()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path and access(place, mode))
+    _refused(path, "folder", "read-only")
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    path = song(tmp_path / "song.mp3")
+
+    def full(source, copy):
+        Path(copy).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copy))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    _refused(path, "No space left", "free some space")
+
+
+@pytest.mark.parametrize("fault", ["audio", "tag"])
+def test_a_copy_that_is_not_the_same_never_replaces_the_file(fault, tmp_path, monkeypatch):
+    path = song(tmp_path / "song.flac")
+    editable = formats.editable_tags
+
+    def faulty(path, kind=None):
+        found = editable(path, kind)
+        save = found.save
+
+        def spoil(copy):
+            if fault == "tag":
+                found.tags.pop("title")
+            save(copy)
+            if fault == "audio":
+                with copy.open("r+b") as file:
+                    file.seek(-40, os.SEEK_END)
+                    file.write(b"\0\1\2\3")
+            else:
+                found.tags["title"] = "Lied é"
+
+        found.save = spoil
+        return found
+
+    monkeypatch.setattr(formats, "editable_tags", faulty)
+    _refused(path, fault, "report")
+
+
+def test_files_without_tags_are_one_line(tmp_path):
+    contents = {
+        "text.mp3": b"no sound",
+        "empty.flac": b"",
+        "cut.m4a": encoded(".m4a")[:200],
+        "x.mka": av_encoded("matroska", "flac"),
+        "x.aac": av_encoded("adts", "aac"),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        _refused(tmp_path / name)
+    with pytest.raises(GenreclfError, match=r"gone\.mp3"):
+        read_tags(tmp_path / "gone.mp3")
+    assert read_tags(tmp_path / "x.aac") == ((), "", "", "")
+
+
+def test_without_mutagen_the_line_names_the_extra(tmp_path, monkeypatch):
+    path = song(tmp_path / "song.mp3")
+    monkeypatch.setitem(sys.modules, "mutagen", None)
+    monkeypatch.delitem(sys.modules, "genreclf.tags.formats")
+    monkeypatch.delattr("genreclf.tags.formats")
+    for call in (lambda: read_tags(path), lambda: write_genres(path, ["x"]), file_tags.check_installed):
+        with pytest.raises(GenreclfError, match=r"mutagen.*genreclf\[tag\]"):
+            call()
+
+
+def test_killed_at_any_moment_the_file_is_whole(tmp_path):
+    path = song(tmp_path / "song.mp3", "g0")
+    before, others = packets(path), other_tags(path)
+    script = (
+        "import itertools, sys\nfrom pathlib import Path\nfrom genreclf.tags.file_tags import write_genres\n"
+        "write_genres(Path(sys.argv[1]), ['g0'])\nprint('ready', flush=True)\n"
+        "for n in itertools.count():\n    write_genres(Path(sys.argv[1]), [f'g{n}'] * (1 + 999 * (n % 3)))\n"
+    )
+    seed = random.Random(0)
+    for _ in range(6):
+        process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(seed.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        genres = read_tags(path).genres
+        assert len(set(genres)) == 1 and genres[0][1:].isdecimal()
+        assert (packets(path), other_tags(path)) == (before, others)
+    write_genres(path, ["jazz"])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_genre_tag_survives_as_it_is(tmp_path):
+    path = song(tmp_path / "song.wav", "(17)")
+    assert read_genre_tag(path) == GenreTag(("(17)",), None)
+    assert TCON(text=["(17)"]).genres == ["Rock"]
