@@ -9,10 +9,10 @@ from genreclf.inference.catalog import list_models
 from genreclf.inference.run_folder import CARD
 
 _TEXT = """
-The pretrained models learned ten genres from about 640 clips of 30 seconds, recorded between the 1950s and 2002: blues,
-classical, country, disco, hip-hop, jazz, metal, pop, reggae and rock. A model reads a song as a **spectrogram**, a
-picture of its sound with time from left to right and pitch from bottom to top, in segments of ten seconds. The
-prediction for the song is the mean over its segments.
+The pretrained models know ten genres: blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae and rock.
+They learned them from clips of 30 seconds, many recorded before 2003; the card of each model, below, says which.
+A model reads a song as a **spectrogram**, a picture of its sound with time from left to right and pitch from bottom to
+top, in parts of ten seconds. The prediction for the song is the mean over its parts.
 
 **What the numbers mean.** Probabilities are calibrated: of the predictions with a probability of 80 %, about 80 % were
 correct, on clips by artists that the training did not contain. A model's accuracy is the share of such clips with the
@@ -20,7 +20,8 @@ correct genre. The range in brackets is the 95 % interval: the accuracy to expec
 
 **What the models cannot do.**
 
-- They know only their ten genres and always choose one of them, even for birdsong or speech.
+- They know only their ten genres. Where a model finds no music, or music of none of its genres, it names none; but it
+  does not notice all such sounds. The cards say how many it noticed in a test.
 - Genres overlap, and people disagree about them. Rock is most often confused with country and blues.
 - Music of other times, places and styles than the training music is classified less well, and the probabilities do not
   show it.
