@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,16 @@ def read_csv_text(file: Path, where: str) -> CsvText:
         raise _unreadable(where, error) from error
     skipped = _DELIMITER_LINE.match(text)
     return CsvText(where, text[skipped.end() :] if skipped else text, note, int(bool(skipped)))
+
+
+def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n") -> str:
+    """The line of a CSV file that holds `cells`, whatever is in them.
+
+    A csv.writer whose lines end with "\\n" does not quote a cell that holds "\\r", which a file name may.
+    """
+    line = io.StringIO()
+    csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + line_end
 
 
 def _unreadable(where: str, error: Exception) -> GenreclfError:

@@ -1,7 +1,6 @@
 """The songs most similar to one, by their embeddings: genreclf similar FILE --in embeddings.parquet."""
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from genreclf.command_options import (
     positive,
     tell_default_model,
 )
+from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, command
 from genreclf.files import user_path
 from genreclf.inference.embeddings import Embeddings, read_embeddings
@@ -93,8 +93,8 @@ def _show(nearest: Sequence[tuple[str, float]], options: argparse.Namespace) -> 
         print()
     elif options.csv:
         shown = one_line if sys.stdout.isatty() else utf8
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows([("path", "similarity"), *((shown(path), similarity) for path, similarity in nearest)])
+        lines = [("path", "similarity"), *((shown(path), similarity) for path, similarity in nearest)]
+        sys.stdout.writelines(map(csv_line, lines))
     else:
         cells = [[f"{similarity:.3f}", path] for path, similarity in nearest]
         print_table([("similarity", "number"), ("file", "text")], cells)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, reason
 from genreclf.inference.results import write_output, write_parquet
 from genreclf.text import escape_bytes, unescape_bytes
@@ -91,12 +92,10 @@ def _read_csv(file: Path) -> Embeddings:
 
 
 def _write_csv(embeddings: Embeddings, out: Path) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", *(f"embedding_{number}" for number in range(embeddings.values.shape[1]))])
+    header = ["path", *(f"embedding_{number}" for number in range(embeddings.values.shape[1]))]
     pairs = zip(embeddings.paths, embeddings.values, strict=True)
-    writer.writerows([escape_bytes(path), *values.tolist()] for path, values in pairs)
-    write_output(out, text.getvalue())
+    lines = [header, *([escape_bytes(path), *values.tolist()] for path, values in pairs)]
+    write_output(out, "".join(map(csv_line, lines)))
 
 
 _FORMATS: dict[str, tuple[Callable[[Path], Embeddings], Callable[[Embeddings, Path], None]]] = {

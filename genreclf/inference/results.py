@@ -1,6 +1,5 @@
 """Predictions as rows of plain data, and rows as a terminal table, JSON, CSV or Parquet."""
 
-import csv
 import io
 import json
 import os
@@ -8,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.object_store import Location
@@ -88,11 +88,10 @@ def show_json(rows: Iterable[Row], out: TextIO) -> None:
 def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
     """Writes a line per clip or segment, one at a time, with a column for each class."""
     shown = one_line if out.isatty() else utf8  # a program gets names as they are
-    writer = csv.writer(out, lineterminator="\n")
     for number, record in enumerate(_records(rows, classes, segments)):
         if not number:
-            writer.writerow(map(shown, record))
-        writer.writerow([shown(value) if isinstance(value, str) else value for value in record.values()])
+            out.write(csv_line(map(shown, record)))
+        out.write(csv_line(shown(value) if isinstance(value, str) else value for value in record.values()))
 
 
 def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:

@@ -1,14 +1,12 @@
 """The plan of `genreclf tag`: a row per file that says which genre would be written, as a CSV that people edit."""
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
+from genreclf.csv_text import DELIMITERS, CsvText, csv_line, read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.text import escape_bytes, unescape_bytes, utf8
@@ -61,11 +59,8 @@ def modified_seconds(path: Path) -> str:
 
 def write_plan(rows: Iterable[PlanRow], file: Path) -> None:
     """Writes a plan in UTF-8. Raises OSError where that fails."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([cells[column] for column in COLUMNS] for cells in map(_cells, rows))
-    write_atomically(file, text.getvalue())
+    lines = [COLUMNS, *([cells[column] for column in COLUMNS] for cells in map(_cells, rows))]
+    write_atomically(file, "".join(map(csv_line, lines)))
 
 
 def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
@@ -75,13 +70,11 @@ def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
     """
     content = _open(file)
     delimiter, names = _header(content)
-    text = io.StringIO()
-    if not content.text.endswith(("\n", "\r")):
-        text.write("\n")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\r\n" if "\r\n" in content.text else "\n")
-    writer.writerows([cells.get(name, "") for name in names] for cells in map(_cells, rows))
+    line_end = "\r\n" if "\r\n" in content.text else "\n"
+    filled = ([cells.get(name, "") for name in names] for cells in map(_cells, rows))
+    lines = "".join(csv_line(cells, delimiter, line_end) for cells in filled)
     with file.open("ab") as out:
-        out.write(text.getvalue().encode())
+        out.write((lines if content.text.endswith("\n") else line_end + lines).encode())
         out.flush()
         os.fsync(out.fileno())
 
