@@ -14,6 +14,7 @@ def tell_once(line: str) -> None:
 
 
 @functools.cache
-def tell_table_once(title: str, columns: tuple[tuple[str, Kind], ...], rows: tuple[tuple[str, ...], ...]) -> None:
-    """Prints a table, at its first call only."""
-    print_table(columns, rows, title, stderr=True)
+def tell_table_once(line: str, columns: tuple[tuple[str, Kind], ...], rows: tuple[tuple[str, ...], ...]) -> None:
+    """Prints a line and the table below it, at its first call only."""
+    print(one_line(line), file=sys.stderr)
+    print_table(columns, rows, stderr=True)

@@ -4,12 +4,12 @@ import functools
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genreclf.data.genre_map import GenreMap, one_spelling
-from genreclf.data.notices import tell_table_once
-from genreclf.data.table import ClipMetadata, metadata_of
+from genreclf.data.notices import tell_once, tell_table_once
+from genreclf.data.table import ClipMetadata, metadata_of, overridden
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.progress import progress_bar
@@ -25,7 +25,7 @@ class TagRows:
     """What the tags of clips say, and the table that overrides them. Each has an item per clip."""
 
     metadata: list[ClipMetadata]  # without a genre where the clip is left out
-    tags: list[str]  # the genres as the tags spell them, joined by "; "; for a file that cannot be read, its error
+    tags: list[str]  # the genres as the tags spell them, joined by "; "
     reasons: list[str]  # why the tags give no genre, or empty
     from_table: list[bool]  # whether the table gives the genre
 
@@ -52,20 +52,23 @@ def tag_rows(
 ) -> TagRows:
     """What the tags of the files at `paths`, relative to `folder`, say. Cells of the rows in `table` override it.
 
-    Spellings of one genre become one. Pictures have no tags. Raises GenreclfError without the package that reads tags.
+    Spellings of one genre become one. Pictures have no tags. Prints to standard error which files cannot be read.
+    Raises GenreclfError without the package that reads tags.
     """
     read = _read_all([folder / path for path in paths])
+    for error in (one for one in read if isinstance(one, GenreclfError)):
+        tell_once(str(error))
     choices = [genre_map.choose(one.genres) if isinstance(one, FileTags) else ("", UNREADABLE) for one in read]
     rows = list(map(_row, read, (genre for genre, _ in choices)))
     corrected = [genre_map.corrected(one.genre) if one.genre else "" for one in table or ()] or [""] * len(paths)
     if table is not None:
         given = (replace(one, genre=genre) for one, genre in zip(table, corrected, strict=True))
-        rows = list(map(_override, rows, given))
+        rows = list(map(overridden, rows, given))
     preferred = filter(None, [genre_map.none or "", *corrected])
     genres = one_spelling([one.genre for one in rows], preferred)
     return TagRows(
         metadata=[replace(one, genre=genre) for one, genre in zip(rows, genres, strict=True)],
-        tags=["; ".join(one.genres) if isinstance(one, FileTags) else str(one) for one in read],
+        tags=["; ".join(one.genres) if isinstance(one, FileTags) else "" for one in read],
         reasons=[reason for _, reason in choices],
         from_table=list(map(bool, corrected)),
     )
@@ -76,12 +79,6 @@ def _row(tags: FileTags | GenreclfError, genre: str) -> ClipMetadata:
     if isinstance(tags, GenreclfError):
         return ClipMetadata()
     return metadata_of({"genre": genre, "artist": tags.artist, "album": tags.album, "title": tags.title})
-
-
-def _override(tags: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
-    """The row of the tags with the cells that the table gives."""
-    cells = {field.name: getattr(given, field.name) for field in fields(given)}
-    return replace(tags, **{name: cell for name, cell in cells.items() if cell})
 
 
 def _read_all(files: Sequence[Path]) -> list[FileTags | GenreclfError]:
@@ -119,7 +116,7 @@ def tell_genres(where: str, found: TagRows) -> None:
     rows = [(genre, *_told(counts)) for genre, counts in taken.items()]
     rows += [(f"left out: {reason}", *_told(counts)) for reason, counts in left_out.items()]
     columns = (("genre", "text"), ("files", "number"), ("in their tags", "text"))
-    tell_table_once(f"{where}: genres from tags", columns, tuple(rows))
+    tell_table_once(f"{where}: genres from the tags of {len(found.tags)} files", columns, tuple(rows))
 
 
 def _told(counts: Mapping[str, int]) -> tuple[str, str]:
