@@ -1,6 +1,5 @@
 """Embeddings of audio files and spectrogram pictures: genreclf embed FILE... --out embeddings.npz."""
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SOME_FILES_FAILED if unreadable_folders else code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
         prog="genreclf embed",
         description="Writes an embedding per audio file or spectrogram picture: the net's context vector (the input of "
@@ -60,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(parser)
     content = "a .npz file with the arrays path (N,) and embedding (N, D) float32, or the same as .parquet or .csv"
     parser.add_argument(
-        "--out", type=embeddings_file, default="embeddings.npz", help=f"{content} (default embeddings.npz)"
+        "--out", type=embeddings_file, default=Path("embeddings.npz"), help=f"{content} (default embeddings.npz)"
     )
     return parser
 

@@ -36,6 +36,26 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
         temporary.write_bytes(data)
 
 
+def write_once(path: Path, content: str) -> None:
+    """Writes a text file whole, unless there is one of this name; of several processes, one writes it.
+
+    The folder must exist. Raises OSError where the file cannot be written.
+    """
+    if path.exists():
+        return
+    temporary, file = _open_locked(path.parent)
+    try:
+        with file:
+            file.write(content.encode(errors="surrogateescape"))
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(temporary, path)  # a rename would replace what another process has written
+        _flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` for the `with` statement to fill; then it is flushed to disk and renamed to it.

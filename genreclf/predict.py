@@ -67,7 +67,7 @@ def _noted(rows: Iterable[Row], problems: list[str]) -> Iterator[Row]:
         yield row
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
         prog="genreclf predict",
         description="Predicts the genre of audio files (wav flac mp3 m4a ogg opus wma ...), of videos by their sound, "

@@ -1,8 +1,7 @@
 """An audio file, a picture, an upload or samples -> the clip that every later stage works on."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_sa
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
 from genreclf.frontend.content import unsuitable_levels, unsuitable_sound
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
+from genreclf.frontend.memory_file import memory_file
+from genreclf.frontend.object_store import Location, StorePath, in_memory
 from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
@@ -37,7 +38,7 @@ def is_clip(name: str) -> bool:
 
 
 def read_clip(
-    path: Path, picture_seconds: float, max_seconds: float = MAX_SECONDS, figure: FigureAxis = ANY_AXIS
+    path: Location, picture_seconds: float, max_seconds: float = MAX_SECONDS, figure: FigureAxis = ANY_AXIS
 ) -> Clip:
     """Reads audio of at most `max_seconds`, or a picture that shows `picture_seconds` of music; the suffix decides.
 
@@ -45,12 +46,17 @@ def read_clip(
 
     Raises GenreclfError for a file that cannot be read.
     """
-    try:
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            return _picture_clip(path, picture_seconds, figure)
-        return _audio_clip(path, max_seconds)
-    except OSError as error:
-        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); check the file and its disk") from error
+    with _as_file(path) as file:
+        try:
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                return _picture_clip(file, picture_seconds, figure)
+            return _audio_clip(file, max_seconds)
+        except OSError as error:
+            raise GenreclfError(f"{file}: cannot be read ({reason(error)}); check the file and its disk") from error
+
+
+def _as_file(path: Location) -> AbstractContextManager[Path]:
+    return in_memory(path) if isinstance(path, StorePath) else nullcontext(path)
 
 
 def read_upload(
@@ -74,16 +80,8 @@ def upload_path(content: bytes | bytearray) -> Iterator[Path]:
     """
     if not content:
         raise GenreclfError("upload: empty; send the bytes of an audio file or picture")
-    handle = os.memfd_create("upload")
-    path = Path(f"/proc/self/fd/{handle}")
-    try:
-        with open(handle, "wb", closefd=False) as file:
-            file.write(content)
+    with memory_file("upload", [content]) as path:
         yield path
-    except GenreclfError as error:
-        raise GenreclfError(str(error).replace(str(path), "upload")) from error
-    finally:
-        os.close(handle)
 
 
 def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -44,30 +44,41 @@ class FolderContents:
 
 
 def folder_contents(folder: Path) -> FolderContents:
-    """The audio files and pictures below a folder, and the other files, without those whose names begin with a dot.
+    """The audio files and pictures below a folder, and the other files; see `contents_of`.
 
-    Links to folders are followed, but not round in circles. Pictures beside songs whose names are those of cover art
-    ("cover", "folder", "front", "AlbumArtSmall", ...) are no clips.
+    Links to folders are followed, but not round in circles.
     """
-    clips: list[str] = []
-    passed_over: defaultdict[str, list[str]] = defaultdict(list)
+    names: list[str] = []
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
         inside = Path(parent).relative_to(folder)
         folders[:] = [name for name in folders if not name.startswith(".") and not _is_cycle(folder, inside / name)]
-        for name in files:
-            path = (inside / name).as_posix()
-            if is_clip(name):
-                clips.append(path)
-            elif not name.startswith("."):
-                passed_over[PurePosixPath(name).suffix.lower()].append(path)
+        names += [(inside / name).as_posix() for name in files]
+    return contents_of(names, [_unreadable(error) for error in unreadable])
+
+
+def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:
+    """The clips and the other files among `names`, relative to a folder, without those that begin with a dot.
+
+    Pictures beside songs whose names are those of cover art ("cover", "folder", "front", "AlbumArtSmall", ...) are no
+    clips.
+    """
+    clips: list[str] = []
+    passed_over: defaultdict[str, list[str]] = defaultdict(list)
+    for path in names:
+        if any(part.startswith(".") for part in path.split("/")):
+            continue
+        if is_clip(path):
+            clips.append(path)
+        else:
+            passed_over[PurePosixPath(path).suffix.lower()].append(path)
     covers = _cover_art(clips)
     if covers:
         passed_over[COVER_ART] = sorted(covers)
     return FolderContents(
         clips=sorted(set(clips) - covers),
         passed_over={kind: sorted(paths) for kind, paths in passed_over.items()},
-        unreadable=[_unreadable(error) for error in unreadable],
+        unreadable=list(unreadable),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.errors import GenreclfError
+from genreclf.frontend.object_store import Location, StorePath
 
 Row = dict[str, Any]
 
@@ -19,7 +20,7 @@ class Journal:
 
     def __init__(self, file: Path, model: str) -> None:
         self.file, self.model = file, model
-        self.stamps: dict[str, list[int]] = {}
+        self.stamps: dict[str, list[int | str]] = {}
         try:
             self._append(b"")  # creates a missing file
             lines = [line for line in file.read_bytes().splitlines() if line.strip()]
@@ -30,13 +31,13 @@ class Journal:
             raise GenreclfError(f"--journal {file}: not a journal of this command; choose another file")
         self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == model}
 
-    def find(self, path: Path) -> Row | None:
+    def find(self, path: Location) -> Row | None:
         """The row of a file that has not changed since. Call it before the file is read, and `add` after."""
         self.stamps[str(path)] = _stamp(path)
         stamp, row = self.rows.get(str(path), (None, None))
         return row if stamp == self.stamps[str(path)] else None
 
-    def add(self, path: Path, row: Row) -> None:
+    def add(self, path: Location, row: Row) -> None:
         """Appends a row to the file."""
         line = {"path": str(path), "stamp": self.stamps[str(path)], "model": self.model, "row": row}
         # A newline before each line as well: what a killed process left of a line must not spoil the next.
@@ -47,8 +48,10 @@ class Journal:
             file.write(content)
 
 
-def _stamp(path: Path) -> list[int]:
-    """Size in bytes and modification time in nanoseconds; [0, 0] for a missing file."""
+def _stamp(path: Location) -> list[int | str]:
+    """Size in bytes and modification time in nanoseconds, [0, 0] for a missing file; an object's own stamp."""
+    if isinstance(path, StorePath):
+        return path.stamp
     try:
         found = path.stat()
     except OSError:

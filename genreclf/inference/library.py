@@ -3,23 +3,27 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import TypeVar
 
 from genreclf.errors import GenreclfError, reason
+from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction, Predictor
 
 _AHEAD = 4  # files per thread that are submitted at a time: memory does not grow with their number
 
 Result = Prediction | GenreclfError
+AnyLocation = TypeVar("AnyLocation", bound=Location)
 
 
-def predict_files(predictor: Predictor, paths: Iterable[Path], workers: int) -> Iterator[tuple[Path, Result]]:
+def predict_files(
+    predictor: Predictor, paths: Iterable[AnyLocation], workers: int
+) -> Iterator[tuple[AnyLocation, Result]]:
     """Each path with its prediction, or with the error that says why it has none; `workers` threads share the work.
 
     Whatever fails for one file, if it is a lack of memory or a defect of a decoder, costs no other file its prediction.
     """
 
-    def predict(path: Path) -> Result:
+    def predict(path: AnyLocation) -> Result:
         try:
             return predictor.predict_file(path)
         except GenreclfError as error:
@@ -30,7 +34,7 @@ def predict_files(predictor: Predictor, paths: Iterable[Path], workers: int) -> 
             failed = f"{path}: failed ({type(error).__name__}: {reason(error)})"
             return GenreclfError(f"{failed}; please report it with the file")
 
-    waiting: deque[tuple[Path, Future[Result]]] = deque()
+    waiting: deque[tuple[AnyLocation, Future[Result]]] = deque()
     threads = ThreadPoolExecutor(workers)
     try:
         for path in paths:

@@ -1,0 +1,160 @@
+"""Files in an object store (s3://bucket/prefix, gs://..., any that fsspec knows): listed, and read into memory."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from genreclf.errors import GenreclfError, missing_package, reason
+from genreclf.files import user_path
+from genreclf.frontend.memory_file import memory_file
+
+MAX_STORED_BYTES = 2**30  # of one file: it is held in memory, which a local file is not
+_MAX_HELD_BYTES = 2**30  # of all files that the threads of a process hold at a time
+_PIECE_BYTES = 2**23  # of one request: S3's own programs ask for as much
+_VERSION_KEYS = ("ETag", "etag", "LastModified", "updated", "mtime", "created")  # as the file systems name them
+
+
+class StoreError(GenreclfError):
+    """The store, or the way to it, failed: the same call may succeed later."""
+
+
+@dataclass(frozen=True)
+class StorePath:
+    """The URL of an object, or the beginning of the URLs of several (a prefix)."""
+
+    url: str
+    listed: dict[str, Any] | None = field(default=None, compare=False, repr=False)  # what a listing told of it
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name, such as ".mp3"."""
+        return Path(self.url.rpartition("/")[2]).suffix
+
+    @cached_property
+    def stamp(self) -> list[int | str]:
+        """Its size in bytes and its version, which change with its content; [0, ""] for a missing object."""
+        try:
+            return [self._details["size"] or 0, _version(self._details)]
+        except GenreclfError:
+            return [0, ""]
+
+    @cached_property
+    def _details(self) -> dict[str, Any]:
+        if self.listed is not None:
+            return self.listed
+        with _told(self):
+            system, key = _opened(self)
+            return dict(system.info(key))
+
+
+Location = Path | StorePath
+
+
+def location(word: str) -> Location:
+    """The file or folder that a user names by a path or a URL, as an argparse type."""
+    return StorePath(word.rstrip("/")) if "://" in word else user_path(word)
+
+
+def objects_below(prefix: StorePath) -> dict[str, StorePath]:
+    """The objects below a prefix by their names relative to it; a prefix that is an object itself has the name "".
+
+    Raises GenreclfError for a store that cannot be read, and where there is nothing.
+    """
+    with _told(prefix):
+        system, root = _opened(prefix)
+        found = system.find(root, detail=True)
+    if not found:
+        raise GenreclfError(f"{prefix}: nothing there; check the bucket and the prefix")
+    names = {key: key.removeprefix(root).lstrip("/") for key in found}
+    return {name: StorePath(f"{prefix}/{name}" if name else prefix.url, found[key]) for key, name in names.items()}
+
+
+@contextmanager
+def in_memory(path: StorePath) -> Iterator[Path]:
+    """A path under which the content of an object can be read, for as long as the `with` statement lasts.
+
+    The threads of a process hold at most _MAX_HELD_BYTES at a time, and wait for each other. Raises GenreclfError for a
+    missing, empty or too large object; StoreError where the store fails.
+    """
+    size = path._details["size"]
+    if not size:
+        raise GenreclfError(f"{path}: empty; give a file with music")
+    if size > MAX_STORED_BYTES:
+        limit = MAX_STORED_BYTES // 2**20
+        raise GenreclfError(f"{path}: larger than {limit} MiB, the limit for an object store; copy it to a disk first")
+    with _held.bytes(size), memory_file(str(path), _pieces(path)) as file:
+        yield file
+
+
+def _pieces(path: StorePath) -> Iterator[bytes]:
+    count = 0
+    with _told(path):
+        system, key = _opened(path)
+        with system.open(key, "rb", cache_type="none", block_size=_PIECE_BYTES) as file:
+            while piece := file.read(_PIECE_BYTES):
+                count += len(piece)
+                yield piece
+    if count != path._details["size"]:
+        raise StoreError(f"{path}: {count} of {path._details['size']} bytes were read; run the command again")
+
+
+def _opened(path: StorePath) -> tuple[Any, str]:
+    """The file system and the object's key in it; fsspec keeps one file system for all objects of a store."""
+    import fsspec  # only who asks for a store needs it
+
+    system, key = fsspec.core.url_to_fs(path.url)
+    return system, key.rstrip("/")
+
+
+@contextmanager
+def _told(path: StorePath) -> Iterator[None]:
+    """Makes one line of what the libraries raise: each store has exceptions of its own."""
+    try:
+        yield
+    except GenreclfError:
+        raise
+    except ImportError as error:
+        raise GenreclfError(f"{path}: {missing_package(error.__cause__) or reason(error)}") from error
+    except FileNotFoundError as error:
+        raise GenreclfError(f"{path}: does not exist; check the bucket and the name") from error
+    except PermissionError as error:
+        raise GenreclfError(f"{path}: access denied ({reason(error)}); check the credentials") from error
+    except ValueError as error:
+        raise GenreclfError(f"{path}: {reason(error)}; give a path, or a URL such as s3://bucket/prefix") from error
+    except Exception as error:
+        remedy = "check the network, the credentials and the endpoint, and run the command again"
+        raise StoreError(f"{path}: cannot be read ({type(error).__name__}: {reason(error)}); {remedy}") from error
+
+
+def _version(details: dict[str, Any]) -> str:
+    return next((str(details[key]) for key in _VERSION_KEYS if details.get(key)), "")
+
+
+class _Held:
+    """Lets threads hold at most `limit` bytes in all; one file that is larger is held alone."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.count, self._changed = limit, 0, threading.Condition()
+
+    @contextmanager
+    def bytes(self, count: int) -> Iterator[None]:
+        """Waits until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.count or self.count + count <= self.limit)
+            self.count += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.count -= count
+                self._changed.notify_all()
+
+
+_held = _Held(_MAX_HELD_BYTES)

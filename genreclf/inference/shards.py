@@ -1,0 +1,180 @@
+"""A long list of files in shards, which processes that share a folder predict without knowing of each other.
+
+The folder holds `manifest.json`, which the first process writes, and a folder per shard: with its journal, and then
+with its rows. A folder of its own keeps what one process tidies away apart from what another writes.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from genreclf.errors import GenreclfError
+from genreclf.files import replacement, write_once
+from genreclf.frontend.object_store import Location
+from genreclf.inference.array_task import Numbering, ranges
+from genreclf.inference.predicted_rows import Contents, Engine, journaled
+from genreclf.inference.results import Row
+
+_MANIFEST, _JOURNAL, _ROWS = "manifest.json", "journal", "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What all shards have in common. They are numbered from 1."""
+
+    count: int  # of the shards
+    numbering: Numbering  # of the tasks of the job array that began
+    digest: str  # of the rows: of the model, its settings, and `contents`
+    contents: Contents
+    classes: tuple[str, ...]
+    weights_sha256: str  # of the model
+    working_folder: str  # where relative names of `files` begin; empty if there are none
+    files: tuple[str, ...]
+
+    def part(self, number: int) -> slice:
+        """Where in `files` a shard lies. The shards follow each other, and their sizes differ by at most one."""
+        return slice((number - 1) * len(self.files) // self.count, number * len(self.files) // self.count)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The shards of a manifest, in their folder."""
+
+    folder: Path
+    manifest: Manifest
+
+    def run(self, number: int, paths: Sequence[Location], engine: Engine) -> tuple[int, int]:
+        """Predicts the `paths` of a shard, resumes where it was killed, and finishes it unless a failure may pass.
+
+        Returns how many files have a problem, and how many of these are to be tried again. Raises GenreclfError while
+        another process works on the same shard.
+        """
+        shard = self._shard(number)
+        shard.mkdir(exist_ok=True)
+        problems = passing = 0
+        with _locked(shard / _JOURNAL) as journal:
+            with suppress(_UnfinishedError), replacement(shard / _ROWS) as temporary, temporary.open("w") as file:
+                for result in journaled(paths, engine, self.manifest.digest, journal):
+                    file.write(json.dumps(result.row) + "\n")
+                    problems += bool(result.row["problem"])
+                    passing += not result.lasting
+                if passing:
+                    raise _UnfinishedError
+            if not passing:
+                journal.unlink()
+        return problems, passing
+
+    def is_finished(self, number: int) -> bool:
+        """Whether all files of a shard have their rows."""
+        return (self._shard(number) / _ROWS).is_file()
+
+    def missing(self) -> list[int]:
+        """The shards that are not finished."""
+        return [number for number in range(1, self.manifest.count + 1) if not self.is_finished(number)]
+
+    def missing_tasks(self) -> str:
+        """The tasks of the job array that are not finished, as `sbatch --array=` takes them; "" for none."""
+        return ranges(map(self.manifest.numbering.task, self.missing()))
+
+    def merged(self) -> Iterator[Row]:
+        """The rows of all files, in order. Raises GenreclfError where shards are missing or damaged."""
+        if missing := self.missing():
+            names = f"shards {ranges(missing)} of {self.manifest.count}"
+            run_them = f"run them (sbatch --array={self.missing_tasks()}), then merge"
+            raise GenreclfError(f"{self.folder}: {names} are not finished; {run_them}")
+        for number in range(1, self.manifest.count + 1):
+            yield from self._rows(number)
+
+    def _rows(self, number: int) -> Iterator[Row]:
+        file, names = self._shard(number) / _ROWS, iter(self.manifest.files[self.manifest.part(number)])
+        damaged = GenreclfError(f"{file}: damaged; delete it, and run shard {number} again")
+        with file.open() as lines:
+            for line in lines:
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise damaged from error
+                if not isinstance(row, dict) or row.get("path") != next(names, None):
+                    raise damaged
+                yield row
+        if next(names, None) is not None:
+            raise damaged
+
+    def _shard(self, number: int) -> Path:
+        return self.folder / f"shard-{number:0{len(str(self.manifest.count))}}-of-{self.manifest.count}"
+
+
+class _UnfinishedError(Exception):
+    """So that the rows are not renamed to the finished ones."""
+
+
+def has_shards(folder: Path) -> bool:
+    """Whether a process has begun."""
+    return (folder / _MANIFEST).is_file()
+
+
+def begin_shards(folder: Path, manifest: Manifest) -> Shards:
+    """Writes the manifest if there is none.
+
+    Raises GenreclfError if there is one of other files, another number of shards, or another model.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_once(folder / _MANIFEST, json.dumps(asdict(manifest)))
+    shards = open_shards(folder)
+    _check_same(folder, shards.manifest, manifest)
+    return shards
+
+
+def open_shards(folder: Path) -> Shards:
+    """The shards that a process has begun. Raises GenreclfError where there are none, or the manifest is damaged."""
+    file = folder / _MANIFEST
+    try:
+        return Shards(folder, _manifest(json.loads(file.read_bytes())))
+    except FileNotFoundError as error:
+        raise GenreclfError(f"{file}: does not exist; run a shard first, or give the folder of the shards") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise GenreclfError(f"{file}: damaged, or of another version; choose another folder") from error
+
+
+def _manifest(content: dict[str, Any]) -> Manifest:
+    return Manifest(
+        **{
+            **content,
+            "numbering": Numbering(**content["numbering"]),
+            "contents": Contents(**content["contents"]),
+            "classes": tuple(content["classes"]),
+            "files": tuple(content["files"]),
+        }
+    )
+
+
+def _check_same(folder: Path, found: Manifest, wanted: Manifest) -> None:
+    other = "or choose another folder"
+    if found.count != wanted.count:
+        begun = f"begun with {found.count} shards, not {wanted.count}"
+        raise GenreclfError(f"{folder}: {begun}; go on with {found.count}, {other}")
+    if found.digest != wanted.digest:
+        raise GenreclfError(f"{folder}: begun with another model or other settings; give the same, {other}")
+    if found.files != wanted.files:
+        begun = f"begun with {len(found.files)} files, and these are {len(wanted.files)}"
+        new = "".join(f", such as {name}" for name in sorted(set(wanted.files) - set(found.files))[:1])
+        raise GenreclfError(f"{folder}: {begun}{new}; leave FILE out to go on with the former, {other}")
+    if found.working_folder != wanted.working_folder:
+        raise GenreclfError(f"{folder}: begun in {found.working_folder}; run it there, {other}")
+
+
+@contextmanager
+def _locked(journal: Path) -> Iterator[Path]:
+    """The journal, while this process holds its lock, which the system releases when the process dies."""
+    with journal.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise GenreclfError(f"{journal}: another process works on this shard; wait for it, or stop it") from error
+        except OSError:
+            pass  # a file system without locks: both would write the same rows
+        yield journal

@@ -1,0 +1,108 @@
+"""What `predict` and `embed` share: files on disks and in object stores, a journal, shards, and a Ray cluster."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+from genreclf.command_options import (
+    Parser,
+    add_journal_option,
+    add_workers_option,
+    check_contents,
+    find_files,
+    predictor_settings,
+)
+from genreclf.files import user_path
+from genreclf.frontend.folder import contents_of
+from genreclf.frontend.object_store import Location, StorePath, location, objects_below
+from genreclf.inference.predicted_rows import Contents, Engine, journaled, rows_digest, thread_rows
+from genreclf.inference.predictor import Predictor
+from genreclf.inference.results import Row
+
+_STEPS = ("shard", "merge", "missing")
+
+
+def add_library_options(parser: argparse.ArgumentParser) -> None:
+    """FILE... and --workers, --journal, --ray, --shards, --shard, --merge, --missing."""
+    meaning = "a file, a folder to search for files, or the URL of an object or a prefix, such as s3://bucket/music"
+    parser.add_argument("paths", nargs="*", type=location, metavar="FILE", help=meaning)
+    add_workers_option(parser)
+    add_journal_option(parser)
+    address = "local (this machine), auto (the cluster that it belongs to), or HOST:PORT"
+    parser.add_argument("--ray", metavar="ADDRESS", help=f"predict on a Ray cluster: {address}")
+    group = parser.add_argument_group("a long list in shards, such as the tasks of a job array")
+    group.add_argument("--shards", type=user_path, metavar="FOLDER", help="the folder that all shards write to")
+    task = "predict part I of N, I from 1 to N (default: the task of the SLURM job array)"
+    group.add_argument("--shard", type=_shard, metavar="I/N", help=task)
+    group.add_argument("--merge", action="store_true", help="give the result of all shards")
+    missing = "print the tasks that are not finished, for sbatch --array="
+    group.add_argument("--missing", action="store_true", help=missing)
+
+
+def check_library_options(parser: Parser, options: argparse.Namespace, outputs: Sequence[str]) -> None:
+    """Raises GenreclfError for options that do not go together; `outputs` name those that say where results go."""
+    steps = [f"--{name}" for name in _STEPS if getattr(options, name)]
+    if not options.paths and not options.shards:
+        parser.error("FILE: missing; give a file, a folder or a URL")
+    if steps and not options.shards:
+        parser.error(f"{steps[0]}: give --shards FOLDER")
+    if len(steps) > 1:
+        parser.error(f"{steps[1]}: not with {steps[0]}")
+    if (options.merge or options.missing) and options.paths:
+        parser.error(f"{options.paths[0]}: not with {steps[0]}, which takes the files of the shards; leave it out")
+    if options.shards and options.journal:
+        parser.error("--journal: not with --shards, which keep their own; leave it out")
+    if options.shards and not options.merge:
+        for name in outputs:
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name}: a shard writes to its folder; give it with --merge")
+
+
+def find_locations(paths: Sequence[Location]) -> tuple[list[Location], int]:
+    """`find_files` for paths among which are URLs."""
+    files: list[Location] = []
+    unreadable = 0
+    for path in paths:
+        if isinstance(path, StorePath):
+            files += _stored_clips(path)
+        else:
+            found, count = find_files([path])
+            files += found
+            unreadable += count
+    return files, unreadable
+
+
+def _stored_clips(prefix: StorePath) -> list[StorePath]:
+    objects = objects_below(prefix)
+    if "" in objects:  # the URL of an object
+        return [objects[""]]
+    contents = contents_of(objects)
+    check_contents(prefix, contents)
+    return [objects[name] for name in contents.clips]
+
+
+def library_rows(
+    options: argparse.Namespace, predictor: Predictor, contents: Contents, paths: Sequence[Location]
+) -> list[Row]:
+    """The rows of all files, in order."""
+    with engine_of(options, predictor, contents) as engine:
+        results = journaled(paths, engine, rows_digest(predictor, contents), options.journal)
+        return [result.row for result in results]
+
+
+def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Contents) -> AbstractContextManager[Engine]:
+    """What predicts the files: threads, or a Ray cluster for as long as the `with` statement lasts."""
+    if options.ray is None:
+        return nullcontext(partial(thread_rows, predictor, options.workers, contents))
+    from genreclf.inference.ray_engine import ray_engine  # Ray is large, and slow to import
+
+    return ray_engine(options.ray, predictor_settings(options), predictor.digest, contents)
+
+
+def _shard(word: str) -> tuple[int, int]:
+    """I/N, as an argparse type."""
+    number, slash, count = word.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{word}: expected I/N, I from 1 to N, such as 3/10")
+    return int(number), int(count)
