@@ -101,6 +101,11 @@ def load_genre_map(name: str | None, none: str | None) -> GenreMap:
     return GenreMap(_read(read_csv_text(file, f"data.genre_map={name}")), none)
 
 
+def absolute_genre_map(name: str | None) -> str | None:
+    """The same `data.genre_map` from any working folder."""
+    return name if name in (None, BUILT_IN) else str(user_path(name).resolve())
+
+
 def _read(text: CsvText) -> dict[str, str]:
     delimiter, numbers = _header(text)
     first: dict[str, tuple[str, str]] = {}  # by key: the tag and the genre

@@ -15,7 +15,7 @@ from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
-from genreclf.text import first_names
+from genreclf.text import first_names, unescape_bytes
 
 # What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
 _UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")
@@ -138,7 +138,7 @@ def _open(file: Path) -> Table:
     for line, row in text.rows(columns.delimiter):
         cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
         number = columns.number_of[columns.key]
-        name = cells[number]
+        name = unescape_bytes(cells[number]) if columns.plan else cells[number]
         if not name:
             raise GenreclfError(f"{where}: line {line} has no {columns.names[number]}; fill it in, or delete the line")
         if any(cells[len(columns.names) :]):
