@@ -23,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from genreclf.config import build
 from genreclf.data.audit import leak_summary
 from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.genre_map import absolute_genre_map
 from genreclf.data.split import SPLITS
 from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.calibration import fit_temperature
@@ -162,6 +163,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         group, name = key.split(".")
         if config[group][name] is not None:
             config[group][name] = str(user_path(config[group][name]).resolve())
+    config["data"]["genre_map"] = absolute_genre_map(config["data"].get("genre_map"))
     L.seed_everything(run.seed, workers=True, verbose=False)
 
     datamodule = SpectrogramDataModule.from_config(config)
