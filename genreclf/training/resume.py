@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from genreclf.config import flatten
+from genreclf.data.genre_map import absolute_genre_map
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
@@ -47,7 +48,7 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
         changed = flat_was.get(key) != flat_now.get(key) or key in given
         if not changed or key.partition(".")[0] in _FREE or key == "data.cache":
             continue
-        value = flat_now.get(key)
+        value = flat_now.get(key) if key != "data.genre_map" else absolute_genre_map(flat_now.get(key))
         if key in MOVABLE:
             value = _found(value, stored.get(key), repeated=before.get(key) == given.get(key))
         elif value != stored.get(key) and not (key == _EPOCHS and value > stored[key]):
