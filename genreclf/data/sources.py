@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from genreclf.data.demo import write_demo
 from genreclf.data.genre_map import GenreMap, load_genre_map
@@ -13,7 +14,7 @@ from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
 from genreclf.data.public_sets import PUBLIC_SETS, PublicRows, public_layout, public_rows, tell_left_out
 from genreclf.data.table import overridden, read_genres, read_table
-from genreclf.data.tag_rows import tag_rows, tell_genres
+from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
 from genreclf.frontend.folder import folder_contents
@@ -190,12 +191,27 @@ def _clips_below(folder: Path) -> list[str]:
     return contents.clips
 
 
+def tag_counts(data: DataConfig) -> dict[str, Any] | None:
+    """Of the clips by what their tags say: how many are of each genre, and how many are left out for each reason.
+
+    None where tags are not read.
+    """
+    if data.tag_genres is None:
+        return None
+    folder = data_folder(data)
+    found = _rows_of_tags(folder, data.table, data.tag_genres, _clips_below(folder))
+    taken, left_out = found.counts()
+    return {"genres": taken, "left_out": left_out}
+
+
+def _rows_of_tags(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> TagRows:
+    return tag_rows(folder, paths, tag_genres, None if table is None else read_table(table, paths))
+
+
 def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:
-    given = None
     if table is not None:
         read_genres(table, paths, "keep those of their tags")  # which tells of rows without a clip
-        given = read_table(table, paths)
-    found = tag_rows(folder, paths, tag_genres, given)
+    found = _rows_of_tags(folder, table, tag_genres, paths)
     tell_genres(f"data.path={folder}", found)
     sources = [Source(path, one.genre) for path, one in zip(paths, found.metadata, strict=True) if one.genre]
     remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
