@@ -17,7 +17,7 @@ from genreclf.data.augment import AugmentConfig, augment, mix
 from genreclf.data.build_store import prepared_store
 from genreclf.data.membership import membership
 from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments, SegmentDataset
-from genreclf.data.sources import DataConfig
+from genreclf.data.sources import DataConfig, tag_counts
 from genreclf.data.split import SPLITS, SplitConfig, published_missing
 from genreclf.data.store import Store, open_store
 from genreclf.data.teacher import teacher_vectors
@@ -106,6 +106,7 @@ class SpectrogramDataModule(L.LightningDataModule):
             "frames_per_column": self.frames_per_column,
             "label_conflicts": [[rows[clip].path for clip in group] for group in self.membership.conflicts],
             "unreadable": unreadable,
+            "tags": tag_counts(self.data),
             "in_no_split": len(rows) - len(unreadable) - len(members),
             "repeated": sum(length < spans(length, self.view)[0][1] for length in lengths),  # shorter than a segment
             "missing": published_missing([rows[clip].path for clip in self.group_of]) if published else {},
