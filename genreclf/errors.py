@@ -17,7 +17,12 @@ _EXTRAS = {
     "streamlit": "app",
     **dict.fromkeys(("fastapi", "prometheus_client", "python_multipart", "uvicorn"), "serve"),
     **dict.fromkeys(("mutagen", "watchfiles"), "tag"),
+    "ray": "ray",
+    **dict.fromkeys(("fsspec", "s3fs"), "s3"),
+    "gcsfs": "gs",
 }
+# Those of training, which the small install cannot have
+_TRAINING_EXTRAS = {"optuna": "search", "submitit": "slurm", "mlflow": "mlflow", "wandb": "wandb"}
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
 # What a user can do about the state of a file system, by the error's number.
 _REMEDIES = {
@@ -109,6 +114,8 @@ def missing_package(error: BaseException | None) -> str:
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if package in ("", "genreclf"):
         return ""
+    if package in _TRAINING_EXTRAS:
+        return f"{package} is not installed; run pip install 'genreclf[{_TRAINING_EXTRAS[package]}]'"
     extra = _EXTRAS.get(package)
     setup, wheel = (f"scripts/setup predict {extra}", f"genreclf[{extra}]") if extra else ("scripts/setup", "genreclf")
     return f"{package} is not installed; run {setup} in the checkout, or pip install '{wheel}'"

@@ -18,6 +18,7 @@ from genreclf.config import RENAMED, config_folder, did_you_mean, flatten
 from genreclf.errors import GenreclfError, command, file_system_error, reason, user_error
 from genreclf.files import user_path
 from genreclf.stopping import stoppable
+from genreclf.sweeps import folder_name, is_sweep, outliving_jobs, sweep_words
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
@@ -26,6 +27,8 @@ _FLAGS = {"-h", "--help", "--hydra-help", "--version", "--resolve", "-m", "--mul
 _OPTIONS = {"-c", "--cfg", "-p", "--package", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name"}
 _OPTIONS |= {"-cd", "--config-dir", "--experimental-rerun"}
 _OPEN_GROUPS = ("hydra", "logger")  # a user may add keys to these
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 @command
@@ -48,7 +51,7 @@ def run_command(
     codes: list[int] = []  # empty until a job starts
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> int:
         codes.append(0)
         sys.argv = before  # Hydra has read the words; whoever starts the same command again takes them from here
         try:
@@ -60,13 +63,16 @@ def run_command(
             codes.append(user_error(error))
         except OSError as error:
             codes.append(user_error(file_system_error(error)))
+        return codes[-1]  # from another process, only what is returned comes back
 
     before = sys.argv
     words = translate(before[1:] if arguments is None else arguments, config_name, extra_keys, options)
+    words = sweep_words(words) if is_sweep(words) else words
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
     try:
         sys.argv = [before[0], *words]  # Hydra reads them there
-        job()
+        with outliving_jobs(words, codes):
+            job()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         # Hydra raises ValueError for a number as a group's choice; a ValueError of the task is a bug.
         if codes and not isinstance(error, (HydraException, OmegaConfBaseException)):

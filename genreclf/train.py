@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from genreclf.config import build
@@ -39,6 +40,7 @@ from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo, read_bundle_config
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import (
+    AUDIT,
     BEST_CHECKPOINT,
     BUNDLE,
     CONFIG_YAML,
@@ -47,6 +49,7 @@ from genreclf.inference.run_folder import (
     EXPORTS,
     LAST_CHECKPOINT,
     METRICS_CSV,
+    RECORD,
     find_bundle,
 )
 from genreclf.nets.config import ModelConfig
@@ -57,6 +60,7 @@ from genreclf.text import one_line, shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.checkpoint_io import CheckpointFiles
 from genreclf.training.folder import begin, check_model, locked
+from genreclf.training.loggers import Loggers
 from genreclf.training.module import GenreModule, OptimConfig
 from genreclf.training.precision import with_precision
 from genreclf.training.processes import check_processes, cluster, end_with_parent, is_first, strategy
@@ -64,6 +68,7 @@ from genreclf.training.record import write_record
 from genreclf.training.recorded_steps import StepRecorder
 from genreclf.training.resume import MOVABLE, check_data, resumed
 from genreclf.training.start import RANDOM, start
+from genreclf.training.sweep_job import Before, done_before
 
 HARMLESS = (
     "Total length of `list` across ranks is zero",  # there may be no validation clips
@@ -114,8 +119,14 @@ class RunConfig:
             raise GenreclfError(f"ckpt={self.ckpt}: the only value is last; name the run with run=FOLDER")
 
 
-def train(config: dict[str, Any], overrides: list[str]) -> None:
-    """One run from a composed configuration; writes the run folder, which is Hydra's output folder."""
+def train(
+    config: dict[str, Any], overrides: list[str], callbacks: Sequence[Callback] = (), part_of: str | None = None
+) -> None:
+    """One run from a composed configuration; writes the run folder, which is Hydra's output folder.
+
+    `callbacks` are called besides the run's own. `part_of` is the folder of the search that the run is part of. A job
+    of a sweep that has finished before is left as it is, and one that was stopped goes on.
+    """
     # What Lightning and torch warn about here is chosen on purpose.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in HARMLESS:
@@ -124,11 +135,18 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     folder = Path(hydra.runtime.output_dir)
     words = [*hydra.overrides.task, *hydra.overrides.hydra]
     names_folder = any(word.startswith(("run=", "hydra.run.dir=")) for word in words)
-    check_processes(config["trainer"], names_folder, hydra.mode == RunMode.MULTIRUN)
+    sweep = hydra.mode == RunMode.MULTIRUN
+    check_processes(config["trainer"], names_folder, sweep)
+    if sweep:
+        before, part_of = done_before(folder, overrides), hydra.sweep.dir
+        if before is Before.ALL:
+            print(one_line(f"{folder}: finished before, with the same settings; left as it is"))
+            return
+        config = {**config, "ckpt": "last" if before is Before.PART else config["ckpt"]}
     if not is_first(config["trainer"]):
         end_with_parent()
         with redirect_stdout(None):
-            _train(folder, config, overrides)
+            _train(folder, config, overrides, callbacks)
         return
 
     written = folder / CONFIG_YAML
@@ -136,22 +154,24 @@ def train(config: dict[str, Any], overrides: list[str]) -> None:
     earlier = written.stat().st_mtime_ns if written.is_file() and config["ckpt"] is None else None
 
     def note() -> str:
+        if part_of is not None:
+            return f"stopped; the same command with {shell_command(f'run={part_of}')} goes on"
         resumable = written.is_file() and written.stat().st_mtime_ns != earlier
         words = "genreclf", "train", f"run={folder}", "ckpt=last"
         return "stopped; " + (f"go on with {shell_command(*words)}" if resumable else "the same command goes on")
 
     with locked(folder), stoppable(note):
-        _train(folder, config, overrides)
+        _train(folder, config, overrides, callbacks)
 
 
-def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
+def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks: Sequence[Callback]) -> None:
     run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     config = with_precision(config)
     _check_trainer(config["trainer"])
-    trained_on = {}
+    trained_on, logged_as = {}, {}
     if run.ckpt == "last":
         before = resumed(folder, overrides, _composed)
-        config, overrides, trained_on = before.config, before.overrides, before.data
+        config, overrides, trained_on, logged_as = before.config, before.overrides, before.data, before.loggers
         run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     model = config["model"]
     optim = build(OptimConfig, config["optim"], "optim") if model["kind"] == CLASSIFIER else None
@@ -170,10 +190,14 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
     datamodule.prepare_data()
     datamodule.setup()
     if run.temperature is None and run.init is None and not datamodule.clips["val"]:
-        raise GenreclfError("temperature: there are no validation clips to fit it on; give a number, as of the folds")
+        remedy = "give a number, as of the folds (1 changes nothing), or init=MODEL, whose temperature is taken"
+        raise GenreclfError(f"temperature: there are no validation clips to fit it on; {remedy}")
     if trained_on:
         check_data(folder, config, datamodule.summary(), trained_on, "this would be another training")
 
+    first = is_first(config["trainer"])
+    made = {name: instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()}
+    loggers = Loggers(made, folder, first)
     module, weights, trainer = None, RANDOM, None
     if optim:
         net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
@@ -183,26 +207,29 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str]) -> None:
         module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher)
         module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
         weights = start(module.net, model["weights"], run.init, datamodule.classes)
-        trainer = _trainer(folder, config, overrides, optim)
+        trainer = _trainer(folder, config, overrides, optim, loggers, callbacks)
         _check_validation(trainer, optim, datamodule)
-    first = is_first(config["trainer"])
     if first:
         _show_data(config, datamodule)
         if run.ckpt is None:
             begin(folder)
         audit = leak_summary(datamodule.store, datamodule.membership)
-        write_record(folder, config, overrides, {"weights": weights, "data": datamodule.summary()}, audit)
-    if module and trainer:
-        _fit(folder, trainer, overrides, module, datamodule, run.ckpt == "last")
-        if not first:
-            return
-        net = _kept_net(folder, trainer, overrides, module)
-    else:
-        from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
+        details = {"weights": weights, "data": datamodule.summary(), "loggers": logged_as}
+        write_record(folder, config, overrides, details, audit)
+    with loggers:
+        if module and trainer:
+            _fit(folder, trainer, overrides, module, datamodule, run.ckpt == "last")
+            if not first:
+                return
+            net = _kept_net(folder, trainer, overrides, module)
+        else:
+            from genreclf.training.baselines import fit_baseline  # imports scikit-learn, which other models do not need
 
-        net = fit_baseline(model, datamodule)
-    # A baseline learns the mix of its training clips.
-    _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
+            net = fit_baseline(model, datamodule)
+        # A baseline learns the mix of its training clips.
+        _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
+        loggers.files(CONFIG_YAML, RECORD, AUDIT, METRICS_CSV, CURVES)
+        loggers.model(BUNDLE)
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
@@ -252,12 +279,19 @@ def _show_data(config: dict[str, Any], datamodule: SpectrogramDataModule) -> Non
         print(one_line(note), file=sys.stderr)
 
 
-def _trainer(folder: Path, config: dict[str, Any], overrides: Sequence[str], optim: OptimConfig) -> L.Trainer:
+def _trainer(
+    folder: Path,
+    config: dict[str, Any],
+    overrides: Sequence[str],
+    optim: OptimConfig,
+    loggers: Loggers,
+    callbacks: Sequence[Callback],
+) -> L.Trainer:
     trainer: L.Trainer = instantiate(
         {"enable_progress_bar": sys.stderr.isatty(), **config["trainer"]},
         _asked(overrides),
-        callbacks=[EpochLog(folder / METRICS_CSV), *checkpoints(folder, optim)],
-        logger=[instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()],
+        callbacks=[EpochLog(folder / METRICS_CSV, loggers.epoch), *callbacks, *checkpoints(folder, optim)],
+        logger=loggers.lightning,
         plugins=[CheckpointFiles(), cluster(config["trainer"])],
         strategy=strategy(config["trainer"]),
         use_distributed_sampler=False,  # the data module gives each process its clips

@@ -15,7 +15,7 @@ from pathlib import Path
 # "genreclf" is `python -m genreclf` itself.
 COMMANDS = (
     *("genreclf", "app", "audit", "compare", "convert", "embed", "evaluate", "export", "predict", "prepare", "serve"),
-    "train",
+    *("search", "train"),
 )
 # What the commands import only when they need it
 LATER = ["matplotlib.backends.backend_agg", "onnxscript", "pandas", "sklearn.svm", "timm", "torch.onnx", "torchaudio"]

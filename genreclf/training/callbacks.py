@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ COLUMNS = ("epoch", *METRICS, "learning_rate", "seconds")
 
 
 class EpochLog(Callback):
-    """Writes one row per epoch to a CSV file, and one line to standard error.
+    """Writes one row per epoch to a CSV file, passes it on to `report`, and writes a line to standard error.
 
     The validation columns are empty for an epoch without validation (trainer.check_val_every_n_epoch).
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, report: Callable[[dict[str, float]], None]) -> None:
+        self.path, self.report = path, report
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """A resumed run keeps the rows of finished epochs."""
@@ -58,8 +59,10 @@ class EpochLog(Callback):
         epoch, seconds = trainer.current_epoch + 1, time.monotonic() - self.started
         values = {name: float(trainer.callback_metrics[name]) for name in self.metrics}
         row = {"epoch": epoch, **values, "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
+        row["seconds"] = round(seconds, 2)
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow({**row, "seconds": round(seconds, 2)})
+            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
+        self.report(row)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         print(f"epoch {epoch}/{trainer.max_epochs}  {shown}  {seconds:.1f} s", file=sys.stderr)
 

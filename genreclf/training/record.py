@@ -42,11 +42,16 @@ def write_record(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+        update_record(folder, record)
         write_atomically(folder / AUDIT, json.dumps(audit, indent=1) + "\n")
         write_atomically(folder / CONFIG_YAML, yaml.safe_dump(config, sort_keys=False))
     except OSError as error:
         raise GenreclfError(f"run={folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def update_record(folder: Path, record: dict[str, Any]) -> None:
+    """Replaces the record of a run."""
+    write_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def _version(package: str) -> str | None:

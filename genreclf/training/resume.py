@@ -27,6 +27,7 @@ class Resumed:
     config: dict[str, Any]
     overrides: list[str]  # those of the run, and the new ones
     data: dict[str, Any]  # what the record says about the data
+    loggers: dict[str, Any]  # by which its loggers find it
 
 
 def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], dict[str, Any]]) -> Resumed:
@@ -57,7 +58,8 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
         if key in (*MOVABLE, _EPOCHS):
             group, name = key.split(".")
             config[group][name] = value
-    return Resumed(config, [word for key, word in merged.items() if key != "ckpt"], record.get("data", {}))
+    overrides = [word for key, word in merged.items() if key != "ckpt"]
+    return Resumed(config, overrides, record.get("data", {}), record.get("loggers", {}))
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

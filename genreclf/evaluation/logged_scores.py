@@ -1,0 +1,26 @@
+"""The scores of a run as its loggers keep them: numbers by name."""
+
+from typing import Any
+
+SCORES = ("accuracy", "macro_accuracy", "macro_f1", "top2_accuracy", "top3_accuracy", "log_loss", "brier")
+
+
+def logged_scores(metrics: dict[str, Any]) -> dict[str, float]:
+    """The scores of clips in metrics.json: `test/accuracy`, the ends of its 95 % interval `test/accuracy_low` and
+    `_high`, and so on; with test-time augmentation `test/pitch_shift/accuracy`.
+    """
+    found = {}
+    for tta, result in metrics["tta"].items():
+        clip = result["clip"]
+        prefix = metrics["split"] if tta == "none" else f"{metrics['split']}/{tta}"
+        found[f"{prefix}/clips"] = float(clip["n"])
+        found[f"{prefix}/calibration_error"] = clip["calibration"]["ece"]
+        found.update({f"{prefix}/{name}": clip[name] for name in SCORES})
+        for name, interval in clip["intervals"].items():
+            if interval["shown"] is not None:
+                found[f"{prefix}/{name}_low"], found[f"{prefix}/{name}_high"] = _ends(interval["shown"])
+    return found
+
+
+def _ends(interval: Any) -> tuple[float, float]:
+    return float(interval[0]), float(interval[1])

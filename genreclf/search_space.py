@@ -1,0 +1,100 @@
+"""The keys of a search and their ranges, in Hydra's syntax for sweeps."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.errors import HydraException
+from optuna import Trial
+
+from genreclf.errors import GenreclfError, reason
+from genreclf.hydra_command import translate
+from genreclf.train import TRAINER_KEYS
+
+_REMEDY = "give interval(LOW, HIGH), range(FROM, UP_TO) or a,b"
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A key and its range."""
+
+    key: str
+    sweep: Any  # a sweep of Hydra's
+    choices: tuple[str, ...]  # as Hydra writes them; empty for numbers
+
+    def suggest(self, trial: Trial) -> str:
+        """The word KEY=VALUE of a trial, for Hydra."""
+        return f"{self.key}={self._value(trial)}"
+
+    def _value(self, trial: Trial) -> Any:
+        log = "log" in self.sweep.tags
+        if self.choices:
+            return trial.suggest_categorical(self.key, self.choices)
+        if isinstance(self.sweep, RangeSweep):
+            values = range(self.sweep.start, self.sweep.stop, self.sweep.step)
+            return trial.suggest_int(self.key, values[0], values[-1], step=values.step)
+        low, high = self.sweep.start, self.sweep.end
+        if isinstance(low, int) and isinstance(high, int):
+            return trial.suggest_int(self.key, low, high, log=log)
+        return trial.suggest_float(self.key, low, high, log=log)
+
+
+def split_words(words: Sequence[str]) -> tuple[list[Dimension], list[str]]:
+    """The ranges among the words for `genreclf train`, and the other words."""
+    found = {word: _dimension(word) for word in words}
+    space = [dimension for dimension in found.values() if dimension]
+    keys = [dimension.key for dimension in space]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise GenreclfError(f"{key}: has two ranges; give it once")
+    return space, [word for word, dimension in found.items() if not dimension]
+
+
+def read_space(path: Path) -> list[str]:
+    """The words KEY=RANGE in a YAML file of keys with ranges; a list is a choice."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise GenreclfError(f"space={path}: cannot be read ({reason(error)}); give a YAML file") from error
+    if not isinstance(content, dict) or not content:
+        raise GenreclfError(f"space={path}: expected lines KEY: RANGE")
+    words = [f"{key}={_text(value)}" for key, value in content.items()]
+    for word in words:
+        if not _dimension(word):
+            raise GenreclfError(f"space={path}: {word}: no range; {_REMEDY}, or a list")
+    return words
+
+
+def _text(value: Any) -> str:
+    """A range of a YAML file, for Hydra, whose lists and quotes are those of JSON."""
+    return f"choice({','.join(map(json.dumps, value))})" if isinstance(value, list) else str(value)
+
+
+def _dimension(word: str) -> Dimension | None:
+    """The range in a word; None where it has none. Raises GenreclfError for a range that cannot be searched."""
+    try:
+        (override,) = OverridesParser.create().parse_overrides(translate([word], "train", TRAINER_KEYS))
+    except HydraException:  # reported by Hydra, with the other words
+        return None
+    if not override.is_sweep_override():
+        return None
+    key, sweep = override.get_key_element().lstrip("+"), override.value()
+    if not isinstance(sweep, (IntervalSweep, RangeSweep, ChoiceSweep)):
+        raise GenreclfError(f"{word}: cannot be searched; {_REMEDY}")
+    if isinstance(sweep, IntervalSweep):
+        low, high = sweep.start or 0, sweep.end or 0
+        if not low < high or ("log" in sweep.tags and low <= 0):
+            raise GenreclfError(f"{word}: an empty range; the first number is the lower one, above 0 with log")
+        return Dimension(key, sweep, ())
+    choices = tuple(override.sweep_string_iterator())
+    if not choices:
+        raise GenreclfError(f"{word}: an empty range; {_REMEDY}")
+    whole = isinstance(sweep, RangeSweep) and all(
+        isinstance(each, int) for each in (sweep.start, sweep.stop, sweep.step)
+    )
+    return Dimension(key, sweep, () if whole else choices)

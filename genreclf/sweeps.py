@@ -1,0 +1,94 @@
+"""Sweeps (-m): the folders of their jobs, and jobs in processes of their own, of which one that dies costs no other."""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+
+from genreclf.errors import reason
+from genreclf.text import one_line
+
+_LONGEST_NAME = 120  # bytes; file systems allow 255, and tools put some of their own before or behind
+
+
+def is_sweep(words: Sequence[str]) -> bool:
+    """Whether a command line in Hydra's form starts a sweep."""
+    return bool({"-m", "--multirun"} & set(words))
+
+
+def sweep_words(words: Sequence[str]) -> list[str]:
+    """A sweep's command line in Hydra's form, where `run` is the folder of the whole sweep.
+
+    The folders of its jobs are named after the keys that differ between them.
+    """
+    fixed = [each.key_or_group for word in words for each in _parsed(word) if not each.is_sweep_override()]
+    excluded = ",".join(f'"{key}"' for key in fixed)
+    words = [f"hydra.sweep.dir={word.removeprefix('run=')}" if word.startswith("run=") else word for word in words]
+    return [*words, f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]"]
+
+
+def folder_name(text: str) -> str:
+    """The name of one folder, made of a text; where it is too long or has a slash, with a digest of the text."""
+    name = text.replace("/", "_").encode()
+    if name == text.encode() and len(name) <= _LONGEST_NAME:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+
+
+@contextmanager
+def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
+    """Within it, jobs that submitit starts add their exit codes to `codes`, also those that were killed.
+
+    Without it, the first job that gave no result would end the sweep with a traceback, and the codes of others would
+    stay in their processes.
+    """
+    if not any(word.startswith("hydra/launcher=submitit") for word in words):
+        yield
+        return
+    import submitit
+
+    wait: Any = submitit.Job.results
+
+    @wraps(wait)
+    def results(job: Any) -> list[JobReturn]:
+        try:
+            code = wait(job)[0].return_value
+            if code:
+                _tell(job, f"exit code {code}")
+        except Exception as error:  # killed, or an error of ours, with its traceback in the log
+            code = 1
+            _tell(job, reason(error))
+        codes.append(code)
+        return [JobReturn(status=JobStatus.COMPLETED)]
+
+    submitit.Job.results = results  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        submitit.Job.results = wait  # type: ignore[method-assign]
+
+
+def _tell(job: Any, what: str) -> None:
+    log = Path(job.paths.stderr)
+    said = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+    last = next((line for line in reversed(said) if line.startswith("genreclf: ")), "").removeprefix("genreclf: ")
+    print(one_line(f"genreclf: job {job.job_id} failed: {last or what}; its log: {log}"), file=sys.stderr)
+
+
+def _parsed(word: str) -> list[Any]:
+    """The override that a word is; none for flags and the values of options."""
+    if word.startswith("-"):
+        return []
+    try:
+        parsed: list[Any] = OverridesParser.create().parse_overrides([word])
+        return parsed
+    except HydraException:  # reported by Hydra
+        return []

@@ -1,0 +1,127 @@
+"""The services that keep a run's settings, metrics and files beside its folder. None of them can end a training."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from genreclf.errors import missing_package, reason
+from genreclf.stopping import Stopped
+from genreclf.text import one_line
+from genreclf.training.pruning import Pruned
+from genreclf.training.record import update_record
+from genreclf.training.resume import read_run
+
+Ids = dict[str, str]  # what a service needs to find a run again
+
+
+class RunLogger(ABC):
+    """One run in one service. Any method may raise anything: `Loggers` calls them."""
+
+    @abstractmethod
+    def start(self, folder: Path, ids: Ids) -> Ids:
+        """Opens the run that the service has under `ids`, or a new one without them; returns its ids."""
+
+    @abstractmethod
+    def describe(self, folder: Path, config: dict[str, Any], record: dict[str, Any]) -> None:
+        """Logs the composed configuration and the record of the run."""
+
+    @abstractmethod
+    def metrics(self, values: Mapping[str, float], epoch: int | None) -> None:
+        """Logs the metrics of an epoch, counted from 1, or those of the trained model (None)."""
+
+    @abstractmethod
+    def files(self, folder: Path, paths: Sequence[Path]) -> None:
+        """Keeps files and folders, which are in `folder`."""
+
+    @abstractmethod
+    def model(self, folder: Path, bundle: Path) -> None:
+        """Keeps the trained model."""
+
+    @abstractmethod
+    def end(self, status: str) -> None:
+        """Closes the run: `finished`, `failed` or `stopped`."""
+
+
+class Loggers:
+    """The loggers of a run, as a context manager within which the run trains or is scored.
+
+    What a service does not take, as its server is away, is said in one line and tried again with the next call. A
+    service whose package is missing is left out. The ids go into the run's record.
+    """
+
+    def __init__(self, loggers: Mapping[str, Any], folder: Path, first: bool = True) -> None:
+        """`loggers` by name: those of this module, and Lightning's own, which are for the Trainer.
+
+        `first`: of the processes of a training, the first alone logs.
+        """
+        self.folder = folder.resolve()
+        self.lightning: list[Logger] = [each for each in loggers.values() if isinstance(each, Logger)]
+        own = {name: each for name, each in loggers.items() if isinstance(each, RunLogger)}
+        self.own: dict[str, RunLogger] = own if first else {}
+        self._waiting: dict[str, deque[Callable[[], None]]] = {name: deque() for name in self.own}
+        self._away: set[str] = set()  # of which it has been said
+
+    def __enter__(self) -> "Loggers":
+        """The record and the configuration must have been written."""
+        for name, logger in list(self.own.items()):
+            self._do(name, partial(self._start, name, logger))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        status = "finished" if error is None else "stopped" if isinstance(error, (Stopped, Pruned)) else "failed"
+        self._all(lambda logger: logger.end(status))
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """Logs a row of metrics.csv."""
+        values = {key: value for key, value in row.items() if key != "epoch"}
+        self._all(lambda logger: logger.metrics(values, int(row["epoch"])))
+
+    def scores(self, values: Mapping[str, float]) -> None:
+        """Logs scores of the trained model."""
+        self._all(lambda logger: logger.metrics(values, None))
+
+    def files(self, *names: str) -> None:
+        """Keeps files and folders of the run folder, as far as they are there."""
+        paths = [path for name in names if (path := self.folder / name).exists()]
+        self._all(lambda logger: logger.files(self.folder, paths))
+
+    def model(self, name: str) -> None:
+        """Keeps the bundle, which is the folder `name` of the run folder."""
+        self._all(lambda logger: logger.model(self.folder, self.folder / name))
+
+    def _start(self, name: str, logger: RunLogger) -> None:
+        config, record = read_run(self.folder)
+        known = record.get("loggers", {})
+        ids = logger.start(self.folder, known.get(name, {}))
+        record["loggers"] = {**known, name: ids}
+        update_record(self.folder, record)
+        logger.describe(self.folder, config, record)
+
+    def _all(self, call: Callable[[RunLogger], None]) -> None:
+        for name, logger in list(self.own.items()):
+            self._do(name, partial(call, logger))
+
+    def _do(self, name: str, call: Callable[[], None]) -> None:
+        """Calls what waits for this service, then `call`; at the first error the rest waits on."""
+        waiting = self._waiting[name]
+        waiting.append(call)
+        try:
+            while waiting:
+                waiting[0]()
+                waiting.popleft()
+            self._away.discard(name)
+        except Exception as error:
+            missing = missing_package(error)
+            if missing:
+                del self.own[name]
+            if name not in self._away:
+                self._away.add(name)
+                later = "the run goes on without it" if missing else "the run goes on, and tries again"
+                print(one_line(f"logger={name}: {missing or reason(error)}; {later}"), file=sys.stderr)

@@ -1,0 +1,125 @@
+"""A run in MLflow."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genreclf.config import flatten
+from genreclf.inference.run_folder import CONFIG_YAML, RECORD
+from genreclf.training.loggers import Ids, RunLogger
+
+SQLITE = "sqlite:///"
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+_BATCH = 100  # parameters in one call, by MLflow's limit
+_MAX_VALUE, _MAX_DIGEST = 6_000, 36  # characters of a parameter and of a data set's digest, by MLflow's limits
+# Those of MLflow would keep a training waiting for minutes where a server is away; and reports to its makers.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+class MlflowLogger(RunLogger):
+    """Settings as parameters, metrics by epoch, the data as a data set, files and the bundle as artifacts."""
+
+    def __init__(self, tracking_uri: str | None, experiment: str, run_name: str | None, register: str | None) -> None:
+        """Without a `tracking_uri`: MLFLOW_TRACKING_URI, or else mlflow.db in the working folder.
+
+        `run_name`: the folder's name by default; `register`: the registered model of which the bundle is a version.
+        """
+        self.tracking_uri, self.experiment = tracking_uri, experiment
+        self.run_name, self.register = run_name, register
+
+    def start(self, folder: Path, ids: Ids) -> Ids:  # noqa: D102
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):  # they tell of each table that they make
+            logging.getLogger(name).setLevel(logging.WARNING)
+        default = ids.get("tracking_uri", SQLITE + str(Path("mlflow.db").resolve()))
+        uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default
+        self.client = MlflowClient(uri)
+        self.is_new = "run_id" not in ids
+        if self.is_new:
+            run = self.client.create_run(self._experiment_id(uri), run_name=self.run_name or folder.name)
+            self.run_id = str(run.info.run_id)
+        else:
+            self.run_id = ids["run_id"]
+            self.client.update_run(self.run_id, status="RUNNING")
+        # A URI that was given may hold a password.
+        return {"run_id": self.run_id, **({"tracking_uri": uri} if uri == default else {})}
+
+    def describe(self, folder: Path, config: dict[str, Any], record: dict[str, Any]) -> None:  # noqa: D102
+        from mlflow.entities import Dataset, DatasetInput, Param, RunTag
+
+        data = record["data"]
+        tags = {
+            "mlflow.source.name": "genreclf train",
+            "mlflow.source.git.commit": record["git_commit"],
+            "overrides": " ".join(record["overrides"]),
+            "store_digest": data["store_digest"],
+            "split_digest": data["split_digest"],
+            "pretrained": record["weights"]["pretrained"],
+        }
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:_MAX_VALUE]) for key, value in tags.items()])
+        if self.is_new:  # parameters cannot be changed; a run that goes on has other epochs and paths at most
+            settings = {key: value for key, value in flatten(config).items() if not key.startswith("logger.")}
+            params = [Param(key, str(value)[:_MAX_VALUE]) for key, value in settings.items()]
+            for start in range(0, len(params), _BATCH):
+                self.client.log_batch(self.run_id, params=params[start : start + _BATCH])
+            dataset = Dataset(
+                name=config["data"]["name"],
+                digest=data["store_digest"][:_MAX_DIGEST],
+                source_type="local",
+                source=json.dumps({"uri": str(config["data"]["path"])}),
+                profile=json.dumps({"clips": data["clips"], "groups": data["groups"]}),
+            )
+            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
+        self.files(folder, [folder / CONFIG_YAML, folder / RECORD])
+
+    def metrics(self, values: Mapping[str, float], epoch: int | None) -> None:  # noqa: D102
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(self.run_id, [Metric(key, value, now, epoch or 0) for key, value in values.items()])
+
+    def files(self, folder: Path, paths: Sequence[Path]) -> None:  # noqa: D102
+        for path in paths:
+            place = path.relative_to(folder)
+            if path.is_dir():
+                self.client.log_artifacts(self.run_id, str(path), place.as_posix())
+            else:
+                parent = place.parent.as_posix()
+                self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+
+    def model(self, folder: Path, bundle: Path) -> None:  # noqa: D102
+        self.files(folder, [bundle])
+        if self.register is None:
+            return
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_registered_model(self.register)
+        except MlflowException:
+            self.client.create_registered_model(self.register)
+        uri = self.client.get_run(self.run_id).info.artifact_uri
+        source = f"{uri}/{bundle.relative_to(folder).as_posix()}"
+        self.client.create_model_version(self.register, source, run_id=self.run_id)
+
+    def end(self, status: str) -> None:  # noqa: D102
+        self.client.set_terminated(self.run_id, _STATUS[status])
+
+    def _experiment_id(self, uri: str) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is None:
+            # Files of a database in a file are beside it, whatever the working folder is.
+            beside = Path(uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts" / self.experiment
+            place = beside.as_uri() if uri.startswith(SQLITE) else None
+            return str(self.client.create_experiment(self.experiment, place))
+        return str(found.experiment_id)
