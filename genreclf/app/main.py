@@ -1,13 +1,22 @@
 """The script that Streamlit runs: `genreclf app` starts it. GENRECLF_RUNS names the folder with your runs (runs)."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from genreclf.app import about, classify, scores
+from genreclf.app.state import current_visit, keep_address
 
 st.set_page_config("genreclf")
+st.html(Path(__file__).with_name("style.css"))
+keep_address(current_visit())
 pages = [
     st.Page(classify.page, title="Classify", url_path="classify", default=True),
     st.Page(scores.page, title="Scores", url_path="scores"),
     st.Page(about.page, title="About", url_path="about"),
 ]
-st.navigation(pages, position="top").run()
+chosen = st.navigation(pages, position="hidden")  # at the top, a phone hides it behind a button
+with st.container(horizontal=True, key="pages"):
+    for page in pages:
+        st.page_link(page)
+chosen.run()

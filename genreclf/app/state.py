@@ -1,10 +1,16 @@
-"""What all pages and sessions share: the folder of runs, loaded models, and results."""
+"""What all pages and sessions share: the folder of runs, visits, loaded models, and results."""
 
 import os
+import threading
+import time
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from genreclf.app.visits import Visit, Visits
 from genreclf.files import user_path
 from genreclf.frontend.clip import read_upload
 from genreclf.inference.analysis import Analysis, analyze
@@ -12,11 +18,49 @@ from genreclf.inference.predictor import Predictor, load_predictor
 
 MAX_BYTES = 64 * 1024**2
 MAX_SECONDS = 3_600
+_ADDRESS_KEY = "songs"  # in the page's address
+_VISIT = "visit"  # in the session's state
+_SWEEP_SECONDS = 60.0
 
 
 def runs_folder() -> Path:
     """The folder with the user's runs and comparisons."""
     return user_path(os.environ.get("GENRECLF_RUNS", "runs"))
+
+
+def current_visit() -> Visit:
+    """The visit that the page's address names, or else that of this session."""
+    visits, asked = _visits(), st.query_params.get(_ADDRESS_KEY)
+    key = asked if asked and visits.has(asked) else st.session_state.get(_VISIT)
+    context = get_script_run_ctx()
+    visit = visits.open(key, context.session_id if context else "")
+    st.session_state[_VISIT] = visit.key
+    return visit
+
+
+def keep_address(visit: Visit) -> None:
+    """Names the visit in the page's address, once there is anything to keep: a reload and Back find it there."""
+    if visit.used and st.query_params.get(_ADDRESS_KEY) != visit.key:
+        st.query_params[_ADDRESS_KEY] = visit.key
+
+
+def songs_are_gone(visit: Visit) -> bool:
+    """Whether the page's address names songs that are no longer kept."""
+    return st.query_params.get(_ADDRESS_KEY, visit.key) != visit.key
+
+
+@cache
+def _visits() -> Visits:
+    visits = Visits(lambda session: runtime.exists() and runtime.get_instance().is_active_session(session))
+    threading.Thread(target=_sweep, args=(visits,), daemon=True).start()
+    return visits
+
+
+def _sweep(visits: Visits) -> None:
+    """Songs go when their time is over, also if nobody opens a page."""
+    while True:
+        time.sleep(_SWEEP_SECONDS)
+        visits.sweep()
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")

@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePath
 
+from genreclf.app.time_axis import clock
+from genreclf.inference.catalog import Scores
 from genreclf.inference.predictor import Prediction, Segment
+from genreclf.inference.reliability import bin_of
 from genreclf.text import one_line
 
-_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NO_GENRE = "No genre"
+_MAX_STEM = 100
 
 
 def plain(text: str) -> str:
@@ -17,29 +22,42 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$&-])", r"\\\1", joined)
 
 
-def trust(prediction: Prediction) -> str:
-    """How often predictions with such a probability are correct: it is calibrated on held-out clips."""
-    if prediction.probability < 0.4:
-        return "This is little more than a guess: the model is undecided between several genres."
-    tenths = round(10 * prediction.probability)
-    often = "nearly all" if tenths == 10 else f"about {_NUMBERS[tenths]} in ten"
-    return f"With a probability like this, {often} predictions are correct for music like the training music."
+def file_stem(name: str) -> str:
+    """The name of a song, without its suffix, as the beginning of the name of a download."""
+    stem = re.sub(r'[/\\:*?"<>|]', "_", one_line(PurePath(name).stem)).strip(" .")
+    return stem[:_MAX_STEM] or "song"
+
+
+def percent(share: float) -> str:
+    """84 %, which is not broken into two lines."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
+    """How often answers with such a probability were right on held-out clips; `averaged`: over three pitches."""
+    if scores is None or not scores.reliability:
+        return "How often this model is right at such a probability has not been measured."
+    measured = bin_of(scores.reliability, prediction.probability)
+    if measured is None:
+        return "No held-out clip had an answer with so low a probability: this is little more than a guess."
+    without = " (measured without averaging over pitches)" if averaged else ""
+    return (
+        f"Of {measured.clips} held-out clips with a probability of {100 * measured.low:.0f} to "
+        f"{percent(measured.high)}, {percent(measured.accuracy)} were right{without}."
+    )
+
+
+def no_genre(prediction: Prediction, classes: Sequence[str]) -> str:
+    """Why a song has no genre; if it seems to be of none of the model's, which one is nearest."""
+    if not prediction.probabilities:
+        return f"{NO_GENRE}: {prediction.no_genre}."
+    nearest, probability = ranked(prediction, classes)[0]
+    return f"None of these genres. The nearest is {nearest} ({percent(probability)})."
 
 
 def ranked(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
     """Genres and their probabilities, the most probable first."""
     return sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])
-
-
-def also_likely(prediction: Prediction, classes: Sequence[str]) -> str:
-    """The second and third most probable genres."""
-    following = ranked(prediction, classes)[1:3]
-    return "Next: " + ", ".join(f"{name} ({probability:.0%})" for name, probability in following) + "."
-
-
-def clock(seconds: float) -> str:
-    """2:05."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def span(segment: Segment) -> str:
@@ -58,7 +76,7 @@ def agreement(
 ) -> str:
     """Whether two models agree on the song, and, if their segments are the same, in which parts they do not."""
     one, other = (prediction.genre or "none of its genres" for prediction in (first, second))
-    whole = f"Both models predict {one}." if one == other else f"The models disagree: {one} or {other}."
+    whole = f"Both models say {one}." if one == other else f"The models disagree: {one} or {other}."
     if [span(segment) for segment in first.segments] != [span(segment) for segment in second.segments]:
         return whole
     pairs = [

@@ -1,8 +1,8 @@
-"""An upload -> what a page shows of it: the prediction, the spectrogram that the model read, and a warning."""
+"""An upload -> what a page shows of it: the prediction, and the spectrogram that the model read."""
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ from genreclf.inference.predictor import Prediction, Predictor
 
 # Music is louder in the bass: a band's mean level falls with its number. Below -0.5 for 638 of GTZAN's 639 clips.
 MAX_SPECTROGRAM_CORRELATION = -0.3
+_NO_SPECTROGRAM = "no mel spectrogram: low bands are not brighter than high ones, as in music"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,26 +22,26 @@ class Analysis:
     clip: Clip
     prediction: Prediction
     spectrogram_png: bytes  # as the model read it: without silence at the ends, at the model's time resolution
-    warning: str  # what makes the prediction doubtful, or empty
 
 
 def analyze(predictor: Predictor, clip: Clip, report: Callable[[float], None]) -> Analysis:
-    """Predicts a clip; `report` is called with the share that is done, in (0, 1]."""
+    """Predicts a clip; `report` is called with the share that is done, in (0, 1].
+
+    A picture that does not look like a spectrogram has no genre.
+    """
+    clip = judged(clip)
     segmentation = predictor.segment(clip)
     prediction = predictor.predict(clip, segmentation, report)
     png = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(segmentation.levels[::-1])).save(png, format="PNG")  # low band at the bottom
-    return Analysis(clip, prediction, png.getvalue(), warning(clip))
+    return Analysis(clip, prediction, png.getvalue())
 
 
-def warning(clip: Clip) -> str:
-    """What makes any prediction of this clip doubtful, in one sentence or two; empty for nothing.
-
-    An unsuitable clip has no prediction.
-    """
-    if not clip.unsuitable and not clip.source_rate_hz and not _looks_like_a_spectrogram(clip):
-        return "This picture does not look like a spectrogram of music. The result means nothing."
-    return ""
+def judged(clip: Clip) -> Clip:
+    """The clip; a picture that is none of music is unsuitable, with the reason."""
+    if clip.unsuitable or clip.source_rate_hz or _looks_like_a_spectrogram(clip):
+        return clip
+    return replace(clip, unsuitable=_NO_SPECTROGRAM)
 
 
 def _looks_like_a_spectrogram(clip: Clip) -> bool:

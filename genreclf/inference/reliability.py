@@ -1,5 +1,6 @@
 """How often a model was right on held-out clips, by the probability of its answer: what scores.json says of it."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,8 +34,8 @@ def read_bins(values: Any) -> tuple[ReliabilityBin, ...]:
         )
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise GenreclfError(f"reliability: expected bins of low, high, clips and accuracy ({error!r})") from error
-    edges = [edge for one in bins for edge in (one.low, one.high)]
-    if edges != sorted(edges) or not all(one.clips > 0 and 0 <= one.accuracy <= 1 for one in bins):
+    in_order = all(left.low < right.low for left, right in itertools.pairwise(bins))
+    if not in_order or not all(one.low < one.high and one.clips > 0 and 0 <= one.accuracy <= 1 for one in bins):
         raise GenreclfError("reliability: expected bins in order, each with clips and an accuracy from 0 to 1")
     return bins
 

@@ -1,8 +1,10 @@
 """The app's pages, driven as a browser would, with the pretrained models."""
 
+import csv
 import html
 import io
 import json
+import re
 import shutil
 import sys
 import tomllib
@@ -13,7 +15,6 @@ import pytest
 import soundfile
 from PIL import Image
 
-from genreclf.app import words
 from genreclf.app.__main__ import main
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.inference.predictor import load_predictor
@@ -50,9 +51,22 @@ def runs(tmp_path_factory) -> Path:
 def app(runs, monkeypatch):
     """The page that classifies, with the model "one"."""
     monkeypatch.setenv("GENRECLF_RUNS", str(runs))
-    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
+    return chosen(opened(), "one")
+
+
+def opened(address: dict[str, str] | None = None):
+    """The page, as a browser opens it; `address` are the query parameters."""
+    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS)
+    for key, value in (address or {}).items():
+        page.query_params[key] = value
+    page.run()
     assert not page.exception
-    return page.sidebar.selectbox[0].set_value("one").run()
+    return page
+
+
+def chosen(page, model: str, second: str = "none"):
+    page.selectbox(key="model").set_value(model).run()
+    return page.selectbox(key="second").set_value(second).run()
 
 
 def song(seconds: float = 12.0, seed: int = 0) -> bytes:
@@ -82,12 +96,32 @@ def text_of(app) -> str:
     )
 
 
+def bodies(app) -> str:
+    """All HTML of the page, but for its style sheet."""
+    return " ".join(element.proto.body for element in app.get("html") if not element.proto.body.startswith("<style"))
+
+
+def genres_of(app) -> list[str]:
+    """The answers, one of each model that gives one."""
+    return [html.unescape(name) for name in re.findall(r'class="genre">(.*?)</span>', bodies(app))]
+
+
+def component(app, name: str):
+    """The data of a component of the page; None if it is not there."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == f"genreclf.{name}"]
+    return json.loads(found[0].json) if found else None
+
+
+def heading(app) -> str:
+    return app.header[0].value
+
+
 def test_the_first_page_asks_for_music_and_names_the_models(app):
     assert "genre" in app.title[0].value
-    options = app.sidebar.selectbox[0].options
+    options = app.selectbox(key="model").options
     assert set(options[-2:]) == {"one", "two"} and all("(pretrained)" in option for option in options[:-2])
-    assert not app.metric and "Not evaluated yet" in text_of(app)
-    app.sidebar.selectbox[0].set_value(options[0]).run()
+    assert not genres_of(app) and "Not evaluated yet" in text_of(app) and "minutes" in text_of(app)
+    chosen(app, options[0])
     scores = json.loads((PRETRAINED / "a" / "scores.json").read_text())
     low, high = scores["interval"]
     assert f"{scores['accuracy'] * 100:.1f} % ({low * 100:.0f} to {high * 100:.0f} %)" in text_of(app)
@@ -98,32 +132,80 @@ def test_a_song_gets_the_predictors_prediction(app, runs, tmp_path):
     (tmp_path / "song.wav").write_bytes(song())
     prediction = load_predictor(runs / "one").predict_file(tmp_path / "song.wav")
     given(app, ("song.wav", song()))
-    assert app.metric[0].value == prediction.genre and f"{prediction.probability:.0%}" in app.metric[0].delta
-    assert "correct" in text_of(app) or "guess" in text_of(app)
-    shown = " ".join(element.proto.body for element in app.get("html"))
+    assert genres_of(app) == [prediction.genre] and f"probability {prediction.probability:.0%}"[:-1] in bodies(app)
+    assert "not been measured" in text_of(app)
     for name, probability in zip(CLASSES, prediction.probabilities, strict=True):
-        assert f'aria-label="{name}: {probability:.0%}"' in shown
-    assert 'aria-label="Spectrogram over time' in shown
+        assert f'aria-label="{name}: {probability:.0%}"' in bodies(app)
+    assert prediction.genre in component(app, "live_region") and component(app, "player")
 
 
-def test_names_of_files_and_classes_are_never_markup(monkeypatch, tmp_path):
+def test_trust_is_what_the_models_evaluation_measured(tmp_path, monkeypatch):
+    copied("a", tmp_path / "measured", None)
+    bins = [{"low": low / 10, "high": low / 10 + 0.1, "clips": 40 + low, "accuracy": low / 10} for low in range(10)]
+    scores = {"accuracy": 0.7, "interval": [0.6, 0.8], "parameters": 5, "reliability": bins}
+    (tmp_path / "measured" / "bundle" / "scores.json").write_text(json.dumps(scores))
+    monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
+    page = given(chosen(opened(), "measured"), ("song.wav", song()))
+    (probability,) = re.findall(r"probability (\d+)", bodies(page))
+    assert f"Of {40 + int(probability) // 10} held-out clips" in text_of(page).replace("\\", "")
+
+
+HOSTILE = "![i](http://x.test/i) :smile: *b* <img src=x onerror=alert(1)> $x$ www.x.de me@e.x `c` :red[r]"
+RAW = ("<b>", ":red[", "$a$", "$x$", "`c`", "![i]", ":smile:", "*b*", "[x](y)", "www.", "://", "@e")
+
+
+def test_names_of_files_classes_and_runs_are_never_markup(monkeypatch, tmp_path):
     name, folder = "<b>*:red[x]*", tmp_path / "[x](y)" / "bundle"
     shutil.copytree(PRETRAINED / "a", folder)
     config = json.loads((folder / "config.json").read_text())
     config["classes"][:3] = [name, "$a$", "`c`"]
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps({**config, "known": None}))
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
-    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
-    page.sidebar.selectbox[0].set_value("[x](y)").run()
-    page.sidebar.selectbox[1].set_value("a (pretrained)").run()
-    given(page, ("![i](http://x) :smile: *b* www.x.de me@e.x.wav", song()))
-    markdown = text_of(page) + " ".join(
-        str(element.value) for kind in ("subheader", "metric") for element in page.get(kind)
-    )
-    for raw in ("<b>", ":red[", "$a$", "`c`", "![i]", ":smile:", "*b*", "[x](y)", "www.", "://", "@e"):
-        assert raw not in markdown, raw
-    bodies = " ".join(element.proto.body for element in page.get("html"))
-    assert "<b>" not in bodies and html.escape(name) in bodies
+    page = chosen(opened(), "[x](y)", "a (pretrained)")
+    given(page, (f"{HOSTILE}.wav", song()), (f"{HOSTILE}.mp3", b"nothing"), ("silence *b*.wav", SILENCE))
+    corrected(page, f"own {HOSTILE}")
+    for song_id in [one["id"] for one in component(page, "songs_table")["songs"]]:
+        shown(page, song_id)
+        labels = [label for kind in ("header", "subheader", "expander", "popover") for label in labels_of(page, kind)]
+        markdown = text_of(page) + " ".join(labels)
+        for raw in RAW:
+            assert raw not in markdown, raw
+        assert "<b>" not in bodies(page) and "<img" not in bodies(page)
+    shown(page, component(page, "songs_table")["songs"][0]["id"])
+    assert html.escape(name) in bodies(page)
+
+
+def labels_of(page, kind: str) -> list[str]:
+    return [str(getattr(one, "value", None) or getattr(one, "label", "")) for one in page.get(kind)]
+
+
+def right_genre(page) -> str:
+    """The key of the widget that corrects the song that is shown."""
+    return next(one.key for one in page.selectbox if one.key.startswith("right genre"))
+
+
+def visit_of(page):
+    """The songs and corrections that the server keeps for a page."""
+    from genreclf.app.state import _visits
+
+    return _visits().open(page.query_params["songs"], "a test")
+
+
+def corrected(page, genre: str):
+    """The page after its song was given a genre that was typed, which Streamlit's harness cannot do."""
+    visit = visit_of(page)
+    visit.correct(visit.wanted[0], genre)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def shown(page, song_id: str):
+    """The page after a click on a song's row; Streamlit's harness cannot click within a component."""
+    visit_of(page).wanted = [song_id]
+    page.run()
+    assert not page.exception
+    return page
 
 
 @pytest.mark.parametrize("seconds", [0.003, 0.96, 90_000.0])
@@ -133,26 +215,17 @@ def test_a_model_of_pictures_of_any_length_can_be_chosen(monkeypatch, tmp_path, 
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "picture_seconds": seconds}))
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
-    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
-    page.sidebar.selectbox[0].set_value(r"\udce9\u202e").run()
-    assert not page.exception and page.sidebar.number_input[0].value == seconds
-
-
-def test_a_part_of_the_song_is_looked_at(app):
-    given(app, ("song.wav", song(20)))
-    slider = app.select_slider[0]
-    before = [element.proto.body for element in app.get("html")]
-    slider.set_value(0).run()
-    part = words.plain(slider.options[1])
-    assert not app.exception and part in text_of(app)
-    assert [element.proto.body for element in app.get("html")][-1] != before[-1]  # the attention is drawn
+    page = chosen(opened(), r"\udce9\u202e")
+    assert not page.exception and page.number_input[0].value == seconds
 
 
 def test_two_models_stand_side_by_side(app):
-    app.sidebar.selectbox[1].set_value("two").run()
-    given(app, ("song.wav", song()))
-    assert len(app.metric) == 2 and all(metric.value in CLASSES for metric in app.metric)
+    given(chosen(app, "one", "two"), ("song.wav", song()))
+    assert len(genres_of(app)) == 2 and set(genres_of(app)) <= set(CLASSES)
     assert any(word in app.info[0].value for word in ("Both", "disagree"))
+    given(app, ("other.wav", song(6, 3)))
+    assert all(len(one["answers"]) == 2 for one in component(app, "songs_table")["songs"])
+    assert component(app, "songs_table")["labels"] == ["one", "two"]
 
 
 def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
@@ -164,26 +237,89 @@ def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
         asked.append(tta)
         return load_model(folder, tta, changed)
 
-    monkeypatch.setattr("genreclf.app.classify.load_model", noted)
+    monkeypatch.setattr("genreclf.app.settings.load_model", noted)
     given(app, ("song.wav", song()))
     assert set(asked) == {"none"}
     asked.clear()
-    app.sidebar.toggle[0].set_value(True).run()
-    assert not app.exception and app.metric[0].value in CLASSES and set(asked) == {"pitch_shift"}
+    app.toggle[0].set_value(True).run()
+    assert not app.exception and genres_of(app)[0] in CLASSES and set(asked) == {"pitch_shift"}
 
 
 def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app):
-    given(app, ("a.wav", song(6, 1)), ("b.wav", b"no sound at all"), ("c.wav", song(6, 2)))
-    table = app.dataframe[0].value
-    assert list(table["file"]) == ["a.wav", "b.wav", "c.wav"]
-    assert "b.wav" in table["note"][1] and "audio" in table["note"][1] and "b.wav" not in table["note"][0]
-    assert table["genre"][0] in CLASSES and table["genre"][2] in CLASSES
+    given(app, ("a.wav", b"no sound at all"), ("b.wav", song(6, 1)), ("c.wav", song(6, 2)))
+    first, second, third = component(app, "songs_table")["songs"]
+    assert [one["name"] for one in (first, second, third)] == ["a.wav", "b.wav", "c.wav"]
+    assert "audio" in first["note"] and first["answers"] == ["not readable"] and "audio" not in second["note"]
+    assert all(one["answers"][0].split()[0] in CLASSES for one in (second, third))
+    assert [one["open"] for one in (first, second, third)] == [False, True, False]  # the first that can be read
+    assert heading(app) == r"b\.wav" and not app.error
+    shown(app, first["id"])
+    assert "audio" in app.error[0].value and not genres_of(app)
 
 
-def test_a_recording_and_a_demo_are_classified(app):
+def test_the_newest_upload_is_shown(app):
+    given(app, ("a.wav", song(6, 1)))
+    given(app, ("b.wav", song(6, 2)))
+    assert heading(app) == r"b\.wav"
+    given(app, ("a.wav", song(6, 1)))
+    assert heading(app) == r"a\.wav" and len(component(app, "songs_table")["songs"]) == 2
+
+
+def test_songs_settings_and_corrections_outlast_a_reload_and_other_pages(app):
+    given(chosen(app, "one", "two"), ("a.wav", song(6, 1)), ("b.wav", song(6, 2)))
+    app.selectbox(key=right_genre(app)).set_value("jazz").run()
+    answers = genres_of(app)
+    again = opened({"songs": app.query_params["songs"]})
+    assert genres_of(again) == answers and len(component(again, "songs_table")["songs"]) == 2
+    assert again.selectbox(key="second").value == "two" and again.selectbox(key=right_genre(again)).value == "jazz"
+    stranger = opened({"songs": "no such key"})
+    assert not genres_of(stranger) and "no longer kept" in text_of(stranger)
+    assert not genres_of(opened())
+
+
+def test_corrections_are_listed_undone_and_downloaded(app):
+    given(app, ("a.wav", song(6, 1)), ("b.wav", song(6, 2)))
+    _, second = (one["id"] for one in component(app, "songs_table")["songs"])
+    app.selectbox(key=right_genre(app)).set_value("jazz").run()
+    shown(app, second)
+    corrected(app, 'own, "genre" <b>')
+    assert component(app, "songs_table")["songs"][0]["right"] == CLASSES.index("jazz")
+    assert html.escape('own, "genre" <b>') in bodies(app) and "jazz" in bodies(app)
+    assert corrections_of(app) == {"a.wav": "jazz", "b.wav": 'own, "genre" <b>'}
+    app.button(key="undo").click().run()
+    assert corrections_of(app) == {"a.wav": "jazz"} and app.selectbox(key=right_genre(app)).value is None
+    app.button(key="undo").click().run()
+    assert corrections_of(app) == {} and app.button(key="undo").disabled
+
+
+def corrections_of(page) -> dict[str, str]:
+    from genreclf.app import corrections
+
+    lines = csv.DictReader(io.StringIO(corrections.table(visit_of(page))))
+    return {line["path"]: line["genre"] for line in lines}
+
+
+def test_a_training_needs_two_genres_and_a_folder(app, runs, monkeypatch):
+    given(app, ("a.wav", song(6, 1)), ("b.wav", song(6, 2)))
+    app.selectbox(key=right_genre(app)).set_value("jazz").run()
+    assert app.button(key="train").disabled and "two genres" in text_of(app)
+    shown(app, component(app, "songs_table")["songs"][1]["id"])
+    corrected(app, "own")
+    assert not app.button(key="train").disabled and "init=" in app.code[0].value
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert app.run().button(key="train").disabled and "read-only" in text_of(app).replace("\\", "")
+
+
+def test_a_recording_is_classified(app):
     app.audio_input[0].upload("x.wav", song(6))
     app.run()
-    assert not app.exception and "recording" in app.subheader[0].value and app.metric
+    assert not app.exception and "recording" in heading(app) and genres_of(app)
+
+
+def test_a_demo_is_called_synthetic_and_the_figures_for_music_are_not_given(app):
+    app.pills[0].set_value("waltz").run()
+    assert not app.exception and "synthetic" in heading(app)
+    assert "synthetic" in text_of(app) and "held-out" not in text_of(app)
 
 
 def hours() -> bytes:
@@ -206,47 +342,37 @@ def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
     content, said = WRONG[name]
     given(app, (name, content()))
     assert len(app.error) == 1 and app.error[0].value.replace("\\", "").startswith(name) and said in app.error[0].value
-    assert not app.metric
-
-
-def test_a_doubtful_file_is_classified_with_a_warning(app):
-    given(
-        app, ("noise.png", picture(np.random.default_rng(0).integers(0, 256, (128, 30), np.uint8)))
-    )  # too narrow to judge
-    assert "not look" in app.warning[0].value and app.metric[0].value in CLASSES
+    assert not genres_of(app) and said in component(app, "live_region")
 
 
 SILENCE = song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ)
-
-
 PHOTO = picture(np.random.default_rng(0).integers(0, 256, (128, 200, 4), np.uint8), "JPEG", "CMYK")
+NOISE = picture(np.random.default_rng(0).integers(0, 256, (128, 30), np.uint8))  # too narrow to judge by its columns
+WITHOUT_MUSIC = {"silence.wav": (SILENCE, "silence"), "cmyk.jpg": (PHOTO, "no mel"), "noise.png": (NOISE, "no mel")}
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "why"), [("silence.wav", SILENCE, "silence"), ("cmyk.jpg", PHOTO, "no mel spectrogram")]
-)
-def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name, content, why):
+@pytest.mark.parametrize("name", WITHOUT_MUSIC)
+def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name):
+    content, why = WITHOUT_MUSIC[name]
     given(app, (name, content))
-    assert not app.metric and why in app.warning[0].value
-    assert not any("aria-label" in element.proto.body for element in app.get("html"))
+    assert not genres_of(app) and why in app.warning[0].value and why in component(app, "live_region")
+    assert "aria-label" not in bodies(app)
     assert len(app.get("download_button")) == 3
+    given(app, ("song.wav", song()))
+    first, second = component(app, "songs_table")["songs"]
+    assert first["answers"] == ["no genre"] and why in first["note"] and second["answers"][0].split()[0] in CLASSES
+    row, _ = visit_of(app).rows.values()  # of the downloads
+    assert row["genre"] is None and row["probability"] is None and why in row["note"]
 
 
-def test_music_of_none_of_the_genres_has_the_reason_in_place_of_its_genre(tmp_path, monkeypatch):
+def test_music_of_none_of_the_genres_has_the_reason_and_the_nearest_genre(tmp_path, monkeypatch):
     copied("a", tmp_path / "strict", {"offset": 0.0, "slope": 1.0, "threshold": 1.0})
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
-    page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS).run()
-    page.sidebar.selectbox[0].set_value("strict").run()
-    given(page, ("song.wav", song()))
-    assert not page.metric and "none of these genres" in page.warning[0].value
-    assert any("aria-label" in element.proto.body for element in page.get("html"))  # the probabilities are shown
-    assert "correct" not in text_of(page)
-
-
-def test_so_does_a_line_of_the_table(app):
-    given(app, ("silence.wav", SILENCE), ("song.wav", song()))
-    silent, music = app.dataframe[0].value.to_dict("records")
-    assert silent["genre"] == "" and "silence" in silent["note"] and music["genre"] in CLASSES
+    page = given(chosen(opened(), "strict"), ("song.wav", song()))
+    said = page.warning[0].value
+    assert not genres_of(page) and "None of these genres" in said and any(name in said for name in CLASSES)
+    assert "aria-label" in bodies(page)  # the probabilities are shown
+    assert "held-out" not in text_of(page)
 
 
 def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):

@@ -1,10 +1,16 @@
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from genreclf.app.words import agreement, also_likely, clock, plain, trust
+from genreclf.app.words import agreement, file_stem, no_genre, plain, trust
+from genreclf.inference.catalog import Scores
 from genreclf.inference.predictor import Prediction, Segment
+from genreclf.inference.reliability import ReliabilityBin
+from genreclf.text import one_line
 
 CLASSES = ("ska", "dub", "rock")
 
@@ -16,28 +22,57 @@ def prediction(*segments: tuple[float, float, float]) -> Prediction:
     return Prediction(CLASSES[mean.index(max(mean))], max(mean), mean, pieces, 20.0, "", None, np.zeros(2))
 
 
+MEASURED = Scores(
+    0.7,
+    (0.6, 0.8),
+    5,
+    (ReliabilityBin(0.4, 0.8, 57, 0.61), ReliabilityBin(0.8, 0.9, 63, 0.84), ReliabilityBin(0.9, 1, 9, 1)),
+)
+
+
 @pytest.mark.parametrize(
     ("probability", "expected"),
-    [(0.36, "guess"), (0.44, "four in ten"), (0.86, "nine in ten"), (0.94, "nine in ten"), (0.98, "nearly all")],
+    [(0.5, ("57", "40", "80", "61")), (0.84, ("63", "80", "90", "84")), (1.0, ("9", "100"))],
 )
-def test_trust_follows_the_probability(probability, expected):
-    assert expected in trust(prediction((probability, 0.6 * (1 - probability), 0.4 * (1 - probability))))
+def test_trust_is_what_was_measured_at_this_probability(probability, expected):
+    one = prediction((probability, 1 - probability, 0))
+    said = trust(one, MEASURED, averaged=False)
+    assert set(expected) <= set(re.findall(r"\d+", said))
+    assert "averag" not in said and "averag" in trust(
+        prediction((probability, 1 - probability, 0)), MEASURED, averaged=True
+    )
 
 
-def test_the_next_genres_come_in_order():
-    text = also_likely(prediction((0.2, 0.5, 0.3)), CLASSES)
-    assert "dub" not in text and text.index("rock (30%)") < text.index("ska (20%)")
+def test_without_a_measurement_there_is_no_number():
+    rare = prediction((0.35, 0.33, 0.32))
+    assert "guess" in trust(rare, MEASURED, averaged=False)
+    for scores in (None, Scores(0.7, (0.6, 0.8), 5)):
+        said = trust(prediction((0.9, 0.1, 0)), scores, averaged=False)
+        assert "not been measured" in said and not re.search(r"\d", said)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0, "0:00"), (65.9, "1:05"), (3_600, "60:00")])
-def test_clock(seconds, expected):
-    assert clock(seconds) == expected
+def test_a_song_without_a_genre_has_the_reason_and_the_nearest_genre():
+    none = replace(prediction((0.2, 0.5, 0.3)), genre="", no_genre="none of these genres; nearest: dub")
+    assert "None of these" in no_genre(none, CLASSES) and "dub (50" in no_genre(none, CLASSES)
+    silent = replace(none, probabilities=(), segments=(), no_genre="silence: no sound")
+    assert "silence" in no_genre(silent, CLASSES) and "dub" not in no_genre(silent, CLASSES)
+
+
+@given(st.text())
+def test_the_name_of_a_download_is_one_plain_word_of_a_path(name):
+    stem = file_stem(name)
+    assert stem and len(stem) <= 100 and not set(stem) & set('/\\:*?"<>|\n\u202e') and stem == one_line(stem)
+    assert not stem.startswith(".")
+
+
+def test_usual_names_stay():
+    assert file_stem("01 Raï & dub.tar.mp3") == "01 Raï & dub.tar" and file_stem(".mp3") == "mp3"
 
 
 def test_agreement_names_the_parts_that_differ():
     one, other = prediction((0.9, 0.1, 0), (0.6, 0.4, 0)), prediction((0.8, 0.1, 0.1), (0.3, 0.7, 0))
     text = agreement(one, other, CLASSES, CLASSES)
-    assert "predict ska" in text and "1 of 2" in text and "0:05 to 0:15 (ska or dub)" in text and "0:00" not in text
+    assert "say ska" in text and "1 of 2" in text and "0:05 to 0:15 (ska or dub)" in text and "0:00" not in text
     assert "every part" in agreement(one, one, CLASSES, CLASSES)
     # With other segments, parts are not compared.
     assert "ska or rock" in agreement(one, prediction((0, 0, 1)), CLASSES, CLASSES)
@@ -61,4 +96,4 @@ def test_a_model_whose_genres_do_not_fit_says_so():
     one = prediction((0.9, 0.1, 0))
     none = replace(one, genre="", no_genre="none of these genres; nearest: ska")
     assert "ska or none of its genres" in agreement(one, none, CLASSES, CLASSES)
-    assert "Both models predict none of its genres" in agreement(none, none, CLASSES, CLASSES)
+    assert "Both models say none of its genres" in agreement(none, none, CLASSES, CLASSES)

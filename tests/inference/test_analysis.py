@@ -8,7 +8,7 @@ import soundfile
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.clip import Clip, read_upload
-from genreclf.inference.analysis import analyze, warning
+from genreclf.inference.analysis import analyze, judged
 from genreclf.inference.predictor import Predictor, load_predictor
 
 BANDS = np.arange(128)
@@ -52,7 +52,6 @@ def test_it_is_the_predictors_prediction_with_progress(predictor):
     assert analysis.prediction.probabilities == expected.probabilities
     assert np.array_equal(analysis.prediction.attention, expected.attention)
     assert len(shares) > 1 and shares == sorted(shares) and shares[-1] == 1
-    assert analysis.warning == ""
 
 
 def test_its_picture_gives_the_same_prediction_as_the_sound(predictor):
@@ -66,7 +65,7 @@ def test_its_picture_gives_the_same_prediction_as_the_sound(predictor):
 def test_silence_has_a_reason_in_place_of_a_genre_but_a_picture_to_show(predictor):
     analysis = analyze(predictor, read_upload(wav(np.zeros(6 * SAMPLE_RATE_HZ)), 30.0, 60), lambda share: None)
     assert analysis.prediction.genre == "" and "silence" in analysis.prediction.no_genre
-    assert analysis.warning == "" and analysis.spectrogram_png
+    assert analysis.spectrogram_png
 
 
 @pytest.mark.parametrize(
@@ -77,19 +76,25 @@ def test_a_picture_whose_bass_is_not_louder_is_doubtful(correlation, doubtful):
     clip = picture(with_correlation(correlation))
     measured = np.corrcoef(BANDS, clip.levels.mean(1))[0, 1]
     assert measured == pytest.approx(correlation, abs=0.005)
-    assert ("spectrogram" in warning(clip)) == doubtful == bool(warning(clip))
+    assert ("spectrogram" in judged(clip).unsuitable) == doubtful == bool(judged(clip).unsuitable)
+
+
+def test_a_doubtful_picture_has_the_reason_in_place_of_a_genre(predictor):
+    prediction = analyze(predictor, picture(with_correlation(0.0)), lambda share: None).prediction
+    assert not prediction.genre and not prediction.probabilities and "spectrogram" in prediction.no_genre
 
 
 def test_a_picture_of_one_level_is_doubtful():
-    assert warning(picture(255 - 2 * BANDS)) == "" and "spectrogram" in warning(picture(np.full(128, 9)))
+    assert not judged(picture(255 - 2 * BANDS)).unsuitable
+    assert "spectrogram" in judged(picture(np.full(128, 9))).unsuitable
 
 
 def test_audio_is_never_judged_by_its_bands():
     white = np.random.default_rng(0).normal(0, 0.1, 6 * SAMPLE_RATE_HZ)
-    assert warning(read_upload(wav(white), 30.0, 60)) == ""
+    assert not judged(read_upload(wav(white), 30.0, 60)).unsuitable
 
 
 def test_spectrograms_of_real_music_raise_no_doubt(gtzan):
     pictures = sorted((gtzan / "pictures").rglob("*.png"))[::10]
-    doubted = [path for path in pictures if warning(read_upload(path.read_bytes(), 30.0, 60))]
+    doubted = [path for path in pictures if judged(read_upload(path.read_bytes(), 30.0, 60)).unsuitable]
     assert len(pictures) > 50 and len(doubted) <= 1

@@ -1,0 +1,102 @@
+"""The answer for one song: its genre and how far to trust it, its player, and its downloads."""
+
+import streamlit as st
+
+from genreclf.app import corrections, drawing, exports, words
+from genreclf.app.colours import colours
+from genreclf.app.live_region import announce
+from genreclf.app.player import player
+from genreclf.app.results import Classifier, Model, song_row
+from genreclf.app.visits import Song, Visit
+from genreclf.errors import GenreclfError
+from genreclf.inference.analysis import Analysis
+from genreclf.page import escaped
+
+_SYNTHETIC = "This is a synthetic sound, made by this program: the figures for music do not apply to it."
+
+
+def answer(visit: Visit, classifier: Classifier) -> None:
+    """Shows the first of the wanted songs that can be read; if none can, why the first one cannot."""
+    wanted = [visit.songs[song] for song in visit.wanted if song in visit.songs]
+    refusals: list[tuple[Song, str]] = []
+    for song in wanted or list(visit.songs.values())[-1:]:
+        try:
+            analyses = classifier.analyze(song, "Classifying …")
+        except GenreclfError as error:
+            refusals.append((song, str(error)))
+        else:
+            visit.wanted = [song.id]
+            _answer(visit, song, classifier, analyses)
+            return
+    song, reason = refusals[0]
+    visit.wanted = [song.id]
+    st.error(words.plain(reason))
+    announce(reason)
+
+
+def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Analysis]) -> None:
+    st.header(words.plain(song.name), anchor=False)
+    for column, model, analysis in zip(st.columns(len(analyses)), classifier.models, analyses, strict=True):
+        with column:
+            _genre(song, model, analysis, len(analyses) > 1)
+    announce(_spoken(song, classifier, analyses))
+    prediction = analyses[0].prediction
+    if len(analyses) > 1 and prediction.probabilities:
+        st.info(words.plain(words.agreement(prediction, analyses[1].prediction, *classifier.classes)))
+    corrections.control(visit, song, classifier)
+    if prediction.note:
+        st.caption(f"Note: {words.plain(prediction.note)}.")
+    _details(song, classifier, analyses)
+    rows = [
+        song_row(song, analysis.prediction, model.classes, segments=True)
+        for model, analysis in zip(classifier.models, analyses, strict=True)
+    ]
+    png = analyses[0].spectrogram_png
+    exports.downloads("song", song.name, classifier.labels, [rows], classifier.classes, True, png)
+
+
+def _genre(song: Song, model: Model, analysis: Analysis, several: bool) -> None:
+    """The genre, or why there is none."""
+    prediction = analysis.prediction
+    if several:
+        st.caption(words.plain(model.label))
+    if not prediction.genre:
+        st.warning(words.plain(words.no_genre(prediction, model.classes)))
+        return
+    st.html(
+        f'<p class="answer"><span class="genre">{escaped(prediction.genre)}</span> '
+        f'<span class="probability">probability {words.percent(prediction.probability)}</span></p>'
+    )
+    trust = _SYNTHETIC if song.synthetic else words.trust(prediction, model.entry.scores, model.averaged)
+    st.write(words.plain(trust))
+
+
+def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str:
+    """The answer in one sentence, for a screen reader."""
+    answers = []
+    for model, analysis in zip(classifier.models, analyses, strict=True):
+        one = analysis.prediction
+        says = f"{one.genre}, probability {words.percent(one.probability)}" if one.genre else ""
+        says = says or words.no_genre(one, model.classes)
+        answers.append(f"{model.label}: {says}" if len(analyses) > 1 else says)
+    return f"{song.name}: {'; '.join(answers)}"
+
+
+def _details(song: Song, classifier: Classifier, analyses: list[Analysis]) -> None:
+    """The song over time, and the probability of every genre."""
+    names = [model.label.split(" (")[0] for model in classifier.models]
+    is_picture = not analyses[0].clip.source_rate_hz
+    key = " ".join(
+        ["player", song.id, str(classifier.picture_seconds), *(m.predictor.digest for m in classifier.models)]
+    )
+    st.subheader("Over time", anchor=False)
+    player(analyses, names, classifier.classes, None if is_picture else song.content, key)
+    colour = colours(*classifier.classes)
+    if not analyses[0].prediction.probabilities:
+        return
+    st.subheader("All genres", anchor=False)
+    for column, model, analysis in zip(st.columns(len(analyses)), classifier.models, analyses, strict=True):
+        with column:
+            if len(analyses) > 1:
+                st.caption(words.plain(model.label))
+            st.html(drawing.bars(analysis.prediction, model.classes, colour))

@@ -1,0 +1,89 @@
+"""Corrections: the right genre of a song, chosen or typed; their list, to undo and to download as a table."""
+
+from collections import Counter
+
+import streamlit as st
+
+from genreclf.app import words
+from genreclf.app.results import Classifier
+from genreclf.app.visits import Song, Visit
+from genreclf.csv_text import csv_line
+from genreclf.page import escaped
+from genreclf.text import one_line, utf8
+
+_MAX_GENRE = 100  # characters
+TABLE = "corrections.csv"
+
+
+def genres(visit: Visit, classifier: Classifier) -> list[str]:
+    """What to choose from: the genres of the models, then those that the user has typed."""
+    known = [name for classes in classifier.classes for name in classes]
+    return list(dict.fromkeys([*known, *visit.corrections.values()]))
+
+
+def control(visit: Visit, song: Song, classifier: Classifier) -> None:
+    """The right genre of one song."""
+    key = f"right genre {song.id}"
+    st.session_state[key] = visit.corrections.get(song.id)  # it may have been changed elsewhere
+    st.selectbox(
+        "Wrong? Choose the right genre, or type one of your own",
+        genres(visit, classifier),
+        index=None,
+        format_func=one_line,
+        key=key,
+        placeholder="The right genre",
+        accept_new_options=True,
+        on_change=_choose,
+        args=(visit, song.id, key),
+        filter_mode="prefix",
+    )
+
+
+def _choose(visit: Visit, song: str, key: str) -> None:
+    visit.correct(song, genre_name(st.session_state[key]))
+
+
+def _undo(visit: Visit) -> None:
+    visit.undo()
+
+
+def genre_name(typed: object) -> str | None:
+    """A genre as typed, in one line; None for nothing."""
+    name = " ".join(one_line(typed).split()) if isinstance(typed, str) else ""
+    return name[:_MAX_GENRE] or None
+
+
+def table(visit: Visit) -> str:
+    """The corrections as a CSV with the columns path and genre, which `data=folder data.table=` reads."""
+    rows = [(visit.songs[song].name, genre) for song, genre in visit.corrections.items()]
+    return "".join(csv_line(map(utf8, row)) for row in (("path", "genre"), *rows))
+
+
+def overview(visit: Visit) -> None:
+    """The list of corrections, with undo and download."""
+    count = len(visit.corrections)
+    st.header("Your corrections", anchor=False)
+    if count:
+        st.html(_list(visit))
+        if twice := _same_names(visit):
+            remedy = "rename one and add it again, or the table cannot tell them apart"
+            st.warning(words.plain(f"Two of these songs are called {twice}: {remedy}."))
+    with st.container(horizontal=True):
+        st.button("Undo", on_click=_undo, args=(visit,), disabled=not visit.history, shortcut="Ctrl+Z", key="undo")
+        if count:
+            st.download_button(
+                "Download corrections.csv", table(visit), TABLE, "text/csv", on_click="ignore", key="corrections"
+            )
+
+
+def _list(visit: Visit) -> str:
+    lines = "".join(
+        f"<li><bdi>{escaped(visit.songs[song].name)}</bdi>: <strong><bdi>{escaped(genre)}</bdi></strong></li>"
+        for song, genre in visit.corrections.items()
+    )
+    return f'<ul style="overflow-wrap:anywhere">{lines}</ul>'
+
+
+def _same_names(visit: Visit) -> str:
+    names = Counter(visit.songs[song].name for song in visit.corrections)
+    return next((name for name, count in names.items() if count > 1), "")

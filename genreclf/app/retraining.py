@@ -1,0 +1,96 @@
+"""A training on the corrections: what it needs, the command for it, and its progress."""
+
+from functools import cache
+
+import streamlit as st
+
+from genreclf.app import trainings as background
+from genreclf.app import words
+from genreclf.app.corrections import TABLE
+from genreclf.app.results import Classifier, Model
+from genreclf.app.state import runs_folder
+from genreclf.app.trainings import EPOCHS, Corrected, Training, Trainings, missing, new_folder, obstacle
+from genreclf.app.visits import Visit
+from genreclf.errors import GenreclfError
+from genreclf.inference.run_folder import PRETRAINED
+from genreclf.text import shell_command
+
+_EVERY_SECONDS = 2.0
+
+
+@cache
+def trainings() -> Trainings:
+    """Those of this server."""
+    return Trainings()
+
+
+def panel(visit: Visit, loaded: Classifier) -> None:
+    """How to train on the corrections of a visit."""
+    st.subheader("A model that learns from them", anchor=False)
+    model, last = loaded.models[0], trainings().last
+    if last:
+        _progress(last)
+    _start(visit, model, last)
+
+
+def _start(visit: Visit, model: Model, last: Training | None) -> None:
+    genres = list(visit.corrections.values())
+    runs = runs_folder()
+    folder = new_folder(runs)
+    running = "One training at a time: wait for the end of the one that runs." if last and last.runs else ""
+    reason = missing(genres) or obstacle(runs) or running
+    st.caption(words.plain(_explanation(genres, model, str(runs))))
+    if st.button("Train", disabled=bool(reason), key="train"):
+        kept = [(visit.songs[song], genre) for song, genre in visit.corrections.items()]
+        songs = [Corrected(song.name, song.content, genre) for song, genre in kept]
+        try:
+            trainings().start(model.predictor.info.name, _init(model), folder, songs)
+        except GenreclfError as error:
+            st.error(words.plain(str(error)))
+        else:
+            st.rerun()
+    if reason:
+        st.caption(words.plain(reason))
+    with st.expander("The command, to train yourself"):
+        st.caption("FOLDER is the folder with your songs, corrections.csv the table that you have downloaded.")
+        st.code(_command(model), language=None, wrap_lines=True)
+
+
+def _explanation(genres: list[str], model: Model, runs: str) -> str:
+    names = ", ".join(dict.fromkeys(genres))
+    return (
+        f"Train starts from {model.label} and teaches it your {len(genres)} corrected songs. The new model knows only "
+        f"their genres: {names}. A useful one needs ten songs or more of each. The button writes these songs to a "
+        f"folder in {runs} on the computer that runs this page; until then they are only in its memory."
+    )
+
+
+def _init(model: Model) -> str:
+    folder = model.entry.folder
+    return folder.name if folder.parent == PRETRAINED else str(folder.absolute())
+
+
+def _command(model: Model) -> str:
+    asked = background.words(model.predictor.info.name, _init(model), "FOLDER", TABLE)
+    return shell_command("genreclf", "train", *asked)
+
+
+@st.fragment(run_every=_EVERY_SECONDS)
+def _watched(training: Training) -> None:
+    if not training.runs:
+        st.rerun()
+    done = training.epochs()
+    st.progress(done / EPOCHS, f"Epoch {done} of {EPOCHS}" if done else "The training starts …")
+    st.button("Stop the training", on_click=trainings().stop, key="stop")
+
+
+def _progress(training: Training) -> None:
+    """How far the last training is, or how it ended."""
+    name = words.plain(training.folder.name)
+    if training.runs:
+        st.write(f"Training {name}")
+        _watched(training)
+    elif training.succeeded:
+        st.success(f"{name} is trained: choose it under Model.")
+    else:
+        st.error(f"{name} was not trained. {words.plain(training.last_line())}")

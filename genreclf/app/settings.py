@@ -1,0 +1,95 @@
+"""The settings: one model, or two to compare; averaging over pitches; the seconds that a picture shows."""
+
+import os
+from dataclasses import dataclass
+
+import streamlit as st
+
+from genreclf.app import words
+from genreclf.app.state import MAX_SECONDS, load_model
+from genreclf.app.visits import Visit
+from genreclf.inference.catalog import DEFAULT_MODEL, ModelEntry
+from genreclf.inference.predictor import Predictor
+from genreclf.inference.run_folder import MODEL_CONFIG
+
+_NONE = "none"
+_LEAST_SECONDS = 0.1  # of a picture
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose."""
+
+    entries: tuple[ModelEntry, ...]  # one or two
+    averaged: bool  # over three pitches
+    picture_seconds: float
+
+    @property
+    def labels(self) -> list[str]:
+        """The models' names."""
+        return [entry.label for entry in self.entries]
+
+
+def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
+    """The settings, behind one button; they belong to the visit, so that a reload keeps them."""
+    kept, by_label = visit.settings, {entry.label: entry for entry in models}
+    labels = list(by_label)
+    default = next((label for label in labels if label.startswith(f"{DEFAULT_MODEL} ")), labels[0])
+    chosen = st.session_state.get("model", kept.get("model"))
+    with st.popover(f"Model: {words.plain(chosen if chosen in by_label else default)}"):
+        first = by_label[_choice(visit, "model", "Model", labels, default)]
+        st.caption(_summary(first))
+        others = [_NONE, *(label for label in labels if label != first.label)]
+        second = by_label.get(_choice(visit, "second", "Compare with", others, _NONE))
+        if second:
+            st.caption(_summary(second))
+        st.session_state.setdefault("averaged", kept.get("averaged", False))
+        averaged = st.toggle(
+            "Average over three pitches",
+            key="averaged",
+            help="The music as it is, a little lower and a little higher (test-time augmentation): three times slower.",
+        )
+        _keep(visit, "averaged", averaged, False)
+        seconds = _picture_seconds(visit, first)
+    return Settings((first, second) if second else (first,), averaged, seconds)
+
+
+def load(entry: ModelEntry, averaged: bool) -> Predictor:
+    """The model; raises GenreclfError if it cannot be loaded."""
+    config = entry.folder / MODEL_CONFIG
+    changed = config.stat().st_mtime if config.exists() else 0.0
+    return load_model(os.fsencode(entry.folder), "pitch_shift" if averaged else "none", changed)
+
+
+def _choice(visit: Visit, key: str, label: str, options: list[str], default: str) -> str:
+    """A choice, which is kept; a run that is there no longer gives way to the default."""
+    kept = visit.settings.get(key, default)
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = kept if kept in options else default
+    chosen = st.selectbox(label, options, key=key)
+    _keep(visit, key, chosen, default)
+    return chosen
+
+
+def _picture_seconds(visit: Visit, model: ModelEntry) -> float:
+    """A model may have been trained on pictures of any length."""
+    shown, key = model.picture_seconds, f"seconds {model.label}"
+    least, most = min(_LEAST_SECONDS, shown), max(float(MAX_SECONDS), shown)
+    st.session_state.setdefault(key, min(max(visit.settings.get(key, shown), least), most))
+    seconds = st.number_input("Seconds of music that a picture shows", least, most, step=1.0, key=key)
+    _keep(visit, key, seconds, shown)
+    return float(seconds)
+
+
+def _keep(visit: Visit, key: str, value: object, default: object) -> None:
+    """Keeps what differs from the default."""
+    if value == default:
+        visit.settings.pop(key, None)
+    else:
+        visit.settings[key] = value
+
+
+def _summary(entry: ModelEntry) -> str:
+    if entry.scores is None:
+        return "Not evaluated yet."
+    return f"Accuracy {entry.scores} on held-out clips; {entry.scores.parameters:,} parameters."

@@ -1,0 +1,69 @@
+"""The table of several songs, a component of the page: a row opens its song. See songs_table.js."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from genreclf.app.time_axis import clock
+from genreclf.app.visits import Visit
+from genreclf.app.words import percent
+from genreclf.inference.results import Row
+from genreclf.text import one_line
+
+_KEY = "songs table"
+
+
+def songs_table(visit: Visit, labels: Sequence[str], rows: dict[str, list[Row]], genres: Sequence[str]) -> None:
+    """The songs in `rows`, by their id, with a row per model, named `labels`; `genres` to correct with."""
+    data = {
+        "labels": list(labels) if len(labels) > 1 else [""],
+        "genres": list(map(one_line, genres)),
+        "songs": [_line(visit, song, of_song, genres) for song, of_song in rows.items()],
+    }
+    _component()(key=_KEY, data=data, on_act_change=lambda: _act(visit, genres))
+
+
+def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) -> dict[str, Any]:
+    """What the table shows of a song."""
+    first, right = of_song[0], visit.corrections.get(song)
+    notes = dict.fromkeys(row["problem"].removeprefix(f"{row['path']}: ") or row.get("note", "") for row in of_song)
+    return {
+        "id": song,
+        "name": one_line(first["path"]),
+        "answers": [_answer(row) for row in of_song],
+        "length": clock(first["seconds"]) if first.get("seconds") else "",
+        "note": one_line("; ".join(filter(None, notes))),
+        "right": -1 if right is None else genres.index(right),
+        "open": visit.wanted[:1] == [song],
+    }
+
+
+def _answer(row: Row) -> str:
+    if row["problem"]:
+        return "not readable"
+    return one_line(f"{row['genre']} {percent(row['probability'])}") if row["genre"] else "no genre"
+
+
+def _act(visit: Visit, genres: Sequence[str]) -> None:
+    """What the user did in the table."""
+    act = st.session_state[_KEY].get("act") or {}
+    song = act.get("song")
+    if song not in visit.songs:
+        return
+    match act.get("kind"):
+        case "open":
+            visit.wanted = [song]
+        case "remove":
+            visit.remove(song)
+        case "correct":
+            visit.correct(song, dict(enumerate(genres)).get(act.get("genre", -1)))
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    css, js = (Path(__file__).with_name(f"songs_table.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    html = "<div class=scroller tabindex=-1><table><thead></thead><tbody></tbody></table></div><p class=keys></p>"
+    return st.components.v2.component("genreclf.songs_table", html=html, css=css, js=js)

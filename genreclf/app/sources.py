@@ -1,0 +1,94 @@
+"""Where songs come from: uploads, recordings and demos."""
+
+import io
+from collections.abc import Sequence
+
+import soundfile
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from genreclf.app import words
+from genreclf.app.state import MAX_BYTES, MAX_SECONDS
+from genreclf.app.visits import Song, Visit
+from genreclf.data.demo import STYLES, render
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+
+_DEMO_SECONDS = 15.0
+_UPLOADS, _RECORDING, _DEMO = "uploads", "recording", "demo"  # the keys of their widgets
+_TAKEN = "taken"  # in the session's state
+_FOLDED_PIXELS = 240  # so that it has one line with a button on a phone
+
+
+def take(visit: Visit) -> None:
+    """Takes what was uploaded or recorded, before its place is drawn, which is small as soon as there are songs."""
+    if songs := [Song(upload.name, _content(upload)) for upload in _new(st.session_state.get(_UPLOADS) or [])]:
+        visit.add(songs)
+    recording = st.session_state.get(_RECORDING)
+    for upload in _new([recording] if recording else []):
+        visit.add([Song(_new_name(visit, "recording", ".wav"), _content(upload))])
+
+
+def uploads(visit: Visit) -> None:
+    """The place for files, of any type: the reader says which ones it cannot read, and why."""
+    st.file_uploader(
+        f"Songs (up to {MAX_BYTES // 1024**2} MB and {MAX_SECONDS // 60} minutes each), or pictures of spectrograms",
+        accept_multiple_files=True,
+        key=_UPLOADS,
+        max_upload_size=MAX_BYTES // 1024**2,
+        label_visibility="collapsed" if visit.songs else "visible",
+        width=_FOLDED_PIXELS if visit.songs else "stretch",
+    )
+
+
+def refusals(visit: Visit) -> None:
+    """Why a file of the last upload was not taken."""
+    for refusal in visit.refusals:
+        st.error(words.plain(refusal))
+
+
+def others(visit: Visit) -> None:
+    """A recording, and the demos."""
+    with st.popover("Record"):
+        st.audio_input("Record what plays", sample_rate=None, key=_RECORDING)
+    with st.popover("Demo"):
+        st.caption("Synthetic sounds, made by this program: they show how the page works, not how good the model is.")
+        st.pills("Synthetic demo", STYLES, key=_DEMO, on_change=_take_demo, args=(visit,), label_visibility="collapsed")
+
+
+def _new(uploads: Sequence[UploadedFile]) -> list[UploadedFile]:
+    """Those that were not taken before."""
+    taken: set[str] = st.session_state.setdefault(_TAKEN, set())
+    new = [upload for upload in uploads if upload.file_id not in taken]
+    taken.update(upload.file_id for upload in new)
+    return new
+
+
+def _content(upload: UploadedFile) -> bytes:
+    """The bytes of an upload, which from now on are kept by the visit alone."""
+    content, context = upload.getvalue(), get_script_run_ctx()
+    # As Streamlit does it for the files of a chat.
+    if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
+    return content
+
+
+def _take_demo(visit: Visit) -> None:
+    if style := st.session_state[_DEMO]:
+        visit.add([Song(f"{style} (synthetic demo).wav", _demo(style), synthetic=True)])
+        st.session_state[_DEMO] = None  # it can be chosen again
+
+
+@st.cache_data(max_entries=len(STYLES), show_spinner=False)
+def _demo(style: str) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, render(style, 0, 0, _DEMO_SECONDS), SAMPLE_RATE_HZ, format="WAV")
+    return file.getvalue()
+
+
+def _new_name(visit: Visit, stem: str, suffix: str) -> str:
+    """A name that no song of the visit has."""
+    names: Sequence[str] = [song.name for song in visit.songs.values()]
+    numbered = (f"{stem} {number}" for number in range(2, len(names) + 3))
+    return next(name for name in (f"{stem}{suffix}", *(f"{other}{suffix}" for other in numbered)) if name not in names)

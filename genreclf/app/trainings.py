@@ -1,0 +1,193 @@
+"""A training in the background, started from corrections: a process of its own, of which there is one at a time."""
+
+import atexit
+import csv
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from genreclf.csv_text import csv_line
+from genreclf.errors import GenreclfError, remedy
+from genreclf.files import write_atomically
+from genreclf.frontend.clip import CLIP_SUFFIXES
+from genreclf.inference.run_folder import BUNDLE, METRICS_CSV, MODEL_CONFIG
+from genreclf.text import one_line, utf8
+
+EPOCHS = 30
+SONGS, TABLE = "songs", "corrections.csv"  # in the run folder
+_LOG = "training.log"
+_LEARNING_RATE = 5e-4
+_STOP_SECONDS = 5.0
+_LOG_BYTES = 4_096  # of its end
+_SPECIAL = set(" \t,'\"[]{}()=:\\$")  # in a value of Hydra's
+
+_PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
+
+
+class Corrected(NamedTuple):
+    """A song and its right genre."""
+
+    name: str  # any text
+    content: bytes
+    genre: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that was started."""
+
+    folder: Path  # of the run
+    model: str  # the name from which it started
+    process: "subprocess.Popen[bytes]" = field(repr=False)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.process.poll() is None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a new model."""
+        return self.process.poll() == 0 and (self.folder / BUNDLE / MODEL_CONFIG).is_file()
+
+    def epochs(self) -> int:
+        """How many have ended."""
+        try:
+            with (self.folder / METRICS_CSV).open(newline="") as file:
+                done = [row["epoch"] for row in csv.DictReader(file)]
+        except (OSError, KeyError, csv.Error, UnicodeDecodeError):
+            return 0
+        return int(done[-1]) if done and done[-1].isdigit() else 0
+
+    def last_line(self) -> str:
+        """The last line that it printed."""
+        try:
+            with (self.folder / _LOG).open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((one_line(line.strip()) for line in reversed(lines) if line.strip()), "")
+
+
+class Trainings:
+    """The last training of this server, shared by all sessions."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: Training | None = None
+        atexit.register(self.stop)
+
+    @property
+    def last(self) -> Training | None:
+        """The one that runs, or ran last."""
+        return self._last
+
+    def start(self, model: str, init: str, folder: Path, songs: Sequence[Corrected]) -> Training:
+        """Writes the songs and their table into a new run folder, and trains on them; see `words`.
+
+        Raises GenreclfError where one runs already, and where nothing can be written.
+        """
+        with self._lock:
+            if self._last and self._last.runs:
+                raise GenreclfError("a training runs already; wait for its end, or stop it")
+            try:
+                _write(folder, songs)
+                asked = words(model, init, str(folder / SONGS), str(folder / TABLE))
+                with (folder / _LOG).open("wb") as log:
+                    process = subprocess.Popen(
+                        [sys.executable, "-m", "genreclf.train", *asked, "logger=none", f"run={_value(str(folder))}"],
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,  # Ctrl-C in the server's terminal ends it by `stop`
+                    )
+            except OSError as error:
+                raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); {remedy(error)}") from error
+            self._last = Training(folder, model, process)
+            return self._last
+
+    def stop(self) -> None:
+        """Ends the training that runs."""
+        training = self._last
+        if training is None or not training.runs:
+            return
+        training.process.terminate()
+        try:
+            training.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            training.process.kill()
+            training.process.wait()
+
+
+def words(model: str, init: str, songs: str, table: str) -> list[str]:
+    """The words of `genreclf train` for a training from the model `init`, whose configuration is `model`.
+
+    `songs` is a folder, `table` has a row for each song in it.
+    """
+    return [
+        f"model={model}",
+        f"init={_value(init)}",
+        "data=folder",
+        f"data.path={_value(songs)}",
+        f"data.table={_value(table)}",
+        "split=all",
+        f"model.learning_rate={_LEARNING_RATE}",
+        f"trainer.max_epochs={EPOCHS}",
+    ]
+
+
+def _value(text: str) -> str:
+    """A path as a value on the command line, where no character of it has a meaning."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" if set(text) & _SPECIAL else text
+
+
+def new_folder(runs: Path) -> Path:
+    """Where the next training goes: RUNS/corrections-TIME."""
+    return (runs / f"corrections-{time.strftime('%Y-%m-%d_%H-%M-%S')}").absolute()
+
+
+def obstacle(runs: Path) -> str:
+    """Why no training can be started here; empty if one can."""
+    if importlib.util.find_spec("torch") is None:
+        return "Training needs torch, which is not installed here: install all of genreclf."
+    nearest = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        return f"The folder for runs, {runs}, is read-only."
+    return ""
+
+
+def missing(genres: Sequence[str]) -> str:
+    """What the corrected genres lack for a training; empty for nothing."""
+    if not genres:
+        return "Correct some songs first."
+    if len(set(genres)) < 2:
+        return f"All corrected songs are {genres[0]}: a model needs at least two genres. Correct a song of another one."
+    return ""
+
+
+def _write(folder: Path, songs: Sequence[Corrected]) -> None:
+    """The songs, whose names need not be names of files, under numbers; and their table."""
+    (folder / SONGS).mkdir(parents=True)
+    rows = [("path", "genre", "title"), *_files(folder / SONGS, songs)]
+    write_atomically(folder / TABLE, "".join(csv_line(map(utf8, row)) for row in rows))
+
+
+def _files(folder: Path, songs: Sequence[Corrected]) -> Iterator[tuple[str, str, str]]:
+    for number, (name, content, genre) in enumerate(songs, 1):
+        suffix = PurePath(name).suffix.lower()
+        path = folder / f"{number:04d}{suffix if suffix in CLIP_SUFFIXES else _suffix(content)}"
+        write_atomically(path, content)
+        yield path.name, genre, one_line(name)
+
+
+def _suffix(content: bytes) -> str:
+    """For a name that tells no type; which kind of sound it is, the reader finds out."""
+    return next((suffix for start, suffix in _PICTURES if content.startswith(start)), ".wav")

@@ -1,0 +1,185 @@
+"""The songs of each page in the browser, kept by the server: they outlast a change of page, Back and a reload."""
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from genreclf.errors import GenreclfError
+from genreclf.inference.results import Row
+
+MAX_SONGS = 200
+MAX_VISIT_BYTES = 256 * 1024**2
+KEPT_SECONDS = 15 * 60  # after its page is closed
+_MAX_VISITS = 100
+_MAX_BYTES = 1024**3  # of all visits together
+_CLOSED_BYTES = 32 * 1024**2  # of those whose page is closed, apart from the last one
+
+
+@dataclass(frozen=True)
+class Song:
+    """An upload, recording or demo."""
+
+    name: str
+    content: bytes = field(repr=False)
+    synthetic: bool = False  # a demo, which is not music by people
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256(self.content)
+        object.__setattr__(self, "digest", digest.hexdigest())
+        digest.update(self.name.encode(errors="surrogatepass"))
+        object.__setattr__(self, "id", digest.hexdigest()[:16])
+
+    digest: str = field(init=False)  # of the content
+    id: str = field(init=False)  # of content and name
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A genre that the user gave a song, and the one before; None: none."""
+
+    song: str  # its id
+    genre: str | None
+    before: str | None
+
+
+@dataclass(eq=False)
+class Visit:
+    """What belongs to a page in the browser: its songs, in the order of upload, its settings and its corrections."""
+
+    key: str  # in the page's address; nobody can guess it
+    songs: dict[str, Song] = field(default_factory=dict)  # by id
+    wanted: list[str] = field(default_factory=list)  # ids; the first one that can be read is shown
+    refusals: list[str] = field(default_factory=list)  # of the last upload
+    rows: dict[tuple[str, ...], Row] = field(default_factory=dict)  # results, by the song's id and the settings
+    settings: dict[str, Any] = field(default_factory=dict)
+    corrections: dict[str, str] = field(default_factory=dict)  # genres by song
+    history: list[Correction] = field(default_factory=list)  # to undo
+    sessions: set[str] = field(default_factory=set, repr=False)
+    seen: float = 0.0  # when its page was last known to be open
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def used(self) -> bool:
+        """Whether there is anything to keep."""
+        return bool(self.songs or self.settings)
+
+    @property
+    def bytes(self) -> int:
+        """The size of its songs."""
+        return sum(len(song.content) for song in list(self.songs.values()))
+
+    def add(self, songs: Iterable[Song]) -> None:
+        """Takes an upload, whose first song will be shown. What is too much becomes a refusal."""
+        with self.lock:
+            self.refusals, self.wanted = [], []
+            for song in songs:
+                try:
+                    self._check_room(song)
+                except GenreclfError as error:
+                    self.refusals.append(str(error))
+                else:
+                    self.songs[song.id] = song
+                    self.wanted.append(song.id)
+
+    def _check_room(self, song: Song) -> None:
+        if song.id in self.songs:
+            return
+        if len(self.songs) >= MAX_SONGS:
+            raise GenreclfError(f"{song.name}: this page has {MAX_SONGS} songs already; remove some first")
+        if self.bytes + len(song.content) > MAX_VISIT_BYTES:
+            limit = MAX_VISIT_BYTES // 1024**2
+            raise GenreclfError(f"{song.name}: the songs of this page may have {limit} MiB together; remove some first")
+
+    def remove(self, song: str) -> None:
+        """Forgets a song, its results and its correction."""
+        with self.lock:
+            self.songs.pop(song, None)
+            self.corrections.pop(song, None)
+            self.history = [change for change in self.history if change.song != song]
+            self.wanted = [other for other in self.wanted if other != song]
+            self.rows = {key: row for key, row in self.rows.items() if key[0] != song}
+
+    def clear(self) -> None:
+        """Forgets all songs."""
+        for song in list(self.songs):
+            self.remove(song)
+
+    def correct(self, song: str, genre: str | None) -> None:
+        """Gives a song a genre; None takes it back."""
+        with self.lock:
+            before = self.corrections.get(song)
+            if song in self.songs and genre != before:
+                self._set(song, genre)
+                self.history.append(Correction(song, genre, before))
+
+    def undo(self) -> Correction | None:
+        """Takes the last change of a correction back, and returns it."""
+        with self.lock:
+            if not self.history:
+                return None
+            change = self.history.pop()
+            self._set(change.song, change.before)
+            return change
+
+    def _set(self, song: str, genre: str | None) -> None:
+        if genre is None:
+            self.corrections.pop(song, None)
+        else:
+            self.corrections[song] = genre
+
+
+class Visits:
+    """All visits, shared by all sessions; bounded in number, bytes and time. `is_open` tells of a session's page."""
+
+    def __init__(self, is_open: Callable[[str], bool], now: Callable[[], float] = time.monotonic) -> None:
+        self._is_open, self._now = is_open, now
+        self._visits: dict[str, Visit] = {}  # the least recently used first
+        self._lock = threading.Lock()
+
+    def open(self, key: str | None, session: str) -> Visit:
+        """The visit with this key for a session, or a new one."""
+        with self._lock:
+            visit = self._visits.pop(key or "", None) or Visit(secrets.token_urlsafe(16))
+            self._visits[visit.key] = visit
+            visit.sessions.add(session)
+            visit.seen = self._now()
+        self.sweep()
+        return visit
+
+    def has(self, key: str) -> bool:
+        """Whether a visit is still kept."""
+        with self._lock:
+            return key in self._visits
+
+    def sweep(self) -> None:
+        """Drops what is past its time or too much, the least recently used first, and closed pages before open ones."""
+        with self._lock:
+            now, closed = self._now(), []
+            for visit in reversed(self._visits.values()):  # the most recently used first
+                visit.sessions = {session for session in visit.sessions if self._is_open(session)}
+                if visit.sessions:
+                    visit.seen = now
+                else:
+                    closed.append(visit)
+            kept: list[Visit] = []
+            total = 0
+            for visit in closed:
+                total += visit.bytes
+                if now - visit.seen <= KEPT_SECONDS and (total <= _CLOSED_BYTES or not kept):
+                    kept.append(visit)
+            opened = [visit for visit in reversed(self._visits.values()) if visit.sessions]
+            self._keep([*opened, *kept])
+
+    def _keep(self, visits: list[Visit]) -> None:
+        """Keeps the first of these, as far as the limits allow."""
+        total, keys = 0, set()
+        for visit in visits[:_MAX_VISITS]:
+            total += visit.bytes
+            if total > _MAX_BYTES:
+                break
+            keys.add(visit.key)
+        self._visits = {key: visit for key, visit in self._visits.items() if key in keys}
