@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -24,11 +25,18 @@ PATIENCE_MS = 120_000
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
     """The app's address and its process."""
+    with serving(tmp_path_factory.mktemp("runs")) as found:
+        yield found
+
+
+@contextmanager
+def serving(runs: Path) -> Iterator[tuple[str, int]]:
+    """The app that offers the runs of a folder: its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = ["--server.port", str(port), "--server.headless", "true"]
-    environment = {**os.environ, "GENRECLF_RUNS": str(tmp_path_factory.mktemp("runs"))}
+    environment = {**os.environ, "GENRECLF_RUNS": str(runs)}
     process = subprocess.Popen([sys.executable, "-m", "genreclf.app", *words], env=environment)
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
@@ -64,8 +72,8 @@ def page(chromium, server) -> Iterator[Page]:
     opened.close()
 
 
-def open_app(chromium: Browser, address: str, width: int = 1280) -> Page:
-    page = chromium.new_page(viewport={"width": width, "height": 900})
+def open_app(chromium: Browser, address: str, width: int = 1280, scheme: Literal["light", "dark"] = "light") -> Page:
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.get_by_role("heading", name="What genre is this?").wait_for()
