@@ -23,6 +23,7 @@ from genreclf.files import user_path, write_atomically
 from genreclf.hydra_command import run_command
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
+from genreclf.search_pictures import draw_search
 from genreclf.search_space import Dimension, read_space, split_words
 from genreclf.search_study import Study
 from genreclf.stopping import stoppable
@@ -180,7 +181,7 @@ def _finish(study: Study, fixed: list[str], config: SearchConfig) -> int:
     print("trials: " + ", ".join(f"{number} {name}" for name, number in numbers.items() if number))
     line = shell_command("genreclf", "train", *fixed, *(f"{key}={value}" for key, value in best.params.items()))
     write_atomically(study.folder / BEST, line + "\n")
-    pictures = ", ".join(map(str, study.draw()))
+    pictures = ", ".join(map(str, draw_search(study.study, config.objective, study.folder)))
     for text in (f"best {config.objective}: {best.value:.4f}", f"run folder: {study.trial_folder(best)}", pictures):
         print(one_line(text))
     print(line)

@@ -2,11 +2,10 @@
 
 import fcntl
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -94,21 +93,6 @@ class Study:
     def best(self) -> FrozenTrial | None:
         """The best of the finished trials."""
         return self.study.best_trial if self.count(TrialState.COMPLETE) else None
-
-    def draw(self) -> list[Path]:
-        """Pictures of the history and, from two finished trials on, of the importance of the keys."""
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from optuna.visualization import matplotlib as pictures
-
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        draws: dict[str, Any] = {"history.png": pictures.plot_optimization_history}
-        if self.count(TrialState.COMPLETE) > 1:
-            draws["importance.png"] = pictures.plot_param_importances
-        for name, draw in draws.items():
-            draw(self.study).figure.savefig(self.folder / name, dpi=120, bbox_inches="tight")
-        return [self.folder / name for name in draws]
 
     def _give_up_abandoned(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

@@ -179,19 +179,8 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
     for key in ("init", "teacher"):
         if optim is None and config[key] is not None:
             raise GenreclfError(f"{key}={config[key]}: model={model['name']} is not trained in epochs; leave it out")
-    for key in MOVABLE:
-        group, name = key.split(".")
-        if config[group][name] is not None:
-            config[group][name] = str(user_path(config[group][name]).resolve())
-    config["data"]["genre_map"] = absolute_genre_map(config["data"].get("genre_map"))
     L.seed_everything(run.seed, workers=True, verbose=False)
-
-    datamodule = SpectrogramDataModule.from_config(config)
-    datamodule.prepare_data()
-    datamodule.setup()
-    if run.temperature is None and run.init is None and not datamodule.clips["val"]:
-        remedy = "give a number, as of the folds (1 changes nothing), or init=MODEL, whose temperature is taken"
-        raise GenreclfError(f"temperature: there are no validation clips to fit it on; {remedy}")
+    datamodule = _open_data(config, run)
     if trained_on:
         check_data(folder, config, datamodule.summary(), trained_on, "this would be another training")
 
@@ -200,12 +189,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
     loggers = Loggers(made, folder, first)
     module, weights, trainer = None, RANDOM, None
     if optim:
-        net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
-        consistency = datamodule.augment.consistency if datamodule.augment else 0.0
-        teacher = None if run.teacher is None else torch.from_numpy(datamodule.teacher(run.teacher))
-        shares = datamodule.class_shares
-        module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher)
-        module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
+        module = _module(model, run, optim, datamodule)
         weights = start(module.net, model["weights"], run.init, datamodule.classes)
         trainer = _trainer(folder, config, overrides, optim, loggers, callbacks)
         _check_validation(trainer, optim, datamodule)
@@ -230,6 +214,35 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
         _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
         loggers.files(CONFIG_YAML, RECORD, AUDIT, METRICS_CSV, CURVES)
         loggers.model(BUNDLE)
+
+
+def _open_data(config: dict[str, Any], run: RunConfig) -> SpectrogramDataModule:
+    """The clips and their split; the paths in the configuration become absolute."""
+    for key in MOVABLE:
+        group, name = key.split(".")
+        if config[group][name] is not None:
+            config[group][name] = str(user_path(config[group][name]).resolve())
+    config["data"]["genre_map"] = absolute_genre_map(config["data"].get("genre_map"))
+    datamodule = SpectrogramDataModule.from_config(config)
+    datamodule.prepare_data()
+    datamodule.setup()
+    if run.temperature is None and run.init is None and not datamodule.clips["val"]:
+        remedy = "give a number, as of the folds (1 changes nothing), or init=MODEL, whose temperature is taken"
+        raise GenreclfError(f"temperature: there are no validation clips to fit it on; {remedy}")
+    return datamodule
+
+
+def _module(
+    model: dict[str, Any], run: RunConfig, optim: OptimConfig, datamodule: SpectrogramDataModule
+) -> GenreModule:
+    """The net with its loss; its weights are random."""
+    net_config = build(ModelConfig, {**model["net"], "num_classes": len(datamodule.classes)}, "model.net")
+    consistency = datamodule.augment.consistency if datamodule.augment else 0.0
+    teacher = None if run.teacher is None else torch.from_numpy(datamodule.teacher(run.teacher))
+    shares = datamodule.class_shares
+    module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher)
+    module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
+    return module
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
