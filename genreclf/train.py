@@ -103,7 +103,7 @@ class RunConfig:
     workers: int  # processes that read batches
     device_store_mib: int  # on a GPU, a store of up to this size is copied there
     cuda_graph: bool  # on a GPU, steps are recorded
-    temperature: float | None  # of the probabilities; null: fitted on the validation clips, or else that of `init`
+    temperature: float | None  # of the probabilities; null: fitted on the validation clips; see `_temperature`
     fp16_weights: bool  # the bundle's weights are rounded to float16
     init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
     teacher: Path | None  # a file with vectors of other nets for the clips, which the training also predicts
@@ -227,7 +227,7 @@ def _open_data(config: dict[str, Any], run: RunConfig) -> SpectrogramDataModule:
     datamodule.prepare_data()
     datamodule.setup()
     if run.temperature is None and run.init is None and not datamodule.clips["val"]:
-        remedy = "give a number, as of the folds (1 changes nothing), or init=MODEL, whose temperature is taken"
+        remedy = "give a number, as of the folds (1 changes nothing), or init=MODEL"
         raise GenreclfError(f"temperature: there are no validation clips to fit it on; {remedy}")
     return datamodule
 
@@ -410,10 +410,15 @@ def _save(
 
 
 def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
-    """Fitted on the validation clips, for a bundle whose temperature is 1; without any, that of the model `init`."""
+    """Fitted on the validation clips, for a bundle whose temperature is 1.
+
+    Without any: that of the model `init` if it has the same classes, else 1.
+    """
     if not datamodule.clips["val"] and init is not None:
-        temperature = read_bundle_config(find_bundle(init)).info.temperature
-        print(one_line(f"temperature, that of {init} as there are no validation clips: {temperature:.2f}"))
+        initial = read_bundle_config(find_bundle(init)).info
+        same = initial.classes == bundle.info.classes
+        temperature = initial.temperature if same else 1.0  # an initial one of 0.7 made such models far too sure
+        print(f"temperature {temperature:.2f}: not fitted, as there are no validation clips")
         return temperature
     temperature = fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
     print(f"temperature, fitted on the validation clips: {temperature:.2f}")
