@@ -102,7 +102,7 @@ def _module(bundle: Bundle, name: str, kind: str) -> nn.Module:
     # A copy without gradients: callers that forget no_grad then do not keep the activations of an hour of music.
     net = copy.deepcopy(bundle.net).cpu().requires_grad_(False)
     if kind == "picture":
-        return PictureModel(net, bundle.info.temperature).eval()
+        return PictureModel(net, bundle.info).eval()
     wrapper = WaveformModel if FORMATS[name].any_length else SegmentModel
     return wrapper(net, bundle.info).eval()
 

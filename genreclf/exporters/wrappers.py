@@ -8,6 +8,7 @@ from genreclf.exporters.torch_segments import column_index, downsample_index, tr
 from genreclf.frontend.log_mel import HOP_SAMPLES
 from genreclf.frontend.segments import ViewConfig, cover
 from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.predictor import length_factor
 
 
 def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
@@ -18,13 +19,13 @@ def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
 class PictureModel(nn.Module):
     """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) probabilities, calibrated. Scripts.
 
-    One segment each: its softmax at the temperature that was fitted for means over segments.
+    One segment each: its softmax at the temperature for a clip of that length.
     """
 
-    def __init__(self, net: nn.Module, temperature: float) -> None:
+    def __init__(self, net: nn.Module, info: ModelInfo) -> None:
         super().__init__()
         self.net = net
-        self.temperature = temperature
+        self.temperature = info.temperature * length_factor(info.view.segment_frames)
 
     def forward(self, levels: Tensor) -> Tensor:  # noqa: D102 - see the class docstring
         return apply_temperature(self.net(levels)[0].softmax(1), self.temperature)
@@ -44,7 +45,7 @@ class SegmentModel(nn.Module):
         frames = info.view.segment_frames
         self.front_end = LogMelSpectrogram()
         self.front_end.frames_at_once = frames  # one block: the exporter would unroll a loop over several
-        self.picture = PictureModel(net, info.temperature)
+        self.picture = PictureModel(net, info)
         kept = downsample_index(frames, frames, info.frames_per_column)
         self.register_buffer("index", kept[column_index(len(kept), frames, torch.tensor([[0, frames]]))[0]])  # (256,)
 
@@ -75,11 +76,10 @@ class WaveformModel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102 - see the class docstring
         spectrograms = self.front_end(waveform)  # (B, 128, frames)
-        means = [self._clip_mean(levels) for levels in spectrograms]
-        return apply_temperature(torch.stack(means), self.temperature)
+        return torch.stack([self._clip(levels) for levels in spectrograms])
 
-    def _clip_mean(self, levels: Tensor) -> Tensor:
-        """(128, frames) levels of a clip -> (classes,) mean probabilities of its segments."""
+    def _clip(self, levels: Tensor) -> Tensor:
+        """(128, frames) levels of a clip -> (classes,) probabilities."""
         first, _, _, frames = trim_silence(levels, levels.shape[1])
         kept = first + downsample_index(frames, frames, self.frames_per_column).to(levels.device)
         levels = levels[:, kept]  # (128, columns)
@@ -87,7 +87,8 @@ class WaveformModel(nn.Module):
         rows = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
         segment_spans = torch.tensor(rows, dtype=torch.int64, device=levels.device)  # (S, 2)
         batches = [self._probabilities(levels, frames, batch) for batch in segment_spans.split(self.batch_size)]
-        return torch.cat(batches).mean(0)
+        mean = torch.cat(batches).mean(0, keepdim=True)  # (1, classes)
+        return apply_temperature(mean, self.temperature * length_factor(frames))[0]
 
     def _probabilities(self, levels: Tensor, frames: int, segment_spans: Tensor) -> Tensor:
         """(128, columns) levels that cover `frames`, (N, 2) spans -> (N, classes) probabilities of the segments."""

@@ -31,7 +31,7 @@ from genreclf.frontend.clip import samples_clip
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.segments import ViewConfig, column_index, downsample_index, spans, trim_silence
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import apply_temperature, load_predictor
+from genreclf.inference.predictor import apply_temperature, length_factor, load_predictor
 from genreclf.inference.run_folder import find_bundle
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -137,7 +137,8 @@ def test_picture_files_predict_like_the_bundle_for_any_batch(exports, name):
     for batch in batches:
         with torch.inference_mode():
             plain = exports.bundle.net(batch)[0].double().softmax(1).numpy()
-        expected = apply_temperature(plain, exports.bundle.info.temperature)
+        info = exports.bundle.info
+        expected = apply_temperature(plain, info.temperature * length_factor(info.view.segment_frames))
         tolerance = FORMATS[name].max_difference["picture"]
         np.testing.assert_allclose(predict(batch).detach().numpy(), expected, rtol=0, atol=tolerance)
         assert len(batch) == 1 or np.abs(expected[0] - expected[1]).max() > 1e-3
@@ -234,8 +235,8 @@ def slow_prediction(waveform: Tensor, info: ModelInfo) -> np.ndarray:
         for span in spans(frames, info.view):
             segment = torch.from_numpy(kept[:, column_index(kept.shape[1], frames, np.array([span]))[0]])  # (128, 256)
             probabilities.append(Probe()(segment[None, None])[0][0].double().softmax(0).numpy())
-        predictions.append(np.mean(probabilities, axis=0))
-    return apply_temperature(np.stack(predictions), TEMPERATURE)
+        predictions.append(apply_temperature(np.mean(probabilities, axis=0), TEMPERATURE * length_factor(frames)))
+    return np.stack(predictions)
 
 
 @pytest.fixture(scope="module")
@@ -285,10 +286,12 @@ def test_a_segment_model_is_the_waveform_model_on_one_segment(frames_per_column)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_probabilities_are_the_softmax_of_logits_over_temperature():
+@pytest.mark.parametrize(("segment_frames", "factor"), [(1_292, 1), (430, (1_292 / 430) ** 0.15)])
+def test_probabilities_are_the_softmax_of_logits_over_the_temperature_for_that_length(segment_frames, factor):
     levels = torch.randint(256, (4, 3, 128, 256), dtype=torch.uint8)
-    expected = (Probe()(levels)[0].double() / TEMPERATURE).softmax(1).float()
-    torch.testing.assert_close(PictureModel(Probe(), TEMPERATURE)(levels), expected)
+    expected = (Probe()(levels)[0].double() / (TEMPERATURE * factor)).softmax(1).float()
+    info = info_of(ViewConfig("any", segment_frames, 100, 0.0))
+    torch.testing.assert_close(PictureModel(Probe(), info)(levels), expected)
 
 
 @pytest.mark.parametrize("name", ["svm", "majority"])

@@ -15,7 +15,7 @@ from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo, ModelOutput
-from genreclf.inference.predictor import Predictor, apply_temperature, load_predictor
+from genreclf.inference.predictor import Predictor, apply_temperature, length_factor, load_predictor
 from genreclf.inference.results import file_row, flat, show_table
 from genreclf.inference.tta import TTA
 
@@ -60,11 +60,11 @@ def test_a_clip_is_the_mean_of_its_segments_with_the_temperature_applied_to_the_
     prediction = Predictor(model).predict(clip_of(levels, note="clipped"))
     starts = [0, 128, 256]
     means = np.stack([model.predict_proba(levels[None, :, start : start + 256]).probabilities[0] for start in starts])
-    expected = softmax(np.log(means.mean(0)) / 1.5)
+    expected = softmax(np.log(means.mean(0)) / (1.5 * (1292 / 512) ** 0.15))
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-12)
     assert prediction.genre == "xyz"[expected.argmax()] and prediction.probability == expected.max()
     by_segment = np.array([segment.probabilities for segment in prediction.segments])
-    np.testing.assert_allclose(by_segment, softmax(np.log(means) / 1.5), rtol=1e-12)
+    np.testing.assert_allclose(by_segment, softmax(np.log(means) / (1.5 * (1292 / 430) ** 0.15)), rtol=1e-12)
     assert [segment.start_seconds for segment in prediction.segments] == [start * FRAME_SECONDS for start in starts]
     assert prediction.segments[-1].end_seconds == prediction.seconds == 512 * FRAME_SECONDS
     assert prediction.note == "clipped"
@@ -189,6 +189,19 @@ def test_temperature_is_the_softmax_of_scaled_logarithms(weights, temperature):
     calibrated = apply_temperature(probabilities, temperature)
     np.testing.assert_allclose(calibrated, softmax(np.log(probabilities) / temperature), atol=1e-9)
     assert (np.argsort(calibrated, kind="stable") == np.argsort(probabilities, kind="stable")).all() or temperature > 5
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10_000))
+def test_the_temperature_is_no_lower_for_less_music_and_one_from_30_s_on(frames, more):
+    assert length_factor(frames) >= length_factor(frames + more) >= length_factor(1_292) == length_factor(50_000) == 1
+    assert length_factor(frames) <= length_factor(1) == length_factor(430) == pytest.approx(1.18, abs=0.002)
+
+
+def test_a_clip_of_one_segment_has_the_segments_probabilities():
+    for frames in (100, 256, 1_200):
+        prediction = Predictor(Arithmetic(WHOLE if frames > 256 else CROP)).predict(clip_of(noise(frames)))
+        (segment,) = prediction.segments
+        assert segment.probabilities == prediction.probabilities
 
 
 def test_certain_probabilities_stay_finite():
