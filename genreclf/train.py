@@ -416,7 +416,7 @@ def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMo
     """
     if not datamodule.clips["val"] and init is not None:
         initial = read_bundle_config(find_bundle(init)).info
-        same = initial.classes == bundle.info.classes
+        same = set(initial.classes) == set(bundle.info.classes)
         temperature = initial.temperature if same else 1.0  # an initial one of 0.7 made such models far too sure
         print(f"temperature {temperature:.2f}: not fitted, as there are no validation clips")
         return temperature
