@@ -3,8 +3,8 @@
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from genreclf.data.collections_page import collections_page
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
-from genreclf.data.sources import DataConfig, data_folder
+from genreclf.data.sources import DataConfig, data_folder, rows_of_public
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
 from genreclf.data.tag_rows import tag_rows
@@ -79,11 +79,18 @@ def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
     folder = data_folder(data)
     contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
-    reasons = tag_rows(folder, unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
+    reasons = _reasons(data, folder, unused)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path, reason in zip(unused, reasons, strict=True):
         found[f"{UNUSED}: {reason}" if reason else UNUSED].append(path)
-    return contents.passed_over | found
+    return {**contents.passed_over, **found}  # a plain dict: asdict copies no defaultdict
+
+
+def _reasons(data: DataConfig, folder: Path, unused: Sequence[str]) -> list[str]:
+    """Why each clip has no class, as far as the tags or a public data set's tables say; or empty."""
+    if data.public:
+        return rows_of_public(replace(data, table=None), unused).reasons
+    return tag_rows(folder, unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -60,6 +60,9 @@ class _Requests(http.server.BaseHTTPRequestHandler):
             return
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         self.server.ranges.append(start)
+        if start >= len(content):
+            self.send_error(416)
+            return
         rest = content[start:]
         self.head(206 if self.headers.get("Range") else 200, len(rest), content)
         fault = self.server.faults.pop(0) if self.server.faults else None

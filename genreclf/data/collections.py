@@ -96,7 +96,7 @@ def own_collection(data: DataConfig) -> Collection:
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give another")
     sources, passed_over = _below(folder)
-    if data.table is not None or data.tags:
+    if data.names_artists:
         sources = sources_of(data, folder)
     return _collection(str(data.path), folder, without(sources, data.drop, folder), data, passed_over)
 

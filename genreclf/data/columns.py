@@ -17,6 +17,7 @@ NAMES = {
     "title": "title name tracktitle trackname songtitle songname",
     "group": "group groupid groupname recording recordingid",
     "fold": "fold foldid foldnumber foldname split splitname subset partition",
+    "license": "license licence licensename licencename licenseurl licenceurl",
 }
 MEANING = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
 KEYS = ("path", "clip")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from genreclf.data.build_store import prepared_store
 from genreclf.data.membership import membership
 from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments, SegmentDataset
 from genreclf.data.sources import DataConfig, tag_counts
-from genreclf.data.split import SPLITS, SplitConfig, published_missing
+from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
 from genreclf.data.teacher import teacher_vectors
 from genreclf.errors import GenreclfError
@@ -88,8 +88,9 @@ class SpectrogramDataModule(L.LightningDataModule):
         self.store = store
 
     def summary(self) -> dict[str, Any]:
-        """What the run's record says about the data: counts by split, what is left out, digests of store and split."""
-        rows, published = self.store.rows, self.split.name == "published"
+        """What the run's record says about the data: counts by split, what is left out, licences, digests of store and
+        split."""
+        rows = self.store.rows
         groups = {name: len({self.group_of[clip] for clip in clips}) for name, clips in self.clips.items()}
         used = {name: self.clips[name] + self.none[name] for name in SPLITS}
         members = sorted((rows[clip].path, name) for name, clips in used.items() for clip in clips)
@@ -109,8 +110,18 @@ class SpectrogramDataModule(L.LightningDataModule):
             "tags": tag_counts(self.data),
             "in_no_split": len(rows) - len(unreadable) - len(members),
             "repeated": sum(length < spans(length, self.view)[0][1] for length in lengths),  # shorter than a segment
-            "missing": published_missing([rows[clip].path for clip in self.group_of]) if published else {},
+            "missing": {name: list(paths) for name, paths in self.membership.missing.items()},
+            "licenses": self._licenses(),
         }
+
+    def _licenses(self) -> dict[str, list[str]]:
+        """By licence, the paths of the clips in use; empty where no table states any."""
+        stated, splits = self.membership.metadata, self.membership.splits
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for clip, one, split in zip(self.membership.clips, stated, splits, strict=True):
+            if split is not None:
+                found[one.license].append(self.store.rows[clip].path)
+        return {name: sorted(paths) for name, paths in sorted(found.items())} if any(found) else {}
 
     @property
     def frames_per_column(self) -> float:

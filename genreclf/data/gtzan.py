@@ -1,17 +1,15 @@
 """GTZAN (Tzanetakis and Cook 2002): found in a folder in one of its usual layouts, or downloaded and unpacked."""
 
 import hashlib
-import shutil
 import sys
-import tarfile
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.file_download import http_get
 
+from genreclf.data import archives
+from genreclf.data.archives import Limits
 from genreclf.errors import GenreclfError, reason
-from genreclf.progress import progress_bar
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 LAYOUTS = ("", "genres", *(f"{folder}{kind}_original" for kind in ("genres", "images") for folder in ("", "Data/")))
@@ -75,38 +73,5 @@ def _fetch(folder: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """The content of a tar archive's top folder -> `folder`, which appears only when it is complete.
-
-    Raises GenreclfError, and leaves nothing behind, for members that are not files or folders or lie outside, for more
-    than the limits above, and for an archive that cannot be read.
-    """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with tarfile.open(archive) as tar, progress_bar("unpacking", "files") as report:
-            tar.extractall(partial, filter=_member_filter(report))
-        partial.replace(folder)
-    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
-        raise GenreclfError(f"{archive}: cannot be unpacked ({error}); {OTHER_WAY}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _member_filter(report: Callable[[int, int], None]) -> Callable[[tarfile.TarInfo, str], tarfile.TarInfo | None]:
-    """tarfile's `data` filter, with limits on number and size, without links and without the top folder."""
-    count = size = 0
-
-    def check(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        nonlocal count, size
-        count, size = count + 1, size + member.size
-        report(count, count)
-        if count > MAX_MEMBERS or size > MAX_UNPACKED_BYTES:
-            raise ValueError(f"larger than {MAX_MEMBERS:,} files or {MAX_UNPACKED_BYTES / 1024**3:g} GiB")
-        if not (member.isfile() or member.isdir()):
-            raise ValueError(f"{member.name!r} is not a file or folder")
-        path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
-        if not path.name or path.name.startswith("._"):  # the top folder, and files that macOS adds
-            return None
-        return tarfile.data_filter(member.replace(name=str(path), deep=False), folder)
-
-    return check
+    """The content of the archive's top folder -> `folder`; raises GenreclfError as `archives.unpack` does."""
+    archives.unpack(archive, folder, Limits(MAX_MEMBERS, MAX_UNPACKED_BYTES), OTHER_WAY)
