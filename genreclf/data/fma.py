@@ -1,0 +1,129 @@
+"""FMA (Defferrard et al. 2017): MP3 files by number, and tracks.csv, whose header has two rows and an index row."""
+
+import csv
+import functools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from genreclf.data.archives import Archive, Limits, obtain
+from genreclf.data.table import metadata_of
+from genreclf.data.tracks import Layout, Track, reading
+
+SUBSETS = ("small", "medium", "large")  # each holds those before it
+FULL = "full"  # the untrimmed files of the large subset
+TRACKS = "tracks.csv"
+SERVER = "https://os.unil.cloud.switch.ch/fma"
+OTHER_WAY = "get fma_metadata.zip and fma_SUBSET.zip elsewhere, unpack them, and set data.path to their folder"
+# The checksums are those of the data set's README.
+ARCHIVES = {
+    "metadata": ("f0df49ffe5f2a6008d7dc83c6915b31835dfe733", 0.34),  # GiB
+    "small": ("ade154f733639d52e35e32f5593efe5be76c6d70", 7.2),
+    "medium": ("c67b69ea232021025fca9231fc1c7c1a063ab50b", 22),
+    "large": ("497109f4dd721066b5ce5e5f250ec604dc78939e", 93),
+}
+MOST_FILES = 120_000  # the large subset has 106,574 tracks
+# Tracks without any audio, and others shorter than their 30 s: issues 8 and 44 of the data set's repository
+EMPTY = frozenset((99134, 108925, 133297))
+SHORT = frozenset(
+    (
+        *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98565, 98566, 98567, 98568, 98569, 98571),
+        *(105247, 108924, 126981, 127336, 143992),
+    )
+)
+NO_AUDIO, CUT_SHORT, NO_TOP_GENRE = "known to hold no audio", "known to be cut short", "of several top genres, or none"
+_MAX_CELL = 2**24  # biographies are longer than the csv module expects
+# Of the two header rows, the columns that are read: their meaning in a table
+_COLUMNS = {
+    ("track", "genre_top"): "genre",
+    ("artist", "name"): "artist",
+    ("album", "title"): "album",
+    ("track", "title"): "title",
+    ("track", "license"): "license",
+}
+_SUBSET, _SPLIT = ("set", "subset"), ("set", "split")
+
+
+def find(path: Path, subset: str) -> Layout | None:
+    """Where the subset lies: `path` holds fma_metadata and fma_SUBSET, or that of a larger one, or is the latter."""
+    sizes = [*SUBSETS[SUBSETS.index(subset) :], FULL]
+    audio = [folder for folder in (path, *(path / f"fma_{size}" for size in sizes)) if _holds_tracks(folder)]
+    tables = _tables(path)
+    return Layout(audio[0], tables) if audio and tables else None
+
+
+def _tables(path: Path) -> Path | None:
+    folders = (path / "fma_metadata", path, path.parent / "fma_metadata")
+    return next((folder for folder in folders if (folder / TRACKS).is_file()), None)
+
+
+def _holds_tracks(folder: Path) -> bool:
+    return folder.is_dir() and any(re.fullmatch(r"\d{3}", inside.name) for inside in folder.iterdir())
+
+
+def fetch(path: Path, subset: str) -> None:
+    """Downloads what `path` lacks of the tables and the subset's audio. Raises GenreclfError as `obtain` does."""
+    if _tables(path) is None:
+        _obtain("metadata", path)
+    if find(path, subset) is None:
+        _obtain(subset, path)
+
+
+def _obtain(what: str, path: Path) -> None:
+    (digest, gib), name = ARCHIVES[what], f"fma_{what}"
+    size = int(gib * 2**30)
+    # The metadata are packed to about a quarter; MP3 files do not get smaller.
+    archive = Archive(f"{SERVER}/{name}.zip", "sha1", digest, size, Limits(MOST_FILES, 8 * size))
+    obtain(archive, path / name, "data=fma", OTHER_WAY)
+
+
+def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
+    """The tracks of the subset, by path. Raises GenreclfError for a table that cannot be read."""
+    file = layout.tables / TRACKS
+    status = file.stat()
+    return _read(file, subset, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=2)  # 106,574 rows of 52 columns, which a training asks for several times
+def _read(file: Path, subset: str, *_: int) -> dict[str, Track]:
+    wanted = SUBSETS[: SUBSETS.index(subset) + 1]
+    earlier = csv.field_size_limit(_MAX_CELL)
+    try:
+        with reading(file), file.open(encoding="utf-8", newline="") as text:
+            rows = csv.reader(text)
+            number_of = _columns(next(rows, []), next(rows, []))
+            return dict(_tracks(rows, number_of, wanted))
+    finally:
+        csv.field_size_limit(earlier)
+
+
+def _columns(groups: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], int]:
+    """The number of each column that is read, from the two header rows."""
+    numbers = {pair: number for number, pair in enumerate(zip(groups, names, strict=False))}
+    needed = (*_COLUMNS, _SUBSET, _SPLIT)
+    if missing := [pair for pair in needed if pair not in numbers]:
+        raise ValueError(f"its two header rows have no column {' '.join(missing[0])}")
+    return {pair: numbers[pair] for pair in needed}
+
+
+def _tracks(
+    rows: Iterable[Sequence[str]], number_of: dict[tuple[str, str], int], wanted: Sequence[str]
+) -> Iterator[tuple[str, Track]]:
+    for row in rows:
+        if row[0] == "track_id" or row[number_of[_SUBSET]] not in wanted:  # the former is the index row
+            continue
+        number = int(row[0])
+        cells = {meaning: row[number_of[pair]].strip() for pair, meaning in _COLUMNS.items()}
+        left_out = _left_out(number, cells["genre"])
+        if left_out:
+            cells["genre"] = ""
+        name = f"{number:06d}"
+        yield f"{name[:3]}/{name}.mp3", Track(metadata_of(cells), row[number_of[_SPLIT]], left_out)
+
+
+def _left_out(number: int, genre: str) -> str:
+    if number in EMPTY:
+        return NO_AUDIO
+    if number in SHORT:
+        return CUT_SHORT
+    return "" if genre else NO_TOP_GENRE

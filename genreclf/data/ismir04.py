@@ -1,0 +1,49 @@
+"""ISMIR04 genre (Cano et al. 2006): whole songs of Magnatune in three parts, each with a table without a header."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from genreclf.data.table import metadata_of
+from genreclf.data.tracks import Layout, Track, reading
+from genreclf.errors import GenreclfError
+
+PARTS = {"training": "train", "development": "val", "evaluation": "test"}
+ANONYMOUS = "development"  # its artists are numbered, so nobody knows which of them are in the other parts
+TABLE = "tracklist.csv"
+LICENSE = "CC BY-NC-SA 1.0"
+
+
+def find(path: Path, subset: str) -> Layout | None:
+    """Where it lies: `path` or the folder ismir04_genre in it holds the folders audio and metadata."""
+    for folder in (path, path / "ismir04_genre"):
+        tables = folder / "metadata"
+        if (folder / "audio").is_dir() and all((tables / part / TABLE).is_file() for part in PARTS):
+            return Layout(folder / "audio", tables)
+    return None
+
+
+def fetch(path: Path, subset: str) -> None:
+    """Raises GenreclfError: no checksum of its archives is known, so they are not downloaded."""
+    raise GenreclfError(
+        f"data.path={path}: ISMIR04 is not there; get it from http://ismir2004.ismir.net/genre_contest/, and give the "
+        f"folder that holds audio/ and metadata/ with {', '.join(PARTS)} in both"
+    )
+
+
+def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
+    """The songs, by path. Raises GenreclfError for a table that cannot be read."""
+    return {path: track for part in PARTS for path, track in _tracks(layout.tables / part / TABLE, part)}
+
+
+def _tracks(file: Path, part: str) -> Iterator[tuple[str, Track]]:
+    """The class is one of six; the folders may be the eight genres of which some are joined (metal_punk)."""
+    with reading(file), file.open(encoding="utf-8", newline="") as text:
+        for row in csv.reader(text):
+            if not row or row[0] == "class":
+                continue
+            genre, artist, album, title, _, path = row[:6]
+            if part == ANONYMOUS:
+                artist = f"{part} {artist}"
+            cells = {"genre": genre, "artist": artist, "album": album, "title": title, "license": LICENSE}
+            yield f"{part}/{path}", Track(metadata_of(cells), PARTS[part])

@@ -1,0 +1,82 @@
+"""MTG-Jamendo (Bogdanov et al. 2019): MP3 files by number; genre tags and five splits in tables of its repository."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from genreclf.data.table import metadata_of
+from genreclf.data.tracks import Layout, Track, reading
+from genreclf.errors import GenreclfError
+
+SPLITS = 5
+PARTS = ("train", "validation", "test")
+LICENSES = "audio_licenses.txt"
+REPOSITORY = "mtg-jamendo-dataset"
+AUDIO_FOLDERS = ("", "audio", "audio-low", "raw_30s", "raw_30s/audio", "raw_30s/audio-low")
+SEVERAL, NO_GENRE = "tags of several genres", "no tag of a genre"
+_PREFIX = "genre---"
+_LICENSE = re.compile(r"Available under .+: (https?://\S+)")
+
+
+def find(path: Path, subset: str) -> Layout | None:
+    """Where it lies: `path` or a usual folder in it holds the audio; the repository is `path`, in it or beside it."""
+    audio = next((path / name for name in AUDIO_FOLDERS if _holds_tracks(path / name)), None)
+    clones = (path, path / REPOSITORY, path.parent / REPOSITORY)
+    tables = next((folder for folder in clones if _table(folder, 0, PARTS[0]).is_file()), None)
+    return Layout(audio, tables) if audio and tables else None
+
+
+def _holds_tracks(folder: Path) -> bool:
+    return folder.is_dir() and any(re.fullmatch(r"\d{2}", inside.name) for inside in folder.iterdir())
+
+
+def _table(tables: Path, split: int, part: str) -> Path:
+    return tables / "data" / "splits" / f"split-{split}" / f"autotagging_genre-{part}.tsv"
+
+
+def fetch(path: Path, subset: str) -> None:
+    """Raises GenreclfError, which says how to get the data set: it has its own program for that (156 to 508 GB)."""
+    raise GenreclfError(
+        f"data.path={path}: MTG-Jamendo is not there; clone https://github.com/MTG/{REPOSITORY} into it, and download "
+        "the audio beside that with scripts/download/download.py --dataset raw_30s --type audio-low"
+    )
+
+
+def key(path: str) -> str:
+    """A clip's path as the tables have it: files of low bit rate are named 41/241.low.mp3."""
+    return re.sub(r"\.low\.mp3$", ".mp3", path)
+
+
+def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
+    """The tracks of the split with the number `split`, by path. Raises GenreclfError for an unreadable table."""
+    licenses = _licenses(layout.tables / LICENSES)
+    files = ((part, _table(layout.tables, split, part)) for part in PARTS)
+    return {path: track for part, file in files for path, track in _tracks(file, part, licenses)}
+
+
+def _tracks(file: Path, part: str, licenses: dict[str, str]) -> Iterator[tuple[str, Track]]:
+    """Rows are of different lengths: from the sixth column on, each has a tag."""
+    with reading(file), file.open(encoding="utf-8", newline="") as text:
+        for row in csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if row[0] == "TRACK_ID":
+                continue
+            _, artist, album, path, _, *tags = row
+            genres = [tag.removeprefix(_PREFIX) for tag in tags if tag.startswith(_PREFIX)]
+            one = genres[0] if len(genres) == 1 else ""
+            cells = {"genre": one, "artist": artist, "album": album, "license": licenses.get(path, "")}
+            yield path, Track(metadata_of(cells), part, "" if one else SEVERAL if genres else NO_GENRE)
+
+
+def _licenses(file: Path) -> dict[str, str]:
+    """The licence of each track, by path: a line with the path, one with title and artist, and one with the licence."""
+    if not file.is_file():
+        return {}
+    found, path = {}, ""
+    with reading(file):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if re.fullmatch(r"\d\d/\d+\.mp3", line.strip()):
+                path = line.strip()
+            elif stated := _LICENSE.match(line.strip()):
+                found[path] = stated[1]
+    return found

@@ -1,0 +1,109 @@
+"""Public data sets in their usual layouts, which the clips of `data.fetch` come from."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genreclf.data import ballroom, fma, ismir04, jamendo
+from genreclf.data.notices import tell_once
+from genreclf.data.split import split_word
+from genreclf.data.table import ClipMetadata
+from genreclf.data.tracks import Layout, Track
+from genreclf.errors import GenreclfError
+from genreclf.text import first_names
+
+NOT_LISTED = "not in the data set's tables"
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """How a data set is found, fetched and read. `subset` is empty where it has none; splits are counted from 0."""
+
+    find: Callable[[Path, str], Layout | None]
+    fetch: Callable[[Path, str], None]  # raises GenreclfError where it cannot
+    tracks: Callable[[Layout, str, int], Mapping[str, Track]]
+    notice: str  # printed before it is fetched
+    subsets: tuple[str, ...] = ()
+    splits: int = 0  # how many its makers publish
+    key: Callable[[str], str] = str  # a clip's path as its tables have it
+
+
+PUBLIC_SETS = {
+    "fma": PublicSet(
+        fma.find,
+        fma.fetch,
+        fma.tracks,
+        notice="FMA's tracks are each under a licence that its artist chose, many for non-commercial use only; "
+        "the run's record lists them",
+        subsets=fma.SUBSETS,
+        splits=1,
+    ),
+    "jamendo": PublicSet(jamendo.find, jamendo.fetch, jamendo.tracks, "", splits=jamendo.SPLITS, key=jamendo.key),
+    "ballroom": PublicSet(
+        ballroom.find,
+        ballroom.fetch,
+        ballroom.tracks,
+        notice="Ballroom holds excerpts of copyrighted music; use it for research only, and do not share it",
+    ),
+    "ismir04": PublicSet(ismir04.find, ismir04.fetch, ismir04.tracks, "", splits=1),
+}
+
+
+@dataclass(frozen=True)
+class PublicRows:
+    """What a data set's tables say of clips; the first three have an item per clip."""
+
+    metadata: list[ClipMetadata]  # without a genre where the clip is left out
+    splits: list[str]  # the part of the published split, or empty
+    reasons: list[str]  # why the clip is left out, or empty
+    missing: dict[str, list[str]]  # by split: the tracks that are to be used, of which there is no file
+
+
+def public_layout(name: str, path: Path, subset: str) -> Layout:
+    """Where the data set lies; it is fetched if `path` lacks it. Raises GenreclfError if it cannot be had."""
+    public = PUBLIC_SETS[name]
+    found = public.find(path, subset)
+    if found is None:
+        if public.notice:
+            tell_once(public.notice)
+        public.fetch(path, subset)
+        found = public.find(path, subset)
+    if found is None:
+        raise GenreclfError(f"data.path={path}: {name} was unpacked there, but not in its usual layout; give another")
+    return found
+
+
+def public_rows(name: str, layout: Layout, subset: str, paths: Sequence[str], split: int = 0) -> PublicRows:
+    """What the data set's tables say of the clips `paths`, with the split of the number `split`.
+
+    Raises GenreclfError for a table that cannot be read, and for a split that there is not.
+    """
+    public = PUBLIC_SETS[name]
+    if not 0 <= split < max(public.splits, 1):
+        raise GenreclfError(f"split.fold={split}: data={name} has {public.splits} published splits, counted from 0")
+    tracks = public.tracks(layout, subset, split)
+    unlisted = Track(ClipMetadata(), left_out=NOT_LISTED)
+    keys = list(map(public.key, paths))
+    found = [tracks.get(key, unlisted) for key in keys]
+    missing: defaultdict[str, list[str]] = defaultdict(list)
+    for path in tracks.keys() - set(keys):
+        if not tracks[path].left_out:
+            missing[split_word(tracks[path].split) or ""].append(path)
+    return PublicRows(
+        [track.metadata for track in found],
+        [track.split for track in found],
+        [track.left_out for track in found],
+        {part: sorted(paths) for part, paths in sorted(missing.items())},
+    )
+
+
+def tell_left_out(where: str, paths: Sequence[str], found: PublicRows) -> None:
+    """Prints to standard error which clips are left out and why, and which tracks have no file."""
+    counts = Counter(filter(None, found.reasons))
+    for reason, count in sorted(counts.items()):
+        names = first_names([path for path, other in zip(paths, found.reasons, strict=True) if other == reason])
+        tell_once(f"{where}: {count} clips are left out: {reason} ({names})")
+    missing = sorted(path for paths in found.missing.values() for path in paths)
+    if missing:
+        tell_once(f"{where}: {len(missing)} tracks of its tables have no file (first: {first_names(missing)})")

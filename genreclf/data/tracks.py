@@ -1,0 +1,38 @@
+"""What the modules of public data sets say: where a data set lies, and what its tables hold."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from genreclf.data.table import ClipMetadata
+from genreclf.errors import GenreclfError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a data set lies."""
+
+    audio: Path  # the clips' folder
+    tables: Path  # the folder of its tables
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a data set's tables say of a clip."""
+
+    metadata: ClipMetadata  # without a genre where the clip is left out
+    split: str = ""  # the part of the published split, as the data set names it
+    left_out: str = ""  # why
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Within it, a table that cannot be read or understood raises GenreclfError, which names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise GenreclfError(f"{file}: cannot be read ({error.strerror}); get it again") from error
+    except (csv.Error, UnicodeError, ValueError, IndexError) as error:
+        raise GenreclfError(f"{file}: not the data set's table ({error}); get it again") from error

@@ -1,0 +1,94 @@
+"""Small trees of public data sets, exactly in their layouts."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
+
+# FMA's tracks.csv: the columns of each group of its header, in the data set's order
+FMA_COLUMNS = {
+    "album": "comments date_created date_released engineer favorites id information listens producer tags title "
+    "tracks type",
+    "artist": "active_year_begin active_year_end associated_labels bio comments date_created favorites id latitude "
+    "location longitude members name related_projects tags website wikipedia_page",
+    "set": "split subset",
+    "track": "bit_rate comments composer date_created date_recorded duration favorites genre_top genres genres_all "
+    "information interest language_code license listens lyricist number publisher tags title",
+}
+JAMENDO_HEAD = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
+
+
+def sound(file: Path, seed: int, seconds: float = 4.5) -> None:
+    """Writes noise; the ending need not be that of the format, which readers see from the content."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(0, 0.1, int(seconds * SAMPLE_RATE_HZ))
+    soundfile.write(file, noise, SAMPLE_RATE_HZ, format="FLAC" if file.suffix == ".flac" else file.suffix[1:].upper())
+
+
+def fma_csv(tracks: Sequence[dict[str, str]]) -> str:
+    """tracks.csv; each track gives `track_id` and cells by group and name: {"set split": "training"}."""
+    pairs = [(group, name) for group, names in FMA_COLUMNS.items() for name in names.split()]
+    assert len(pairs) == 52
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["", *(group for group, _ in pairs)])
+    writer.writerow(["", *(name for _, name in pairs)])
+    writer.writerow(["track_id", *("" for _ in pairs)])
+    for track in tracks:
+        writer.writerow([track["track_id"], *(track.get(" ".join(pair), "") for pair in pairs)])
+    return out.getvalue()
+
+
+def fma_track(
+    number: int, genre: str, split: str, artist: str, subset: str = "small", license_name: str = "Attribution 4.0"
+) -> dict[str, str]:
+    """A row with what other readers stumble over: a biography of several lines and 150,000 characters, lists."""
+    return {
+        "track_id": str(number),
+        "album title": f"Album of {artist}",
+        "album tags": "[]",
+        "artist bio": f'<p>Born in "1980",\nmoved,\r\nsang.</p>{"x" * 150_000 if number == 2 else ""}',
+        "artist id": str(len(artist)),
+        "artist name": artist,
+        "set split": split,
+        "set subset": subset,
+        "track genre_top": genre,
+        "track genres": "[21, 76]",
+        "track genres_all": "[21, 76]",
+        "track license": license_name,
+        "track title": f"Song {number}",
+    }
+
+
+def fma_tree(folder: Path, tracks: Sequence[dict[str, str]], subset: str = "small") -> Path:
+    """fma_metadata/tracks.csv and fma_SUBSET/NNN/NNNNNN.mp3, empty files, with README.txt and checksums."""
+    metadata, audio = folder / "fma_metadata", folder / f"fma_{subset}"
+    metadata.mkdir(parents=True)
+    (metadata / "tracks.csv").write_bytes(fma_csv(tracks).encode())
+    for name in ("genres.csv", "features.csv", "echonest.csv", "README.txt", "checksums"):
+        (metadata / name).touch()
+    for track in tracks:
+        name = f"{int(track['track_id']):06d}"
+        file = audio / name[:3] / f"{name}.mp3"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for name in ("README.txt", "checksums"):
+        (audio / name).touch()
+    return folder
+
+
+def jamendo_tables(clone: Path, split: int, parts: dict[str, Sequence[tuple[str, str, str, Sequence[str]]]]) -> None:
+    """The tables of one split, with CRLF and a column for each tag: (track number, artist, album, tags) by part."""
+    folder = clone / "data" / "splits" / f"split-{split}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, tracks in parts.items():
+        lines = ["\t".join(JAMENDO_HEAD)]
+        for number, artist, album, tags in tracks:
+            ids = (f"track_{int(number):07d}", f"artist_{int(artist):06d}", f"album_{int(album):06d}")
+            lines.append("\t".join((*ids, f"{int(number) % 100:02d}/{number}.mp3", "211.1", *tags)))
+        (folder / f"autotagging_genre-{part}.tsv").write_bytes("".join(line + "\r\n" for line in lines).encode())
