@@ -74,13 +74,12 @@ def add_file_options(parser: argparse.ArgumentParser, at_least: Literal[0, 1] = 
     """FILE... and --workers."""
     number, meaning = "*+"[at_least], "a file, or a folder to search for files"
     parser.add_argument("paths", nargs=number, type=user_path, metavar="FILE", help=meaning)
-    add_workers_option(parser)
+    parser.add_argument("--workers", type=positive, default=cores(), metavar="N", help="threads (default: all cores)")
 
 
-def add_workers_option(parser: argparse.ArgumentParser) -> None:
-    """--workers."""
-    cores = len(os.sched_getaffinity(0))  # a job on a cluster may use some of a machine's
-    parser.add_argument("--workers", type=positive, default=cores, metavar="N", help="threads (default: all cores)")
+def cores() -> int:
+    """How many this process may use: a job on a cluster has some of a machine's."""
+    return len(os.sched_getaffinity(0))
 
 
 def add_journal_option(parser: argparse._ActionsContainer) -> None:

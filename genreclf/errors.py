@@ -17,12 +17,12 @@ _EXTRAS = {
     "streamlit": "app",
     **dict.fromkeys(("fastapi", "prometheus_client", "python_multipart", "uvicorn"), "serve"),
     **dict.fromkeys(("mutagen", "watchfiles"), "tag"),
-    "ray": "ray",
-    **dict.fromkeys(("fsspec", "s3fs"), "s3"),
-    "gcsfs": "gs",
 }
-# Those of training, which the small install cannot have
-_TRAINING_EXTRAS = {"optuna": "search", "submitit": "slurm", "mlflow": "mlflow", "wandb": "wandb"}
+# Those that scripts/setup does not install
+_PIP_EXTRAS = {
+    **{"optuna": "search", "submitit": "slurm", "mlflow": "mlflow", "wandb": "wandb"},
+    **{"ray": "ray", "fsspec": "s3", "s3fs": "s3", "gcsfs": "gs"},
+}
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
 # What a user can do about the state of a file system, by the error's number.
 _REMEDIES = {
@@ -114,8 +114,8 @@ def missing_package(error: BaseException | None) -> str:
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if package in ("", "genreclf"):
         return ""
-    if package in _TRAINING_EXTRAS:
-        return f"{package} is not installed; run pip install 'genreclf[{_TRAINING_EXTRAS[package]}]'"
+    if package in _PIP_EXTRAS:
+        return f"{package} is not installed; run pip install 'genreclf[{_PIP_EXTRAS[package]}]'"
     extra = _EXTRAS.get(package)
     setup, wheel = (f"scripts/setup predict {extra}", f"genreclf[{extra}]") if extra else ("scripts/setup", "genreclf")
     return f"{package} is not installed; run {setup} in the checkout, or pip install '{wheel}'"

@@ -8,9 +8,10 @@ from functools import partial
 from genreclf.command_options import (
     Parser,
     add_journal_option,
-    add_workers_option,
     check_contents,
+    cores,
     find_files,
+    positive,
     predictor_settings,
 )
 from genreclf.files import user_path
@@ -27,7 +28,8 @@ def add_library_options(parser: argparse.ArgumentParser) -> None:
     """FILE... and --workers, --journal, --ray, --shards, --shard, --merge, --missing."""
     meaning = "a file, a folder to search for files, or the URL of an object or a prefix, such as s3://bucket/music"
     parser.add_argument("paths", nargs="*", type=location, metavar="FILE", help=meaning)
-    add_workers_option(parser)
+    workers = "threads (default: all cores); with --ray, actors of one thread (default: all CPUs of the cluster)"
+    parser.add_argument("--workers", type=positive, metavar="N", help=workers)
     add_journal_option(parser)
     address = "local (this machine), auto (the cluster that it belongs to), or HOST:PORT"
     parser.add_argument("--ray", metavar="ADDRESS", help=f"predict on a Ray cluster: {address}")
@@ -94,10 +96,10 @@ def library_rows(
 def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Contents) -> AbstractContextManager[Engine]:
     """What predicts the files: threads, or a Ray cluster for as long as the `with` statement lasts."""
     if options.ray is None:
-        return nullcontext(partial(thread_rows, predictor, options.workers, contents))
+        return nullcontext(partial(thread_rows, predictor, options.workers or cores(), contents))
     from genreclf.inference.ray_engine import ray_engine  # Ray is large, and slow to import
 
-    return ray_engine(options.ray, predictor_settings(options), predictor.digest, contents)
+    return ray_engine(options.ray, predictor_settings(options), predictor.digest, contents, options.workers)
 
 
 def _shard(word: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
 from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.frontend.object_store import Location
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
 from genreclf.inference.model_info import Model, ModelOutput
 from genreclf.inference.onnx_model import OnnxModel
@@ -72,7 +73,7 @@ class Predictor:
             settings.append(self._factors.tolist())
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
-    def predict_file(self, path: Path) -> Prediction:
+    def predict_file(self, path: Location) -> Prediction:
         """Predicts an audio file or a spectrogram picture; raises GenreclfError for a file that cannot be read."""
         return self.predict(read_clip(path, self.info.picture_seconds, figure=self.figure))
 
