@@ -126,10 +126,10 @@ def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namesp
             parser.error(f"--{name.replace('_', '-')}: not with --{step}; give it with --plan")
     if options.log and step != "apply":
         parser.error("--log: only with --apply")
-    if step == "FILE" and not (options.plan or options.m3u or options.embeddings):
-        parser.error("say what to write: --plan PLAN, --m3u DIR or --embeddings OUT")
     if options.watch and (not options.plan or options.m3u or options.embeddings):
         parser.error("--watch: give --plan PLAN, and neither --m3u nor --embeddings")
+    if step == "FILE" and not (options.plan or options.m3u or options.embeddings):
+        parser.error("say what to write: --plan PLAN, --m3u DIR or --embeddings OUT")
 
 
 def _plan(options: argparse.Namespace) -> int:

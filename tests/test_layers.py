@@ -97,6 +97,7 @@ def test_every_folder_of_the_package_is_a_room():
     [
         "import genreclf.predict",
         "import genreclf.embed",
+        "import genreclf.tag, genreclf.similar",
         "import genreclf.serve",
         "from genreclf import Classifier",
         "import genreclf.__main__",

@@ -26,8 +26,9 @@ class Embeddings:
 
     def nearest(self, query: np.ndarray) -> list[tuple[str, float]]:
         """The paths with the cosine similarity of their embeddings to `query`, (D,); the most similar first."""
-        norms = np.linalg.norm(self.values, axis=1) * np.linalg.norm(query)
-        cosines = self.values @ query / np.maximum(norms, np.finfo(np.float32).tiny)
+        values, query = self.values.astype(np.float64), query.astype(np.float64)
+        norms = np.linalg.norm(values, axis=1) * np.linalg.norm(query)
+        cosines = values @ query / np.where(norms, norms, 1)
         order = np.argsort(-cosines, kind="stable")
         return [(self.paths[number], float(cosines[number])) for number in order]
 
