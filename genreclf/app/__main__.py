@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # Loaded before the first page asks for it. Streamlit collects garbage after each run of a page: what is loaded now
     # is left out of that, which took longer than the page.
-    importlib.import_module("genreclf.app.drawing")  # and with it the front end and onnxruntime
+    importlib.import_module("genreclf.app.timeline")  # and with it the front end and onnxruntime
     gc.freeze()
     _return_large_blocks()
     # Streamlit reads the settings and the theme from .streamlit/config.toml beside main.py.

@@ -150,8 +150,6 @@ class Player {
     if (this.parts.length < 2 || number === this.chosen) return;
     if (number === null) this.stopAt = null;
     this.mark(number);
-    clearTimeout(this.reporting); // held keys and a moving pointer report once
-    this.reporting = setTimeout(() => this.report("part", number), 300);
   }
 
   playOrPause() {

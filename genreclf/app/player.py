@@ -32,18 +32,16 @@ def player(
     classes: Sequence[Sequence[str]],
     content: bytes | None,
     key: str,
-) -> int | None:
+) -> None:
     """Shows a song as all models see it; `key` differs for each song, `content` is its file, or None for a picture.
 
-    Returns the number of the first model's segment that the user looks at, or None for the whole song.
+    The parts are chosen and played in the browser: no step there runs the page again.
     """
     state = st.session_state.get(key) or {}
     data = timeline(analyses, names, classes)
     data["picture"] = _address(spectrogram_png(analyses[0].clip.levels), "image/png", f"{key} picture")
     data["audio"], data["reason"] = _sound(key, content, state.get("refused") or ())
-    shown = _component()(key=key, data=data, on_part_change=_nothing, on_refused_change=_nothing)
-    part, parts = shown.get("part"), analyses[0].prediction.segments
-    return part if type(part) is int and 0 <= part < len(parts) else None
+    _component()(key=key, data=data, on_refused_change=_nothing)
 
 
 @cache
