@@ -60,7 +60,7 @@ def plan(folder: Path, *rows: str) -> Path:
 
 
 def test_corrections_and_tags_train_on_from_a_model(music, initial, cache, tmp_path):
-    """The corrected files have their corrections, the others their tags; the temperature is the initial model's."""
+    """The corrected files have their corrections, the others their tags; no temperature can be fitted."""
     table = plan(
         tmp_path, "9.flac,write,rock,0.9,,,Polka,", "0.flac,keep,ska,0.6,,Dub,ska,", "1.flac,keep,ska,0.6,,Dub,,"
     )
@@ -68,7 +68,7 @@ def test_corrections_and_tags_train_on_from_a_model(music, initial, cache, tmp_p
     result = train(music, cache, *words)
     assert result.returncode == 0, result.stderr
     info = load_bundle(tmp_path / "run" / "bundle").info
-    assert info.temperature == load_bundle(initial).info.temperature
+    assert info.temperature == 1.0 != load_bundle(initial).info.temperature
     assert info.classes == ("Dub", "Polka", "Rock", "ska")
     data = json.loads((tmp_path / "run" / "record.json").read_text())["data"]
     assert data["clips"]["train"] == {"Dub": 3, "Polka": 1, "Rock": 2, "ska": 4}
@@ -77,6 +77,17 @@ def test_corrections_and_tags_train_on_from_a_model(music, initial, cache, tmp_p
     assert "next: genreclf predict FILE --model" in result.stdout
     scored = command("evaluate", tmp_path / "run", cache=cache)
     assert scored.returncode == 2 and "data=folder data.path=DIR" in scored.stderr.splitlines()[-1]
+
+
+def test_a_model_of_the_same_classes_keeps_the_temperature(music, initial, cache, tmp_path):
+    table = plan(
+        tmp_path, "7.flac,,,,,,raï,", "8.flac,,,,,,raï,", *(f"{n}.flac,,,,,,dub," for n in range(4)), "4.flac,,,,,,ska,"
+    )
+    words = ["data=folder", f"data.table={table}", f"init={initial}", f"run={tmp_path / 'run'}", *QUICK]
+    result = train(music, cache, *words)
+    assert result.returncode == 0, result.stderr
+    before, after = load_bundle(initial).info, load_bundle(tmp_path / "run" / "bundle").info
+    assert after.temperature == before.temperature and set(after.classes) == set(before.classes)
 
 
 @pytest.mark.parametrize(
