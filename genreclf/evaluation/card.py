@@ -11,14 +11,19 @@ PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that 
 
 
 def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
-    """The card, from the metrics.json of at least one split. Class names may contain any text."""
+    """The card, from the metrics.json of at least one split. Class names may contain any text.
+
+    The metrics of a pretrained model also have `stages`, the settings of its trainings, each from the weights of the
+    one before; `folds`, how many were scored; and `about`, Markdown on its music.
+    """
     metrics = next(iter(by_split.values()))
+    stages = metrics.get("stages", [metrics["trained_with"]])
     return render(
         "evaluation/card.md.jinja",
         m=metrics,
         by_split=by_split,
         no_value=NO_VALUE,
-        command=command_line("train", [_without_path(word) for word in metrics["trained_with"]]),
+        commands=[command_line("train", list(map(_without_path, words))) for words in stages],
         temperature_set=temperature_set(metrics["trained_with"]),
     )
 
