@@ -72,8 +72,10 @@ def objects_below(prefix: StorePath) -> dict[str, StorePath]:
         found = system.find(root, detail=True)
     if not found:
         raise GenreclfError(f"{prefix}: nothing there; check the bucket and the prefix")
-    names = {key: key.removeprefix(root).lstrip("/") for key in found}
-    return {name: StorePath(f"{prefix}/{name}" if name else prefix.url, found[key]) for key, name in names.items()}
+    if list(found) == [root]:
+        return {"": StorePath(prefix.url, found[root])}
+    urls = {key: system.unstrip_protocol(key) for key in found}  # two slashes in a row are part of a key
+    return {key.removeprefix(f"{root}/"): StorePath(url, found[key]) for key, url in urls.items()}
 
 
 @contextmanager
@@ -121,7 +123,9 @@ def _told(path: StorePath) -> Iterator[None]:
     except GenreclfError:
         raise
     except ImportError as error:
-        raise GenreclfError(f"{path}: {missing_package(error.__cause__) or reason(error)}") from error
+        raise GenreclfError(
+            f"{path}: {missing_package(error) or missing_package(error.__cause__) or reason(error)}"
+        ) from error
     except FileNotFoundError as error:
         raise GenreclfError(f"{path}: does not exist; check the bucket and the name") from error
     except PermissionError as error:

@@ -1,0 +1,197 @@
+"""Clips in an object store: a local S3 server gives what the disk gives."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_pictures import tiny_picture
+
+pytest.importorskip("s3fs")
+pytest.importorskip("moto.server")
+
+import fsspec
+import s3fs
+from fsspec.registry import known_implementations
+from moto.server import ThreadedMotoServer
+
+from genreclf import predict
+from genreclf.errors import GenreclfError
+from genreclf.frontend import object_store
+from genreclf.frontend.clip import read_clip
+from genreclf.frontend.object_store import StoreError, StorePath, in_memory, objects_below
+from genreclf.frontend.picture import write_picture
+
+Run = Callable[..., tuple[int, str, str]]
+NAMES = ("b/2.png", "a/1 ä+&%.png", "a/1.png", "sound.wav", "bad.wav", "empty.mp3")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("library"), np.random.default_rng(0)
+    for name in NAMES[:3]:
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_picture(folder / name, tiny_picture(300, rng))
+    soundfile.write(folder / "sound.wav", rng.normal(0, 0.1, 22_050), 22_050)
+    (folder / "bad.wav").write_bytes(b"RIFF no sound")
+    (folder / "empty.mp3").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of an S3 server, which the environment names as it would name any other."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "name")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def bucket(server, library) -> str:
+    """The URL of a prefix that holds the library, and what is passed over."""
+    system = fsspec.filesystem("s3")
+    system.mkdir("songs")
+    system.put(f"{library}/", "songs/my music/", recursive=True)
+    for name in ("notes.txt", ".hidden/x.png", "b/cover.jpg", "b/3.mp3"):
+        system.pipe(f"songs/my music/{name}", b"x")
+    system.rm("songs/my music/b/3.mp3")
+    return "s3://songs/my music"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = predict.main([*map(str, words), "--model", "a"])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_objects_get_the_rows_of_files(library, bucket, run):
+    code, out, _ = run(library, "--json", "--segments")
+    stored = run(f"{bucket}/", "--json", "--segments")
+    rows = [json.loads(text.replace(str(library), bucket)) for text in (out, stored[1])]
+    problems = [[row.pop("problem") for row in table] for table in rows]
+    assert stored[0] == code == 1 and rows[0] == rows[1] and len(rows[0]) == len(NAMES)
+    assert [bool(problem) for problem in problems[0]] == [bool(problem) for problem in problems[1]]
+    assert f"{bucket}/bad.wav: " in stored[2] and f"{bucket}/empty.mp3: empty" in stored[2]
+    assert "notes.txt" in stored[2] and "hidden" not in stored[2] and "/proc" not in stored[2]
+
+
+def test_an_object_and_files_are_predicted_in_the_order_given(library, bucket, run):
+    words = [f"{bucket}/b/2.png", library / "a" / "1.png", f"{bucket}/a/1.png"]
+    code, out, _ = run(*words, "--json")
+    assert code == 0 and [row["path"] for row in json.loads(out)] == list(map(str, words))
+
+
+def test_a_journal_knows_objects_by_their_version(bucket, server, run, tmp_path, monkeypatch):
+    system = fsspec.filesystem("s3")
+    system.copy("songs/my music/a", "songs/changing/", recursive=True)
+    words = ["s3://songs/changing", "--json", "--journal", tmp_path / "journal"]
+    first = run(*words)
+    read: list[str] = []
+    real = object_store._pieces
+    monkeypatch.setattr(object_store, "_pieces", lambda path: read.append(path.url) or real(path))
+    assert run(*words) == first and not read
+    system.pipe("songs/changing/1.png", system.cat("songs/my music/b/2.png"))
+    code, out, _ = run(*words)
+    assert code == 0 and read == ["s3://songs/changing/1.png"] and out != first[1]
+
+
+def test_shards_of_a_bucket_make_the_result_of_a_single_run(bucket, run, tmp_path):
+    single = run(bucket, "--csv")[:2]
+    for number in (2, 1):
+        words = [bucket] if number == 2 else []  # the second knows the objects from the manifest
+        assert run(*words, "--shards", tmp_path / "shards", "--shard", f"{number}/2")[0] == 0
+    assert run("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == single
+
+
+def test_what_may_pass_is_tried_again(bucket, run, monkeypatch, tmp_path):
+    """A connection that breaks off costs a file its row, but neither the journal nor the shard keeps that."""
+    real, words = object_store._pieces, [bucket, "--shards", tmp_path / "shards", "--shard", "1/1"]
+
+    def pieces(path: StorePath) -> Iterator[bytes]:
+        yield from real(path)
+        if path.url.endswith("/b/2.png"):
+            raise StoreError(f"{path}: broken off; run the command again")
+
+    monkeypatch.setattr(object_store, "_pieces", pieces)
+    code, _, error = run(*words)
+    assert code == 1 and "1 of 6 files" in error and "run it again" in error
+    assert run("--shards", tmp_path / "shards", "--missing")[1] == "1\n"
+    monkeypatch.undo()
+    assert run(*words)[0] == 0
+    assert run("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == run(bucket, "--csv")[:2]
+
+
+def test_memory_is_bounded(bucket, monkeypatch):
+    objects = objects_below(StorePath(bucket))
+    monkeypatch.setattr(object_store, "MAX_STORED_BYTES", 100)
+    with pytest.raises(GenreclfError, match="copy it to a disk"):
+        read_clip(objects["sound.wav"], 30.0)
+    held = object_store._Held(10)
+    with held.bytes(6), held.bytes(4):
+        assert held.count == 10
+    with held.bytes(99):  # alone
+        assert held.count == 99
+    assert held.count == 0
+
+
+def test_a_shortened_object_is_no_clip(bucket):
+    objects = objects_below(StorePath(bucket))
+    listed = {**objects["sound.wav"].listed, "size": 10**6}
+    with pytest.raises(StoreError, match="44144 of 1000000 bytes"), in_memory(StorePath(f"{bucket}/sound.wav", listed)):
+        pass
+
+
+def test_a_key_is_no_path(bucket, library, run):
+    """Slashes in it are characters as others are."""
+    fsspec.filesystem("s3").pipe("songs/keys//1.png", (library / "a" / "1.png").read_bytes())
+    code, out, _ = run("s3://songs/keys", "--json")
+    assert code == 0 and [row["path"] for row in json.loads(out)] == ["s3://songs/keys//1.png"]
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("s3://songs/nothing", "check the bucket"),
+        ("s3://no-such-bucket/x", "check the bucket"),
+        ("s4://songs/x", "s3://bucket/prefix"),
+        ("s3://songs/notes/", "no audio file"),
+    ],
+)
+def test_wrong_urls_are_one_line(url, remedy, bucket, run):
+    fsspec.filesystem("s3").pipe("songs/notes/x.txt", b"x")
+    code, out, error = run(url, "--csv")
+    line = error.splitlines()[-1]
+    assert (code, out) == (2, "") and line.startswith(f"genreclf: {url.rstrip('/')}: ") and remedy in line
+
+
+def test_a_server_that_is_away_is_one_line(bucket, run, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    code, out, error = run("s3://songs", "--csv")
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert (code, out) == (2, "") and error.count("\n") == 1 and "check the network" in error
+
+
+def test_a_missing_package_is_one_line(run, monkeypatch):
+    monkeypatch.setitem(known_implementations, "gs", {"class": "no_gcsfs.GCS", "err": "install it"})
+    code, _, error = run("gs://songs", "--csv")
+    assert code == 2 and error.count("\n") == 1 and "gs://songs: no_gcsfs is not installed" in error
