@@ -22,6 +22,9 @@ class FileTags(NamedTuple):
     title: str
 
 
+_NO_TAGS = FileTags((), "", "", "")
+
+
 class GenreTag(NamedTuple):
     """The genre as a file stores it: what has to be written to restore it."""
 
@@ -38,12 +41,27 @@ def read_tags(path: Path) -> FileTags:
     """The tags of an audio file. Raises GenreclfError for a file whose tags cannot be read."""
     formats = _formats()
     with _errors(path):
-        tags = formats.open_file(path).tags
-        if tags is None:
-            return FileTags((), "", "", "")
-        keys = formats.keys_of(tags)
-        others = ("; ".join(formats.texts(tags, key)) for key in keys[1:])
-        return FileTags(formats.genre_names(tags), *others)
+        try:
+            opened = formats.open_file(path)
+        except formats.UntaggableError:  # Matroska and other formats that only ffmpeg knows
+            return _tags_by_ffmpeg(path)
+        found = _NO_TAGS if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
+        # A WAV file may have the tags of RIFF, which mutagen does not read, beside ID3 or in place of it.
+        if found.genres or not formats.is_wave(opened):
+            return found
+        riff = _tags_by_ffmpeg(path)
+        others = (mine or other for mine, other in zip(found[1:], riff[1:], strict=True))
+        return FileTags(riff.genres, *map(str, others))
+
+
+def _tags_by_ffmpeg(path: Path) -> FileTags:
+    from genreclf.tags.container import container_tags
+
+    tags = container_tags(path)
+    if tags is None:
+        raise GenreclfError(f"{path}: tags of this kind of file cannot be read; is it audio?")
+    genre = tags.get("genre", "")
+    return FileTags((genre,) if genre else (), *(tags.get(name, "") for name in ("artist", "album", "title")))
 
 
 def read_genre_tag(path: Path) -> GenreTag:
@@ -101,7 +119,7 @@ def _formats() -> ModuleType:
 
 
 def _audio(path: Path) -> str:
-    from genreclf.tags.audio_packets import packets_sha256  # reading tags needs no decoder
+    from genreclf.tags.container import packets_sha256  # reading tags needs no decoder
 
     return packets_sha256(path)
 

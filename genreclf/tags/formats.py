@@ -16,6 +16,7 @@ from mutagen.asf import ASFTags
 from mutagen.flac import VCommentDict
 from mutagen.id3 import ID3, TCON, Encoding, ID3NoHeaderError
 from mutagen.mp4 import MP4Tags
+from mutagen.wave import WAVE
 
 from genreclf.text import letters
 
@@ -82,6 +83,11 @@ def open_file(path: Path) -> mutagen.FileType:
     return opened
 
 
+def is_wave(opened: mutagen.FileType) -> bool:
+    """Whether this is a WAV file."""
+    return isinstance(opened, WAVE)
+
+
 def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> EditableTags:
     """A file's tags for editing, empty ones if it has none; `kind` where the name does not tell it.
 
@@ -120,6 +126,13 @@ def genre_names(tags: Any) -> tuple[str, ...]:
     """The genres of a file by name: ID3's numbers, such as "(17)", become names."""
     values = texts(tags, keys_of(tags).genre)
     return tuple(TCON(text=list(values)).genres) if isinstance(tags, ID3) else values
+
+
+def read_fields(tags: Any) -> tuple[tuple[str, ...], str, str, str]:
+    """The names of the genres; artist, album and title, of which several values are joined by "; "."""
+    keys = keys_of(tags)
+    artist, album, title = ("; ".join(texts(tags, key)) for key in keys[1:])
+    return genre_names(tags), artist, album, title
 
 
 def same_tags(tags: Any, others: Any) -> bool:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("mutagen")
+import av
 import mutagen
 from av_files import av_encoded
 from mutagen.id3 import ID3, TCON, ID3v1SaveOptions
@@ -253,6 +254,26 @@ def test_files_without_tags_are_one_line(tmp_path):
     with pytest.raises(GenreclfError, match=r"gone\.mp3"):
         read_tags(tmp_path / "gone.mp3")
     assert read_tags(tmp_path / "x.aac") == ((), "", "", "")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mka"])
+def test_tags_that_only_ffmpeg_reads_are_read(suffix, tmp_path):
+    """Those of RIFF in a WAV file, and those of Matroska."""
+    path, source = tmp_path / f"song{suffix}", tmp_path / "source.wav"
+    source.write_bytes(encoded(".wav"))
+    with av.open(str(source)) as before, av.open(str(path), "w") as after:
+        after.metadata.update({"genre": "Rock", "artist": "Ann", "title": "Lied é"})
+        stream = after.add_stream_from_template(before.streams.audio[0])
+        for packet in before.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                after.mux(packet)
+    assert read_tags(path) == (("Rock",), "Ann", "", "Lied é")
+    if suffix == ".wav":
+        write_genres(path, ["jazz"])
+        assert read_tags(path).genres == ("jazz",)
+    else:
+        _refused(path, "not supported")
 
 
 def test_without_mutagen_the_line_names_the_extra(tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
-"""The encoded audio of a file, apart from its tags."""
+"""What ffmpeg's libraries (PyAV) read of a file: its encoded audio, apart from all tags, and tags of other formats."""
 
 import hashlib
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 
 _COMMENTS_IN_HEADER = "vorbis"  # the codec whose set-up data hold the comments as well
@@ -13,7 +16,7 @@ _COMMENTS_IN_HEADER = "vorbis"  # the codec whose set-up data hold the comments 
 def packets_sha256(path: Path) -> str:
     """The digest of a file's audio packets, their times, and the decoder's set-up. Raises ValueError without audio."""
     digest = hashlib.sha256()
-    with path.open("rb") as file, av.open(file, "r", metadata_errors="ignore", io_open=_nothing) as container:
+    with _opened(path) as container:
         if not container.streams.audio:
             raise ValueError("no audio")
         stream = container.streams.audio[0]
@@ -29,6 +32,23 @@ def packets_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def container_tags(path: Path) -> dict[str, str] | None:
+    """A file's tags by their names in lower case, as ffmpeg unifies them; None for a file that is no audio."""
+    try:
+        with _opened(path) as container:
+            if not container.streams.audio:
+                return None
+            return {name.lower(): value for name, value in container.metadata.items()}
+    except FFmpegError:
+        return None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """The file, and no other that it may refer to."""
+    with path.open("rb") as file, av.open(file, "r", metadata_errors="replace", io_open=_nothing) as container:
+        yield container
+
+
 def _nothing(*_: object) -> io.BytesIO:
-    """In place of any other file that a file refers to."""
     return io.BytesIO()
