@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from genreclf.evaluation.card_metadata import front_matter
 from genreclf.evaluation.report import command_line, temperature_set
 from genreclf.evaluation.slices import NO_VALUE
 from genreclf.page import render
@@ -18,7 +19,7 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
     """
     metrics = next(iter(by_split.values()))
     stages = metrics.get("stages", [metrics["trained_with"]])
-    return render(
+    body = render(
         "evaluation/card.md.jinja",
         m=metrics,
         by_split=by_split,
@@ -26,6 +27,7 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
         commands=[command_line("train", list(map(_without_path, words))) for words in stages],
         temperature_set=temperature_set(metrics["trained_with"]),
     )
+    return f"---\n{front_matter(by_split)}---\n{body}"
 
 
 def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES
 
 _REQUIRED, _OPTIONAL = (MODEL_CONFIG, MODEL_ONNX), (WEIGHTS, CARD, SCORES_JSON)
 _CARD = """---
+license: other
+license_name: not-stated
 library_name: genreclf
 pipeline_tag: audio-classification
 tags:
@@ -116,15 +118,19 @@ class Classifier:
         revision: str | None = None,
         commit_message: str = "Upload a genreclf model",
         token: str | None = None,
+        license: str | None = None,
     ) -> str:
         """Uploads the bundle to `repo_id` of the Hugging Face Hub, which is created if necessary; returns its address.
 
-        Raises GenreclfError where the Hub refuses it or cannot be reached.
+        `license` is the Hub's name of a licence (cc-by-nc-4.0), which the card then states. Raises GenreclfError where
+        the card cannot state it, and where the Hub refuses the bundle or cannot be reached.
         """
         hub = _import_hub()
         api = hub.HfApi(token=token)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
+            if license is not None:
+                _state_license(hub, Path(folder) / CARD, license)
             try:
                 api.create_repo(repo_id, private=private, exist_ok=True)
                 done = api.upload_folder(
@@ -134,6 +140,16 @@ class Classifier:
                 remedy = "check the name, the token and the connection"
                 raise GenreclfError(f"{repo_id}: not uploaded ({reason(error)}); {remedy}") from error
         return str(done)
+
+
+def _state_license(hub: Any, file: Path, license: str) -> None:
+    """Writes the licence into the front matter of a card."""
+    try:
+        card = hub.ModelCard.load(file)
+        card.data.license, card.data.license_name = license, None
+        card.save(file)
+    except (ValueError, TypeError, OSError) as error:
+        raise GenreclfError(f"{CARD}: its front matter cannot be changed ({reason(error)}); correct it") from error
 
 
 def _array(sound: Any) -> np.ndarray:

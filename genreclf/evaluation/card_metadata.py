@@ -1,0 +1,70 @@
+"""The front matter of a model card, which model hubs read: what the model is, and its scores."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from genreclf.nets.efficientnet import ARCHITECTURE
+
+TAGS = ["music", "music-genre-classification", "audio-classification"]
+LICENSE, LICENSE_NAME = "other", "not-stated"  # who publishes a model decides it: Classifier.push_to_hub(license=...)
+# The Hub's ids of the data sets that are there under their makers' names, and of pretrained weights
+HUB_DATA_SETS = {"gtzan": "marsyas/gtzan"}
+HUB_WEIGHTS = {ARCHITECTURE: "timm/efficientnet_b0.ra_in1k"}
+_SPLITS = {"test": "test", "val": "validation", "folds": "cross-validation"}
+# By the Hub's name of a metric, or ours where it has none: the name that people read, and the key of the result
+_METRICS = {
+    "accuracy": ("Accuracy", "accuracy"),
+    "macro_accuracy": ("Macro-accuracy", "macro_accuracy"),
+    "f1": ("Macro-F1", "macro_f1"),
+    "log_loss": ("Log-loss", "log_loss"),
+}
+
+
+def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
+    """The YAML between the lines of dashes, from the metrics.json of at least one split; ends with a line break.
+
+    Scores are those without TTA, with their 95 % intervals where there are any.
+    """
+    metrics = next(iter(by_split.values()))
+    data_set = HUB_DATA_SETS.get(metrics["data_name"])
+    data = ModelCardData(
+        license=LICENSE,
+        license_name=LICENSE_NAME,
+        library_name="genreclf",
+        pipeline_tag="audio-classification",
+        tags=TAGS,
+        datasets=[data_set] if data_set else None,
+        base_model=HUB_WEIGHTS.get((metrics["weights"] or {}).get("source")),
+        metrics=["accuracy", "f1"],
+        model_name=f"Music genre classifier, model {metrics['model'].upper()}",
+        eval_results=[result for split, one in by_split.items() for result in _results(split, one, data_set)],
+    )
+    return data.to_yaml() + "\n"
+
+
+def _results(split: str, metrics: Mapping[str, Any], data_set: str | None) -> list[EvalResult]:
+    clip = metrics["tta"]["none"]["clip"]
+    counts = {"clips": clip["n"], "groups": clip["groups"]}
+    found = []
+    for metric, (name, key) in _METRICS.items():
+        if not math.isfinite(clip[key]):
+            continue
+        interval = clip["intervals"].get(key, {}).get("shown")
+        found.append(
+            EvalResult(
+                task_type="audio-classification",
+                task_name="Music genre classification",
+                dataset_type=data_set or metrics["data_name"],
+                dataset_name=metrics["data_name"],
+                dataset_split=_SPLITS[split],
+                dataset_args=counts,
+                metric_type=metric,
+                metric_name=name,
+                metric_value=round(float(clip[key]), 4),
+                metric_args={"interval_95": [round(float(end), 4) for end in interval]} if interval else None,
+            )
+        )
+    return found
