@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from streamlit import runtime
 
@@ -33,15 +34,21 @@ def player(
     content: bytes | None,
     key: str,
 ) -> None:
-    """Shows a song as all models see it; `key` differs for each song, `content` is its file, or None for a picture.
+    """Shows a song as all models see it; `content` is its file, or None for a picture.
 
-    The parts are chosen and played in the browser: no step there runs the page again.
+    `key` is equal, in all sessions, only for equal sounds and settings. The parts are chosen and played in
+    the browser: no step there runs the page again.
     """
     state = st.session_state.get(key) or {}
     data = timeline(analyses, names, classes)
-    data["picture"] = _address(spectrogram_png(analyses[0].clip.levels), "image/png", f"{key} picture")
+    data["picture"] = _address(_picture(key, analyses[0].clip.levels), "image/png", f"{key} picture")
     data["audio"], data["reason"] = _sound(key, content, state.get("refused") or ())
     _component()(key=key, data=data, on_refused_change=_nothing)
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _picture(key: str, _levels: np.ndarray) -> bytes:
+    return spectrogram_png(_levels)
 
 
 @cache
