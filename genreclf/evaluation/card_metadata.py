@@ -37,7 +37,7 @@ def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
         pipeline_tag="audio-classification",
         tags=TAGS,
         datasets=[data_set] if data_set else None,
-        base_model=HUB_WEIGHTS.get((metrics["weights"] or {}).get("source")),
+        base_model=HUB_WEIGHTS.get(str((metrics["weights"] or {}).get("source"))),
         metrics=["accuracy", "f1"],
         model_name=f"Music genre classifier, model {metrics['model'].upper()}",
         eval_results=[result for split, one in by_split.items() for result in _results(split, one, data_set)],
