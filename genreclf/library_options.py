@@ -17,6 +17,7 @@ from genreclf.command_options import (
 from genreclf.files import user_path
 from genreclf.frontend.folder import contents_of
 from genreclf.frontend.object_store import Location, StorePath, location, objects_below
+from genreclf.inference.array_task import read_shard
 from genreclf.inference.predicted_rows import Contents, Engine, journaled, rows_digest, thread_rows
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row
@@ -104,7 +105,7 @@ def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Conte
 
 def _shard(word: str) -> tuple[int, int]:
     """I/N, as an argparse type."""
-    number, slash, count = word.partition("/")
-    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise argparse.ArgumentTypeError(f"{word}: expected I/N, I from 1 to N, such as 3/10")
-    return int(number), int(count)
+    try:
+        return read_shard(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

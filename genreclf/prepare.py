@@ -1,5 +1,6 @@
 """Computes the spectrograms of a data set ahead of training: python -m genreclf.prepare data=folder data.path=DIR."""
 
+import os
 import sys
 from collections import Counter
 from functools import partial
@@ -9,14 +10,17 @@ from genreclf.config import build
 from genreclf.data.build_store import prepared_store
 from genreclf.data.sources import DataConfig
 from genreclf.data.store import ARRAY, open_store
+from genreclf.errors import GenreclfError
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import run_command
+from genreclf.inference.array_task import array_task, read_shard
 from genreclf.text import one_line
 
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     """Builds the store of `data` if it does not exist; prints its contents and the files that could not be read."""
-    store = open_store(prepared_store(build(DataConfig, config["data"], "data")))
+    shard = _shard(config["shard"])
+    store = open_store(prepared_store(build(DataConfig, config["data"], "data"), shard))
     for row in store.rows:
         if not row.columns:
             print(one_line(f"skipped {row.path}: {row.problem}"), file=sys.stderr)
@@ -31,6 +35,17 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
         copies = len(readable) - len({row.digest for row in readable})
         print(f"{duplicates} hold the same recording as another clip ({copies} are equal files)")
     print(one_line(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB"))
+
+
+def _shard(word: object) -> tuple[int, int]:
+    """The part of the clips: I/N, "slurm" for the task of its job array, None for all."""
+    if word is None:
+        return 1, 1
+    try:
+        task = array_task(os.environ) if word == "slurm" else None
+        return (task.shard(), task.shards()) if task else read_shard(str(word))
+    except ValueError as error:
+        raise GenreclfError(f"shard={error}, or slurm in a job array") from error
 
 
 main = partial(run_command, "prepare", prepare)

@@ -268,3 +268,50 @@ def test_killed_a_dozen_times_it_ends_with_the_same_bytes_as_an_uninterrupted_ru
 
 def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- Shards -----------------------------------------------------------------------------------------------------------
+
+
+READS_NOTHING = """
+from genreclf.errors import GenreclfError
+from genreclf.frontend import clip
+def fails(*_):
+    raise GenreclfError("read again")
+clip.read_picture = fails
+"""
+
+
+def test_shards_are_put_together_without_reading_a_clip_again(music, tmp_path):
+    arguments = ("data=folder", f"data.path={music}")
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole = command("prepare", *arguments, cache=tmp_path / "whole")
+    task = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MIN": "4"}
+    parts = [
+        command("prepare", *arguments, "shard=1/2", cache=tmp_path / "parts"),
+        command(
+            "prepare",
+            *arguments,
+            "shard=slurm",
+            cache=tmp_path / "parts",
+            before=f"import os; os.environ.update({task})",
+        ),
+    ]
+    counts = [int(part.stdout.split()[0]) for part in parts]
+    assert sum(counts) == 8 and min(counts) >= 3
+    merged = command("prepare", *arguments, cache=tmp_path / "parts", before=READS_NOTHING)
+    assert merged.returncode == 0 and merged.stderr.count("skipped") == 1  # the file that is no picture
+    assert merged.stdout.splitlines()[:3] == whole.stdout.splitlines()[:3]
+    stores = [open_store(Path(run.stdout.splitlines()[-1].rsplit(": ", 1)[0])) for run in (whole, merged)]
+    assert [row.path for row in stores[0].rows] == [row.path for row in stores[1].rows]
+    for number, row in enumerate(stores[0].rows):
+        if row.columns:
+            assert np.array_equal(stores[0].spectrogram(number), stores[1].spectrogram(number))
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "many", "slurm"])
+def test_a_shard_that_is_none_is_one_line(shard, music, tmp_path):
+    result = command("prepare", "data=folder", f"data.path={music}", f"shard={shard}", cache=tmp_path)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert f"shard={shard}" in result.stderr and "I from 1 to N" in result.stderr

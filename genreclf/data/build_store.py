@@ -45,6 +45,7 @@ from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.content import TOO_SHORT
 from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
 from genreclf.frontend.segments import trim_silence
+from genreclf.inference.array_task import part_of
 from genreclf.progress import progress_bar
 
 Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row, and its rows of the three arrays
@@ -61,10 +62,15 @@ _ARRAYS = (
 )
 
 
-def prepared_store(data: DataConfig) -> Path:
-    """The folder of the store of `data`; renders the demo music and builds the store where they are missing."""
+def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1)) -> Path:
+    """The folder of the store of `data`; renders the demo music and builds the store where they are missing.
+
+    `shard` is the number of a part of the clips and how many parts there are. The store of all clips copies the
+    spectrograms of the parts that are there.
+    """
     folder = data_folder(data)
     sources = without(sources_of(data, folder), data.drop, folder)
+    sources = sources[part_of(len(sources), *shard)]
     return build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis)
 
 

@@ -1,4 +1,4 @@
-"""The tasks of a SLURM job array, and how their numbers belong to those of shards, which begin at 1."""
+"""Shards of a list, numbered from 1, and the tasks of a SLURM job array that do them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,19 @@ from genreclf.errors import GenreclfError
 
 _ID, _COUNT = "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"
 _MIN, _MAX, _STEP = "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_STEP"
+
+
+def part_of(count: int, number: int, shards: int) -> slice:
+    """Where shard `number` lies in a list of `count`. Shards follow each other; their sizes differ by at most one."""
+    return slice((number - 1) * count // shards, number * count // shards)
+
+
+def read_shard(word: str) -> tuple[int, int]:
+    """I/N: the number of a shard and how many there are. Raises ValueError for other words."""
+    number, _, count = word.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"{word}: expected I/N, I from 1 to N, such as 3/10")
+    return int(number), int(count)
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,10 @@ class ArrayTask:
                 f"{numbers}: no range, so its part is not known; submit --array=1-N, or give --shard I/N"
             )
         return self.count
+
+    def shard(self) -> int:
+        """The shard of this task in an array that begins. Raises GenreclfError as `shards` does."""
+        return self.numbering.shard(self.task, self.shards())
 
 
 def array_task(environment: Mapping[str, str]) -> ArrayTask | None:

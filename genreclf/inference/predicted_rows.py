@@ -45,16 +45,14 @@ def predicted_rows(
     journal_file: Path | None = None,
     segments: bool = False,
     embedding: bool = False,
-    engine: Engine | None = None,
 ) -> Iterator[Row]:
     """A row per path (see `file_row`), with the (D,) `embedding` if asked for; shows the progress.
 
-    `engine` does the work; without one, `workers` threads do. Rows in the journal are not predicted again. Raises
-    GenreclfError for a journal that cannot be used.
+    Rows in the journal are not predicted again. Raises GenreclfError for a journal that cannot be used.
     """
     contents = Contents(segments, embedding)
-    compute = engine or partial(thread_rows, predictor, workers, contents)
-    for result in journaled(paths, compute, rows_digest(predictor, contents), journal_file):
+    engine = partial(thread_rows, predictor, workers, contents)
+    for result in journaled(paths, engine, rows_digest(predictor, contents), journal_file):
         yield result.row
 
 

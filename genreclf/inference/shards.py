@@ -15,7 +15,7 @@ from typing import Any
 from genreclf.errors import GenreclfError
 from genreclf.files import replacement, write_once
 from genreclf.frontend.object_store import Location
-from genreclf.inference.array_task import Numbering, ranges
+from genreclf.inference.array_task import Numbering, part_of, ranges
 from genreclf.inference.predicted_rows import Contents, Engine, journaled
 from genreclf.inference.results import Row
 
@@ -36,8 +36,8 @@ class Manifest:
     files: tuple[str, ...]
 
     def part(self, number: int) -> slice:
-        """Where in `files` a shard lies. The shards follow each other, and their sizes differ by at most one."""
-        return slice((number - 1) * len(self.files) // self.count, number * len(self.files) // self.count)
+        """Where in `files` a shard lies."""
+        return part_of(len(self.files), number, self.count)
 
 
 @dataclass(frozen=True)
