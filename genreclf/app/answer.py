@@ -43,7 +43,8 @@ def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Ana
     prediction = analyses[0].prediction
     if len(analyses) > 1 and prediction.probabilities:
         st.info(words.plain(words.agreement(prediction, analyses[1].prediction, *classifier.classes)))
-    corrections.control(visit, song, classifier)
+    if prediction.probabilities:
+        corrections.control(visit, song, classifier)
     if prediction.note:
         st.caption(f"Note: {words.plain(prediction.note)}.")
     _details(song, classifier, analyses)

@@ -1,5 +1,6 @@
 """A training on the corrections: what it needs, the command for it, and its progress."""
 
+from collections import Counter
 from functools import cache
 
 import streamlit as st
@@ -9,13 +10,14 @@ from genreclf.app import words
 from genreclf.app.corrections import TABLE
 from genreclf.app.results import Classifier, Model
 from genreclf.app.state import runs_folder
-from genreclf.app.trainings import EPOCHS, Corrected, Training, Trainings, missing, new_folder, obstacle
+from genreclf.app.trainings import Corrected, Training, Trainings, missing, new_folder, obstacle
 from genreclf.app.visits import Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.run_folder import PRETRAINED
 from genreclf.text import shell_command
 
 _EVERY_SECONDS = 2.0
+_ENOUGH = 5  # with fewer songs of a genre, none can be kept apart to fit the temperature
 
 
 @cache
@@ -57,11 +59,13 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
 
 
 def _explanation(genres: list[str], model: Model, runs: str) -> str:
-    names = ", ".join(dict.fromkeys(genres))
+    counts = Counter(genres)
+    songs = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    few = f" Better with {_ENOUGH} songs or more of each." if genres and min(counts.values()) < _ENOUGH else ""
     return (
-        f"Train starts from {model.label} and teaches it your {len(genres)} corrected songs. The new model knows only "
-        f"their genres: {names}. A useful one needs ten songs or more of each. The button writes these songs to a "
-        f"folder in {runs} on the computer that runs this page; until then they are only in its memory."
+        f"Train starts from {model.label} and teaches it the songs that you corrected. The new model knows only their "
+        f"genres: {songs or 'none yet'}.{few} The button writes these songs to a folder in {runs} on the computer that "
+        f"runs this page; until then they are only in its memory."
     )
 
 
@@ -79,8 +83,8 @@ def _command(model: Model) -> str:
 def _watched(training: Training) -> None:
     if not training.runs:
         st.rerun()
-    done = training.epochs()
-    st.progress(done / EPOCHS, f"Epoch {done} of {EPOCHS}" if done else "The training starts …")
+    done, of = training.progress()
+    st.progress(min(1.0, done / of), f"Epoch {done} of {of}" if done else "The training starts …")
     st.button("Stop the training", on_click=trainings().stop, key="stop")
 
 

@@ -25,8 +25,7 @@ def take(visit: Visit) -> None:
     """Takes what was uploaded or recorded, before its place is drawn, which is small as soon as there are songs."""
     if songs := [Song(upload.name, _content(upload)) for upload in _new(st.session_state.get(_UPLOADS) or [])]:
         visit.add(songs)
-    recording = st.session_state.get(_RECORDING)
-    for upload in _new([recording] if recording else []):
+    for upload in _new([st.session_state.get(_RECORDING)]):
         visit.add([Song(_new_name(visit, "recording", ".wav"), _content(upload))])
 
 
@@ -57,10 +56,11 @@ def others(visit: Visit) -> None:
         st.pills("Synthetic demo", STYLES, key=_DEMO, on_change=_take_demo, args=(visit,), label_visibility="collapsed")
 
 
-def _new(uploads: Sequence[UploadedFile]) -> list[UploadedFile]:
-    """Those that were not taken before."""
+def _new(uploads: Sequence[object]) -> list[UploadedFile]:
+    """The files that were not taken before; of those that were, Streamlit still has the names."""
     taken: set[str] = st.session_state.setdefault(_TAKEN, set())
-    new = [upload for upload in uploads if upload.file_id not in taken]
+    files = [upload for upload in uploads if isinstance(upload, UploadedFile)]
+    new = [upload for upload in files if upload.file_id not in taken]
     taken.update(upload.file_id for upload in new)
     return new
 

@@ -1,9 +1,9 @@
 """A training in the background, started from corrections: a process of its own, of which there is one at a time."""
 
 import atexit
-import csv
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,13 +17,12 @@ from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, remedy
 from genreclf.files import write_atomically
 from genreclf.frontend.clip import CLIP_SUFFIXES
-from genreclf.inference.run_folder import BUNDLE, METRICS_CSV, MODEL_CONFIG
+from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG
 from genreclf.text import one_line, utf8
 
-EPOCHS = 30
 SONGS, TABLE = "songs", "corrections.csv"  # in the run folder
 _LOG = "training.log"
-_LEARNING_RATE = 5e-4
+_EPOCH = re.compile(r"epoch (\d+)/([1-9]\d*)\b")
 _STOP_SECONDS = 5.0
 _LOG_BYTES = 4_096  # of its end
 _SPECIAL = set(" \t,'\"[]{}()=:\\$")  # in a value of Hydra's
@@ -57,24 +56,24 @@ class Training:
         """Whether there is a new model."""
         return self.process.poll() == 0 and (self.folder / BUNDLE / MODEL_CONFIG).is_file()
 
-    def epochs(self) -> int:
-        """How many have ended."""
-        try:
-            with (self.folder / METRICS_CSV).open(newline="") as file:
-                done = [row["epoch"] for row in csv.DictReader(file)]
-        except (OSError, KeyError, csv.Error, UnicodeDecodeError):
-            return 0
-        return int(done[-1]) if done and done[-1].isdigit() else 0
+    def progress(self) -> tuple[int, int]:
+        """How many epochs have ended, and how many there will be; (0, 1) before the first one has ended."""
+        found = [match for line in self._lines() if (match := _EPOCH.match(line))]
+        return (int(found[-1][1]), int(found[-1][2])) if found else (0, 1)
 
     def last_line(self) -> str:
         """The last line that it printed."""
+        return next(reversed(self._lines()), "")
+
+    def _lines(self) -> list[str]:
+        """The last lines that it printed, of those that are not empty."""
         try:
             with (self.folder / _LOG).open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
-                lines = file.read().decode(errors="replace").split("\n")
+                lines = file.read().decode(errors="replace").splitlines()
         except OSError:
-            return ""
-        return next((one_line(line.strip()) for line in reversed(lines) if line.strip()), "")
+            return []
+        return [one_line(line.strip()) for line in lines if line.strip()]
 
 
 class Trainings:
@@ -139,8 +138,6 @@ def words(model: str, init: str, songs: str, table: str) -> list[str]:
         f"data.path={_value(songs)}",
         f"data.table={_value(table)}",
         "split=all",
-        f"model.learning_rate={_LEARNING_RATE}",
-        f"trainer.max_epochs={EPOCHS}",
     ]
 
 
