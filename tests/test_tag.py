@@ -22,7 +22,7 @@ from tag_files import other_tags, packets
 from tiny_model import CLASSES, TinyModel, tiny_predictor, tone
 from tiny_pictures import tiny_picture
 
-from genreclf import command_options, tag
+from genreclf import command_options, tag, tag_plan
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.catalog import Scores
 from genreclf.inference.embeddings import read_embeddings
@@ -120,7 +120,7 @@ def test_a_plan_says_what_would_be_written_and_writes_nothing(music, run):
         assert row.modified == str(int((music / name).stat().st_mtime))
     assert rows["bad.mp3"].action == "skip" and "bad.mp3" in rows["bad.mp3"].note
     assert "silence" in rows["still.wav"].note and "low.mka" in rows["low.mka"].note
-    assert "1 pictures" in error and "bad.mp3" in error
+    assert "pictures passed over" in error and "bad.mp3" in error
     header = Path("plan.csv").read_text().splitlines()[0]
     assert header.startswith("path,action,genre,probability,known,present,correct,note")
     assert (count(out, "write"), count(out, "keep"), count(out, "80")) == (3, 2, 1)
@@ -255,11 +255,11 @@ def test_playlists_and_embeddings_without_a_plan(music, run, monkeypatch):
 
 def test_how_often_answers_were_right_comes_from_the_models_scores(music, run, monkeypatch):
     bins = (ReliabilityBin(0.5, 0.8, 60, 0.5), ReliabilityBin(0.8, 0.9, 10, 0.7), ReliabilityBin(0.9, 1, 30, 0.9))
-    monkeypatch.setattr(tag, "read_scores", lambda _: Scores(0.6, (0.5, 0.7), 1, bins))
+    monkeypatch.setattr(tag_plan, "read_scores", lambda _: Scores(0.6, (0.5, 0.7), 1, bins))
     out = run(music, "--plan", "plan.csv")[1]
     assert "100 held-out clips" in out and "40 %" in out and "85 %" in out
     assert "held-out" not in run(music, "--plan", "plan.csv", "--genres", 2)[1]
-    monkeypatch.setattr(tag, "read_scores", lambda _: Scores(0.6, (0.5, 0.7), 1))
+    monkeypatch.setattr(tag_plan, "read_scores", lambda _: Scores(0.6, (0.5, 0.7), 1))
     assert "held-out" not in run(music, "--plan", "plan.csv")[1]
 
 
@@ -350,7 +350,7 @@ PATHS = os.pathsep.join(sys.path)
 WATCH = """
 import sys
 from tiny_model import tiny_predictor
-from genreclf import command_options, tag
+from genreclf import command_options, tag, tag_plan
 from genreclf.tags import arrivals
 command_options.load_predictor, arrivals.STILL_SECONDS = tiny_predictor, 0.7
 sys.exit(tag.main(sys.argv[1:]))

@@ -9,7 +9,7 @@ from genreclf.tags.file_tags import read_genre_tag, read_tags, write_genre_tag, 
 from genreclf.tags.genre_log import Change, GenreLog
 from genreclf.tags.plan import PlanRow, join_genres, modified_seconds
 
-WRITTEN, RESTORED, UNCHANGED, SKIPPED = "written", "restored", "as wanted before", "skipped"
+WRITTEN, RESTORED, UNCHANGED, SKIPPED = "written", "restored", "nothing to do", "skipped"
 
 
 class Outcome(NamedTuple):

@@ -2,13 +2,15 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.tags.file_tags import read_tags
-from genreclf.text import one_line
+from genreclf.tags.plan import KEEP, PlanRow, split_genres
+from genreclf.text import letters, one_line
 
 SUFFIX = ".m3u8"
 _HEADER = "#EXTM3U"
@@ -16,6 +18,19 @@ _OURS = "#genreclf: written by genreclf tag, and replaced by its next run"  # a 
 _UNSAFE = re.compile(r'[<>:"/\\|?*]')  # in a file name on Windows or Linux
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 _NAME_BYTES = 200  # a file name has at most 255, the suffix and a number included
+
+
+def songs_by_genre(plan: Sequence[PlanRow]) -> dict[str, list[Path]]:
+    """The songs of each genre that files have once a plan is applied.
+
+    Spellings of a genre that differ in case and punctuation are one.
+    """
+    spelling: dict[str, str] = {}
+    songs: defaultdict[str, list[Path]] = defaultdict(list)
+    for row in plan:
+        for genre in row.wanted or (split_genres(row.present) if row.action == KEEP else ()):
+            songs[spelling.setdefault(letters(genre), genre)].append(Path(row.path))
+    return dict(sorted(songs.items()))
 
 
 def write_playlists(songs: Mapping[str, Sequence[Path]], folder: Path) -> tuple[list[Path], list[GenreclfError]]:

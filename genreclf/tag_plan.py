@@ -1,0 +1,170 @@
+"""The plan of `genreclf tag`: predictions and present tags become a table, playlists and embeddings."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genreclf.command_options import SOME_FILES_FAILED, find_files, load, tell_default_model, tell_problems
+from genreclf.errors import GenreclfError
+from genreclf.frontend.folder import folder_contents
+from genreclf.frontend.picture import PICTURE_SUFFIXES
+from genreclf.inference.catalog import DEFAULT_MODEL, read_scores
+from genreclf.inference.embeddings import Embeddings, write_embeddings
+from genreclf.inference.predicted_rows import predicted_rows
+from genreclf.inference.predictor import Predictor
+from genreclf.inference.reliability import at_least
+from genreclf.inference.results import Row, check_output
+from genreclf.inference.run_folder import find_bundle
+from genreclf.progress import progress_bar
+from genreclf.tags.arrivals import arrivals, check_watching
+from genreclf.tags.choice import Rules, plan_row
+from genreclf.tags.plan import KEEP, SEPARATOR, SKIP, WRITE, PlanRow, append_rows, read_plan, split_genres, write_plan
+from genreclf.tags.playlists import songs_by_genre, write_playlists
+from genreclf.terminal import print_table
+from genreclf.text import one_line, percent, shell_command
+
+
+def make_plan(options: argparse.Namespace) -> int:
+    """Predicts, writes what was asked for, and prints a summary. Returns the command's exit code."""
+    _check_plan_file(options.plan)
+    check_output(options.embeddings)
+    paths, unreadable_folders = find_files(options.paths)
+    songs = _without_pictures(paths)
+    predictor = _load(options)
+    predicted = predicted_rows(
+        predictor, songs, options.workers, options.journal, embedding=options.embeddings is not None
+    )
+    rows = list(predicted)
+    tell_problems(row["problem"] for row in rows)
+    plan = _plan_rows(rows, _rules(options))
+    if options.plan:
+        write_plan(plan, options.plan)
+    if options.embeddings:
+        _write_embeddings(rows, predictor, options.embeddings)
+    failed = options.m3u is not None and not show_playlists(plan, options.m3u)
+    _show_summary(plan, options)
+    return SOME_FILES_FAILED if failed or unreadable_folders or any(row["problem"] for row in rows) else 0
+
+
+def _check_plan_file(file: Path | None) -> None:
+    """Raises GenreclfError for a file that a new plan must not replace: before long work starts."""
+    check_output(file)
+    if file is None or not file.exists():
+        return
+    if any(row.correct.strip() for row in read_plan(file)):
+        raise GenreclfError(f"{file}: this plan has corrections, which would be lost; choose another file")
+
+
+def _without_pictures(paths: Sequence[Path]) -> list[Path]:
+    songs = [path for path in paths if not _is_picture(path)]
+    if len(songs) < len(paths):
+        print(f"genreclf: pictures passed over, as they have no tags: {len(paths) - len(songs)}", file=sys.stderr)
+    if not songs:
+        raise GenreclfError("no audio file among these; give files or folders with music")
+    return songs
+
+
+def _is_picture(path: Path) -> bool:
+    return path.name.lower().endswith(PICTURE_SUFFIXES)
+
+
+def _load(options: argparse.Namespace) -> Predictor:
+    """The predictor. Raises GenreclfError for one of whose genres a cell of the plan would make two."""
+    predictor = load(options)
+    for name in predictor.info.classes:
+        if split_genres(name) != (name,):
+            fault = f"separates genres with {SEPARATOR!r}, and this model has the genre {name!r}"
+            raise GenreclfError(f"--model {options.model or DEFAULT_MODEL}: a plan {fault}; train with another name")
+    tell_default_model(options)
+    return predictor
+
+
+def _rules(options: argparse.Namespace) -> Rules:
+    return Rules(options.min, options.overwrite, options.genres)
+
+
+def _plan_rows(rows: Sequence[Row], rules: Rules) -> list[PlanRow]:
+    plan = []
+    with progress_bar("reading tags", "files") as report:
+        for row in rows:
+            plan.append(plan_row(row, rules))
+            report(len(plan), len(rows))
+    return plan
+
+
+def _write_embeddings(rows: Sequence[Row], predictor: Predictor, out: Path) -> None:
+    found = [(row["path"], row["embedding"]) for row in rows if row.get("embedding")]
+    if not found:
+        print(f"genreclf: {out}: not written: no file has an embedding", file=sys.stderr)
+        return
+    paths, values = zip(*found, strict=True)
+    write_embeddings(Embeddings(paths, np.array(values, np.float32), predictor.model.weights_sha256), out)
+
+
+def _show_summary(plan: Sequence[PlanRow], options: argparse.Namespace) -> None:
+    """Prints how many files would be written, kept and skipped, and what is known of answers like those."""
+    counts = Counter((row.action, row.reason) for row in plan)
+    order = {action: number for number, action in enumerate((WRITE, KEEP, SKIP))}
+    lines = sorted(counts.items(), key=lambda item: (order[item[0][0]], -item[1]))
+    cells = [[action, str(count), reason] for (action, reason), count in lines]
+    print_table([("action", "text"), ("files", "number"), ("why", "text")], cells)
+    answers = [row for row in plan if row.probability is not None]
+    if answers:
+        reached = sum(row.probability >= options.min for row in answers if row.probability is not None)
+        print(f"{reached} of the {len(answers)} files that the model gives a genre reach {percent(options.min)}.")
+    if measured := _measured(options):
+        print(measured)
+    if options.plan:
+        print(f"Look at the plan, then: {shell_command('genreclf', 'tag', '--apply', str(options.plan))}")
+
+
+def _measured(options: argparse.Namespace) -> str:
+    """How answers above the threshold did on held-out clips; empty where that was not measured."""
+    scores = read_scores(find_bundle(options.model or DEFAULT_MODEL))
+    found = at_least(scores.reliability, options.min) if scores else None
+    if found is None or options.genres > 1 or options.prior or options.tta != "none":
+        return ""
+    return (
+        f"Of {found.of_clips} held-out clips, {percent(found.clips / found.of_clips)} reached "
+        f"{percent(found.least)}; {percent(found.accuracy)} of those answers were right."
+    )
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Adds the files that appear in the folders to the plan, until it is stopped."""
+    check_watching()
+    check_output(options.plan)
+    for folder in options.paths:
+        if not folder.is_dir():
+            raise GenreclfError(f"{folder}: not a folder; --watch needs folders")
+    planned = {Path(row.path) for row in read_plan(options.plan)} if options.plan.exists() else set()
+    predictor = _load(options)
+    if not options.plan.exists():
+        write_plan([], options.plan)
+    print(f"genreclf: watching; Ctrl-C ends it; the plan: {options.plan}", file=sys.stderr)
+    for paths in arrivals(options.paths, lambda: set(_songs(options.paths)) - planned):
+        for row in predicted_rows(predictor, paths, options.workers, options.journal):
+            planned_row = plan_row(row, _rules(options))
+            append_rows([planned_row], options.plan)
+            line = f"{planned_row.action}  {planned_row.genre or planned_row.note}  {planned_row.path}"
+            print(one_line(line), flush=True)
+    return 0
+
+
+def _songs(folders: Sequence[Path]) -> Iterable[Path]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise GenreclfError(f"{folder}: the folder is gone; start again when it is there")
+        yield from (folder / clip for clip in folder_contents(folder).clips if not _is_picture(Path(clip)))
+
+
+def show_playlists(plan: Sequence[PlanRow], folder: Path) -> bool:
+    """Writes a playlist for each genre that files will have; returns whether all could be written."""
+    written, problems = write_playlists(songs_by_genre(plan), folder)
+    tell_problems(problems)
+    print(f"{len(written)} playlists in {one_line(str(folder))}")
+    return not problems
