@@ -10,6 +10,7 @@ from bundles import random_bundle
 from command_line import Finished, command
 from tiny_sounds import tiny_sound
 
+from genreclf.data.genre_map import NO_TAG, NOT_IN_MAP
 from genreclf.exporters import bundle as bundles
 from genreclf.exporters.bundle import load_bundle, save_bundle
 
@@ -103,3 +104,15 @@ def test_few_corrections_alone_are_refused_with_what_to_write(words, remedies, m
     result = train(music, cache, "data=folder", f"data.table={plan(tmp_path, *rows)}", "run=refused", *words)
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 2 and last.startswith("genreclf: ") and all(word in last for word in remedies), last
+
+
+def test_the_audit_lists_the_files_that_the_tags_leave_out(music, cache, tmp_path):
+    table = plan(tmp_path, "0.flac,,,,,,jazz,")
+    words = ["data=tags", f"data.path={music}", "data.genre_map=gtzan", f"data.table={table}"]
+    result = command("audit", *words, f"out={tmp_path / 'audit'}", cache=cache)
+    assert result.returncode == 0, result.stderr
+    passed_over = json.loads((tmp_path / "audit" / "audit.json").read_text())["passed_over"]
+    by_reason = {reason.partition(": ")[2]: paths for reason, paths in passed_over.items()}
+    assert by_reason[NO_TAG] == ["9.flac"]
+    assert by_reason[NOT_IN_MAP] == [f"{number}.flac" for number in (1, 2, 3, 4, 5, 6)]
+    assert sum(map(len, by_reason.values())) == len(TAGS) - 3  # two of rock, and the correction
