@@ -26,6 +26,7 @@ function element(kind, name, text) {
   return made;
 }
 
+const MAX_LETTERS_BESIDE = 12; // of a strip; a longer name stands above it
 const percent = (share) => `${100 * share}%`;
 
 class Player {
@@ -273,8 +274,10 @@ class Player {
     let row = 2;
     for (const { name, parts } of this.data.models) {
       if (!parts.length) continue;
-      const label = element("div", "name", name), strip = element("div", "strip");
-      label.style.gridRow = strip.style.gridRow = row++;
+      const isLong = name.length > MAX_LETTERS_BESIDE;
+      const label = element("div", isLong ? "name above" : "name", name), strip = element("div", "strip");
+      label.style.gridRow = isLong ? row++ : row;
+      strip.style.gridRow = row++;
       strip.append(element("div", "rail"), ...parts.map((part) => this.bar(part)), ...this.runs(parts));
       chart.append(label, strip);
     }
