@@ -88,7 +88,9 @@ def ray_engine(
 
 
 def _connect(address: str) -> None:
-    own = {"num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False} if address == LOCAL else {}
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
@@ -103,7 +105,8 @@ def _connect(address: str) -> None:
 def _cluster_rows(
     address: str, settings: Settings, digest: str, contents: Contents, workers: int | None, paths: Sequence[Location]
 ) -> Iterator[FileRow]:
-    count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    cpus = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
+    count = workers or max(1, int(cpus))
     size = max(1, min(_CHUNK_FILES, len(paths) // (4 * count)))
     chunks = deque(_Chunk(tuple(paths[start : start + size])) for start in range(0, len(paths), size))
     pool = _Pool(address, settings, digest, contents, _memory_bytes(paths))
@@ -135,7 +138,7 @@ class _Pool:
 
     def start(self) -> None:
         """Asks for another actor; it waits until the cluster has room."""
-        actor = self._new_actor.remote()
+        actor: Any = self._new_actor.remote()
         self._starting[actor.begin.remote(*self._arguments)] = actor
 
     def rows(self, chunks: deque[_Chunk]) -> Iterator[FileRow]:
@@ -196,7 +199,7 @@ class _Pool:
         elif time.monotonic() - self._began > _WAIT_SECONDS:
             self._began = float("inf")  # once
             needs = f"1 CPU and {self.memory_bytes / 2**30:.1f} GiB of memory"
-            print(f"genreclf: --ray {self.address}: waiting for a node with {needs} free", file=sys.stderr)
+            print(f"genreclf: --ray {self.address}: no actor has started yet; each needs {needs}", file=sys.stderr)
 
 
 def _lost_row(path: Location) -> FileRow:
