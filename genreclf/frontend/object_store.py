@@ -128,8 +128,8 @@ def _told(path: StorePath) -> Iterator[None]:
         ) from error
     except FileNotFoundError as error:
         raise GenreclfError(f"{path}: does not exist; check the bucket and the name") from error
-    except PermissionError as error:
-        raise GenreclfError(f"{path}: access denied ({reason(error)}); check the credentials") from error
+    except PermissionError as error:  # credentials may run out while a long list is read
+        raise StoreError(f"{path}: access denied ({reason(error)}); check the credentials") from error
     except ValueError as error:
         raise GenreclfError(f"{path}: {reason(error)}; give a path, or a URL such as s3://bucket/prefix") from error
     except Exception as error:

@@ -23,7 +23,7 @@ os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from genreclf import __version__
 from genreclf.errors import GenreclfError, reason
@@ -56,7 +56,8 @@ class _Worker:
 
     def begin(self, settings: Settings, contents: Contents, folder: str) -> tuple[str, str]:
         """Loads the model. Returns its digest, and what is wrong, if it is."""
-        model, tta, device, figure, prior = settings
+        model, tta, wanted, figure, prior = settings
+        device = "cuda" if wanted == "cuda" else "cpu"  # for auto: Ray gives a GPU only to who asks for one
         with suppress(OSError):  # another machine may not have it: whole paths and URLs do without
             os.chdir(folder)
         try:
@@ -182,6 +183,8 @@ class _Pool:
         actor, chunk = self._working.pop(reference)
         try:
             rows: list[FileRow] = ray.get(reference)
+        except RayTaskError:
+            raise  # a defect of ours, not the end of the actor
         except RayError:
             ray.kill(actor)
             self.start()
