@@ -115,7 +115,7 @@ def _show_summary(plan: Sequence[PlanRow], options: argparse.Namespace) -> None:
     answers = [row for row in plan if row.probability is not None]
     if answers:
         reached = sum(row.probability >= options.min for row in answers if row.probability is not None)
-        print(f"{reached} of the {len(answers)} files that the model gives a genre reach {percent(options.min)}.")
+        print(f"{reached} of the {len(answers)} files to which the model gives a genre reach {percent(options.min)}.")
     if measured := _measured(options):
         print(measured)
     if options.plan:

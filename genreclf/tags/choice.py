@@ -11,6 +11,7 @@ from genreclf.tags.plan import KEEP, SKIP, WRITE, PlanRow, join_genres, modified
 from genreclf.text import letters, percent
 
 _LEAST_OF_FURTHER = 0.1  # of a further genre: one of a few per cent says nothing of the song
+UNREADABLE = "the file could not be read"
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,15 @@ def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
     modified = modified_seconds(path)
     genres, probability = _answer(row, rules)
     present: tuple[str, ...] = ()
+    problem: str = row["problem"]
     try:
         present = read_tags(path).genres
         action, reason = _action(row, genres, probability, present, rules)
-        problem = ""
         if action == WRITE:
             check_writable(path)
     except GenreclfError as error:
-        action, reason, problem = SKIP, "its tags cannot be written", str(error)
-    notes = (problem, row["problem"], row.get("note", ""))
+        action, reason = SKIP, UNREADABLE if problem else "its tags cannot be written"
+        problem = problem or str(error)
     return PlanRow(
         path=row["path"],
         action=action,
@@ -44,7 +45,7 @@ def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
         probability=probability if genres else None,
         known=row.get("known"),
         present=join_genres(present),
-        note="; ".join(filter(None, notes)),
+        note="; ".join(filter(None, (problem, row.get("note", "")))),
         modified=modified,
         reason=reason,
     )
@@ -70,7 +71,7 @@ def _action(
 ) -> tuple[str, str]:
     """What to do, and why nothing is written if so."""
     if row["problem"]:
-        return SKIP, "the file could not be read"
+        return SKIP, UNREADABLE
     if present and not rules.overwrite:
         return KEEP, "has a genre; --overwrite replaces it"
     if not genres:

@@ -68,8 +68,8 @@ def read_genre_tag(path: Path) -> GenreTag:
     """The genre as `path` stores it. Raises GenreclfError for a file that cannot be read or cannot hold tags."""
     formats = _formats()
     with _errors(path):
-        id3v1 = formats.id3v1_tag(path)
-        return GenreTag(formats.editable_tags(path).genre, id3v1[-1] if id3v1 else None)
+        tags = formats.editable_tags(path)
+        return GenreTag(tags.genre, tags.id3v1[-1] if tags.id3v1 else None)
 
 
 def check_writable(path: Path) -> None:
@@ -94,14 +94,13 @@ def write_genre_tag(path: Path, genre: GenreTag) -> None:
     formats = _formats()
     with _errors(path):
         target, status = _replaceable(path)
-        id3v1, audio = formats.id3v1_tag(target), _audio(target)
-        edited = formats.editable_tags(target)
+        audio, edited = _audio(target), formats.editable_tags(target)
         edited.genre = genre.values
         with replacement(target) as copy:
             shutil.copyfile(target, copy)
             edited.save(copy)
-            if id3v1 and genre.id3v1 is not None:
-                formats.write_id3v1_genre(copy, id3v1, genre.id3v1)
+            if edited.id3v1 and genre.id3v1 is not None:
+                formats.write_id3v1_genre(copy, edited.id3v1, genre.id3v1)
             if not formats.same_tags(edited.tags, formats.editable_tags(copy, edited.kind).tags):
                 raise GenreclfError(f"{path}: not written: another tag would be lost; please report it with the file")
             if _audio(copy) != audio:
@@ -165,6 +164,8 @@ def _errors(path: Path) -> Iterator[None]:
 
 def _genreclf_error(path: Path, error: Exception) -> GenreclfError:
     cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else error  # mutagen wraps them
+    if isinstance(cause, FileNotFoundError):
+        return GenreclfError(f"{path}: no such file; check the path (a relative one starts at the current folder)")
     if isinstance(cause, OSError):
         return GenreclfError(f"{path}: {cause.strerror or reason(cause)}; {remedy(cause)}")
     formats = _formats()

@@ -53,6 +53,7 @@ class EditableTags:
     kind: type[mutagen.FileType]
     tags: Any
     save: Callable[[Path], None]  # into a file with the same audio
+    id3v1: bytes = b""  # the (128,) bytes of the ID3v1 tag; empty without one
 
     @property
     def genre(self) -> tuple[str, ...]:
@@ -140,14 +141,6 @@ def same_tags(tags: Any, others: Any) -> bool:
     return dict(tags.items()) == dict(others.items())
 
 
-def id3v1_tag(path: Path) -> bytes:
-    """The (128,) bytes of a file's ID3v1 tag; empty without one."""
-    with path.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _ID3V1_BYTES))
-        end = file.read()
-    return end if len(end) == _ID3V1_BYTES and end.startswith(_ID3V1_START) else b""
-
-
 def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
     """Restores a file's ID3v1 tag `before`, which mutagen writes anew from the other tags, with another genre."""
     with path.open("r+b") as file:
@@ -159,6 +152,13 @@ def id3v1_number(genre: str = "") -> int:
     """The number that ID3v1 has for a genre, however it is spelt; 255, that of none, for a genre which it lacks."""
     numbers = {letters(name): number for number, name in enumerate(TCON.GENRES)}
     return numbers.get(letters(genre), _ID3V1_NO_GENRE)
+
+
+def _id3v1_tag(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _ID3V1_BYTES))
+        end = file.read()
+    return end if len(end) == _ID3V1_BYTES and end.startswith(_ID3V1_START) else b""
 
 
 def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> EditableTags:
@@ -175,8 +175,10 @@ def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> Edit
     if version == 2:
         tags.update_to_v23()
     written = 4 if version == 4 else 3
+    # Chunks of WAV and AIFF hold ID3v2 alone.
+    id3v1 = _id3v1_tag(path) if type(merged) is ID3 else b""
     # Several values of 2.3 are separated as in 2.4: "/" occurs in names.
-    return EditableTags(kind, tags, lambda copy: tags.save(copy, v2_version=written, v23_sep=None))
+    return EditableTags(kind, tags, lambda copy: tags.save(copy, v2_version=written, v23_sep=None), id3v1)
 
 
 def _set_id3_genre(tags: ID3, values: Sequence[str]) -> None:

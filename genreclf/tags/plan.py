@@ -1,6 +1,7 @@
 """The plan of `genreclf tag`: a row per file that says which genre would be written, as a CSV that people edit."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from genreclf.csv_text import DELIMITERS, CsvText, csv_line, read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
-from genreclf.text import escape_bytes, unescape_bytes, utf8
+from genreclf.text import escape_bytes, one_line, unescape_bytes, utf8
 
 WRITE, KEEP, SKIP = "write", "keep", "skip"
 ACTIONS = (WRITE, KEEP, SKIP)
@@ -70,6 +71,8 @@ def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
     """
     content = _open(file)
     delimiter, names = _header(content)
+    if content.text not in file.read_bytes().decode("utf-8-sig", errors="replace"):
+        raise GenreclfError(f"{file}: not in UTF-8, so no rows can be added; save it as CSV in UTF-8")
     line_end = "\r\n" if "\r\n" in content.text else "\n"
     filled = ([cells.get(name, "") for name in names] for cells in map(_cells, rows))
     lines = "".join(csv_line(cells, delimiter, line_end) for cells in filled)
@@ -83,6 +86,8 @@ def read_plan(file: Path) -> list[PlanRow]:
     """The rows of a plan, also after a spreadsheet has saved it. Raises GenreclfError for a file that is no plan."""
     content = _open(file)
     delimiter, names = _header(content)
+    if content.note:
+        print(one_line(f"genreclf: {file}: {content.note}"), file=sys.stderr)
     rows = []
     for line, cells in content.rows(delimiter):
         row = dict(zip(names, cells, strict=False))

@@ -148,6 +148,19 @@ def test_id3v1_stays_but_for_the_number_of_the_genre(genre, number, tmp_path):
     assert path.read_bytes()[-128:] == v1
 
 
+def test_sound_that_looks_like_id3v1_stays(tmp_path):
+    path = song(tmp_path / "song.wav")
+    content = path.read_bytes()
+    start = content.index(b"data") + 8
+    end = start + int.from_bytes(content[start - 4 : start], "little")
+    alike = content[: end - 128] + b"TAG" + bytes(125) + content[end:]
+    path.write_bytes(alike[:end] if end < len(alike) else alike)  # without the tags behind the sound
+    before = samples(path)
+    write_genres(path, ["rock"])
+    assert read_tags(path).genres == ("rock",) and np.array_equal(samples(path), before)
+    assert read_genre_tag(path).id3v1 is None
+
+
 def test_a_file_with_id3v1_alone_loses_nothing(tmp_path):
     path = tmp_path / "song.mp3"
     tag = b"TAG" + b"Title".ljust(30, b"\0") + b"Artist".ljust(30, b"\0") + bytes(64) + bytes([17])

@@ -84,9 +84,20 @@ def test_a_plan_survives_a_spreadsheet(delimiter, encoding, line_end, quoting, t
     columns = ["mine", *reversed(COLUMNS), "more"]
     edited(file, encoding, columns, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     assert read_plan(file) == list(map(as_read, rows))
-    if encoding != "utf-16":
+    if encoding == "utf-16":
+        with pytest.raises(GenreclfError, match="UTF-8"):
+            append_rows([row("new.mp3")], file)
+        assert read_plan(file) == list(map(as_read, rows))
+    else:
         append_rows([row("new, file; x.mp3")], file)
         assert read_plan(file) == list(map(as_read, [*rows, row("new, file; x.mp3")]))
+
+
+def test_a_plan_in_windows_1252_is_read_and_told(tmp_path, capsys):
+    file = tmp_path / "plan.csv"
+    write_plan([row("é.mp3")], file)
+    edited(file, "cp1252", list(COLUMNS), delimiter=";")
+    assert read_plan(file) == [as_read(row("é.mp3"))] and "UTF-8" in capsys.readouterr().err
 
 
 def test_what_a_row_wants():
