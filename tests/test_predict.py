@@ -17,6 +17,7 @@ from pyarrow import parquet
 from tiny_pictures import tiny_picture
 from unreadable import make_unreadable
 
+from genreclf.__main__ import main as genreclf_command
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.predictor import Predictor, load_predictor
@@ -222,6 +223,14 @@ def test_parquet_without_pyarrow_is_one_line(library, predict, monkeypatch, tmp_
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     code, _, error = predict(library / "p0.png", "--model", "a", "--parquet", tmp_path / "x")
     assert code == 2 and error.count("\n") == 1 and "pip install pyarrow" in error
+
+
+def test_a_cluster_without_ray_is_one_line(library, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "genreclf.inference.ray_engine", raising=False)
+    assert genreclf_command(["predict", str(library / "p0.png"), "--model", "a", "--ray", "local"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "ray is not installed" in error and "genreclf[ray]" in error
 
 
 def test_it_runs_without_torch(library):
