@@ -31,6 +31,7 @@ const percent = (share) => `${100 * share}%`;
 
 class Player {
   constructor(root) {
+    this.root = root;
     this.find = (selector) => root.querySelector(selector);
     this.audio = this.find("audio");
     this.timeline = this.find(".timeline");
@@ -191,11 +192,11 @@ class Player {
     this.find(".playhead").style.left = percent(now / seconds);
     const position = `${clock(now, this.digits)} / ${clock(seconds, this.digits)}`;
     if (this.find(".position").textContent !== position) this.find(".position").textContent = position;
+    if (!this.audio.paused && this.told === this.chosen) return; // a screen reader would read each second
+    this.told = this.chosen;
     const part = this.chosen === null ? "whole song" : this.sentence(this.chosen);
-    const spoken = this.data.audio ? `${clock(now, this.digits)}, ${part}` : part;
-    if (this.timeline.ariaValueText === spoken) return;
     this.timeline.ariaValueNow = now.toFixed(this.digits);
-    this.timeline.ariaValueText = spoken;
+    this.timeline.ariaValueText = this.data.audio ? `${clock(now, this.digits)}, ${part}` : part;
   }
 
   sentence(number) {
@@ -222,6 +223,7 @@ class Player {
       Object.assign(this.find(".after").style, { left: percent(right), right: 0 });
     }
     this.find(".whole").disabled = number === null;
+    this.find(".part").ariaLive = this.root.activeElement === this.timeline ? "off" : "polite"; // which tells it itself
     this.find(".part").textContent = part ? `Part ${this.sentence(number)}` : this.hint();
     this.drawAttention(part);
     this.tick();
