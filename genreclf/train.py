@@ -62,6 +62,7 @@ from genreclf.training.checkpoint_io import CheckpointFiles
 from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.loggers import Loggers
 from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.output_layer import fit_output_layer
 from genreclf.training.precision import with_precision
 from genreclf.training.processes import check_processes, cluster, end_with_parent, is_first, strategy
 from genreclf.training.record import write_record
@@ -167,7 +168,7 @@ def train(
 def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks: Sequence[Callback]) -> None:
     run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     config = with_precision(config)
-    _check_trainer(config["trainer"])
+    _check_trainer(config["trainer"], run.init)
     trained_on, logged_as = {}, {}
     if run.ckpt == "last":
         before = resumed(folder, overrides, _composed)
@@ -190,7 +191,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
     module, weights, trainer = None, RANDOM, None
     if optim:
         module = _module(model, run, optim, datamodule)
-        weights = start(module.net, model["weights"], run.init, datamodule.classes)
+        weights = _start(config, run, module, datamodule)
         trainer = _trainer(folder, config, overrides, optim, loggers, callbacks)
         _check_validation(trainer, optim, datamodule)
     if first:
@@ -201,7 +202,9 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
         details = {"weights": weights, "data": datamodule.summary(), "loggers": logged_as}
         write_record(folder, config, overrides, details, audit)
     with loggers:
-        if module and trainer:
+        if module and not config["trainer"]["max_epochs"]:
+            net: Net = module.net.eval()
+        elif module and trainer:
             _fit(folder, trainer, overrides, module, datamodule, run.ckpt == "last")
             if not first:
                 return
@@ -245,19 +248,31 @@ def _module(
     return module
 
 
+def _start(
+    config: dict[str, Any], run: RunConfig, module: GenreModule, datamodule: SpectrogramDataModule
+) -> dict[str, Any]:
+    """Gives the net its first weights; returns what the record says of them."""
+    weights = start(module.net, config["model"]["weights"], run.init, datamodule.classes)
+    if run.init is not None and (weights["new_classes"] or not config["trainer"]["max_epochs"]):
+        temperature = _initial_temperature(run.init, datamodule.classes)
+        fit_output_layer(module.net, datamodule, module.loss.log_mix, temperature)
+    return weights
+
+
 def _composed(overrides: list[str]) -> dict[str, Any]:
     return with_precision(compose("train", overrides, extra_keys=TRAINER_KEYS))
 
 
-def _check_trainer(trainer: dict[str, Any]) -> None:
+def _check_trainer(trainer: dict[str, Any], init: str | None) -> None:
     """Refuses arguments with which no model would be trained and kept."""
     for key, remedy in REFUSED.items():
         if trainer.get(key) not in (None, False):
             raise GenreclfError(f"trainer.{key}={trainer[key]}: {remedy}")
-    for key in ("max_epochs", "check_val_every_n_epoch"):
+    for key, least in (("max_epochs", 1 if init is None else 0), ("check_val_every_n_epoch", 1)):
         value = trainer[key]
-        if type(value) is not int or value < 1:
-            raise GenreclfError(f"trainer.{key}={_yaml(value)}: give a whole number from 1")
+        if type(value) is not int or value < least:
+            zero = "; 0, for the output layer alone, needs init=MODEL" if (key, value) == ("max_epochs", 0) else ""
+            raise GenreclfError(f"trainer.{key}={_yaml(value)}: give a whole number from {least}{zero}")
     if str(trainer["precision"]) not in PRECISIONS:
         known = ", ".join(PRECISIONS[:3])
         raise GenreclfError(f"trainer.precision={trainer['precision']}: not supported; choose one of {known}")
@@ -410,19 +425,20 @@ def _save(
 
 
 def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
-    """Fitted on the validation clips, for a bundle whose temperature is 1.
-
-    Without any: that of the model `init` if it has the same classes, else 1.
-    """
+    """Fitted on the validation clips, for a bundle whose temperature is 1; without any, `_initial_temperature`."""
     if not datamodule.clips["val"] and init is not None:
-        initial = read_bundle_config(find_bundle(init)).info
-        same = set(initial.classes) == set(bundle.info.classes)
-        temperature = initial.temperature if same else 1.0  # an initial one of 0.7 made such models far too sure
+        temperature = _initial_temperature(init, bundle.info.classes)
         print(f"temperature {temperature:.2f}: not fitted, as there are no validation clips")
         return temperature
     temperature = fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
     print(f"temperature, fitted on the validation clips: {temperature:.2f}")
     return temperature
+
+
+def _initial_temperature(init: str, classes: Sequence[str]) -> float:
+    """That of the model `init` if it has the same classes, else 1: an initial one of 0.7 made models far too sure."""
+    initial = read_bundle_config(find_bundle(init)).info
+    return initial.temperature if set(initial.classes) == set(classes) else 1.0
 
 
 def _fitted_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Known | None:

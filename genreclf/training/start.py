@@ -21,12 +21,12 @@ RANDOM = {"asked": "none", "pretrained": False}
 def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequence[str]) -> dict[str, Any]:
     """Gives a net its first weights: those of the model `init`, or else `weights` of its backbone.
 
-    With `init`, a class that it does not have starts with random outputs. Returns what the run's record says. Raises
-    GenreclfError for an `init` that is not there or has another architecture, and for unknown weights.
+    With `init`, the outputs for a class that it does not have start at zero. Returns what the run's record says; with
+    `init`, `new_classes` says whether there are such classes. Raises GenreclfError for an `init` that is not there or
+    has another architecture, and for unknown weights.
     """
     if init is not None:
-        _copy(init, net, classes)
-        return {"asked": init, "pretrained": True}
+        return {"asked": init, "pretrained": True, "new_classes": _copy(init, net, classes)}
     if isinstance(net.backbone, EfficientNet):
         return load_weights(net.backbone, weights)
     if weights != "none":
@@ -34,7 +34,8 @@ def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequenc
     return RANDOM
 
 
-def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> None:
+def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> bool:
+    """Copies the weights; returns whether there are classes that `init` does not have."""
     bundle = load_bundle(find_bundle(init))
     name, trained = bundle.info.name, bundle.net
     if not isinstance(trained, GenreClassifier):
@@ -43,12 +44,13 @@ def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> None:
         other = getattr(trained.config, key)
         if other != value and key != "num_classes":
             raise GenreclfError(f"init={init}: a model {name} with {key}={other}, not {value}; train with model={name}")
-    state, fresh, known = trained.state_dict(), net.state_dict(), bundle.info.classes
+    state, known = trained.state_dict(), bundle.info.classes
     if known != tuple(classes):
         for key in _outputs(net):
-            state[key] = _by_class(fresh[key], state[key], known, classes)
+            state[key] = _by_class(state[key], known, classes)
         _tell(init, known, classes)
     net.load_state_dict(state)
+    return not {spelling_key(label) for label in classes} <= {spelling_key(label) for label in known}
 
 
 def _outputs(net: GenreClassifier) -> list[str]:
@@ -57,10 +59,10 @@ def _outputs(net: GenreClassifier) -> list[str]:
     return [f"{layer}.{name}" for layer in layers for name in ("weight", "bias")]
 
 
-def _by_class(fresh: torch.Tensor, trained: torch.Tensor, known: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
-    """(classes, ...) rows of `fresh`, in place of which a class of `known` has its row of `trained`, (known, ...)."""
+def _by_class(trained: torch.Tensor, known: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
+    """(classes, ...) rows of zeros, in place of which a class of `known` has its row of `trained`, (known, ...)."""
     number_of = {spelling_key(label): number for number, label in enumerate(known)}
-    rows = fresh.clone()
+    rows = trained.new_zeros((len(classes), *trained.shape[1:]))
     for row, label in enumerate(classes):
         if spelling_key(label) in number_of:
             rows[row] = trained[number_of[spelling_key(label)]]

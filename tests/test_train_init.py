@@ -1,0 +1,59 @@
+"""Few songs: the output layer of a trained model alone, on the command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bundles import random_bundle
+from command_line import command
+from tiny_pictures import tiny_picture
+
+from genreclf.exporters import bundle as bundles
+from genreclf.exporters.bundle import load_bundle, save_bundle
+from genreclf.frontend.picture import write_picture
+
+NET = {"channels": [8, 8, 16, 16], "lstm_units": [8], "statistics_units": 4}
+QUICK = [f"model.net.{key}={str(value).replace(' ', '')}" for key, value in NET.items()] + ["view=crop", "logger=none"]
+
+
+@pytest.fixture
+def initial(tmp_path, monkeypatch) -> Path:
+    """A model of ska, dub and raï."""
+    monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")  # takes long
+    save_bundle(tmp_path / "initial", random_bundle("a", **NET))
+    return tmp_path / "initial"
+
+
+@pytest.fixture
+def music(tmp_path) -> Path:
+    rng = np.random.default_rng(0)
+    for genre in ("Dub", "Polka"):
+        (tmp_path / "music" / genre).mkdir(parents=True)
+        for number in range(3):
+            write_picture(tmp_path / "music" / genre / f"{number}.png", tiny_picture(260, rng))
+    return tmp_path / "music"
+
+
+def test_no_epochs_fit_the_output_layer_and_leave_the_rest(initial, music, cache, tmp_path):
+    words = [*QUICK, "data=folder", f"data.path={music}", "data.picture_seconds=6", "split=all", "trainer.max_epochs=0"]
+    result = command("train", *words, f"init={initial}", f"run={tmp_path / 'run'}", cache=cache)
+    assert result.returncode == 0, result.stderr
+    before, after = (load_bundle(folder) for folder in (initial, tmp_path / "run" / "bundle"))
+    assert after.info.classes == ("Dub", "Polka") and after.info.temperature == 1
+    found = after.net.state_dict()
+    for name, value in before.net.state_dict().items():
+        if not name.startswith(("head.", "statistics.head.")):
+            assert torch.equal(found[name], value), name
+    dub = before.info.classes.index("dub")
+    assert torch.equal(found["statistics.head.weight"][0], before.net.state_dict()["statistics.head.weight"][dub])
+    assert not found["statistics.head.weight"][1].any() and found["head.0.weight"][1].any()
+    predicted = command("predict", music / "Dub", "--model", tmp_path / "run", "--json", cache=cache)
+    assert predicted.returncode == 0 and predicted.stdout.count('"Polka"') >= 3, predicted.stderr
+
+
+def test_no_epochs_need_a_model_to_start_from(music, cache, tmp_path):
+    words = [*QUICK, "data=folder", f"data.path={music}", "split=all", "temperature=1", "trainer.max_epochs=0"]
+    result = command("train", *words, f"run={tmp_path / 'run'}", cache=cache)
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 2 and last.startswith("genreclf: ") and "init=MODEL" in last, result.stderr
