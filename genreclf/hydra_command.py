@@ -246,10 +246,19 @@ def _plain(config: DictConfig, config_name: str) -> dict[str, Any]:
         raise GenreclfError(reason(error)) from error
 
 
+def _unknown_choice(file: str, known: Sequence[str] | None) -> str:
+    """The message for GROUP/NAME; of a group that takes several, Hydra does not say what is `known`."""
+    group, _, name = file.rpartition("/")
+    if name.startswith("submitit_"):
+        return f"{group}={name}: not installed; run pip install 'genreclf[slurm]'"
+    known = known or sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
+    return f"{group}={name}: unknown; known: {', '.join(known)}"
+
+
 def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> str:
     """Hydra's errors have several lines: one line, with the nearest known key."""
-    if isinstance(error, MissingConfigException) and error.options:
-        return f"{(error.missing_cfg_file or '').replace('/', '=')}: unknown; known: {', '.join(error.options)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(error.missing_cfg_file, error.options)
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
         return reason(error)

@@ -72,7 +72,7 @@ def read_space(path: Path) -> list[str]:
 
 def _text(value: Any) -> str:
     """A range of a YAML file, for Hydra, whose lists and quotes are those of JSON."""
-    return f"choice({','.join(map(json.dumps, value))})" if isinstance(value, list) else str(value)
+    return ",".join(map(json.dumps, value)) if isinstance(value, list) else str(value)
 
 
 def _dimension(word: str) -> Dimension | None:

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 
-from genreclf.errors import reason
+from genreclf.errors import GenreclfError, reason
 from genreclf.text import one_line
 
 _LONGEST_NAME = 120  # bytes; file systems allow 255, and tools put some of their own before or behind
@@ -72,6 +72,8 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
     submitit.Job.results = results  # type: ignore[method-assign, assignment]
     try:
         yield
+    except RuntimeError as error:  # of the submission; those of jobs are caught above
+        raise GenreclfError(f"the sweep's jobs cannot be submitted: {reason(error)}") from error
     finally:
         submitit.Job.results = wait  # type: ignore[method-assign]
 

@@ -1,5 +1,6 @@
 """Trains a model: genreclf train model=b trainer.devices=1."""
 
+import importlib
 import inspect
 import logging
 import math
@@ -457,4 +458,5 @@ def _answers(bundle: Bundle, datamodule: SpectrogramDataModule, clips: Sequence[
 main = partial(run_command, "train", train, extra_keys=TRAINER_KEYS)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Functions of a module with a name can be sent to the processes of a launcher; those of __main__ cannot.
+    sys.exit(importlib.import_module("genreclf.train").main())

@@ -43,20 +43,20 @@ class MlflowLogger(RunLogger):
         for name in ("mlflow", "alembic"):  # they tell of each table that they make
             logging.getLogger(name).setLevel(logging.WARNING)
         default = ids.get("tracking_uri", SQLITE + str(Path("mlflow.db").resolve()))
-        uri = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default
+        elsewhere = "tracking_uri" not in ids and os.environ.get("MLFLOW_TRACKING_URI")
+        uri = self.tracking_uri or elsewhere or default
         self.client = MlflowClient(uri)
-        self.is_new = "run_id" not in ids
-        if self.is_new:
-            run = self.client.create_run(self._experiment_id(uri), run_name=self.run_name or folder.name)
-            self.run_id = str(run.info.run_id)
-        else:
+        if "run_id" in ids:
             self.run_id = ids["run_id"]
             self.client.update_run(self.run_id, status="RUNNING")
+        else:
+            run = self.client.create_run(self._experiment_id(uri), run_name=self.run_name or folder.name)
+            self.run_id = str(run.info.run_id)
         # A URI that was given may hold a password.
         return {"run_id": self.run_id, **({"tracking_uri": uri} if uri == default else {})}
 
     def describe(self, folder: Path, config: dict[str, Any], record: dict[str, Any]) -> None:  # noqa: D102
-        from mlflow.entities import Dataset, DatasetInput, Param, RunTag
+        from mlflow.entities import DatasetInput, Param, RunTag
 
         data = record["data"]
         tags = {
@@ -68,19 +68,18 @@ class MlflowLogger(RunLogger):
             "pretrained": record["weights"]["pretrained"],
         }
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:_MAX_VALUE]) for key, value in tags.items()])
-        if self.is_new:  # parameters cannot be changed; a run that goes on has other epochs and paths at most
-            settings = {key: value for key, value in flatten(config).items() if not key.startswith("logger.")}
-            params = [Param(key, str(value)[:_MAX_VALUE]) for key, value in settings.items()]
-            for start in range(0, len(params), _BATCH):
-                self.client.log_batch(self.run_id, params=params[start : start + _BATCH])
-            dataset = Dataset(
-                name=config["data"]["name"],
-                digest=data["store_digest"][:_MAX_DIGEST],
-                source_type="local",
-                source=json.dumps({"uri": str(config["data"]["path"])}),
-                profile=json.dumps({"clips": data["clips"], "groups": data["groups"]}),
-            )
-            self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset)])
+        run = self.client.get_run(self.run_id)
+        # A parameter cannot be changed: of a run that goes on with more epochs, config.yaml has the new number.
+        settings = {
+            key: value
+            for key, value in flatten(config).items()
+            if key not in run.data.params and not key.startswith("logger.")
+        }
+        params = [Param(key, str(value)[:_MAX_VALUE]) for key, value in settings.items()]
+        for start in range(0, len(params), _BATCH):
+            self.client.log_batch(self.run_id, params=params[start : start + _BATCH])
+        if not run.inputs.dataset_inputs:
+            self.client.log_inputs(self.run_id, datasets=[DatasetInput(_dataset(config["data"], data))])
         self.files(folder, [folder / CONFIG_YAML, folder / RECORD])
 
     def metrics(self, values: Mapping[str, float], epoch: int | None) -> None:  # noqa: D102
@@ -123,3 +122,16 @@ class MlflowLogger(RunLogger):
             place = beside.as_uri() if uri.startswith(SQLITE) else None
             return str(self.client.create_experiment(self.experiment, place))
         return str(found.experiment_id)
+
+
+def _dataset(config: dict[str, Any], data: dict[str, Any]) -> Any:
+    """MLflow's data set, from the configuration and the record of the data."""
+    from mlflow.entities import Dataset
+
+    return Dataset(
+        name=config["name"],
+        digest=data["store_digest"][:_MAX_DIGEST],
+        source_type="local",
+        source=json.dumps({"uri": str(config["path"])}),
+        profile=json.dumps({"clips": data["clips"], "groups": data["groups"]}),
+    )
