@@ -91,7 +91,14 @@ def result(page: Page) -> tuple[str, dict[str, str]]:
     bars = page.get_by_role("list", name="probability of each genre").first.get_by_role("listitem")
     bars.last.wait_for()
     shares = dict(bar.get_attribute("aria-label").rsplit(": ", 1) for bar in bars.all())
-    return page.get_by_test_id("stMetricValue").first.inner_text(), shares
+    return page.locator(".answer .genre").first.inner_text(), shares
+
+
+def settled(page: Page) -> None:
+    """Waits until the page has done what it was asked for."""
+    page.wait_for_timeout(300)  # until the server knows
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(200)
 
 
 def predicted(*paths: Path, name: str = DEFAULT_MODEL) -> list[dict]:

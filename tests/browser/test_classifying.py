@@ -1,15 +1,19 @@
 """The app in a real browser: what a user does, and what they get."""
 
+import csv
+import io
+import itertools
 import json
 import os
 import re
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
-from driving import give, open_app, predicted, result
+from driving import give, open_app, predicted, result, serving, settled
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -18,11 +22,20 @@ from genreclf.frontend.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.picture import read_picture, write_picture
 from genreclf.inference.catalog import DEFAULT_MODEL
-from genreclf.inference.run_folder import pretrained_names
+from genreclf.inference.run_folder import PRETRAINED, pretrained_names
 
 SHOTS = Path(os.environ["GENRECLF_SHOTS"])
 WIDTHS = (1280, 390)
 OTHER = next(name for name in pretrained_names() if name != DEFAULT_MODEL)
+
+
+def encode(source: Path, target: Path, codec: str, rate_hz: int) -> None:
+    with av.open(source) as read, av.open(target, "w") as written:
+        stream = written.add_stream(codec, rate=rate_hz, layout="mono")
+        resampler = av.AudioResampler(stream.codec_context.format, "mono", rate_hz)
+        blocks = (block for frame in read.decode(audio=0) for block in resampler.resample(frame))
+        for block in itertools.chain(blocks, resampler.resample(None), [None]):
+            written.mux(stream.encode(block))
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +52,8 @@ def songs(tmp_path_factory) -> dict[str, Path]:
     }
     for suffix, subtype in forms.items():
         soundfile.write(folder / f"song.{suffix}", wave, SAMPLE_RATE_HZ, subtype=subtype)
+    for suffix, codec, rate_hz in (("m4a", "aac", 44_100), ("opus", "libopus", 48_000)):
+        encode(folder / "song.wav", folder / f"song.{suffix}", codec, rate_hz)
     levels = log_mel(read_audio(folder / "song.wav").waveform)
     write_picture(folder / "song.png", levels)
     Image.fromarray(np.ascontiguousarray(levels[::-1])).save(folder / "song.jpg", quality=98)
@@ -51,37 +66,191 @@ def rows(songs) -> dict[str, dict]:
     return dict(zip(songs, predicted(*songs.values()), strict=True))
 
 
-def test_file_names_are_shown_as_they_are(page, songs, tmp_path):
-    name = "*b* _i_ :smile: $x$ :red[r] `c` <u>.wav"
-    shutil.copy(songs["wav"], tmp_path / name)
-    give(page, tmp_path / name)
-    result(page)
-    shown = page.get_by_role("heading", level=3).first.inner_text()
-    assert shown.replace("\u2060", "") == name
+def table(page: Page) -> list[list[str]]:
+    """The cells of the table of songs."""
+    page.locator("tbody tr").first.wait_for()
+    return [row.locator("td").all_inner_texts() for row in page.locator("tbody tr").all()]
 
 
-@pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "aiff", "au", "png", "jpg"])
-def test_each_format_gets_the_prediction_of_the_command(page, songs, rows, form):
-    give(page, songs[form])
+def says(row: dict) -> str:
+    """The answer of `predict`, as the table shows it."""
+    return f"{row['genre']} {100 * row['probability']:.0f}\u00a0%" if row["genre"] else "no genre"
+
+
+def shown_song(page: Page) -> str:
+    return page.get_by_role("heading", level=2).first.inner_text().replace("\u2060", "")
+
+
+def test_all_formats_get_the_prediction_of_the_command_and_a_click_opens_a_song(page, songs, rows):
+    give(page, *songs.values())
+    page.locator("tbody tr").nth(len(songs) - 1).wait_for()
+    found = table(page)
+    assert [cells[0].split("\n")[0] for cells in found] == [path.name for path in songs.values()]
+    assert [cells[1] for cells in found] == [says(row) for row in rows.values()]
+    page.locator("tbody tr").nth(3).locator("td").nth(2).click()  # anywhere in the row
+    page.get_by_role("heading", name=list(songs.values())[3].name, exact=True).wait_for()
     genre, shares = result(page)
-    row = rows[form]
+    row = list(rows.values())[3]
     assert genre == row["genre"]
     for name, share in row["probabilities"].items():
         assert abs(float(shares[name].rstrip("%")) / 100 - share) < 0.011
 
 
-def test_two_models_are_compared_side_by_side(page, songs, rows):
+def test_two_models_are_in_the_page_and_in_every_download_and_stay_chosen(page, songs, rows):
+    page.get_by_role("button", name="Model:").click()
     page.get_by_role("combobox", name="Compare with").click()
     page.get_by_role("option", name=re.compile(f"^{OTHER} ")).click()
-    give(page, songs["wav"])
+    settled(page)
+    page.keyboard.press("Escape")
+    give(page, songs["wav"], songs["flac"])
     page.get_by_text(re.compile("Both models|The models disagree")).wait_for()
-    page.get_by_test_id("stMetricValue").nth(1).wait_for()
-    genres = [value.inner_text() for value in page.get_by_test_id("stMetricValue").all()]
-    assert genres == [rows["wav"]["genre"], predicted(songs["wav"], name=OTHER)[0]["genre"]]
+    settled(page)
+    others = predicted(songs["wav"], songs["flac"], name=OTHER)
+    assert [cells[1:3] for cells in table(page)] == [
+        [says(rows[form]), says(other)] for form, other in zip(("wav", "flac"), others, strict=True)
+    ]
+    labels = [f"{name} (pretrained)" for name in (DEFAULT_MODEL, OTHER)]
+    one, every = (json.loads(saved(page, "JSON", place)) for place in (0, 1))
+    assert [list(song["models"]) for song in (*one, *every)] == [labels] * 3
+    assert every[1]["models"][labels[1]]["genre"] == others[1]["genre"]
+    lines = list(csv.DictReader(io.StringIO(saved(page, "CSV", 1))))
+    assert [line[f"{labels[1]}: genre"] for line in lines] == [other["genre"] or "" for other in others]
+    assert {line["model"] for line in csv.DictReader(io.StringIO(saved(page, "CSV", 0)))} == set(labels)
+    page.get_by_role("link", name="About").click()
+    page.get_by_role("heading", name="About the models").wait_for()
+    page.go_back()
+    settled(page)
+    page.reload()
+    page.get_by_text(re.compile("Both models|The models disagree")).wait_for()
+    assert len(table(page)) == 2
+
+
+def saved(page: Page, label: str, place: int) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label, exact=True).nth(place).click()
+    return Path(download.value.path()).read_text()
+
+
+def test_genres_are_corrected_with_the_keyboard_undone_and_downloaded(page, songs, tmp_path):
+    give(page, songs["wav"], songs["flac"], songs["ogg"])
+    page.locator("tbody tr").nth(2).wait_for()
+    settled(page)
+    page.locator("tbody .open").nth(0).focus()
+    page.keyboard.press("ArrowDown")
+    settled(page)
+    assert shown_song(page) == songs["flac"].name
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")  # the second genre
+    page.wait_for_timeout(900)
+    settled(page)
+    page.keyboard.press("ArrowDown")
+    settled(page)
+    page.get_by_role("combobox", name=re.compile("type one of your own")).click()
+    page.keyboard.type("*own* $x$")
+    page.keyboard.press("Enter")
+    settled(page)
+    second = page.locator("tbody select").nth(1).locator("option").nth(2).inner_text()
+    assert corrections(page) == [[songs["flac"].name, second], [songs["ogg"].name, "*own* $x$"]]
+    page.get_by_role("heading", level=1).click()  # no field has the focus
+    page.keyboard.press("Control+z")
+    settled(page)
+    assert corrections(page) == [[songs["flac"].name, second]]
+    page.reload()
+    page.locator("tbody tr").nth(2).wait_for()
+    settled(page)
+    assert corrections(page) == [[songs["flac"].name, second]]
+
+
+def corrections(page: Page) -> list[list[str]]:
+    header, *rows = csv.reader(io.StringIO(saved(page, "Download corrections.csv", 0)))
+    assert header == ["path", "genre"]
+    return rows
+
+
+HOSTILE = "![i](http://x.invalid) :smile: *b* <img src='//x.invalid' onerror=alert(1)> $x$ www.x.invalid `c` :red[r]"
+
+
+def test_hostile_names_are_text_on_all_pages_and_no_other_host_is_asked(chromium, songs, tmp_path):
+    name = HOSTILE.replace("/", "\u2215")  # as no file name holds a slash
+    bundle = tmp_path / "runs" / name / "bundle"
+    shutil.copytree(PRETRAINED / DEFAULT_MODEL, bundle)
+    config = json.loads((bundle / "config.json").read_text())
+    config["classes"] = [f"{HOSTILE} {place}" for place in range(len(config["classes"]))]
+    (bundle / "config.json").write_text(json.dumps({**config, "known": None}))
+    (bundle / "README.md").write_text(f"# {HOSTILE}\n\n{HOSTILE}\n\n<script>alert(1)</script>\n")
+    (bundle / "scores.json").unlink()
+    evaluation = bundle.parent / "evaluation" / "test"
+    evaluation.mkdir(parents=True)
+    (evaluation / "report.html").write_text("<h1>a report</h1>")
+    clip = {
+        "accuracy": 0.6,
+        "top3_accuracy": 0.9,
+        "calibration": {"ece": 0.04},
+        "intervals": {"accuracy": {"shown": None}},
+    }
+    (evaluation / "metrics.json").write_text(json.dumps({"tta": {"none": {"clip": clip}}}))
+    shutil.copy(songs["wav"], tmp_path / f"{name}.wav")
+    (tmp_path / f"{name}.mp3").write_bytes(b"no music")
+    with serving(tmp_path / "runs") as (address, _):
+        page = open_app(chromium, address)
+        asked, dialogs = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        page.get_by_role("button", name="Model:").click()
+        page.get_by_role("combobox", name="Model", exact=True).click()
+        page.get_by_role("option").filter(has_text="smile").first.click()
+        settled(page)
+        page.keyboard.press("Escape")
+        give(page, tmp_path / f"{name}.wav", tmp_path / f"{name}.mp3")
+        page.locator("tbody tr").nth(1).wait_for()
+        settled(page)
+        page.locator("tbody select").first.select_option("2")
+        settled(page)
+        assert shown_song(page) == f"{name}.wav"
+        genre, shares = result(page)
+        assert genre in config["classes"] and set(shares) == set(config["classes"])
+        foreign(page)
+        page.locator("tbody tr").nth(1).click()  # the file that cannot be read
+        page.get_by_test_id("stAlert").wait_for()
+        foreign(page)
+        for title in ("Scores", "About"):
+            page.get_by_role("link", name=title).click()
+            settled(page)
+            for more in page.locator("summary").all():
+                more.click()
+            settled(page)
+            foreign(page, formatted=title == "About")  # of a card, emphasis and code are shown
+        page.close()
+    assert not dialogs and {url.split("/")[2] for url in asked if url.startswith("http")} == {address.split("/")[2]}
+
+
+def foreign(page: Page, formatted: bool = False) -> None:
+    """Nothing on the page was made of a name: no link, picture, formula or emoji; emphasis if `formatted`."""
+    main = page.get_by_test_id("stMain")
+    shown = [main.inner_text(), *(field.input_value() for field in main.locator("input[role=combobox]").all())]
+    assert any("smile" in text for text in shown)
+    made = (
+        "a[href*=invalid], img[src*=invalid], img[onerror], .katex, [style*='color: red'], em, main code:text-is('c')"
+    )
+    assert main.locator(made).count() == 0 and not any("😄" in text for text in shown)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_answer_is_seen_without_scrolling(chromium, server, songs, width, height, count):
+    page = open_app(chromium, server[0], width)
+    page.set_viewport_size({"width": width, "height": height})
+    give(page, *list(songs.values())[:count])
+    page.locator(".answer .probability").wait_for()
+    settled(page)
+    box = page.locator(".answer").bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= height
+    page.close()
 
 
 def test_a_recording_is_classified(page):
     page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_test_id("stAudioInput").get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(6_000)  # of which most is silence: a genre needs a second of sound
     page.get_by_role("button", name=re.compile("Stop recording")).click()
     page.get_by_role("heading", name="recording.wav").wait_for()
@@ -91,16 +260,14 @@ def test_a_recording_is_classified(page):
     assert shares.count() == 10
 
 
-def test_the_spectrogram_and_the_result_can_be_saved(page, songs, tmp_path):
+def test_the_spectrogram_can_be_saved(page, songs, tmp_path):
     give(page, songs["wav"])
-    genre, _ = result(page)
-    with page.expect_download() as saved:
+    result(page)
+    with page.expect_download() as download:
         page.get_by_role("button", name="Spectrogram (PNG)").click()
-    saved.value.save_as(tmp_path / "seen.png")
+    download.value.save_as(tmp_path / "seen.png")
+    assert download.value.suggested_filename == "song.png"
     assert read_picture(tmp_path / "seen.png").levels.shape[0] == 128
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="JSON").click()
-    assert json.loads(Path(saved.value.path()).read_text())[0]["genre"] == genre
 
 
 def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
@@ -122,15 +289,20 @@ def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
     return {name: (folder / name, words) for name, words in said.items()}
 
 
-def test_errors_are_sentences_on_the_page(page, tmp_path):
-    for name, (path, words) in wrong_files(tmp_path).items():
-        give(page, path)
-        page.get_by_test_id("stAlert").get_by_text(words).wait_for()
-        if name in ("text.mp3", "huge.png", "hours.flac"):
-            assert name in page.get_by_test_id("stAlert").first.inner_text()
-            page.screenshot(path=SHOTS / f"error-{name}.png")
-        page.reload()
-        page.locator("input[type=file]").first.wait_for(state="attached")
+def test_each_refused_file_has_its_reason_and_the_others_go_on(page, songs, tmp_path):
+    said = wrong_files(tmp_path)
+    with (tmp_path / "large.wav").open("wb") as large:
+        large.truncate(65 * 1024**2)
+    give(page, tmp_path / "large.wav", *(path for path, _ in said.values()), songs["wav"])
+    page.locator("tbody tr").nth(len(said)).wait_for()
+    chip = page.get_by_test_id("stFileChip").filter(has_text="large.wav")
+    assert "64" in chip.get_by_role("alert").inner_text() and chip.get_by_role("alert").bounding_box()["width"] > 100
+    page.screenshot(path=SHOTS / "refused.png")
+    for cells, (name, (_, words)) in zip(table(page), said.items(), strict=False):
+        assert cells[0].startswith(name) and words in cells[0], cells
+    assert shown_song(page) == "silence.wav"  # the first that can be read
+    page.locator("tbody tr").first.click()
+    page.get_by_test_id("stAlert").get_by_text("text.mp3").wait_for()
 
 
 def test_two_pages_at_once_never_see_each_others_songs(chromium, server, tmp_path):
@@ -144,7 +316,7 @@ def test_two_pages_at_once_never_see_each_others_songs(chromium, server, tmp_pat
     seen = []
     for page, path in zip(pages, paths, strict=True):
         genre, _ = result(page)
-        seen.append((page.get_by_role("heading", name=path.name).inner_text(), genre))
+        seen.append((page.get_by_role("heading", name=path.name, exact=True).inner_text(), genre))
         page.close()
     assert seen == [(path.name, row["genre"]) for path, row in zip(paths, predicted(*paths), strict=True)]
 
