@@ -132,6 +132,7 @@ def test_other_models_on_the_nodes_are_refused(library, cluster, run, monkeypatc
     assert (code, out) == (2, "") and error.count("\n") == 1 and "another model" in error and "install" in error
 
 
-def test_a_wrong_address_is_one_line(library, run):
-    code, out, error = run(library, "--csv", "--ray", "here")
-    assert (code, out) == (2, "") and error.count("\n") == 1 and "--ray here" in error and "HOST:PORT" in error
+@pytest.mark.parametrize("address", ["here", "127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
+def test_a_wrong_address_is_one_line(address, library, run):
+    code, out, error = run(library, "--csv", "--ray", address)
+    assert (code, out) == (2, "") and error.count("\n") == 1 and f"--ray {address}" in error and "HOST:PORT" in error

@@ -74,7 +74,7 @@ def journaled(paths: Sequence[Location], engine: Engine, digest: str, journal_fi
     todo = [path for path in dict.fromkeys(paths) if path not in known]
     results, left, arrived = engine(todo), Counter(paths), dict[Location, FileRow]()
     with progress_bar("predicting", "files") as report:
-        count = 0
+        report(count := 0, len(todo))
         for path in paths:
             if journal and path in known:
                 yield FileRow(path, journal.rows[str(path)][1], True)

@@ -6,6 +6,7 @@ Actors and nodes may end at any time. What they had not given back is predicted 
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections import deque
@@ -42,6 +43,8 @@ WORKER_BYTES = 2**30
 LOCAL = "local"  # the address of a cluster of this machine alone
 _CHUNK_FILES = 8  # at most: what a lost node costs, while a message per chunk costs next to nothing
 _ATTEMPTS = 3  # of a file with which actors end, and of an actor that ends as it starts
+_CONNECT_SECONDS = 10.0
+_ADDRESS_REMEDY = "give local, auto, or the HOST:PORT that `ray start` told"
 _POLL_SECONDS = 0.2  # how long Ctrl-C may have to wait
 _WAIT_SECONDS = 30.0  # without any actor, until the user is told why
 
@@ -89,6 +92,7 @@ def ray_engine(
 
 
 def _connect(address: str) -> None:
+    _check_reachable(address)
     own: dict[str, Any] = {}
     if address == LOCAL:
         own = {"num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
@@ -96,11 +100,21 @@ def _connect(address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except (ConnectionError, ValueError, RuntimeError, RayError) as error:
-        remedy = "give local, auto, or the HOST:PORT that `ray start` told"
-        raise GenreclfError(f"--ray {address}: not reached ({reason(error)}); {remedy}") from error
+        raise GenreclfError(f"--ray {address}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
     finally:
         with suppress(ValueError):  # not in the main thread, where Ray has replaced none
             signal.signal(signal.SIGTERM, handler)
+
+
+def _check_reachable(address: str) -> None:
+    """Raises GenreclfError for a HOST:PORT where nothing answers: Ray would try for minutes."""
+    host, _, port = (os.environ.get("RAY_ADDRESS", "") if address == "auto" else address).rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise GenreclfError(f"--ray {address}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
 
 
 def _cluster_rows(
