@@ -38,7 +38,7 @@ class Player {
     this.chosen = null; // the number of a part of the first model
     this.stopAt = null; // seconds, while a part plays
     this.refused = [];
-    this.resized = new ResizeObserver(() => this.hideNarrowNames());
+    this.resized = new ResizeObserver(() => this.fit());
     this.resized.observe(this.timeline);
     this.listen();
   }
@@ -253,7 +253,7 @@ class Player {
       item.append(swatch, name);
       return item;
     }));
-    this.hideNarrowNames();
+    this.fit();
   }
 
   drawAxes() {
@@ -265,7 +265,6 @@ class Player {
     this.find(".times").replaceChildren(...this.data.ticks.map(({ at, label }) => {
       const tick = element("span", "", label);
       tick.style.left = percent(at);
-      tick.style.transform = `translateX(-${percent(at > 0.95 ? 1 : at < 0.02 ? 0 : 0.5)})`; // within the page
       return tick;
     }));
   }
@@ -320,10 +319,13 @@ class Player {
     });
   }
 
-  hideNarrowNames() {
-    for (const run of this.find(".chart").querySelectorAll(".run")) {
-      run.style.visibility = run.scrollWidth > run.clientWidth ? "hidden" : "visible";
-    }
+  // Names that are wider than their part are hidden, and every other time if the times would touch.
+  fit() {
+    const show = (shown, isShown) => (shown.style.visibility = isShown ? "visible" : "hidden");
+    for (const run of this.find(".chart").querySelectorAll(".run")) show(run, run.scrollWidth <= run.clientWidth);
+    const times = [...this.find(".times").children], boxes = times.map((time) => time.getBoundingClientRect());
+    const touch = boxes.slice(1).some(({ left }, place) => left < boxes[place].right + 4);
+    times.forEach((time, place) => show(time, !touch || place % 2 === 0));
   }
 
   // That of the part, or of the whole song, as high as the place where it is highest
