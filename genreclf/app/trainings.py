@@ -25,7 +25,6 @@ _LOG = "training.log"
 _EPOCH = re.compile(r"epoch (\d+)/([1-9]\d*)\b")
 _STOP_SECONDS = 5.0
 _LOG_BYTES = 4_096  # of its end
-_SPECIAL = set(" \t,'\"[]{}()=:\\$")  # in a value of Hydra's
 
 _PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 
@@ -102,7 +101,7 @@ class Trainings:
                 asked = words(model, init, str(folder / SONGS), str(folder / TABLE))
                 with (folder / _LOG).open("wb") as log:
                     process = subprocess.Popen(
-                        [sys.executable, "-m", "genreclf.train", *asked, "logger=none", f"run={_value(str(folder))}"],
+                        [sys.executable, "-m", "genreclf.train", *asked, "logger=none", f"run={folder}"],
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,
@@ -133,17 +132,12 @@ def words(model: str, init: str, songs: str, table: str) -> list[str]:
     """
     return [
         f"model={model}",
-        f"init={_value(init)}",
+        f"init={init}",
         "data=folder",
-        f"data.path={_value(songs)}",
-        f"data.table={_value(table)}",
+        f"data.path={songs}",
+        f"data.table={table}",
         "split=all",
     ]
-
-
-def _value(text: str) -> str:
-    """A path as a value on the command line, where no character of it has a meaning."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" if set(text) & _SPECIAL else text
 
 
 def new_folder(runs: Path) -> Path:
