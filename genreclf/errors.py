@@ -21,6 +21,7 @@ _EXTRAS = {
 # Those that scripts/setup does not install
 _PIP_EXTRAS = {
     **{"optuna": "search", "submitit": "slurm", "mlflow": "mlflow", "wandb": "wandb"},
+    "datasets": "hub",
     **{"ray": "ray", "fsspec": "s3", "s3fs": "s3", "gcsfs": "gs"},
 }
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"

@@ -286,10 +286,16 @@ def describe_training(run: Path) -> dict[str, Any]:
         "git_commit": record["git_commit"],
         "seed": record["seed"],
         "weights": record["weights"],
-        "data_name": config["data"]["name"],
+        "data_name": _data_name(config["data"]["name"]),
+        "data_fetch": config["data"].get("fetch"),
         "split_name": config["split"]["name"],
         "store_digest": record["data"]["store_digest"],
     }
+
+
+def _data_name(name: str) -> str:
+    """The name of a data set; of one in a folder (data=hub), the folder's, as cards are published."""
+    return Path(name).name if Path(name).exists() else name
 
 
 def _write(folder: Path, metrics: dict[str, Any], scored: Scored) -> None:

@@ -8,7 +8,7 @@ from genreclf.config import build, config_folder
 from genreclf.data.sources import DataConfig
 
 
-def data_config(name: str = "folder", **values: Any) -> DataConfig:
+def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
     """`data=NAME` with these values; paths may be given as paths."""
     known = yaml.safe_load((config_folder() / "data" / f"{name}.yaml").read_text())
     return build(DataConfig, {**known, **values}, "data")

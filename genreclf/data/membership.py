@@ -126,7 +126,7 @@ def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _F
     found = rows_of_public(data, paths, (split.fold or 0) if published else 0)
     if published:
         return _Found(found.metadata, found.splits, found.missing)
-    if any(found.splits):
+    if len(set(filter(None, found.splits))) > 1:
         tell_once(f"data={data.name}: has a published split, which split=published takes")
     return _Found(found.metadata, None, {})
 

@@ -3,9 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from genreclf.data import ballroom, fma, ismir04, jamendo
+from genreclf.data import ballroom, fma, hub_set, ismir04, jamendo
 from genreclf.data.notices import tell_once
 from genreclf.data.split import split_word
 from genreclf.data.table import ClipMetadata
@@ -24,7 +25,7 @@ class PublicSet:
     fetch: Callable[[Path, str], None]  # raises GenreclfError where it cannot
     tracks: Callable[[Layout, str, int], Mapping[str, Track]]
     notice: str  # printed before it is fetched
-    subsets: tuple[str, ...] = ()
+    subsets: tuple[str, ...] | None = ()  # None: any, or none
     splits: int = 0  # how many its makers publish
     key: Callable[[str], str] = str  # a clip's path as its tables have it
 
@@ -48,6 +49,14 @@ PUBLIC_SETS = {
     ),
     "ismir04": PublicSet(ismir04.find, ismir04.fetch, ismir04.tracks, "", splits=1),
 }
+HUB = "hub"
+
+
+def public_set(fetch: str, name: str) -> PublicSet:
+    """The data set that data.fetch means; of the Hub, the one called `name`."""
+    if fetch != HUB:
+        return PUBLIC_SETS[fetch]
+    return PublicSet(partial(hub_set.find, name), partial(hub_set.fetch, name), hub_set.tracks, "", None, splits=1)
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,8 @@ class PublicRows:
     missing: dict[str, list[str]]  # by split: the tracks that are to be used, of which there is no file
 
 
-def public_layout(name: str, path: Path, subset: str) -> Layout:
+def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
     """Where the data set lies; it is fetched if `path` lacks it. Raises GenreclfError if it cannot be had."""
-    public = PUBLIC_SETS[name]
     found = public.find(path, subset)
     if found is None:
         if public.notice:
@@ -70,18 +78,19 @@ def public_layout(name: str, path: Path, subset: str) -> Layout:
         public.fetch(path, subset)
         found = public.find(path, subset)
     if found is None:
-        raise GenreclfError(f"data.path={path}: {name} was unpacked there, but not in its usual layout; give another")
+        raise GenreclfError(
+            f"data.path={path}: what was unpacked there is not in the usual layout; give another folder"
+        )
     return found
 
 
-def public_rows(name: str, layout: Layout, subset: str, paths: Sequence[str], split: int = 0) -> PublicRows:
+def public_rows(public: PublicSet, layout: Layout, subset: str, paths: Sequence[str], split: int = 0) -> PublicRows:
     """What the data set's tables say of the clips `paths`, with the split of the number `split`.
 
     Raises GenreclfError for a table that cannot be read, and for a split that there is not.
     """
-    public = PUBLIC_SETS[name]
     if not 0 <= split < max(public.splits, 1):
-        raise GenreclfError(f"split.fold={split}: data={name} has {public.splits} published splits, counted from 0")
+        raise GenreclfError(f"split.fold={split}: this data set has {public.splits} published splits, counted from 0")
     tracks = public.tracks(layout, subset, split)
     unlisted = Track(ClipMetadata(), left_out=NOT_LISTED)
     keys = list(map(public.key, paths))

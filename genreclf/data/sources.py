@@ -12,7 +12,15 @@ from genreclf.data.genre_map import GenreMap, load_genre_map
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
-from genreclf.data.public_sets import PUBLIC_SETS, PublicRows, public_layout, public_rows, tell_left_out
+from genreclf.data.public_sets import (
+    HUB,
+    PUBLIC_SETS,
+    PublicRows,
+    public_layout,
+    public_rows,
+    public_set,
+    tell_left_out,
+)
 from genreclf.data.table import overridden, read_genres, read_table
 from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
@@ -67,10 +75,11 @@ class DataConfig:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
 
     def _check_public(self) -> None:
-        if self.fetch not in (None, GTZAN, *PUBLIC_SETS):
-            raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: {GTZAN}, {', '.join(PUBLIC_SETS)}, null")
-        subsets = PUBLIC_SETS[self.fetch].subsets if self.fetch in PUBLIC_SETS else ()
-        if (self.subset or "") not in (subsets or ("",)):
+        known = (GTZAN, *PUBLIC_SETS, HUB)
+        if self.fetch not in (None, *known):
+            raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: {', '.join(known)}, null")
+        subsets = public_set(self.fetch, self.name).subsets if self.fetch not in (None, GTZAN) else ()
+        if subsets is not None and (self.subset or "") not in (subsets or ("",)):
             hint = f"known: {', '.join(subsets)}" if subsets else "this data set has no subsets; remove it"
             raise GenreclfError(f"data.subset={self.subset}: unknown; {hint}")
         if self.tags and self.public:
@@ -84,7 +93,7 @@ class DataConfig:
     @property
     def public(self) -> bool:
         """Whether the clips are those of a public data set with tables of genres."""
-        return self.fetch in PUBLIC_SETS
+        return self.fetch not in (None, GTZAN)
 
     @property
     def names_artists(self) -> bool:
@@ -110,7 +119,7 @@ def data_folder(config: DataConfig) -> Path:
     if config.fetch == GTZAN:
         return gtzan_folder(config.path)
     if config.fetch is not None:
-        return public_layout(config.fetch, config.path, config.subset or "").audio
+        return public_layout(public_set(config.fetch, config.name), config.path, config.subset or "").audio
     if config.demo_clips_per_style == 0:
         return kaggle_folder(config.path) or config.path
     clips, seconds, seed = config.demo_clips_per_style, config.demo_seconds, config.demo_seed
@@ -131,8 +140,8 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
     Raises GenreclfError as `public_rows` does.
     """
     assert data.fetch is not None
-    subset = data.subset or ""
-    found = public_rows(data.fetch, public_layout(data.fetch, data.path, subset), subset, paths, split)
+    public, subset = public_set(data.fetch, data.name), data.subset or ""
+    found = public_rows(public, public_layout(public, data.path, subset), subset, paths, split)
     if data.table is None:
         return found
     metadata = list(map(overridden, found.metadata, read_table(data.table, paths)))

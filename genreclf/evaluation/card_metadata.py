@@ -1,11 +1,13 @@
 """The front matter of a model card, which model hubs read: what the model is, and its scores."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from genreclf.data.public_sets import HUB
 from genreclf.nets.efficientnet import ARCHITECTURE
 
 TAGS = ["music", "music-genre-classification", "audio-classification"]
@@ -29,7 +31,7 @@ def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
     Scores are those without TTA, with their 95 % intervals where there are any.
     """
     metrics = next(iter(by_split.values()))
-    data_set = HUB_DATA_SETS.get(metrics["data_name"])
+    data_set = _hub_data_set(metrics)
     data = ModelCardData(
         license=LICENSE,
         license_name=LICENSE_NAME,
@@ -43,6 +45,13 @@ def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
         eval_results=[result for split, one in by_split.items() for result in _results(split, one, data_set)],
     )
     return data.to_yaml() + "\n"
+
+
+def _hub_data_set(metrics: Mapping[str, Any]) -> str | None:
+    """The data set's name on the Hub, if it is there."""
+    name = str(metrics["data_name"])
+    fetched = metrics.get("data_fetch") == HUB and re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+    return name if fetched else HUB_DATA_SETS.get(name)
 
 
 def _results(split: str, metrics: Mapping[str, Any], data_set: str | None) -> list[EvalResult]:

@@ -97,7 +97,8 @@ def test_fmas_published_split_artists_titles_and_licences_are_those_of_its_table
 
 
 def test_another_split_keeps_fmas_artists_together_and_tells_of_the_published_one(tmp_path, capsys):
-    tracks = [fma_track(n, ("Pop", "Folk")[n % 2], "training", f"Artist {n // 4}") for n in range(2, 62)]
+    parts = ("training", "test")
+    tracks = [fma_track(n, ("Pop", "Folk")[n % 2], parts[n > 50], f"Artist {n // 4}") for n in range(2, 62)]
     data = data_config("fma", path=fma_tree(tmp_path, tracks), cache=tmp_path)
     _, found = assigned(data, load("hashed"))
     assert not found.refusals and set(found.splits) == {"train", "val", "test"}

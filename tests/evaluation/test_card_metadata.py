@@ -105,6 +105,12 @@ def test_timm_has_the_base_model_under_this_name():
     assert {name: timm.get_pretrained_cfg(name).hf_hub_id for name in HUB_WEIGHTS} == HUB_WEIGHTS
 
 
+def test_a_data_set_of_the_hub_is_named_and_a_folder_is_not():
+    for name, fetch, expected in (("mine/music", "hub", ["mine/music"]), ("music", "hub", None), ("a/b", None, None)):
+        card = ModelCard(model_card({"test": {**made(["a", "b"]), "data_name": name, "data_fetch": fetch}}))
+        assert card.data.datasets == expected
+
+
 def test_the_scores_of_folds_and_of_a_users_music_are_marked_as_such():
     folds = {**made(["a", "b"]), "split": "folds", "data_name": "own: music\n---"}
     content = model_card({"folds": folds})

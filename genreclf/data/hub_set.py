@@ -1,0 +1,179 @@
+"""A data set of the Hugging Face Hub, or a folder of its kind: an audio column, whose files are unpacked undecoded."""
+
+import csv
+import hashlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from genreclf.csv_text import csv_line
+from genreclf.data.columns import NAMES, meaning_of
+from genreclf.data.table import metadata_of
+from genreclf.data.tracks import Layout, Track, reading
+from genreclf.errors import GenreclfError, missing_package
+from genreclf.files import write_atomically
+from genreclf.frontend.audio import AUDIO_SUFFIXES
+from genreclf.progress import progress_bar
+
+TABLE, AUDIO = "clips.csv", "audio"
+SEVERAL, NO_GENRE = "of several genres", "without a genre"
+_MEANINGS = ("artist", "album", "title", "group", "license")
+_COLUMNS = ("path", "split", "genre", *_MEANINGS, "left_out")
+_SIGNATURES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg"}  # of files without a name; others are MP3
+
+
+class Column(NamedTuple):
+    """A column, with what `datasets` says of its values."""
+
+    name: str
+    feature: Any
+
+    def texts(self, row: Mapping[str, Any], class_label: type) -> list[str]:
+        """The value in a row, or each of a list's, as text; empty for no value. Numbers of classes become names."""
+        value, feature = row[self.name], getattr(self.feature, "feature", self.feature)
+        values = [one for one in (value if isinstance(value, list) else [value]) if one is not None]
+        if isinstance(feature, class_label):
+            return [feature.int2str(one) for one in values if one >= 0]  # type: ignore[attr-defined]
+        return [str(one) for one in values if str(one)]
+
+
+def find(name: str, path: Path, subset: str) -> Layout | None:
+    """Where the data set is unpacked below `path`, if it is complete."""
+    folder = _folder(name, path, subset)
+    return Layout(folder / AUDIO, folder) if (folder / TABLE).is_file() else None
+
+
+def _folder(name: str, path: Path, subset: str) -> Path:
+    key = str(Path(name).resolve()) if Path(name).is_dir() else name
+    digest = hashlib.sha256(f"{key}\0{subset}".encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return path / "-".join([*re.findall(r"[\w.]+", name)[-2:], digest])
+
+
+def fetch(name: str, path: Path, subset: str) -> None:
+    """Unpacks the data set below `path`. Raises GenreclfError, which names what is missing, where it cannot."""
+    folder = _folder(name, path, subset)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        rows = list(_unpacked(name, subset, partial / AUDIO))
+        if not rows:
+            raise GenreclfError(f"data.name={name}: has no rows; give another data set")
+        write_atomically(partial / TABLE, "".join(map(csv_line, [_COLUMNS, *rows])))
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
+    """The clips, by path."""
+    with reading(layout.tables / TABLE), (layout.tables / TABLE).open(encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text))
+    return {row["path"]: _track(row) for row in rows}
+
+
+def _track(row: Mapping[str, str]) -> Track:
+    cells = {meaning: row[meaning] for meaning in ("genre", *_MEANINGS)}
+    return Track(metadata_of(cells), row["split"], row["left_out"])
+
+
+def _unpacked(name: str, subset: str, folder: Path) -> Iterator[list[str]]:
+    """Writes each row's audio to a file; yields the cells of _COLUMNS."""
+    where, datasets = f"data.name={name}", _import_datasets()
+    with progress_bar(f"unpacking {name}", "clips") as report:
+        done = 0
+        for split, rows, columns in _splits(name, subset, datasets):
+            (folder / split).mkdir(parents=True)
+            for number, row in enumerate(_read(rows, where)):
+                content, suffix = _audio(row[columns["audio"].name], f"{where}: row {number} of {split}")
+                path = f"{split}/{number:07d}{suffix}"
+                (folder / path).write_bytes(content)
+                yield [path, split, *_cells(row, columns, datasets.ClassLabel)]
+                done += 1
+                report(done, done)
+
+
+def _import_datasets() -> Any:
+    try:
+        import datasets  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise GenreclfError(f"data=hub: {missing_package(error)}") from error
+    return datasets
+
+
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Within it, whatever `datasets` raises is one line: each cause (offline, unknown name, no subset, ...) raises
+    another class."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        remedy = "check the name, data.subset and the connection, or give a folder of Parquet files"
+        raise GenreclfError(f"{where}: cannot be read ({said}); {remedy}") from error
+
+
+def _read(rows: Iterable[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
+    iterator = iter(rows)
+    while True:
+        with _reading(where):
+            row = next(iterator, None)
+        if row is None:
+            return
+        yield row
+
+
+def _splits(name: str, subset: str, datasets: Any) -> Iterator[tuple[str, Any, dict[str, Column]]]:
+    """Each split's name, its rows, and its columns by meaning. Audio is not decoded.
+
+    The rows are streamed: datasets would otherwise keep a second copy of all files.
+    """
+    where = f"data.name={name}"
+    with _reading(where):
+        loaded = datasets.load_dataset(name, subset or None, streaming=True)
+    for split, rows in loaded.items():
+        columns = _columns(rows.features or {}, datasets, where)
+        undecoded = rows.cast_column(columns["audio"].name, datasets.Audio(decode=False))
+        yield re.sub(r"\W", "_", str(split)), undecoded, columns
+
+
+def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str, Column]:
+    """The audio column, that of the genres, and those of artists and the like, by meaning.
+
+    Raises GenreclfError unless there is one of the former, and one of the genres: a class label, or named so.
+    """
+    audio = [name for name, feature in features.items() if isinstance(feature, datasets.Audio)]
+    genres = [name for name in features if name not in audio and meaning_of(name) == "genre"]
+    labels = [name for name in genres or features if isinstance(features[name], datasets.ClassLabel)]
+    chosen = genres if len(genres) == 1 else labels
+    if len(audio) != 1 or len(chosen) != 1:
+        has = ", ".join(features) or "none that has a type"
+        needed = (
+            "one column of audio" if len(audio) != 1 else f"one column of genres ({', '.join(NAMES['genre'].split())})"
+        )
+        raise GenreclfError(f"{where}: needs {needed}; its columns: {has}; rename the columns in a copy")
+    found = {str(meaning_of(name)): name for name in list(features)[::-1] if meaning_of(name) in _MEANINGS}
+    names = {**found, "audio": audio[0], "genre": chosen[0]}
+    return {meaning: Column(name, features[name]) for meaning, name in names.items()}
+
+
+def _audio(value: Any, where: str) -> tuple[bytes, str]:
+    """The content of a file, and the ending that its name has, or should have."""
+    value = value or {}
+    content, name = value.get("bytes"), value.get("path") or ""
+    if content is None and name and Path(name).is_file():
+        content = Path(name).read_bytes()
+    if content is None:
+        raise GenreclfError(f"{where}: holds no audio; remove the row in a copy")
+    suffix = PurePosixPath(name).suffix.lower()
+    return content, suffix if suffix in AUDIO_SUFFIXES else _SIGNATURES.get(content[:4], ".mp3")
+
+
+def _cells(row: Mapping[str, Any], columns: Mapping[str, Column], class_label: type) -> list[str]:
+    """The cells of the columns genre to left_out. Only a clip of one genre has one."""
+    genres = columns["genre"].texts(row, class_label)
+    one = genres[0] if len(genres) == 1 else ""
+    others = ["; ".join(columns[key].texts(row, class_label)) if key in columns else "" for key in _MEANINGS]
+    return [one, *others, "" if one else SEVERAL if genres else NO_GENRE]
