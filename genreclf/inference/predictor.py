@@ -68,7 +68,7 @@ class Predictor:
     @property
     def digest(self) -> str:
         """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
-        settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure)]
+        settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure), length_factor(0)]
         if self._factors is not None:
             settings.append(self._factors.tolist())
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
