@@ -53,7 +53,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.getRootNode();
   const focused = root.activeElement?.closest?.("tr")?.dataset.id;
   const what = root.activeElement?.tagName === "SELECT" ? "select" : ".open";
-  const titles = ["song", ...data.labels.map((label) => (label ? `genre (${label})` : "genre")), "length", "right genre", ""];
+  const titles = ["song", ...data.labels.map((label) => label || "genre"), "length", "right genre", ""];
   const line = element("tr");
   line.append(...titles.map((title) => element("th", title, { scope: "col" })));
   head.replaceChildren(line);
