@@ -54,7 +54,7 @@ class Beets:
         config["genreclf"].set(self.settings)
         config["plugins"] = ["genreclf"]
         plugins.load_plugins()
-        self.library = library.Library(":memory:", str(folder / "lib"))
+        self.library = library.Library(str(folder / "library.db"), str(folder / "lib"))
 
     def run(self, *words: str) -> None:
         """A command, as on the command line."""
