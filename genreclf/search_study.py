@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from genreclf.errors import GenreclfError, reason
@@ -15,7 +16,7 @@ from genreclf.errors import GenreclfError, reason
 ATTEMPTS = 3  # of a trial whose worker is killed: it may be the trial that kills it
 _STARTUP_TRIALS = 5  # before trainings are compared with the median of the others
 _STUDY, _LOCK, _TRIAL_LOCK = "study.db", ".lock", ".trial"
-_DIRECTIONS = {"log_loss": "minimize", "accuracy": "maximize"}
+_DIRECTIONS = {"log_loss": StudyDirection.MINIMIZE, "accuracy": StudyDirection.MAXIMIZE}
 
 
 class Study:

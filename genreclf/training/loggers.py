@@ -1,6 +1,7 @@
 """The services that keep a run's settings, metrics and files beside its folder. None of them can end a training."""
 
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from genreclf.training.pruning import Pruned
 from genreclf.training.record import update_record
 from genreclf.training.resume import read_run
 
+_PAUSE = 9  # times as long as a failed attempt took
 Ids = dict[str, str]  # what a service needs to find a run again
 
 
@@ -67,6 +69,7 @@ class Loggers:
         self.own: dict[str, RunLogger] = own if first else {}
         self._waiting: dict[str, deque[Callable[[], None]]] = {name: deque() for name in self.own}
         self._away: set[str] = set()  # of which it has been said
+        self._pause_until: dict[str, float] = {}  # by name, in seconds of the monotonic clock
 
     def __enter__(self) -> "Loggers":
         """The record and the configuration must have been written."""
@@ -76,6 +79,7 @@ class Loggers:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         status = "finished" if error is None else "stopped" if isinstance(error, (Stopped, Pruned)) else "failed"
+        self._pause_until.clear()
         self._all(lambda logger: logger.end(status))
 
     def epoch(self, row: Mapping[str, float]) -> None:
@@ -109,16 +113,22 @@ class Loggers:
             self._do(name, partial(call, logger))
 
     def _do(self, name: str, call: Callable[[], None]) -> None:
-        """Calls what waits for this service, then `call`; at the first error the rest waits on."""
-        waiting = self._waiting[name]
+        """Calls what waits for this service, then `call`; at the first error the rest waits on.
+
+        A service that does not answer takes at most a tenth of the time: after a failure it is left alone for a while.
+        """
+        waiting, began = self._waiting[name], time.monotonic()
         waiting.append(call)
+        if began < self._pause_until.get(name, began):
+            return
         try:
             while waiting:
                 waiting[0]()
                 waiting.popleft()
             self._away.discard(name)
         except Exception as error:
-            missing = missing_package(error)
+            now, missing = time.monotonic(), missing_package(error)
+            self._pause_until[name] = now + _PAUSE * (now - began)
             if missing:
                 del self.own[name]
             if name not in self._away:
