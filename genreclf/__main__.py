@@ -23,6 +23,7 @@ COMMANDS = {
     "audit": "check a data set for leaks and faulty clips; compare collections",
     "serve": "classify over HTTP",
     "app": "classify in the browser",
+    "space": "write the app and models as a Space of the Hugging Face Hub",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
