@@ -49,8 +49,12 @@ def write_once(path: Path, content: str) -> None:
             file.write(content.encode(errors="surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
-            with suppress(FileExistsError):
+            try:
                 os.link(temporary, path)  # a rename would replace what another process has written
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                temporary.replace(path)
         _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

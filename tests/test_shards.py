@@ -1,5 +1,6 @@
 """A library in shards: each is predicted by a process of its own, and the merged result is that of a single run."""
 
+import errno
 import fcntl
 import json
 import os
@@ -225,6 +226,15 @@ def test_names_that_are_not_unicode_are_kept(library, run, tmp_path):
     assert run(path, "--shards", tmp_path / "shards", "--shard", "1/1")[0] == 0
     ((row,), _) = json.loads(run("--shards", tmp_path / "shards", "--merge", "--json")[1]), None
     assert row["path"] == str(path)
+
+
+def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
+    def fails(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", fails)
+    write_once(tmp_path / "manifest.json", "content")
+    assert (tmp_path / "manifest.json").read_text() == "content" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_one_of_many_processes_writes_a_file_once(tmp_path):

@@ -72,7 +72,7 @@ class ConcurrencyLimit:
 
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     """The application: POST /classify, GET /health, GET /metrics, and /docs."""
-    workers = ThreadPoolExecutor(os.cpu_count(), "worker")
+    workers = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "worker")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

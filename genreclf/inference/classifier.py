@@ -94,7 +94,7 @@ class Classifier:
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
     ) -> Iterator[tuple[Path, Prediction | GenreclfError]]:
         """Each path, in order, with its prediction or its error, by `workers` threads (default: one per core)."""
-        return predict_files(self.predictor, map(user_path, paths), workers or os.cpu_count() or 1)
+        return predict_files(self.predictor, map(user_path, paths), workers or len(os.sched_getaffinity(0)))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if it cannot."""
