@@ -29,7 +29,7 @@ from ray.exceptions import RayError, RayTaskError
 from genreclf import __version__
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.band_axis import FigureAxis
-from genreclf.frontend.object_store import Location, StorePath
+from genreclf.frontend.object_store import MAX_STORED_BYTES, Location, StorePath
 from genreclf.inference.onnx_model import OnnxModel
 from genreclf.inference.predicted_rows import Contents, Engine, FileRow, thread_rows
 from genreclf.inference.predictor import Predictor
@@ -133,7 +133,7 @@ def _cluster_rows(
 def _memory_bytes(paths: Sequence[Location]) -> int:
     """What an actor may take. Ray does not limit it, but starts no more actors on a node than have room."""
     stored = [int(path.stamp[0]) for path in paths if isinstance(path, StorePath)]
-    return WORKER_BYTES + max(stored, default=0)
+    return WORKER_BYTES + min(max(stored, default=0), MAX_STORED_BYTES)
 
 
 class _Pool:
@@ -148,7 +148,7 @@ class _Pool:
         self._starting: dict[Any, Any] = {}  # of an actor by its reference to the result to come
         self._working: dict[Any, tuple[Any, _Chunk]] = {}
         self._idle: list[Any] = []
-        self._failed_starts = 0
+        self._failed_starts = 0  # one after the other
         self._began = time.monotonic()
 
     def start(self) -> None:
@@ -182,6 +182,7 @@ class _Pool:
         if digest != self.digest:
             other = f"a node has another genreclf than {__version__}, or another model"
             raise GenreclfError(f"--ray {self.address}: {other}; install the same on all nodes")
+        self._failed_starts = 0
         self._idle.append(actor)
 
     def _failed_start(self, why: str) -> None:
