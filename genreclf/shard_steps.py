@@ -15,6 +15,7 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row
 from genreclf.inference.shards import Manifest, begin_shards, has_shards, open_shards
 from genreclf.library_options import engine_of, find_locations
+from genreclf.text import one_line
 
 
 def run_shard(options: argparse.Namespace, contents: Contents) -> int:
@@ -25,7 +26,7 @@ def run_shard(options: argparse.Namespace, contents: Contents) -> int:
     predictor = load(options)
     tell_default_model(options)
     shards = begin_shards(options.shards, _new_manifest(predictor, contents, paths, count, numbering))
-    name = f"genreclf: {options.shards}: shard {number} of {count}"
+    name = one_line(f"genreclf: {options.shards}: shard {number} of {count}")
     if shards.is_finished(number):
         print(f"{name} is finished already", file=sys.stderr)
         return 0

@@ -35,6 +35,7 @@ from genreclf.inference.predicted_rows import Contents, Engine, FileRow, thread_
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import file_row
 from genreclf.inference.run_folder import find_bundle
+from genreclf.text import one_line
 
 Settings = tuple[str, str, str, FigureAxis, str | None]  # the arguments of `load_predictor`
 
@@ -217,7 +218,8 @@ class _Pool:
         elif time.monotonic() - self._began > _WAIT_SECONDS:
             self._began = float("inf")  # once
             needs = f"1 CPU and {self.memory_bytes / 2**30:.1f} GiB of memory"
-            print(f"genreclf: --ray {self.address}: no actor has started yet; each needs {needs}", file=sys.stderr)
+            name = one_line(f"genreclf: --ray {self.address}")
+            print(f"{name}: no actor has started yet; each needs {needs}", file=sys.stderr)
 
 
 def _lost_row(path: Location) -> FileRow:
