@@ -1,138 +1,237 @@
-"""Trains a pretrained model of the package, and scores it by cross-validation.
+"""Makes a pretrained model: trains it in stages, scores, calibrates, and writes its bundle with the card.
 
-python scripts/make_pretrained.py MODEL PICTURES TABLE FOLDER [KEY=VALUE...]
+python scripts/make_pretrained.py MODEL MUSIC FOLDER [--folds 0 1 2 3 4] [--out BUNDLE] [KEY=VALUE...]
 
-MODEL is a name of conf/model; KEY=VALUE are more settings for `genreclf train`. TABLE assigns the clips in PICTURES to
-five folds. Trains six times in FOLDER: once without each fold, and once on all clips; finished trainings are reused.
-Fits the temperature on the predictions for the held-out folds. Writes the bundle of the training on all clips, with the
-scores of the folds, to genreclf/pretrained/MODEL.
+MODEL is one of RECIPES. MUSIC holds gtzan/pictures, foreign/pictures, foreign/folds.csv (path, genre, group, fold,
+source), foreign/clips.csv (of which the clips without a genre are music of none of the genres) and
+teachers/teachers.npz. KEY=VALUE are more settings for every stage.
+
+In FOLDER, each stage is trained without each fold of --folds (default all five) and on all music; finished trainings
+are reused. The folds, predicted by nets that have not heard them, give the scores, the temperature and what tells music
+of none of the genres. BUNDLE (default genreclf/pretrained/MODEL) gets the weights that have heard all music.
 """
 
+import argparse
+import csv
 import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import yaml
+import numpy as np
 
+from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
+from genreclf.data.table import columns_in_use
 from genreclf.evaluate import describe_model
+from genreclf.evaluation.calibration import cross_calibrate, fit_temperature
 from genreclf.evaluation.card import main_scores, model_card
-from genreclf.evaluation.comparison import calibrate
-from genreclf.evaluation.predictions import Predictions, read_predictions
-from genreclf.evaluation.scoring import clip_scores
-from genreclf.evaluation.systems import build_systems, find_runs
+from genreclf.evaluation.clip_set import ClipSet, clips_of_split
+from genreclf.evaluation.known_fit import fit_known
+from genreclf.evaluation.predictions import predict_clips
+from genreclf.evaluation.scoring import score_clips
+from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle
 from genreclf.files import write_atomically
 from genreclf.inference import run_folder
-from genreclf.inference.model_info import read_bundle_config
-
-FOLDS = 5
-MIN_CHANGE = 0.02  # a fitted temperature nearer to 1 changes nothing
-
-
-def main(model: str, pictures: Path, table: Path, folder: Path, overrides: list[str]) -> None:
-    """Trains, calibrates, scores and copies."""
-    folds = [folder / model / f"fold-{fold}" for fold in range(FOLDS)]
-    whole = folder / model / "all"
-    words = [f"model={model}", "temperature=1.0", "fp16_weights=true", "data=folder", f"data.path={pictures}"]
-    words += [f"data.table={table}", *overrides, "logger=none"]
-    for fold, run in enumerate(folds):
-        _train(run, *words, "split=table", f"split.fold={fold}", "split.validation=false")
-    _train(whole, *words, "split=all")
-    _calibrate(folds, whole, folder / model / "comparison")
-    target = run_folder.PRETRAINED / model
-    target.mkdir(parents=True, exist_ok=True)
-    for name in (run_folder.WEIGHTS, run_folder.MODEL_ONNX, run_folder.MODEL_CONFIG):
-        shutil.copyfile(whole / run_folder.BUNDLE / name, target / name)
-    by_split = {"folds": _metrics(folds, whole)}
-    write_atomically(target / run_folder.CARD, model_card(by_split))
-    write_atomically(target / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
+from genreclf.inference.model_info import ModelInfo, read_bundle_config
+from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
+from genreclf.training.resume import read_run
 
 
-def _train(run: Path, *words: str) -> None:
-    """Trains, resumes, or leaves a finished run as it is."""
-    if not (run / run_folder.BUNDLE / run_folder.MODEL_CONFIG).is_file():
-        resume = ["ckpt=last"] if (run / run_folder.LAST_CHECKPOINT).is_file() else []
-        _genreclf("train", *words, f"run={run}", *resume)
+class Stage(NamedTuple):
+    """One training; each but the first starts from the weights of the one before."""
+
+    music: str  # home: GTZAN alone; all: with the other music, music of none of the genres, and the teachers
+    settings: str
 
 
-def _calibrate(folds: list[Path], whole: Path, comparison: Path) -> None:
-    """Gives all runs the temperature that fits the predictions for the held-out folds."""
-    _genreclf("compare", *folds, "--calibrate", "--out", comparison)
-    (system,) = json.loads((comparison / run_folder.COMPARISON_JSON).read_text())["systems"]
-    temperature = _temperature(folds[0])
-    if abs(system["temperature"] - 1) >= MIN_CHANGE:  # fitted on calibrated predictions
-        temperature = round(temperature * system["temperature"], 4)
-    for run in (*folds, whole):
-        if _temperature(run) != temperature:
-            _set_temperature(run, temperature)
+RECIPES = {
+    "a": (
+        Stage("all", "trainer.max_epochs=75"),
+        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=18"),
+        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=14 augment.raised_floor=0.6"),
+    ),
+    "b": (
+        Stage("home", "model.weights=lite0"),
+        Stage("home", "optim.learning_rate=1e-3 trainer.max_epochs=55 augment=channels augment.raised_floor=0.6"),
+        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=10"),
+        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=32 augment=channels augment.raised_floor=0.6"),
+    ),
+}
+NONE = "none"  # the genre of music of none of the genres
+SLICES = ("place", "source")
+TEACHERS = {"musicnn": ("musicnn_mean", "musicnn_penultimate"), "yamnet": ("yamnet_embedding",)}
+ABOUT = (
+    "Music: clips of GTZAN (home), and spectrograms of 30 s of songs from elsewhere (the clips of Panda, Malheiro and "
+    "Paiva's emotion set; those of the Emotify study; songs of small collections), with music of none of the genres. "
+    "None of these sources states a licence. Teachers: musicnn (Pons and Serra 2019; ISC licence; trained on the "
+    "Million Song Dataset) and YAMNet (Apache-2.0; trained on AudioSet). Whether they had heard GTZAN is not known. A "
+    "linear layer of the net learned their embeddings beside the genres; it is not part of this model."
+)
 
 
-def _temperature(run: Path) -> float:
-    return read_bundle_config(run / run_folder.BUNDLE).info.temperature
+@dataclass(frozen=True)
+class HeldOut:
+    """Uncalibrated predictions for clips that the nets had not heard: of `music.clips`, then of `music.none`."""
+
+    music: ClipSet
+    found: list[Prediction]
+    fold: np.ndarray  # (clips,) of each of `music.clips`
+    audit: list[str]
+    leaks: bool
+    not_compared: list[str]
 
 
-def _set_temperature(run: Path, temperature: float) -> None:
-    """Makes a finished run equal to one that was trained with this temperature: no training step depends on it."""
-    bundle = run / run_folder.BUNDLE
-    config = read_bundle_config(bundle)
-    config = replace(config, info=replace(config.info, temperature=temperature))
-    write_atomically(bundle / run_folder.MODEL_CONFIG, config.to_json())
-    shutil.rmtree(run / run_folder.EVALUATION, ignore_errors=True)
-    settings = yaml.safe_load((run / run_folder.CONFIG_YAML).read_text())
-    settings["temperature"] = temperature
-    write_atomically(run / run_folder.CONFIG_YAML, yaml.safe_dump(settings, sort_keys=False))
-    record = json.loads((run / run_folder.RECORD).read_text())
-    record["overrides"] = [
-        f"temperature={temperature}" if word.startswith("temperature=") else word for word in record["overrides"]
+def main(model: str, music: Path, folder: Path, folds: Sequence[int], out: Path, overrides: Sequence[str]) -> None:
+    """Trains, scores and writes the bundle."""
+    tables = write_inputs(music, folder)
+    fixed = [f"model={model}", "temperature=1", "fp16_weights=true", "data=folder", f"data.path={music}", "logger=none"]
+    held = []
+    for fold in folds:
+        words = [*fixed, "split=table", f"split.fold={fold}", "split.validation=false", *overrides]
+        held.append(held_out(fold, train(RECIPES[model], folder / model / f"fold-{fold}", tables, words)))
+    whole = train(RECIPES[model], folder / model / "all", tables, [*fixed, "split=all", *overrides])
+    write_bundle(whole, out, *score(pooled(held), whole))
+
+
+def write_inputs(music: Path, folder: Path) -> dict[str, list[str]]:
+    """Writes the tables and the teachers' vectors to `folder`; returns the settings that name them, by Stage.music."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{**row, "place": "home" if row["source"] == "gtzan" else "elsewhere"} for row in read(music, "folds.csv")]
+    others = [
+        {**row, "path": f"foreign/pictures/{row['clip']}.png", "genre": NONE, "place": "elsewhere"}
+        for row in read(music, "clips.csv")
+        if not row["genre"]
     ]
-    write_atomically(run / run_folder.RECORD, json.dumps(record, indent=1) + "\n")
+    tables = {"all": [*rows, *others], "home": [row for row in rows if row["place"] == "home"]}
+    for name, table in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ("path", "genre", "group", "fold", *SLICES), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(table)
+    teachers = np.load(music / "teachers" / "teachers.npz")
+    vectors: dict[str, Any] = {
+        name: np.concatenate([teachers[part] for part in parts], axis=1) for name, parts in TEACHERS.items()
+    }
+    np.savez(folder / "teachers.npz", clip=teachers["clip"], **vectors)
+    mixed = [f"data.none={NONE}", f"teacher={folder / 'teachers.npz'}"]
+    return {"all": [f"data.table={folder / 'all.csv'}", *mixed], "home": [f"data.table={folder / 'home.csv'}"]}
 
 
-def _metrics(folds: list[Path], whole: Path) -> dict[str, Any]:
-    """The description of the training on all clips, with the pooled scores of the folds."""
-    for run in folds:
-        _genreclf("evaluate", run, "tta=none")
-    by_fold = [json.loads((_test_folder(run) / run_folder.METRICS).read_text()) for run in folds]
-    pooled = _pooled_predictions(folds)
-    return {
-        **describe_model(whole, load_bundle(whole / run_folder.BUNDLE)),
-        "clips": {"train": len(pooled.paths), "val": 0, "test": 0},
-        "audit": "; ".join(sorted({metrics["audit"] for metrics in by_fold})),
-        "audit_leaks": any(metrics["audit_leaks"] for metrics in by_fold),
-        "audit_not_compared": {
-            "test": sorted({path for one in by_fold for paths in one["audit_not_compared"].values() for path in paths})
-        },
-        "tta": {"none": {"clip": clip_scores(pooled)}},
+def read(music: Path, name: str) -> list[dict[str, str]]:
+    with (music / "foreign" / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def train(stages: Sequence[Stage], folder: Path, tables: dict[str, list[str]], words: Sequence[str]) -> list[Path]:
+    """The run folders of the stages. Trains, resumes, or leaves a finished run as it is."""
+    runs: list[Path] = []
+    for number, stage in enumerate(stages, 1):
+        run = folder / f"stage-{number}"
+        if not (run / run_folder.BUNDLE / run_folder.MODEL_CONFIG).is_file():
+            init = [f"init={runs[-1]}"] if runs else []
+            resume = ["ckpt=last"] if (run / run_folder.LAST_CHECKPOINT).is_file() else []
+            settings = [*tables[stage.music], *init, *stage.settings.split(), *words, f"run={run}", *resume]
+            subprocess.run([sys.executable, "-m", "genreclf.train", *settings], check=True)
+        runs.append(run)
+    return runs
+
+
+def held_out(fold: int, runs: Sequence[Path]) -> HeldOut:
+    """The predictions of the last of `runs` for the fold that it has not heard."""
+    config, _ = read_run(runs[-1])
+    with columns_in_use(SLICES):
+        datamodule = SpectrogramDataModule.from_config(config)
+        datamodule.setup()
+        music = clips_of_split(datamodule, "test", SLICES)
+    predictor = Predictor(TorchModel(load_bundle(runs[-1] / run_folder.BUNDLE), "cpu"))
+    found = predict_clips(predictor, music.store, (*music.clips, *music.none), f"scoring fold {fold}")
+    member, rows = datamodule.membership, datamodule.store.rows
+    shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), "test")
+    absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
+    paths = [*absent["train"], *absent["test"]]
+    line = leak_line(shared, "test", absent)
+    return HeldOut(music, found, np.full(len(music.clips), fold), [line], has_leak({"test": shared}), paths)
+
+
+def pooled(held: Sequence[HeldOut]) -> HeldOut:
+    """All folds as one."""
+    parts = [one.music for one in held]
+    clips, labels, groups, none = (
+        tuple(value for part in parts for value in getattr(part, name))
+        for name in ("clips", "labels", "groups", "none")
+    )
+    found = [one.found[: len(one.music.clips)] for one in held] + [one.found[len(one.music.clips) :] for one in held]
+    return HeldOut(
+        replace(parts[0], clips=clips, labels=labels, groups=groups, none=none),
+        [prediction for part in found for prediction in part],
+        np.concatenate([one.fold for one in held]),
+        sorted({line for one in held for line in one.audit}),
+        any(one.leaks for one in held),
+        sorted({path for one in held for path in one.not_compared}),
+    )
+
+
+def score(held: HeldOut, whole: Sequence[Path]) -> tuple[ModelInfo, dict[str, Any]]:
+    """What the model is, with temperature and `known` fitted on the folds; and the metrics of its card."""
+    bundle = load_bundle(whole[-1] / run_folder.BUNDLE)
+    probabilities = np.array([prediction.probabilities for prediction in held.found])
+    count = len(held.music.clips)
+    target = np.array([bundle.info.classes.index(label) for label in held.music.labels])
+    temperature = fit_temperature(probabilities[:count], target)
+    calibrated = apply_temperature(probabilities, temperature)
+    if len(np.unique(held.fold)) > 1:
+        calibrated[:count] = cross_calibrate(probabilities[:count], target, held.fold)
+    known = fit_known(calibrated[:count], target, calibrated[count:])
+    info = replace(bundle.info, temperature=round(temperature, 4), known=known)
+    found = [replace(one, probabilities=tuple(row)) for one, row in zip(held.found, calibrated, strict=True)]
+    _, results = score_clips(found, replace(info, temperature=1.0), held.music)
+    record = read_run(whole[-1])[1]
+    counts = record["data"]["clips"]["train"]
+    return info, {
+        **describe_model(whole[-1], replace(bundle, info=info)),
+        "weights": read_run(whole[0])[1]["weights"],
+        "stages": [read_run(run)[1]["overrides"] for run in whole],
+        "about": ABOUT,
+        "folds": len(np.unique(held.fold)),
+        "clips": {"train": sum(counts.values()), "val": 0, "test": 0},
+        "audit": "; ".join(held.audit),
+        "audit_leaks": held.leaks,
+        "audit_not_compared": {"test": held.not_compared},
+        "tta": {"none": results},
     }
 
 
-def _pooled_predictions(folds: list[Path]) -> Predictions:
-    """The predictions for all held-out clips, each fold calibrated on the others."""
-    runs, _ = find_runs(folds)
-    predictions = {}
-    for run in runs:
-        found = read_predictions(_test_folder(run.folder) / run_folder.PREDICTIONS, "none")
-        assert found is not None  # evaluate has just written them
-        predictions[run.folder] = found
-    (system,) = map(calibrate, build_systems(predictions, runs))
-    (pooled,) = system.predictions.values()  # of the one seed
-    return pooled
+def write_bundle(whole: Sequence[Path], out: Path, info: ModelInfo, metrics: dict[str, Any]) -> None:
+    """The weights of the last training on all music, with this info, card and scores."""
+    bundle = whole[-1] / run_folder.BUNDLE
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (run_folder.WEIGHTS, run_folder.MODEL_ONNX):
+        shutil.copyfile(bundle / name, out / name)
+    config = replace(read_bundle_config(bundle), info=info)
+    by_split = {"folds": metrics}
+    write_atomically(out / run_folder.MODEL_CONFIG, config.to_json())
+    write_atomically(out / run_folder.CARD, model_card(by_split))
+    write_atomically(out / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
 
 
-def _test_folder(run: Path) -> Path:
-    return run / run_folder.EVALUATION / "test"
-
-
-def _genreclf(command: str, *words: object) -> None:
-    subprocess.run([sys.executable, "-m", f"genreclf.{command}", *map(str, words)], check=True)
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=RECIPES)
+    parser.add_argument("music", type=lambda word: Path(word).expanduser().resolve())
+    parser.add_argument("folder", type=lambda word: Path(word).expanduser().resolve())
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--out", type=Path)
+    return parser.parse_intermixed_args()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 5:
-        sys.exit(__doc__)
-    pictures, table, folder = (Path(word).expanduser().resolve() for word in sys.argv[2:5])
-    main(sys.argv[1], pictures, table, folder, sys.argv[5:])
+    asked = options()
+    out = asked.out or run_folder.PRETRAINED / asked.model
+    main(asked.model, asked.music, asked.folder, asked.folds, out, asked.overrides)

@@ -26,7 +26,7 @@ def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequenc
     has another architecture, and for unknown weights.
     """
     if init is not None:
-        return {"asked": init, "pretrained": True, "new_classes": _copy(init, net, classes)}
+        return {"asked": init, "pretrained": True, **_copy(init, net, classes)}
     if isinstance(net.backbone, EfficientNet):
         return load_weights(net.backbone, weights)
     if weights != "none":
@@ -34,8 +34,8 @@ def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequenc
     return RANDOM
 
 
-def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> bool:
-    """Copies the weights; returns whether there are classes that `init` does not have."""
+def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> dict[str, Any]:
+    """Copies the weights; returns whose they are, and whether there are classes that `init` does not have."""
     bundle = load_bundle(find_bundle(init))
     name, trained = bundle.info.name, bundle.net
     if not isinstance(trained, GenreClassifier):
@@ -50,7 +50,8 @@ def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> bool:
             state[key] = _by_class(state[key], known, classes)
         _tell(init, known, classes)
     net.load_state_dict(state)
-    return not {spelling_key(label) for label in classes} <= {spelling_key(label) for label in known}
+    new = {spelling_key(label) for label in classes} - {spelling_key(label) for label in known}
+    return {"source": f"model {name}", "new_classes": bool(new)}
 
 
 def _outputs(net: GenreClassifier) -> list[str]:

@@ -34,7 +34,7 @@ def new_net(classes: int, **changes) -> GenreClassifier:
 def test_a_net_of_the_same_classes_answers_as_the_one_it_starts_from(saved):
     net = new_net(len(CLASSES))
     found = start(net, "none", str(saved("a")), CLASSES)
-    assert found == {"asked": str(saved("a")), "pretrained": True, "new_classes": False}
+    assert found == {"asked": str(saved("a")), "pretrained": True, "source": "model a", "new_classes": False}
     levels = torch.randint(0, 256, (2, 3, 128, 256), dtype=torch.uint8)
     trained = random_bundle("a").net
     with torch.no_grad():
