@@ -366,7 +366,8 @@ def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name):
 
 
 def test_music_of_none_of_the_genres_has_the_reason_and_the_nearest_genre(tmp_path, monkeypatch):
-    copied("a", tmp_path / "strict", {"offset": 0.0, "slope": 1.0, "threshold": 1.0})
+    known = json.loads((PRETRAINED / "a" / "config.json").read_text())["known"]
+    copied("a", tmp_path / "strict", {**known, "threshold": 1.0})
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
     page = given(chosen(opened(), "strict"), ("song.wav", song()))
     said = page.warning[0].value
