@@ -288,6 +288,7 @@ def describe_training(run: Path) -> dict[str, Any]:
         "weights": record["weights"],
         "data_name": _data_name(config["data"]["name"]),
         "data_fetch": config["data"].get("fetch"),
+        "data_subset": config["data"].get("subset"),
         "split_name": config["split"]["name"],
         "store_digest": record["data"]["store_digest"],
     }

@@ -68,6 +68,7 @@ def _results(split: str, metrics: Mapping[str, Any], data_set: str | None) -> li
                 task_name="Music genre classification",
                 dataset_type=data_set or metrics["data_name"],
                 dataset_name=metrics["data_name"],
+                dataset_config=metrics.get("data_subset"),
                 dataset_split=_SPLITS[split],
                 dataset_args=counts,
                 metric_type=metric,

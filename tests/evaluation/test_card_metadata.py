@@ -112,12 +112,13 @@ def test_a_data_set_of_the_hub_is_named_and_a_folder_is_not():
 
 
 def test_the_scores_of_folds_and_of_a_users_music_are_marked_as_such():
-    folds = {**made(["a", "b"]), "split": "folds", "data_name": "own: music\n---"}
+    folds = {**made(["a", "b"]), "split": "folds", "data_name": "own: music\n---", "data_subset": "small"}
     content = model_card({"folds": folds})
     _, front, body = content.split("---\n", 2)
     (model,) = yaml.safe_load(front)["model-index"]
     name, results = model_index_to_eval_results([model])
     assert "model A" in name and {one.dataset_split for one in results} == {"cross-validation"}
+    assert {one.dataset_config for one in results} == {"small"}
     assert {one.dataset_name for one in results} == {"own: music\n---"} and body.lstrip().startswith("# Music genre")
 
 
