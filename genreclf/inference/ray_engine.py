@@ -39,7 +39,7 @@ from genreclf.text import one_line
 
 Settings = tuple[str, str, str, FigureAxis, str | None]  # the arguments of `load_predictor`
 
-# Of memory for an actor. Two hours of sound, the longest that is read, took 823 MiB with Model B, and Ray needs some.
+# Of memory for an actor: one with Model B took 791 MiB for two hours of sound, the longest that is read.
 WORKER_BYTES = 2**30
 LOCAL = "local"  # the address of a cluster of this machine alone
 _CHUNK_FILES = 8  # at most: what a lost node costs, while a message per chunk costs next to nothing
