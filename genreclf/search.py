@@ -178,6 +178,7 @@ def _finish(study: Study, fixed: list[str], config: SearchConfig) -> int:
         print(one_line(f"genreclf: {study.folder}: no training has finished"), file=sys.stderr)
         return USER_ERROR
     numbers = {name: study.count(state) for name, state in STATES.items()}
+    numbers["failed"] -= study.interrupted()
     print("trials: " + ", ".join(f"{number} {name}" for name, number in numbers.items() if number))
     line = shell_command("genreclf", "train", *fixed, *(f"{key}={value}" for key, value in best.params.items()))
     write_atomically(study.folder / BEST, line + "\n")

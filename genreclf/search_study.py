@@ -64,9 +64,8 @@ class Study:
         """
         with self._alone():
             self._give_up_abandoned()
-            trials = self.study.get_trials(deepcopy=False)
-            first_attempts = sum("attempt" not in trial.user_attrs for trial in trials)
-            if first_attempts >= wanted and all(trial.state != TrialState.WAITING for trial in trials):
+            begun = len(self.study.get_trials(deepcopy=False)) - self.interrupted()
+            if begun >= wanted and not self.count(TrialState.WAITING):
                 trial, lock = None, None
             else:
                 trial = self.study.ask()
@@ -90,6 +89,10 @@ class Study:
     def count(self, state: TrialState) -> int:
         """The number of trials in a state."""
         return len(self.study.get_trials(deepcopy=False, states=(state,)))
+
+    def interrupted(self) -> int:
+        """The number of failed trials that came again."""
+        return sum("attempt" in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
 
     def best(self) -> FrozenTrial | None:
         """The best of the finished trials."""

@@ -126,7 +126,7 @@ def test_a_search_that_was_killed_goes_on_and_prints_the_best_settings(music, tm
     assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE, TrialState.RUNNING]
 
     done = search(music, tmp_path, *SVM)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "trials: 3 finished\n" in done.stdout, done.stdout + done.stderr
     found = trials(tmp_path)
     states = [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert [trial.state for trial in found] == states
