@@ -38,8 +38,8 @@ def compose(name: str, *overrides: str) -> DictConfig:
 
 def composed_group(path: Path) -> DictConfig:
     group, name = path.parent.name, path.stem
-    path_of_data = ["data.path=/music"] if path == Path("data/folder.yaml") else []
-    return compose("train", f"{group}={name}", *path_of_data)[group]
+    needed = {"data/folder.yaml": ["data.path=/music"], "data/hub.yaml": ["data.name=hub"]}.get(path.as_posix(), [])
+    return compose("train", f"{group}={name}", *needed)[group]
 
 
 def of(*groups: str) -> list[Path]:
