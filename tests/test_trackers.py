@@ -158,7 +158,11 @@ def test_a_run_is_in_wandb_offline_with_its_values(music, tmp_path):
     assert settings["batch_size"] == 4 and settings["data"]["path"] == str(music)
     files = {path.name for path in (tmp_path / "run" / "wandb").rglob("files/run/**/*")}
     assert {"config.yaml", "metrics.csv", "report.html"} <= files
-    assert any(record.HasField("request") or record.HasField("artifact") for record in records)
+    (artifact,) = (record.artifact for record in records if record.HasField("artifact"))
+    # Nothing is copied to the home folder.
+    kept = {entry.path: entry.local_path for entry in artifact.manifest.contents}
+    assert artifact.type == "model" and set(kept) == {"config.json", "model.onnx", "model.safetensors"}
+    assert all(Path(path).parent == tmp_path / "run" / "bundle" for path in kept.values())
 
 
 @pytest.mark.parametrize(

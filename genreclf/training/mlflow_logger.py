@@ -16,11 +16,12 @@ SQLITE = "sqlite:///"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _BATCH = 100  # parameters in one call, by MLflow's limit
 _MAX_VALUE, _MAX_DIGEST = 6_000, 36  # characters of a parameter and of a data set's digest, by MLflow's limits
-# Those of MLflow would keep a training waiting for minutes where a server is away; and reports to its makers.
+# MLflow's own would keep a training waiting for minutes where a server is away, report to its makers, and print links.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
