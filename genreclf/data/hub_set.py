@@ -4,10 +4,12 @@ import csv
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+
+import fsspec
 
 from genreclf.csv_text import csv_line
 from genreclf.data.columns import NAMES, meaning_of
@@ -87,7 +89,7 @@ def _unpacked(name: str, subset: str, folder: Path) -> Iterator[list[str]]:
         for split, rows, columns in _splits(name, subset, datasets):
             (folder / split).mkdir(parents=True)
             for number, row in enumerate(_read(rows, where)):
-                content, suffix = _audio(row[columns["audio"].name], f"{where}: row {number} of {split}")
+                content, suffix = _audio(row[columns["audio"].name], name, f"{where}: row {number} of {split}")
                 path = f"{split}/{number:07d}{suffix}"
                 (folder / path).write_bytes(content)
                 yield [path, split, *_cells(row, columns, datasets.ClassLabel)]
@@ -115,18 +117,19 @@ def _reading(where: str) -> Iterator[None]:
         raise GenreclfError(f"{where}: cannot be read ({said}); {remedy}") from error
 
 
-def _read(rows: Iterable[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
-    iterator = iter(rows)
+def _read(rows: Any, where: str) -> Iterator[dict[str, Any]]:
+    """Rows as plain data. As Arrow tables, datasets hands out audio as it is stored: it needs no decoder."""
+    tables = iter(rows.with_format("arrow"))
     while True:
         with _reading(where):
-            row = next(iterator, None)
-        if row is None:
+            table = next(tables, None)
+        if table is None:
             return
-        yield row
+        yield from table.to_pylist()
 
 
 def _splits(name: str, subset: str, datasets: Any) -> Iterator[tuple[str, Any, dict[str, Column]]]:
-    """Each split's name, its rows, and its columns by meaning. Audio is not decoded.
+    """Each split's name, its rows, and its columns by meaning.
 
     The rows are streamed: datasets would otherwise keep a second copy of all files.
     """
@@ -134,9 +137,7 @@ def _splits(name: str, subset: str, datasets: Any) -> Iterator[tuple[str, Any, d
     with _reading(where):
         loaded = datasets.load_dataset(name, subset or None, streaming=True)
     for split, rows in loaded.items():
-        columns = _columns(rows.features or {}, datasets, where)
-        undecoded = rows.cast_column(columns["audio"].name, datasets.Audio(decode=False))
-        yield re.sub(r"\W", "_", str(split)), undecoded, columns
+        yield re.sub(r"\W", "_", str(split)), rows, _columns(rows.features or {}, datasets, where)
 
 
 def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str, Column]:
@@ -159,16 +160,25 @@ def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str
     return {meaning: Column(name, features[name]) for meaning, name in names.items()}
 
 
-def _audio(value: Any, where: str) -> tuple[bytes, str]:
+def _audio(value: Any, name: str, where: str) -> tuple[bytes, str]:
     """The content of a file, and the ending that its name has, or should have."""
     value = value or {}
-    content, name = value.get("bytes"), value.get("path") or ""
-    if content is None and name and Path(name).is_file():
-        content = Path(name).read_bytes()
+    content, path = value.get("bytes"), value.get("path") or ""
     if content is None:
-        raise GenreclfError(f"{where}: holds no audio; remove the row in a copy")
-    suffix = PurePosixPath(name).suffix.lower()
+        content = _of_file(path, name, where)
+    suffix = PurePosixPath(path).suffix.lower()
     return content, suffix if suffix in AUDIO_SUFFIXES else _SIGNATURES.get(content[:4], ".mp3")
+
+
+def _of_file(path: str, name: str, where: str) -> bytes:
+    """The content of a file beside the rows. Only the data set's own files are read, whatever the rows say."""
+    with _reading(where):
+        if Path(name).is_dir() and Path(path).resolve().is_relative_to(Path(name).resolve()):
+            return Path(path).read_bytes()
+        if not Path(name).is_dir() and path.rpartition("::")[2].startswith(f"hf://datasets/{name}@"):
+            with fsspec.open(path, "rb") as file:
+                return bytes(file.read())
+    raise GenreclfError(f"{where}: holds no audio, and names no file of the data set; remove the row in a copy")
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, Column], class_label: type) -> list[str]:

@@ -72,6 +72,23 @@ def test_what_is_unpacked_is_used_again_and_another_subset_is_another_folder(mus
     assert [path.name for path in (tmp_path / "hub").iterdir()] == [folder.parent.name]
 
 
+def test_a_folder_of_audio_files_is_read_without_a_decoder(tmp_path):
+    for genre in ("rock", "jazz"):
+        (tmp_path / "files" / "train" / genre).mkdir(parents=True)
+        (tmp_path / "files" / "train" / genre / "one.flac").write_bytes(flac(len(genre)))
+    data = hub(tmp_path / "files", tmp_path)
+    assert sorted(source.label for source in sources_of(data, data_folder(data))) == ["jazz", "rock"]
+
+
+def test_only_the_data_sets_own_files_are_read(tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    for path in (str(tmp_path / "secret"), "../secret", "https://example.org/x.wav", None):
+        write_split(tmp_path / "set", "train", [None], [path], {"genre": (TEXT, ["x"])})
+        with pytest.raises(GenreclfError, match="names no file of the data set"):
+            data_folder(hub(tmp_path / "set", tmp_path))
+    assert not list((tmp_path / "hub").rglob("*"))
+
+
 def test_texts_and_lists_of_genres(tmp_path):
     genres = {"genre": (TEXTS, [["rock"], ["rock", "jazz"], []])}
     write_split(tmp_path / "lists", "train", [flac(n) for n in range(3)], [None] * 3, genres)
