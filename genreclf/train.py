@@ -187,8 +187,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
         check_data(folder, config, datamodule.summary(), trained_on, "this would be another training")
 
     first = is_first(config["trainer"])
-    made = {name: instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()}
-    loggers = Loggers(made, folder, first)
+    loggers = _loggers(config, folder)
     module, weights, trainer = None, RANDOM, None
     if optim:
         module = _module(model, run, optim, datamodule)
@@ -199,9 +198,8 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
         _show_data(config, datamodule)
         if run.ckpt is None:
             begin(folder)
-        audit = leak_summary(datamodule.store, datamodule.membership)
         details = {"weights": weights, "data": datamodule.summary(), "loggers": logged_as}
-        write_record(folder, config, overrides, details, audit)
+        write_record(folder, config, overrides, details, leak_summary(datamodule.store, datamodule.membership))
     with loggers:
         if module and not config["trainer"]["max_epochs"]:
             net: Net = module.net.eval()
@@ -218,6 +216,11 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
         _save(folder, run, net, model["name"], optim.prior_power if optim else 1.0, datamodule)
         loggers.files(CONFIG_YAML, RECORD, AUDIT, METRICS_CSV, CURVES)
         loggers.model(BUNDLE)
+
+
+def _loggers(config: dict[str, Any], folder: Path) -> Loggers:
+    made = {name: instantiate(logger, f"logger.{name}") for name, logger in config["logger"].items()}
+    return Loggers(made, folder, is_first(config["trainer"]))
 
 
 def _open_data(config: dict[str, Any], run: RunConfig) -> SpectrogramDataModule:
