@@ -137,8 +137,8 @@ class Classifier:
                     repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message
                 )
             except _failures(hub) as error:
-                remedy = "check the name, the token and the connection"
-                raise GenreclfError(f"{repo_id}: not uploaded ({reason(error)}); {remedy}") from error
+                remedy = "check the name, the token, the card and the connection"
+                raise GenreclfError(f"{repo_id}: not uploaded ({' '.join(str(error).split())}); {remedy}") from error
         return str(done)
 
 
@@ -190,5 +190,5 @@ def _import_hub() -> Any:
 
 
 def _failures(hub: Any) -> tuple[type[Exception], ...]:
-    """What the Hub's client raises, its HTTP library included."""
-    return hub.errors.HTTPError, hub.errors.HFValidationError, OSError
+    """What the Hub's client raises, its HTTP library included; ValueError for names and cards that the Hub refuses."""
+    return hub.errors.HTTPError, ValueError, OSError
