@@ -21,6 +21,7 @@ from genreclf.__main__ import main as genreclf_command
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.run_folder import MODEL_CONFIG, PRETRAINED
 from genreclf.predict import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,6 +40,16 @@ def library(tmp_path_factory) -> Path:
         write_picture(folder / f"p{number}.png", tiny_picture(300, rng))
     (folder / "0" / "bad.wav").write_bytes(b"RIFF no sound")
     (folder / "zero.mp3").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory) -> Path:
+    """Model A without `known`: it names a genre of any sound."""
+    folder = tmp_path_factory.mktemp("models") / "a"
+    shutil.copytree(PRETRAINED / "a", folder)
+    config = json.loads((folder / MODEL_CONFIG).read_text())
+    (folder / MODEL_CONFIG).write_text(json.dumps({**config, "known": None}))
     return folder
 
 
@@ -73,17 +84,18 @@ def test_a_library_is_predicted_in_order_as_file_by_file(library, predict):
             assert str(path) in row["problem"] and "genre" not in row
             continue
         alone = predictor.predict_file(path)
-        assert (row["genre"], row["seconds"], row["problem"]) == (alone.genre, alone.seconds, "")
+        assert (row["genre"] or "", row["seconds"], row["problem"]) == (alone.genre, alone.seconds, "")
+        assert row["known"] == alone.known and alone.no_genre in row["note"]
         assert row["probabilities"] == dict(zip(CLASSES, alone.probabilities, strict=True))
         for piece, segment in zip(row["segments"], alone.segments, strict=True):
             assert (piece["start_seconds"], piece["end_seconds"]) == (segment.start_seconds, segment.end_seconds)
             assert list(piece["probabilities"].values()) == list(segment.probabilities)
 
 
-def test_all_formats_hold_the_same(library, predict, tmp_path):
-    rows = rows_of(predict(library, "--json"))
+def test_all_formats_hold_the_same(library, predict, sure, tmp_path):
+    rows = rows_of(predict(library, "--json", "--model", sure))
     assert not any("segments" in row for row in rows)
-    code, out, error = predict(library, "--csv", "--parquet", tmp_path / "x.parquet")
+    code, out, error = predict(library, "--csv", "--parquet", tmp_path / "x.parquet", "--model", sure)
     assert code == 1
     listing, table = list(csv.DictReader(io.StringIO(out))), parquet.read_table(tmp_path / "x.parquet")
     assert table.column_names == list(listing[0])
@@ -97,19 +109,19 @@ def test_all_formats_hold_the_same(library, predict, tmp_path):
         assert float(line["p_disco"]) == record["p_disco"] == row["probabilities"]["disco"]
 
 
-def test_segments_have_a_line_each(library, predict):
+def test_segments_have_a_line_each(library, predict, sure):
     longest = library / "0" / "6.wav"  # 19 s
     (row,) = rows_of(predict(longest, "--json", "--segments"))
     lines = list(csv.DictReader(io.StringIO(predict(longest, "--csv", "--segments")[1])))
     assert len(lines) == len(row["segments"]) > 2
     assert [float(line["start_seconds"]) for line in lines] == [piece["start_seconds"] for piece in row["segments"]]
-    table = predict(longest, "--segments", "--top", 1)[1]
+    table = predict(longest, "--segments", "--top", 1, "--model", sure)[1]
     assert table.count("6.wav") == len(lines) and "then" not in table
 
 
-def test_the_table_shows_as_many_genres_as_asked_for(library, predict):
+def test_the_table_shows_as_many_genres_as_asked_for(library, predict, sure):
     for top in (1, 2, 4):
-        table = predict(library / "p0.png", "--top", top)[1]
+        table = predict(library / "p0.png", "--top", top, "--model", sure)[1]
         (line,) = [line for line in table.splitlines() if "p0.png" in line]
         assert line.count("%") == top
 

@@ -1,6 +1,7 @@
 """The predictions for a set of clips -> all scores, as JSON-like data."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions, stored_clip
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.slices import Columns, none_scores, slice_scores
-from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Prediction, apply_temperature
 
@@ -68,16 +68,14 @@ def _none(
         return None
     others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)
     columns = music.cells(music.clips), music.cells(music.none)
-    found = none_scores(predictions.probabilities.max(axis=1), others.max(axis=1), *columns)
-    withheld = None
+    told_by = info.known.probability if info.known else partial(np.max, axis=1)
+    ours, other = told_by(predictions.probabilities), told_by(others)
+    found, withheld = none_scores(ours, other, *columns), None
     if info.known is not None:
-        withheld = {"known": _withheld(info.known, predictions.probabilities), "none": _withheld(info.known, others)}
+        withheld = {
+            name: float((one < info.known.threshold).mean()) for name, one in (("known", ours), ("none", other))
+        }
     return None if found is None else {**found, "withheld": withheld}
-
-
-def _withheld(known: Known, probabilities: np.ndarray) -> float:
-    """The share of (N, classes) predictions for which the model gives no genre."""
-    return float(np.mean([known.probability(one) < known.threshold for one in probabilities]))
 
 
 def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:

@@ -114,9 +114,9 @@ def none_scores(
 ) -> dict[str, Any] | None:
     """How well the model tells clips of its classes from those of none of them; None without clips of one kind.
 
-    `known` and `none` are (N,) and (M,) probabilities of the most probable class. `auroc` is the probability that a
-    clip of a class has a higher one than a clip of none (Hendrycks and Gimpel 2017); ties count half. By value of a
-    column: its clips only; where a value has only clips of one kind, all clips of the other.
+    `known` and `none` are (N,) and (M,) scores, higher for clips that seem to be of a class. `auroc` is the probability
+    that a clip of a class has a higher one than a clip of none (Hendrycks and Gimpel 2017); ties count half. By value
+    of a column: its clips only; where a value has only clips of one kind, all clips of the other.
     """
     if not len(known) or not len(none):
         return None

@@ -47,6 +47,8 @@ class ModelInfo:
             raise GenreclfError(f"prior_power={self.prior_power}: expected 0 to 1")
         if self.shares is not None and (len(self.shares) != len(self.classes) or min(self.shares) <= 0):
             raise GenreclfError(f"shares={list(self.shares)}: expected a number above 0 for each class")
+        if self.known is not None and len(self.known.weights) != len(self.classes):
+            raise GenreclfError(f"known.weights={list(self.known.weights)}: expected a number for each class")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like data, from which `from_dict` makes an equal object."""

@@ -113,7 +113,7 @@ class Predictor:
         (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
         calibrated = self._calibrated(mean, cut.frames)
         best = int(np.argmax(calibrated))
-        known, no_genre = self._is_known(calibrated)
+        known, no_genre = self._is_known(self._with_temperature(mean, cut.frames), best)
         segments = tuple(
             Segment(
                 (cut.start + start) / FRAME_RATE_HZ,
@@ -136,16 +136,21 @@ class Predictor:
         )
 
     def _calibrated(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
-        """(classes,) mean probabilities of `frames` of music -> calibrated ones."""
-        temperature = self.info.temperature * length_factor(frames)
-        return with_prior(apply_temperature(probabilities, temperature), self._factors)
+        """(classes,) mean probabilities of `frames` of music -> calibrated ones, for the mix of genres asked for."""
+        return with_prior(self._with_temperature(probabilities, frames), self._factors)
 
-    def _is_known(self, probabilities: np.ndarray) -> tuple[float | None, str]:
-        """Of (classes,) probabilities: `Prediction.known`, and `Prediction.no_genre` where it is too low."""
+    def _with_temperature(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
+        return apply_temperature(probabilities, self.info.temperature * length_factor(frames))
+
+    def _is_known(self, probabilities: np.ndarray, best: int) -> tuple[float | None, str]:
+        """`Prediction.known`, and `Prediction.no_genre` where that is too low.
+
+        By (classes,) probabilities for the model's own mix of genres; the name of the `best` class is for people.
+        """
         if self.info.known is None:
             return None, ""
-        known = self.info.known.probability(probabilities)
-        nearest = self.info.classes[int(np.argmax(probabilities))]
+        known = float(self.info.known.probability(probabilities))
+        nearest = self.info.classes[best]
         return known, "" if known >= self.info.known.threshold else f"none of these genres; nearest: {nearest}"
 
 

@@ -142,13 +142,16 @@ def test_music_of_none_of_the_genres_has_no_genre_but_the_nearest_in_all_forms()
     model, clip = Arithmetic(CROP), clip_of(noise(300))
     sure = Predictor(model).predict(clip)
     assert sure.known is None and sure.genre == model.info.classes[int(np.argmax(sure.probabilities))]
-    odds = max(sure.probabilities) / (1 - max(sure.probabilities))
-    expected = 1 / (1 + np.exp(-(0.5 + 2 * np.log(odds))))
+    weights = (0.4, -0.3, 0.2)
+    expected = 1 / (
+        1 + np.exp(-0.5 - sum(w * np.log(max(p, 0.02)) for w, p in zip(weights, sure.probabilities, strict=True)))
+    )
     for threshold, told in ((expected - 1e-6, True), (expected + 1e-6, False)):
-        model.info = replace(model.info, known=Known(0.5, 2.0, threshold))
+        model.info = replace(model.info, known=Known(0.5, weights, threshold), shares=(0.7, 0.2, 0.1), prior_power=0.0)
         prediction = Predictor(model).predict(clip)
         assert prediction.known == pytest.approx(expected) and prediction.probabilities == sure.probabilities
         assert (prediction.genre, prediction.no_genre == "") == (sure.genre if told else "", told)
+        assert Predictor(model, prior="training").predict(clip).known == prediction.known  # whatever mix is asked for
         for segments in (False, True):
             row = file_row(Path("x.wav"), prediction, model.info.classes, segments)
             assert row["known"] == prediction.known and sum(row["probabilities"].values()) == pytest.approx(1)
@@ -228,5 +231,6 @@ def test_a_pretrained_model_predicts_a_file(tmp_path):
     write_picture(tmp_path / "p.png", tiny_picture(387, np.random.default_rng(0)))
     predictor = load_predictor("a", device="cpu")
     prediction = predictor.predict_file(tmp_path / "p.png")
-    assert prediction.genre in predictor.info.classes and prediction.seconds == pytest.approx(30, abs=0.05)
+    assert len(prediction.probabilities) == len(predictor.info.classes) and prediction.known is not None
+    assert prediction.seconds == pytest.approx(30, abs=0.05)
     assert prediction.attention is not None and prediction.embedding.ndim == 1

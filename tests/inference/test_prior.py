@@ -13,7 +13,7 @@ from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.prior import prior_factors, with_prior
 
 VIEW = ViewConfig("crop", 256, 128, 0.0)
-INFO = ModelInfo("test", ("x", "y", "z"), VIEW, 30.0, 1.0, 1.5, 0.0, (0.5, 0.3, 0.2), Known(1.0, 2.0, 0.3))
+INFO = ModelInfo("test", ("x", "y", "z"), VIEW, 30.0, 1.0, 1.5, 0.0, (0.5, 0.3, 0.2), Known(1.0, (0.5, -0.3, 0.2), 0.3))
 
 
 def test_the_models_own_mix_changes_nothing():
@@ -91,6 +91,8 @@ def test_a_models_info_survives_json_and_older_ones_lack_the_mix_and_known():
         ("shares", [1.0, 2.0]),
         ("shares", [1.0, 0.0, 1.0]),
         ("known", {"offset": 1.0}),
+        ("known", {"offset": 1.0, "weights": [1.0, 2.0], "threshold": 0.5}),
+        ("known", {"offset": 1.0, "weights": [1.0, 2.0, float("nan")], "threshold": 0.5}),
         ("known", 3),
     ],
 )
