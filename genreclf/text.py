@@ -35,9 +35,14 @@ def first_names(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
+def normalize_name(name: str) -> str:
+    """A name without case, spaces and punctuation. Empty if nothing is left."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def letters(name: str) -> str:
-    """A name's letters and digits without case: equal for "Hip-Hop" and "hiphop"; the name itself if it has none."""
-    return "".join(filter(str.isalnum, name.casefold())) or name
+    """The normalized name: equal for "Hip-Hop" and "hiphop"; the name itself if it has no letters and digits."""
+    return normalize_name(name) or name
 
 
 def percent(share: float) -> str:

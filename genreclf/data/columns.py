@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from genreclf.csv_text import DELIMITERS, CsvText
 from genreclf.errors import GenreclfError
+from genreclf.text import normalize_name
 
 # By meaning, its usual names without case, spaces and punctuation. A plural means the same.
 NAMES = {
@@ -112,11 +113,6 @@ def _is_plan(names: Sequence[str]) -> bool:
     """
     plain = set(map(normalize_name, names))
     return CORRECT in plain and (not plain.isdisjoint(PLAN_COLUMNS) or "genre" not in map(meaning_of, names))
-
-
-def normalize_name(name: str) -> str:
-    """A name without case, spaces and punctuation. Empty if nothing is left."""
-    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def _check(columns: Columns, where: str) -> None:

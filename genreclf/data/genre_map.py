@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
-from genreclf.data.columns import normalize_name
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
+from genreclf.text import normalize_name
 
 BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
 _SPELLINGS = Path(__file__).with_name("genre_spellings.csv")

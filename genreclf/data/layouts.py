@@ -5,12 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from genreclf.data.columns import normalize_name
 from genreclf.data.notices import tell_once
 from genreclf.data.split import folder_splits, split_word
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
-from genreclf.text import first_names
+from genreclf.text import first_names, normalize_name
 
 # Kaggle's GTZAN: the same clips as audio and as pictures, in the folder Data
 KAGGLE_AUDIO, KAGGLE_PICTURES = "genres_original", "images_original"

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genreclf.data.columns import normalize_name
 from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
 from genreclf.data.membership import title_keys
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
-from genreclf.text import first_names
+from genreclf.text import first_names, normalize_name
 
 # What two clips may share: a recording (found by sound), and cells of data.table.
 SHARED = ("recording", "artist", "title", "group")

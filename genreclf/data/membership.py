@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from genreclf.data.columns import normalize_name
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
@@ -25,7 +24,7 @@ from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError
-from genreclf.text import first_names
+from genreclf.text import first_names, normalize_name
 
 _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|audiotrack|intro|outro)?\d*"
 

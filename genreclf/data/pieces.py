@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from genreclf.data.columns import normalize_name
 from genreclf.data.split import split_word
+from genreclf.text import normalize_name
 
 # What follows the name of the whole clip: separators, a word for a piece (if any) and its number.
 _END = re.compile(

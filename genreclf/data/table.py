@@ -10,12 +10,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from genreclf.csv_text import read_csv_text
-from genreclf.data.columns import Columns, normalize_name, read_header
+from genreclf.data.columns import Columns, read_header
 from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
-from genreclf.text import first_names, unescape_bytes
+from genreclf.text import first_names, normalize_name, unescape_bytes
 
 # What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
 _UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")

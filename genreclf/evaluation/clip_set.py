@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.data.build_store import prepared_store
-from genreclf.data.columns import normalize_name
 from genreclf.data.datamodule import SEEN_DIGITS, SpectrogramDataModule
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once
@@ -17,6 +16,7 @@ from genreclf.data.store import Row, Store, open_store
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.slices import Columns, check_slices, slice_columns
+from genreclf.text import normalize_name
 
 OTHER = "other"  # how results name the clips of other music, in place of a split
 
