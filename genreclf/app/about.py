@@ -14,9 +14,10 @@ They learned them from clips of 30 seconds, many recorded before 2003; the card 
 A model reads a song as a **spectrogram**, a picture of its sound with time from left to right and pitch from bottom to
 top, in parts of ten seconds. The prediction for the song is the mean over its parts.
 
-**What the numbers mean.** Probabilities are calibrated: of the predictions with a probability of 80 %, about 80 % were
-correct, on clips by artists that the training did not contain. A model's accuracy is the share of such clips with the
-correct genre. The range in brackets is the 95 % interval: the accuracy to expect on other clips like these.
+**What the numbers mean.** A probability of 80 % should mean that about 80 % of such answers are right. How many were,
+in a test on clips by artists that the training did not contain, is written below each answer. A model's accuracy is the
+share of such clips with the correct genre. The range in brackets is the 95 % interval: the accuracy to expect on other
+clips like these.
 
 **What the models cannot do.**
 
@@ -28,7 +29,8 @@ correct genre. The range in brackets is the 95 % interval: the accuracy to expec
 - Noise and missing treble (phone recordings, very low bit rates) change the result.
 - Do not use the results for decisions about people.
 
-**Your music** stays in the memory of the computer that runs this app. It is neither stored nor sent anywhere.
+**Your music** stays in the memory of the computer that runs this app, and is sent nowhere else. Only Train writes it to
+a disk: it copies the songs that you corrected into the folder of your runs, where they stay until you delete them.
 """
 
 

@@ -16,7 +16,8 @@ from genreclf.inference.results import Row
 
 _KEPT = (
     f"Your music stays in the memory of the computer that runs this page: while the page is open, and up to "
-    f"{KEPT_SECONDS // 60} minutes after you close it. Whoever has the page's address can see it for as long."
+    f"{KEPT_SECONDS // 60} minutes after you close it. Whoever has the page's address can see it for as long. Only "
+    f"Train writes songs to a disk: those that you corrected."
 )
 
 

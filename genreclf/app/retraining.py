@@ -10,6 +10,7 @@ from genreclf.app import words
 from genreclf.app.corrections import TABLE
 from genreclf.app.results import Classifier, Model
 from genreclf.app.state import runs_folder
+from genreclf.app.time_axis import clock
 from genreclf.app.trainings import Corrected, Training, Trainings, missing, new_folder, obstacle
 from genreclf.app.visits import Visit
 from genreclf.errors import GenreclfError
@@ -17,7 +18,7 @@ from genreclf.inference.run_folder import PRETRAINED
 from genreclf.text import shell_command
 
 _EVERY_SECONDS = 2.0
-_ENOUGH = 5  # with fewer songs of a genre, none can be kept apart to fit the temperature
+_ENOUGH = 5  # songs of a genre; a training with fewer was not measured
 
 
 @cache
@@ -55,7 +56,7 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
         st.caption(words.plain(reason))
     with st.expander("The command, to train yourself"):
         st.caption("FOLDER is the folder with your songs, corrections.csv the table that you have downloaded.")
-        st.code(_command(model), language=None, wrap_lines=True)
+        st.code(_command(model, genres), language=None, wrap_lines=True)
 
 
 def _explanation(genres: list[str], model: Model, runs: str) -> str:
@@ -63,9 +64,9 @@ def _explanation(genres: list[str], model: Model, runs: str) -> str:
     songs = ", ".join(f"{name} ({count})" for name, count in counts.items())
     few = f" Better with {_ENOUGH} songs or more of each." if genres and min(counts.values()) < _ENOUGH else ""
     return (
-        f"Train starts from {model.label} and teaches it the songs that you corrected. The new model knows only their "
-        f"genres: {songs or 'none yet'}.{few} The button writes these songs to a folder in {runs} on the computer that "
-        f"runs this page; until then they are only in its memory."
+        f"Train starts from {model.label} and learns the songs that you corrected: {songs or 'none yet'}.{few} The new "
+        f"model knows only these genres, and gives every song one of them. The button writes the songs to a folder in "
+        f"{runs} on the computer that runs this page; until then they are only in its memory."
     )
 
 
@@ -74,8 +75,8 @@ def _init(model: Model) -> str:
     return folder.name if folder.parent == PRETRAINED else str(folder.absolute())
 
 
-def _command(model: Model) -> str:
-    asked = background.words(model.predictor.info.name, _init(model), "FOLDER", TABLE)
+def _command(model: Model, genres: list[str]) -> str:
+    asked = background.words(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
     return shell_command("genreclf", "train", *asked)
 
 
@@ -84,7 +85,11 @@ def _watched(training: Training) -> None:
     if not training.runs:
         st.rerun()
     done, of = training.progress()
-    st.progress(min(1.0, done / of), f"Epoch {done} of {of}" if done else "The training starts …")
+    time = clock(training.seconds)
+    if done:
+        st.progress(min(1.0, done / of), f"Epoch {done} of {of}, {time}")
+    else:  # few songs are learned in one step
+        st.write(f"Learning from {training.songs} songs: {time} so far. Few songs take a minute or two.")
     st.button("Stop the training", on_click=trainings().stop, key="stop")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -24,6 +25,8 @@ SONGS, TABLE = "songs", "corrections.csv"  # in the run folder
 _LOG = "training.log"
 _EPOCH = re.compile(r"epoch (\d+)/([1-9]\d*)\b")
 _STOP_SECONDS = 5.0
+_MANY = 20  # songs of each genre; with fewer the last layer alone learns, as measured in scripts/TRIALS.md
+_EPOCHS, _LEARNING_RATE = 30, 5e-4  # of a training on many
 _LOG_BYTES = 4_096  # of its end
 
 _PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
@@ -42,7 +45,8 @@ class Training:
     """A training that was started."""
 
     folder: Path  # of the run
-    model: str  # the name from which it started
+    songs: int
+    started: float  # on the clock `time.monotonic`, in seconds
     process: "subprocess.Popen[bytes]" = field(repr=False)
 
     @property
@@ -54,6 +58,11 @@ class Training:
     def succeeded(self) -> bool:
         """Whether there is a new model."""
         return self.process.poll() == 0 and (self.folder / BUNDLE / MODEL_CONFIG).is_file()
+
+    @property
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.monotonic() - self.started
 
     def progress(self) -> tuple[int, int]:
         """How many epochs have ended, and how many there will be; (0, 1) before the first one has ended."""
@@ -98,7 +107,8 @@ class Trainings:
                 raise GenreclfError("a training runs already; wait for its end, or stop it")
             try:
                 _write(folder, songs)
-                asked = words(model, init, str(folder / SONGS), str(folder / TABLE))
+                genres = [song.genre for song in songs]
+                asked = words(model, init, str(folder / SONGS), str(folder / TABLE), genres)
                 with (folder / _LOG).open("wb") as log:
                     process = subprocess.Popen(
                         [sys.executable, "-m", "genreclf.train", *asked, "logger=none", f"run={folder}"],
@@ -109,7 +119,7 @@ class Trainings:
                     )
             except OSError as error:
                 raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); {remedy(error)}") from error
-            self._last = Training(folder, model, process)
+            self._last = Training(folder, len(songs), time.monotonic(), process)
             return self._last
 
     def stop(self) -> None:
@@ -125,10 +135,10 @@ class Trainings:
             training.process.wait()
 
 
-def words(model: str, init: str, songs: str, table: str) -> list[str]:
+def words(model: str, init: str, songs: str, table: str, genres: Sequence[str]) -> list[str]:
     """The words of `genreclf train` for a training from the model `init`, whose configuration is `model`.
 
-    `songs` is a folder, `table` has a row for each song in it.
+    `songs` is a folder, `table` has a row for each song in it that is to be learned; `genres` are theirs.
     """
     return [
         f"model={model}",
@@ -137,7 +147,15 @@ def words(model: str, init: str, songs: str, table: str) -> list[str]:
         f"data.path={songs}",
         f"data.table={table}",
         "split=all",
+        *_extent(genres),
     ]
+
+
+def _extent(genres: Sequence[str]) -> list[str]:
+    """How much of the net learns, and for how long."""
+    if min(Counter(genres).values(), default=0) < _MANY:
+        return ["trainer.max_epochs=0"]
+    return [f"trainer.max_epochs={_EPOCHS}", f"optim.learning_rate={_LEARNING_RATE}"]
 
 
 def new_folder(runs: Path) -> Path:

@@ -39,11 +39,14 @@ def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
         return "How often this model is right at such a probability has not been measured."
     measured = bin_of(scores.reliability, prediction.probability)
     if measured is None:
-        return "No held-out clip had an answer with so low a probability: this is little more than a guess."
+        return (
+            "In a test on music it had not heard, no answer had so low a probability: this is a guess."
+        )
     without = " (measured without averaging over pitches)" if averaged else ""
     return (
-        f"Of {measured.clips} held-out clips with a probability of {100 * measured.low:.0f} to "
-        f"{percent(measured.high)}, {percent(measured.accuracy)} were right{without}."
+        f"In a test on music it had not heard, {measured.clips} of its answers were as probable as this one "
+        f"({100 * measured.low:.0f} to {percent(measured.high)}): {percent(measured.accuracy)} of them were "
+        f"right{without}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genreclf.errors import GenreclfError
 from genreclf.inference.model_info import read_bundle_config, read_json_object
@@ -60,7 +61,15 @@ def read_scores(bundle: Path) -> Scores | None:
     try:
         values = read_json_object(bundle / SCORES_JSON)
         low, high = values["interval"]
-        reliability = read_bins(values.get("reliability"))  # scores of earlier versions have none
-        return Scores(float(values["accuracy"]), (float(low), float(high)), int(values["parameters"]), reliability)
-    except (GenreclfError, KeyError, TypeError, ValueError):
+        interval, reliability = (float(low), float(high)), _read_reliability(values.get("reliability"))
+        return Scores(float(values["accuracy"]), interval, int(values["parameters"]), reliability)
+    except (GenreclfError, KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _read_reliability(values: Any) -> tuple[ReliabilityBin, ...]:
+    """That of a scores.json; those of earlier versions have none. A damaged one hides no other score."""
+    try:
+        return read_bins(values)
+    except GenreclfError:
+        return ()

@@ -59,6 +59,8 @@ def test_the_songs_and_their_table_are_written_under_names_of_our_own(tmp_path, 
     assert [(row["path"], row["genre"]) for row in rows] == list(zip(names, [s.genre for s in SONGS], strict=True))
     given = (tmp_path / "words").read_text()
     assert "-m genreclf.train" in given and "init=a" in given and f"run={folder}" in given
+    assert "trainer.max_epochs=0" in given
+    assert training.songs == 4 and 0 < training.seconds < 20
     assert training.succeeded and training.progress() == (2, 3)
 
 
@@ -86,11 +88,21 @@ def test_the_words_mean_the_folders_whatever_their_names(tmp_path):
     for name in ("usual", "a b", "it's {x}, [y]=$z", 'q"uote', "back\\slash", "ünïcode"):
         songs, table = tmp_path / name / "songs", tmp_path / name / "corrections.csv"
         with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-            asked = words("b", str(tmp_path / name), str(songs), str(table))
+            asked = words("b", str(tmp_path / name), str(songs), str(table), ["jazz", "dub"])
             config = compose("train", [*asked, "logger=none", "run=run"])
         assert config["data"]["path"] == str(songs) and config["data"]["table"] == str(table)
         assert config["init"] == str(tmp_path / name) and config["model"]["name"] == "b"
         assert config["split"]["name"] == "all"
+
+
+@pytest.mark.parametrize(("jazz", "dub", "epochs"), [(1, 1, 0), (19, 400, 0), (20, 20, 30)])
+def test_a_few_songs_teach_the_last_layer_alone(jazz, dub, epochs):
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        asked = words("a", "a", "songs", "table.csv", ["jazz"] * jazz + ["dub"] * dub)
+        config = compose("train", [*asked, "logger=none"])
+        whole = compose("train", ["split=all", "logger=none"])
+    assert config["trainer"]["max_epochs"] == epochs
+    assert (config["optim"]["learning_rate"] < whole["optim"]["learning_rate"]) == bool(epochs)
 
 
 @pytest.mark.parametrize(

@@ -52,3 +52,10 @@ def test_scores_that_are_incomplete_count_as_none(runs, change):
     (runs / "alone" / "scores.json").write_text(json.dumps(values))
     expected = None if change else Scores(0.5, (0.4, 0.6), 7)
     assert trained(runs)["alone"].scores == expected
+
+
+@pytest.mark.parametrize("damaged", [5, "x", [1], [{}], {"low": 0}, [{"low": 1, "high": 0, "clips": 2, "accuracy": 9}]])
+def test_damaged_reliability_hides_no_other_score(runs, damaged):
+    values = {"accuracy": 0.5, "interval": [0.4, 0.6], "parameters": 7, "reliability": damaged}
+    (runs / "alone" / "scores.json").write_text(json.dumps(values))
+    assert trained(runs)["alone"].scores == Scores(0.5, (0.4, 0.6), 7)
