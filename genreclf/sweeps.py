@@ -69,13 +69,13 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
         codes.append(code)
         return [JobReturn(status=JobStatus.COMPLETED)]
 
-    submitit.Job.results = results  # type: ignore[method-assign, assignment]
+    submitit.Job.results = results
     try:
         yield
     except RuntimeError as error:  # of the submission; those of jobs are caught above
         raise GenreclfError(f"the sweep's jobs cannot be submitted: {reason(error)}") from error
     finally:
-        submitit.Job.results = wait  # type: ignore[method-assign]
+        submitit.Job.results = wait
 
 
 def _tell(job: Any, what: str) -> None:

@@ -99,7 +99,7 @@ def _unpacked(name: str, subset: str, folder: Path) -> Iterator[list[str]]:
 
 def _import_datasets() -> Any:
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ModuleNotFoundError as error:
         raise GenreclfError(f"data=hub: {missing_package(error)}") from error
     return datasets

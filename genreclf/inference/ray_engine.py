@@ -121,7 +121,7 @@ def _check_reachable(address: str) -> None:
 def _cluster_rows(
     address: str, settings: Settings, digest: str, contents: Contents, workers: int | None, paths: Sequence[Location]
 ) -> Iterator[FileRow]:
-    cpus = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
+    cpus = ray.cluster_resources().get("CPU", 1)
     count = workers or max(1, int(cpus))
     size = max(1, min(_CHUNK_FILES, len(paths) // (4 * count)))
     chunks = deque(_Chunk(tuple(paths[start : start + size])) for start in range(0, len(paths), size))
