@@ -29,7 +29,7 @@ from genreclf.data.sources import DataConfig, data_folder, rows_of_public
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
 from genreclf.data.tag_rows import tag_rows
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import FolderContents, folder_contents
 from genreclf.hydra_command import run_command
@@ -81,8 +81,8 @@ def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
     unused = [path for path in contents.clips if path not in used]
     reasons = _reasons(data, folder, unused)
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for path, reason in zip(unused, reasons, strict=True):
-        found[f"{UNUSED}: {reason}" if reason else UNUSED].append(path)
+    for path, why in zip(unused, reasons, strict=True):
+        found[f"{UNUSED}: {why}" if why else UNUSED].append(path)
     return {**contents.passed_over, **found}  # a plain dict: asdict copies no defaultdict
 
 
@@ -99,7 +99,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         for name, content in files.items():
             write_atomically(folder / name, content.rstrip("\n") + "\n")
     except OSError as error:
-        raise GenreclfError(f"out={folder}: cannot be written ({error}); choose another folder") from error
+        raise GenreclfError(f"out={folder}: cannot be written ({reason(error)}); choose another folder") from error
 
 
 def _show(found: Audit) -> None:
@@ -117,8 +117,8 @@ def _show(found: Audit) -> None:
             rows.append((part, name, *(_share(held_out[part][shared]) for shared in SHARED)))
     columns = ("clips", "split", *(f"same {shared}" for shared in SHARED))
     print_table([(name, "text") for name in columns], rows, "held-out clips that share something with training")
-    for reason in found.refusals:
-        print(one_line(f"training would refuse this split: {reason}"))
+    for refusal in found.refusals:
+        print(one_line(f"training would refuse this split: {refusal}"))
     print(one_line(_verdict(found)))
 
 
@@ -161,7 +161,9 @@ def _compare(data: DataConfig, options: AuditConfig) -> int:
             write_paths(options.drop_list, found.shared)
         except OSError as error:
             remedy = "choose another file"
-            raise GenreclfError(f"--drop-list {options.drop_list}: cannot be written ({error}); {remedy}") from error
+            raise GenreclfError(
+                f"--drop-list {options.drop_list}: cannot be written ({reason(error)}); {remedy}"
+            ) from error
         use = shell_command("genreclf", "train", f"data={data.name}", f"data.path={data.path}")
         print(one_line(f"{len(found.shared)} clips to leave out: {options.drop_list}"))
         print(one_line(f"to leave them out: {use} {shell_command(f'data.drop={options.drop_list}')}"))

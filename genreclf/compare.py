@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.command_options import Parser, add_tta_option
-from genreclf.errors import GenreclfError, command
+from genreclf.errors import GenreclfError, command, reason
 from genreclf.evaluation.comparison import System, calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.predictions import Predictions, read_predictions
@@ -123,7 +123,7 @@ def _read(file: Path, tta: str) -> Predictions | None:
     try:
         return read_predictions(file, tta) if file.is_file() else None
     except (OSError, ValueError, KeyError) as error:
-        raise GenreclfError(f"{file}: cannot be read ({error}); delete it, and compare again") from error
+        raise GenreclfError(f"{file}: cannot be read ({reason(error)}); delete it, and compare again") from error
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
         write_atomically(folder / COMPARISON_MD, render(TEMPLATE, found=found, no_value=NO_VALUE))
         draw_comparison(found, folder / COMPARISON_PNG)
     except OSError as error:
-        raise GenreclfError(f"--out {folder}: cannot be written ({error}); choose another folder") from error
+        raise GenreclfError(f"--out {folder}: cannot be written ({reason(error)}); choose another folder") from error
 
 
 def _show(found: dict[str, Any]) -> None:

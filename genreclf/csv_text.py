@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -71,7 +71,7 @@ def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n"
 
 
 def _unreadable(where: str, error: Exception) -> GenreclfError:
-    return GenreclfError(f"{where}: cannot be read ({error}); give a CSV file in UTF-8")
+    return GenreclfError(f"{where}: cannot be read ({reason(error)}); give a CSV file in UTF-8")
 
 
 def _decoded(content: bytes) -> tuple[str, str]:

@@ -53,8 +53,9 @@ class GenreclfError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an exception's message, or the name of its class."""
-    lines = str(error).strip().splitlines()
+    """The first line of an exception's message, or the name of its class; of the system's errors without the path."""
+    text = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else str(error)
+    lines = text.strip().splitlines()
     return " ".join(lines[0].split()) if lines else type(error).__name__
 
 

@@ -16,7 +16,7 @@ from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
 from genreclf.data.sources import DataConfig
 from genreclf.data.table import columns_in_use
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.clip_set import OTHER, ClipSet, clips_of_split, other_music
 from genreclf.evaluation.logged_scores import logged_scores
@@ -136,7 +136,9 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         _write(folder, metrics, scored)
         _write_card(run)
     except OSError as error:
-        raise GenreclfError(f"{run}: cannot be written ({error}); free space, or change its permissions") from error
+        raise GenreclfError(
+            f"{run}: cannot be written ({reason(error)}); free space, or change its permissions"
+        ) from error
     return metrics
 
 
@@ -180,7 +182,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     try:
         _write(folder, metrics, scored)
     except OSError as error:
-        raise GenreclfError(f"out={folder}: cannot be written ({error}); choose another folder") from error
+        raise GenreclfError(f"out={folder}: cannot be written ({reason(error)}); choose another folder") from error
     print_scores(metrics)
     print(one_line(f"report: {folder / run_folder.REPORT}"))
     return metrics

@@ -1,13 +1,14 @@
 """How commands end: on mistakes, on the state of file systems, and when nobody reads."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from genreclf.errors import USER_ERROR, GenreclfError, command
+from genreclf.errors import USER_ERROR, GenreclfError, command, reason
 
 
 @pytest.mark.parametrize("kind", ["ENOSPC", "EACCES", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG"])
@@ -28,6 +29,12 @@ def test_another_error_of_the_system_keeps_its_traceback():
 
     with pytest.raises(ConnectionError):
         main()
+
+
+def test_the_reason_of_an_error_of_the_system_is_without_its_number_and_path(tmp_path):
+    with pytest.raises(OSError) as read:
+        (tmp_path / "missing").read_bytes()
+    assert reason(read.value) == os.strerror(errno.ENOENT)
 
 
 def test_a_message_is_one_line(capsys):

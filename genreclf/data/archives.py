@@ -125,7 +125,7 @@ def unpack(archive: Path, folder: Path, limits: Limits, other_way: str) -> None:
                     tar.extractall(partial, filter=_member_filter(limits, report))
         partial.replace(folder)
     except _DAMAGED as error:
-        raise GenreclfError(f"{archive}: cannot be unpacked ({error}); {other_way}") from error
+        raise GenreclfError(f"{archive}: cannot be unpacked ({reason(error)}); {other_way}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

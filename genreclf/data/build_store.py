@@ -37,7 +37,7 @@ from genreclf.data.store import (
     write_matches,
     write_table,
 )
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import MAX_BYTES, SAMPLE_RATE_HZ
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
@@ -99,7 +99,9 @@ def build_store(
                     _remove_files(store)
                 _build(store, folder, sources, settings)
     except OSError as error:
-        raise GenreclfError(f"{store}: cannot be written ({error}); free space, or choose another cache") from error
+        raise GenreclfError(
+            f"{store}: cannot be written ({reason(error)}); free space, or choose another cache"
+        ) from error
     return store
 
 

@@ -10,7 +10,7 @@ from genreclf.csv_text import DELIMITERS
 from genreclf.data.columns import meaning_of
 from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.text import first_names
 
@@ -44,7 +44,9 @@ def read_paths(file: Path, where: str) -> list[str]:
         else:
             lines = [line.removesuffix("\r") for line in text.split("\n")]
     except (OSError, csv.Error) as error:
-        raise GenreclfError(f"{where}: cannot be read ({error}); give a file with a path on each line") from error
+        raise GenreclfError(
+            f"{where}: cannot be read ({reason(error)}); give a file with a path on each line"
+        ) from error
     if "\0" in text:
         raise GenreclfError(f"{where}: not a text file; give a file with a path on each line")
     return list(dict.fromkeys(line for line in lines if line.strip()))

@@ -19,7 +19,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, Match, borders
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.log_mel import N_BANDS
 
@@ -80,7 +80,9 @@ def open_store(folder: Path) -> Store:
         matches = tuple(_read_matches(folder / RECORDINGS, rows))
         return Store(folder, rows, columns, open_fingerprints(folder, rows), matches, meta["digest"])
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise GenreclfError(f"{folder}: incomplete or damaged ({error}); delete the folder and retry") from error
+        raise GenreclfError(
+            f"{folder}: incomplete or damaged ({reason(error)}); delete the folder and retry"
+        ) from error
 
 
 def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:

@@ -8,7 +8,7 @@ import numpy as np
 
 from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.text import first_names
 
 NAMES = "clip"  # the array or column with the clips' names
@@ -51,7 +51,7 @@ def _read(file: Path) -> tuple[list[str], list[np.ndarray]]:
         teachers = {name: np.asarray(vectors, np.float64) for name, vectors in arrays.items()}
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         need = f"an .npz or .parquet with {NAMES!r} and vectors of one length"
-        raise GenreclfError(f"teacher={file}: cannot be read ({error}); give {need}") from error
+        raise GenreclfError(f"teacher={file}: cannot be read ({reason(error)}); give {need}") from error
     for name, vectors in teachers.items():
         if vectors.ndim != 2 or len(vectors) != len(names):
             fault = f"{name!r} has shape {vectors.shape}, with {len(names)} clips"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.data.table import ClipMetadata
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,4 @@ def reading(file: Path) -> Iterator[None]:
     except OSError as error:
         raise GenreclfError(f"{file}: cannot be read ({error.strerror}); get it again") from error
     except (csv.Error, UnicodeError, ValueError, IndexError) as error:
-        raise GenreclfError(f"{file}: not the data set's table ({error}); get it again") from error
+        raise GenreclfError(f"{file}: not the data set's table ({reason(error)}); get it again") from error

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from genreclf.config import flatten
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
@@ -67,7 +67,9 @@ def _read(folder: Path) -> Run:
         _ = config["seed"], config["model"]["name"], config["split"]["name"]  # used later
         return Run(folder, config, tuple(record["overrides"]))
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise GenreclfError(f"{folder}: damaged run folder ({error}); copy the run again, or leave it out") from error
+        raise GenreclfError(
+            f"{folder}: damaged run folder ({reason(error)}); copy the run again, or leave it out"
+        ) from error
 
 
 def build_systems(predictions: Mapping[Path, Predictions], runs: Sequence[Run]) -> list[System]:

@@ -105,7 +105,7 @@ def _read_fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tenso
             _check_fit(path, {name: list(file.get_slice(name).get_shape()) for name in file.keys()}, expected)  # noqa: SIM118
             return {name: file.get_tensor(name) for name in expected}
     except (OSError, SafetensorError) as error:
-        raise GenreclfError(f"{path}: cannot be read ({error}); copy the bundle again") from error
+        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); copy the bundle again") from error
 
 
 def _check_fit(path: Path, shapes: Mapping[str, list[int]], expected: Mapping[str, Tensor]) -> None:

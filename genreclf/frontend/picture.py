@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import check_input_file
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis, find_axis, to_bands
@@ -138,7 +138,7 @@ def _decoded(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         raise GenreclfError(f"{path}: cannot be read as a picture; give a PNG or JPEG file") from error
     except _BROKEN as error:
-        raise GenreclfError(f"{path}: broken picture ({error}); save it again") from error
+        raise GenreclfError(f"{path}: broken picture ({reason(error)}); save it again") from error
 
 
 def _check_size(path: Path, columns: int, rows: int) -> None:

@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 
 RETRY_AFTER_SECONDS = 1
 # A client that sends less on average counts as one that stands still: 32 kbit/s, as much as a modem sent.
@@ -122,7 +122,9 @@ def _file_in_form(body: bytearray, content_type: str) -> bytearray:
         parser.write(bytes(body))
         parser.finalize()
     except (FormParserError, ValueError) as error:
-        raise GenreclfError(f"upload: damaged form ({error}); send the file as curl -F file=@song.mp3 does") from error
+        raise GenreclfError(
+            f"upload: damaged form ({reason(error)}); send the file as curl -F file=@song.mp3 does"
+        ) from error
     if len(form.files) != 1:
         raise GenreclfError(f"upload: {len(form.files)} files in the form; send one, as curl -F file=@song.mp3 does")
     return form.files[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from genreclf import __version__
 from genreclf.config import build
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.known import Known
 from genreclf.inference.run_folder import MODEL_CONFIG
@@ -109,7 +109,7 @@ def read_bundle_config(folder: Path) -> BundleConfig:
         rest: dict[str, Any] = {key: values[key] for key in ("kind", "net", "weights_sha256") if key in values}
         return build(BundleConfig, {**rest, "info": ModelInfo.from_dict(values)}, "")
     except GenreclfError as error:
-        raise GenreclfError(f"{path}: damaged ({error}); copy the bundle again") from error
+        raise GenreclfError(f"{path}: damaged ({reason(error)}); copy the bundle again") from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
             raise ValueError(f"larger than {_MAX_CONFIG_BYTES} bytes")
         values = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise GenreclfError(f"{path}: cannot be read ({error}); is this a bundle?") from error
+        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); is this a bundle?") from error
     if not isinstance(values, dict):
         raise GenreclfError(f"{path}: not a JSON object; is this a bundle?")
     return values

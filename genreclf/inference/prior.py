@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
 
@@ -50,7 +50,9 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
                 raise ValueError(f"its first line is not {','.join(COLUMNS)}")
             rows = {row["genre"]: float(row["weight"]) for row in table}
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise GenreclfError(f"{where}: cannot be read ({error}); give uniform, training, or a CSV of them") from error
+        raise GenreclfError(
+            f"{where}: cannot be read ({reason(error)}); give uniform, training, or a CSV of them"
+        ) from error
     if missing := [name for name in classes if name not in rows]:
         raise GenreclfError(f"{where}: has no weight for {', '.join(map(repr, missing))}; add a line for each")
     if unknown := [name for name in rows if name not in classes]:

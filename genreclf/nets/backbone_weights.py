@@ -161,7 +161,7 @@ def _read_fitting(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str,
             _check_fit(path, shapes, expected)
             return {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
-        raise GenreclfError(f"{path}: cannot be read as safetensors ({error}); {ALTERNATIVE}") from error
+        raise GenreclfError(f"{path}: cannot be read as safetensors ({reason(error)}); {ALTERNATIVE}") from error
 
 
 def _check_fit(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, torch.Tensor]) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from genreclf.config import flatten
 from genreclf.data.genre_map import absolute_genre_map
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import user_path
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 
@@ -69,7 +69,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         _ = config["data"], config["model"]["name"], record["overrides"]
         return config, record
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise GenreclfError(f"{folder}: damaged run folder ({error}); copy the run again") from error
+        raise GenreclfError(f"{folder}: damaged run folder ({reason(error)}); copy the run again") from error
 
 
 def check_data(
