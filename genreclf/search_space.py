@@ -36,7 +36,7 @@ class Dimension:
         if self.choices:
             return trial.suggest_categorical(self.key, self.choices)
         if isinstance(self.sweep, RangeSweep):
-            values = range(int(self.sweep.start), int(self.sweep.stop), int(self.sweep.step))
+            values = range(int(self.sweep.start or 0), int(self.sweep.stop or 0), int(self.sweep.step))
             return trial.suggest_int(self.key, values[0], values[-1], step=values.step)
         low, high = self.sweep.start, self.sweep.end
         if isinstance(low, int) and isinstance(high, int):
