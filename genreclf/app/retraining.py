@@ -100,6 +100,6 @@ def _progress(training: Training) -> None:
         st.write(f"Training {name}")
         _watched(training)
     elif training.succeeded:
-        st.success(f"{name} is trained: choose it under Model.")
+        st.success(f"{name} is trained: choose it under Model, at the top.")
     else:
         st.error(f"{name} was not trained. {words.plain(training.last_line())}")

@@ -22,8 +22,8 @@ def page() -> None:
         st.info(
             "There are no scores yet. `genreclf evaluate RUN` scores a run, `genreclf evaluate MODEL data.path=DIR` a "
             "model on your own labelled music, `genreclf compare RUN RUN` compares runs. The app looks for them in the "
-            "folder `runs`, or the one in GENRECLF_RUNS, and in `evaluations` and `comparisons` beside it. Then reload "
-            "this page."
+            "folder `runs`, or the one in GENRECLF_RUNS, and in `evaluations` and `comparisons` next to it. "
+            "Then reload this page."
         )
         return
     folder = found[st.selectbox("Scores of", list(found), format_func=one_line)]

@@ -31,7 +31,11 @@ class Settings:
 
 
 def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
-    """The settings, behind one button; they belong to the visit, so that a reload keeps them."""
+    """The settings, behind one button; they belong to the visit, so that a reload keeps them.
+
+    What is kept is the default of its field, never set through the session's state: a browser draws a field behind a
+    button when it is first opened, and does not know by then what was set before.
+    """
     kept, by_label = visit.settings, {entry.label: entry for entry in models}
     labels = list(by_label)
     default = next((label for label in labels if label.startswith(f"{DEFAULT_MODEL} ")), labels[0])
@@ -43,9 +47,9 @@ def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
         second = by_label.get(_choice(visit, "second", "Compare with", others, _NONE))
         if second:
             st.caption(_summary(second))
-        st.session_state.setdefault("averaged", kept.get("averaged", False))
         averaged = st.toggle(
             "Average over three pitches",
+            kept.get("averaged", False),
             key="averaged",
             help="The music as it is, a little lower and a little higher (test-time augmentation): three times slower.",
         )
@@ -64,9 +68,9 @@ def load(entry: ModelEntry, averaged: bool) -> Predictor:
 def _choice(visit: Visit, key: str, label: str, options: list[str], default: str) -> str:
     """A choice, which is kept; a run that is there no longer gives way to the default."""
     kept = visit.settings.get(key, default)
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = kept if kept in options else default
-    chosen = st.selectbox(label, options, key=key)
+    if st.session_state.get(key, kept) not in options:
+        st.session_state.pop(key, None)
+    chosen = st.selectbox(label, options, options.index(kept if kept in options else default), key=key)
     _keep(visit, key, chosen, default)
     return chosen
 
@@ -75,8 +79,8 @@ def _picture_seconds(visit: Visit, model: ModelEntry) -> float:
     """A model may have been trained on pictures of any length."""
     shown, key = model.picture_seconds, f"seconds {model.label}"
     least, most = min(_LEAST_SECONDS, shown), max(float(MAX_SECONDS), shown)
-    st.session_state.setdefault(key, min(max(visit.settings.get(key, shown), least), most))
-    seconds = st.number_input("Seconds of music that a picture shows", least, most, step=1.0, key=key)
+    kept = min(max(visit.settings.get(key, shown), least), most)
+    seconds = st.number_input("Seconds of music that a picture shows", least, most, kept, step=1.0, key=key)
     _keep(visit, key, seconds, shown)
     return float(seconds)
 

@@ -19,6 +19,7 @@ _DEMO_SECONDS = 15.0
 _UPLOADS, _RECORDING, _DEMO = "uploads", "recording", "demo"  # the keys of their widgets
 _TAKEN = "taken"  # in the session's state
 _FOLDED_PIXELS = 240  # so that it has one line with a button on a phone
+_WHOLE_PIXELS = 10_000  # Streamlit makes it the page's width; "stretch" would share the line with the buttons
 
 
 def take(visit: Visit) -> None:
@@ -31,13 +32,14 @@ def take(visit: Visit) -> None:
 
 def uploads(visit: Visit) -> None:
     """The place for files, of any type: the reader says which ones it cannot read, and why."""
+    limits = f"up to {MAX_BYTES // 1024**2} MB and {MAX_SECONDS // 60} minutes each"
     st.file_uploader(
-        f"Songs (up to {MAX_BYTES // 1024**2} MB and {MAX_SECONDS // 60} minutes each), or pictures of spectrograms",
+        f"Drop in songs ({limits}), or pictures of spectrograms",
         accept_multiple_files=True,
         key=_UPLOADS,
         max_upload_size=MAX_BYTES // 1024**2,
         label_visibility="collapsed" if visit.songs else "visible",
-        width=_FOLDED_PIXELS if visit.songs else "stretch",
+        width=_FOLDED_PIXELS if visit.songs else _WHOLE_PIXELS,
     )
 
 

@@ -39,9 +39,7 @@ def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
         return "How often this model is right at such a probability has not been measured."
     measured = bin_of(scores.reliability, prediction.probability)
     if measured is None:
-        return (
-            "In a test on music it had not heard, no answer had so low a probability: this is a guess."
-        )
+        return "In a test on music it had not heard, no answer had so low a probability: this is a guess."
     without = " (measured without averaging over pitches)" if averaged else ""
     return (
         f"In a test on music it had not heard, {measured.clips} of its answers were as probable as this one "
@@ -78,7 +76,10 @@ def agreement(
     first: Prediction, second: Prediction, first_classes: Sequence[str], second_classes: Sequence[str]
 ) -> str:
     """Whether two models agree on the song, and, if their segments are the same, in which parts they do not."""
-    one, other = (prediction.genre or "none of its genres" for prediction in (first, second))
+    one, other = first.genre, second.genre
+    if not (one and other):
+        named = one or other
+        return f"One model says {named}, the other none of its genres." if named else "Both say none of their genres."
     whole = f"Both models say {one}." if one == other else f"The models disagree: {one} or {other}."
     if [span(segment) for segment in first.segments] != [span(segment) for segment in second.segments]:
         return whole

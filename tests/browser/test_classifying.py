@@ -125,6 +125,36 @@ def test_two_models_are_in_the_page_and_in_every_download_and_stay_chosen(page, 
     assert len(table(page)) == 2
 
 
+def test_settings_stay_in_their_fields_after_other_pages_uploads_and_a_reload(page, songs):
+    give(page, songs["wav"])
+    result(page)
+    settled(page)
+    page.get_by_role("button", name="Model:").click()
+    seconds = page.get_by_role("spinbutton")
+    assert float(seconds.input_value()) == 30
+    page.get_by_role("combobox", name="Compare with").click()
+    page.get_by_role("option", name=re.compile(f"^{OTHER} ")).click()
+    settled(page)
+    seconds.fill("12")
+    page.keyboard.press("Enter")
+    settled(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="About").click()
+    page.get_by_role("heading", name="About the models").wait_for()
+    page.go_back()
+    for again, form in ((lambda: None, "flac"), (page.reload, "ogg")):
+        again()
+        result(page)
+        give(page, songs[form])
+        page.get_by_role("heading", name=songs[form].name, exact=True).wait_for()
+        settled(page)
+        page.get_by_role("button", name="Model:").click()
+        assert page.get_by_role("combobox", name="Compare with").input_value().startswith(OTHER)
+        assert float(seconds.input_value()) == 12
+        page.keyboard.press("Escape")
+        settled(page)
+
+
 def saved(page: Page, label: str, place: int) -> str:
     with page.expect_download() as download:
         page.get_by_role("button", name=label, exact=True).nth(place).click()
