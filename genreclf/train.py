@@ -170,6 +170,8 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
     run = build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
     config = with_precision(config)
     _check_trainer(config["trainer"], run.init)
+    if run.init is not None:
+        find_bundle(run.init)  # raises before the music is read
     trained_on, logged_as = {}, {}
     if run.ckpt == "last":
         before = resumed(folder, overrides, _composed)

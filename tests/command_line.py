@@ -27,6 +27,8 @@ for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "to
     del sys.modules[name]
 sys.modules["torch"] = sys.modules["torchaudio"] = None  # importing it fails
 """
+# For `before`: translating a net to ONNX takes longer than the trainings of these tests.
+NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 
 
 def _module(name: str) -> str:

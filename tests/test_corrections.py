@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from bundles import random_bundle
-from command_line import Finished, command
+from command_line import NO_ONNX, Finished, command
 from tiny_sounds import tiny_sound
 
 from genreclf.data.genre_map import NO_TAG, NOT_IN_MAP
@@ -21,8 +21,6 @@ QUICK = [
     *(f"model.net.{key}={str(value).replace(' ', '')}" for key, value in NET.items()),
     *("view=crop", "batch_size=4", "logger=none", "trainer.max_epochs=1", "split=all"),
 ]
-# Translating a net to ONNX takes longer than these trainings.
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 TAGS = ["Dub"] * 4 + ["SKA"] * 3 + ["Rock"] * 2 + [""]
 PLAN = "path,action,genre,probability,known,present,correct,note\n"
 

@@ -6,12 +6,11 @@ import shlex
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
-from command_line import Finished, command, start
+from command_line import NO_ONNX, Finished, command, start
+from tiny_pictures import write_bands
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.picture import write_picture
 from genreclf.inference.run_folder import CONFIG_YAML
 
 optuna = pytest.importorskip("optuna")
@@ -21,7 +20,6 @@ from genreclf.search import main  # noqa: E402
 from genreclf.search_space import read_space, split_words  # noqa: E402
 from genreclf.search_study import Study  # noqa: E402
 
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 SVM = ["model=svm", "model.c=tag(log, interval(0.01, 100))", "trials=3", "run=search"]
 NET = [
     *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
@@ -42,14 +40,7 @@ b.svm_net = killed
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
     """Three genres of six pictures each, some of them hard to tell apart."""
-    folder, rng = tmp_path_factory.mktemp("music"), np.random.default_rng(0)
-    for position, genre in enumerate(("low", "middle", "high")):
-        (folder / genre).mkdir()
-        for number in range(6):
-            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
-            levels[40 * position : 40 * position + 30] += 50 + 10 * number
-            write_picture(folder / genre / f"{number}.png", levels)
-    return folder
+    return write_bands(tmp_path_factory.mktemp("music"), [50 + 10 * number for number in range(6)])
 
 
 def words_of(music: Path, *arguments: str) -> list[str]:

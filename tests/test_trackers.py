@@ -5,13 +5,12 @@ import json
 import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
-from command_line import Finished, command
+from command_line import NO_ONNX, Finished, command
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_pictures import write_bands
 
-from genreclf.frontend.picture import write_picture
 from genreclf.training.loggers import Loggers, RunLogger
 
 # The smallest training in epochs: a narrow Model A, 12 clips
@@ -19,7 +18,6 @@ NET = [
     *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
     *("optim=original", "batch_size=4", "trainer.max_epochs=2"),
 ]
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 # The process is killed in the first batch of the second epoch.
 KILLED = """
 import os, signal, genreclf.training.module as m
@@ -36,14 +34,7 @@ AWAY = ["logger=mlflow", "logger.mlflow.tracking_uri=http://127.0.0.1:9"]
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
     """Three genres of six pictures each."""
-    folder, rng = tmp_path_factory.mktemp("music"), np.random.default_rng(0)
-    for position, genre in enumerate(("low", "middle", "high")):
-        (folder / genre).mkdir()
-        for number in range(6):
-            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
-            levels[40 * position : 40 * position + 30] += 100
-            write_picture(folder / genre / f"{number}.png", levels)
-    return folder
+    return write_bands(tmp_path_factory.mktemp("music"))
 
 
 def train(music: Path, folder: Path, *arguments: str, before: str = "") -> Finished:

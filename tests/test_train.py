@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import COMMANDS, Finished, command, start
+from command_line import COMMANDS, NO_ONNX, Finished, command, start
 from safetensors.torch import load_file
+from tiny_pictures import write_bands
 
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.exporters.bundle import load_bundle
-from genreclf.frontend.picture import write_picture
 from genreclf.inference.predictor import apply_temperature
 from genreclf.train import main
 from genreclf.training.folder import locked
@@ -41,22 +41,12 @@ QUICK = [
 ]
 # Random numbers and state that a resumed run has to continue
 STATEFUL = ["augment=music", "optim.ema_decay=0.9", "trainer.max_epochs=3"]
-# Translating a net to ONNX takes longer than these trainings.
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
     """Three genres of six pictures each: noise, and a bright band whose position is the genre."""
-    folder = tmp_path_factory.mktemp("music")
-    rng = np.random.default_rng(0)
-    for position, genre in enumerate(("low", "middle", "high")):
-        (folder / genre).mkdir()
-        for number in range(6):
-            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
-            levels[40 * position : 40 * position + 30] += 100
-            write_picture(folder / genre / f"{number}.png", levels)
-    return folder
+    return write_bands(tmp_path_factory.mktemp("music"))
 
 
 def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = NO_ONNX) -> Finished:

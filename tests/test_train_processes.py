@@ -8,12 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from command_line import Finished, command, start
-
-from genreclf.frontend.picture import write_picture
+from command_line import NO_ONNX, Finished, command, start
+from tiny_pictures import write_bands
 
 # A narrow Model A without anything random but the order of the clips: what two processes learn is then what one learns
 # from the same batches.
@@ -24,21 +22,12 @@ STEADY = [
     *("optim=original", "optim.ema_decay=0.9", "augment=none", "view=crop", "batch_size=2", "trainer.max_epochs=3"),
     *("trainer.accelerator=cpu", "trainer.precision=32-true", "logger=none", "data=folder", "data.picture_seconds=6"),
 ]
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
     """Three genres of six pictures each."""
-    folder = tmp_path_factory.mktemp("music")
-    rng = np.random.default_rng(0)
-    for position, genre in enumerate(("low", "middle", "high")):
-        (folder / genre).mkdir()
-        for number in range(6):
-            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
-            levels[40 * position : 40 * position + 30] += 100
-            write_picture(folder / genre / f"{number}.png", levels)
-    return folder
+    return write_bands(tmp_path_factory.mktemp("music"))
 
 
 def words(music: Path, run: Path, *more: str) -> list[str]:

@@ -1,9 +1,26 @@
 """Small pictures that a front end takes for spectrograms of music."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+
+from genreclf.frontend.picture import write_picture
 
 
 def tiny_picture(columns: int, rng: np.random.Generator) -> np.ndarray:
     """(128, columns) uint8 levels of noise that is louder in the bass; a picture of mere noise is left out of data."""
     falling = np.linspace(200, 60, 128)[:, None]
     return (falling + rng.normal(0, 15, (128, columns))).clip(0, 255).astype(np.uint8)
+
+
+def write_bands(folder: Path, brightness: Sequence[int] = (100,) * 6) -> Path:
+    """Three genres of a picture for each brightness: noise, and a brighter band whose position is the genre."""
+    rng = np.random.default_rng(0)
+    for position, genre in enumerate(("low", "middle", "high")):
+        (folder / genre).mkdir()
+        for number, more in enumerate(brightness):
+            levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
+            levels[40 * position : 40 * position + 30] += more
+            write_picture(folder / genre / f"{number}.png", levels)
+    return folder

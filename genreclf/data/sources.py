@@ -191,7 +191,7 @@ def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap |
 
 def _clips_below(folder: Path) -> list[str]:
     if not folder.is_dir():
-        raise GenreclfError(f"data.path={folder}: no such folder; give one that contains a folder for each genre")
+        raise GenreclfError(f"data.path={folder}: no such folder; give the folder of your music")
     contents = folder_contents(folder)
     if contents.unreadable:
         raise contents.unreadable[0]

@@ -83,9 +83,9 @@ class Shards:
     def merged(self) -> Iterator[Row]:
         """The rows of all files, in order. Raises GenreclfError where shards are missing or damaged."""
         if missing := self.missing():
-            names = f"shards {ranges(missing)} of {self.manifest.count}"
+            names = f"shards {ranges(missing)} of {self.manifest.count}: not finished"
             run_them = f"run them (sbatch --array={self.missing_tasks()}), then merge"
-            raise GenreclfError(f"{self.folder}: {names} are not finished; {run_them}")
+            raise GenreclfError(f"{self.folder}: {names}; {run_them}")
         for number in range(1, self.manifest.count + 1):
             yield from self._rows(number)
 
