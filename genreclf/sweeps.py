@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
     Without it, the first job that gave no result would end the sweep with a traceback, and the codes of others would
     stay in their processes.
     """
-    if not any(word.startswith("hydra/launcher=submitit") for word in words):
+    asked = any(word.startswith("hydra/launcher=submitit") for word in words)
+    if not asked or find_spec("submitit") is None:  # Hydra says that the launcher is missing
         yield
         return
     import submitit
