@@ -16,7 +16,8 @@ class WandbLogger(RunLogger):
 
     def __init__(self, mode: str, project: str, entity: str | None, run_name: str | None) -> None:
         """`mode`: offline or online; `run_name`: the folder's name by default."""
-        self.mode, self.project, self.entity, self.run_name = mode, project, entity, run_name
+        self.mode: Any = mode
+        self.project, self.entity, self.run_name = project, entity, run_name
 
     def start(self, folder: Path, ids: Ids) -> Ids:  # noqa: D102
         for name, value in _ENVIRONMENT.items():
@@ -30,7 +31,7 @@ class WandbLogger(RunLogger):
             name=self.run_name or folder.name,
             id=ids.get("id"),
             dir=folder,
-            mode=self.mode,  # type: ignore[arg-type]
+            mode=self.mode,
             resume="allow" if self.mode == "online" else None,  # offline, parts of one id are joined by `wandb sync`
             settings=wandb.Settings(console="off", init_timeout=30, quiet=True),
         )
