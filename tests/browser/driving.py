@@ -45,9 +45,11 @@ def serving(runs: Path) -> Iterator[tuple[str, int]]:
             break
         except OSError:
             time.sleep(0.1)
-    yield address, process.pid
-    process.terminate()
-    process.wait()
+    try:
+        yield address, process.pid
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextmanager
