@@ -293,7 +293,7 @@ def test_what_cannot_go_on_ends_with_one_line(argument, parts, run, music, messa
     [
         ("trainer.devicse=1", ("trainer.devicse:", "'trainer.devices'")),
         ("trainer.limit_train_batch=1", ("trainer.limit_train_batch:", "'trainer.limit_train_batches'")),
-        ("data.path=nowhere", ("nowhere:", "folder for each genre")),
+        ("data.path=nowhere", ("nowhere:", "give the folder")),
         ("data.unknown_artists=maybe", ("data.unknown_artists='maybe'", "single, together")),
         ("optim.optimizer=sgd", ("optim.optimizer='sgd'", "adam, adamw, muon")),
         ("ckpt=last", ("refused", "run=FOLDER")),
