@@ -70,6 +70,13 @@ def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, run, 
     begun, lost, (*_, doomed) = [], [], cluster.worker_nodes
     has_begun, finished = ray_engine._Pool._has_begun, ray_engine._Pool._finished
 
+    class Slow(ray_engine._Worker):
+        def rows(self, paths):
+            time.sleep(0.5)  # so that the node ends while its actor is at work
+            return super().rows(paths)
+
+    monkeypatch.setattr(ray_engine, "_Worker", Slow)
+
     def note_begin(pool, reference):
         has_begun(pool, reference)
         begun.append(reference)
