@@ -39,7 +39,8 @@ from genreclf.exporters.bundle import load_bundle
 from genreclf.files import write_atomically
 from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo, read_bundle_config
-from genreclf.inference.predictor import Prediction, Predictor, apply_temperature
+from genreclf.inference.predictor import Prediction, Predictor
+from genreclf.inference.temperature import apply_temperature
 from genreclf.training.resume import read_run
 
 

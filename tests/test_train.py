@@ -22,7 +22,7 @@ from tiny_pictures import write_bands
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.exporters.bundle import load_bundle
-from genreclf.inference.predictor import apply_temperature
+from genreclf.inference.temperature import apply_temperature
 from genreclf.train import main
 from genreclf.training.folder import locked
 
@@ -246,7 +246,7 @@ def blocked(*arguments, **named):
 @pytest.mark.parametrize(
     ("stage", "line"),
     [
-        ("genreclf.data.build_store.read_clip", "the same command goes on"),
+        ("genreclf.data.clip_reader.read_clip", "the same command goes on"),
         ("genreclf.data.build_store.find_matches", "the same command goes on"),
         ("genreclf.training.baselines.fit_baseline", "ckpt=last"),
         ("genreclf.train.fit_temperature", "ckpt=last"),

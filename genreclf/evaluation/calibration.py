@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from genreclf.inference.predictor import apply_temperature
+from genreclf.inference.temperature import apply_temperature
 
 BINS = 15
 SIMULATIONS = 1_000

@@ -13,7 +13,8 @@ from genreclf.evaluation.predictions import Predictions, stored_clip
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.slices import Columns, none_scores, slice_scores
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import Prediction, apply_temperature
+from genreclf.inference.predictor import Prediction
+from genreclf.inference.temperature import apply_temperature
 
 MAX_MISTAKES = 12
 

@@ -8,7 +8,7 @@ from genreclf.exporters.torch_segments import column_index, downsample_index, tr
 from genreclf.frontend.log_mel import HOP_SAMPLES
 from genreclf.frontend.segments import ViewConfig, cover
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import length_factor
+from genreclf.inference.temperature import length_factor
 
 
 def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:

@@ -18,6 +18,7 @@ from genreclf.inference.model_info import Model, ModelOutput
 from genreclf.inference.onnx_model import OnnxModel
 from genreclf.inference.prior import prior_factors, with_prior
 from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.temperature import apply_temperature, length_factor
 from genreclf.inference.tta import TTA, check_tta
 
 _BATCH_SIZE = 32  # segments; larger ones are no faster on a CPU and take more memory
@@ -182,25 +183,6 @@ def _no_genre(clip: Clip) -> Prediction:
         embedding=np.zeros(0, np.float32),
         no_genre=clip.unsuitable,
     )
-
-
-def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """(..., classes) probabilities to the power of 1 / `temperature`, scaled to sum to 1; the order of classes stays.
-
-    For a softmax this is softmax(logits / temperature) (Guo et al. 2017). For means: Rahaman and Thiery 2021.
-    """
-    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def length_factor(frames: int, least: int = 430, full: int = 1292, exponent: float = 0.15) -> float:
-    """By what the temperature is multiplied for a clip of `frames`, from 1.18 for 10 s or less to 1 from 30 s on.
-
-    A mean over fewer segments is surer and less often right. Fitted on 2,009 clips of 30 s and their parts (see "Whole
-    songs" in scripts/RESULTS.md). On plain numbers, which TorchScript compiles too.
-    """
-    return float((full / max(least, min(frames, full))) ** exponent)
 
 
 def _attention(clip: Clip, cut: Segmentation, weights: np.ndarray) -> np.ndarray | None:

@@ -31,8 +31,9 @@ from genreclf.frontend.clip import samples_clip
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.segments import ViewConfig, column_index, downsample_index, spans, trim_silence
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import apply_temperature, length_factor, load_predictor
+from genreclf.inference.predictor import load_predictor
 from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.temperature import apply_temperature, length_factor
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from genreclf.exporters import torch_segments
 from genreclf.exporters.wrappers import apply_temperature
 from genreclf.frontend import segments
-from genreclf.inference import predictor
+from genreclf.inference import temperature as numpys
 
 
 def scripted(function):
@@ -67,7 +67,7 @@ def test_torchscript_compiles_them_and_cover_to_the_same():
 )
 def test_the_temperature_equals_numpys(weights, temperature):
     probabilities = (weights + 1e-9) / (weights + 1e-9).sum(1, keepdims=True)
-    expected = predictor.apply_temperature(probabilities, temperature)
+    expected = numpys.apply_temperature(probabilities, temperature)
     found = apply_temperature(torch.from_numpy(probabilities), temperature)
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
     found = apply_temperature(torch.from_numpy(probabilities).float(), temperature)

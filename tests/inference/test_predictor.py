@@ -15,8 +15,9 @@ from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo, ModelOutput
-from genreclf.inference.predictor import Predictor, apply_temperature, length_factor, load_predictor
+from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.inference.results import file_row, flat, show_table
+from genreclf.inference.temperature import apply_temperature, length_factor
 from genreclf.inference.tta import TTA
 
 CROP, WHOLE = ViewConfig("crop", 256, 128, 0.0), ViewConfig("whole", 1292, 646, 0.1)
