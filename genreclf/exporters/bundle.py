@@ -11,10 +11,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from genreclf.errors import GenreclfError, reason
-from genreclf.exporters.bundle_onnx import bundle_onnx
+from genreclf.exporters.bundle_onnx import BundleNet, bundle_onnx
 from genreclf.files import write_atomically
 from genreclf.inference.model_info import BundleConfig, ModelInfo, read_bundle_config
 from genreclf.inference.run_folder import MODEL_CONFIG, MODEL_ONNX, WEIGHTS
+from genreclf.inference.task import MULTILABEL
 from genreclf.nets.kinds import kind_of, new_net
 from genreclf.nets.net import Net
 
@@ -35,7 +36,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     """
     weights = save(_stored_tensors(bundle.net))
     digest = hashlib.sha256(weights).hexdigest()
-    onnx = bundle_onnx(bundle.net, digest)
+    onnx = bundle_onnx(BundleNet(bundle.net, bundle.info.task == MULTILABEL), digest)
     config = BundleConfig(bundle.info, kind_of(bundle.net), asdict(bundle.net.config), digest)
     folder.mkdir(parents=True, exist_ok=True)
     # A reader between two of these writes sees digests that differ, and refuses the bundle.

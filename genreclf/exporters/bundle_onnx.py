@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
 from genreclf.inference.onnx_model import INPUT, OUTPUTS, WEIGHTS_PROPERTY
+from genreclf.nets.activation import probabilities
 from genreclf.nets.net import Net
 
 
@@ -19,21 +20,21 @@ class BundleNet(nn.Module):
     No temperature is applied: a clip's mean over its segments is calibrated, not each segment.
     """
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, multilabel: bool) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.multilabel = net, multilabel
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: D102 - the class docstring says it
         levels = segments[:, None].expand(-1, 3, -1, -1)  # (N, 128, 256) -> (N, 3, 128, 256)
         logits, attention, embedding = self.net.outputs(levels)
-        return logits.softmax(1), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
+        return probabilities(logits, self.multilabel), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
 
 
-def bundle_onnx(net: Net, weights_sha256: str) -> bytes:
+def bundle_onnx(net: BundleNet, weights_sha256: str) -> bytes:
     """The file's content, for batches of any size; it carries `weights_sha256`, the digest of the bundle's weights."""
     net = copy.deepcopy(net).cpu().eval().requires_grad_(False)
     example = torch.randint(256, (2, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8)
-    model = translate(export_program(BundleNet(net), example), [INPUT], OUTPUTS)
+    model = translate(export_program(net, example), [INPUT], OUTPUTS)
     model.metadata_props.add(key=WEIGHTS_PROPERTY, value=weights_sha256)
     return model.SerializeToString()
 

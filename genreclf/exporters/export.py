@@ -21,8 +21,13 @@ from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import HOP_SAMPLES, N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 
 PARITY_BATCH_SIZES = (1, 2, 5)
+OUTPUTS = {
+    MULTICLASS: "probabilities, (batch, classes)",
+    MULTILABEL: "probabilities of each class on its own, (batch, classes); a clip has those that reach their thresholds",
+}
 
 
 def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Path) -> Iterator[tuple[Path, float]]:
@@ -132,7 +137,7 @@ def _metadata(bundle: Bundle, name: str, kind: str) -> dict[str, Any]:
         "genreclf": __version__,
         "format": name,
         "input": expected,
-        "output": "probabilities, (batch, classes)",
+        "output": OUTPUTS[bundle.info.task],
         "rate_hz": SAMPLE_RATE_HZ,
         **bundle.info.to_dict(),
         "weights_sha256": weights_sha256(bundle),

@@ -1,4 +1,4 @@
-"""The modules that are exported: a net together with its preprocessing, and with softmax and temperature behind it."""
+"""The modules that are exported: a net together with its preprocessing, and with its probabilities and temperature."""
 
 import torch
 from torch import Tensor, nn
@@ -8,27 +8,25 @@ from genreclf.exporters.torch_segments import column_index, downsample_index, tr
 from genreclf.frontend.log_mel import HOP_SAMPLES
 from genreclf.frontend.segments import ViewConfig, cover
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.temperature import length_factor
-
-
-def apply_temperature(probabilities: Tensor, temperature: float) -> Tensor:
-    """`inference.predictor.apply_temperature` for (N, classes) tensors, in TorchScript. Tests hold the two equal."""
-    return (probabilities.clamp(min=1e-12).log() / temperature).softmax(dim=1)
+from genreclf.inference.task import MULTILABEL
+from genreclf.inference.temperature import clip_temperature
+from genreclf.nets.activation import apply_temperature, probabilities
 
 
 class PictureModel(nn.Module):
     """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) probabilities, calibrated. Scripts.
 
-    One segment each: its softmax at the temperature for a clip of that length.
+    One segment each, at the temperature for a clip of that length.
     """
 
     def __init__(self, net: nn.Module, info: ModelInfo) -> None:
         super().__init__()
-        self.net = net
-        self.temperature = info.temperature * length_factor(info.view.segment_frames)
+        self.net, self.multilabel = net, info.task == MULTILABEL
+        self.temperature = clip_temperature(info.temperature, info.view.segment_frames, self.multilabel)
 
     def forward(self, levels: Tensor) -> Tensor:  # noqa: D102 - see the class docstring
-        return apply_temperature(self.net(levels)[0].softmax(1), self.temperature)
+        logits = self.net(levels)[0]  # (B, classes)
+        return apply_temperature(probabilities(logits, self.multilabel), self.temperature, self.multilabel)
 
 
 class SegmentModel(nn.Module):
@@ -68,7 +66,7 @@ class WaveformModel(nn.Module):
     def __init__(self, net: nn.Module, info: ModelInfo) -> None:
         super().__init__()
         self.front_end = LogMelSpectrogram()
-        self.net = net
+        self.net, self.multilabel = net, info.task == MULTILABEL
         self.temperature, self.frames_per_column = info.temperature, info.frames_per_column
         self.segment_frames, self.hop_frames = info.view.segment_frames, info.view.hop_frames
         self.tolerance = info.view.tolerance
@@ -88,11 +86,12 @@ class WaveformModel(nn.Module):
         segment_spans = torch.tensor(rows, dtype=torch.int64, device=levels.device)  # (S, 2)
         batches = [self._probabilities(levels, frames, batch) for batch in segment_spans.split(self.batch_size)]
         mean = torch.cat(batches).mean(0, keepdim=True)  # (1, classes)
-        return apply_temperature(mean, self.temperature * length_factor(frames))[0]
+        temperature = clip_temperature(self.temperature, frames, self.multilabel)
+        return apply_temperature(mean, temperature, self.multilabel)[0]
 
     def _probabilities(self, levels: Tensor, frames: int, segment_spans: Tensor) -> Tensor:
         """(128, columns) levels that cover `frames`, (N, 2) spans -> (N, classes) probabilities of the segments."""
         index = column_index(levels.shape[1], frames, segment_spans)  # (N, 256)
         segments = levels[:, index].transpose(0, 1)  # (128, N, 256) -> (N, 128, 256)
         logits = self.net(segments[:, None].expand(-1, 3, -1, -1))[0]  # (N, 3, 128, 256) -> (N, classes)
-        return logits.softmax(1)
+        return probabilities(logits, self.multilabel)

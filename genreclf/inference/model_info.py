@@ -14,8 +14,9 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.known import Known
 from genreclf.inference.run_folder import MODEL_CONFIG
+from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 
-FORMAT = 7  # of a bundle
+FORMATS = {MULTICLASS: 7, MULTILABEL: 8}  # of a bundle; what knows no tasks refuses those of the second
 _MAX_CONFIG_BYTES = 100_000
 # Bounds for values from foreign files: integer arithmetic on frames stays exact, and no clip is longer than a day.
 _MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
@@ -35,6 +36,8 @@ class ModelInfo:
     prior_power: float = 1.0  # the probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as in training
     shares: tuple[float, ...] | None = None  # of the classes among the training clips
     known: Known | None = None  # tells clips of none of the genres; None for a model that has heard none
+    task: str = MULTICLASS  # one genre a clip, or multilabel: any number
+    thresholds: tuple[float, ...] | None = None  # multilabel: of the classes; a clip has those that reach theirs
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not self.classes:
@@ -49,10 +52,27 @@ class ModelInfo:
             raise GenreclfError(f"shares={list(self.shares)}: expected a number above 0 for each class")
         if self.known is not None and len(self.known.weights) != len(self.classes):
             raise GenreclfError(f"known.weights={list(self.known.weights)}: expected a number for each class")
+        self._check_task()
+
+    def _check_task(self) -> None:
+        if self.task not in TASKS:
+            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
+        if self.task == MULTICLASS:
+            if self.thresholds is not None:
+                raise GenreclfError("thresholds: only with task=multilabel")
+            return
+        thresholds = self.thresholds or ()
+        if len(thresholds) != len(self.classes) or not all(0 <= threshold <= 1 for threshold in thresholds):
+            raise GenreclfError(f"thresholds={list(thresholds)}: expected a number from 0 to 1 for each class")
+        if self.shares is not None or self.known is not None or self.prior_power != 1:
+            raise GenreclfError("shares, known, prior_power: not with task=multilabel")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like data, from which `from_dict` makes an equal object."""
-        return asdict(self)
+        values = asdict(self)
+        if self.task == MULTICLASS:  # as in earlier versions, so that the digests of their predictions stay valid
+            del values["task"], values["thresholds"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
@@ -93,18 +113,20 @@ class BundleConfig:
     def to_json(self) -> str:
         """The text of config.json."""
         rest: dict[str, Any] = {"kind": self.kind, "net": self.net, "weights_sha256": self.weights_sha256}
-        return json.dumps({"format": FORMAT, "genreclf": __version__, **self.info.to_dict(), **rest}, indent=1) + "\n"
+        first = {"format": FORMATS[self.info.task], "genreclf": __version__}
+        return json.dumps({**first, **self.info.to_dict(), **rest}, indent=1) + "\n"
 
 
 def read_bundle_config(folder: Path) -> BundleConfig:
     """A bundle folder's config.json; raises GenreclfError if it is missing, damaged or of another format."""
     path = folder / MODEL_CONFIG
     values = read_json_object(path)
-    found = values.get("format")
-    if found != FORMAT:
-        newer = isinstance(found, int) and found > FORMAT
+    found, known = values.get("format"), FORMATS.values()
+    if found not in known:
+        newer = isinstance(found, int) and found > max(known)
         remedy = "update genreclf" if newer else "train the model again with this version"
-        raise GenreclfError(f"{path}: bundle format {found!r}; genreclf {__version__} reads format {FORMAT}; {remedy}")
+        reads = f"genreclf {__version__} reads format {' and '.join(map(str, known))}"
+        raise GenreclfError(f"{path}: bundle format {found!r}; {reads}; {remedy}")
     try:
         rest: dict[str, Any] = {key: values[key] for key in ("kind", "net", "weights_sha256") if key in values}
         return build(BundleConfig, {**rest, "info": ModelInfo.from_dict(values)}, "")

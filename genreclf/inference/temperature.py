@@ -22,6 +22,14 @@ def apply_temperature_to_each(probabilities: np.ndarray, temperature: float) -> 
     return np.asarray(1 / (1 + np.exp(-logits / temperature)))
 
 
+def clip_temperature(temperature: float, frames: int, multilabel: bool) -> float:
+    """The temperature for the mean over `frames` of music, of a model with this `temperature`. TorchScript compiles it.
+
+    In `multilabel` the length does not matter: more would draw the rare genres of a short clip towards 50 %.
+    """
+    return temperature if multilabel else temperature * length_factor(frames)
+
+
 def length_factor(frames: int, least: int = 430, full: int = 1292, exponent: float = 0.15) -> float:
     """By what the temperature is multiplied for a clip of `frames`, from 1.18 for 10 s or less to 1 from 30 s on.
 
