@@ -1,4 +1,4 @@
-"""The beets plugin `genreclf`: gives a genre to songs without one, at import and with `beet genreclf`."""
+"""The beets plugin `genreclf`: gives genres to songs without one, at import and with `beet genreclf`."""
 
 import os
 from collections import Counter
@@ -12,11 +12,16 @@ from beets.library import Album, Item, Library
 from beets.plugins import BeetsPlugin
 from beets.ui import Subcommand, UserError, should_write
 from beets.util import displayable_path
+from confuse import Optional
 
 from genreclf.errors import GenreclfError
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
+from genreclf.inference.results import prediction_row
+from genreclf.inference.task import MULTILABEL
 from genreclf.progress import progress_bar
+from genreclf.tags.choice import LEAST, answer, rules
+from genreclf.tags.plan import join_genres
 from genreclf.text import one_line
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ class GenreclfPlugin(BeetsPlugin):
             {
                 "auto": True,  # at import
                 "model": "a",  # a pretrained model's name, a run or a bundle
-                "min": 0.8,  # an answer of a lower probability is not used
+                "min": None,  # an answer of a lower probability is not used; null: 0.8, or 0 for several labels
                 "overwrite": False,  # also the genres that songs have
             }
         )
@@ -49,7 +54,8 @@ class GenreclfPlugin(BeetsPlugin):
         option = command.parser.add_option
         option("-p", "--pretend", action="store_true", default=False, help="show what would happen, change nothing")
         option("-o", "--overwrite", action="store_true", default=None, help="also songs that have a genre")
-        option("--min", type="float", metavar="P", help="least probability of an answer that is used (0.8)")
+        least = f"least probability of an answer that is used ({LEAST}; of a model of several labels: 0)"
+        option("--min", type="float", metavar="P", help=least)
         option("--model", metavar="MODEL", help="a pretrained model's name, a run or a bundle (a)")
         command.func = self._command
         return [command]
@@ -82,18 +88,25 @@ class GenreclfPlugin(BeetsPlugin):
         without = [item for item in items if overwrite or not item.genres]
         counts = Counter({KEPT: len(items) - len(without)})
         for item, found in self._predictions(without):
-            name = one_line(displayable_path(item.path))
-            outcome = _outcome(found, least)
-            counts[outcome] += 1
             if isinstance(found, GenreclfError):
+                counts[FAILED] += 1
                 self._log.error("{}", found)
-            elif outcome == UNSURE:
-                self._log.info("{}: {}", name, found.no_genre or f"{found.genre}? only {found.probability:.0%}")
-            else:
-                self._log.info("{}: {} ({:.0%})", name, found.genre, found.probability)
+                continue
+            name, (genres, probability, sure) = one_line(displayable_path(item.path)), self._answer(found, least)
+            counts[GIVEN if sure else UNSURE] += 1
+            if sure:
+                self._log.info("{}: {} ({:.0%})", name, join_genres(genres), probability)
                 if not pretend:
-                    _store(item, found.genre, write)
+                    _store(item, genres, write)
+            else:
+                self._log.info("{}: {}", name, found.no_genre or f"{join_genres(genres)}? only {probability:.0%}")
         return counts
+
+    def _answer(self, found: Prediction, least: float | None) -> tuple[tuple[str, ...], float, bool]:
+        """The genres of a song, their probability, and whether that is high enough."""
+        wanted = rules(least, overwrite=True, genres=None, multilabel=found.task == MULTILABEL)
+        genres, probability = answer(prediction_row(found, self._predictor.info.classes, segments=False), wanted)
+        return genres, probability, bool(genres) and probability >= wanted.least
 
     def _predictions(self, items: Sequence[Item]) -> Iterator[tuple[Item, Prediction | GenreclfError]]:
         if not items:
@@ -106,11 +119,11 @@ class GenreclfPlugin(BeetsPlugin):
                 yield item, prediction
 
     @property
-    def _least(self) -> float:
-        least = self.config["min"].get(float)
-        if not 0 <= least <= 1:
+    def _least(self) -> float | None:
+        least = self.config["min"].get(Optional(float))
+        if least is not None and not 0 <= least <= 1:
             raise UserError(f"genreclf: min={least}: give a probability from 0 to 1")
-        return float(least)
+        return least
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -126,14 +139,8 @@ class GenreclfPlugin(BeetsPlugin):
             album.store(inherit=False)
 
 
-def _outcome(found: Prediction | GenreclfError, least: float) -> str:
-    if isinstance(found, GenreclfError):
-        return FAILED
-    return GIVEN if found.genre and found.probability >= least else UNSURE
-
-
-def _store(item: Item, genre: str, write: bool) -> None:
-    item.genres = [genre]
+def _store(item: Item, genres: Sequence[str], write: bool) -> None:
+    item.genres = list(genres)
     item.store()
     if write:
         item.try_write()

@@ -23,6 +23,7 @@ from genreclf.progress import progress_bar
 from genreclf.stopping import stoppable
 from genreclf.tag_plan import make_plan, show_playlists, watch
 from genreclf.tags.changes import SKIPPED, WRITTEN, Outcome, apply_row, undo_change
+from genreclf.tags.choice import LEAST
 from genreclf.tags.file_tags import check_installed
 from genreclf.tags.genre_log import GenreLog, read_log
 from genreclf.tags.plan import read_plan
@@ -30,7 +31,6 @@ from genreclf.terminal import print_table
 from genreclf.text import shell_command
 
 LOG_SUFFIX = ".log"  # of the log beside a plan
-LEAST = 0.8
 LEFT = "left as the plan says"
 
 Item = TypeVar("Item")
@@ -74,11 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_plan_options(group: argparse._ArgumentGroup) -> None:
-    least = f"write only where the genre is at least so probable (default {LEAST})"
-    group.add_argument("--min", type=share, default=LEAST, metavar="P", help=least)
+    least = f"write only where the genre is at least so probable (default {LEAST}; of a model of several labels: 0)"
+    group.add_argument("--min", type=share, metavar="P", help=least)
     group.add_argument("--overwrite", action="store_true", help="also replace genres that files have")
-    several = "write up to N genres: the fewest that reach --min together (default 1)"
-    group.add_argument("--genres", type=positive, default=1, metavar="N", help=several)
+    several = "write up to N genres: the fewest that reach --min together (default 1), or those of several labels (all)"
+    group.add_argument("--genres", type=positive, metavar="N", help=several)
     playlists = "write a playlist (.m3u8) for each genre into this folder; also with --apply"
     group.add_argument("--m3u", type=user_path, metavar="DIR", help=playlists)
     vectors = "write the embeddings of the files for `genreclf similar` (.parquet, .npz or .csv)"

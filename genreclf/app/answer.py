@@ -10,6 +10,7 @@ from genreclf.app.results import Classifier, Model, song_row
 from genreclf.app.visits import Song, Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.analysis import Analysis
+from genreclf.inference.task import MULTICLASS
 from genreclf.page import escaped
 
 _SYNTHETIC = "This is a synthetic sound, made by this program: the figures for music do not apply to it."
@@ -41,9 +42,10 @@ def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Ana
             _genre(song, model, analysis, len(analyses) > 1)
     announce(_spoken(song, classifier, analyses))
     prediction = analyses[0].prediction
-    if len(analyses) > 1 and prediction.probabilities:
+    one_genre = all(analysis.prediction.task == MULTICLASS for analysis in analyses)
+    if len(analyses) > 1 and prediction.probabilities and one_genre:
         st.info(words.plain(words.agreement(prediction, analyses[1].prediction, *classifier.classes)))
-    if prediction.probabilities:
+    if prediction.probabilities and one_genre:  # a correction is one genre
         corrections.control(visit, song, classifier)
     if prediction.note:
         st.caption(f"Note: {words.plain(prediction.note)}.")
@@ -64,9 +66,13 @@ def _genre(song: Song, model: Model, analysis: Analysis, several: bool) -> None:
     if not prediction.genre:
         st.warning(words.plain(words.no_genre(prediction, model.classes)))
         return
+    label = "probability " if prediction.task == MULTICLASS else ""
     st.html(
-        f'<p class="answer"><span class="genre">{escaped(prediction.genre)}</span> '
-        f'<span class="probability">probability {words.percent(prediction.probability)}</span></p>'
+        "".join(
+            f'<p class="answer"><span class="genre">{escaped(name)}</span> '
+            f'<span class="probability">{label}{words.percent(probability)}</span></p>'
+            for name, probability in words.given(prediction, model.classes)
+        )
     )
     trust = _SYNTHETIC if song.synthetic else words.trust(prediction, model.entry.scores, model.averaged)
     st.write(words.plain(trust))
@@ -76,9 +82,7 @@ def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str
     """The answer in one sentence, for a screen reader."""
     answers = []
     for model, analysis in zip(classifier.models, analyses, strict=True):
-        one = analysis.prediction
-        says = f"{one.genre}, probability {words.percent(one.probability)}" if one.genre else ""
-        says = says or words.no_genre(one, model.classes)
+        says = words.said(analysis.prediction, model.classes)
         answers.append(f"{model.label}: {says}" if len(analyses) > 1 else says)
     return f"{song.name}: {'; '.join(answers)}"
 
@@ -100,4 +104,4 @@ def _details(song: Song, classifier: Classifier, analyses: list[Analysis]) -> No
         with column:
             if len(analyses) > 1:
                 st.caption(words.plain(model.label))
-            st.html(drawing.bars(analysis.prediction, model.classes, colour))
+            st.html(drawing.bars(analysis.prediction, model.classes, colour, model.predictor.info.thresholds))

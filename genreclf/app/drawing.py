@@ -9,19 +9,41 @@ from genreclf.page import data_uri, escaped
 _LEAST_BAR = 0.004  # of the width, so that each genre's colour is seen
 
 
-def bars(prediction: Prediction, classes: Sequence[str], colour: Mapping[str, str]) -> str:
-    """A bar per genre, the most probable first, as HTML that a screen reader can read; `colour` as `colours` gives."""
+def bars(
+    prediction: Prediction,
+    classes: Sequence[str],
+    colour: Mapping[str, str],
+    thresholds: Sequence[float] | None = None,
+) -> str:
+    """A bar per genre, the most probable first, as HTML that a screen reader can read; `colour` as `colours` gives.
+
+    `thresholds`, of the classes, are marked on the bars.
+    """
+    marks = dict(zip(classes, thresholds or (), strict=thresholds is not None))
     rows = "".join(
-        f'<div role="listitem" aria-label="{escaped(name)}: {probability:.0%}" '
+        f'<div role="listitem" aria-label="{escaped(name)}: {probability:.0%}{_told(marks.get(name))}" '
         'style="display:flex;align-items:center;gap:.6rem;margin:.2rem 0;font-size:.95rem">'
         f'<span style="width:6.2rem;overflow-wrap:anywhere;unicode-bidi:isolate">{escaped(name)}</span>'
-        '<span style="flex:1;background:light-dark(#e3e0da,#30343c);border-radius:3px;height:.85rem">'
+        '<span style="flex:1;position:relative;background:light-dark(#e3e0da,#30343c);border-radius:3px;height:.85rem">'
         f'<span style="display:block;width:{max(probability, _LEAST_BAR):.1%};background:{colour[name]};height:100%;'
-        'border-radius:3px"></span></span>'
+        f'border-radius:3px"></span>{_mark(marks.get(name))}</span>'
         f'<span style="width:3rem;text-align:right;font-variant-numeric:tabular-nums">{probability:.0%}</span></div>'
         for name, probability in ranked(prediction, classes)
     )
     return f'<div role="list" aria-label="probability of each genre">{rows}</div>'
+
+
+def _told(threshold: float | None) -> str:
+    return "" if threshold is None else f", threshold {threshold:.0%}"
+
+
+def _mark(threshold: float | None) -> str:
+    if threshold is None:
+        return ""
+    return (
+        f'<span style="position:absolute;left:{threshold:.1%};top:-.15rem;bottom:-.15rem;width:2px;'
+        'background:light-dark(#1b1b1b,#f4f4f4)"></span>'
+    )
 
 
 def image(png: bytes, description: str) -> str:

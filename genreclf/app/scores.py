@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -11,7 +12,13 @@ from genreclf.app.framed_page import framed_page
 from genreclf.app.markdown import markdown_html
 from genreclf.app.state import runs_folder
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, METRICS, REPORT
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.text import one_line
+
+_MAIN_SCORES = {
+    MULTICLASS: {"accuracy": "Accuracy", "top3_accuracy": "Correct genre in the top three"},
+    MULTILABEL: {"mean_average_precision": "Mean average precision", "roc_auc": "ROC-AUC, mean of the genres"},
+}
 
 
 def page() -> None:
@@ -62,21 +69,27 @@ def _newest_first(folder: Path, pattern: str) -> list[Path]:
 
 def _evaluation(folder: Path) -> None:
     try:
-        clip = json.loads((folder / METRICS).read_text())["tta"]["none"]["clip"]
-        accuracy, top3, error = clip["accuracy"], clip["top3_accuracy"], clip["calibration"]["ece"]
-        shown = clip["intervals"]["accuracy"]["shown"]
-        low, high = shown or (0, 0)
-        interval = f"{low:.1%} to {high:.1%}" if shown else None
+        metrics = json.loads((folder / METRICS).read_text())
+        clip = metrics["tta"]["none"]["clip"]
+        shown = [_metric(clip, key, name) for key, name in _MAIN_SCORES[metrics.get("task", MULTICLASS)].items()]
+        shown.append(("Calibration error", f"{clip['calibration']['ece']:.1%}", None))
         report = (folder / REPORT).read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError, TypeError):
         st.warning("These scores are incomplete or of an older version; run `genreclf evaluate` again.")
         return
-    left, middle, right = st.columns(3)
-    left.metric("Accuracy (95 % interval)", f"{accuracy:.1%}", interval, delta_color="off", delta_arrow="off")
-    middle.metric("Correct genre in the top three", f"{top3:.1%}")
-    right.metric("Calibration error", f"{error:.1%}")
+    for column, (name, value, interval) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(name, value, interval, delta_color="off", delta_arrow="off")
     st.download_button("Download the report (HTML)", report, REPORT, "text/html", on_click="ignore")
     framed_page(report, "Report", "report")
+
+
+def _metric(clip: dict[str, Any], key: str, name: str) -> tuple[str, str, str | None]:
+    """The name of a score, the score, and its interval if there is one."""
+    interval = clip["intervals"].get(key, {}).get("shown")
+    if not interval:
+        return name, f"{clip[key]:.1%}", None
+    low, high = interval
+    return f"{name} (95 % interval)", f"{clip[key]:.1%}", f"{low:.1%} to {high:.1%}"
 
 
 def _comparison(folder: Path) -> None:

@@ -96,4 +96,5 @@ def _keep(visit: Visit, key: str, value: object, default: object) -> None:
 def _summary(entry: ModelEntry) -> str:
     if entry.scores is None:
         return "Not evaluated yet."
-    return f"Accuracy {entry.scores} on held-out clips; {entry.scores.parameters:,} parameters."
+    scores = entry.scores
+    return f"{scores.name.capitalize()} {scores} on held-out clips; {scores.parameters:,} parameters."

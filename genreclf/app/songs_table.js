@@ -34,7 +34,7 @@ function songRow(song, data, act) {
   const note = element("span", song.note, { className: "note" });
   row.append(cell("song", open, note));
   song.answers.forEach((answer, place) => row.append(cell(data.labels[place] || "genre", answer)));
-  row.append(cell("length", song.length), cell("right genre", ...(song.music ? [select] : [])), cell("", remove));
+  row.append(cell("length", song.length), cell("right genre", ...(song.correctable ? [select] : [])), cell("", remove));
   row.onclick = (event) => event.target.closest("select, .remove") || act("open", song.id);
   return row;
 }
@@ -78,7 +78,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       return;
     }
     const select = here.querySelector("select");
-    if (!select) return; // there is no music in it
+    if (!select) return; // there is nothing to correct
     select.selectedIndex = (select.selectedIndex + step + select.length) % select.length;
     clearTimeout(waiting);
     waiting = setTimeout(() => act("correct", here.dataset.id, Number(select.value)), WAIT_MS);

@@ -36,7 +36,7 @@ def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) ->
         "answers": [_answer(row) for row in of_song],
         "length": clock(first["seconds"]) if first.get("seconds") else "",
         "note": one_line("; ".join(filter(None, notes))),
-        "music": any(row.get("probabilities") for row in of_song),
+        "correctable": any(row.get("probabilities") and "genres" not in row for row in of_song),
         "right": -1 if right is None else genres.index(right),
         "open": visit.wanted[:1] == [song],
     }
@@ -45,7 +45,8 @@ def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) ->
 def _answer(row: Row) -> str:
     if row["problem"]:
         return "not readable"
-    return one_line(f"{row['genre']} {percent(row['probability'])}") if row["genre"] else "no genre"
+    names = row.get("genres", [row["genre"]])  # of a model of several labels, or of one
+    return one_line(", ".join(f"{name} {percent(row['probabilities'][name])}" for name in names if name)) or "no genre"
 
 
 def _act(visit: Visit, genres: Sequence[str]) -> None:

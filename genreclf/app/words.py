@@ -8,6 +8,7 @@ from genreclf.app.time_axis import clock
 from genreclf.inference.catalog import Scores
 from genreclf.inference.predictor import Prediction, Segment
 from genreclf.inference.reliability import bin_of
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.text import one_line
 
 NO_GENRE = "No genre"
@@ -33,8 +34,26 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
+def said(prediction: Prediction, classes: Sequence[str]) -> str:
+    """The answer in words: "jazz, probability 84 %"; of several genres "rock 84 %, pop 61 %"."""
+    if not prediction.genres:
+        return no_genre(prediction, classes)
+    if prediction.task == MULTICLASS:
+        return f"{prediction.genre}, probability {percent(prediction.probability)}"
+    return ", ".join(f"{name} {percent(probability)}" for name, probability in given(prediction, classes))
+
+
+def given(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
+    """The genres of the answer with their probabilities, the most probable first."""
+    return [pair for pair in ranked(prediction, classes) if pair[0] in prediction.genres]
+
+
 def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
     """How often answers with such a probability were right on held-out clips; `averaged`: over three pitches."""
+    if prediction.task == MULTILABEL:
+        return (
+            "Each genre is judged on its own: named are all that reach their thresholds, the marks on the bars below."
+        )
     if scores is None or not scores.reliability:
         return "How often this model is right at such a probability has not been measured."
     measured = bin_of(scores.reliability, prediction.probability)
@@ -53,6 +72,8 @@ def no_genre(prediction: Prediction, classes: Sequence[str]) -> str:
     if not prediction.probabilities:
         return f"{NO_GENRE}: {prediction.no_genre}."
     nearest, probability = ranked(prediction, classes)[0]
+    if prediction.task == MULTILABEL:
+        return f"No genre reaches its threshold. The most probable is {nearest} ({percent(probability)})."
     return f"None of these genres. The nearest is {nearest} ({percent(probability)})."
 
 

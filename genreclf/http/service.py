@@ -95,7 +95,10 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
-        """The genre of a file and the probability of each genre; with `segments`, also the genre over time."""
+        """The genre of a file and the probability of each genre; with `segments`, also the genre over time.
+
+        A model of several labels also lists `genres`.
+        """
         status = 500
         try:
             concurrency.check()  # before it is sent
@@ -116,8 +119,10 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        """The service's status, its version, its model, and the model's genres."""
-        return {"status": "ok", "version": __version__, "model": predictor.info.name, "classes": classes}
+        """The service's status, its version, its model, and the model's genres; of several labels, their thresholds."""
+        info = predictor.info
+        several = {} if info.thresholds is None else {"thresholds": dict(zip(classes, info.thresholds, strict=True))}
+        return {"status": "ok", "version": __version__, "model": info.name, "classes": classes, **several}
 
     @app.get("/metrics")
     async def prometheus() -> Response:

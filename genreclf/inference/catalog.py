@@ -8,24 +8,33 @@ from genreclf.errors import GenreclfError
 from genreclf.inference.model_info import read_bundle_config, read_json_object
 from genreclf.inference.reliability import ReliabilityBin, read_bins
 from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG, PRETRAINED, SCORES_JSON, pretrained_names
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.text import one_line
+
+_MAIN_SCORE = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}  # its key in scores.json, by task
 
 DEFAULT_MODEL = "a"  # more accurate than b on music from elsewhere, faster, and steadier at other sample rates
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A bundle's scores.json: accuracy on clips that the training did not use."""
+    """A bundle's scores.json: the main score on clips that the training did not use."""
 
-    accuracy: float
-    interval: tuple[float, float]  # 95 % interval of the accuracy
+    value: float  # the accuracy; of several labels, the mean average precision
+    interval: tuple[float, float]  # 95 % interval of the value
     parameters: int
     reliability: tuple[ReliabilityBin, ...] = ()  # accuracy by the answer's probability; empty where not measured
+    task: str = MULTICLASS
+
+    @property
+    def name(self) -> str:
+        """What `value` is."""
+        return _MAIN_SCORE[self.task].replace("_", " ")
 
     def __str__(self) -> str:
         """72.1 % (65 to 79 %)."""
         low, high = self.interval
-        return f"{self.accuracy:.1%} ({low * 100:.0f} to {high:.0%})".replace("%", " %")
+        return f"{self.value:.1%} ({low * 100:.0f} to {high:.0%})".replace("%", " %")
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ def read_scores(bundle: Path) -> Scores | None:
         values = read_json_object(bundle / SCORES_JSON)
         low, high = values["interval"]
         interval, reliability = (float(low), float(high)), _read_reliability(values.get("reliability"))
-        return Scores(float(values["accuracy"]), interval, int(values["parameters"]), reliability)
+        task = values.get("task", MULTICLASS)  # those of earlier versions have none
+        return Scores(float(values[_MAIN_SCORE[task]]), interval, int(values["parameters"]), reliability, task)
     except (GenreclfError, KeyError, TypeError, ValueError, OverflowError):
         return None
 

@@ -17,6 +17,7 @@ from genreclf.frontend.clip import samples_clip
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES_JSON, WEIGHTS, find_bundle
+from genreclf.inference.task import MULTILABEL
 
 _REQUIRED, _OPTIONAL = (MODEL_CONFIG, MODEL_ONNX), (WEIGHTS, CARD, SCORES_JSON)
 _CARD = """---
@@ -33,7 +34,7 @@ tags:
 # Music genres
 
     from genreclf import Classifier
-    Classifier.from_pretrained("THIS MODEL").classify("song.mp3").genre
+    Classifier.from_pretrained("THIS MODEL").classify("song.mp3").{answer}
 
 Not evaluated yet: `genreclf evaluate` writes the scores here.
 """
@@ -73,7 +74,7 @@ class Classifier:
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
     def classify(self, sound: str | os.PathLike[str] | ArrayLike, rate_hz: float | None = None) -> Prediction:
-        """The genre of an audio file or spectrogram picture, or of samples at `rate_hz`.
+        """The genre, or the genres, of an audio file or spectrogram picture, or of samples at `rate_hz`.
 
         Samples are an array, a sequence or a torch tensor, integer or float of any scale: (samples,),
         (samples, channels) or (channels, samples). Raises GenreclfError for a file that cannot be read, for samples
@@ -106,7 +107,8 @@ class Classifier:
                     if (self.folder / name).is_file():
                         shutil.copyfile(self.folder / name, target / name)
             if not (target / CARD).exists():
-                (target / CARD).write_text(_CARD, encoding="utf-8")
+                answer = "genres" if self.predictor.info.task == MULTILABEL else "genre"
+                (target / CARD).write_text(_CARD.format(answer=answer), encoding="utf-8")
         except OSError as error:
             raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 

@@ -14,12 +14,14 @@ from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.object_store import Location
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
+from genreclf.inference.answers import answers_of
 from genreclf.inference.model_info import Model, ModelOutput
 from genreclf.inference.onnx_model import OnnxModel
-from genreclf.inference.prior import prior_factors, with_prior
 from genreclf.inference.run_folder import find_bundle
-from genreclf.inference.temperature import apply_temperature, length_factor
+from genreclf.inference.task import MULTICLASS
+from genreclf.inference.temperature import length_factor
 from genreclf.inference.tta import TTA, check_tta
+from genreclf.tags.plan import join_genres
 
 _BATCH_SIZE = 32  # segments; larger ones are no faster on a CPU and take more memory
 
@@ -31,17 +33,18 @@ class Segment:
     start_seconds: float
     end_seconds: float
     probabilities: tuple[float, ...]
+    genres: tuple[str, ...]  # the most probable one; of a model of several labels, those that reach their thresholds
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The genre of a clip. Probabilities are calibrated, in the order of the model's classes.
+    """The genre of a clip, or its genres. Probabilities are calibrated, in the order of the model's classes.
 
     A clip without music has none: no genre, probability 0, no probabilities, segments, attention or embedding.
     """
 
-    genre: str  # empty where none can be given: `no_genre` says why
-    probability: float  # of the most probable genre
+    genres: tuple[str, ...]  # one, or those that reach their thresholds; none where none can be given
+    probability: float  # of the first of them, the most probable; if there is none, of the most probable of all
     probabilities: tuple[float, ...]  # the mean over the segments, with the temperature for this length applied
     segments: tuple[Segment, ...]
     seconds: float  # the length of the clip
@@ -50,6 +53,12 @@ class Prediction:
     embedding: np.ndarray  # (D,) float32: the net's context vector, the mean over the segments
     no_genre: str = ""  # why none is given: "silence: ...", or music of none of the genres; empty if one is
     known: float | None = None  # probability that the clip is of one of the genres; None: the model cannot tell
+    task: str = MULTICLASS  # of the model
+
+    @property
+    def genre(self) -> str:
+        """The genre; several are joined by "; ". Empty where none can be given: `no_genre` says why."""
+        return join_genres(self.genres)
 
 
 class Predictor:
@@ -64,14 +73,13 @@ class Predictor:
     ) -> None:
         check_tta(tta)
         self.model, self.info, self.tta, self.figure = model, model.info, tta, figure
-        self._factors = prior_factors(prior, model.info)
+        self._answers = answers_of(model.info, prior)
 
     @property
     def digest(self) -> str:
         """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
         settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure), length_factor(0)]
-        if self._factors is not None:
-            settings.append(self._factors.tolist())
+        settings += self._answers.settings
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def predict_file(self, path: Location) -> Prediction:
@@ -86,7 +94,7 @@ class Predictor:
         Raises GenreclfError for a damaged model whose output is not finite.
         """
         if clip.unsuitable:
-            return _no_genre(clip)
+            return _no_genre(clip, self.info.task)
         cut = segmentation or self.segment(clip)
         outputs = []
         for batch in cut.segments(_BATCH_SIZE):
@@ -112,47 +120,31 @@ class Predictor:
             sound, filled = cut.frames / FRAME_RATE_HZ, length / FRAME_RATE_HZ
             notes.append(f"short: {sound:.1f} s of sound, repeated to fill {filled:.1f} s")
         (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
-        calibrated = self._calibrated(mean, cut.frames)
-        best = int(np.argmax(calibrated))
-        known, no_genre = self._is_known(self._with_temperature(mean, cut.frames), best)
-        segments = tuple(
-            Segment(
-                (cut.start + start) / FRAME_RATE_HZ,
-                (cut.start + min(start + length, cut.frames)) / FRAME_RATE_HZ,
-                tuple(self._calibrated(probabilities, min(length, cut.frames - start)).tolist()),
-            )
-            for (start, length), probabilities in zip(cut.spans, output.probabilities, strict=True)
-        )
+        answer = self._answers.answer(mean, cut.frames)
         return Prediction(
-            genre="" if no_genre else self.info.classes[best],
-            probability=float(calibrated[best]),
-            probabilities=tuple(calibrated.tolist()),
-            segments=segments,
+            genres=answer.genres,
+            probability=answer.probability,
+            probabilities=tuple(self._answers.calibrated(mean, cut.frames).tolist()),
+            segments=self._segments(cut, output.probabilities),
             seconds=clip.frames / FRAME_RATE_HZ,
             note="; ".join(filter(None, notes)),
             attention=_attention(clip, cut, output.attention),
             embedding=output.embedding.mean(axis=0),
-            no_genre=no_genre,
-            known=known,
+            no_genre=answer.no_genre,
+            known=answer.known,
+            task=self.info.task,
         )
 
-    def _calibrated(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
-        """(classes,) mean probabilities of `frames` of music -> calibrated ones, for the mix of genres asked for."""
-        return with_prior(self._with_temperature(probabilities, frames), self._factors)
-
-    def _with_temperature(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
-        return apply_temperature(probabilities, self.info.temperature * length_factor(frames))
-
-    def _is_known(self, probabilities: np.ndarray, best: int) -> tuple[float | None, str]:
-        """`Prediction.known`, and `Prediction.no_genre` where that is too low.
-
-        By (classes,) probabilities for the model's own mix of genres; the name of the `best` class is for people.
-        """
-        if self.info.known is None:
-            return None, ""
-        known = float(self.info.known.probability(probabilities))
-        nearest = self.info.classes[best]
-        return known, "" if known >= self.info.known.threshold else f"none of these genres; nearest: {nearest}"
+    def _segments(self, cut: Segmentation, probabilities: np.ndarray) -> tuple[Segment, ...]:
+        """The segments, with (S, classes) probabilities as the model gives them."""
+        segments = []
+        for (start, length), uncalibrated in zip(cut.spans, probabilities, strict=True):
+            frames = min(length, cut.frames - start)
+            calibrated = self._answers.calibrated(uncalibrated, frames)
+            begin, end = ((cut.start + frame) / FRAME_RATE_HZ for frame in (start, start + frames))
+            genres = self._answers.genres(calibrated)
+            segments.append(Segment(begin, end, tuple(calibrated.tolist()), genres))
+        return tuple(segments)
 
 
 def load_predictor(
@@ -171,9 +163,9 @@ def load_predictor(
     return Predictor(OnnxModel(find_bundle(model), device), tta, figure, prior)
 
 
-def _no_genre(clip: Clip) -> Prediction:
+def _no_genre(clip: Clip, task: str) -> Prediction:
     return Prediction(
-        genre="",
+        genres=(),
         probability=0.0,
         probabilities=(),
         segments=(),
@@ -182,6 +174,7 @@ def _no_genre(clip: Clip) -> Prediction:
         attention=None,
         embedding=np.zeros(0, np.float32),
         no_genre=clip.unsuitable,
+        task=task,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.task import MULTILABEL
 
 UNIFORM, TRAINING = "uniform", "training"
 COLUMNS = ["genre", "weight"]
@@ -20,8 +21,11 @@ def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
 
     `prior` is None (the model's own mix), "uniform", "training" (the shares of the training clips), or the path of a
     CSV with the columns genre and weight (how common it is: a share or a number of songs). Raises GenreclfError for a
-    model that does not know the shares of its training clips, and for a file that cannot be used.
+    model that does not know the shares of its training clips or tells several genres, and for a file that cannot be
+    used.
     """
+    if prior is not None and info.task == MULTILABEL:
+        raise GenreclfError(f"prior={prior}: model {info.name} tells several genres, which have no mix; leave it out")
     if prior is None or (prior, info.prior_power) in ((UNIFORM, 0), (TRAINING, 1)):
         return None
     if info.shares is None:

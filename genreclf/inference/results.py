@@ -12,6 +12,8 @@ from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction
+from genreclf.inference.task import MULTILABEL
+from genreclf.tags.plan import join_genres
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line, utf8
 
@@ -29,18 +31,22 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
     """A prediction as JSON-like data, with its segments if asked for.
 
     Where no genre is given, genre and probability are None, and the note says why; without music in the clip, there are
-    no probabilities or segments. `known` is None for a model that cannot tell.
+    no probabilities or segments. `known` is None for a model that cannot tell. A model of several labels also lists
+    `genres`, of the clip and of each segment; genre has all of them, and probability is that of the first.
     """
+    several = prediction.task == MULTILABEL
     pieces = [
         {
             "start_seconds": piece.start_seconds,
             "end_seconds": piece.end_seconds,
+            **({"genres": list(piece.genres)} if several else {}),
             "probabilities": dict(zip(classes, piece.probabilities, strict=True)),
         }
         for piece in prediction.segments
     ]
     return {
         "genre": prediction.genre or None,
+        **({"genres": list(prediction.genres)} if several else {}),
         "probability": prediction.probability if prediction.genre else None,
         "known": prediction.known,
         "probabilities": dict(zip(classes, prediction.probabilities, strict=bool(prediction.probabilities))),
@@ -61,15 +67,27 @@ def show_table(rows: Iterable[Row], top: int, segments: bool) -> None:
 def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
     """The cells of each line for a file."""
     path = f"{row['path']} ({row['note']})" if row.get("note") else row["path"]
-    if row["problem"] or not row["genre"]:
+    given = [_given(row, piece) for piece in _pieces(row, segments)]
+    if row["problem"] or not any(given):
         what = "could not be read" if row["problem"] else "no genre"
         yield [what, "", *([""] if top > 1 else []), *([""] if segments else []), path]
         return
-    for piece in _pieces(row, segments):
-        (best, probability), *others = _ranked(piece["probabilities"])[:top]
+    for piece, genres in zip(_pieces(row, segments), given, strict=True):
+        others = [pair for pair in _ranked(piece["probabilities"]) if pair not in genres][: max(0, top - len(genres))]
         then = [", ".join(f"{name} {value:.0%}" for name, value in others)] if top > 1 else []
         span = [f"{piece['start_seconds']:.0f}-{piece['end_seconds']:.0f}"] if segments else []
-        yield [best, f"{probability:.0%}", *then, *span, path]
+        names = join_genres(name for name, _ in genres) or "no genre"
+        yield [names, ", ".join(f"{value:.0%}" for _, value in genres), *then, *span, path]
+
+
+def _given(row: Row, piece: dict[str, Any]) -> list[tuple[str, float]]:
+    """The genres that a clip or a piece of it has, with their probabilities, the most probable first.
+
+    Of a model with one genre, a segment has one only if the clip has.
+    """
+    if "genres" in piece:
+        return [(name, piece["probabilities"][name]) for name in piece["genres"]]
+    return _ranked(piece["probabilities"])[:1] if row.get("genre") else []
 
 
 def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
@@ -127,10 +145,7 @@ def write_output(path: Path, content: str | bytes) -> None:
 
 
 def flat(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
-    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction.
-
-    A segment has a genre only if the clip has.
-    """
+    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction."""
     return list(_records(rows, classes, segments))
 
 
@@ -145,12 +160,12 @@ def _pieces(row: Row, segments: bool) -> list[dict[str, Any]]:
 
 def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: bool) -> dict[str, Any]:
     probabilities = piece.get("probabilities", {})
-    genre, probability = _ranked(probabilities)[0] if row.get("genre") else (None, None)
+    genres = _given(row, piece)
     spans = {key: piece.get(key) for key in ("start_seconds", "end_seconds")} if segments else {}
     return {
         "path": row["path"],
-        "genre": genre,
-        "probability": probability,
+        "genre": join_genres(name for name, _ in genres) or None,
+        "probability": genres[0][1] if genres else None,
         "known": row.get("known"),
         "seconds": row.get("seconds"),
         **spans,

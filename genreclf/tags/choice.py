@@ -1,5 +1,6 @@
 """From a prediction and a file's tags to a row of the plan."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from genreclf.tags.file_tags import check_writable, read_tags
 from genreclf.tags.plan import KEEP, SKIP, WRITE, PlanRow, join_genres, modified_seconds
 from genreclf.text import letters, percent
 
+LEAST = 0.8
 _LEAST_OF_FURTHER = 0.1  # of a further genre: one of a few per cent says nothing of the song
 UNREADABLE = "the file could not be read"
 
@@ -18,16 +20,23 @@ UNREADABLE = "the file could not be read"
 class Rules:
     """Which answers of the model are written."""
 
-    least: float  # the probability that the right genre is among those written, in [0, 1]
+    least: float  # the probability that the right genre is among those written; of several labels: of each genre
     overwrite: bool  # also where the file has a genre
     genres: int  # at most so many for a file
+
+
+def rules(least: float | None, overwrite: bool, genres: int | None, multilabel: bool) -> Rules:
+    """The rules for a model. By default, one of several labels writes all genres that reach their thresholds."""
+    if multilabel:
+        return Rules(0.0 if least is None else least, overwrite, sys.maxsize if genres is None else genres)
+    return Rules(LEAST if least is None else least, overwrite, genres or 1)
 
 
 def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
     """The row of the plan for a prediction as `file_row` gives it. Reads the file's tags."""
     path = Path(row["path"])
     modified = modified_seconds(path)
-    genres, probability = _answer(row, rules)
+    genres, probability = answer(row, rules)
     present: tuple[str, ...] = ()
     problem: str = row["problem"]
     try:
@@ -51,10 +60,16 @@ def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
     )
 
 
-def _answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], float]:
-    """The fewest genres whose probabilities together reach `rules.least`, and their sum; else the best genre alone."""
+def answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], float]:
+    """The genres to write, and the probability to compare with `rules.least`.
+
+    Of a model of several labels, the genres that it gives, and the probability of the least probable one. Else the
+    fewest whose probabilities together reach `rules.least`, and their sum. Where none is probable enough, the best one.
+    """
     if not row.get("genre"):
         return (), 0.0
+    if "genres" in row:
+        return _several(row["genres"], row["probabilities"], rules)
     ranked = sorted(row["probabilities"].items(), key=lambda pair: -pair[1])
     genres: list[str] = []
     total = 0.0
@@ -64,6 +79,11 @@ def _answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], floa
         genres.append(name)
         total += probability
     return (tuple(genres), total) if total >= rules.least else ((ranked[0][0],), ranked[0][1])
+
+
+def _several(genres: Sequence[str], probabilities: Mapping[str, float], rules: Rules) -> tuple[tuple[str, ...], float]:
+    probable = [name for name in genres if probabilities[name] >= rules.least][: rules.genres] or genres[:1]
+    return tuple(probable), min(probabilities[name] for name in probable)
 
 
 def _action(

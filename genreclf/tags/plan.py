@@ -26,7 +26,8 @@ class PlanRow:
     path: str
     action: str  # WRITE, KEEP or SKIP
     genre: str  # the model's answer, several joined by "; "; empty if it has none
-    probability: float | None  # that the right genre is among these, in [0, 1]; None in a plan that was read
+    probability: float | None  # that the right genre is among these; of several labels, of the least probable one;
+    # None in a plan that was read
     known: float | None  # that the music is of one of the model's genres; None as well if the model cannot tell
     present: str  # the genre in the file's tags, several joined by "; "
     correct: str = ""  # the genre that a person wants

@@ -12,7 +12,7 @@ CLASSES = ("blues", "<i>", "rock")
 
 
 def test_bars_are_ranked_as_long_as_probable_and_in_the_genres_colours():
-    prediction = Prediction("rock", 0.7, (0.1, 0.2, 0.7), (), 1.0, "", None, np.zeros(4, np.float32))
+    prediction = Prediction(("rock",), 0.7, (0.1, 0.2, 0.7), (), 1.0, "", None, np.zeros(4, np.float32))
     colour = colours(CLASSES)
     shown = bars(prediction, CLASSES, colour)
     assert re.findall(r'aria-label="([^"]+): (\d+%)"', shown) == [

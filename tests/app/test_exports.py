@@ -19,9 +19,8 @@ SONG = Song('=1+1, "quoted"\n.wav', b"1")
 
 def prediction(classes: tuple[str, ...], parts: int, no_genre: str = "") -> Prediction:
     shares = (0.7, *[0.3 / (len(classes) - 1)] * (len(classes) - 1))
-    segments = tuple(Segment(float(part), part + 2.0, shares) for part in range(parts))
-    genre = "" if no_genre else classes[0]
-    return Prediction(genre, 0.7, shares, segments, 9.0, "", None, np.zeros(2), no_genre)
+    segments = tuple(Segment(float(part), part + 2.0, shares, classes[:1]) for part in range(parts))
+    return Prediction(() if no_genre else classes[:1], 0.7, shares, segments, 9.0, "", None, np.zeros(2), no_genre)
 
 
 @pytest.fixture

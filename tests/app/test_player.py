@@ -30,7 +30,7 @@ def _page() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.zeros(2_000), 22_050, format="WAV")
     content = {"picture": None, "sound": file.getvalue(), "broken": b"no sound"}[st.session_state["kind"]]
-    nothing = Prediction("", 0.0, (), (), 0.1, "", None, np.zeros(4, np.float32))
+    nothing = Prediction((), 0.0, (), (), 0.1, "", None, np.zeros(4, np.float32))
     analysis = Analysis(Clip(np.zeros((N_BANDS, 4), np.uint8), 4, 22_050, 0.1, ""), nothing, b"")
     player([analysis], ["a"], [("rock",)], content, "a song")
 

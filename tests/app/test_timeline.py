@@ -25,10 +25,10 @@ PARTS = ((0, 240, (0.8, 0.1, 0.1)), (160, 400, (0.2, 0.5, 0.3)))
 
 def analysis(parts=PARTS, frames: int = FRAMES) -> Analysis:
     levels = np.random.default_rng(0).integers(0, 256, (N_BANDS, frames), np.uint8)
-    segments = tuple(Segment(begin / FRAME_RATE_HZ, end / FRAME_RATE_HZ, shares) for begin, end, shares in parts)
+    segments = tuple(Segment(begin / FRAME_RATE_HZ, end / FRAME_RATE_HZ, shares, ()) for begin, end, shares in parts)
     attention = np.repeat([1.0, 2.0, 0.5, 4.0], -(-frames // 4))[:frames]
     seconds = frames / FRAME_RATE_HZ
-    prediction = Prediction("blues", 0.5, (0.5, 0.3, 0.2), segments, seconds, "", attention, np.zeros(4, np.float32))
+    prediction = Prediction(("blues",), 0.5, (0.5, 0.3, 0.2), segments, seconds, "", attention, np.zeros(4, np.float32))
     return Analysis(Clip(levels, frames, 22_050, seconds, ""), prediction, b"")
 
 

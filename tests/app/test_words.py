@@ -17,9 +17,9 @@ CLASSES = ("ska", "dub", "rock")
 
 def prediction(*segments: tuple[float, float, float]) -> Prediction:
     """Of segments of 10 s that start every 5 s."""
-    pieces = tuple(Segment(5.0 * place, 5.0 * place + 10, values) for place, values in enumerate(segments))
+    pieces = tuple(Segment(5.0 * place, 5.0 * place + 10, values, ()) for place, values in enumerate(segments))
     mean = tuple(sum(values) / len(values) for values in zip(*segments, strict=True))
-    return Prediction(CLASSES[mean.index(max(mean))], max(mean), mean, pieces, 20.0, "", None, np.zeros(2))
+    return Prediction((CLASSES[mean.index(max(mean))],), max(mean), mean, pieces, 20.0, "", None, np.zeros(2))
 
 
 MEASURED = Scores(
@@ -52,7 +52,7 @@ def test_without_a_measurement_there_is_no_number():
 
 
 def test_a_song_without_a_genre_has_the_reason_and_the_nearest_genre():
-    none = replace(prediction((0.2, 0.5, 0.3)), genre="", no_genre="none of these genres; nearest: dub")
+    none = replace(prediction((0.2, 0.5, 0.3)), genres=(), no_genre="none of these genres; nearest: dub")
     assert "None of these" in no_genre(none, CLASSES) and "dub (50" in no_genre(none, CLASSES)
     silent = replace(none, probabilities=(), segments=(), no_genre="silence: no sound")
     assert "silence" in no_genre(silent, CLASSES) and "dub" not in no_genre(silent, CLASSES)
@@ -74,7 +74,7 @@ def test_agreement_names_the_parts_that_differ():
     text = agreement(one, other, CLASSES, CLASSES)
     assert "say ska" in text and "1 of 2" in text and "0:05 to 0:15 (ska or dub)" in text and "0:00" not in text
     assert "every part" in agreement(one, one, CLASSES, CLASSES)
-    withheld = replace(other, genre="", no_genre="none of these genres; nearest: ska")
+    withheld = replace(other, genres=(), no_genre="none of these genres; nearest: ska")
     for pair in ((one, withheld), (withheld, one), (withheld, withheld)):
         said = agreement(*pair, CLASSES, CLASSES)
         assert "none of" in said and "part" not in said and ("ska" in said) == (one in pair)
