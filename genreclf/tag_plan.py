@@ -19,9 +19,10 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.reliability import at_least
 from genreclf.inference.results import Row, check_output
 from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.task import MULTILABEL
 from genreclf.progress import progress_bar
 from genreclf.tags.arrivals import arrivals, check_watching
-from genreclf.tags.choice import Rules, plan_row
+from genreclf.tags.choice import Rules, plan_row, rules
 from genreclf.tags.plan import KEEP, SEPARATOR, SKIP, WRITE, PlanRow, append_rows, read_plan, split_genres, write_plan
 from genreclf.tags.playlists import songs_by_genre, write_playlists
 from genreclf.terminal import print_table
@@ -40,13 +41,14 @@ def make_plan(options: argparse.Namespace) -> int:
     )
     rows = list(predicted)
     tell_problems(row["problem"] for row in rows)
-    plan = _plan_rows(rows, _rules(options))
+    wanted = _rules(options, predictor)
+    plan = _plan_rows(rows, wanted)
     if options.plan:
         write_plan(plan, options.plan)
     if options.embeddings:
         _write_embeddings(rows, predictor, options.embeddings)
     failed = options.m3u is not None and not show_playlists(plan, options.m3u)
-    _show_summary(plan, options)
+    _show_summary(plan, wanted, options)
     return SOME_FILES_FAILED if failed or unreadable_folders or any(row["problem"] for row in rows) else 0
 
 
@@ -83,15 +85,15 @@ def _load(options: argparse.Namespace) -> Predictor:
     return predictor
 
 
-def _rules(options: argparse.Namespace) -> Rules:
-    return Rules(options.min, options.overwrite, options.genres)
+def _rules(options: argparse.Namespace, predictor: Predictor) -> Rules:
+    return rules(options.min, options.overwrite, options.genres, predictor.info.task == MULTILABEL)
 
 
-def _plan_rows(rows: Sequence[Row], rules: Rules) -> list[PlanRow]:
+def _plan_rows(rows: Sequence[Row], wanted: Rules) -> list[PlanRow]:
     plan = []
     with progress_bar("reading tags", "files") as report:
         for row in rows:
-            plan.append(plan_row(row, rules))
+            plan.append(plan_row(row, wanted))
             report(len(plan), len(rows))
     return plan
 
@@ -105,7 +107,7 @@ def _write_embeddings(rows: Sequence[Row], predictor: Predictor, out: Path) -> N
     write_embeddings(Embeddings(paths, np.array(values, np.float32), predictor.model.weights_sha256), out)
 
 
-def _show_summary(plan: Sequence[PlanRow], options: argparse.Namespace) -> None:
+def _show_summary(plan: Sequence[PlanRow], wanted: Rules, options: argparse.Namespace) -> None:
     """Prints how many files would be written, kept and skipped, and what is known of answers like those."""
     counts = Counter((row.action, row.reason) for row in plan)
     order = {action: number for number, action in enumerate((WRITE, KEEP, SKIP))}
@@ -113,20 +115,20 @@ def _show_summary(plan: Sequence[PlanRow], options: argparse.Namespace) -> None:
     cells = [[action, str(count), reason] for (action, reason), count in lines]
     print_table([("action", "text"), ("files", "number"), ("why", "text")], cells)
     answers = [row for row in plan if row.probability is not None]
-    if answers:
-        reached = sum(row.probability >= options.min for row in answers if row.probability is not None)
-        print(f"{reached} of the {len(answers)} files to which the model gives a genre reach {percent(options.min)}.")
-    if measured := _measured(options):
+    if answers and wanted.least:
+        reached = sum(row.probability >= wanted.least for row in answers if row.probability is not None)
+        print(f"{reached} of the {len(answers)} files to which the model gives a genre reach {percent(wanted.least)}.")
+    if measured := _measured(wanted, options):
         print(measured)
     if options.plan:
         print(f"Look at the plan, then: {shell_command('genreclf', 'tag', '--apply', str(options.plan))}")
 
 
-def _measured(options: argparse.Namespace) -> str:
+def _measured(wanted: Rules, options: argparse.Namespace) -> str:
     """How answers above the threshold did on held-out clips; empty where that was not measured."""
     scores = read_scores(find_bundle(options.model or DEFAULT_MODEL))
-    found = at_least(scores.reliability, options.min) if scores else None
-    if found is None or options.genres > 1 or options.prior or options.tta != "none":
+    found = at_least(scores.reliability, wanted.least) if scores else None
+    if found is None or wanted.genres > 1 or options.prior or options.tta != "none":
         return ""
     return (
         f"Of {found.of_clips} held-out clips, {percent(found.clips / found.of_clips)} reached "
@@ -143,12 +145,13 @@ def watch(options: argparse.Namespace) -> int:
             raise GenreclfError(f"{folder}: not a folder; --watch needs folders")
     planned = {Path(row.path) for row in read_plan(options.plan)} if options.plan.exists() else set()
     predictor = _load(options)
+    wanted = _rules(options, predictor)
     if not options.plan.exists():
         write_plan([], options.plan)
     print(f"genreclf: watching; Ctrl-C ends it; the plan: {options.plan}", file=sys.stderr)
     for paths in arrivals(options.paths, lambda: set(_songs(options.paths)) - planned):
         for row in predicted_rows(predictor, paths, options.workers, options.journal):
-            planned_row = plan_row(row, _rules(options))
+            planned_row = plan_row(row, wanted)
             append_rows([planned_row], options.plan)
             line = f"{planned_row.action}  {planned_row.genre or planned_row.note}  {planned_row.path}"
             print(one_line(line), flush=True)
