@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from genreclf.inference.temperature import apply_temperature
+from genreclf.inference.temperature import apply_temperature, apply_temperature_to_each
 
 BINS = 15
 SIMULATIONS = 1_000
+_NUMBERS_AT_ONCE = 5_000_000  # 40 MB
+_LEAST = 1e-12  # a probability of 0 has no logarithm
 # Of the bins of `reliability`. With 20 clips, the standard error of an accuracy of 80 % is 9 points.
 _TWENTIETHS, _LEAST_CLIPS = 20, 20
 
@@ -18,15 +20,25 @@ _TWENTIETHS, _LEAST_CLIPS = 20, 20
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
     """The temperature in [0.05, 20] that minimizes the log-loss of (N, classes) probabilities (Guo et al. 2017).
 
-    Fit it on validation clips. A standard normal prior on its logarithm weighs about as much as one or two clips. It
-    keeps the temperature finite for few clips, or if all are correct.
+    `target` is (N,) classes or, for several genres, (N, classes) bool; their log-loss is summed over the genres. Fit it
+    on validation clips. A standard normal prior on its logarithm weighs about as much as one or two clips. It keeps the
+    temperature finite for few clips, or if all are correct.
     """
 
     def loss(log_temperature: float) -> float:
-        calibrated = apply_temperature(probabilities, math.exp(log_temperature))
-        return -float(np.log(calibrated[np.arange(len(target)), target]).sum()) + log_temperature**2 / 2
+        calibrated = calibrated_by(probabilities, math.exp(log_temperature), target)
+        if target.ndim == 2:
+            likelihood = np.maximum(np.where(target, calibrated, 1 - calibrated), _LEAST)
+        else:
+            likelihood = calibrated[np.arange(len(target)), target]
+        return -float(np.log(likelihood).sum()) + log_temperature**2 / 2
 
     return math.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-6}).x)
+
+
+def calibrated_by(probabilities: np.ndarray, temperature: float, target: np.ndarray) -> np.ndarray:
+    """The probabilities at this temperature, as what the `target` says of the task."""
+    return (apply_temperature_to_each if target.ndim == 2 else apply_temperature)(probabilities, temperature)
 
 
 def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -38,15 +50,28 @@ def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndar
     for number in np.unique(fold):
         inside, outside = fold == number, fold != number
         temperature = fit_temperature(probabilities[outside], target[outside])
-        calibrated[inside] = apply_temperature(probabilities[inside], temperature)
+        calibrated[inside] = calibrated_by(probabilities[inside], temperature, target)
     return calibrated
 
 
 def calibration_error(probabilities: np.ndarray, target: np.ndarray) -> float:
     """The expected calibration error in [0, 1]: the mean of |confidence - accuracy| over bins, weighted by their size
-    (Naeini et al. 2015, Guo et al. 2017).
+    (Naeini et al. 2015, Guo et al. 2017). For several genres, (N, classes) bool: over all pairs of a clip and a genre.
     """
-    return float(_errors(probabilities.max(axis=1), (probabilities.argmax(axis=1) == target)[None])[0])
+    return _error(*_answers(probabilities, target))
+
+
+def _answers(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The confidence of each answer, and whether it is correct: that a clip is of its most probable class, (N,); of
+    several genres, that it is of each, (N * classes,).
+    """
+    if target.ndim == 2:
+        return probabilities.ravel(), target.ravel()
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == target
+
+
+def _error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    return float(_errors(confidence, correct[None])[0])
 
 
 def _bin_index(confidence: np.ndarray) -> np.ndarray:
@@ -66,7 +91,10 @@ def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str,
     The edges are multiples of 0.05. A bin with fewer clips is joined with the next one, the last with the one before; a
     set of fewer clips has one bin. Bins are [low, high), the last one includes 1.
     """
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
+    return _reliability(*_answers(probabilities, target))
+
+
+def _reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     borders = np.arange(1, _TWENTIETHS) / _TWENTIETHS
     index = np.searchsorted(borders, confidence, side="right")
     counts = np.bincount(index, minlength=_TWENTIETHS)
@@ -87,18 +115,18 @@ def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str,
 
 
 def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """The calibration of (N, classes) probabilities as JSON-like data.
+    """The calibration of (N, classes) probabilities as JSON-like data. For several genres, "n" and "clips" count pairs
+    of a clip and a genre, and "accuracy" is the share of them where the clip is of the genre.
 
     `ece_if_calibrated` is the error that a perfectly calibrated model with these confidences shows (mean and 95th
     percentile): above 0, because bins hold few clips. An error below the percentile is no evidence against the
     calibration (Bröcker and Smith 2007). `bins` are those with clips, (low, high] by confidence. `reliability` is what
     scores.json says.
     """
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target
-    simulated = np.random.default_rng(0).random((SIMULATIONS, len(confidence))) < confidence
-    errors, index = _errors(confidence, simulated), _bin_index(confidence)
+    confidence, correct = _answers(probabilities, target)
+    errors, index = _simulated_errors(confidence), _bin_index(confidence)
     return {
-        "ece": calibration_error(probabilities, target),
+        "ece": _error(confidence, correct),
         "ece_if_calibrated": {"mean": float(errors.mean()), "p95": float(np.percentile(errors, 95))},
         "mean_confidence": float(confidence.mean()),
         "bins": [
@@ -111,5 +139,12 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
             }
             for number in np.unique(index).tolist()
         ],
-        "reliability": reliability(probabilities, target),
+        "reliability": _reliability(confidence, correct),
     }
+
+
+def _simulated_errors(confidence: np.ndarray) -> np.ndarray:
+    """(SIMULATIONS,) the errors of a perfectly calibrated model with these confidences."""
+    generator, at_once = np.random.default_rng(0), max(1, _NUMBERS_AT_ONCE // len(confidence))
+    draws = [min(at_once, SIMULATIONS - start) for start in range(0, SIMULATIONS, at_once)]
+    return np.concatenate([_errors(confidence, generator.random((n, len(confidence))) < confidence) for n in draws])

@@ -6,6 +6,7 @@ from typing import Any
 from genreclf.evaluation.card_metadata import front_matter
 from genreclf.evaluation.report import command_line, temperature_set
 from genreclf.evaluation.slices import NO_VALUE
+from genreclf.inference.task import MULTILABEL
 from genreclf.page import render
 
 PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
@@ -34,16 +35,19 @@ def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """What scores.json holds: the scores of the first split without TTA.
 
     `interval` is the 95 % interval of the accuracy that reports show. `reliability` is that of
-    `calibration.reliability`, empty for metrics of an earlier version. Shares are in [0, 1].
+    `calibration.reliability`, empty for metrics of an earlier version. Shares are in [0, 1]. A model that tells several
+    genres has the mean average precision in place of the accuracy, and the ROC-AUC.
     """
     split, metrics = next(iter(by_split.items()))
-    clip = metrics["tta"]["none"]["clip"]
+    clip, several = metrics["tta"]["none"]["clip"], metrics.get("task") == MULTILABEL
+    score = "mean_average_precision" if several else "accuracy"
     return {
         "split": split,
         "clips": clip["n"],
         "groups": clip["groups"],
-        "accuracy": clip["accuracy"],
-        "interval": clip["intervals"]["accuracy"]["shown"],
+        **({"task": MULTILABEL, "roc_auc": clip["roc_auc"]} if several else {}),
+        score: clip[score],
+        "interval": clip["intervals"][score]["shown"],
         "calibration_error": clip["calibration"]["ece"],
         "parameters": metrics["parameters"],
         "reliability": clip["calibration"].get("reliability", []),

@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from genreclf.data.public_sets import HUB
+from genreclf.inference.task import MULTILABEL
 from genreclf.nets.efficientnet import ARCHITECTURE
 
 TAGS = ["music", "music-genre-classification", "audio-classification"]
@@ -20,6 +21,12 @@ _SPLITS = {"test": "test", "val": "validation", "folds": "cross-validation"}
 _METRICS = {
     "accuracy": ("Accuracy", "accuracy"),
     "macro_accuracy": ("Macro-accuracy", "macro_accuracy"),
+    "f1": ("Macro-F1", "macro_f1"),
+    "log_loss": ("Log-loss", "log_loss"),
+}
+_MULTILABEL_METRICS = {
+    "mean_average_precision": ("Mean average precision", "mean_average_precision"),
+    "roc_auc": ("Macro ROC-AUC", "roc_auc"),
     "f1": ("Macro-F1", "macro_f1"),
     "log_loss": ("Log-loss", "log_loss"),
 }
@@ -40,7 +47,7 @@ def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
         tags=TAGS,
         datasets=[data_set] if data_set else None,
         base_model=HUB_WEIGHTS.get(str((metrics["weights"] or {}).get("source"))),
-        metrics=["accuracy", "f1"],
+        metrics=["roc_auc", "f1"] if metrics.get("task") == MULTILABEL else ["accuracy", "f1"],
         model_name=f"Music genre classifier, model {metrics['model'].upper()}",
         eval_results=[result for split, one in by_split.items() for result in _results(split, one, data_set)],
     )
@@ -58,8 +65,9 @@ def _results(split: str, metrics: Mapping[str, Any], data_set: str | None) -> li
     clip = metrics["tta"]["none"]["clip"]
     counts = {"clips": clip["n"], "groups": clip["groups"]}
     found = []
-    for metric, (name, key) in _METRICS.items():
-        if not math.isfinite(clip[key]):
+    names = _MULTILABEL_METRICS if metrics.get("task") == MULTILABEL else _METRICS
+    for metric, (name, key) in names.items():
+        if clip[key] is None or not math.isfinite(clip[key]):
             continue
         interval = clip["intervals"].get(key, {}).get("shown")
         found.append(

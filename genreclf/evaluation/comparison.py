@@ -17,7 +17,7 @@ from genreclf.evaluation.slices import Columns, by_value, scores_of
 
 LEVEL = 0.05
 # A true difference of so many standard errors is significant at LEVEL in 80 % of test sets.
-_DETECTABLE_ERRORS = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(0.8))
+DETECTABLE_ERRORS = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(0.8))
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def compare(systems: Sequence[System], columns: Columns | None = None) -> dict[s
         pair["p_holm"] = corrected
         pair["verdict"] = verdict(pair, len(groups), len(set(groups)))
     return {
+        "score": "accuracy",
         "clips": len(groups),
         "groups": len(set(groups)),
         "systems": [describe(system, groups) for system in ranked],
@@ -157,7 +158,7 @@ def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[s
         "other": other.label,
         "difference": float(gain.mean() / len(seed_pairs)),
         "clustered": clustered(sums, mean_per_clip),
-        "detectable": _DETECTABLE_ERRORS * error if error else None,
+        "detectable": DETECTABLE_ERRORS * error if error else None,
         "only_better_correct": float(np.mean([(one & ~two).sum() for one, two in seed_pairs])),
         "only_other_correct": float(np.mean([(two & ~one).sum() for one, two in seed_pairs])),
         "p": p_values[0] if len(p_values) == 1 else min(1.0, 2 * float(np.median(p_values))),
@@ -183,8 +184,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def verdict(pair: dict[str, Any], clips: int, groups: int) -> str:
-    """The result of a pair in one or two sentences."""
+def verdict(pair: dict[str, Any], clips: int, groups: int, test: str = "McNemar test") -> str:
+    """The result of a pair in one or two sentences; `test` is that of its p value."""
     better, other, interval = pair["better"], pair["other"], pair["clustered"]
     p = f"p {format_p(pair['p_holm'])}"
     if interval is None:
@@ -196,12 +197,12 @@ def verdict(pair: dict[str, Any], clips: int, groups: int) -> str:
     if by_test and by_interval:
         return f"{better} is better than {other} by {difference}."
     if by_test or by_interval:
-        yes, no = ("McNemar test", "clustered interval") if by_test else ("clustered interval", "McNemar test")
+        yes, no = (test, "clustered interval") if by_test else ("clustered interval", test)
         return f"{better} may be better than {other} by {difference}: significant by the {yes}, not by the {no}."
     where = f"{count(clips, 'clip')} in {count(groups, 'group')}"
     without = f"No significant difference between {better} and {other} on {where}"
     if pair["detectable"] is None:
-        return f"{without}: in every group they are correct equally often ({p})."
+        return f"{without}: their scores are equal in every group ({p})."
     return f"{without}: {difference}. The detectable difference is {100 * pair['detectable']:.1f} points."
 
 

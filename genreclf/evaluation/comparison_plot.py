@@ -33,8 +33,10 @@ def comparison_figure(found: dict[str, Any]) -> Figure:
     inches = [sum(map(_row_inches, rows)) + _MARGIN_INCHES for rows in (names, labels) if rows]
     figure = Figure(figsize=(7.5, sum(inches)), layout="constrained")
     axes = figure.subplots(len(inches), 1, height_ratios=inches, squeeze=False)[:, 0]
-    _draw_systems(axes[0], systems, _label_rows(axes[0], names))
-    axes[0].set_title(f"accuracy on {count(found['clips'], 'clip')} in {count(found['groups'], 'group')}")
+    _draw_systems(axes[0], systems, found["score"], _label_rows(axes[0], names))
+    axes[0].set_title(
+        f"{found['score'].replace('_', ' ')} on {count(found['clips'], 'clip')} in {count(found['groups'], 'group')}"
+    )
     if pairs:
         _draw_pairs(axes[1], pairs, _label_rows(axes[1], labels))
         title = "differences"
@@ -66,17 +68,20 @@ def _label_rows(axes: Axes, labels: Sequence[str]) -> np.ndarray:
     return np.asarray(heights)
 
 
-def _draw_systems(axes: Axes, systems: Sequence[dict[str, Any]], heights: np.ndarray) -> None:
+def _draw_systems(axes: Axes, systems: Sequence[dict[str, Any]], score: str, heights: np.ndarray) -> None:
     for height, system in zip(heights, systems, strict=True):
         if system["shown"] is not None:
             axes.plot([100 * end for end in system["shown"]], [height, height], color="#9ecae1", lw=5)
         if len(system["seeds"]) > 1:
-            by_seed = [100 * accuracy for accuracy in system["accuracy_by_seed"]]
+            by_seed = [100 * value for value in system[f"{score}_by_seed"]]
             axes.plot(by_seed, [height] * len(by_seed), "|", color="#0072b2", markersize=7)
-        mean = 100 * system["accuracy"]
+        mean = 100 * system[score]
         axes.plot(mean, height, "o", color="#0072b2")
         axes.annotate(f"{mean:.1f}", (mean, height), (0, 6), textcoords="offset points", ha="center", size=8)
-    axes.set_xlabel("accuracy in %: mean; strokes: single seeds;\nbar: 95 % interval, groups resampled", fontsize=9)
+    axes.set_xlabel(
+        f"{score.replace('_', ' ')} in %: mean; strokes: single seeds;\nbar: 95 % interval, groups resampled",
+        fontsize=9,
+    )
 
 
 def _draw_pairs(axes: Axes, pairs: Sequence[dict[str, Any]], heights: np.ndarray) -> None:

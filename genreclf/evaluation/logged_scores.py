@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from genreclf.inference.task import MULTILABEL
+
+_MULTILABEL = ("mean_average_precision", "roc_auc", "macro_f1", "micro_f1", "log_loss")
 SCORES = ("accuracy", "macro_accuracy", "macro_f1", "top2_accuracy", "top3_accuracy", "log_loss", "brier")
 
 
@@ -15,7 +18,8 @@ def logged_scores(metrics: dict[str, Any]) -> dict[str, float]:
         prefix = metrics["split"] if tta == "none" else f"{metrics['split']}/{tta}"
         found[f"{prefix}/clips"] = float(clip["n"])
         found[f"{prefix}/calibration_error"] = clip["calibration"]["ece"]
-        found.update({f"{prefix}/{name}": clip[name] for name in SCORES})
+        names = _MULTILABEL if metrics.get("task") == MULTILABEL else SCORES
+        found.update({f"{prefix}/{name}": clip[name] for name in names if clip[name] is not None})
         for name, interval in clip["intervals"].items():
             if interval["shown"] is not None:
                 found[f"{prefix}/{name}_low"], found[f"{prefix}/{name}_high"] = _ends(interval["shown"])

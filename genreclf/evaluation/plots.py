@@ -15,34 +15,37 @@ from matplotlib.ticker import MaxNLocator
 from genreclf.frontend.log_mel import N_BANDS, band_of
 from genreclf.plot_text import drawable, names_in_plots, save
 
+OF_CLIPS = ("accuracy", "probability of the predicted genre", "clips")
+OF_PAIRS = ("share that are of the genre", "probability of a genre", "pairs of clip and genre")
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
 _SHORT, _LABEL_WIDTH = 24, 60  # characters of a name that stands on both axes, and of a line of a longer one
 _LINE_INCHES, _CHARACTER_INCHES = 0.17, 0.08
 
 
-def draw_curves(metrics: Path, path: Path) -> dict[str, float]:
-    """Loss and accuracy per epoch from a run's metrics.csv -> a picture.
+def draw_curves(metrics: Path, path: Path, score: str = "accuracy") -> dict[str, float]:
+    """Loss and score per epoch from a run's metrics.csv -> a picture. A score need not be measured in training.
 
-    Returns the highest and the last validation accuracy; NaN if no epoch was validated.
+    Returns the highest and the last validation score; NaN if no epoch was validated.
     """
     with metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
         for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):
             epochs, values = _curve(rows, f"{part}/{name}")
-            axes.plot(epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label)
-        axes.set(xlabel="epoch", ylabel=name)
+            if values:
+                axes.plot(epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label)
+        axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     save(figure, path)
-    accuracy = _curve(rows, "val/accuracy")[1] or [float("nan")]
-    return {"highest": max(accuracy), "last": accuracy[-1]}
+    scores = _curve(rows, f"val/{score}")[1] or [float("nan")]
+    return {"highest": max(scores), "last": scores[-1]}
 
 
 def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
     """Epochs and values, without the epochs for which the column is empty."""
-    measured = [row for row in rows if row[name]]
+    measured = [row for row in rows if row.get(name)]
     return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]
 
 
@@ -55,10 +58,10 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, pa
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     names = [drawable(name) for name in classes]
     short = max(map(len, names)) <= _SHORT
-    rows = names if short else _lines([f"{number}. {name}" for number, name in enumerate(classes, 1)])
+    rows = names if short else lines([f"{number}. {name}" for number, name in enumerate(classes, 1)])
     columns = names if short else [str(number) for number in range(1, len(names) + 1)]
-    room = 2.0 + _longest(rows) * _CHARACTER_INCHES
-    width, height = room + 0.42 * len(rows), (room if short else 2.0) + _row_inches(rows, 0.42) * len(rows)
+    room = 2.0 + longest(rows) * _CHARACTER_INCHES
+    width, height = room + 0.42 * len(rows), (room if short else 2.0) + row_inches(rows, 0.42) * len(rows)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal" if short else "auto")
@@ -69,16 +72,16 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, pa
     axes.set_xticks(range(len(columns)), columns, **tilt)
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(_title(title, width))
+    figure.suptitle(title_lines(title, width))
     save(figure, path)
 
 
 @names_in_plots()
 def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """The rows of `per_class` in the scores -> bars of F1, with precision and recall as marks."""
-    names = _lines([f"{row['class']} ({row['support']})" for row in table])
-    width = 7 + max(0, _longest(names) - _SHORT) * _CHARACTER_INCHES
-    figure = Figure(figsize=(width, 1.3 + _row_inches(names, 0.32) * len(table)), layout="constrained")
+    names = lines([f"{row['class']} ({row['support']})" for row in table])
+    width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
+    figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(table)), layout="constrained")
     axes = figure.subplots()
     heights = np.arange(len(table))[::-1]  # the first class on top
     axes.barh(heights, [row["f1"] for row in table], color="#9ecae1", label="F1")
@@ -87,52 +90,59 @@ def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> N
     axes.set_yticks(heights, names)
     axes.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4))
     axes.grid(axis="x", alpha=0.3)
-    figure.suptitle(_title(title, width))
+    figure.suptitle(title_lines(title, width))
     figure.legend(frameon=False, loc="outside lower center", ncols=3)
     save(figure, path)
 
 
-def _lines(names: Sequence[str]) -> list[str]:
+def lines(names: Sequence[str]) -> list[str]:
+    """The names of rows, in lines that are not too long."""
     return [drawable(name, _LABEL_WIDTH) for name in names]
 
 
-def _longest(labels: Sequence[str]) -> int:
+def longest(labels: Sequence[str]) -> int:
     """The number of characters of the longest line."""
-    return max(len(line) for label in labels for line in label.split("\n"))
+    return max((len(line) for label in labels for line in label.split("\n")), default=0)
 
 
-def _row_inches(labels: Sequence[str], least: float) -> float:
+def row_inches(labels: Sequence[str], least: float) -> float:
     """The height of a row that has room for the label with the most lines."""
-    return max(least, _LINE_INCHES * (1 + max(label.count("\n") + 1 for label in labels)) - 0.1)
+    return max(least, _LINE_INCHES * (1 + max((label.count("\n") + 1 for label in labels), default=0)) - 0.1)
 
 
-def _title(text: str, width: float) -> str:
+def title_lines(text: str, width: float) -> str:
     """A title in lines that fit a figure of that width in inches."""
     return drawable(text, int(width * 9))
 
 
 @names_in_plots()
-def draw_reliability(calibration: dict[str, Any], title: str, path: Path) -> None:
-    """What `calibration.calibration` returns -> a reliability diagram, above the number of clips in each bin."""
-    bins = calibration["bins"]
+def draw_reliability(
+    calibration: dict[str, Any], title: str, path: Path, words: tuple[str, str, str] = OF_CLIPS
+) -> None:
+    """What `calibration.calibration` returns -> a reliability diagram, above the number of clips in each bin.
+
+    `words` say what the share on the upright axis is of, what the probability is of, and what is counted.
+    """
+    bins, (share, probability, counted) = calibration["bins"], words
     centres = [(one["low"] + one["high"]) / 2 for one in bins]
     widths = [0.94 * (one["high"] - one["low"]) for one in bins]
     figure = Figure(figsize=(5.6, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     accuracies = [one["accuracy"] for one in bins]
-    upper.bar(centres, accuracies, widths, color="#9ecae1", label="accuracy")
+    upper.bar(centres, accuracies, widths, color="#9ecae1", label=share)
     confidences = [one["confidence"] for one in bins]
     upper.plot(confidences, accuracies, "o", color="#0072b2", label="at the mean probability")
     upper.plot([0, 1], [0, 1], color="#d55e00", label="perfect calibration")
-    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel=share)
     lower.bar(centres, [one["n"] for one in bins], widths, color="#56707f")
-    lower.set(xlabel="probability of the predicted genre", ylabel="clips")
+    lower.set(xlabel=probability, ylabel=counted)
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
     error, expected = calibration["ece"], calibration["ece_if_calibrated"]["p95"]
     figure.suptitle(
-        f"{_title(title, 5.6)}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})", fontsize=11
+        f"{title_lines(title, 5.6)}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})",
+        fontsize=11,
     )
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     save(figure, path)

@@ -1,7 +1,8 @@
 """The predictions of a scored split, and the Parquet file that holds them; pandas, polars and DuckDB open it."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from genreclf.frontend.clip import Clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.progress import progress_bar
+from genreclf.tags.plan import join_genres, split_genres
 from genreclf.text import utf8
 
 PREFIX = "p_"  # of the columns that hold the probability of a class
+_THRESHOLDS = b"genreclf.thresholds"
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,26 @@ class Predictions:
     paths: tuple[str, ...]  # relative to the data folder
     digests: tuple[str, ...]  # SHA-256 of the files
     groups: tuple[str, ...]  # clips of one group are never split between training and test
-    target: np.ndarray  # (N,) numbers of the true classes
+    target: np.ndarray  # (N,) numbers of the true classes; (N, classes) bool where clips may have several genres
     probabilities: np.ndarray  # (N, classes), calibrated
+    thresholds: tuple[float, ...] | None = None  # of several genres: from which probability on a clip is of each
+
+    @property
+    def several(self) -> bool:
+        """Whether clips may have several genres."""
+        return self.target.ndim == 2
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(N,) numbers of the predicted classes, or (N, classes) bool."""
+        if self.thresholds is None:
+            return np.asarray(self.probabilities.argmax(1))
+        return self.probabilities >= np.array(self.thresholds)
 
     @property
     def correct(self) -> np.ndarray:
         """(N,) bool."""
-        return np.asarray(self.probabilities.argmax(1) == self.target)
+        return np.asarray(self.predicted == self.target)
 
     def subset(self, clips: Sequence[int]) -> "Predictions":
         """The entries of these numbers, in this order."""
@@ -41,7 +57,8 @@ class Predictions:
             tuple(names[clip] for clip in clips) for names in (self.paths, self.digests, self.groups)
         )
         chosen = np.asarray(clips, dtype=np.int64)
-        return Predictions(self.classes, paths, digests, groups, self.target[chosen], self.probabilities[chosen])
+        target, probabilities = self.target[chosen], self.probabilities[chosen]
+        return replace(self, paths=paths, digests=digests, groups=groups, target=target, probabilities=probabilities)
 
 
 def predict_clips(predictor: Predictor, store: Store, clips: Sequence[int], progress: str) -> list[Prediction]:
@@ -61,25 +78,39 @@ def stored_clip(store: Store, clip: int) -> Clip:
 
 
 def write_predictions(path: Path, by_tta: Mapping[str, Predictions]) -> None:
-    """A row for each clip and TTA: path, digest, group, tta, true, predicted, then p_CLASS for each class."""
+    """A row for each clip and TTA: path, digest, group, tta, true, predicted, then p_CLASS for each class.
+
+    Several genres of a clip are joined by semicolons; the metadata of the file then hold their thresholds.
+    """
     buffer = pa.BufferOutputStream()
-    parquet.write_table(pa.concat_tables(_table(tta, predictions) for tta, predictions in by_tta.items()), buffer)
+    table = pa.concat_tables(_table(tta, predictions) for tta, predictions in by_tta.items())
+    thresholds = next(iter(by_tta.values())).thresholds
+    if thresholds is not None:
+        table = table.replace_schema_metadata({_THRESHOLDS: json.dumps(thresholds)})
+    parquet.write_table(table, buffer)
     write_atomically(path, buffer.getvalue().to_pybytes())
 
 
 def _table(tta: str, predictions: Predictions) -> pa.Table:
     classes = list(map(utf8, predictions.classes))
-    names = np.array(classes)
     columns = {
         "path": list(map(utf8, predictions.paths)),
         "digest": predictions.digests,
         "group": list(map(utf8, predictions.groups)),
         "tta": [tta] * len(predictions.paths),
-        "true": names[predictions.target].tolist(),
-        "predicted": names[predictions.probabilities.argmax(1)].tolist(),
+        "true": cells(predictions.target, classes),
+        "predicted": cells(predictions.predicted, classes),
     }
     by_class = {PREFIX + name: predictions.probabilities[:, number] for number, name in enumerate(classes)}
     return pa.table({**columns, **by_class})
+
+
+def cells(numbers: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """(N,) numbers of classes, or (N, classes) bool -> the genres of each clip in one cell."""
+    names = np.array(classes)
+    if numbers.ndim == 1:
+        return list(names[numbers])
+    return [join_genres(names[row]) for row in numbers]
 
 
 def read_predictions(path: Path, tta: str) -> Predictions | None:
@@ -94,5 +125,10 @@ def read_predictions(path: Path, tta: str) -> Predictions | None:
     columns = [name for name in table.column_names if name.startswith(PREFIX)]
     classes = tuple(name.removeprefix(PREFIX) for name in columns)
     paths, digests, groups, true = (tuple(table[name].to_pylist()) for name in ("path", "digest", "group", "true"))
-    target = np.array([classes.index(name) for name in true], dtype=np.int64)
-    return Predictions(classes, paths, digests, groups, target, np.column_stack([table[name] for name in columns]))
+    thresholds = (table.schema.metadata or {}).get(_THRESHOLDS)
+    probabilities = np.column_stack([table[name] for name in columns])
+    if thresholds is None:
+        target = np.array([classes.index(name) for name in true], dtype=np.int64)
+        return Predictions(classes, paths, digests, groups, target, probabilities)
+    several = np.array([[name in split_genres(cell) for name in classes] for cell in true])
+    return Predictions(classes, paths, digests, groups, several, probabilities, tuple(json.loads(thresholds)))

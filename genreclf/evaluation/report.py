@@ -8,6 +8,7 @@ import numpy as np
 
 from genreclf.evaluation.plots import ClipView, draw_clip
 from genreclf.evaluation.slices import NO_VALUE
+from genreclf.inference.task import MULTILABEL
 from genreclf.page import render
 from genreclf.text import shell_command
 
@@ -21,26 +22,42 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
     `metrics` is what `evaluate` writes to metrics.json, `pictures` holds PNG files by name ("confusion-none", ...),
     `mistakes` are shown in their order.
     """
-    plain, classes = metrics["tta"]["none"]["clip"], metrics["classes"]
-    trained_with = metrics["trained_with"] or ()  # None for a model without a record of its training
-    by_name = [zip(classes, view.probabilities, strict=True) for view in mistakes]
-    ranked = [sorted(pairs, key=lambda pair: -pair[1])[:3] for pairs in by_name]
+    plain, classes, trained_with = metrics["tta"]["none"]["clip"], metrics["classes"], metrics["trained_with"] or ()
+    several = metrics.get("task") == MULTILABEL
     return render(
-        "evaluation/report.html.jinja",
+        f"evaluation/{'multilabel_' if several else ''}report.html.jinja",
         m=metrics,
         plain=plain,
         no_value=NO_VALUE,
-        confident=confident_predictions(plain["calibration"]["bins"]),
         temperature_set=temperature_set(trained_with),
         trained=command_line("train", trained_with) if trained_with else "",
         scored=command_line("evaluate", metrics["command"]),
         pictures=pictures,
-        mistakes=[(view, draw_clip(view), genres) for view, genres in zip(mistakes, ranked, strict=True)],
-        confusions=confusions(plain, classes),
-        majority=max(row["support"] for row in plain["per_class"]) / plain["n"],
-        uniform_log_loss=math.log(len(classes)),
-        mean_true_probability=math.exp(-plain["log_loss"]),
+        mistakes=[(view, draw_clip(view), _ranked(view, classes)) for view in mistakes],
+        **(_guessing(plain) if several else _of_classes(plain, classes)),
     )
+
+
+def _ranked(view: ClipView, classes: Sequence[str]) -> list[tuple[str, float]]:
+    """The three most probable genres."""
+    return sorted(zip(classes, view.probabilities, strict=True), key=lambda pair: -pair[1])[:3]
+
+
+def _guessing(plain: dict[str, Any]) -> dict[str, Any]:
+    """The mean average precision of guessing: a genre's share of the clips, the mean over those that are scored."""
+    shares = [row["support"] / plain["n"] for row in plain["per_class"] if row["average_precision"] is not None]
+    return {"guessing": sum(shares) / max(len(shares), 1)}
+
+
+def _of_classes(plain: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """What the report of a model shows that tells one genre."""
+    return {
+        "confident": confident_predictions(plain["calibration"]["bins"]),
+        "confusions": confusions(plain, classes),
+        "majority": max(row["support"] for row in plain["per_class"]) / plain["n"],
+        "uniform_log_loss": math.log(len(classes)),
+        "mean_true_probability": math.exp(-plain["log_loss"]),
+    }
 
 
 def confusions(scores: dict[str, Any], classes: Sequence[str]) -> list[tuple[str, str, int, int]]:

@@ -5,10 +5,13 @@ from typing import Any
 
 from genreclf.evaluation.clip_set import OTHER
 from genreclf.evaluation.slices import NO_VALUE, not_shown
+from genreclf.inference.task import MULTILABEL
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 
 _SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
+_MULTILABEL_SHOWN = ("mAP", "95 %", "ROC-AUC", "macro-F1", "log-loss", "ECE")
+_MULTILABEL_SLICE_SHOWN = ("clips", "groups", "mAP", "95 %", "ROC-AUC", "log-loss", "ECE")
 _SLICE_SHOWN = ("clips", "groups", "accuracy", "95 %", "macro", "log-loss", "ECE")
 
 
@@ -17,6 +20,13 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     plain = metrics["tta"]["none"]["clip"]
     part = f"{metrics['split']} " if metrics["split"] != OTHER else ""
     title = f"Model {metrics['model'].upper()}: {plain['n']} {part}clips in {plain['groups']} groups"
+    if metrics.get("task") == MULTILABEL:
+        rows = [_multilabel_cells(tta, result["clip"]) for tta, result in metrics["tta"].items()]
+        print_table([("TTA", "text"), *((name, "number") for name in _MULTILABEL_SHOWN)], rows, title)
+        for name, found in plain["slices"].items():
+            _show_multilabel_slice(name, found)
+        print(one_line(f"audit: {metrics['audit']}"))
+        return
     rows = [_cells(tta, level, found) for tta, result in metrics["tta"].items() for level, found in result.items()]
     print_table([("TTA", "text"), *((name, "number") for name in _SHOWN)], rows, title)
     by_tta = (f"{tta} {_macro_accuracy(result['clip'])}" for tta, result in metrics["tta"].items())
@@ -59,3 +69,34 @@ def _cells(tta: str, level: str, found: Mapping[str, Any]) -> list[str]:
         name, error = tta, f"{found['calibration']['ece']:.1%}"
     rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
     return [name, f"{found['accuracy']:.1%}", interval, *rest, error]
+
+
+def _multilabel_cells(tta: str, found: Mapping[str, Any]) -> list[str]:
+    """The row for the scores of clips of several genres."""
+    interval = found["intervals"]["mean_average_precision"]["shown"]
+    shares = (
+        _share(found["mean_average_precision"]),
+        f"{_ends(interval)} %" if interval else "",
+        _share(found["roc_auc"]),
+    )
+    return [tta, *shares, f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}", f"{found['calibration']['ece']:.1%}"]
+
+
+def _show_multilabel_slice(name: str, found: Mapping[str, Any]) -> None:
+    columns: list[tuple[str, Kind]] = [
+        (one_line(name), "text"),
+        *((shown, "number") for shown in _MULTILABEL_SLICE_SHOWN),
+    ]
+    rows = [
+        [
+            *(one["value"] or NO_VALUE, str(one["n"]), str(one["groups"]), _share(one["mean_average_precision"])),
+            *(_ends(one["intervals"]["mean_average_precision"]), _share(one["roc_auc"])),
+            *(f"{one['log_loss']:.3f}", f"{one['ece']:.1%}"),
+        ]
+        for one in found["values"]
+    ]
+    print_table(columns, rows, f"by {name}{not_shown(found)}")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"

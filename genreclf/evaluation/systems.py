@@ -14,9 +14,12 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
+from genreclf.inference.task import MULTICLASS
 
 # Keys that differ between the runs of one system, or that do not affect predictions.
 RUN_KEYS = ("seed", "run", "ckpt", "cache", "data.cache", "workers", "logger", "split.fold")
+
+_EARLIER = {"task": MULTICLASS, "data.task": MULTICLASS}  # which the runs of earlier versions do not say
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The configuration with dotted keys, equal for the runs of one system."""
         prefixes = tuple(f"{key}." for key in RUN_KEYS)
-        return {key: value for key, value in flatten(self.config).items() if not f"{key}.".startswith(prefixes)}
+        found = {**_EARLIER, **flatten(self.config)}
+        return {key: value for key, value in found.items() if not f"{key}.".startswith(prefixes)}
 
     @property
     def fold(self) -> int:
@@ -123,10 +127,12 @@ def _check_same_clips(first: System, system: System, seed: int) -> None:
     reference_seed, reference = next(iter(first.predictions.items()))
     predictions = system.predictions[seed]
     where = f"{system.label}, seed {seed}, and {first.label}, seed {reference_seed}"
+    if predictions.target.ndim != reference.target.ndim:
+        raise GenreclfError(f"{where}: one tells one genre, the other several; compare runs with the same task=...")
     if predictions.classes != reference.classes:
         raise GenreclfError(f"{where}: different classes; compare runs on the same data")
     here, there = (
-        set(zip(one.paths, one.digests, one.target.tolist(), strict=True)) for one in (predictions, reference)
+        set(zip(one.paths, one.digests, map(str, one.target.tolist()), strict=True)) for one in (predictions, reference)
     )
     differing = sorted({path for path, *_ in here ^ there})
     if differing:

@@ -6,6 +6,8 @@ import torch
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import Bundle, weights_sha256
 from genreclf.inference.model_info import ModelOutput
+from genreclf.inference.task import MULTILABEL
+from genreclf.nets.activation import probabilities
 
 
 class TorchModel:
@@ -31,5 +33,6 @@ class TorchModel:
             levels = torch.from_numpy(np.ascontiguousarray(segments)).to(self.device)
             levels = levels[:, None].expand(-1, 3, -1, -1)  # (N, 128, 256) -> (N, 3, 128, 256)
             logits, attention, embedding = self.net.outputs(levels)
-            output = logits.softmax(1), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
+            several = self.info.task == MULTILABEL
+            output = probabilities(logits, several), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
         return ModelOutput(*(tensor.cpu().numpy() for tensor in output))

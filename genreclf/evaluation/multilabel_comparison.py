@@ -1,0 +1,109 @@
+"""Comparison of systems that tell several genres, on the same clips: from their predictions to JSON-like data."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from genreclf.errors import GenreclfError
+from genreclf.evaluation.calibration import calibration_error
+from genreclf.evaluation.comparison import DETECTABLE_ERRORS, System, deviation, holm, verdict
+from genreclf.evaluation.multilabel_scores import interval, known, log_loss
+from genreclf.evaluation.predictions import Predictions
+from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
+from genreclf.evaluation.slices import Columns, by_value
+
+SCORE = "mean_average_precision"
+TEST = "test of the mean difference"
+
+
+def compare_multilabel(systems: Sequence[System], columns: Columns | None = None) -> dict[str, Any]:
+    """As `comparison.compare`, by the mean average precision: all systems, the best first, and all pairs of them."""
+    ranked = sorted(systems, key=lambda system: -_mean(system))
+    if np.isnan(_mean(ranked[0])):
+        raise GenreclfError("no genre can be compared: each is that of all clips, or of none; score other clips")
+    groups = next(iter(ranked[0].predictions.values())).groups
+    drawn = {system.label: _drawn(system) for system in ranked}
+    pairs = [_pair(*two, drawn) for two in itertools.combinations(ranked, 2)]
+    for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+        pair["p_holm"] = corrected
+        pair["verdict"] = verdict(pair, len(groups), len(set(groups)), TEST)
+    return {
+        "score": SCORE,
+        "clips": len(groups),
+        "groups": len(set(groups)),
+        "systems": [_describe(system, drawn[system.label]) for system in ranked],
+        "pairs": pairs,
+        "slices": by_value(columns or {}, lambda clips: _of_slice([system.subset(clips) for system in ranked])),
+    }
+
+
+def _mean(system: System) -> float:
+    """The mean average precision, the mean over the seeds; NaN where no genre can be scored."""
+    return float(np.mean([_score(one) for one in system.predictions.values()]))
+
+
+def _score(predictions: Predictions) -> float:
+    return float(mean_over_genres(rankings(predictions.probabilities, predictions.target)[0]))
+
+
+def _drawn(system: System) -> np.ndarray:
+    """(draws,) the mean over the seeds in each draw of groups; the same draws for all systems. Empty for one group."""
+    by_seed = list(system.predictions.values())
+    if len(set(by_seed[0].groups)) < 2:
+        return np.zeros(0)
+    draws = [bootstrap_rankings(one.probabilities, one.target, one.groups)[0] for one in by_seed]
+    return np.asarray(np.mean([mean_over_genres(each) for each in draws], axis=0))
+
+
+def _pair(better: System, other: System, drawn: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The difference of two systems' mean average precisions, with its paired interval.
+
+    `p` is two-sided, from the normal distribution with the standard deviation of the bootstrap (Efron and Tibshirani
+    1993, chapter 13).
+    """
+    difference, draws = _mean(better) - _mean(other), drawn[better.label] - drawn[other.label]
+    finite = draws[np.isfinite(draws)]
+    error = float(finite.std()) if len(finite) else 0.0
+    return {
+        "better": better.label,
+        "other": other.label,
+        "difference": difference,
+        "clustered": interval(draws) or ((difference, difference) if len(finite) else None),
+        "detectable": DETECTABLE_ERRORS * error if error else None,
+        "p": float(2 * norm.sf(abs(difference) / error)) if error else 1.0,
+    }
+
+
+def _describe(system: System, drawn: np.ndarray) -> dict[str, Any]:
+    by_seed = list(system.predictions.values())
+    scores = [_score(one) for one in by_seed]
+    folds = [np.flatnonzero(system.fold == number) for number in np.unique(system.fold)]
+    by_fold = [_mean(system.subset(clips.tolist())) for clips in folds]
+    areas = [mean_over_genres(rankings(one.probabilities, one.target)[1]) for one in by_seed]
+    found = interval(drawn)
+    return {
+        "label": system.label,
+        "runs": list(system.runs),
+        "seeds": list(system.predictions),
+        "temperature": system.temperature,
+        SCORE: known(_mean(system)),
+        f"{SCORE}_by_seed": list(map(known, scores)),
+        f"{SCORE}_by_fold": list(map(known, by_fold)),
+        "deviation_over_seeds": deviation(scores),
+        "deviation_over_folds": deviation(by_fold),
+        "clustered": found,
+        "shown": found,
+        "roc_auc": known(np.mean(areas)),
+        "log_loss": float(np.mean([log_loss(one.probabilities, one.target).mean() for one in by_seed])),
+        "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in by_seed])),
+    }
+
+
+def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
+    """The scores of the systems on some clips."""
+    groups = next(iter(systems[0].predictions.values())).groups
+    found = [_describe(system, _drawn(system)) for system in systems]
+    return {"clips": len(groups), "groups": len(set(groups)), "systems": found}

@@ -1,0 +1,78 @@
+"""Plots of scores of several genres, each a function from numbers to a PNG file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve
+
+from genreclf.evaluation.plots import OF_PAIRS, draw_reliability, lines, longest, row_inches, title_lines
+from genreclf.evaluation.predictions import Predictions
+from genreclf.plot_text import names_in_plots, save
+
+MAX_CURVES = 10  # more cannot be told apart
+_SHORT, _CHARACTER_INCHES = 24, 0.08
+
+
+def draw_multilabel_scores(clip: dict[str, Any], predictions: Predictions, title: str, folder: Path, tta: str) -> None:
+    """The plots of what `multilabel_clip_scores` returns, to files in `folder`."""
+    draw_average_precisions(clip["per_class"], clip["n"], title, folder / f"average-precision-{tta}.png")
+    draw_precision_recall(predictions, title, folder / f"precision-recall-{tta}.png")
+    draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png", OF_PAIRS)
+
+
+@names_in_plots()
+def draw_average_precisions(table: Sequence[dict[str, Any]], clips: int, title: str, path: Path) -> None:
+    """The rows of `per_class` in the scores -> bars of average precision with their intervals, the highest on top.
+
+    A mark shows the share of the clips that have the genre: what guessing reaches.
+    """
+    scored = [row for row in table if row["average_precision"] is not None]
+    rows = sorted(scored, key=lambda row: -row["average_precision"])
+    names = lines([f"{row['class']} ({row['support']})" for row in rows])
+    width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
+    figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    heights = np.arange(len(rows))[::-1]
+    axes.barh(heights, [row["average_precision"] for row in rows], color="#9ecae1", label="average precision")
+    for row, height in zip(rows, heights, strict=True):
+        if row["average_precision_interval"]:
+            axes.plot(row["average_precision_interval"], [height, height], color="#0072b2", lw=2)
+    guessed = [row["support"] / clips for row in rows]
+    axes.plot(guessed, heights, "|", color="#d55e00", markersize=9, mew=2, label="guessing")
+    axes.set_yticks(heights, names)
+    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
+    axes.grid(axis="x", alpha=0.3)
+    figure.suptitle(title_lines(title, width))
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
+    save(figure, path)
+
+
+@names_in_plots()
+def draw_precision_recall(predictions: Predictions, title: str, path: Path) -> None:
+    """Precision against recall of the genres of most clips, with a point at each one's threshold."""
+    target, counts = predictions.target, predictions.target.sum(0)
+    frequent = [number for number in np.argsort(-counts, kind="stable")[:MAX_CURVES] if counts[number]]
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    axes = figure.subplots()
+    hits = (predictions.predicted & target).sum(0)
+    for number, colour in zip(frequent, _colours(len(frequent)), strict=True):
+        precision, recall, _ = precision_recall_curve(target[:, number], predictions.probabilities[:, number])
+        (name,) = lines([predictions.classes[number]])
+        axes.step(recall, precision, where="post", color=colour, label=name)
+        found = predictions.predicted[:, number].sum()
+        if found:
+            axes.plot(hits[number] / counts[number], hits[number] / found, "o", color=colour)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.grid(alpha=0.3)
+    figure.suptitle(title_lines(title, 7.5))
+    figure.legend(frameon=False, loc="outside right upper", fontsize=9)
+    save(figure, path)
+
+
+def _colours(number: int) -> np.ndarray:
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["turbo"](np.linspace(0.05, 0.95, max(number, 1))))[:number]

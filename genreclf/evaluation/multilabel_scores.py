@@ -1,0 +1,128 @@
+"""Scores of models that tell several genres: from (N, classes) probabilities and bool to JSON-like data."""
+
+import math
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+from genreclf.evaluation.calibration import calibration, calibration_error
+from genreclf.evaluation.intervals import Interval, clustered, mean_per_clip, sum_by_group
+from genreclf.evaluation.predictions import Predictions
+from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
+from genreclf.evaluation.slices import Columns, by_value
+
+_RANKED = ("mean_average_precision", "roc_auc")  # in the order of `rankings`
+
+
+def multilabel_clip_scores(predictions: Predictions, columns: Columns | None = None) -> dict[str, Any]:
+    """Scores, 95 % intervals and calibration of a set of clips, also by the values of `columns`.
+
+    Shares are in [0, 1], the log-loss, a mean over clips and genres, in nats. A score that cannot be had is None.
+    """
+    probabilities, target, groups = predictions.probabilities, predictions.target, predictions.groups
+    precisions, areas = rankings(probabilities, target)
+    drawn = bootstrap_rankings(probabilities, target, groups) if len(set(groups)) > 1 else None
+    return {
+        "n": len(target),
+        "groups": len(set(groups)),
+        "genres_scored": int(np.isfinite(precisions).sum()),
+        "mean_average_precision": known(mean_over_genres(precisions)),
+        "roc_auc": known(mean_over_genres(areas)),
+        "macro_f1": float(_macro_f1(_counts(predictions).sum(0)[None])[0]),
+        "micro_f1": float(f1_score(target, predictions.predicted, average="micro", zero_division=0)),
+        "log_loss": float(log_loss(probabilities, target).mean()),
+        "intervals": _intervals(predictions, drawn),
+        "per_class": _per_class(predictions, precisions, areas, drawn),
+        "calibration": calibration(probabilities, target),
+        "slices": by_value(columns or {}, lambda clips: _of_slice(predictions.subset(clips))),
+        "none": None,
+    }
+
+
+def log_loss(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(N,) the binary cross-entropy of each clip, the mean over the genres."""
+    return np.asarray(-np.log(np.clip(np.where(target, probabilities, 1 - probabilities), 1e-15, 1)).mean(1))
+
+
+def known(value: Any) -> float | None:
+    """A number, or None for NaN, which JSON does not have."""
+    return float(value) if math.isfinite(value) else None
+
+
+def interval(values: np.ndarray) -> Interval | None:
+    """(draws,) values of a bootstrap, NaN where there is none -> their 95 % percentile interval."""
+    finite = values[np.isfinite(values)]
+    if not len(finite) or finite.min() == finite.max():
+        return None
+    low, high = np.percentile(finite, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _intervals(
+    predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray] | None
+) -> dict[str, dict[str, Interval | None]]:
+    """By score; with the keys of `scores.intervals`."""
+    losses, groups = log_loss(predictions.probabilities, predictions.target), predictions.groups
+    found = {
+        name: None if drawn is None else interval(mean_over_genres(drawn[number]))
+        for number, name in enumerate(_RANKED)
+    }
+    found["macro_f1"] = clustered(sum_by_group(_counts(predictions), groups), _macro_f1)
+    found["log_loss"] = clustered(sum_by_group(np.column_stack([np.ones(len(losses)), losses]), groups), mean_per_clip)
+    return {name: {"clustered": one, "shown": one} for name, one in found.items()}
+
+
+def _per_class(
+    predictions: Predictions,
+    precisions: np.ndarray,
+    areas: np.ndarray,
+    drawn: tuple[np.ndarray, np.ndarray] | None,
+) -> list[dict[str, Any]]:
+    assert predictions.thresholds is not None
+    predicted = predictions.predicted
+    columns = precision_recall_fscore_support(predictions.target, predicted, zero_division=0)
+    precision, recall, f1, support = (np.asarray(column).tolist() for column in columns)
+    return [
+        {
+            "class": name,
+            "support": support[number],
+            "predicted": int(predicted[:, number].sum()),
+            "threshold": predictions.thresholds[number],
+            "average_precision": known(precisions[number]),
+            "average_precision_interval": None if drawn is None else interval(drawn[0][:, number]),
+            "roc_auc": known(areas[number]),
+            "precision": precision[number],
+            "recall": recall[number],
+            "f1": f1[number],
+        }
+        for number, name in enumerate(predictions.classes)
+    ]
+
+
+def _counts(predictions: Predictions) -> np.ndarray:
+    """(N, 2 * classes): by genre the hits, and the true ones with the predicted ones; sums give F1."""
+    true, predicted = predictions.target.astype(int), predictions.predicted.astype(int)
+    return np.hstack([true * predicted, true + predicted])
+
+
+def _macro_f1(counts: np.ndarray) -> np.ndarray:
+    """(draws, 2 * classes) sums of `_counts` -> (draws,) mean F1 over genres that occur or are predicted."""
+    hits, occurring = np.split(counts, 2, axis=1)
+    return (2 * hits / np.maximum(occurring, 1)).sum(axis=1) / np.maximum((occurring > 0).sum(axis=1), 1)
+
+
+def _of_slice(predictions: Predictions) -> dict[str, Any]:
+    probabilities, target, groups = predictions.probabilities, predictions.target, predictions.groups
+    precisions, areas = rankings(probabilities, target)
+    several = len(set(groups)) > 1
+    drawn = mean_over_genres(bootstrap_rankings(probabilities, target, groups)[0]) if several else np.zeros(0)
+    return {
+        "n": len(target),
+        "groups": len(set(groups)),
+        "mean_average_precision": known(mean_over_genres(precisions)),
+        "roc_auc": known(mean_over_genres(areas)),
+        "log_loss": float(log_loss(probabilities, target).mean()),
+        "ece": calibration_error(probabilities, target),
+        "intervals": {"mean_average_precision": interval(drawn)},
+    }
