@@ -63,7 +63,7 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
         raise GenreclfError(f"--drop-list {options.drop_list}: names clips of other collections; give --against OTHER")
     split = build(SplitConfig, config["split"], "split")
     store = open_store(prepared_store(data))
-    found = audit(store, membership(store.rows, data, split), _passed_over(data, store))
+    found = audit(store, membership(store.rows, data, split), _passed_over(data, store), task=data.task)
     about = {"name": data.name, "path": str(data.path), "table": str(data.table or ""), "split": split.name}
     context = {"data": {**about, "store_digest": store.digest}, "split": asdict(split)}
     numbers = json.dumps({**context, **found.plain()}, indent=1)

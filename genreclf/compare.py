@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.command_options import Parser, add_tta_option
+from genreclf.data.columns import meaning_of
 from genreclf.errors import GenreclfError, command, reason
 from genreclf.evaluation.comparison import System, calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
-from genreclf.evaluation.predictions import Predictions, read_predictions
+from genreclf.evaluation.multilabel_comparison import SCORE, compare_multilabel
+from genreclf.evaluation.predictions import Predictions, cells, read_predictions
 from genreclf.evaluation.slices import NO_VALUE, Columns, check_slices, not_shown, slice_columns
 from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import user_path, write_atomically
@@ -23,10 +25,11 @@ from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 from genreclf.training.resume import MOVABLE
 
-TEMPLATE = "evaluation/comparison.md.jinja"
-_SYSTEM_NUMBERS = ("seeds", "accuracy", "95 %", "SD seeds", "SD folds", "ECE")
-_SLICE_NUMBERS = ("clips", "accuracy", "95 %", "macro", "ECE")
-_SYSTEM_COLUMNS: list[tuple[str, Kind]] = [("system", "text"), *((name, "number") for name in _SYSTEM_NUMBERS)]
+TEMPLATES = {
+    "accuracy": "evaluation/comparison.md.jinja",
+    "mean_average_precision": "evaluation/multilabel_comparison.md.jinja",
+}
+_NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP"}
 _PAIR_NUMBERS = ("points", "95 %", "p (Holm)", "detectable")
 _PAIR_COLUMNS: list[tuple[str, Kind]] = [
     *((name, "text") for name in ("better", "other")),
@@ -51,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     columns = _columns(systems[0], options.slices, table)
     if options.calibrate:
         systems = [calibrate(system) for system in systems]
-    found = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate, **compare(systems, columns)}
+    several = next(iter(systems[0].predictions.values())).several
+    compared = compare_multilabel(systems, columns) if several else compare(systems, columns)
+    found = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate, **compared}
     folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
     _write(folder, found)
     _show(found)
@@ -98,7 +103,9 @@ def _table(runs: Sequence[Run], moved: Mapping[str, str]) -> Path | None:
 
 def _columns(system: System, slices: Sequence[str], table: Path | None) -> Columns:
     predictions = next(iter(system.predictions.values()))
-    genres = [predictions.classes[number] for number in predictions.target]
+    if predictions.several and any(meaning_of(name) == "genre" for name in slices):
+        raise GenreclfError("--slices genre: these runs tell several genres a clip; name columns of data.table")
+    genres = cells(predictions.target, predictions.classes)
     return slice_columns(slices, predictions.paths, genres, table)
 
 
@@ -130,7 +137,7 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
-        write_atomically(folder / COMPARISON_MD, render(TEMPLATE, found=found, no_value=NO_VALUE))
+        write_atomically(folder / COMPARISON_MD, render(TEMPLATES[found["score"]], found=found, no_value=NO_VALUE))
         draw_comparison(found, folder / COMPARISON_PNG)
     except OSError as error:
         raise GenreclfError(f"--out {folder}: cannot be written ({reason(error)}); choose another folder") from error
@@ -138,27 +145,33 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     clips, groups = count(found["clips"], f"{found['split']} clip"), count(found["groups"], "group")
-    print_table(_SYSTEM_COLUMNS, map(_system_row, found["systems"]), f"{clips} in {groups}")
+    name, score = _NAMES[found["score"]], found["score"]
+    columns = _columns_of("system", "seeds", name, "95 %", "SD seeds", "SD folds", "ECE")
+    print_table(columns, [_system_row(system, score) for system in found["systems"]], f"{clips} in {groups}")
     if found["pairs"]:
         print_table(_PAIR_COLUMNS, map(_pair_row, found["pairs"]), "differences")
     for pair in found["pairs"]:
         print(one_line(f"- {pair['verdict']}"))
-    for name, sliced in found["slices"].items():
-        columns: list[tuple[str, Kind]] = [(one_line(name), "text"), ("system", "text")]
-        numbers: list[tuple[str, Kind]] = [(number, "number") for number in _SLICE_NUMBERS]
-        rows = [_slice_row(one["value"] or NO_VALUE, system) for one in sliced["values"] for system in one["systems"]]
-        print_table(columns + numbers, rows, f"by {name}{not_shown(sliced)}")
+    for column, sliced in found["slices"].items():
+        by_value = [(one["value"] or NO_VALUE, one, system) for one in sliced["values"] for system in one["systems"]]
+        numbers = ("clips", name, "95 %", *(() if score == SCORE else ("macro",)), "ECE")
+        columns = [(one_line(column), "text"), *_columns_of("system", *numbers)]
+        print_table(columns, [_slice_row(*row, score) for row in by_value], f"by {column}{not_shown(sliced)}")
     for system in found["systems"] if found["calibrated"] else ():
         use = f"to train on all clips, use split=all temperature={system['temperature']:.2f}"
         print(one_line(f"{system['label']}: {use}"))
 
 
-def _system_row(system: dict[str, Any]) -> list[str]:
+def _columns_of(text: str, *numbers: str) -> list[tuple[str, Kind]]:
+    return [(text, "text"), *((name, "number") for name in numbers)]
+
+
+def _system_row(system: dict[str, Any], score: str) -> list[str]:
     interval = system["shown"]
     return [
         system["label"],
         str(len(system["seeds"])),
-        f"{system['accuracy']:.1%}",
+        f"{system[score]:.1%}",
         f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
         _points(system["deviation_over_seeds"]),
         _points(system["deviation_over_folds"]),
@@ -166,12 +179,13 @@ def _system_row(system: dict[str, Any]) -> list[str]:
     ]
 
 
-def _slice_row(value: str, system: dict[str, Any]) -> list[str]:
-    interval = system["intervals"]["accuracy"]
+def _slice_row(value: str, of_value: dict[str, Any], system: dict[str, Any], score: str) -> list[str]:
+    interval = system["shown"] if score == SCORE else system["intervals"]["accuracy"]
     return [
-        *(value, system["label"], str(system["n"]), f"{system['accuracy']:.1%}"),
+        *(value, system["label"], str(of_value["clips"]), "" if system[score] is None else f"{system[score]:.1%}"),
         f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
-        *(f"{system['macro_accuracy']:.1%}", f"{system['ece']:.1%}"),
+        *(() if score == SCORE else (f"{system['macro_accuracy']:.1%}",)),
+        f"{system['ece']:.1%}",
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from genreclf.config import build
+from genreclf.data.columns import meaning_of
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
 from genreclf.data.sources import DataConfig
@@ -20,6 +21,8 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.clip_set import OTHER, ClipSet, clips_of_split, other_music
 from genreclf.evaluation.logged_scores import logged_scores
+from genreclf.evaluation.multilabel_plots import draw_multilabel_scores
+from genreclf.evaluation.multilabel_scoring import score_multilabel_clips, unlabelled_genres
 from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
 from genreclf.evaluation.predictions import Predictions, predict_clips, write_predictions
 from genreclf.evaluation.report import report_page
@@ -31,7 +34,9 @@ from genreclf.exporters.bundle import Bundle, load_bundle
 from genreclf.files import user_path, write_atomically
 from genreclf.hydra_command import compose, instantiate, run_command
 from genreclf.inference import run_folder
+from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.predictor import Predictor
+from genreclf.inference.task import MULTILABEL, TASKS
 from genreclf.inference.tta import check_tta
 from genreclf.text import one_line
 from genreclf.training.loggers import Loggers
@@ -67,9 +72,12 @@ class EvaluateConfig:
     data: MovedData  # their content must be that of the training; other music has a DataConfig instead
     cache: Path | None  # for spectrograms; None: that of the training
     out: Path | None  # for other music: the folder of the results; None: evaluations/TIME-MODEL
+    task: str | None = None  # None: that of the model, which has no other
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
+        if self.task not in (None, *TASKS):
+            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
         if self.clips not in SPLITS:
             raise GenreclfError(f"clips={self.clips}: unknown; choose one of {', '.join(SPLITS)}")
 
@@ -106,6 +114,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         raise GenreclfError(f"out={config.out}: the scores of a run are in its folder; leave it out")
     run, split = _run_folder(config.run), config.clips
     bundle = load_bundle(run / run_folder.BUNDLE)
+    _check_task(config, bundle.info)
     datamodule = _training_data(run, config)
     music = clips_of_split(datamodule, split, config.slices)
     scored = _score(bundle, music, config)
@@ -151,7 +160,8 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
         raise GenreclfError(f"clips={config.clips}: other music has no splits, all of it is scored; leave it out")
     model = run_folder.find_bundle(config.run)
     bundle = load_bundle(model)
-    data = _other_data(overrides, bundle.info.picture_seconds)
+    _check_task(config, bundle.info)
+    data = _other_data(overrides, bundle.info)
     run = _run_of(model)
     record = read_run(run)[1] if run else {}
     seen = record.get("data", {}).get("seen_files")
@@ -188,11 +198,21 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     return metrics
 
 
-def _other_data(overrides: Sequence[str], picture_seconds: float) -> DataConfig:
+def _check_task(config: EvaluateConfig, info: ModelInfo) -> None:
+    """Refuses what a model of this task cannot be asked for."""
+    if config.task not in (None, info.task):
+        raise GenreclfError(f"task={config.task}: {config.run} is a model with task={info.task}; leave it out")
+    if info.task == MULTILABEL and any(meaning_of(name) == "genre" for name in config.slices):
+        raise GenreclfError(
+            "slices=[genre]: with task=multilabel, the report has the scores of each genre; leave it out"
+        )
+
+
+def _other_data(overrides: Sequence[str], info: ModelInfo) -> DataConfig:
     """The data set that the command line describes, data=folder unless it says another; pictures as in prediction."""
     words = [word for word in overrides if word.lstrip("+").startswith(("data=", "data.", "cache="))]
     keys = {word.lstrip("+").partition("=")[0] for word in words}
-    defaults = {"data": "folder", "data.picture_seconds": str(picture_seconds)}
+    defaults = {"data": "folder", "data.picture_seconds": str(info.picture_seconds), "task": info.task}
     words = [*(f"{key}={value}" for key, value in defaults.items() if key not in keys), *words]
     return build(DataConfig, compose("prepare", words)["data"], "data")
 
@@ -251,12 +271,14 @@ def _score(bundle: Bundle, music: ClipSet, config: EvaluateConfig) -> Scored:
     """Predicts without TTA and with that of the configuration."""
     # Calibration needs the probabilities before the temperature too.
     model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), config.device)
+    several = bundle.info.task == MULTILABEL
+    scored_by, shown_by = (score_multilabel_clips, unlabelled_genres) if several else (score_clips, worst_mistakes)
     found, predictions, results = {}, {}, {}
     for tta in dict.fromkeys(("none", config.tta)):
         clips = (*music.clips, *music.none)
         found[tta] = predict_clips(Predictor(model, tta), music.store, clips, f"scoring, tta={tta}")
-        predictions[tta], results[tta] = score_clips(found[tta], bundle.info, music)
-    return Scored(predictions, results, worst_mistakes(predictions["none"], found["none"], music))
+        predictions[tta], results[tta] = scored_by(found[tta], bundle.info, music)
+    return Scored(predictions, results, shown_by(predictions["none"], found["none"], music))
 
 
 def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
@@ -268,7 +290,9 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """The part of metrics.json that is about the model."""
     return {
         "model": bundle.info.name,
+        "task": bundle.info.task,
         "classes": list(bundle.info.classes),
+        "thresholds": bundle.info.thresholds,
         "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
         "view": bundle.info.view.name,
         "temperature": bundle.info.temperature,
@@ -306,7 +330,7 @@ def _write(folder: Path, metrics: dict[str, Any], scored: Scored) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / run_folder.PREDICTIONS, scored.predictions)
     write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
-    write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, folder), scored.mistakes))
+    write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, scored, folder), scored.mistakes))
 
 
 def _write_card(run: Path) -> None:
@@ -328,12 +352,16 @@ def _log(metrics: dict[str, Any]) -> None:
         loggers.files(f"{run_folder.EVALUATION}/{metrics['split']}", card, scores)
 
 
-def _draw(metrics: dict[str, Any], folder: Path) -> dict[str, bytes]:
+def _draw(metrics: dict[str, Any], scored: Scored, folder: Path) -> dict[str, bytes]:
     """Draws the plots to files; returns the files' bytes by name."""
     for tta, result in metrics["tta"].items():
         clip = result["clip"]
         part = f", {metrics['split']}" if metrics["split"] != OTHER else ""
-        title = f"Model {metrics['model'].upper()}{part}: {clip['accuracy']:.1%} of {clip['n']} clips"
+        model = f"Model {metrics['model'].upper()}{part}"
+        if metrics["task"] == MULTILABEL:
+            draw_multilabel_scores(clip, scored.predictions[tta], f"{model}, {clip['n']} clips", folder, tta)
+            continue
+        title = f"{model}: {clip['accuracy']:.1%} of {clip['n']} clips"
         draw_confusion(np.array(clip["confusion"]), metrics["classes"], title, folder / f"confusion-{tta}.png")
         draw_per_class(clip["per_class"], title, folder / f"per-class-{tta}.png")
         draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png")

@@ -23,6 +23,7 @@ from genreclf.files import user_path, write_atomically
 from genreclf.hydra_command import run_command
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
+from genreclf.inference.task import MULTILABEL
 from genreclf.search_pictures import draw_search
 from genreclf.search_space import Dimension, read_space, split_words
 from genreclf.search_study import Study
@@ -103,6 +104,9 @@ def _check(fixed: list[str], folder: Path) -> int:
     run_command("train", lambda config, _: configs.append(config), [*fixed, f"hydra.run.dir={folder}"], TRAINER_KEYS)
     if not configs:
         raise GenreclfError("the search has not begun; mend that, and give the same command")
+    if configs[0]["task"] == MULTILABEL:
+        remedy = "try settings with a sweep: genreclf train -m"
+        raise GenreclfError(f"task={MULTILABEL}: a search compares models that tell one genre a clip; {remedy}")
     trainer = configs[0]["trainer"]
     if on_several_devices(trainer):
         devices = trainer["devices"]

@@ -32,6 +32,7 @@ from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.known_fit import fit_known
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.predictions import predict_clips
+from genreclf.evaluation.thresholds import fit_thresholds
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, round_to_fp16, save_bundle
 from genreclf.files import user_path
@@ -53,6 +54,7 @@ from genreclf.inference.run_folder import (
     RECORD,
     find_bundle,
 )
+from genreclf.inference.task import MULTILABEL
 from genreclf.nets.config import ModelConfig
 from genreclf.nets.kinds import CLASSIFIER
 from genreclf.nets.net import Net
@@ -60,6 +62,7 @@ from genreclf.stopping import stoppable
 from genreclf.text import one_line, shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.checkpoint_io import CheckpointFiles
+from genreclf.training.clip_metrics import BEST
 from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.loggers import Loggers
 from genreclf.training.module import GenreModule, OptimConfig
@@ -194,7 +197,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
     if optim:
         module = _module(model, run, optim, datamodule)
         weights = _start(config, run, module, datamodule)
-        trainer = _trainer(folder, config, overrides, optim, loggers, callbacks)
+        trainer = _trainer(folder, config, overrides, optim, loggers, callbacks, datamodule.data.task)
         _check_validation(trainer, optim, datamodule)
     if first:
         _show_data(config, datamodule)
@@ -249,7 +252,8 @@ def _module(
     consistency = datamodule.augment.consistency if datamodule.augment else 0.0
     teacher = None if run.teacher is None else torch.from_numpy(datamodule.teacher(run.teacher))
     shares = datamodule.class_shares
-    module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher)
+    task = datamodule.data.task
+    module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher, task)
     module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
     return module
 
@@ -258,9 +262,10 @@ def _start(
     config: dict[str, Any], run: RunConfig, module: GenreModule, datamodule: SpectrogramDataModule
 ) -> dict[str, Any]:
     """Gives the net its first weights; returns what the record says of them."""
-    weights = start(module.net, config["model"]["weights"], run.init, datamodule.classes)
+    task = datamodule.data.task
+    weights = start(module.net, config["model"]["weights"], run.init, datamodule.classes, task)
     if run.init is not None and (weights["new_classes"] or not config["trainer"]["max_epochs"]):
-        temperature = _initial_temperature(run.init, datamodule.classes)
+        temperature = _initial_temperature(run.init, datamodule.classes, task)
         fit_output_layer(module.net, datamodule, module.loss.log_mix, temperature)
     return weights
 
@@ -320,11 +325,12 @@ def _trainer(
     optim: OptimConfig,
     loggers: Loggers,
     callbacks: Sequence[Callback],
+    task: str,
 ) -> L.Trainer:
     trainer: L.Trainer = instantiate(
         {"enable_progress_bar": sys.stderr.isatty(), **config["trainer"]},
         _asked(overrides),
-        callbacks=[EpochLog(folder / METRICS_CSV, loggers.epoch), *callbacks, *checkpoints(folder, optim)],
+        callbacks=[EpochLog(folder / METRICS_CSV, loggers.epoch, task), *callbacks, *checkpoints(folder, optim, task)],
         logger=loggers.lightning,
         plugins=[CheckpointFiles(), cluster(config["trainer"])],
         strategy=strategy(config["trainer"]),
@@ -368,10 +374,11 @@ def _kept_net(folder: Path, trainer: L.Trainer, overrides: Sequence[str], module
             f"{_asked(overrides)}: no epoch was trained, so there is no {kept.name}; allow at least one epoch"
         )
     module.cpu().load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
-    accuracy = draw_curves(folder / METRICS_CSV, folder / CURVES)
-    if not math.isnan(accuracy["last"]):
-        shown = f"highest {accuracy['highest']:.1%}, last {accuracy['last']:.1%}"
-        print(f"validation accuracy: {shown}; kept: the {module.optim.checkpoint} epoch")
+    best = BEST[module.task]
+    score = draw_curves(folder / METRICS_CSV, folder / CURVES, best)
+    if not math.isnan(score["last"]):
+        shown = f"highest {score['highest']:.1%}, last {score['last']:.1%}"
+        print(f"validation {best.replace('_', ' ')}: {shown}; kept: the {module.optim.checkpoint} epoch")
     return module.net.eval()
 
 
@@ -396,9 +403,10 @@ def _check_validation(trainer: L.Trainer, optim: OptimConfig, datamodule: Spectr
 def _save(
     folder: Path, run: RunConfig, net: Net, name: str, prior_power: float, datamodule: SpectrogramDataModule
 ) -> None:
-    """Writes the bundle of a trained net, with its temperature."""
+    """Writes the bundle of a trained net, with its temperature and, for several genres, their thresholds."""
     if run.fp16_weights:
         round_to_fp16(net)
+    several = datamodule.data.task == MULTILABEL
     info = ModelInfo(
         name=name,
         classes=datamodule.classes,
@@ -406,16 +414,20 @@ def _save(
         picture_seconds=datamodule.data.picture_seconds,
         frames_per_column=datamodule.frames_per_column,
         temperature=run.temperature or 1.0,
-        prior_power=prior_power,
-        shares=tuple(datamodule.class_shares),
+        prior_power=1.0 if several else prior_power,
+        shares=None if several else tuple(datamodule.class_shares),
+        task=datamodule.data.task,
+        thresholds=(0.5,) * len(datamodule.classes) if several else None,
     )
     if run.temperature is None:
         info = replace(info, temperature=_temperature(run.init, Bundle(net, info), datamodule))
+    if several:
+        info = replace(info, thresholds=_thresholds(run.init, Bundle(net, info), datamodule))
     if datamodule.none["val"]:
         info = replace(info, known=_fitted_known(Bundle(net, info), datamodule))
         what = "withholds the genre of music of none of the genres"
         print(what if info.known else f"never {what}: too few validation clips, or it is as sure of them")
-    elif run.init is not None and read_bundle_config(find_bundle(run.init)).info.known:
+    elif run.init is not None and not several and read_bundle_config(find_bundle(run.init)).info.known:
         note = "withholds the genre of music of none of its genres, this model does not; data.none=GENRE teaches it"
         print(one_line(f"init={run.init} {note}"))
     try:
@@ -433,7 +445,7 @@ def _save(
 def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
     """Fitted on the validation clips, for a bundle whose temperature is 1; without any, `_initial_temperature`."""
     if not datamodule.clips["val"] and init is not None:
-        temperature = _initial_temperature(init, bundle.info.classes)
+        temperature = _initial_temperature(init, bundle.info.classes, bundle.info.task)
         print(f"temperature {temperature:.2f}: not fitted, as there are no validation clips")
         return temperature
     temperature = fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
@@ -441,10 +453,26 @@ def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMo
     return temperature
 
 
-def _initial_temperature(init: str, classes: Sequence[str]) -> float:
+def _initial_temperature(init: str, classes: Sequence[str], task: str) -> float:
     """That of the model `init` if it has the same classes, else 1: an initial one of 0.7 made models far too sure."""
+    initial = _same_answers(init, classes, task)
+    return initial.temperature if initial else 1.0
+
+
+def _same_answers(init: str, classes: Sequence[str], task: str) -> ModelInfo | None:
+    """The model `init` if it tells the same genres in the same way, else None."""
     initial = read_bundle_config(find_bundle(init)).info
-    return initial.temperature if set(initial.classes) == set(classes) else 1.0
+    return initial if set(initial.classes) == set(classes) and initial.task == task else None
+
+
+def _thresholds(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> tuple[float, ...]:
+    """Fitted on the validation clips, for a bundle with its temperature; without any, those of `init`, or else 0.5."""
+    info = bundle.info
+    if datamodule.clips["val"]:
+        return fit_thresholds(*_answers(bundle, datamodule, datamodule.clips["val"]))
+    initial = _same_answers(init, info.classes, info.task) if init is not None else None
+    known = dict(zip(initial.classes, initial.thresholds or (), strict=True)) if initial else {}
+    return tuple(known.get(name, 0.5) for name in info.classes)
 
 
 def _fitted_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Known | None:
@@ -454,7 +482,7 @@ def _fitted_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Known | 
 
 
 def _answers(bundle: Bundle, datamodule: SpectrogramDataModule, clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(clips, classes) probabilities, and the (clips,) classes; NONE for a clip of no class."""
+    """(clips, classes) probabilities, and the clips' targets (see `SpectrogramDataModule.targets`)."""
     predictor = Predictor(TorchModel(bundle, "cpu"))
     predictions = predict_clips(predictor, datamodule.store, clips, "calibrating")
     return np.array([prediction.probabilities for prediction in predictions]), datamodule.targets(clips)

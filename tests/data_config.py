@@ -6,9 +6,10 @@ import yaml
 
 from genreclf.config import build, config_folder
 from genreclf.data.sources import DataConfig
+from genreclf.inference.task import MULTICLASS
 
 
 def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
     """`data=NAME` with these values; paths may be given as paths."""
     known = yaml.safe_load((config_folder() / "data" / f"{name}.yaml").read_text())
-    return build(DataConfig, {**known, **values}, "data")
+    return build(DataConfig, {**known, "task": MULTICLASS, **values}, "data")

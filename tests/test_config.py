@@ -92,7 +92,7 @@ def test_commands_compose_and_their_help_names_their_keys(name):
     assert not [key for key in known if key not in groups and not re.search(rf"\b{key}\b", template, re.I)]
 
 
-OPTIONAL = ["last_time_stride"]  # older bundles do not contain it
+OPTIONAL = ["last_time_stride", "task"]  # older bundles and runs do not contain them
 
 
 @pytest.mark.parametrize("cls", [*DATACLASSES.values(), ModelConfig, SvmConfig, MajorityConfig])

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from genreclf.data.fingerprint import Match
+from genreclf.data.labels import genres_of
 from genreclf.data.leaks import (
     HELD_OUT,
     HeldOut,
@@ -23,6 +24,7 @@ from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
 from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.inference.task import MULTICLASS
 from genreclf.text import one_line
 
 SHORT_SHARE = 0.5  # the view `whole` stretches every clip to 256 columns, so a short one appears at another tempo
@@ -71,6 +73,7 @@ class Audit:
     """Everything that the audit found, as plain data."""
 
     clips: int
+    training_clips: int  # of them, in the chosen split
     seconds: float
     classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "left_out"
     findings: dict[str, list[Finding]]
@@ -98,8 +101,7 @@ class Audit:
             return "none found"
         chosen = self.leaks["chosen"].values()
         in_groups = not any(found["group"].unknown for found in chosen)
-        training = sum(counts["train"] for counts in self.classes.values())
-        heard = any(found["recording"].of for found in chosen) and training > len(self.not_compared["train"])
+        heard = any(found["recording"].of for found in chosen) and self.training_clips > len(self.not_compared["train"])
         return "none found so far" if in_groups or heard else "unknown"
 
     def summary(self) -> dict[str, Any]:
@@ -132,7 +134,11 @@ def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
 
 
 def audit(
-    store: Store, member: Membership, passed_over: dict[str, list[str]] | None = None, compare: bool = True
+    store: Store,
+    member: Membership,
+    passed_over: dict[str, list[str]] | None = None,
+    compare: bool = True,
+    task: str = MULTICLASS,
 ) -> Audit:
     """The audit of a store. `passed_over` are the files beside its clips, by ending.
 
@@ -146,8 +152,9 @@ def audit(
     leaks = {"chosen": held_out_leaks(member.splits, keys)}
     return Audit(
         clips=len(rows),
+        training_clips=member.splits.count("train"),
         seconds=sum(map(seconds, readable)),
-        classes=class_balance(rows, split_of),
+        classes=class_balance(rows, split_of, task),
         findings=findings(rows),
         passed_over=passed_over or {},
         rates=dict(sorted(rates(readable).items())),
@@ -208,12 +215,15 @@ def _faults(row: Row, median_seconds: float, usual_hz: int) -> dict[str, str]:
     return faults
 
 
-def class_balance(rows: Sequence[Row], split_of: dict[int, str | None]) -> dict[str, dict[str, int]]:
+def class_balance(
+    rows: Sequence[Row], split_of: dict[int, str | None], task: str = MULTICLASS
+) -> dict[str, dict[str, int]]:
     """The number of clips of each class in each split, in none, and left out, as they are unreadable or no music."""
-    columns = (*SPLITS, "none", "left_out")
-    counts = {label: dict.fromkeys(columns, 0) for label in sorted({row.label for row in rows})}
+    columns, genres = (*SPLITS, "none", "left_out"), [genres_of(row.label, task) for row in rows]
+    counts = {genre: dict.fromkeys(columns, 0) for genre in sorted({genre for each in genres for genre in each})}
     for clip, row in enumerate(rows):
-        counts[row.label][(split_of.get(clip) or "none") if row.columns else "left_out"] += 1
+        for genre in genres[clip]:
+            counts[genre][(split_of.get(clip) or "none") if row.columns else "left_out"] += 1
     return counts
 
 

@@ -23,6 +23,7 @@ from genreclf.data.store import Store, open_store
 from genreclf.data.teacher import teacher_vectors
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
+from genreclf.inference.task import MULTICLASS
 
 SEEN_DIGITS = 16  # of a file's SHA-256: two of a million files agree in them with a probability of 3e-8
 NONE = -1  # the target of a clip that is of none of the classes
@@ -76,16 +77,22 @@ class SpectrogramDataModule(L.LightningDataModule):
         if first:
             more = f" ({len(others)} more reasons: genreclf audit)" if others else ""
             raise GenreclfError(first + more)
+        self.genres_of = dict(zip(clips, self.membership.genres, strict=True))
         none = {clip for clip in clips if rows[clip].label == self.data.none}
         if self.data.none is not None and not none:
             genres = ", ".join(sorted({rows[clip].label for clip in clips}))
             raise GenreclfError(f"data.none={self.data.none}: no clip has this genre; choose one of: {genres}")
-        self.classes = tuple(sorted({rows[clip].label for clip in clips if clip not in none}))
+        self.classes = tuple(sorted({genre for clip in clips if clip not in none for genre in self.genres_of[clip]}))
         members = {name: [c for c, s in zip(clips, splits, strict=True) if s == name] for name in SPLITS}
         self.clips = {name: [clip for clip in found if clip not in none] for name, found in members.items()}
         self.none = {name: [clip for clip in found if clip in none] for name, found in members.items()}
         self.group_of = dict(zip(clips, groups, strict=True))
         self.store = store
+        if 1 in self.class_shares:
+            name = self.classes[self.class_shares.index(1)]
+            raise GenreclfError(
+                f"task=multilabel: all training clips are of the genre {name!r}; leave it out of the table"
+            )
 
     def summary(self) -> dict[str, Any]:
         """What the run's record says about the data: counts by split, what is left out, licences, digests of store and
@@ -95,7 +102,7 @@ class SpectrogramDataModule(L.LightningDataModule):
         used = {name: self.clips[name] + self.none[name] for name in SPLITS}
         members = sorted((rows[clip].path, name) for name, clips in used.items() for clip in clips)
         lengths = [rows[clip].sound_frames for clips in used.values() for clip in clips]
-        counts = {name: dict(Counter(rows[clip].label for clip in clips)) for name, clips in self.clips.items()}
+        counts = {name: dict(self._count(clips)) for name, clips in self.clips.items()}
         unreadable = {row.path: row.problem for row in rows if not row.columns}
         seen = [clip for name in ("train", "val") for clip in self.clips[name] + self.none[name]]
         return {
@@ -131,9 +138,13 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     @property
     def class_shares(self) -> list[float]:
-        """The share of each class among the training clips."""
-        counts = Counter(self.store.rows[clip].label for clip in self.clips["train"])
-        return [counts[name] / counts.total() for name in self.classes]
+        """The share of the training clips that are of each class. With several genres a clip, the sum is above 1."""
+        counts = self._count(self.clips["train"])
+        return [counts[name] / len(self.clips["train"]) for name in self.classes]
+
+    def _count(self, clips: Sequence[int]) -> Counter[str]:
+        """How many of these clips are of each class."""
+        return Counter(genre for clip in clips for genre in self.genres_of[clip])
 
     def teacher(self, file: Path) -> np.ndarray:
         """The teachers' vectors, (clips, K), of all clips of the store (see `teacher_vectors`)."""
@@ -141,9 +152,18 @@ class SpectrogramDataModule(L.LightningDataModule):
         return teacher_vectors(file, [row.path for row in self.store.rows], training)
 
     def targets(self, clips: Sequence[int]) -> np.ndarray:
-        """(clips,) int64: the number of each clip's class; NONE for a clip of none of the classes."""
-        labels = (self.store.rows[clip].label for clip in clips)
-        return np.array([self.classes.index(x) if x != self.data.none else NONE for x in labels], np.int64)
+        """(clips,) int64: the number of each clip's class; NONE for a clip of none of the classes.
+
+        With task=multilabel (clips, classes) float32, 1 for each genre of a clip and 0 for the others.
+        """
+        number_of = {name: number for number, name in enumerate(self.classes)}
+        numbers = [[number_of.get(genre, NONE) for genre in self.genres_of[clip]] for clip in clips]
+        if self.data.task == MULTICLASS:
+            return np.array(numbers, np.int64).reshape(len(clips))  # (clips, 1) -> (clips,)
+        targets = np.zeros((len(clips), len(self.classes)), np.float32)
+        for row, of_clip in zip(targets, numbers, strict=True):
+            row[of_clip] = 1
+        return targets
 
     def dataset(self, split: str, overlapping: bool = True, none: bool = False) -> SegmentDataset:
         """The segments of one split; those of no class too, if `none`.
@@ -153,7 +173,7 @@ class SpectrogramDataModule(L.LightningDataModule):
         return self._segments(self.clips[split] + (self.none[split] if none else []), overlapping)
 
     def _segments(self, clips: Sequence[int], overlapping: bool = True) -> SegmentDataset:
-        targets = dict(zip(clips, self.targets(clips).tolist(), strict=True))
+        targets = dict(zip(clips, self.targets(clips), strict=True))
         step = 1 if overlapping else self.view.segment_frames // self.view.hop_frames
         return SegmentDataset(self.store, targets, self.view, step)
 
@@ -225,7 +245,7 @@ def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
             # The second view of an example has the same other one: its first view stands for the clip and its class.
             for key in ("target", "clip", "other", "lam"):
                 if key in out:
-                    out[key] = out[key].repeat(views)
+                    out[key] = torch.cat([out[key]] * views)
             out["views"] = views
     # The three channels are equal, so the work above is done on one.
     out["image"] = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (V * B, 3, 128, 256)

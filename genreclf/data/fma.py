@@ -12,7 +12,7 @@ from genreclf.data.tracks import Layout, Track, reading
 
 SUBSETS = ("small", "medium", "large")  # each holds those before it
 FULL = "full"  # the untrimmed files of the large subset
-TRACKS = "tracks.csv"
+TRACKS, GENRES = "tracks.csv", "genres.csv"
 SERVER = "https://os.unil.cloud.switch.ch/fma"
 OTHER_WAY = "get fma_metadata.zip and fma_SUBSET.zip elsewhere, unpack them, and set data.path to their folder"
 # The checksums are those of the data set's README.
@@ -41,7 +41,7 @@ _COLUMNS = {
     ("track", "title"): "title",
     ("track", "license"): "license",
 }
-_SUBSET, _SPLIT = ("set", "subset"), ("set", "split")
+_SUBSET, _SPLIT, _ALL_GENRES = ("set", "subset"), ("set", "split"), ("track", "genres_all")
 
 
 def find(path: Path, subset: str) -> Layout | None:
@@ -84,6 +84,13 @@ def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
     return _read(file, subset, status.st_mtime_ns, status.st_size)
 
 
+def genre_names(layout: Layout) -> dict[str, str]:
+    """The names of the genres, by their numbers. Raises GenreclfError for a table that cannot be read."""
+    file = layout.tables / GENRES
+    with reading(file), file.open(encoding="utf-8", newline="") as text:
+        return {row[0]: row[3].strip() for row in list(csv.reader(text))[1:]}  # after genre_id, #tracks and parent
+
+
 @functools.lru_cache(maxsize=2)  # 106,574 rows of 52 columns, which a training asks for several times
 def _read(file: Path, subset: str, *_: int) -> dict[str, Track]:
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
@@ -100,7 +107,7 @@ def _read(file: Path, subset: str, *_: int) -> dict[str, Track]:
 def _columns(groups: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], int]:
     """The number of each column that is read, from the two header rows."""
     numbers = {pair: number for number, pair in enumerate(zip(groups, names, strict=False))}
-    needed = (*_COLUMNS, _SUBSET, _SPLIT)
+    needed = (*_COLUMNS, _SUBSET, _SPLIT, _ALL_GENRES)
     if missing := [pair for pair in needed if pair not in numbers]:
         raise ValueError(f"its two header rows have no column {' '.join(missing[0])}")
     return {pair: numbers[pair] for pair in needed}
@@ -117,8 +124,9 @@ def _tracks(
         left_out = _left_out(number, cells["genre"])
         if left_out:
             cells["genre"] = ""
+        genres = () if left_out in (NO_AUDIO, CUT_SHORT) else tuple(re.findall(r"\d+", row[number_of[_ALL_GENRES]]))
         name = f"{number:06d}"
-        yield f"{name[:3]}/{name}.mp3", Track(metadata_of(cells), row[number_of[_SPLIT]], left_out)
+        yield f"{name[:3]}/{name}.mp3", Track(metadata_of(cells), row[number_of[_SPLIT]], left_out, genres)
 
 
 def _left_out(number: int, genre: str) -> str:

@@ -19,6 +19,7 @@ from genreclf.errors import GenreclfError, missing_package
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.progress import progress_bar
+from genreclf.tags.plan import join_genres, split_genres
 
 TABLE, AUDIO = "clips.csv", "audio"
 SEVERAL, NO_GENRE = "of several genres", "without a genre"
@@ -77,8 +78,9 @@ def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
 
 
 def _track(row: Mapping[str, str]) -> Track:
-    cells = {meaning: row[meaning] for meaning in ("genre", *_MEANINGS)}
-    return Track(metadata_of(cells), row["split"], row["left_out"])
+    several = row["left_out"] == SEVERAL
+    cells = {meaning: row[meaning] for meaning in ("genre", *_MEANINGS)} | ({"genre": ""} if several else {})
+    return Track(metadata_of(cells), row["split"], row["left_out"], split_genres(row["genre"]) if several else ())
 
 
 def _unpacked(name: str, subset: str, folder: Path) -> Iterator[list[str]]:
@@ -182,8 +184,7 @@ def _of_file(path: str, name: str, where: str) -> bytes:
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, Column], class_label: type) -> list[str]:
-    """The cells of the columns genre to left_out. Only a clip of one genre has one."""
+    """The cells of the columns genre to left_out."""
     genres = columns["genre"].texts(row, class_label)
-    one = genres[0] if len(genres) == 1 else ""
     others = ["; ".join(columns[key].texts(row, class_label)) if key in columns else "" for key in _MEANINGS]
-    return [one, *others, "" if one else SEVERAL if genres else NO_GENRE]
+    return [join_genres(genres), *others, "" if len(genres) == 1 else SEVERAL if genres else NO_GENRE]

@@ -65,7 +65,8 @@ def _tracks(file: Path, part: str, licenses: dict[str, str]) -> Iterator[tuple[s
             genres = [tag.removeprefix(_PREFIX) for tag in tags if tag.startswith(_PREFIX)]
             one = genres[0] if len(genres) == 1 else ""
             cells = {"genre": one, "artist": artist, "album": album, "license": licenses.get(path, "")}
-            yield path, Track(metadata_of(cells), part, "" if one else SEVERAL if genres else NO_GENRE)
+            left_out = "" if one else SEVERAL if genres else NO_GENRE
+            yield path, Track(metadata_of(cells), part, left_out, tuple(genres))
 
 
 def _licenses(file: Path) -> dict[str, str]:

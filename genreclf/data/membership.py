@@ -2,9 +2,11 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
@@ -17,6 +19,7 @@ from genreclf.data.split import (
     members,
     published_missing,
     rare_classes,
+    rarest,
     refusals,
     split_word,
 )
@@ -31,12 +34,13 @@ _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|aud
 
 @dataclass(frozen=True)
 class Membership:
-    """The assignment of a store's clips. `splits`, `groups` and `metadata` have an item for each of `clips`."""
+    """The assignment of a store's clips. What is not a mapping or about the whole has an item for each of `clips`."""
 
     clips: tuple[int, ...]  # numbers in the store: readable ones, without what the data.* keys drop
     splits: tuple[str | None, ...]  # None: in no split
     groups: tuple[str, ...]  # equal for clips of one recording, artist, title or declared group, and transitively
     metadata: tuple[ClipMetadata, ...]
+    genres: tuple[tuple[str, ...], ...]  # one, or with task=multilabel one or more
     conflicts: tuple[tuple[int, ...], ...]  # the clips of each recording that is in several classes
     refusals: tuple[str, ...]  # why no training can use the split, a line each
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: clips of a published one, not found
@@ -54,31 +58,48 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     dropped = {clip for clips in conflicting for clip in clips} if data.label_conflicts == "drop" else set()
     clips = [clip for clip in readable if clip not in dropped]
     used = [rows[clip] for clip in clips]
-    paths, labels = [row.path for row in used], [row.label for row in used]
+    paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
     found = _of_table_and_tags([row.path for row in rows], data, split) if clips else _Found([], None, {})
     metadata = _metadata(rows, clips, data, found.metadata)
     groups = _groups(used, metadata, data)
     folds = [one.fold for one in metadata]
     _check_folders(paths, data, split)
     official = None if found.official is None else [found.official[clip] for clip in clips]
-    splits = assign(split, paths, labels, [row.digest for row in used], groups, folds, official) if used else []
+    splits = assign(split, paths, rarest(genres), [row.digest for row in used], groups, folds, official) if used else []
     # Two training folds of one run are training and test of another.
     parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
     reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
-    rare = rare_classes(split, splits, labels) if data.rare_classes == "drop" else {}
-    if len(set(labels) - set(rare)) < 2:
+    counted = _by_genre(genres, splits)
+    rare = rare_classes(split, *counted) if data.rare_classes == "drop" else {}
+    if len(set(counted[1]) - set(rare)) < 2:
         rare = {}  # nothing could be trained without them: the refusals name them
-    _tell(paths, labels, groups, folds, rare, data, split)
-    kept = [i for i, label in enumerate(labels) if label not in rare]
-    groups, assigned = [groups[i] for i in kept], [splits[i] for i in kept]
-    reasons += refusals(split, assigned, [labels[i] for i in kept], groups)
+    _tell(paths, [row.label for row in used], groups, folds, data, split)
+    _tell_rare(rare, counted[1], split)
+    genres = [tuple(genre for genre in each if genre not in rare) for each in genres]
+    kept = [i for i, each in enumerate(genres) if each]
+    genres, groups, assigned = [genres[i] for i in kept], [groups[i] for i in kept], [splits[i] for i in kept]
+    of_genre = [group for group, each in zip(groups, genres, strict=True) for _ in each]
+    reasons += refusals(split, *_by_genre(genres, assigned), of_genre)
     clips, metadata = [clips[i] for i in kept], [metadata[i] for i in kept]
     missing = found.missing
     if split.name == "published" and found.official is None:
         missing = published_missing([rows[clip].path for clip in clips])
     return Membership(
-        tuple(clips), tuple(assigned), tuple(groups), tuple(metadata), conflicting, tuple(reasons), missing
+        clips=tuple(clips),
+        splits=tuple(assigned),
+        groups=tuple(groups),
+        metadata=tuple(metadata),
+        genres=tuple(genres),
+        conflicts=conflicting,
+        refusals=tuple(reasons),
+        missing=missing,
     )
+
+
+def _by_genre(genres: Sequence[Sequence[str]], splits: Sequence[str | None]) -> tuple[list[str | None], list[str]]:
+    """For each genre of each clip, the clip's split and the genre."""
+    pairs = [(split, genre) for split, each in zip(splits, genres, strict=True) for genre in each]
+    return [split for split, _ in pairs], [genre for _, genre in pairs]
 
 
 @dataclass(frozen=True)
@@ -150,14 +171,10 @@ def _tell(
     labels: Sequence[str],
     groups: Sequence[str],
     folds: Sequence[str],
-    rare: Mapping[str, Sequence[str]],
     data: DataConfig,
     split: SplitConfig,
 ) -> None:
     """What a user should know of the assignment, on standard error."""
-    if rare:
-        counts = ", ".join(f"{label!r} ({labels.count(label)} clips)" for label in rare)
-        tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
     words = {split_word(fold) for fold in folds if fold}
     if split.name != "table" and words and None not in words:
         tell_once(f"data.table={data.table}: its split is not used; split=table takes it")
@@ -167,6 +184,14 @@ def _tell(
         counts = f"{len(pieces)} clips seem to be pieces of {len({wholes[i] for i in pieces})}"
         names = first_names([paths[i] for i in pieces])
         tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
+
+
+def _tell_rare(rare: Mapping[str, Sequence[str]], genres: Sequence[str], split: SplitConfig) -> None:
+    """Which genres are left out; `genres` are those of all clips."""
+    if rare:
+        of_genre = Counter(genres)
+        counts = ", ".join(f"{genre!r} ({of_genre[genre]} clips)" for genre in rare)
+        tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
 
 
 def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:

@@ -2,16 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from genreclf.data import ballroom, fma, hub_set, ismir04, jamendo
+from genreclf.data.labels import normal_label
 from genreclf.data.notices import tell_once
 from genreclf.data.split import split_word
 from genreclf.data.table import ClipMetadata
 from genreclf.data.tracks import Layout, Track
 from genreclf.errors import GenreclfError
+from genreclf.inference.task import MULTICLASS, MULTILABEL
+from genreclf.tags.plan import join_genres
 from genreclf.text import first_names
 
 NOT_LISTED = "not in the data set's tables"
@@ -28,6 +31,7 @@ class PublicSet:
     subsets: tuple[str, ...] | None = ()  # None: any, or none
     splits: int = 0  # how many its makers publish
     key: Callable[[str], str] = str  # a clip's path as its tables have it
+    genre_names: Callable[[Layout], Mapping[str, str]] | None = None  # where its tables number the genres
 
 
 PUBLIC_SETS = {
@@ -39,6 +43,7 @@ PUBLIC_SETS = {
         "the run's record lists them",
         subsets=fma.SUBSETS,
         splits=1,
+        genre_names=fma.genre_names,
     ),
     "jamendo": PublicSet(jamendo.find, jamendo.fetch, jamendo.tracks, "", splits=jamendo.SPLITS, key=jamendo.key),
     "ballroom": PublicSet(
@@ -84,14 +89,20 @@ def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
     return found
 
 
-def public_rows(public: PublicSet, layout: Layout, subset: str, paths: Sequence[str], split: int = 0) -> PublicRows:
+def public_rows(
+    public: PublicSet, layout: Layout, subset: str, paths: Sequence[str], split: int = 0, task: str = MULTICLASS
+) -> PublicRows:
     """What the data set's tables say of the clips `paths`, with the split of the number `split`.
 
+    With the task MULTILABEL, a clip of several genres has all of them, as `normal_label` joins them.
     Raises GenreclfError for a table that cannot be read, and for a split that there is not.
     """
     if not 0 <= split < max(public.splits, 1):
         raise GenreclfError(f"split.fold={split}: this data set has {public.splits} published splits, counted from 0")
     tracks = public.tracks(layout, subset, split)
+    if task == MULTILABEL:
+        names = public.genre_names(layout) if public.genre_names else None
+        tracks = {path: _with_all_genres(track, names) for path, track in tracks.items()}
     unlisted = Track(ClipMetadata(), left_out=NOT_LISTED)
     keys = list(map(public.key, paths))
     found = [tracks.get(key, unlisted) for key in keys]
@@ -105,6 +116,14 @@ def public_rows(public: PublicSet, layout: Layout, subset: str, paths: Sequence[
         [track.left_out for track in found],
         {part: sorted(paths) for part, paths in sorted(missing.items())},
     )
+
+
+def _with_all_genres(track: Track, names: Mapping[str, str] | None) -> Track:
+    if not track.genres:
+        return track
+    genres = track.genres if names is None else [names.get(genre, genre) for genre in track.genres]
+    label = normal_label(join_genres(genres), MULTILABEL)
+    return replace(track, metadata=replace(track.metadata, genre=label), left_out="")
 
 
 def tell_left_out(where: str, paths: Sequence[str], found: PublicRows) -> None:

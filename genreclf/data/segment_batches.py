@@ -1,7 +1,7 @@
 """Segments of clips as batches: read from the store on disk, or cut on a GPU from a copy of the store there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ Item = tuple[int, Span]  # a clip and one of its segments
 class Batch(TypedDict):
     """B segments; V * B with V views of each segment, all segments of one view after those of the other."""
 
-    target: Tensor  # (B,) int64: the class; NONE for a clip that is of none of the classes
+    # (B,) int64: the class; NONE for a clip that is of none of the classes. Or (B, classes) float32: 1 for each genre
+    target: Tensor
     clip: Tensor  # (B,) int64: the clip's number in the store
     segments: NotRequired[Tensor]  # (B, 256, 128) uint8, time first: as read from the store
     image: NotRequired[Tensor]  # (B, 3, 128, 256) uint8 or float32 in [0, 255], channels_last: on the device
@@ -34,7 +35,7 @@ class SegmentDataset(Dataset[Batch]):
     `items` are every `step`-th of the segments that cover each clip.
     """
 
-    def __init__(self, store: Store, target_of: Mapping[int, int], view: ViewConfig, step: int = 1) -> None:
+    def __init__(self, store: Store, target_of: Mapping[int, Any], view: ViewConfig, step: int = 1) -> None:
         self.store, self.target_of, self.view = store, target_of, view
         covering = ((clip, spans(store.rows[clip].sound_frames, view)) for clip in target_of)
         self.items: list[Item] = [(clip, span) for clip, each in covering for span in each[::step]]
@@ -49,7 +50,7 @@ class SegmentDataset(Dataset[Batch]):
         return {"segments": segments, "target": torch.from_numpy(target), "clip": torch.from_numpy(clip)}
 
     def places(self, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(N, 256) columns of the store that N items show, their (N,) targets and (N,) clips; int64."""
+        """(N, 256) columns of the store that N items show, their targets and (N,) clips, int64."""
         clips, shown = zip(*items, strict=True)
         rows = [self.store.rows[clip] for clip in clips]
         sounds = [(row.offset + row.first_sound, row.sound_columns, row.sound_frames) for row in rows]

@@ -10,6 +10,7 @@ from typing import Any
 from genreclf.data.demo import write_demo
 from genreclf.data.genre_map import GenreMap, load_genre_map
 from genreclf.data.gtzan import gtzan_folder
+from genreclf.data.labels import genres_of, normal_label
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
 from genreclf.data.public_sets import (
@@ -26,6 +27,7 @@ from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
 from genreclf.frontend.folder import folder_contents
+from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 from genreclf.progress import progress_bar
 from genreclf.text import first_names
 
@@ -62,17 +64,29 @@ class DataConfig:
     demo_clips_per_style: int  # 0: `path` is the user's data
     demo_seconds: float
     demo_seed: int
+    task: str = MULTICLASS  # or multilabel; a default: runs of earlier versions lack it
 
     def __post_init__(self) -> None:
         if not 0 < self.picture_seconds < math.inf:
             raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give a number of seconds above 0")
         _ = self.figure_axis  # refuses unknown words
+        self._check_task()
         self._check_public()
         if self.genre_map is not None and not self.tags:
             raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; give data=tags, too")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
+
+    def _check_task(self) -> None:
+        if self.task not in TASKS:
+            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
+        if self.task == MULTILABEL and self.none is not None:
+            remedy = "leave out data.none, as each genre is told from all other music anyway"
+            raise GenreclfError(f"data.none={self.none}: not used with task=multilabel; {remedy}")
+        if self.task == MULTILABEL and self.tags:
+            remedy = "give the genres in a table, with data=folder data.table=FILE"
+            raise GenreclfError(f"task=multilabel: does not read genres from tags (data=tags); {remedy}")
 
     def _check_public(self) -> None:
         known = (GTZAN, *PUBLIC_SETS, HUB)
@@ -111,7 +125,7 @@ class Source:
     """A file in the data folder and its class."""
 
     path: str  # relative to the data folder, with forward slashes
-    label: str
+    label: str  # several genres as `normal_label` joins them
 
 
 def data_folder(config: DataConfig) -> Path:
@@ -131,7 +145,9 @@ def data_folder(config: DataConfig) -> Path:
 
 def sources_of(data: DataConfig, folder: Path) -> list[Source]:
     """The clips of a data set, whose `data_folder` is `folder`, before `data.drop`. Raises as `list_sources`."""
-    return _public_sources(data, folder) if data.public else list_sources(folder, data.table, data.tag_genres)
+    if data.public:
+        return _public_sources(data, folder)
+    return list_sources(folder, data.table, data.tag_genres, data.task)
 
 
 def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicRows:
@@ -141,7 +157,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
     """
     assert data.fetch is not None
     public, subset = public_set(data.fetch, data.name), data.subset or ""
-    found = public_rows(public, public_layout(public, data.path, subset), subset, paths, split)
+    found = public_rows(public, public_layout(public, data.path, subset), subset, paths, split, data.task)
     if data.table is None:
         return found
     metadata = list(map(overridden, found.metadata, read_table(data.table, paths)))
@@ -155,19 +171,22 @@ def _public_sources(data: DataConfig, folder: Path) -> list[Source]:
         read_genres(data.table, paths, f"keep those of {data.fetch}")  # which tells of rows without a clip
     found = rows_of_public(data, paths)
     tell_left_out(f"data={data.fetch}", paths, found)
-    sources = [Source(path, one.genre) for path, one in zip(paths, found.metadata, strict=True) if one.genre]
+    sources = _sources(paths, [one.genre for one in found.metadata], data.task)
     need = f"hold clips of at least two genres of {data.fetch}, as its tables name them"
-    _check(sources, f"data.path={folder}", need, "use one spelling")
+    _check(sources, data.task, f"data.path={folder}", need, "use one spelling")
     return sources
 
 
-def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap | None = None) -> list[Source]:
+def list_sources(
+    folder: Path, table: Path | None = None, tag_genres: GenreMap | None = None, task: str = MULTICLASS
+) -> list[Source]:
     """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
     With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
-    the top folders. With `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was
-    passed over is told. Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read,
-    there are fewer than two classes, or two class names differ only in case.
+    the top folders. With the task MULTILABEL, each may have several genres, with semicolons between them. With
+    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was passed over is told.
+    Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read, there are fewer than two
+    classes, or two class names differ only in case.
     """
     paths = _clips_below(folder)
     if tag_genres is not None:
@@ -179,14 +198,20 @@ def list_sources(folder: Path, table: Path | None = None, tag_genres: GenreMap |
             tell_once(
                 f"data.path={folder}: {len(beside)} clips beside the folders are of no class ({first_names(beside)})"
             )
-        sources = list(map(Source, inside, labels_of_folders(folder, inside)))
+        sources = _sources(inside, labels_of_folders(folder, inside), task)
         need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
-        _check(sources, f"data.path={folder}", need, "move the files of one into the other")
+        _check(sources, task, f"data.path={folder}", need, "move the files of one into the other")
     else:
-        sources = [Source(path, genre) for path, genre in zip(paths, genres, strict=True) if genre]
+        sources = _sources(paths, genres, task)
         need = "name clips of at least two genres; with data=tags, files without a row have the genre of their tags"
-        _check(sources, f"data.table={table}", need, "use one spelling")
+        _check(sources, task, f"data.table={table}", need, "use one spelling")
     return sources
+
+
+def _sources(paths: Sequence[str], cells: Sequence[str], task: str) -> list[Source]:
+    """The clips that have a genre."""
+    labels = [normal_label(cell, task) for cell in cells]
+    return [Source(path, label) for path, label in zip(paths, labels, strict=True) if label]
 
 
 def _clips_below(folder: Path) -> list[str]:
@@ -222,17 +247,17 @@ def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, path
         read_genres(table, paths, "keep those of their tags")  # which tells of rows without a clip
     found = _rows_of_tags(folder, table, tag_genres, paths)
     tell_genres(f"data.path={folder}", found)
-    sources = [Source(path, one.genre) for path, one in zip(paths, found.metadata, strict=True) if one.genre]
+    sources = _sources(paths, [one.genre for one in found.metadata], MULTICLASS)
     remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
     need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
-    _check(sources, f"data.path={folder}", need, "use one spelling")
+    _check(sources, MULTICLASS, f"data.path={folder}", need, "use one spelling")
     return sources
 
 
-def _check(sources: Sequence[Source], where: str, need: str, remedy: str) -> None:
+def _check(sources: Sequence[Source], task: str, where: str, need: str, remedy: str) -> None:
     """Refuses fewer than two classes, and two names that are probably one class (copied between file systems)."""
     first: dict[str, str] = {}
-    for label in sorted({source.label for source in sources}):
+    for label in sorted({genre for source in sources for genre in genres_of(source.label, task)}):
         form = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).lower())
         other = first.setdefault(form, label)
         if other != label:

@@ -125,6 +125,15 @@ def rank_in_class(
     return ranks
 
 
+def rarest(genres: Sequence[Sequence[str]]) -> list[str]:
+    """Of each clip's genres, that of the fewest clips, the first by name in a tie.
+
+    A split by these as classes leaves rare genres in all of its parts (as Sechidis et al. 2011 begin with them).
+    """
+    counts = Counter(genre for each in genres for genre in each)
+    return [min(each, key=lambda genre: (counts[genre], genre)) for each in genres]
+
+
 def members(groups: Sequence[str]) -> list[list[int]]:
     """The clip numbers of each group, in the order of their first clips."""
     clips_of: dict[str, list[int]] = defaultdict(list)

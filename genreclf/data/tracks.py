@@ -25,6 +25,7 @@ class Track:
     metadata: ClipMetadata  # without a genre where the clip is left out
     split: str = ""  # the part of the published split, as the data set names it
     left_out: str = ""  # why
+    genres: tuple[str, ...] = ()  # all of them, where it may have several; by name, or by the numbers of its tables
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from genreclf.data.store import Row, Store, open_store
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.slices import Columns, check_slices, slice_columns
+from genreclf.tags.plan import join_genres
 from genreclf.text import normalize_name
 
 OTHER = "other"  # how results name the clips of other music, in place of a split
@@ -27,7 +28,7 @@ class ClipSet:
 
     store: Store
     clips: tuple[int, ...]  # numbers in the store
-    labels: tuple[str, ...]  # as the model names its classes
+    labels: tuple[str, ...]  # as the model names its classes; several genres joined
     groups: tuple[str, ...]  # clips of one group are not independent
     none: tuple[int, ...]  # clips of none of the classes, which have no true class to score
     columns: Columns  # the slices: by name, the cell of each clip of the store
@@ -42,7 +43,7 @@ class LeftOut:
     """The numbers of clips of other music that are not scored."""
 
     unreadable: int  # or without music
-    other_classes: dict[str, int]  # by class: those that the model does not have
+    other_classes: dict[str, int]  # by class: those that the model does not have; of several genres, the genres
     seen: int  # by the model's training, as far as its record tells
 
 
@@ -52,7 +53,7 @@ def clips_of_split(datamodule: SpectrogramDataModule, split: str, slices: Sequen
     return ClipSet(
         store=datamodule.store,
         clips=tuple(clips),
-        labels=tuple(rows[clip].label for clip in clips),
+        labels=tuple(join_genres(datamodule.genres_of[clip]) for clip in clips),
         groups=tuple(datamodule.group_of[clip] for clip in clips),
         none=tuple(datamodule.none[split]),
         columns=_columns(slices, rows, datamodule.data.table),
@@ -64,6 +65,7 @@ def other_music(
 ) -> tuple[ClipSet, LeftOut]:
     """All clips of a data set that a model with these classes can be scored on, and how many are left out.
 
+    Of a clip of several genres, those count that the model has; it is left out if the model has none of them.
     `seen` are digests of the files that the model's training saw (`seen_files` in a run's record): they are left out.
     Names of classes may differ from the model's in case, spaces and punctuation. What is left out or renamed is told on
     standard error. Raises GenreclfError where no clip is left.
@@ -76,12 +78,13 @@ def other_music(
             raise GenreclfError(f"{where}: no clip could be read; first reason: {store.rows[0].problem}")
         member = membership(store.rows, data, SplitConfig("all"))  # for the groups: no clip is divided from another
     rows, group_of = store.rows, dict(zip(member.clips, member.groups, strict=True))
-    labels = [rows[clip].label for clip in member.clips]
+    genres = dict(zip(member.clips, member.genres, strict=True))
+    labels = [genre for of_clip in member.genres for genre in of_clip]
     if data.none is not None and data.none not in labels:
         raise GenreclfError(f"data.none={data.none}: no clip is of this genre; there are {_listed(labels)}")
     class_of = _class_of([label for label in labels if label != data.none], classes)
     others = Counter(label for label in labels if label not in class_of and label != data.none)
-    usable = [clip for clip in member.clips if rows[clip].label not in others]
+    usable = [clip for clip in member.clips if not others.keys() >= set(genres[clip])]
     new = [clip for clip in usable if rows[clip].digest[:SEEN_DIGITS] not in seen]
     none = [clip for clip in new if rows[clip].label == data.none]
     clips = [clip for clip in new if rows[clip].label != data.none]
@@ -94,7 +97,7 @@ def other_music(
     scored = ClipSet(
         store=store,
         clips=tuple(clips),
-        labels=tuple(class_of[rows[clip].label] for clip in clips),
+        labels=tuple(join_genres(class_of[name] for name in genres[clip] if name in class_of) for clip in clips),
         groups=tuple(group_of[clip] for clip in clips),
         none=tuple(none),
         columns=_columns(slices, rows, data.table),

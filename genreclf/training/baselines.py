@@ -7,9 +7,11 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.errors import GenreclfError
+from genreclf.inference.task import MULTILABEL
 from genreclf.nets.baselines import FEATURES
 from genreclf.nets.kinds import CLASSIFIER, MAJORITY, SVM, new_net
 from genreclf.nets.net import Net
@@ -29,11 +31,16 @@ def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> Ne
 
 def _fit_majority(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
     net: Any = new_net(MAJORITY, values, "model.net")
-    counts = torch.zeros(values["num_classes"])
-    for batch in datamodule.loader(datamodule.dataset("train"), datamodule.batch_size):
-        counts += torch.bincount(batch["target"], minlength=len(counts))
-    net.log_shares.copy_((counts / counts.sum()).log())
+    batches = datamodule.loader(datamodule.dataset("train"), datamodule.batch_size)
+    target = torch.cat([_one_hot(batch["target"], values["num_classes"]) for batch in batches])
+    shares, several = target.mean(0), datamodule.data.task == MULTILABEL
+    net.log_shares.copy_(shares.logit() if several else shares.log())  # sigmoid or softmax gives the shares again
     return net
+
+
+def _one_hot(target: Tensor, classes: int) -> Tensor:
+    """(B,) classes -> (B, classes) float32; targets of several genres stay as they are."""
+    return target if target.ndim == 2 else one_hot(target, classes).float()
 
 
 def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
@@ -48,7 +55,7 @@ def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: Spectrog
 
 
 def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> Net:
-    """(N, features) and (N,) classes -> one support vector machine per class, fitted by scikit-learn, as one net.
+    """(N, features) and their targets -> one support vector machine per class, fitted by scikit-learn, as one net.
 
     The kernel's width is scikit-learn's "scale": 1 / (number of features * their variance). The weight of a group of
     features in the kernel does not depend on how many they are.
@@ -57,7 +64,8 @@ def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) 
     weight = _feature_weights(values["features"])
     scaled = scaler.transform(features) * weight
     gamma = 1 / (scaled.shape[1] * scaled.var())
-    machines = [SVC(C=c, gamma=gamma).fit(scaled, target == label) for label in range(values["num_classes"])]
+    is_of = _one_hot(target, values["num_classes"]).bool()  # (N, classes)
+    machines = [SVC(C=c, gamma=gamma).fit(scaled, of_class) for of_class in is_of.T]
     used = np.unique(np.concatenate([machine.support_ for machine in machines]))
     net: Any = new_net(SVM, {**values, "support_vectors": len(used)}, "model.net")
     for row, machine in enumerate(machines):

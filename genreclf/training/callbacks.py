@@ -15,22 +15,23 @@ from torch import Tensor
 
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
+from genreclf.inference.task import MULTICLASS
+from genreclf.training.clip_metrics import BEST, TRAIN_METRICS, VAL_METRICS
 from genreclf.training.module import OptimConfig
 from genreclf.training.processes import average_statistics
-
-TRAIN_METRICS = ("train/loss", "train/accuracy")
-METRICS = (*TRAIN_METRICS, "val/loss", "val/accuracy")
-COLUMNS = ("epoch", *METRICS, "learning_rate", "seconds")
 
 
 class EpochLog(Callback):
     """Writes one row per epoch to a CSV file, passes it on to `report`, and writes a line to standard error.
 
-    The validation columns are empty for an epoch without validation (trainer.check_val_every_n_epoch).
+    The validation columns are empty for an epoch without validation (trainer.check_val_every_n_epoch). The metrics are
+    those of the task.
     """
 
-    def __init__(self, path: Path, report: Callable[[dict[str, float]], None]) -> None:
+    def __init__(self, path: Path, report: Callable[[dict[str, float]], None], task: str = MULTICLASS) -> None:
         self.path, self.report = path, report
+        self.training, self.all_metrics = TRAIN_METRICS[task], (*TRAIN_METRICS[task], *VAL_METRICS[task])
+        self.columns = ("epoch", *self.all_metrics, "learning_rate", "seconds")
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """A resumed run keeps the rows of finished epochs."""
@@ -39,19 +40,19 @@ class EpochLog(Callback):
         rows = []
         if self.path.is_file() and trainer.current_epoch:
             with self.path.open(newline="") as file:
-                whole = (row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit())
+                whole = (row for row in csv.reader(file) if len(row) == len(self.columns) and row[0].isdigit())
                 rows = [row for row in whole if int(row[0]) <= trainer.current_epoch]
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+        csv.writer(text, lineterminator="\n").writerows([self.columns, *rows])
         write_atomically(self.path, text.getvalue())
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
         self.started = time.monotonic()
-        self.metrics: tuple[str, ...] = TRAIN_METRICS
+        self.metrics = self.training
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """The trainer keeps old validation metrics; only from now on they are this epoch's."""
-        self.metrics = METRICS
+        self.metrics = self.all_metrics
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
         if not trainer.is_global_zero:
@@ -61,7 +62,7 @@ class EpochLog(Callback):
         row = {"epoch": epoch, **values, "learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
         row["seconds"] = round(seconds, 2)
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
         self.report(row)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         print(f"epoch {epoch}/{trainer.max_epochs}  {shown}  {seconds:.1f} s", file=sys.stderr)
@@ -111,14 +112,14 @@ class RunningAverage(WeightAveraging):
         self._average_model.n_averaged += 1
 
 
-def checkpoints(folder: Path, optim: OptimConfig) -> list[Callback]:
-    """Callbacks that write `best.ckpt` at the highest validation accuracy and `last.ckpt` after each epoch, with early
-    stopping and the running average if `optim` asks for them.
+def checkpoints(folder: Path, optim: OptimConfig, task: str = MULTICLASS) -> list[Callback]:
+    """Callbacks that write `best.ckpt` at the highest validation score (BEST) and `last.ckpt` after each epoch, with
+    early stopping and the running average if `optim` asks for them.
 
     With `ema_decay`, the running average is validated and kept; the checkpoints contain the weights too. `last.ckpt` is
     written after the other callbacks have run, and contains their state.
     """
-    best: dict[str, Any] = {"monitor": "val/accuracy", "mode": "max"}
+    best: dict[str, Any] = {"monitor": f"val/{BEST[task]}", "mode": "max"}
     common: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}
     callbacks: list[Callback] = []
     if optim.ema_decay is not None:

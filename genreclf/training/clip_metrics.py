@@ -1,13 +1,23 @@
 """Metrics of clips, from the predictions of their segments."""
 
 import numpy as np
+import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
 from genreclf.frontend.segments import mean_by_clip
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 
 _LEAST_PROBABILITY = 1e-12
+# By task, what is logged of an epoch, and the score of validation clips that chooses the best epoch.
+TRAIN_METRICS = {MULTICLASS: ("train/loss", "train/accuracy"), MULTILABEL: ("train/loss",)}
+VAL_METRICS = {
+    MULTICLASS: ("val/loss", "val/accuracy"),
+    MULTILABEL: ("val/loss", "val/mean_average_precision", "val/roc_auc"),
+}
+BEST = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}
 
 
 class ClipScores(Metric):
@@ -24,17 +34,42 @@ class ClipScores(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, probabilities: Tensor, target: Tensor, clip: Tensor) -> None:
-        """Adds (B, classes) probabilities with (B,) targets and (B,) clip numbers."""
+        """Adds (B, classes) probabilities with (B,) or (B, classes) targets and (B,) clip numbers."""
         self.probabilities.append(probabilities)
         self.target.append(target)
         self.clip.append(clip)
 
     def compute(self) -> dict[str, float]:
         """`accuracy` in [0, 1] and `loss`, the mean negative log-likelihood in nats, of clips."""
+        means, target = self._clips()
+        target = target.astype(int)
+        likelihood = np.maximum(means[np.arange(len(means)), target], _LEAST_PROBABILITY)
+        return {"accuracy": float((means.argmax(1) == target).mean()), "loss": float(-np.log(likelihood).mean())}
+
+    def _clips(self) -> tuple[np.ndarray, np.ndarray]:
+        """(clips, classes) mean probabilities, and the target of each clip."""
         states = (self.probabilities, self.target, self.clip)
         probabilities, target, clip = (dim_zero_cat(state).float().cpu().numpy() for state in states)
-        means, numbers = mean_by_clip(probabilities, clip)
-        _, first = np.unique(clip, return_index=True)  # a segment of each clip, in the order of `numbers`
-        target = target[first].astype(int)
-        likelihood = np.maximum(means[np.arange(len(numbers)), target], _LEAST_PROBABILITY)
-        return {"accuracy": float((means.argmax(1) == target).mean()), "loss": float(-np.log(likelihood).mean())}
+        means, _ = mean_by_clip(probabilities, clip)
+        _, first = np.unique(clip, return_index=True)  # a segment of each clip, in the same order
+        return means, target[first]
+
+
+class MultilabelClipScores(ClipScores):
+    """The same for clips of several genres."""
+
+    def compute(self) -> dict[str, float]:
+        """`mean_average_precision` and `roc_auc` in [0, 1], means over the genres that some clips have and some do not;
+        and `loss`, the mean binary cross-entropy in nats, of clips.
+        """
+        means, target = self._clips()
+        likelihood = np.maximum(np.where(target > 0, means, 1 - means), _LEAST_PROBABILITY)
+        scored = (target.min(0) < 1) & (target.max(0) > 0)
+        found = {"loss": float(-np.log(likelihood).mean())}
+        of_scored = torch.from_numpy(means[:, scored]).float(), torch.from_numpy(target[:, scored]).long()
+        for name, metric in (("mean_average_precision", multilabel_average_precision), ("roc_auc", multilabel_auroc)):
+            found[name] = float(metric(*of_scored, num_labels=int(scored.sum()))) if scored.any() else 0.0
+        return found
+
+
+CLIP_SCORES: dict[str, type[ClipScores]] = {MULTICLASS: ClipScores, MULTILABEL: MultilabelClipScores}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 
 class GenreLoss(nn.Module):
@@ -40,6 +41,30 @@ class GenreLoss(nn.Module):
         if other is not None and lam is not None:
             wanted = wanted[other].lerp(wanted, lam[:, None])
         return -(wanted * (logits + self.log_mix).log_softmax(-1)).sum(-1).mean()
+
+
+class MultilabelLoss(nn.Module):
+    """The mean binary cross-entropy of logits and the genres of each example, over examples and genres.
+
+    A part of each target, `label_smoothing`, is the genre's share of the training clips (Szegedy et al. 2016, with that
+    distribution in place of a uniform one): probabilities then stay right on average, those of rare genres too.
+    """
+
+    shares: Tensor
+    log_mix: Tensor
+
+    def __init__(self, label_smoothing: float, shares: Sequence[float]) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.register_buffer("shares", torch.tensor(shares), persistent=False)  # (classes,)
+        self.register_buffer("log_mix", torch.zeros(len(shares)), persistent=False)  # the logits stand for themselves
+
+    def forward(self, logits: Tensor, target: Tensor, other: Tensor | None = None, lam: Tensor | None = None) -> Tensor:
+        """(..., B, classes) logits and (B, classes) targets, 0 or 1 -> the mean; `other` and `lam` as above."""
+        wanted = target.lerp(self.shares, self.label_smoothing)  # (B, classes)
+        if other is not None and lam is not None:
+            wanted = wanted[other].lerp(wanted, lam[:, None])
+        return binary_cross_entropy_with_logits(logits, wanted.expand_as(logits))
 
 
 class TeacherLoss(nn.Module):
@@ -80,3 +105,9 @@ def divergence(logits: Tensor, views: int) -> Tensor:
     log_p = logits.unflatten(-2, (views, -1)).log_softmax(-1)  # (..., views * B, C) -> (..., views, B, C)
     log_mean = log_p.logsumexp(-3, keepdim=True) - math.log(views)  # (..., 1, B, C)
     return (log_p.exp() * (log_p - log_mean)).sum(-1).mean()
+
+
+def multilabel_divergence(logits: Tensor, views: int) -> Tensor:
+    """The same where each genre is told for itself: the mean over the genres of the divergence of "yes" and "no"."""
+    yes = logits.movedim(-1, 0)  # (..., views * B, classes) -> (classes, ..., views * B)
+    return divergence(torch.stack([yes, torch.zeros_like(yes)], -1), views)

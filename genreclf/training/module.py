@@ -13,10 +13,12 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from genreclf.data.segment_batches import Batch
 from genreclf.errors import GenreclfError
+from genreclf.inference.task import MULTICLASS, MULTILABEL
+from genreclf.nets.activation import probabilities
 from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.nets.config import ModelConfig
-from genreclf.training.clip_metrics import ClipScores
-from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
+from genreclf.training.clip_metrics import BEST, CLIP_SCORES
+from genreclf.training.losses import GenreLoss, MultilabelLoss, TeacherLoss, divergence, multilabel_divergence
 from genreclf.training.processes import average_statistics
 from genreclf.training.recorded_steps import RecordedStep, StepRecorder
 from genreclf.training.segment_accuracy import SegmentAccuracy
@@ -52,9 +54,10 @@ class OptimConfig:
     learning_rate: float  # the highest, with onecycle
     backbone_rate: float  # the backbone's share of it; below 1 for pretrained layers (Howard and Ruder 2018)
     weight_decay: float | None  # of matrices and convolutions; adamw and muon
-    label_smoothing: float  # the share of the target that is spread over all classes
-    prior_power: float  # probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as the training clips are
-    none_weight: float  # of the loss of clips that are of none of the classes
+    label_smoothing: float  # the share of the target that is spread over all classes; multilabel: that is their share
+    # Of the task multiclass alone: probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as in training
+    prior_power: float
+    none_weight: float  # and of the loss of clips that are of none of the classes
     teacher_weight: float  # of the squared error of the teachers' vectors, in units of their variance
     schedule: str  # plateau (reduces the rate when validation accuracy stagnates) or onecycle (Smith and Topin 2018)
     factor: float | None  # plateau: the rate is multiplied by it
@@ -93,7 +96,7 @@ class GenreModule(L.LightningModule):
 
     `consistency` is the weight of the divergence between the predictions for a segment's views, in batches with views.
     `shares` are those of the classes among the training clips; `teacher`, (clips, K), what teachers say of each clip of
-    the store, NaN where they say nothing.
+    the store, NaN where they say nothing. With the `task` MULTILABEL, targets and losses are those of several genres.
     """
 
     def __init__(
@@ -105,19 +108,20 @@ class GenreModule(L.LightningModule):
         seed: int,
         shares: Sequence[float],
         teacher: Tensor | None = None,
+        task: str = MULTICLASS,
     ) -> None:
         super().__init__()
         plain = {"net": asdict(net), "optim": asdict(optim), "classes": list(classes)}
         self.save_hyperparameters(
-            {**plain, "consistency": consistency, "seed": seed, "shares": list(shares)}, ignore="teacher"
+            {**plain, "consistency": consistency, "seed": seed, "shares": list(shares), "task": task}, ignore="teacher"
         )
-        self.optim, self.consistency, self.seed = optim, consistency, seed
+        self.optim, self.consistency, self.seed, self.task = optim, consistency, seed, task
         self.net = GenreClassifier(net)
-        mix = [share ** (1 - optim.prior_power) for share in shares]
-        self.loss = GenreLoss(optim.label_smoothing, mix, optim.none_weight)
+        self.loss = _loss(optim, shares, task)
+        self.divergence = multilabel_divergence if task == MULTILABEL else divergence
         self.teacher = None if teacher is None else TeacherLoss(self.net.embedding_size, teacher)
-        self.train_accuracy = SegmentAccuracy()
-        self.val_clips = ClipScores()
+        self.train_accuracy = SegmentAccuracy() if task == MULTICLASS else None
+        self.val_clips = CLIP_SCORES[task]()
         self._losses: list[tuple[int, Tensor]] = []  # of the epoch, with the numbers of the steps; on the device
         self.recorder: StepRecorder | None = None  # None: all steps are plain ones
         self._recorded: RecordedStep | None = None  # the step for the current batch
@@ -160,10 +164,11 @@ class GenreModule(L.LightningModule):
         """The loss of one batch. Nothing here waits for the device."""
         loss, logits = self.outputs(batch) if self._recorded is None else self._recorded(batch)
         self._losses.append((self.global_step, loss.detach().clone()))
-        self.train_accuracy(logits, batch["target"])
         per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
         self.log("train/loss", loss, prog_bar=True, sync_dist=True, **per_epoch)
-        self.log("train/accuracy", self.train_accuracy, **per_epoch)
+        if self.train_accuracy is not None:
+            self.train_accuracy(logits, batch["target"])
+            self.log("train/accuracy", self.train_accuracy, **per_epoch)
         return loss
 
     def outputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -180,7 +185,7 @@ class GenreModule(L.LightningModule):
             loss = loss + self.optim.teacher_weight * self.teacher(context, batch["clip"], other, lam)
         views = batch.get("views", 1)
         if views > 1:
-            loss = loss + self.consistency * divergence(logits, views)
+            loss = loss + self.consistency * self.divergence(logits, views)
         return loss, gated_sum(branch_logits, gates)
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -220,10 +225,10 @@ class GenreModule(L.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Collects the segments; clips are scored at the end of the epoch."""
         logits, _ = self.net(batch["image"])
-        self.val_clips.update(logits.softmax(1), batch["target"], batch["clip"])
+        self.val_clips.update(probabilities(logits, self.task == MULTILABEL), batch["target"], batch["clip"])
 
     def on_validation_epoch_end(self) -> None:
-        """Logs accuracy and log-loss of clips, and steps the plateau schedule.
+        """Logs the scores and the log-loss of clips, and steps the plateau schedule.
 
         Lightning would step it after the epoch's checkpoint, which a resumed run needs to contain the step.
         """
@@ -233,7 +238,7 @@ class GenreModule(L.LightningModule):
         self.val_clips.reset()
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
-            schedule.step(scores["accuracy"])
+            schedule.step(scores[BEST[self.task]])
 
     def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
         """Steps schedules that count batches."""
@@ -269,6 +274,13 @@ class GenreModule(L.LightningModule):
         from genreclf.training.muon import Muon  # here: timm takes half a second to import
 
         return Muon(groups)
+
+
+def _loss(optim: OptimConfig, shares: Sequence[float], task: str) -> GenreLoss | MultilabelLoss:
+    if task == MULTILABEL:
+        return MultilabelLoss(optim.label_smoothing, shares)
+    mix = [share ** (1 - optim.prior_power) for share in shares]
+    return GenreLoss(optim.label_smoothing, mix, optim.none_weight)
 
 
 def _decayed(net: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.nets.classifier import GenreClassifier, gated_sum
@@ -19,7 +19,7 @@ def fit_output_layer(
 ) -> None:
     """Fits the last layer of `net` on the training clips of its classes by logistic regression; nothing is random.
 
-    It stays near the weights that it has; all else in the net stays as it is. `log_mix` is that of `GenreLoss`; the
+    It stays near the weights that it has; all else in the net stays as it is. `log_mix` is that of the net's loss; the
     model's probabilities are going to have `temperature`. A net that is trained on from here loses less of what it
     knows than from a random layer (Kumar et al. 2022).
     """
@@ -34,7 +34,7 @@ def fit_output_layer(
 
 
 def _segments(net: GenreClassifier, datamodule: SpectrogramDataModule) -> tuple[Tensor, Tensor, Tensor]:
-    """The training segments: (N, D) inputs of the last layer, (N, classes) logits of the other branch, (N,) classes."""
+    """The training segments: (N, D) inputs of the last layer, (N, classes) logits of the other branch, targets."""
     net.eval()
     inputs, others, target = [], [], []
     with torch.inference_mode():
@@ -50,7 +50,8 @@ def _segments(net: GenreClassifier, datamodule: SpectrogramDataModule) -> tuple[
 def fitted(inputs: Tensor, others: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """The (classes, D) weight and (classes,) bias of a layer of (N, D) `inputs` that is added to (N, classes) `others`.
 
-    They minimize the cross-entropy and the squared distance from `weight`. All but the (N,) `target` are float64.
+    They minimize the cross-entropy and the squared distance from `weight`. `target` is (N,) classes, or (N, classes)
+    with 1 for each genre; all others are float64.
     """
     mean, scale = inputs.mean(0), inputs.std(0, unbiased=False).clamp(min=1e-6)
     scaled, start = (inputs - mean) / scale, weight * scale
@@ -62,10 +63,17 @@ def fitted(inputs: Tensor, others: Tensor, target: Tensor, weight: Tensor, bias:
     def loss() -> Tensor:
         optimizer.zero_grad()
         logits = others + scaled @ (start + change).t() + shift
-        value = cross_entropy(logits, target, reduction="sum") + _PENALTY / 2 * change.square().sum()
+        value = _cross_entropy(logits, target) + _PENALTY / 2 * change.square().sum()
         value.backward()
         return value
 
     optimizer.step(loss)
     found = ((start + change) / scale).detach()
     return found, (shift - found @ mean).detach()
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """The sum over the segments; of several genres, over these too."""
+    if target.ndim == 1:
+        return cross_entropy(logits, target, reduction="sum")
+    return binary_cross_entropy_with_logits(logits, target.double(), reduction="sum")

@@ -11,6 +11,7 @@ from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
 from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.task import MULTICLASS
 from genreclf.nets.backbone_weights import load_weights
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.efficientnet import EfficientNet
@@ -18,15 +19,18 @@ from genreclf.nets.efficientnet import EfficientNet
 RANDOM = {"asked": "none", "pretrained": False}
 
 
-def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequence[str]) -> dict[str, Any]:
+def start(
+    net: GenreClassifier, weights: str, init: str | None, classes: Sequence[str], task: str = MULTICLASS
+) -> dict[str, Any]:
     """Gives a net its first weights: those of the model `init`, or else `weights` of its backbone.
 
     With `init`, the outputs for a class that it does not have start at zero. Returns what the run's record says; with
-    `init`, `new_classes` says whether there are such classes. Raises GenreclfError for an `init` that is not there or
+    `init`, `new_classes` says whether there are such classes, or its outputs mean something else, as those of another
+    `task` do. Raises GenreclfError for an `init` that is not there or
     has another architecture, and for unknown weights.
     """
     if init is not None:
-        return {"asked": init, "pretrained": True, **_copy(init, net, classes)}
+        return {"asked": init, "pretrained": True, **_copy(init, net, classes, task)}
     if isinstance(net.backbone, EfficientNet):
         return load_weights(net.backbone, weights)
     if weights != "none":
@@ -34,8 +38,8 @@ def start(net: GenreClassifier, weights: str, init: str | None, classes: Sequenc
     return RANDOM
 
 
-def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> dict[str, Any]:
-    """Copies the weights; returns whose they are, and whether there are classes that `init` does not have."""
+def _copy(init: str, net: GenreClassifier, classes: Sequence[str], task: str) -> dict[str, Any]:
+    """Copies the weights; returns whose they are, and whether the output layer is new to them."""
     bundle = load_bundle(find_bundle(init))
     name, trained = bundle.info.name, bundle.net
     if not isinstance(trained, GenreClassifier):
@@ -51,7 +55,7 @@ def _copy(init: str, net: GenreClassifier, classes: Sequence[str]) -> dict[str, 
         _tell(init, known, classes)
     net.load_state_dict(state)
     new = {spelling_key(label) for label in classes} - {spelling_key(label) for label in known}
-    return {"source": f"model {name}", "new_classes": bool(new)}
+    return {"source": f"model {name}", "new_classes": bool(new) or bundle.info.task != task}
 
 
 def _outputs(net: GenreClassifier) -> list[str]:

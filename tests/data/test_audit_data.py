@@ -282,6 +282,7 @@ def test_what_was_not_compared_is_not_called_clean(tmp_path, short, groups, verd
         splits=tuple(name[2:-5] for name in names),
         groups=tuple(names),
         metadata=tuple(ClipMetadata(group=name if groups else "") for name in names),
+        genres=tuple((name[0],) for name in names),
         conflicts=(),
         refusals=(),
     )

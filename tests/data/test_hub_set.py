@@ -1,5 +1,6 @@
 """data=hub: local data sets in the form of the Hub's, read by the real `datasets`."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def test_texts_and_lists_of_genres(tmp_path):
     assert [source.label for source in sources_of(data, data_folder(data))] == ["rock", "jazz"]
     reasons = rows_of_public(data, [f"train/000000{n}.flac" for n in range(3)]).reasons
     assert reasons == ["", SEVERAL, NO_GENRE]
+    several = dataclasses.replace(data, task="multilabel")
+    assert [source.label for source in sources_of(several, data_folder(data))] == ["rock", "jazz; rock", "jazz"]
 
 
 def test_of_two_columns_of_genres_the_class_label_is_taken(tmp_path):

@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from genreclf.training.clip_metrics import ClipScores
+from genreclf.training.clip_metrics import ClipScores, MultilabelClipScores
 
 
 def test_the_metric_scores_clips_over_batches_and_can_be_reset():
@@ -23,3 +25,25 @@ def test_a_probability_of_zero_has_a_finite_loss():
     metric = ClipScores()
     metric.update(torch.tensor([[1.0, 0.0]]), torch.tensor([1]), torch.tensor([0]))
     assert metric.compute()["loss"] == pytest.approx(-math.log(1e-12))
+
+
+def test_clips_of_several_genres_are_scored_as_by_scikit_learn():
+    rng = np.random.default_rng(0)
+    target = rng.random((20, 4)) < [0.3, 0.5, 0.1, 0]  # the last genre is that of no clip
+    said = rng.random((20, 2, 4)).astype(np.float32)  # two segments each
+    metric = MultilabelClipScores()
+    for segment in (0, 1):
+        clips = torch.arange(20).flip(0) if segment else torch.arange(20)
+        metric.update(torch.from_numpy(said[clips, segment]), torch.from_numpy(target[clips]).float(), clips)
+    means, found = said.mean(1), metric.compute()
+    scored = [(target[:, genre], means[:, genre]) for genre in range(3)]
+    assert found["mean_average_precision"] == pytest.approx(np.mean([average_precision_score(*one) for one in scored]))
+    assert found["roc_auc"] == pytest.approx(np.mean([roc_auc_score(*one) for one in scored]))
+    expected = np.mean([log_loss(target[:, genre], means[:, genre], labels=[0, 1]) for genre in range(4)])
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_genre_to_score_the_scores_of_several_are_0():
+    metric = MultilabelClipScores()
+    metric.update(torch.tensor([[0.2, 0.8]]), torch.tensor([[0.0, 1]]), torch.tensor([7]))
+    assert metric.compute() == {"mean_average_precision": 0, "roc_auc": 0, "loss": pytest.approx(-math.log(0.8))}

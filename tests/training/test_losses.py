@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
+from sklearn.metrics import log_loss
 from torch.nn.functional import cross_entropy
 
 from genreclf.data.datamodule import NONE
-from genreclf.training.losses import GenreLoss, TeacherLoss, divergence
+from genreclf.training.losses import GenreLoss, MultilabelLoss, TeacherLoss, divergence, multilabel_divergence
 
 
 def test_with_equal_weights_it_is_cross_entropy_with_smoothed_labels():
@@ -79,3 +80,42 @@ def test_the_divergence_of_views_is_jensen_and_shannons():
     assert divergence(torch.tensor([[50.0, 0], [0, 50.0]]), 2).item() == pytest.approx(math.log(2))
     branches = torch.stack([logits, torch.randn(2 * 5, 4)])
     assert divergence(branches, 2).item() == pytest.approx(sum(divergence(each, 2).item() for each in branches) / 2)
+
+
+def test_the_loss_of_several_genres_is_scikit_learns_with_targets_smoothed_to_the_shares():
+    torch.manual_seed(0)
+    logits, target = 2 * torch.randn(6, 3), torch.randint(2, (6, 3)).float()
+    shares = [0.5, 0.2, 0.01]
+    plain = [
+        log_loss(true, said, labels=[0, 1]) for true, said in zip(target.T, logits.double().sigmoid().T, strict=True)
+    ]
+    assert MultilabelLoss(0, shares)(logits, target).item() == pytest.approx(np.mean(plain), rel=1e-5)
+    # The best probabilities for targets with these shares are the shares, whatever the smoothing.
+    many = (torch.arange(1000)[:, None] < 1000 * torch.tensor(shares)).float()
+    said = torch.tensor(shares).logit().expand(1000, 3).clone().requires_grad_()
+    MultilabelLoss(0.3, shares)(said, many).backward()
+    assert said.grad.sum(0).abs().max() < 1e-6
+
+
+def test_blended_examples_of_several_genres_have_both_targets():
+    torch.manual_seed(0)
+    loss = MultilabelLoss(0.1, [0.3, 0.6])
+    logits, target = torch.randn(2, 4, 2), torch.randint(2, (4, 2)).float()  # two branches
+    other, lam = torch.tensor([2, 3, 0, 1]), torch.tensor([0.9, 0.6, 0.5, 1])
+    mixed = [
+        float(
+            lam[i] * loss(logits[:, i : i + 1], target[i : i + 1])
+            + (1 - lam[i]) * loss(logits[:, i : i + 1], target[j : j + 1])
+        )
+        for i, j in enumerate(other.tolist())
+    ]
+    assert loss(logits, target, other, lam).item() == pytest.approx(np.mean(mixed), rel=1e-5)
+
+
+def test_the_divergence_of_several_genres_is_the_mean_over_each_genres_yes_and_no():
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(2, 2 * 5, 4)  # two branches, two views
+    yes = logits.double().sigmoid().numpy().reshape(2, 2, 5, 4)
+    pairs = np.stack([yes, 1 - yes], -1)
+    expected = (jensenshannon(pairs[:, 0], pairs[:, 1], axis=-1) ** 2).mean()
+    assert multilabel_divergence(logits, 2).item() == pytest.approx(expected, rel=1e-5)
