@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
@@ -73,6 +74,4 @@ def draw_precision_recall(predictions: Predictions, title: str, path: Path) -> N
 
 
 def _colours(number: int) -> np.ndarray:
-    from matplotlib import colormaps
-
     return np.asarray(colormaps["turbo"](np.linspace(0.05, 0.95, max(number, 1))))[:number]
