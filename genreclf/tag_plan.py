@@ -10,8 +10,8 @@ import numpy as np
 
 from genreclf.command_options import SOME_FILES_FAILED, find_files, load, tell_default_model, tell_problems
 from genreclf.errors import GenreclfError
+from genreclf.frontend.clip import PICTURE_SUFFIXES
 from genreclf.frontend.folder import folder_contents
-from genreclf.frontend.picture import PICTURE_SUFFIXES
 from genreclf.inference.catalog import DEFAULT_MODEL, read_scores
 from genreclf.inference.embeddings import Embeddings, write_embeddings
 from genreclf.inference.predicted_rows import predicted_rows

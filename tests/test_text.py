@@ -62,7 +62,7 @@ def printed(monkeypatch):
         console = functools.partial(
             Console, file=file, force_terminal=width is not None, width=width, color_system=None
         )
-        monkeypatch.setattr("genreclf.terminal.Console", console)
+        monkeypatch.setattr("rich.console.Console", console)
         print_table(*arguments)
         return file.getvalue()
 

@@ -14,8 +14,8 @@ from genreclf.frontend.content import unsuitable_levels, unsuitable_sound
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
 from genreclf.frontend.memory_file import memory_file
 from genreclf.frontend.object_store import Location, StorePath, in_memory
-from genreclf.frontend.picture import PICTURE_SUFFIXES, read_picture
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
 _PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG
 
@@ -91,6 +91,8 @@ def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:
 
 
 def _picture_clip(path: Path, picture_seconds: float, figure: FigureAxis) -> Clip:
+    from genreclf.frontend.picture import read_picture  # a twentieth of the time to the first prediction of a sound
+
     picture = read_picture(path, figure)
     frames = max(1, round(picture_seconds * FRAME_RATE_HZ))
     unsuitable = picture.unsuitable or unsuitable_levels(picture.levels)

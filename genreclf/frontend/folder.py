@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
-from genreclf.frontend.clip import is_clip
-from genreclf.frontend.picture import PICTURE_SUFFIXES
+from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
 from genreclf.text import first_names
 
 COVER_ART = "cover art"

@@ -20,7 +20,6 @@ from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.picture_content import ARRAY_SLOPE, fault_of_array, fault_of_plot, upright
 
 KAGGLE_NOTE = "figure: magma, the upper 40 dB"
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 MAX_BYTES = 256 * 1024**2
 # The longest audio, two hours, has 310,079 columns.

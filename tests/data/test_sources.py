@@ -14,8 +14,7 @@ from genreclf.data import sources
 from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
-from genreclf.frontend.clip import is_clip
-from genreclf.frontend.picture import PICTURE_SUFFIXES
+from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
 
 
 def fill(folder: Path, *names: str) -> Path:
