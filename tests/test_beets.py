@@ -1,5 +1,6 @@
 """The beets plugin, with a real beets library in a temporary folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mutagen
@@ -13,7 +14,7 @@ from beets import config, library, plugins, ui
 from beets.ui.commands import default_commands
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.inference.predictor import Prediction, load_predictor
+from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 
 # By file name: the kind of sound, and the genre in its tags
 MUSIC = {"one": ("noise", ""), "two": ("noise", ""), "strange": ("tone", ""), "polka": ("noise", "Polka")}
@@ -103,6 +104,22 @@ def test_an_answer_below_the_threshold_is_not_used(beets, songs, answers):
     found = beets(min=least)
     found.run("import", str(songs))
     assert found.genres() == given(answers, least) != given(answers, 0.0)
+
+
+def test_a_model_of_several_labels_gives_all_that_reach_their_thresholds(beets, songs, answers, monkeypatch):
+    import beetsplug.genreclf as plugin
+
+    predictor = load_predictor("a")
+    shares = np.array(predictor.predict_file(songs / "one.flac").probabilities)
+    thresholds = tuple(np.where(shares >= np.sort(shares)[-2], 0.0, 1.0).tolist())
+    several = {"task": "multilabel", "thresholds": thresholds, "known": None, "shares": None, "prior_power": 1.0}
+    monkeypatch.setattr(predictor.model, "info", replace(predictor.info, **several))
+    monkeypatch.setattr(plugin, "load_predictor", lambda _: Predictor(predictor.model))
+    found = beets(auto=False, min=None)
+    found.run("import", str(songs))
+    for words, count in ((["--min=0.9999"], 0), ([], 2)):
+        found.run("genreclf", *words, "title:one")
+        assert found.genres()["one"] == [predictor.info.classes[number] for number in np.argsort(-shares)[:count]]
 
 
 def test_without_auto_the_command_gives_them_and_writes_the_files(beets, songs, answers):

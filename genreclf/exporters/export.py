@@ -26,7 +26,7 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL
 PARITY_BATCH_SIZES = (1, 2, 5)
 OUTPUTS = {
     MULTICLASS: "probabilities, (batch, classes)",
-    MULTILABEL: "probabilities of each class on its own, (batch, classes); a clip has those that reach their thresholds",
+    MULTILABEL: "probabilities, (batch, classes), that do not sum to 1; a clip has the classes that reach `thresholds`",
 }
 
 

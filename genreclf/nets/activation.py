@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def probabilities(logits: Tensor, multilabel: bool) -> Tensor:
-    """(N, classes) logits -> probabilities: those of a row sum to 1 or, in `multilabel`, do not depend on each other."""
+    """(N, classes) logits -> probabilities, which sum to 1 or, in `multilabel`, do not depend on each other."""
     return logits.sigmoid() if multilabel else logits.softmax(1)
 
 

@@ -60,6 +60,16 @@ def test_scores_shows_what_evaluate_wrote(evaluated):
     assert "52.0% to 68.0%" in page.metric[0].delta
 
 
+def test_scores_of_several_labels_are_their_own(evaluated):
+    clip = {"mean_average_precision": 0.41, "roc_auc": 0.83, "calibration": {"ece": 0.04}}
+    clip["intervals"] = {"mean_average_precision": {"shown": [0.38, 0.44]}, "roc_auc": {"shown": None}}
+    (evaluated / "metrics.json").write_text(json.dumps({"task": "multilabel", "tta": {"none": {"clip": clip}}}))
+    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
+    assert not page.exception and not page.warning
+    assert [metric.value for metric in page.metric] == ["41.0%", "83.0%", "4.0%"]
+    assert page.metric[0].label.startswith("Mean average precision") and "38.0% to 44.0%" in page.metric[0].delta
+
+
 def test_scores_of_other_music_are_listed_wherever_evaluate_wrote_them(evaluated, tmp_path):
     elsewhere = (tmp_path / "evaluations" / "2026-a", tmp_path / "runs" / "my scores")
     for place, folder in enumerate(elsewhere):

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.app.words import agreement, file_stem, no_genre, plain, trust
+from genreclf.app.words import agreement, file_stem, no_genre, plain, said, trust
 from genreclf.inference.catalog import Scores
 from genreclf.inference.predictor import Prediction, Segment
 from genreclf.inference.reliability import ReliabilityBin
+from genreclf.inference.task import MULTILABEL
 from genreclf.text import one_line
 
 CLASSES = ("ska", "dub", "rock")
@@ -20,6 +21,19 @@ def prediction(*segments: tuple[float, float, float]) -> Prediction:
     pieces = tuple(Segment(5.0 * place, 5.0 * place + 10, values, ()) for place, values in enumerate(segments))
     mean = tuple(sum(values) / len(values) for values in zip(*segments, strict=True))
     return Prediction((CLASSES[mean.index(max(mean))],), max(mean), mean, pieces, 20.0, "", None, np.zeros(2))
+
+
+def several(*genres: str) -> Prediction:
+    """Of a model of several labels."""
+    return replace(prediction((0.2, 0.7, 0.3)), genres=genres, task=MULTILABEL)
+
+
+def test_the_answer_in_words():
+    assert said(prediction((0.25, 0.5, 0.25)), CLASSES) == "dub, probability 50\u00a0%"
+    assert said(several("dub", "ska"), CLASSES) == "dub 70\u00a0%, ska 20\u00a0%"
+    none = said(several(), CLASSES)
+    assert "threshold" in none and "dub (70\u00a0%)" in none
+    assert "thresholds" in trust(several("dub"), None, averaged=False)
 
 
 MEASURED = Scores(

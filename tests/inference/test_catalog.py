@@ -54,6 +54,15 @@ def test_scores_that_are_incomplete_count_as_none(runs, change):
     assert trained(runs)["alone"].scores == expected
 
 
+def test_the_main_score_of_several_labels_is_the_mean_average_precision(runs):
+    values = {"task": "multilabel", "mean_average_precision": 0.412, "interval": [0.38, 0.44], "parameters": 7}
+    (runs / "alone" / "scores.json").write_text(json.dumps(values))
+    scores = trained(runs)["alone"].scores
+    assert scores is not None and scores.name == "mean average precision" and str(scores) == "41.2 % (38 to 44 %)"
+    (runs / "alone" / "scores.json").write_text(json.dumps(values | {"task": "ranking"}))
+    assert trained(runs)["alone"].scores is None
+
+
 @pytest.mark.parametrize("damaged", [5, "x", [1], [{}], {"low": 0}, [{"low": 1, "high": 0, "clips": 2, "accuracy": 9}]])
 def test_damaged_reliability_hides_no_other_score(runs, damaged):
     values = {"accuracy": 0.5, "interval": [0.4, 0.6], "parameters": 7, "reliability": damaged}
