@@ -10,7 +10,7 @@ from genreclf.app.results import Classifier, Model, song_row
 from genreclf.app.visits import Song, Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.analysis import Analysis
-from genreclf.inference.task import MULTICLASS
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.page import escaped
 
 _SYNTHETIC = "This is a synthetic sound, made by this program: the figures for music do not apply to it."
@@ -95,6 +95,8 @@ def _details(song: Song, classifier: Classifier, analyses: list[Analysis]) -> No
         ["player", song.id, str(classifier.picture_seconds), *(m.predictor.digest for m in classifier.models)]
     )
     st.subheader("Over time", anchor=False)
+    if any(analysis.prediction.task == MULTILABEL for analysis in analyses):
+        st.caption("The strip shows the most probable genre of each part.")
     player(analyses, names, classifier.classes, None if is_picture else song.content, key)
     colour = colours(*classifier.classes)
     if not analyses[0].prediction.probabilities:

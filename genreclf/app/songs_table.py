@@ -36,7 +36,7 @@ def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) ->
         "answers": [_answer(row) for row in of_song],
         "length": clock(first["seconds"]) if first.get("seconds") else "",
         "note": one_line("; ".join(filter(None, notes))),
-        "correctable": any(row.get("probabilities") and "genres" not in row for row in of_song),
+        "correctable": any(row.get("probabilities") for row in of_song) and not any("genres" in row for row in of_song),
         "right": -1 if right is None else genres.index(right),
         "open": visit.wanted[:1] == [song],
     }

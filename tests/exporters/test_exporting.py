@@ -22,7 +22,8 @@ from torch import Tensor, nn
 import genreclf
 from genreclf import export as export_command
 from genreclf.errors import GenreclfError
-from genreclf.exporters.bundle import Bundle, load_bundle, weights_sha256
+from genreclf.evaluation.torch_model import TorchModel
+from genreclf.exporters.bundle import Bundle, load_bundle, save_bundle, weights_sha256
 from genreclf.exporters.export import export_models, max_difference
 from genreclf.exporters.formats import FORMATS
 from genreclf.exporters.wrappers import PictureModel, SegmentModel, WaveformModel, segment_samples
@@ -31,7 +32,8 @@ from genreclf.frontend.clip import samples_clip
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.segments import ViewConfig, column_index, downsample_index, spans, trim_silence
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import load_predictor
+from genreclf.inference.onnx_model import OnnxModel
+from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.inference.run_folder import find_bundle
 from genreclf.inference.temperature import apply_temperature, length_factor
 
@@ -303,6 +305,47 @@ def test_baselines_export_to_all_formats(name, tmp_path):
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def several_labels() -> Bundle:
+    """A net for several labels whose logits differ from segment to segment."""
+    bundle = random_bundle("svm")
+    bundle.net.gamma.fill_(1e-7)
+    bundle.net.coefficients.mul_(torch.tensor([[-1.0], [1.0], [2.0]]))
+    info = replace(bundle.info, task="multilabel", thresholds=(0.2, 0.5, 0.6))
+    return Bundle(bundle.net, info)
+
+
+def test_a_bundle_of_several_labels_holds_sigmoids(several_labels, tmp_path):
+    save_bundle(tmp_path, several_labels)
+    segments = np.random.default_rng(0).integers(0, 256, (4, 128, 256), np.uint8) // np.array(
+        [[[1]], [[2]], [[3]], [[4]]], np.uint8
+    )
+    found = OnnxModel(tmp_path, "cpu").predict_proba(segments).probabilities
+    logits, _ = several_labels.net(torch.from_numpy(segments)[:, None].expand(-1, 3, -1, -1))
+    np.testing.assert_allclose(found, logits.double().sigmoid().numpy(), atol=1e-5)
+    assert np.ptp(found, axis=0).min() > 1e-3 and json.loads((tmp_path / "config.json").read_text())["format"] == 8
+
+
+def test_files_of_several_labels_predict_like_python(several_labels, tmp_path):
+    predictor = Predictor(TorchModel(several_labels, "cpu"))
+    waveform = music(140_000, 3)
+    list(export_models(several_labels, ["torchscript"], "waveform", tmp_path))
+    clips = [predictor.predict(samples_clip(one, 22_050)).probabilities for one in waveform.numpy()]
+    np.testing.assert_allclose(FORMATS["torchscript"].load(tmp_path / "waveform.pt")(waveform), clips, atol=1e-4)
+    names = ["onnx", "exported_program"]
+    list(export_models(several_labels, names, "picture", tmp_path))
+    levels = torch.from_numpy(np.stack([log_mel(clip.numpy())[:, :256] for clip in waveform]))
+    levels = levels[:, None].expand(-1, 3, -1, -1)  # (3, 128, 256) -> (3, 3, 128, 256)
+    expected = (several_labels.net(levels)[0].double() / several_labels.info.temperature).sigmoid().numpy()
+    assert np.abs(expected.sum(1) - 1).min() > 0.01
+    for form in map(FORMATS.__getitem__, names):
+        found = form.load(tmp_path / f"picture{form.suffix}")(levels)
+        np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-4)
+    described = read_metadata(tmp_path / "waveform.pt")
+    assert (described["task"], described["thresholds"]) == ("multilabel", [0.2, 0.5, 0.6])
+    assert "thresholds" in described["output"]
 
 
 def probe_bundle(net: nn.Module) -> Bundle:
