@@ -34,7 +34,7 @@ _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|aud
 
 @dataclass(frozen=True)
 class Membership:
-    """The assignment of a store's clips. What is not a mapping or about the whole has an item for each of `clips`."""
+    """The assignment of a store's clips. `splits` to `genres` have an item for each of `clips`."""
 
     clips: tuple[int, ...]  # numbers in the store: readable ones, without what the data.* keys drop
     splits: tuple[str | None, ...]  # None: in no split
