@@ -14,6 +14,7 @@ from genreclf.inference.temperature import apply_temperature, apply_temperature_
 class Answer(NamedTuple):
     """What is said of a clip."""
 
+    probabilities: np.ndarray  # (classes,), calibrated
     genres: tuple[str, ...]  # the most probable first
     probability: float  # of the first of them; if there is none, of the most probable genre
     no_genre: str = ""  # why there is none
@@ -41,7 +42,7 @@ class OneGenre:
         calibrated = self.calibrated(probabilities, frames)
         (genre,) = self.genres(calibrated)
         known, no_genre = self._is_known(self._with_temperature(probabilities, frames), genre)
-        return Answer(() if no_genre else (genre,), float(calibrated.max()), no_genre, known)
+        return Answer(calibrated, () if no_genre else (genre,), float(calibrated.max()), no_genre, known)
 
     def genres(self, calibrated: np.ndarray) -> tuple[str, ...]:
         """The most probable one."""
@@ -82,9 +83,10 @@ class SeveralGenres:
         """The answer for (classes,) mean probabilities of a clip with `frames` of music."""
         calibrated = self.calibrated(probabilities, frames)
         if genres := self.genres(calibrated):
-            return Answer(genres, float(calibrated[self.info.classes.index(genres[0])]))
+            return Answer(calibrated, genres, float(calibrated[self.info.classes.index(genres[0])]))
         nearest = self.info.classes[int(np.argmax(calibrated))]
-        return Answer((), float(calibrated.max()), f"no genre reaches its threshold; the most probable: {nearest}")
+        no_genre = f"no genre reaches its threshold; the most probable: {nearest}"
+        return Answer(calibrated, (), float(calibrated.max()), no_genre)
 
     def genres(self, calibrated: np.ndarray) -> tuple[str, ...]:
         """Those that reach their thresholds, the most probable first."""

@@ -124,7 +124,7 @@ class Predictor:
         return Prediction(
             genres=answer.genres,
             probability=answer.probability,
-            probabilities=tuple(self._answers.calibrated(mean, cut.frames).tolist()),
+            probabilities=tuple(answer.probabilities.tolist()),
             segments=self._segments(cut, output.probabilities),
             seconds=clip.frames / FRAME_RATE_HZ,
             note="; ".join(filter(None, notes)),
