@@ -10,6 +10,7 @@ from typing import IO
 from genreclf.errors import GenreclfError
 
 _PREFIX, _SUFFIX = ".genreclf-", ".new"  # of the names of unfinished files
+_tidied: set[Path] = set()  # folders from which this process has removed them
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -105,6 +106,10 @@ def _open_locked(folder: Path) -> tuple[Path, IO[bytes]]:
 
 
 def _remove_unfinished(folder: Path) -> None:
+    """Once a process: looking for them takes as long as the folder has files, and it may be written to for each."""
+    if folder in _tidied:
+        return
+    _tidied.add(folder)
     for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from genreclf import files
 from genreclf.files import write_atomically
 
 
@@ -42,6 +43,7 @@ def test_what_a_killed_process_left_is_removed_but_not_what_another_is_writing(t
         monkeypatch.undo()
         (own,) = tmp_path.iterdir()
         assert own != left
+        files._tidied.clear()  # as in another process
         write_atomically(tmp_path / "other", "whole")
 
     monkeypatch.setattr(os, "fsync", other_writes)
