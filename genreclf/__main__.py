@@ -1,5 +1,7 @@
 """The `genreclf` command: `genreclf COMMAND ...` runs that command's module, and imports no other."""
 
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -34,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Importing only the chosen module keeps torch out of commands that do without it.
     """
+    # When Python ends, it looks through all objects for cycles, which takes a fifth of the time of a first prediction.
+    atexit.register(gc.freeze)
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):
         print("usage: genreclf COMMAND ...\n")

@@ -82,7 +82,7 @@ def called(*words: object) -> None:
 def predict(model: str, paths: Sequence[Path], workers: int = 0) -> Callable[[], None]:
     threads = ["--workers", workers] if workers else []
     return lambda: called(
-        sys.executable, "-m", "genreclf.predict", *paths, "--model", model, "--device", "cpu", *threads
+        sys.executable, "-m", "genreclf", "predict", *paths, "--model", model, "--device", "cpu", *threads
     )
 
 
