@@ -19,7 +19,7 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.reliability import at_least
 from genreclf.inference.results import Row, check_output
 from genreclf.inference.run_folder import find_bundle
-from genreclf.inference.task import MULTILABEL
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.progress import progress_bar
 from genreclf.tags.arrivals import arrivals, check_watching
 from genreclf.tags.choice import Rules, plan_row, rules
@@ -127,7 +127,7 @@ def _show_summary(plan: Sequence[PlanRow], wanted: Rules, options: argparse.Name
 def _measured(wanted: Rules, options: argparse.Namespace) -> str:
     """How answers above the threshold did on held-out clips; empty where that was not measured."""
     scores = read_scores(find_bundle(options.model or DEFAULT_MODEL))
-    found = at_least(scores.reliability, wanted.least) if scores else None
+    found = at_least(scores.reliability, wanted.least) if scores and scores.task == MULTICLASS else None
     if found is None or wanted.genres > 1 or options.prior or options.tta != "none":
         return ""
     return (
