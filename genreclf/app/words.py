@@ -52,7 +52,7 @@ def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
     """How often answers with such a probability were right on held-out clips; `averaged`: over three pitches."""
     if prediction.task == MULTILABEL:
         return (
-            "Each genre is judged on its own: named are all that reach their thresholds, the marks on the bars below."
+            "Each genre is judged on its own. The song has all that reach their thresholds, which the bars below mark."
         )
     if scores is None or not scores.reliability:
         return "How often this model is right at such a probability has not been measured."
