@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: a tiny data folder, its store, and a temporary cache."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import settings
 from tiny_pictures import tiny_picture
 from tiny_sounds import tiny_sound
 
+from genreclf import predict
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import DataConfig, list_sources
 from genreclf.data.store import Store, open_store
@@ -90,3 +92,17 @@ def tiny_store(tiny_data) -> Store:
     """The tiny folder's store, opened."""
     folder = tiny_data.path
     return open_store(build_store(folder, list_sources(folder), tiny_data.cache, tiny_data.picture_seconds))
+
+
+@pytest.fixture
+def run_predict(capsys, monkeypatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs `predict`, or `main`, with Model A in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object, main: Callable[[list[str]], int] = predict.main) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([*map(str, words), "--model", "a"])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

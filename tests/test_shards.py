@@ -12,15 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_pictures import tiny_picture
+from tiny_pictures import write_noise_pictures
 
-from genreclf import embed, predict
+from genreclf import embed
 from genreclf.files import write_once
-from genreclf.frontend.picture import write_picture
 from genreclf.inference.array_task import ArrayTask, Numbering, array_task, ranges
 from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.predictor import Predictor
@@ -33,28 +31,21 @@ MANIFEST = Manifest(1, Numbering(), "", Contents(), (), "", "", ())
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory) -> Path:
-    folder, rng = tmp_path_factory.mktemp("library"), np.random.default_rng(0)
-    for number in range(COUNT):
-        write_picture(folder / f"{number}.png", tiny_picture(300, rng))
+    folder = tmp_path_factory.mktemp("library")
+    write_noise_pictures(folder, [f"{number}.png" for number in range(COUNT)])
     (folder / "3a.wav").write_bytes(b"RIFF no sound")
     return folder
 
 
 @pytest.fixture
-def run(capsys, monkeypatch) -> Run:
-    """Runs `predict`, as a task of a job array if `task` gives its ID, COUNT, MIN, MAX and STEP."""
-    monkeypatch.setenv("COLUMNS", "200")
+def run(run_predict, monkeypatch) -> Run:
+    """`run_predict`, as a task of a job array if `task` gives its ID, COUNT, MIN, MAX and STEP."""
 
-    def run(
-        *words: object, task: tuple[int, ...] = (), main: Callable[..., int] = predict.main
-    ) -> tuple[int, str, str]:
-        capsys.readouterr()
+    def run(*words: object, task: tuple[int, ...] = (), **main: Callable[..., int]) -> tuple[int, str, str]:
         with monkeypatch.context() as patch:
             for key, value in zip(("ID", "COUNT", "MIN", "MAX", "STEP"), task, strict=False):
                 patch.setenv(f"SLURM_ARRAY_TASK_{key}", str(value))
-            code = main([*map(str, words), "--model", "a"])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+            return run_predict(*words, **main)
 
     return run
 

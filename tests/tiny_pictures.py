@@ -24,3 +24,11 @@ def write_bands(folder: Path, brightness: Sequence[int] = (100,) * 6) -> Path:
             levels[40 * position : 40 * position + 30] += more
             write_picture(folder / genre / f"{number}.png", levels)
     return folder
+
+
+def write_noise_pictures(folder: Path, names: Sequence[str], columns: int = 300) -> None:
+    """Pictures of these names below `folder`, each of other noise."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(folder / name, tiny_picture(columns, rng))
