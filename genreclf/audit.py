@@ -25,13 +25,14 @@ from genreclf.data.collections_page import collections_page
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
-from genreclf.data.sources import DataConfig, data_folder, rows_of_public
+from genreclf.data.sources import DataConfig, data_folder, on_disk, rows_of_public
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
 from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import FolderContents, folder_contents
+from genreclf.frontend.object_store import Location
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
 from genreclf.text import first_names, one_line, shell_command
@@ -86,11 +87,11 @@ def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
     return {**contents.passed_over, **found}  # a plain dict: asdict copies no defaultdict
 
 
-def _reasons(data: DataConfig, folder: Path, unused: Sequence[str]) -> list[str]:
+def _reasons(data: DataConfig, folder: Location, unused: Sequence[str]) -> list[str]:
     """Why each clip has no class, as far as the tags or a public data set's tables say; or empty."""
     if data.public:
         return rows_of_public(replace(data, table=None), unused).reasons
-    return tag_rows(folder, unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
+    return tag_rows(on_disk(folder), unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -77,7 +77,10 @@ def _join(where: str, key: str) -> str:
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):  # with None
+    if isinstance(hint, types.UnionType):  # with None, or of a path and a URL
+        other = typing.get_args(hint)[1]
+        if dataclasses.is_dataclass(other) and isinstance(value, str) and "://" in value:
+            return other(value.rstrip("/"))  # type: ignore[call-arg, operator]  # the class of URLs
         return None if value is None else _checked(value, typing.get_args(hint)[0], where)
     origin = typing.get_origin(hint) or hint
     if origin is tuple:

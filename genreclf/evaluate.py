@@ -32,6 +32,7 @@ from genreclf.evaluation.slices import check_slices
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle
 from genreclf.files import user_path, write_atomically
+from genreclf.frontend.object_store import Location, absolute
 from genreclf.hydra_command import compose, instantiate, run_command
 from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
@@ -51,13 +52,13 @@ _DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 class MovedData:
     """Where the data of a training are now. None: where they were."""
 
-    path: Path | None
+    path: Location | None
     table: Path | None
     drop: Path | None
 
     def given(self) -> dict[str, str]:
         """The paths that are given, absolute, by key."""
-        return {key: str(user_path(path).resolve()) for key, path in vars(self).items() if path is not None}
+        return {key: absolute(str(path)) for key, path in vars(self).items() if path is not None}
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,10 @@ def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Conte
     if options.ray is None:
         return nullcontext(partial(thread_rows, predictor, options.workers or cores(), contents))
     from genreclf.inference.ray_engine import ray_engine  # Ray is large, and slow to import
+    from genreclf.inference.ray_pool import Cluster
 
-    return ray_engine(options.ray, predictor_settings(options), predictor.digest, contents, options.workers)
+    cluster = Cluster("--ray ", options.ray)
+    return ray_engine(cluster, predictor_settings(options), predictor.digest, contents, options.workers)
 
 
 def _shard(word: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from genreclf.config import build
-from genreclf.data.build_store import prepared_store
+from genreclf.data.build_store import Engine, prepared_store, read_in_threads
 from genreclf.data.sources import DataConfig
 from genreclf.data.store import ARRAY, open_store
 from genreclf.errors import GenreclfError
@@ -19,8 +19,8 @@ from genreclf.text import one_line
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     """Builds the store of `data` if it does not exist; prints its contents and the files that could not be read."""
-    shard = _shard(config["shard"])
-    store = open_store(prepared_store(build(DataConfig, config["data"], "data"), shard))
+    data, engine = build(DataConfig, config["data"], "data"), _engine(config["ray"])
+    store = open_store(prepared_store(data, _shard(config["shard"]), engine))
     for row in store.rows:
         if not row.columns:
             print(one_line(f"skipped {row.path}: {row.problem}"), file=sys.stderr)
@@ -35,6 +35,16 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
         copies = len(readable) - len({row.digest for row in readable})
         print(f"{duplicates} hold the same recording as another clip ({copies} are equal files)")
     print(one_line(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB"))
+
+
+def _engine(ray: object) -> Engine:
+    """What reads the clips: the threads of this process, or the Ray cluster at the address `ray`."""
+    if ray is None:
+        return read_in_threads
+    from genreclf.data.ray_clips import read_on_ray  # Ray is large, and slow to import
+    from genreclf.inference.ray_pool import Cluster
+
+    return read_on_ray(Cluster("ray=", str(ray)))
 
 
 def _shard(word: object) -> tuple[int, int]:

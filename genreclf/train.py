@@ -35,8 +35,8 @@ from genreclf.evaluation.predictions import predict_clips
 from genreclf.evaluation.thresholds import fit_thresholds
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, round_to_fp16, save_bundle
-from genreclf.files import user_path
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.frontend.object_store import absolute
 from genreclf.hydra_command import compose, instantiate, run_command
 from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo, read_bundle_config
@@ -233,7 +233,7 @@ def _open_data(config: dict[str, Any], run: RunConfig) -> SpectrogramDataModule:
     for key in MOVABLE:
         group, name = key.split(".")
         if config[group][name] is not None:
-            config[group][name] = str(user_path(config[group][name]).resolve())
+            config[group][name] = absolute(config[group][name])
     config["data"]["genre_map"] = absolute_genre_map(config["data"].get("genre_map"))
     datamodule = SpectrogramDataModule.from_config(config)
     datamodule.prepare_data()
@@ -254,6 +254,7 @@ def _module(
     shares = datamodule.class_shares
     task = datamodule.data.task
     module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher, task)
+    module.images, datamodule.images_in_step = datamodule.training_images, True
     module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
     return module
 

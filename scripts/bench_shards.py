@@ -1,10 +1,11 @@
-"""Measures how prediction grows with workers: the throughput of two against that of one, of the same run.
+"""Measures how the work on a library grows with workers: the throughput of two against that of one, of the same run.
 
-python scripts/bench_shards.py                    on rendered music
-python scripts/bench_shards.py --music FOLDER     on your MP3 files
-python scripts/bench_shards.py --ray              also the actors of a local Ray cluster
+python scripts/bench_shards.py                    predict in shards
+python scripts/bench_shards.py ray prepare        predict and prepare by the actors of a local Ray cluster
+python scripts/bench_shards.py --music FOLDER     on your MP3 files instead of rendered music
 
-A worker has one core and one thread, so the machine needs two idle cores: the load averages tell. The aim is 1.8.
+A worker has one core and one thread, so the machine needs two idle cores: the load averages tell. The aim is 1.8. Each
+of the three takes two minutes.
 """
 
 import argparse
@@ -14,19 +15,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench_library import render
 from costs import load
 
+from genreclf.data.clip_reader import ClipReader
+from genreclf.data.sources import Source
 from genreclf.frontend.band_axis import ANY_AXIS
 from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.predictor import load_predictor
 
 ROUNDS = 3
 AIM = 1.8
-COPIES = 4  # of each song: the start of a process, some 0.5 s, must not count
+COPIES = 3  # of each song: the start of a process, some 0.5 s, must not count
 
 
 def by_shards(songs: Sequence[Path], workers: int) -> float:
@@ -47,13 +50,30 @@ def by_shards(songs: Sequence[Path], workers: int) -> float:
 
 
 def by_ray(songs: Sequence[Path], workers: int) -> float:
-    """Seconds per song, from the first row to the last: actors need seconds to start."""
+    """Seconds per song, by actors that predict."""
     from genreclf.inference.ray_engine import ray_engine
+    from genreclf.inference.ray_pool import Cluster
 
-    settings = ("a", "none", "cpu", ANY_AXIS, None)
-    with ray_engine("local", settings, load_predictor(*settings).digest, Contents(), workers) as engine:
-        times = [time.perf_counter() for _ in engine(songs)]
-    return (times[-1] - times[workers]) / (len(times) - workers)
+    cluster, settings = Cluster("--ray ", "local"), ("a", "none", "cpu", ANY_AXIS, None)
+    with ray_engine(cluster, settings, load_predictor(*settings).digest, Contents(), workers) as engine:
+        return seconds_each(engine(songs))
+
+
+def by_ray_prepare(songs: Sequence[Path], workers: int) -> float:
+    """Seconds per song, by actors that make spectrograms."""
+    from genreclf.data.ray_clips import read_on_ray
+    from genreclf.inference.ray_pool import Cluster
+
+    reader = ClipReader(songs[0].parent, 30.0, ANY_AXIS, frozenset())
+    engine = read_on_ray(Cluster("ray=", "local"), workers)
+    return seconds_each(engine(reader, [Source(song.name, "") for song in songs]))
+
+
+def seconds_each(results: Iterable[object]) -> float:
+    """Without the first quarter: each actor's first chunk, with the seconds that it takes to start."""
+    times = [time.perf_counter() for _ in results]
+    quarter = len(times) // 4
+    return (times[-1] - times[quarter - 1]) / (len(times) - quarter)
 
 
 def copies(songs: Sequence[Path], folder: Path) -> list[Path]:
@@ -64,20 +84,24 @@ def copies(songs: Sequence[Path], folder: Path) -> list[Path]:
     return links
 
 
+WAYS = {"shards": by_shards, "ray": by_ray, "prepare": by_ray_prepare}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ways", nargs="*", choices=WAYS, default=["shards"])
     parser.add_argument("--music", type=Path)
-    parser.add_argument("--ray", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         music = options.music or Path(folder)
         if options.music is None:
             render(music)
         songs = copies(sorted(music.glob("*.mp3")), Path(folder))
-        for way in [by_shards, *([by_ray] if options.ray else [])]:
-            pairs = [(way(songs, 1), way(songs, 2)) for _ in range(ROUNDS)]
+        for name in options.ways:
+            pairs = [(WAYS[name](songs, 1), WAYS[name](songs, 2)) for _ in range(ROUNDS)]
             ratio = statistics.median(one / two for one, two in pairs)
-            print(f"{way.__name__}: two workers against one: {ratio:.2f} (aim {AIM}); load averages {load()}")
+            seconds = ", ".join(f"{one:.2f} and {two:.2f} s" for one, two in pairs)
+            print(f"{name}: two workers against one: {ratio:.2f} (aim {AIM}; {seconds}); {load()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,40 +1,39 @@
 """Clips in an object store: a local S3 server gives what the disk gives."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from tiny_pictures import tiny_picture
+from tiny_pictures import write_noise_pictures
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto.server")
 
 import fsspec
 import s3fs
+from data_config import data_config
 from fsspec.registry import known_implementations
 from moto.server import ThreadedMotoServer
 
-from genreclf import predict
+from genreclf.data import clip_reader
+from genreclf.data.build_store import prepared_store
+from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend import object_store
 from genreclf.frontend.clip import read_clip
 from genreclf.frontend.object_store import StoreError, StorePath, in_memory, objects_below
-from genreclf.frontend.picture import write_picture
 
-Run = Callable[..., tuple[int, str, str]]
 NAMES = ("b/2.png", "a/1 ä+&%.png", "a/1.png", "sound.wav", "bad.wav", "empty.mp3")
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory) -> Path:
-    folder, rng = tmp_path_factory.mktemp("library"), np.random.default_rng(0)
-    for name in NAMES[:3]:
-        (folder / name).parent.mkdir(exist_ok=True)
-        write_picture(folder / name, tiny_picture(300, rng))
-    soundfile.write(folder / "sound.wav", rng.normal(0, 0.1, 22_050), 22_050)
+    folder = tmp_path_factory.mktemp("library")
+    write_noise_pictures(folder, NAMES[:3])
+    soundfile.write(folder / "sound.wav", np.random.default_rng(0).normal(0, 0.1, 22_050), 22_050)
     (folder / "bad.wav").write_bytes(b"RIFF no sound")
     (folder / "empty.mp3").write_bytes(b"")
     return folder
@@ -68,22 +67,9 @@ def bucket(server, library) -> str:
     return "s3://songs/my music"
 
 
-@pytest.fixture
-def run(capsys, monkeypatch) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = predict.main([*map(str, words), "--model", "a"])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def test_objects_get_the_rows_of_files(library, bucket, run):
-    code, out, _ = run(library, "--json", "--segments")
-    stored = run(f"{bucket}/", "--json", "--segments")
+def test_objects_get_the_rows_of_files(library, bucket, run_predict):
+    code, out, _ = run_predict(library, "--json", "--segments")
+    stored = run_predict(f"{bucket}/", "--json", "--segments")
     rows = [json.loads(text.replace(str(library), bucket)) for text in (out, stored[1])]
     problems = [[row.pop("problem") for row in table] for table in rows]
     assert stored[0] == code == 1 and rows[0] == rows[1] and len(rows[0]) == len(NAMES)
@@ -92,35 +78,35 @@ def test_objects_get_the_rows_of_files(library, bucket, run):
     assert "notes.txt" in stored[2] and "hidden" not in stored[2] and "/proc" not in stored[2]
 
 
-def test_an_object_and_files_are_predicted_in_the_order_given(library, bucket, run):
+def test_an_object_and_files_are_predicted_in_the_order_given(library, bucket, run_predict):
     words = [f"{bucket}/b/2.png", library / "a" / "1.png", f"{bucket}/a/1.png"]
-    code, out, _ = run(*words, "--json")
+    code, out, _ = run_predict(*words, "--json")
     assert code == 0 and [row["path"] for row in json.loads(out)] == list(map(str, words))
 
 
-def test_a_journal_knows_objects_by_their_version(bucket, server, run, tmp_path, monkeypatch):
+def test_a_journal_knows_objects_by_their_version(bucket, server, run_predict, tmp_path, monkeypatch):
     system = fsspec.filesystem("s3")
     system.copy("songs/my music/a", "songs/changing/", recursive=True)
     words = ["s3://songs/changing", "--json", "--journal", tmp_path / "journal"]
-    first = run(*words)
+    first = run_predict(*words)
     read: list[str] = []
     real = object_store._pieces
     monkeypatch.setattr(object_store, "_pieces", lambda path: read.append(path.url) or real(path))
-    assert run(*words) == first and not read
+    assert run_predict(*words) == first and not read
     system.pipe("songs/changing/1.png", system.cat("songs/my music/b/2.png"))
-    code, out, _ = run(*words)
+    code, out, _ = run_predict(*words)
     assert code == 0 and read == ["s3://songs/changing/1.png"] and out != first[1]
 
 
-def test_shards_of_a_bucket_make_the_result_of_a_single_run(bucket, run, tmp_path):
-    single = run(bucket, "--csv")[:2]
+def test_shards_of_a_bucket_make_the_result_of_a_single_run(bucket, run_predict, tmp_path):
+    single = run_predict(bucket, "--csv")[:2]
     for number in (2, 1):
         words = [bucket] if number == 2 else []  # the second knows the objects from the manifest
-        assert run(*words, "--shards", tmp_path / "shards", "--shard", f"{number}/2")[0] == 0
-    assert run("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == single
+        assert run_predict(*words, "--shards", tmp_path / "shards", "--shard", f"{number}/2")[0] == 0
+    assert run_predict("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == single
 
 
-def test_what_may_pass_is_tried_again(bucket, run, monkeypatch, tmp_path):
+def test_what_may_pass_is_tried_again(bucket, run_predict, monkeypatch, tmp_path):
     """A connection that breaks off costs a file its row, but neither the journal nor the shard keeps that."""
     real, words = object_store._pieces, [bucket, "--shards", tmp_path / "shards", "--shard", "1/1"]
 
@@ -130,12 +116,12 @@ def test_what_may_pass_is_tried_again(bucket, run, monkeypatch, tmp_path):
             raise StoreError(f"{path}: broken off; run the command again")
 
     monkeypatch.setattr(object_store, "_pieces", pieces)
-    code, _, error = run(*words)
+    code, _, error = run_predict(*words)
     assert code == 1 and "1 of 6 files" in error and "run it again" in error
-    assert run("--shards", tmp_path / "shards", "--missing")[1] == "1\n"
+    assert run_predict("--shards", tmp_path / "shards", "--missing")[1] == "1\n"
     monkeypatch.undo()
-    assert run(*words)[0] == 0
-    assert run("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == run(bucket, "--csv")[:2]
+    assert run_predict(*words)[0] == 0
+    assert run_predict("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == run_predict(bucket, "--csv")[:2]
 
 
 def test_memory_is_bounded(bucket, monkeypatch):
@@ -158,11 +144,53 @@ def test_a_shortened_object_is_no_clip(bucket):
         pass
 
 
-def test_a_key_is_no_path(bucket, library, run):
+def test_a_key_is_no_path(bucket, library, run_predict):
     """Slashes in it are characters as others are."""
     fsspec.filesystem("s3").pipe("songs/keys//1.png", (library / "a" / "1.png").read_bytes())
-    code, out, _ = run("s3://songs/keys", "--json")
+    code, out, _ = run_predict("s3://songs/keys", "--json")
     assert code == 0 and [row["path"] for row in json.loads(out)] == ["s3://songs/keys//1.png"]
+
+
+def test_a_store_of_objects_is_that_of_the_files(library, bucket, tmp_path):
+    stores = [prepared_store(data_config(path=path, cache=tmp_path)) for path in (str(library), f"{bucket}/")]
+    files = [{path.name: path.read_bytes() for path in store.iterdir()} for store in stores]
+    about = [json.loads(each.pop("store.json")) for each in files]
+    assert files[0] == files[1] and len(open_store(stores[1]).rows) == 3
+    assert [each.pop("folder") for each in about] == [str(library), bucket] and about[0] == about[1]
+    assert prepared_store(data_config(path=bucket, cache=tmp_path)) == stores[1]
+
+
+def test_a_changed_object_makes_another_store_and_is_read_alone(bucket, tmp_path, monkeypatch):
+    system = fsspec.filesystem("s3")
+    for name in ("a/1.png", "b/2.png"):
+        system.copy(f"songs/my music/{name}", f"songs/edited/{name}")
+    data = data_config(path="s3://songs/edited", cache=tmp_path)
+    first = prepared_store(data)
+    system.pipe("songs/edited/b/2.png", system.cat("songs/my music/a/1.png"))
+    decoded: list[str] = []
+    monkeypatch.setattr(clip_reader, "read_clip", lambda *_, **settings: decoded.append(settings["suffix"]))
+    assert prepared_store(data) != first and not decoded  # another object has the same content
+
+
+def test_a_store_that_fails_costs_no_clip(bucket, tmp_path, monkeypatch):
+    real, data = object_store._pieces, data_config(path=bucket, cache=tmp_path)
+
+    def pieces(path: StorePath) -> Iterator[bytes]:
+        if path.url.endswith("/b/2.png"):
+            raise StoreError(f"{path}: broken off; run the command again")
+        return real(path)
+
+    monkeypatch.setattr(object_store, "_pieces", pieces)
+    with pytest.raises(StoreError, match="run the command again"):
+        prepared_store(data)
+    monkeypatch.undo()
+    assert all(row.columns for row in open_store(prepared_store(data)).rows)
+
+
+@pytest.mark.parametrize("name", ["tags", "gtzan", "fma"])
+def test_what_needs_a_disk_refuses_a_url(name, bucket, tmp_path):
+    with pytest.raises(GenreclfError, match=r"data\.path=s3://songs/my music.*data=folder.*copy it to a disk"):
+        prepared_store(data_config(name, path=bucket, cache=tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -174,24 +202,24 @@ def test_a_key_is_no_path(bucket, library, run):
         ("s3://songs/notes/", "no audio file"),
     ],
 )
-def test_wrong_urls_are_one_line(url, remedy, bucket, run):
+def test_wrong_urls_are_one_line(url, remedy, bucket, run_predict):
     fsspec.filesystem("s3").pipe("songs/notes/x.txt", b"x")
-    code, out, error = run(url, "--csv")
+    code, out, error = run_predict(url, "--csv")
     line = error.splitlines()[-1]
     assert (code, out) == (2, "") and line.startswith(f"genreclf: {url.rstrip('/')}: ") and remedy in line
 
 
-def test_a_server_that_is_away_is_one_line(bucket, run, monkeypatch):
+def test_a_server_that_is_away_is_one_line(bucket, run_predict, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
-    code, out, error = run("s3://songs", "--csv")
+    code, out, error = run_predict("s3://songs", "--csv")
     s3fs.S3FileSystem.clear_instance_cache()
     assert (code, out) == (2, "") and error.count("\n") == 1 and "check the network" in error
 
 
-def test_a_missing_package_is_one_line(run, monkeypatch):
+def test_a_missing_package_is_one_line(run_predict, monkeypatch):
     monkeypatch.setitem(known_implementations, "gs", {"class": "no_gcsfs.GCS", "err": "install it"})
-    code, _, error = run("gs://songs", "--csv")
+    code, _, error = run_predict("gs://songs", "--csv")
     assert code == 2 and error.count("\n") == 1 and "gs://songs: no_gcsfs is not installed" in error

@@ -239,7 +239,8 @@ def test_parquet_without_pyarrow_is_one_line(library, predict, monkeypatch, tmp_
 
 def test_a_cluster_without_ray_is_one_line(library, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "genreclf.inference.ray_engine", raising=False)
+    for name in ("ray_engine", "ray_pool"):
+        monkeypatch.delitem(sys.modules, f"genreclf.inference.{name}", raising=False)
     assert genreclf_command(["predict", str(library / "p0.png"), "--model", "a", "--ray", "local"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "ray is not installed" in error and "genreclf[ray]" in error

@@ -1,4 +1,4 @@
-"""A library on a Ray cluster: the same rows as from threads, whatever becomes of the nodes."""
+"""A Ray cluster gives the rows and the spectrograms that threads give, whatever becomes of the nodes."""
 
 import json
 import os
@@ -6,57 +6,56 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tiny_pictures import tiny_picture
+from tiny_pictures import write_noise_pictures
 
-from genreclf import predict
-from genreclf.frontend.picture import write_picture
+from genreclf.data.build_store import build_store
+from genreclf.data.sources import Source, list_sources
+from genreclf.data.store import open_store
+from genreclf.errors import GenreclfError
+from genreclf.inference.predictor import Predictor
 
-ray_engine = pytest.importorskip("genreclf.inference.ray_engine")  # before Ray, to which it says what to print
+ray_pool = pytest.importorskip("genreclf.inference.ray_pool")  # before Ray, to which it says what to print
 from ray.cluster_utils import Cluster  # noqa: E402
 
+from genreclf.data import ray_clips  # noqa: E402
+from genreclf.inference import ray_engine  # noqa: E402
+
 COUNT = 24
-Run = Callable[..., tuple[int, str, str]]
+# Runs a command without a word on actors that a busy machine starts slowly.
+PATIENT = """
+import importlib, sys
+from genreclf.inference import ray_pool
+ray_pool._WAIT_SECONDS = 600
+sys.exit(importlib.import_module(f"genreclf.{sys.argv.pop(1)}").main())
+"""
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory) -> Path:
-    folder, rng = tmp_path_factory.mktemp("library"), np.random.default_rng(0)
-    for number in range(COUNT):
-        write_picture(folder / f"{number:02}.png", tiny_picture(600, rng))
+    folder = tmp_path_factory.mktemp("library")
+    write_noise_pictures(folder, [f"{number:02}.png" for number in range(COUNT)], columns=600)
     (folder / "bad.wav").write_bytes(b"RIFF no sound")
     return folder
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Three nodes with a CPU each, of which tests may end the last."""
+    """Two nodes with a CPU each; tests may add others, and end them."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1)
         yield cluster
     finally:
         cluster.shutdown()
 
 
-@pytest.fixture
-def run(capsys, monkeypatch) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    monkeypatch.setattr(ray_engine, "_WAIT_SECONDS", 600)  # a busy machine starts actors slowly
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = predict.main([*map(str, words), "--model", "a"])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    monkeypatch.setattr(ray_pool, "_WAIT_SECONDS", 600)  # a busy machine starts actors slowly
 
 
 def journaled(journal: Path) -> list[str]:
@@ -65,17 +64,22 @@ def journaled(journal: Path) -> list[str]:
     return sorted(Path(json.loads(line)["path"]).name for line in lines if line.endswith("}"))
 
 
-def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, run, monkeypatch, tmp_path):
-    single = run(library, "--csv", "--segments")
-    begun, lost, (*_, doomed) = [], [], cluster.worker_nodes
-    has_begun, finished = ray_engine._Pool._has_begun, ray_engine._Pool._finished
+def slow(worker: type) -> type:
+    """A worker that takes its time, so that a node can end while its actor is at work."""
 
-    class Slow(ray_engine._Worker):
-        def rows(self, paths):
-            time.sleep(0.5)  # so that the node ends while its actor is at work
-            return super().rows(paths)
+    class Slow(worker):  # which the nodes get as a whole: they cannot import it from here
+        def results(self, items):
+            time.sleep(0.5)
+            return super().results(items)
 
-    monkeypatch.setattr(ray_engine, "_Worker", Slow)
+    return Slow
+
+
+@pytest.fixture
+def lost(cluster, monkeypatch) -> list[str]:
+    """Ends a node as soon as it has an actor at work, one of three; then names what was lost."""
+    begun, lost, doomed = [], [], cluster.add_node(num_cpus=1)
+    has_begun, finished = ray_pool._Pool._has_begun, ray_pool._Pool._finished
 
     def note_begin(pool, reference):
         has_begun(pool, reference)
@@ -85,43 +89,49 @@ def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, run, 
         if len(begun) == 3 and not lost:
             lost.append("the node")  # whose actor is at work: each has a chunk as soon as it is free
             cluster.remove_node(doomed, allow_graceful=False)
-        rows = finished(pool, reference, chunks)
-        lost.extend([] if rows else ["a chunk"])
-        return rows
+        results = finished(pool, reference, chunks)
+        lost.extend([] if results else ["a chunk"])
+        return results
 
-    monkeypatch.setattr(ray_engine._Pool, "_has_begun", note_begin)
-    monkeypatch.setattr(ray_engine._Pool, "_finished", note_loss)
+    monkeypatch.setattr(ray_pool._Pool, "_has_begun", note_begin)
+    monkeypatch.setattr(ray_pool._Pool, "_finished", note_loss)
+    return lost
+
+
+def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, lost, run_predict, monkeypatch, tmp_path):
+    single = run_predict(library, "--csv", "--segments")
+    monkeypatch.setattr(ray_engine, "_Worker", slow(ray_engine._Worker))
     words = [library, "--csv", "--segments", "--ray", cluster.address, "--journal", tmp_path / "journal"]
-    assert run(*words) == single  # no word of Ray's either
+    assert run_predict(*words) == single  # no word of Ray's either
     assert lost == ["the node", "a chunk"]
     assert journaled(tmp_path / "journal") == sorted(path.name for path in library.iterdir())
 
 
-def test_a_file_that_ends_its_processes_costs_no_other_file_its_row(library, cluster, run, monkeypatch, tmp_path):
+def test_a_file_that_ends_its_processes_costs_no_other_its_row(library, cluster, run_predict, monkeypatch, tmp_path):
     class Worker(ray_engine._Worker):
-        def rows(self, paths):
+        def results(self, paths):
             if any(path.name == "03.png" for path in paths):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().rows(paths)
+            return super().results(paths)
 
     monkeypatch.setattr(ray_engine, "_Worker", Worker)
-    monkeypatch.setattr(ray_engine, "_ATTEMPTS", 2)
+    monkeypatch.setattr(ray_pool, "_ATTEMPTS", 2)
     paths = sorted(library.glob("*.png"))[:6]
     words = ["--json", "--ray", cluster.address, "--journal", tmp_path / "journal", "--workers", "1"]
-    code, out, error = run(*paths, *words)
+    code, out, error = run_predict(*paths, *words)
     assert code == 1 and [row["path"] for row in json.loads(out)] == list(map(str, paths))
     assert [Path(row["path"]).name for row in json.loads(out) if row["problem"]] == ["03.png"]
     assert "03.png" in error and "memory" in error
     assert journaled(tmp_path / "journal") == [path.name for path in paths if path.name != "03.png"]
     monkeypatch.undo()
-    assert run(*paths, *words)[0] == 0  # it is tried again
+    assert run_predict(*paths, *words)[0] == 0  # it is tried again
     assert journaled(tmp_path / "journal") == [path.name for path in paths]
 
 
 def test_ctrl_c_ends_it_and_its_actors(library, cluster, tmp_path):
     journal = tmp_path / "journal"
     words = [str(library), "--ray", cluster.address, "--journal", str(journal), "--model", "a", "--workers", "1"]
-    command = [sys.executable, "-m", "genreclf.predict", *words]
+    command = [sys.executable, "-c", PATIENT, "predict", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # A suite in the background ignores Ctrl-C, and so would its child processes.
     process = subprocess.Popen(command, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
@@ -133,13 +143,88 @@ def test_ctrl_c_ends_it_and_its_actors(library, cluster, tmp_path):
     assert 0 < len(set(journaled(journal))) < COUNT
 
 
-def test_other_models_on_the_nodes_are_refused(library, cluster, run, monkeypatch):
-    monkeypatch.setattr(ray_engine._Worker, "begin", lambda self, *_: ("another", ""))
-    code, out, error = run(library, "--csv", "--ray", cluster.address)
+def test_other_models_on_the_nodes_are_refused(library, cluster, run_predict, monkeypatch):
+    monkeypatch.setattr(Predictor, "digest", "another")
+    code, out, error = run_predict(library, "--csv", "--ray", cluster.address)
     assert (code, out) == (2, "") and error.count("\n") == 1 and "another model" in error and "install" in error
 
 
 @pytest.mark.parametrize("address", ["here", "127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
-def test_a_wrong_address_is_one_line(address, library, run):
-    code, out, error = run(library, "--csv", "--ray", address)
+def test_a_wrong_address_is_one_line(address, library, run_predict):
+    code, out, error = run_predict(library, "--csv", "--ray", address)
     assert (code, out) == (2, "") and error.count("\n") == 1 and f"--ray {address}" in error and "HOST:PORT" in error
+
+
+# --- prepare ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory) -> tuple[Path, list[Source]]:
+    """The folder of two genres with 20 clips and a file that is none, and the clips."""
+    folder = tmp_path_factory.mktemp("music")
+    write_noise_pictures(folder, [f"{'ab'[number % 2]}/{number:02}.png" for number in range(20)], columns=100)
+    (folder / "a" / "broken.wav").write_bytes(b"RIFF no sound")
+    return folder, list_sources(folder)
+
+
+@pytest.fixture(scope="module")
+def local_store(music, tmp_path_factory) -> dict[str, bytes]:
+    return content(build_store(*music, tmp_path_factory.mktemp("local"), 30.0))
+
+
+def content(store: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store.iterdir()}
+
+
+def test_a_store_is_the_same_though_a_node_ends(music, local_store, cluster, lost, monkeypatch, tmp_path):
+    monkeypatch.setattr(ray_clips, "_Worker", slow(ray_clips._Worker))
+    engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address))
+    assert content(build_store(*music, tmp_path, 30.0, engine=engine)) == local_store
+    assert lost == ["the node", "a chunk"]
+
+
+def test_a_clip_that_ends_its_processes_is_left_out(music, cluster, monkeypatch, tmp_path):
+    class Worker(ray_clips._Worker):
+        def results(self, sources):
+            if any(source.path == "b/03.png" for source in sources):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().results(sources)
+
+    monkeypatch.setattr(ray_clips, "_Worker", Worker)
+    monkeypatch.setattr(ray_pool, "_ATTEMPTS", 2)
+    folder, sources = music
+    engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address), workers=1)
+    store = open_store(build_store(folder, sources[-10:], tmp_path, 30.0, engine=engine))
+    assert [row.path for row in store.rows] == [source.path for source in sources[-10:]]
+    (row,) = [row for row in store.rows if not row.columns]
+    assert row.path == "b/03.png" and str(folder / row.path) in row.problem and "memory" in row.problem and row.digest
+
+
+def test_a_killed_prepare_on_a_cluster_goes_on(music, local_store, cluster, tmp_path):
+    folder, _ = music
+    words = [f"data.path={folder}", "data=folder", f"ray={cluster.address}", f"cache={tmp_path}"]
+    command = [sys.executable, "-c", PATIENT, "prepare", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and not journaled_clips(tmp_path):
+            time.sleep(0.01)
+        process.kill()
+    kept = journaled_clips(tmp_path)
+    assert process.returncode == -signal.SIGKILL and 0 < kept < 21
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.count("\n") == 1 and "skipped a/broken.wav" in done.stderr  # no word of Ray's
+    (store,) = (tmp_path / "stores").iterdir()
+    assert content(store) == local_store
+
+
+def journaled_clips(cache: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") - 1 for path in cache.glob("stores/*/clips.csv.partial"))
+
+
+def test_a_node_without_the_files_is_refused(music, cluster, monkeypatch, tmp_path):
+    folder, sources = music
+    there = str(Path.cwd())
+    monkeypatch.chdir(folder.parent)
+    engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address))
+    monkeypatch.setattr(Path, "cwd", lambda: Path(there))  # a relative path means another folder on the nodes
+    with pytest.raises(GenreclfError, match=r"a node lacks music.*same paths"):
+        build_store(Path(folder.name), sources, tmp_path, 30.0, engine=engine)

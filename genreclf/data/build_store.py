@@ -8,15 +8,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, astuple, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, find_matches, fingerprint
+from genreclf.data.clip_reader import ClipReader, Content, Read
+from genreclf.data.fingerprint import SKETCH_BANDS, find_matches
 from genreclf.data.membership import merge_groups
 from genreclf.data.path_list import without
 from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
@@ -39,19 +39,18 @@ from genreclf.data.store import (
 )
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
-from genreclf.frontend.audio import MAX_BYTES, SAMPLE_RATE_HZ
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
-from genreclf.frontend.clip import Clip, read_clip
-from genreclf.frontend.content import TOO_SHORT
 from genreclf.frontend.log_mel import FLOOR_DB, HOP_SAMPLES, N_BANDS, N_FFT
-from genreclf.frontend.segments import trim_silence
+from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.inference.array_task import part_of
 from genreclf.progress import progress_bar
 
-Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row, and its rows of the three arrays
-# The digest and suffix of a file (which decides how it is read) -> a store that holds it, and its number there.
-Known = dict[tuple[str, str], tuple[Store, int]]
+Known = dict[Content, tuple[Store, int]]  # a store that holds the file, and its number there
+# Reads clips, in the order given; a file that older stores hold is only told.
+Engine = Callable[[ClipReader, Sequence[Source]], Iterator[Read | Content]]
 
+FRONT_END = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
 HEADER_BYTES = 128  # of NumPy's header, which leaves room for the first axis to grow without moving the data
 _JOURNAL = TABLE + ".partial"  # the table while the store is being built
 # The Row field that counts a clip's rows in each array, and the array's file, type and width.
@@ -62,7 +61,23 @@ _ARRAYS = (
 )
 
 
-def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1)) -> Path:
+def read_in_threads(reader: ClipReader, sources: Sequence[Source]) -> Iterator[Read | Content]:
+    """The engine of this machine. One thread per core reads ahead by a few clips, which bounds the memory."""
+    cores = len(os.sched_getaffinity(0))
+    queue: deque[Future[Read | Content]] = deque()
+    with ThreadPoolExecutor(cores) as pool:
+        try:
+            for source in sources:
+                queue.append(pool.submit(reader, source))
+                if len(queue) == 2 * cores:
+                    yield queue.popleft().result()
+            while queue:
+                yield queue.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1), engine: Engine = read_in_threads) -> Path:
     """The folder of the store of `data`; renders the demo music and builds the store where they are missing.
 
     `shard` is the number of a part of the clips and how many parts there are. The store of all clips copies the
@@ -71,11 +86,16 @@ def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1)) -> Path:
     folder = data_folder(data)
     sources = without(sources_of(data, folder), data.drop, folder)
     sources = sources[part_of(len(sources), *shard)]
-    return build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis)
+    return build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis, engine)
 
 
 def build_store(
-    folder: Path, sources: Sequence[Source], cache: Path, picture_seconds: float, figure: FigureAxis = ANY_AXIS
+    folder: Location,
+    sources: Sequence[Source],
+    cache: Path,
+    picture_seconds: float,
+    figure: FigureAxis = ANY_AXIS,
+    engine: Engine = read_in_threads,
 ) -> Path:
     """The folder of the store for these files and settings, below `cache`; built or completed if it is not there.
 
@@ -85,8 +105,7 @@ def build_store(
     builds and the others wait. A clip that cannot be read, or that has no music in it, becomes a row with the reason.
     Raises GenreclfError if the store cannot be written.
     """
-    front_end = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
-    settings = {"front_end": front_end, "picture_seconds": picture_seconds, "figure": asdict(figure)}
+    settings = {"front_end": FRONT_END, "picture_seconds": picture_seconds, "figure": asdict(figure)}
     store = cache / "stores" / _key(settings, folder, sources)
     if _is_whole(store):
         return store
@@ -97,7 +116,7 @@ def build_store(
             if not _is_whole(store):
                 if (store / META).is_file():  # finished, but parts of it were lost
                     _remove_files(store)
-                _build(store, folder, sources, settings)
+                _build(store, folder, sources, settings, engine)
     except OSError as error:
         raise GenreclfError(
             f"{store}: cannot be written ({reason(error)}); free space, or choose another cache"
@@ -119,22 +138,28 @@ def _remove_files(store: Path) -> None:
         (store / name).unlink(missing_ok=True)
 
 
-def _key(settings: dict[str, Any], folder: Path, sources: Sequence[Source]) -> str:
-    files = []
-    for source in sources:
-        path = folder / source.path
-        status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
-        # chmod changes none of the rest
-        files.append((source.path, source.label, status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)))
-    return _sha256([FORMAT, settings, str(folder.resolve()), files])[:16]
+def _key(settings: dict[str, Any], folder: Location, sources: Sequence[Source]) -> str:
+    listed = objects_below(folder) if isinstance(folder, StorePath) else {}
+    paths = [listed.get(source.path, folder / source.path) for source in sources]
+    files = [(source.path, source.label, *_stamp(path)) for source, path in zip(sources, paths, strict=True)]
+    name = folder.url if isinstance(folder, StorePath) else str(folder.resolve())
+    return _sha256([FORMAT, settings, name, files])[:16]
+
+
+def _stamp(path: Location) -> list[int | str]:
+    """What changes when the content of a file changes, or whether it can be read."""
+    if isinstance(path, StorePath):
+        return path.stamp
+    status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
+    return [status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)]  # chmod changes none of the rest
 
 
 def _sha256(content: list[Any]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _build(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> None:
-    rows = _write_clips(store, folder, sources, settings)
+def _build(store: Path, folder: Location, sources: Sequence[Source], settings: dict[str, Any], engine: Engine) -> None:
+    rows = _write_clips(store, folder, sources, settings, engine)
     with progress_bar("looking for equal recordings", "parts") as report:
         matches = find_matches(open_fingerprints(store, rows), report)
     write_matches(store / RECORDINGS, rows, matches)
@@ -147,7 +172,9 @@ def _build(store: Path, folder: Path, sources: Sequence[Source], settings: dict[
     (store / _JOURNAL).unlink()
 
 
-def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings: dict[str, Any]) -> list[Row]:
+def _write_clips(
+    store: Path, folder: Location, sources: Sequence[Source], settings: dict[str, Any], engine: Engine
+) -> list[Row]:
     """Appends all clips that are not in the journal yet; returns the rows of all."""
     journal = store / _JOURNAL
     rows = read_table(journal) if journal.is_file() else []
@@ -163,8 +190,9 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings:
         report(len(rows), len(sources))
         known = _known_clips(store, folder, settings)
         seconds, figure = settings["picture_seconds"], FigureAxis(**settings["figure"])
-        read = partial(_read_row, folder, partial(read_clip, picture_seconds=seconds, figure=figure), known)
-        for row, blocks in _in_threads(read, sources[len(rows) :]):
+        todo = sources[len(rows) :]
+        for source, read in zip(todo, engine(ClipReader(folder, seconds, figure, frozenset(known)), todo), strict=True):
+            row, blocks = _copied(source, *known[read]) if isinstance(read, Content) else read
             rows.append(replace(row, offset=arrays[0].rows))
             for array, block in zip(arrays, blocks, strict=True):
                 array.append(block)
@@ -174,7 +202,7 @@ def _write_clips(store: Path, folder: Path, sources: Sequence[Source], settings:
     return rows
 
 
-def _known_clips(store: Path, folder: Path, settings: dict[str, Any]) -> Known:
+def _known_clips(store: Path, folder: Location, settings: dict[str, Any]) -> Known:
     """The clips in finished stores of the same format, folder and settings."""
     known: Known = {}
     expected = {"format": FORMAT, "folder": str(folder), **settings}
@@ -187,71 +215,15 @@ def _known_clips(store: Path, folder: Path, settings: dict[str, Any]) -> Known:
             continue  # a damaged older store does not keep a new one from being built
         for number, row in enumerate(older.rows):
             if row.columns:
-                known[row.digest, Path(row.path).suffix.lower()] = older, number
+                known[Content(row.digest, Path(row.path).suffix.lower())] = older, number
     return known
 
 
-def _in_threads(read: Callable[[Source], Read], sources: Sequence[Source]) -> Iterator[Read]:
-    """The result for each source, in order. One thread per core reads ahead by a few clips, which bounds the memory."""
-    cores = len(os.sched_getaffinity(0))
-    queue: deque[Future[Read]] = deque()
-    with ThreadPoolExecutor(cores) as pool:
-        try:
-            for source in sources:
-                queue.append(pool.submit(read, source))
-                if len(queue) == 2 * cores:
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _read_row(folder: Path, read: Callable[[Path], Clip], known: Known, source: Source) -> Read:
-    """Reads a clip; its offset and final group are not known yet."""
-    path = folder / source.path
-    digest = _file_digest(path)
-    if (digest, path.suffix.lower()) in known:
-        older, number = known[digest, path.suffix.lower()]
-        prints = older.fingerprints.of_clip(number)
-        row = replace(older.rows[number], path=source.path, label=source.label)
-        return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
-    try:
-        clip = read(path)
-        if clip.unsuitable and not clip.unsuitable.startswith(TOO_SHORT):
-            raise GenreclfError(f"{path}: {clip.unsuitable}")
-        problem, prints = clip.note, fingerprint(clip.levels, clip.frames)
-    except (GenreclfError, OSError) as error:
-        clip, problem = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, ""), str(error)
-        prints = Fingerprint(np.zeros((0, SKETCH_BANDS), np.uint8), np.zeros((0, 2), np.uint32))
-    first_sound, sound_columns, _, sound_frames = trim_silence(clip.levels, clip.frames)
-    row = Row(
-        path=source.path,
-        label=source.label,
-        columns=clip.levels.shape[1],
-        frames=clip.frames,
-        offset=0,
-        first_sound=first_sound,
-        sound_columns=sound_columns,
-        sound_frames=sound_frames,
-        steps=len(prints.sketch),
-        tokens=len(prints.tokens),
-        source_rate_hz=clip.source_rate_hz,
-        source_seconds=round(clip.source_seconds, 6),
-        digest=digest,
-        group=digest,
-        problem=problem,
-    )
-    return row, (clip.levels.T, prints.sketch, prints.tokens)
-
-
-def _file_digest(path: Path) -> str:
-    """The SHA-256 of a file; empty if it cannot be read, is too large, or is no regular file (a pipe would block)."""
-    with suppress(OSError):
-        if path.is_file() and path.stat().st_size <= MAX_BYTES:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-    return ""
+def _copied(source: Source, older: Store, number: int) -> Read:
+    """The row and the arrays of a clip from an older store."""
+    prints = older.fingerprints.of_clip(number)
+    row = replace(older.rows[number], path=source.path, label=source.label)
+    return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
 
 
 class AppendableNpy:

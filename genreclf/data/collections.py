@@ -9,7 +9,7 @@ from genreclf.data.build_store import build_store
 from genreclf.data.fingerprint import find_matches_between
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import read_paths, without
-from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
+from genreclf.data.sources import DataConfig, Source, data_folder, on_disk, sources_of
 from genreclf.data.store import Store, csv_line, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
@@ -92,7 +92,7 @@ def own_collection(data: DataConfig) -> Collection:
 
     Without those of `data.drop`. Raises GenreclfError as below.
     """
-    folder = data_folder(data)
+    folder = on_disk(data_folder(data))
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give another")
     sources, passed_over = _below(folder)

@@ -9,6 +9,7 @@ from genreclf.data.notices import tell_once
 from genreclf.data.split import folder_splits, split_word
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
+from genreclf.frontend.object_store import Location
 from genreclf.text import first_names, normalize_name
 
 # Kaggle's GTZAN: the same clips as audio and as pictures, in the folder Data
@@ -40,7 +41,7 @@ def _has_clips(folder: Path) -> bool:
     return any(is_clip(name) for _, _, files in os.walk(folder, followlinks=True) for name in files)
 
 
-def labels_of_folders(folder: Path, paths: Sequence[str]) -> list[str]:
+def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
     """The genre of each of `paths`: its top folder, or the next one where the top folders are train, val and test.
 
     Each path has a folder. Raises GenreclfError where the folders are evidently something else than genres.
@@ -69,7 +70,7 @@ def named_splits(paths: Sequence[str]) -> list[str]:
     return sorted({part for path in paths for part in path.split("/")[:2] if split_word(part)})
 
 
-def _check_splits(folder: Path, tops: Sequence[str], splits: Sequence[str], paths: Sequence[str]) -> None:
+def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], paths: Sequence[str]) -> None:
     """Refuses folders named as splits beside others, or without folders of genres in them."""
     named = f"data.path={folder}: its folders {', '.join(map(repr, splits))} are named as splits"
     others = [top for top in tops if top not in splits]
@@ -82,7 +83,7 @@ def _check_splits(folder: Path, tops: Sequence[str], splits: Sequence[str], path
         raise GenreclfError(f"{named}, but {first_names(loose)} lie directly in them; {remedy}")
 
 
-def _check_inside(folder: Path, parts: Sequence[Sequence[str]]) -> None:
+def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:
     """Refuses one folder that holds the folders of the genres; tells of several folders that hold the same ones."""
     inside: dict[str, set[str]] = {}
     for top, *below in parts:

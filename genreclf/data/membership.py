@@ -10,7 +10,7 @@ from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
-from genreclf.data.sources import DataConfig, data_folder, rows_of_public
+from genreclf.data.sources import DataConfig, data_folder, on_disk, rows_of_public
 from genreclf.data.split import (
     SplitConfig,
     assign,
@@ -136,7 +136,7 @@ def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfi
         return _of_public(paths, data, split)
     given = None if data.table is None else read_table(data.table, paths)
     if data.tag_genres is not None:
-        return _Found(tag_rows(data_folder(data), paths, data.tag_genres, given).metadata, None, {})
+        return _Found(tag_rows(on_disk(data_folder(data)), paths, data.tag_genres, given).metadata, None, {})
     return _Found(given or [ClipMetadata() for _ in paths], None, {})
 
 

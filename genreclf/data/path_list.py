@@ -12,6 +12,7 @@ from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
+from genreclf.frontend.object_store import Location
 from genreclf.text import first_names
 
 
@@ -52,7 +53,7 @@ def read_paths(file: Path, where: str) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line.strip()))
 
 
-def without(sources: Sequence[Source], file: Path | None, folder: Path) -> list[Source]:
+def without(sources: Sequence[Source], file: Path | None, folder: Location) -> list[Source]:
     """The clips that the list `file` (`data.drop`; None: no list) does not name; its paths are relative to `folder`.
 
     Prints to standard error how many are left out, and which paths are of no clip. Raises GenreclfError for a list that
@@ -75,9 +76,9 @@ def without(sources: Sequence[Source], file: Path | None, folder: Path) -> list[
     return kept
 
 
-def _form(path: str, folder: Path) -> str:
+def _form(path: str, folder: Location) -> str:
     """A path relative to `folder`, in Unicode's composed form, as spreadsheets and file systems write accents apart."""
     plain = PurePosixPath(path)
-    if plain.is_absolute() and plain.is_relative_to(folder.absolute()):
+    if isinstance(folder, Path) and plain.is_absolute() and plain.is_relative_to(folder.absolute()):
         plain = plain.relative_to(folder.absolute())
     return unicodedata.normalize("NFC", str(plain))

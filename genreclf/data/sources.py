@@ -27,6 +27,7 @@ from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
 from genreclf.frontend.folder import folder_contents
+from genreclf.frontend.object_store import Location, StorePath
 from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 from genreclf.progress import progress_bar
 from genreclf.text import first_names
@@ -45,7 +46,7 @@ class DataConfig:
     """A data set. Raises GenreclfError for `picture_seconds` that are not above 0, and for an unknown word."""
 
     name: str
-    path: Path  # contains one folder per class, or the files that `table` names
+    path: Location  # contains one folder per class, or the files that `table` names
     cache: Path  # for spectrograms and demo music
     picture_seconds: float  # length of the music that a whole picture shows
     figure: str  # the frequency axis of figures: bands, mel, linear, log, or auto, which sees it
@@ -128,22 +129,30 @@ class Source:
     label: str  # several genres as `normal_label` joins them
 
 
-def data_folder(config: DataConfig) -> Path:
+def on_disk(folder: Location) -> Path:
+    """The same folder, for what needs files with names. Raises GenreclfError for an object store."""
+    if isinstance(folder, StorePath):
+        reads = "an object store is read with data=folder, with its genres as folders or in data.table"
+        raise GenreclfError(f"data.path={folder}: {reads}; copy it to a disk for anything else")
+    return folder
+
+
+def data_folder(config: DataConfig) -> Location:
     """The folder that contains the classes. GTZAN is downloaded and demo music rendered if missing."""
     if config.fetch == GTZAN:
-        return gtzan_folder(config.path)
+        return gtzan_folder(on_disk(config.path))
     if config.fetch is not None:
-        return public_layout(public_set(config.fetch, config.name), config.path, config.subset or "").audio
+        return public_layout(public_set(config.fetch, config.name), on_disk(config.path), config.subset or "").audio
     if config.demo_clips_per_style == 0:
-        return kaggle_folder(config.path) or config.path
+        return config.path if isinstance(config.path, StorePath) else kaggle_folder(config.path) or config.path
     clips, seconds, seed = config.demo_clips_per_style, config.demo_seconds, config.demo_seed
-    folder = config.path / f"{clips}x{seconds:g}s-seed{seed}"
+    folder = on_disk(config.path) / f"{clips}x{seconds:g}s-seed{seed}"
     with progress_bar("rendering demo music", "clips") as report:
         write_demo(folder, clips, seconds, seed, report)
     return folder
 
 
-def sources_of(data: DataConfig, folder: Path) -> list[Source]:
+def sources_of(data: DataConfig, folder: Location) -> list[Source]:
     """The clips of a data set, whose `data_folder` is `folder`, before `data.drop`. Raises as `list_sources`."""
     if data.public:
         return _public_sources(data, folder)
@@ -157,7 +166,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
     """
     assert data.fetch is not None
     public, subset = public_set(data.fetch, data.name), data.subset or ""
-    found = public_rows(public, public_layout(public, data.path, subset), subset, paths, split, data.task)
+    found = public_rows(public, public_layout(public, on_disk(data.path), subset), subset, paths, split, data.task)
     if data.table is None:
         return found
     metadata = list(map(overridden, found.metadata, read_table(data.table, paths)))
@@ -165,7 +174,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
     return replace(found, metadata=metadata, reasons=reasons)
 
 
-def _public_sources(data: DataConfig, folder: Path) -> list[Source]:
+def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
     paths = _clips_below(folder)
     if data.table is not None:
         read_genres(data.table, paths, f"keep those of {data.fetch}")  # which tells of rows without a clip
@@ -178,7 +187,7 @@ def _public_sources(data: DataConfig, folder: Path) -> list[Source]:
 
 
 def list_sources(
-    folder: Path, table: Path | None = None, tag_genres: GenreMap | None = None, task: str = MULTICLASS
+    folder: Location, table: Path | None = None, tag_genres: GenreMap | None = None, task: str = MULTICLASS
 ) -> list[Source]:
     """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
@@ -190,7 +199,7 @@ def list_sources(
     """
     paths = _clips_below(folder)
     if tag_genres is not None:
-        return _tagged_sources(folder, table, tag_genres, paths)
+        return _tagged_sources(on_disk(folder), table, tag_genres, paths)
     genres = None if table is None else read_genres(table, paths)
     if genres is None:
         inside = [path for path in paths if "/" in path]
@@ -214,8 +223,8 @@ def _sources(paths: Sequence[str], cells: Sequence[str], task: str) -> list[Sour
     return [Source(path, label) for path, label in zip(paths, labels, strict=True) if label]
 
 
-def _clips_below(folder: Path) -> list[str]:
-    if not folder.is_dir():
+def _clips_below(folder: Location) -> list[str]:
+    if isinstance(folder, Path) and not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give the folder of your music")
     contents = folder_contents(folder)
     if contents.unreadable:
@@ -232,7 +241,7 @@ def tag_counts(data: DataConfig) -> dict[str, Any] | None:
     """
     if data.tag_genres is None:
         return None
-    folder = data_folder(data)
+    folder = on_disk(data_folder(data))
     found = _rows_of_tags(folder, data.table, data.tag_genres, _clips_below(folder))
     taken, left_out = found.counts()
     return {"genres": taken, "left_out": left_out}

@@ -38,24 +38,29 @@ def is_clip(name: str) -> bool:
 
 
 def read_clip(
-    path: Location, picture_seconds: float, max_seconds: float = MAX_SECONDS, figure: FigureAxis = ANY_AXIS
+    path: Location,
+    picture_seconds: float,
+    max_seconds: float = MAX_SECONDS,
+    figure: FigureAxis = ANY_AXIS,
+    suffix: str | None = None,
 ) -> Clip:
     """Reads audio of at most `max_seconds`, or a picture that shows `picture_seconds` of music; the suffix decides.
 
-    `figure` is for pictures that are drawn figures.
+    `figure` is for pictures that are drawn figures, `suffix` for a path that lacks it.
 
     Raises GenreclfError for a file that cannot be read.
     """
-    with _as_file(path) as file:
+    with as_file(path) as file:
         try:
-            if path.suffix.lower() in PICTURE_SUFFIXES:
+            if (suffix or path.suffix).lower() in PICTURE_SUFFIXES:
                 return _picture_clip(file, picture_seconds, figure)
             return _audio_clip(file, max_seconds)
         except OSError as error:
             raise GenreclfError(f"{file}: cannot be read ({reason(error)}); check the file and its disk") from error
 
 
-def _as_file(path: Location) -> AbstractContextManager[Path]:
+def as_file(path: Location) -> AbstractContextManager[Path]:
+    """The path of a file, or one under which the content of an object can be read; raises as `in_memory`."""
     return in_memory(path) if isinstance(path, StorePath) else nullcontext(path)
 
 

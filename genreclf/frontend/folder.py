@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
+from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.text import first_names
 
 COVER_ART = "cover art"
@@ -42,11 +43,13 @@ class FolderContents:
         return f"{count} files passed over: {', '.join(parts)}"
 
 
-def folder_contents(folder: Path) -> FolderContents:
-    """The audio files and pictures below a folder, and the other files; see `contents_of`.
+def folder_contents(folder: Location) -> FolderContents:
+    """The audio files and pictures below a folder or a URL, and the other files; see `contents_of`.
 
-    Links to folders are followed, but not round in circles.
+    Links to folders are followed, but not round in circles. Raises GenreclfError for a URL that cannot be listed.
     """
+    if isinstance(folder, StorePath):
+        return contents_of(objects_below(folder))
     names: list[str] = []
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):

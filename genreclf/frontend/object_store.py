@@ -32,6 +32,10 @@ class StorePath:
     def __str__(self) -> str:
         return self.url
 
+    def __truediv__(self, name: str) -> "StorePath":
+        """The object of this name below the prefix."""
+        return StorePath(f"{self.url}/{name}")
+
     @property
     def suffix(self) -> str:
         """The ending of its name, such as ".mp3"."""
@@ -60,6 +64,12 @@ Location = Path | StorePath
 def location(word: str) -> Location:
     """The file or folder that a user names by a path or a URL, as an argparse type."""
     return StorePath(word.rstrip("/")) if "://" in word else user_path(word)
+
+
+def absolute(word: str) -> str:
+    """A path or URL as it is called in any working folder."""
+    named = location(word)
+    return str(named if isinstance(named, StorePath) else named.resolve())
 
 
 def objects_below(prefix: StorePath) -> dict[str, StorePath]:

@@ -11,7 +11,7 @@ import yaml
 from genreclf.config import flatten
 from genreclf.data.genre_map import absolute_genre_map
 from genreclf.errors import GenreclfError, reason
-from genreclf.files import user_path
+from genreclf.frontend.object_store import absolute
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 
 MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record tell whether they still say the same
@@ -98,5 +98,5 @@ def _found(given: str | None, stored: str | None, repeated: bool) -> str | None:
     """A path given again, where it is now. Repeated words mean the same place, also from another working folder."""
     if given is None:
         return None
-    path = user_path(given).resolve()
-    return stored if repeated and not path.exists() else str(path)
+    place = absolute(given)
+    return stored if repeated and "://" not in place and not Path(place).exists() else place

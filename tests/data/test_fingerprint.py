@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.fft import dctn
 from scipy.signal import butter, sosfilt
 
-from genreclf.data import build_store as build_store_module
 from genreclf.data.build_store import build_store
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import (
@@ -296,7 +295,7 @@ def test_a_store_with_more_clips_copies_known_ones_from_the_older_store(folder, 
         read.append(path.name)
         return read_clip(path, **settings)
 
-    monkeypatch.setattr(build_store_module, "read_clip", counting)
+    monkeypatch.setattr("genreclf.data.clip_reader.read_clip", counting)
     grown = build_store(folder, list_sources(folder), tmp_path / "cache", 30.0)
     assert read == ["new.wav"]
     names = sorted(path.name for path in alone.iterdir() if path.name != "lock")

@@ -305,7 +305,7 @@ def test_clips_in_the_journal_are_not_read_again(few, few_store, tmp_path, monke
         read.append(path)
         return read_clip(path, **settings)
 
-    monkeypatch.setattr("genreclf.data.build_store.read_clip", counting)
+    monkeypatch.setattr("genreclf.data.clip_reader.read_clip", counting)
     store_of(few, tmp_path)
     assert sorted(read) == sorted(few / row.path for row in few_store.rows[4:])
     assert content(store) == content(few_store.folder)

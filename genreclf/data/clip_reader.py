@@ -1,0 +1,103 @@
+"""A file -> its row of the store's table, and its rows of the store's arrays."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, fingerprint
+from genreclf.data.sources import Source
+from genreclf.data.store import Row
+from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import MAX_BYTES
+from genreclf.frontend.band_axis import FigureAxis
+from genreclf.frontend.clip import Clip, as_file, read_clip
+from genreclf.frontend.content import TOO_SHORT
+from genreclf.frontend.log_mel import N_BANDS
+from genreclf.frontend.object_store import Location, StoreError
+from genreclf.frontend.segments import trim_silence
+
+
+class Content(NamedTuple):
+    """What is in a file: files of equal content have equal spectrograms."""
+
+    digest: str
+    suffix: str  # which decides how it is read
+
+
+Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row, and its rows of the three arrays
+_NO_CLIP = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, "")
+_NO_PRINTS = Fingerprint(np.zeros((0, SKETCH_BANDS), np.uint8), np.zeros((0, 2), np.uint32))
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Reads the clips of a folder or below a URL, in any thread or process."""
+
+    folder: Location
+    picture_seconds: float
+    figure: FigureAxis
+    known: frozenset[Content] = field(repr=False)  # of the files that older stores hold
+
+    def __call__(self, source: Source) -> Read | Content:
+        """A clip's row, whose offset and group are not known yet, and its arrays; of a known file the content only.
+
+        Raises StoreError where an object store fails, which may pass.
+        """
+        path, digest = self.folder / source.path, ""
+        try:
+            with as_file(path) as file:
+                digest = _file_digest(file)
+                content = Content(digest, path.suffix.lower())
+                return content if content in self.known else self._read(source, path, file, digest)
+        except StoreError:
+            raise
+        except (GenreclfError, OSError) as error:
+            return _row(source, digest, _NO_CLIP, _NO_PRINTS, str(error))
+
+    def _read(self, source: Source, path: Location, file: Path, digest: str) -> Read:
+        seconds, suffix = self.picture_seconds, path.suffix
+        clip = read_clip(file, picture_seconds=seconds, figure=self.figure, suffix=suffix)
+        if clip.unsuitable and not clip.unsuitable.startswith(TOO_SHORT):
+            raise GenreclfError(f"{path}: {clip.unsuitable}")
+        return _row(source, digest, clip, fingerprint(clip.levels, clip.frames), clip.note)
+
+    def lost(self, source: Source, why: str) -> Read:
+        """The row of a clip that cannot be read for the reason `why`."""
+        path = self.folder / source.path
+        digest = _file_digest(path) if isinstance(path, Path) else ""
+        return _row(source, digest, _NO_CLIP, _NO_PRINTS, str(GenreclfError(f"{path}: {why}")))
+
+
+def _row(source: Source, digest: str, clip: Clip, prints: Fingerprint, problem: str) -> Read:
+    first_sound, sound_columns, _, sound_frames = trim_silence(clip.levels, clip.frames)
+    row = Row(
+        path=source.path,
+        label=source.label,
+        columns=clip.levels.shape[1],
+        frames=clip.frames,
+        offset=0,
+        first_sound=first_sound,
+        sound_columns=sound_columns,
+        sound_frames=sound_frames,
+        steps=len(prints.sketch),
+        tokens=len(prints.tokens),
+        source_rate_hz=clip.source_rate_hz,
+        source_seconds=round(clip.source_seconds, 6),
+        digest=digest,
+        group=digest,
+        problem=problem,
+    )
+    return row, (clip.levels.T, prints.sketch, prints.tokens)
+
+
+def _file_digest(path: Path) -> str:
+    """The SHA-256 of a file; empty if it cannot be read, is too large, or is no regular file (a pipe would block)."""
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    return ""

@@ -1,0 +1,241 @@
+"""Actors of a Ray cluster that work through a list, a few items at a time.
+
+Actors and nodes may end at any time. What they had not given back is done by others, so each item has one result.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+# Ray reads these when it is imported: nothing is sent to its makers, and what it tells of nodes and actors stays out of
+# standard output, where `log_to_driver=False` lets it through.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
+os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from genreclf import __version__
+from genreclf.errors import GenreclfError, reason
+from genreclf.text import one_line
+
+LOCAL = "local"  # the address of a cluster of this machine alone
+_CHUNK_ITEMS = 8  # at most: what a lost node costs, while a message per chunk costs next to nothing
+_CHUNKS_AHEAD = 4  # of an actor, if results are wanted in order: what waits for a slow one before is held in memory
+_ATTEMPTS = 3  # of an item with which actors end, and of an actor that ends as it starts
+_CONNECT_SECONDS = 10.0
+_ADDRESS_REMEDY = "give local, auto, or the HOST:PORT that `ray start` told"
+_POLL_SECONDS = 0.2  # how long Ctrl-C may have to wait
+_WAIT_SECONDS = 30.0  # without any actor, until the user is told why
+
+Result = TypeVar("Result")
+
+
+class Cluster(NamedTuple):
+    """A cluster, as a user names it."""
+
+    option: str  # "--ray " or "ray="
+    address: str  # local, auto or HOST:PORT
+
+    def __str__(self) -> str:
+        return f"{self.option}{self.address}"
+
+
+class Worker(Protocol):
+    """What an actor runs, in one thread."""
+
+    def begin(self, *arguments: Any) -> str:
+        """Gets ready. Returns what is wrong with the node, to follow "a node "; empty if nothing is."""
+
+    def results(self, items: Sequence[Any]) -> list[Any]:
+        """A result for each item."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the actors do, and what each of them needs."""
+
+    worker: Callable[[], Worker]  # a class
+    arguments: tuple[Any, ...]  # of `begin`
+    lost: Callable[[Any, str], Any]  # the result for an item with which _ATTEMPTS actors have ended, and the reason
+    memory_bytes: int  # Ray does not limit it, but starts no more actors on a node than have room
+    gpus: int = 0
+
+
+class _Chunk(NamedTuple):
+    first: int  # the place of the first item in the list
+    items: tuple[Any, ...]
+    losses: int = 0  # how many actors have ended with it
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[None]:
+    """Joins the cluster while the `with` statement lasts. Raises GenreclfError for one that cannot be reached."""
+    _check_reachable(cluster)
+    own: dict[str, Any] = {}
+    if cluster.address == LOCAL:
+        own = {"num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
+    except Exception as error:  # of many classes; a node that is slow to start raises this one itself
+        raise GenreclfError(f"{cluster}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
+    finally:
+        with suppress(ValueError):  # not in the main thread, where Ray has replaced none
+            signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(cluster: Cluster) -> None:
+    """Raises GenreclfError for a HOST:PORT where nothing answers: Ray would try for minutes."""
+    address = os.environ.get("RAY_ADDRESS", "") if cluster.address == "auto" else cluster.address
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise GenreclfError(f"{cluster}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
+
+
+def results_as_they_come(
+    cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Each item's place in the list and its result; by as many actors as `workers`, or as the cluster has CPUs."""
+    count, size = _sizes(len(items), workers)
+    return _Pool(cluster, job, len(items)).results(_chunks(items, size), count)
+
+
+def results_in_order(cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None = None) -> Iterator[Any]:
+    """The results in the order of the items; few wait for the one before, so memory does not grow with their number."""
+    count, size = _sizes(len(items), workers)
+    ahead = _CHUNKS_AHEAD * count * size
+    return _in_order(_Pool(cluster, job, ahead).results(_chunks(items, size), count))
+
+
+def _sizes(items: int, workers: int | None) -> tuple[int, int]:
+    """How many actors there are, and how many items a chunk has."""
+    count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    return count, max(1, min(_CHUNK_ITEMS, items // (4 * count)))
+
+
+def _chunks(items: Sequence[Any], size: int) -> deque[_Chunk]:
+    return deque(_Chunk(first, tuple(items[first : first + size])) for first in range(0, len(items), size))
+
+
+def _in_order(results: Iterable[tuple[int, Result]]) -> Iterator[Result]:
+    early: dict[int, Result] = {}
+    turn = 0
+    for place, result in results:
+        early[place] = result
+        while turn in early:
+            yield early.pop(turn)
+            turn += 1
+
+
+class _Pool:
+    """The actors of a job: some are starting, some work at a chunk each.
+
+    No chunk begins more than `ahead` items behind the first one that is worked at.
+    """
+
+    def __init__(self, cluster: Cluster, job: Job, ahead: int) -> None:
+        self.cluster, self.job, self.ahead = cluster, job, ahead
+        resources = {"num_cpus": 1, "num_gpus": job.gpus, "memory": job.memory_bytes}
+        self._new_actor = ray.remote(job.worker).options(max_restarts=0, scheduling_strategy="SPREAD", **resources)
+        self._starting: dict[Any, Any] = {}  # of an actor by its reference to the result to come
+        self._working: dict[Any, tuple[Any, _Chunk]] = {}
+        self._idle: list[Any] = []
+        self._failed_starts = 0  # one after the other
+        self._began = time.monotonic()
+
+    def results(self, chunks: deque[_Chunk], actors: int) -> Iterator[tuple[int, Any]]:
+        """The places and results of all items, as they come."""
+        for _ in range(min(actors, len(chunks))):
+            self._start()
+        while chunks or self._working:
+            while chunks and self._idle and self._is_near(chunks[0]):
+                actor, chunk = self._idle.pop(), chunks.popleft()
+                self._working[actor.results.remote(chunk.items)] = actor, chunk
+            ready, _ = ray.wait([*self._starting, *self._working], timeout=_POLL_SECONDS)
+            for reference in ready:
+                if reference in self._starting:
+                    self._has_begun(reference)
+                else:
+                    yield from self._finished(reference, chunks)
+            self._tell_waiting()
+
+    def _start(self) -> None:
+        """Asks for another actor; it waits until the cluster has room."""
+        actor: Any = self._new_actor.remote()
+        self._starting[actor.begin.remote(*self.job.arguments)] = actor
+
+    def _is_near(self, chunk: _Chunk) -> bool:
+        return chunk.first - min((other.first for _, other in self._working.values()), default=chunk.first) < self.ahead
+
+    def _has_begun(self, reference: Any) -> None:
+        actor = self._starting.pop(reference)
+        try:
+            problem = ray.get(reference)
+        except RayError as error:
+            self._failed_start(reason(error))
+            return
+        if problem:
+            raise GenreclfError(f"{self.cluster}: a node {problem}")
+        self._failed_starts = 0
+        self._idle.append(actor)
+
+    def _failed_start(self, why: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts <= _ATTEMPTS:
+            self._start()
+        elif not (self._starting or self._working or self._idle):
+            remedy = f"install genreclf {__version__} on all nodes"
+            raise GenreclfError(f"{self.cluster}: no actor starts ({why}); {remedy}")
+
+    def _finished(self, reference: Any, chunks: deque[_Chunk]) -> list[tuple[int, Any]]:
+        """The results of a chunk. If its actor has ended, others get its items, one by one: one may have caused it."""
+        actor, chunk = self._working.pop(reference)
+        try:
+            results = ray.get(reference)
+        except RayTaskError as error:
+            if isinstance(error.cause, GenreclfError):
+                raise error.cause from None
+            raise  # a defect of ours, not the end of the actor
+        except RayError:
+            ray.kill(actor)
+            self._start()
+            return self._lost(chunk, chunks)
+        self._idle.append(actor)
+        return list(enumerate(results, chunk.first))
+
+    def _lost(self, chunk: _Chunk, chunks: deque[_Chunk]) -> list[tuple[int, Any]]:
+        losses = chunk.losses + 1
+        if len(chunk.items) == 1 and losses >= _ATTEMPTS:
+            why = f"ended {_ATTEMPTS} processes that read it, perhaps for lack of memory; cut it into shorter files"
+            return [(chunk.first, self.job.lost(chunk.items[0], why))]
+        alone = [_Chunk(place, (item,), losses) for place, item in enumerate(chunk.items, chunk.first)]
+        chunks.extendleft(reversed(alone))
+        return []
+
+    def _tell_waiting(self) -> None:
+        if self._working or self._idle:
+            self._began = time.monotonic()
+        elif time.monotonic() - self._began > _WAIT_SECONDS:
+            self._began = float("inf")  # once
+            needs = f"1 CPU and {self.job.memory_bytes / 2**30:.1f} GiB of memory"
+            name = one_line(f"genreclf: {self.cluster}")
+            print(f"{name}: no actor has started yet; each needs {needs}", file=sys.stderr)
