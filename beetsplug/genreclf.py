@@ -20,7 +20,7 @@ from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 from genreclf.inference.results import prediction_row
 from genreclf.inference.task import MULTILABEL
 from genreclf.progress import progress_bar
-from genreclf.tags.choice import LEAST, answer, rules
+from genreclf.tags.choice import LEAST, answer, rules_for
 from genreclf.tags.plan import join_genres
 from genreclf.text import one_line
 
@@ -104,7 +104,7 @@ class GenreclfPlugin(BeetsPlugin):
 
     def _answer(self, found: Prediction, least: float | None) -> tuple[tuple[str, ...], float, bool]:
         """The genres of a song, their probability, and whether that is high enough."""
-        wanted = rules(least, overwrite=True, genres=None, multilabel=found.task == MULTILABEL)
+        wanted = rules_for(least, overwrite=True, genres=None, multilabel=found.task == MULTILABEL)
         genres, probability = answer(prediction_row(found, self._predictor.info.classes, segments=False), wanted)
         return genres, probability, bool(genres) and probability >= wanted.least
 

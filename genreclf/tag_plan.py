@@ -22,7 +22,7 @@ from genreclf.inference.run_folder import find_bundle
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.progress import progress_bar
 from genreclf.tags.arrivals import arrivals, check_watching
-from genreclf.tags.choice import Rules, plan_row, rules
+from genreclf.tags.choice import Rules, plan_row, rules_for
 from genreclf.tags.plan import KEEP, SEPARATOR, SKIP, WRITE, PlanRow, append_rows, read_plan, split_genres, write_plan
 from genreclf.tags.playlists import songs_by_genre, write_playlists
 from genreclf.terminal import print_table
@@ -86,7 +86,7 @@ def _load(options: argparse.Namespace) -> Predictor:
 
 
 def _rules(options: argparse.Namespace, predictor: Predictor) -> Rules:
-    return rules(options.min, options.overwrite, options.genres, predictor.info.task == MULTILABEL)
+    return rules_for(options.min, options.overwrite, options.genres, predictor.info.task == MULTILABEL)
 
 
 def _plan_rows(rows: Sequence[Row], wanted: Rules) -> list[PlanRow]:

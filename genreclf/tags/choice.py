@@ -25,7 +25,7 @@ class Rules:
     genres: int  # at most so many for a file
 
 
-def rules(least: float | None, overwrite: bool, genres: int | None, multilabel: bool) -> Rules:
+def rules_for(least: float | None, overwrite: bool, genres: int | None, multilabel: bool) -> Rules:
     """The rules for a model. By default, one of several labels writes all genres that reach their thresholds."""
     if multilabel:
         return Rules(0.0 if least is None else least, overwrite, sys.maxsize if genres is None else genres)
