@@ -1,9 +1,12 @@
 """A net -> the model.onnx of its bundle, which `inference.onnx_model` runs."""
 
 import copy
+import tempfile
 import warnings
+from pathlib import Path
 
 import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +39,20 @@ def bundle_onnx(net: BundleNet, weights_sha256: str) -> bytes:
     example = torch.randint(256, (2, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8)
     model = translate(export_program(net, example), [INPUT], OUTPUTS)
     model.metadata_props.add(key=WEIGHTS_PROPERTY, value=weights_sha256)
-    return model.SerializeToString()
+    return _optimized(model.SerializeToString())
+
+
+def _optimized(content: bytes) -> bytes:
+    """The graph after those of onnxruntime's optimizations that suit any machine: done here, each start is faster."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        options.optimized_model_filepath = str(file)
+        # The operator of this optimization exists on the CPU only.
+        only_cpu = ["GemmActivationFusion"]
+        onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"], disabled_optimizers=only_cpu)
+        return file.read_bytes()
 
 
 def export_program(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
