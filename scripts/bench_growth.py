@@ -31,6 +31,7 @@ from genreclf.data.store import open_fingerprints, open_store
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import load_predictor
+from genreclf.inference.task import MULTICLASS
 
 GENRES, COLUMNS, SECONDS, BATCH = 10, 129, 10.0, 16
 COPIES = 10  # one clip in so many
@@ -60,6 +61,7 @@ def costs(clips: int) -> Costs:
         music, cache = folder / "music", folder / "cache"
         write_clips(music, clips)
         values = {**settings("data", "folder"), "path": music, "cache": cache, "picture_seconds": SECONDS}
+        values["task"] = MULTICLASS
         data, split = build(DataConfig, values, "data"), build(SplitConfig, settings("split", "hashed"), "split")
 
         def step(what: str, work: Callable[[], object]) -> None:
