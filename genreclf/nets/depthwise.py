@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 from torch.nn.grad import conv2d_weight
 
-FAST_COLUMNS = 3  # of a kernel: oneDNN 3.10 has no depthwise weight gradient for more, and computes one of 16 groups
+FAST_COLUMNS = 3  # of a kernel: for more, oneDNN 3.10 computes the weight gradient of a dense convolution
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -60,7 +60,8 @@ def weight_gradient(
     """The gradient of a depthwise convolution's weight of `size` (C, 1, k, k).
 
     `grad` is that of its output, (B, C, H', W'), and `x` its input, (B, C, H, W). A wide kernel's columns are computed
-    in two halves, which share the middle one: for 5 x 5, that takes a tenth of the time.
+    in two halves, which share the middle one: for EfficientNet-B0's 5 x 5 kernels, that takes 0.4 of the time (a
+    fifteenth in bfloat16).
     """
     channels, width = len(x[0]), size[3]
     if width <= FAST_COLUMNS:

@@ -1,5 +1,6 @@
 """Model B's backbone: timm's EfficientNet-B0 (Tan and Le 2019), and which of its layers are frozen."""
 
+from itertools import chain
 from math import ceil
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from genreclf.errors import GenreclfError
 from genreclf.nets.config import ModelConfig
+from genreclf.nets.depthwise import DepthwiseConv2d
 
 ARCHITECTURE = "efficientnet_b0"
 REDUCTION = 32  # in frequency; in time half of it with a `last_time_stride` of 1
@@ -41,6 +43,8 @@ class EfficientNet(nn.Module):
         stochastic_depth, dropout = config.backbone_dropout
         net: Any = timm.create_model(ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=stochastic_depth)
         net.blocks[LAST_STRIDED_STAGE][0].conv_dw.stride = (2, config.last_time_stride)
+        for block in chain(*net.blocks):
+            block.conv_dw.__class__ = DepthwiseConv2d  # a new layer would have to draw its weights again
         self.net = net.to(memory_format=torch.channels_last)
         self.dropout = nn.Dropout(dropout)
         self.mean: tuple[float, ...] = tuple(net.pretrained_cfg["mean"])
