@@ -16,7 +16,7 @@ LEFT_OUT = ("flag", "prism")  # repeat their colours many times
 def colour_maps() -> tuple[list[str], np.ndarray]:
     """Names of M maps and (M, 2, 256, 3) uint8 RGB: as imshow (truncated) and as pcolormesh (rounded) draw them.
 
-    Without grey maps, reversed maps, which have the same colours, and second names of one map.
+    Without even grey maps, reversed maps, which have the same colours, and second names of one map.
     """
     names: list[str] = []
     tables: list[np.ndarray] = []
@@ -24,8 +24,8 @@ def colour_maps() -> tuple[list[str], np.ndarray]:
         colours = colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255
         table = np.stack([colours.astype(np.uint8), np.rint(colours).astype(np.uint8)])
         known = any(np.array_equal(table, other) for other in tables)
-        grey = (table == table[..., :1]).all()
-        if not (known or grey or name.endswith("_r")):
+        even_grey = (table == table[..., :1]).all() and len(np.unique(table[1])) == 256
+        if not (known or even_grey or name.endswith("_r")):
             names.append(name)
             tables.append(table)
     return names, np.stack(tables)

@@ -15,6 +15,7 @@ _FILE = Path(__file__).with_name("colour_maps.npz")  # written by scripts/make_c
 WRITTEN = ("magma", "viridis", "inferno", "plasma")  # that `picture.write_picture` offers
 _SAMPLE = 2048  # pixels that choose the map
 _AT_ONCE = 8192  # colours that are compared with a map at a time: 8 MB
+_MANY_GREYS = 100  # of 256. So many of an even map lie among those of the uneven one by chance once in 10 million
 # JPEG stores brightness finer than colour. Rows: brightness, blue and red difference (ITU-R 601) at half weight.
 _COMPARED = np.array([[0.299, 0.587, 0.114], [-0.084, -0.166, 0.25], [0.25, -0.209, -0.041]], np.float32)
 
@@ -33,9 +34,9 @@ def exact(pixels: np.ndarray) -> Inverted | None:
 
     Of two levels with one colour, the lower.
     """
-    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
-        return Inverted(pixels[..., 0].copy(), GREY, np.zeros(pixels.shape[:2], np.float32))
     colours, place = np.unique(_packed(pixels), return_inverse=True)
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all() and not _uneven(colours):
+        return Inverted(pixels[..., 0].copy(), GREY, np.zeros(pixels.shape[:2], np.float32))
     if len(colours) > 256:
         return None
     for name, table in _exact_tables():
@@ -67,6 +68,11 @@ def nearest(pixels: np.ndarray) -> Inverted:
         levels[part] = _squares(distinct[part] @ _COMPARED.T, compared).argmin(axis=1)
     distance = np.sqrt(np.square(distinct - maps[name][levels]).mean(axis=1))
     return Inverted(levels[place], name, distance[place])
+
+
+def _uneven(greys: np.ndarray) -> bool:
+    """Whether packed greys are of matplotlib's Greys, its one map of them that is uneven: it leaves out 30 of 256."""
+    return len(greys) >= _MANY_GREYS and any(np.isin(greys, _packed(table)).all() for table in _tables()["Grays"])
 
 
 def written_table(name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ _SECOND_PLOT = 0.3  # of the largest plot's area
 _SILENT = 0.002  # of a plot
 _USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matplotlib 2 and later, 1, Kaggle's figures
 _TWO_COLOURS = 0.9  # of a plot, in the steps of 16 levels that are most frequent
+_CONTRAST = 128  # of 255: frames are black on white or white on black
 _MAX_FRAME = 8  # pixels: the frame's thickness of 0.8 points at 600 dots per inch, and what blends with it
 _BLENDED = 56  # of 255
 _OFF_MAP = 6.0  # of 255: what blends with the frame is farther from the map's colours
@@ -46,28 +47,40 @@ class Plot:
 
     box: Box  # the whole picture if it has no border
     fault: str  # why the figure is not that of one spectrogram; empty if it may be
+    framed: bool = False  # whether the axes' frame is around it
 
 
 def find_plot(pixels: np.ndarray) -> Plot:
-    """The plot of (height, width, 3) uint8. A picture whose four edges are not of one colour has no border."""
-    height, width = pixels.shape[:2]
-    whole = Box(0, height, 0, width)
-    border = _border_colour(pixels)
-    blocks = [] if border is None else _blocks(whole, ink := _differs(pixels, border))
-    blocks = [_without_ticks(block, ink) for block in blocks]
+    """The plot of (height, width, 3) uint8; the whole picture if there is no border around it."""
+    edges = [edge.astype(np.int16) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])]
+    if (border := _border_colour(edges)) is not None:
+        return _plot_inside(border, pixels)
+    # Cut at its labels, a figure has its border at some edges only. A plot without a border may have two silent edges,
+    # but no frame further in.
+    for colour in _cut_borders(edges):
+        plot = _plot_inside(colour, pixels)
+        if plot.framed and _is_drawn_line(pixels[:, plot.box.left - 1], colour):
+            return plot
+    return Plot(_whole(pixels), _lines(pixels))
+
+
+def _plot_inside(border: np.ndarray, pixels: np.ndarray) -> Plot:
+    whole, ink = _whole(pixels), _differs(pixels, border)
+    blocks = [_without_ticks(block, ink) for block in _blocks(whole, ink)]
     large = sorted((one for one in blocks if _smaller_side(one) >= _MIN_SIDE), key=lambda one: -one.area)
     if not large:
         return Plot(whole, _lines(pixels))
     plots = [one for one in large if one.area >= _SECOND_PLOT * large[0].area]
     box = _without_frame(large[0], pixels)
-    if box == large[0] and _silent_edges(box, border, pixels):
+    framed = box != large[0]
+    if not framed and _silent_edges(box, border, pixels):
         box = _usual_axes(box, whole)
-    return Plot(box, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)))
+    return Plot(box, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)), framed)
 
 
-def _silent_edges(box: Box, border: np.ndarray | None, pixels: np.ndarray) -> bool:
+def _silent_edges(box: Box, border: np.ndarray, pixels: np.ndarray) -> bool:
     """Whether a plot without a frame has its border's colour inside, so that silence at its edges cannot be seen."""
-    return border is not None and bool((~_differs(box.of(pixels), border)).mean() > _SILENT)
+    return bool((~_differs(box.of(pixels), border)).mean() > _SILENT)
 
 
 def _usual_axes(box: Box, whole: Box) -> Box:
@@ -109,12 +122,28 @@ def _inner(strange: np.ndarray, size: int) -> tuple[int, int]:
     return first, size - last
 
 
-def _border_colour(pixels: np.ndarray) -> np.ndarray | None:
-    """The (3,) colour of all four edges, if it is one; a label may reach an edge."""
-    edges = [edge.astype(np.int16) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])]
+def _whole(pixels: np.ndarray) -> Box:
+    height, width = pixels.shape[:2]
+    return Box(0, height, 0, width)
+
+
+def _border_colour(edges: list[np.ndarray]) -> np.ndarray | None:
+    """The (3,) colour of these edges, if it is one; a label may reach an edge."""
     colour = np.median(np.concatenate(edges), axis=0).astype(np.int16)
     shares = [(np.abs(edge - colour).max(axis=1) <= _SAME).mean() for edge in edges]
     return colour if min(shares) >= _EDGE else None
+
+
+def _cut_borders(edges: list[np.ndarray]) -> list[np.ndarray]:
+    """The colours that the left edge, where tick labels stand, has in common with another one."""
+    top, bottom, left, right = edges
+    colours = (_border_colour([left, other]) for other in (bottom, top, right))
+    return [colour for colour in colours if colour is not None]
+
+
+def _is_drawn_line(line: np.ndarray, border: np.ndarray) -> bool:
+    """Whether (length, 3) pixels are an axes' line, which stands out from the border; sounds fade in."""
+    return bool(np.abs(np.median(line, axis=0) - border).max() > _CONTRAST)
 
 
 def _differs(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
@@ -163,14 +192,19 @@ def _smaller_side(box: Box) -> int:
 def _without_frame(box: Box, pixels: np.ndarray) -> Box:
     """The box without the axes' frame, whose lines have one colour on all four sides.
 
-    Beside a silent part of a plot a side may seem to have more of them, so the side with the fewest counts.
+    Beside a silent part of a plot a side may seem to have more of them, so the side with the fewest counts. Sides at
+    the edge of the picture may have been cut, and do not count.
     """
     inside = box.of(pixels).astype(np.int16)
     across = inside.swapaxes(0, 1)
+    height, width = pixels.shape[:2]
+    whole = (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
     sides = (inside, inside[::-1], across, across[::-1])  # each (lines, length, 3), from the edge inwards
+    sides = tuple(side for side, is_whole in zip(sides, whole, strict=True) if is_whole)
     colour = np.median(np.concatenate([side[0] for side in sides]), axis=0)
     frame = min(_frame_lines(side, colour) for side in sides)
-    return Box(box.top + frame, box.bottom - frame, box.left + frame, box.right - frame)
+    top, bottom, left, right = (frame * is_whole for is_whole in whole)
+    return Box(box.top + top, box.bottom - bottom, box.left + left, box.right - right)
 
 
 def _frame_lines(lines: np.ndarray, colour: np.ndarray) -> int:

@@ -85,9 +85,9 @@ def _no_mel(fault: str) -> str:
 def _inverted(pixels: np.ndarray, box: Box) -> Inverted:
     """The levels inside a box, without lines at its edges that blend with a frame."""
     framed = box.area < pixels.shape[0] * pixels.shape[1]
-    for lines in range(1 + _FRAME_LINES * framed):
-        if found := exact(box.shrunk(lines).of(pixels)):
-            return found
+    inner = [exact(box.shrunk(lines).of(pixels)) for lines in range(1 + _FRAME_LINES * framed)]
+    if found := min(filter(None, inner), key=lambda one: one.colours == GREY, default=None):  # a frame is grey, too
+        return found
     found = nearest(box.of(pixels))
     inside = off_map_edges(found.distance)
     return Inverted(inside.of(found.levels), found.colours, inside.of(found.distance))

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib import style as styles
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -63,6 +64,31 @@ def test_levels_come_back_from_figures(tmp_path, music, cmap, framed):
     assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, framed=framed), music) <= (
         A_ROW_OFF if framed else TWO_LEVELS
     )
+
+
+@pytest.mark.parametrize("cmap", ["Greys", "Greys_r"])
+def test_greys_that_are_not_even(tmp_path, music, cmap):
+    assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, bar=True), music) < A_ROW_OFF
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+@pytest.mark.parametrize("cmap", ["magma", "gray_r"])
+def test_a_figure_that_is_cut_at_its_labels(tmp_path, music, cmap, style):
+    with styles.context(style):
+        figure = Figure(figsize=(8, 4))
+        figure.add_subplot().pcolormesh(music, cmap=cmap, vmin=0, vmax=255)
+    FigureCanvasAgg(figure)
+    figure.savefig(tmp_path / "a.png", bbox_inches="tight", pad_inches=0)
+    # Half a line of the frame is left at the upper and right edges.
+    assert mean_error(tmp_path / "a.png", music) < 2 * A_ROW_OFF
+
+
+@pytest.mark.parametrize("cmap", ["magma", "gray", "gray_r"])
+def test_silent_edges_without_a_border_stay(tmp_path, music, cmap):
+    levels = (music * np.clip(np.arange(300) / 60 - 0.3, 0, 1)).astype(np.uint8)
+    levels[100:] = 0
+    path = drawn(tmp_path / "a.png", levels, cmap=cmap, framed=False)
+    assert mean_error(path, levels) <= TWO_LEVELS
 
 
 @pytest.mark.parametrize("cmap", ["magma_r", "gray_r"])
