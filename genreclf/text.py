@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Sequence
 
 NAMES_SHOWN = 3  # of many
@@ -13,6 +14,7 @@ _HIDDEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _BYTE = re.compile(r"(\\*)(?:([\udc80-\udcff])|(?=udc[89a-f][0-9a-f]))")
 _ESCAPED_BYTE = re.compile(r"(\\+)u(dc[89a-f][0-9a-f])")
 
@@ -40,9 +42,13 @@ def normalize_name(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
-def letters(name: str) -> str:
-    """The normalized name: equal for "Hip-Hop" and "hiphop"; the name itself if it has no letters and digits."""
-    return normalize_name(name) or name
+def spelling_key(genre: str) -> str:
+    """A genre without case, accents, spaces and punctuation, and with "and" for "&": equal for all its spellings.
+
+    The genre itself if it has no letters and digits.
+    """
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", genre.replace("&", " and ")))
+    return normalize_name(plain) or genre
 
 
 def percent(share: float) -> str:

@@ -1,7 +1,6 @@
 """Which genre the words in a file's tags mean: `data.genre_map`."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from typing import NamedTuple
 from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
-from genreclf.text import normalize_name
+from genreclf.text import normalize_name, spelling_key
 
 BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
 _SPELLINGS = Path(__file__).with_name("genre_spellings.csv")
 _COLUMNS = ("tag", "genre")
 NONE = "none"  # the genre in a map for music of none of the genres
-_ACCENTS = re.compile("[\u0300-\u036f]")
 _LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags in one, "Pop/Funk" is one
 # What programs write where they know no genre, as `spelling_key` has it
 _NO_GENRE = frozenset(
@@ -37,12 +35,6 @@ class Choice(NamedTuple):
 
     genre: str  # empty for none
     reason: str = ""  # then one of the above
-
-
-def spelling_key(name: str) -> str:
-    """A genre without case, accents, spaces and punctuation, and with "and" for "&": equal for all its spellings."""
-    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", name.replace("&", " and ")))
-    return normalize_name(plain)
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ class GenreMap:
 
     def _says_something(self, tag: str) -> bool:
         key = spelling_key(tag)
-        return bool(key) and (
+        return any(map(str.isalnum, tag)) and (
             key not in _NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 from genreclf.errors import GenreclfError
 from genreclf.tags.file_tags import check_writable, read_tags
 from genreclf.tags.plan import KEEP, SKIP, WRITE, PlanRow, join_genres, modified_seconds
-from genreclf.text import letters, percent
+from genreclf.text import percent, spelling_key
 
 LEAST = 0.8
 _LEAST_OF_FURTHER = 0.1  # of a further genre: one of a few per cent says nothing of the song
@@ -98,6 +98,6 @@ def _action(
         return SKIP, "the model gives no genre"
     if probability < rules.least:
         return SKIP, f"probability below {percent(rules.least)}"
-    if list(map(letters, present)) == list(map(letters, genres)):
+    if list(map(spelling_key, present)) == list(map(spelling_key, genres)):
         return KEEP, "has this genre"
     return WRITE, ""

@@ -18,7 +18,7 @@ from mutagen.id3 import ID3, TCON, Encoding, ID3NoHeaderError
 from mutagen.mp4 import MP4Tags
 from mutagen.wave import WAVE
 
-from genreclf.text import letters
+from genreclf.text import spelling_key
 
 # An ID3v1 tag: the last bytes of a file. The very last one is the number of the genre.
 _ID3V1_BYTES, _ID3V1_START, _ID3V1_NO_GENRE = 128, b"TAG", 255
@@ -150,8 +150,8 @@ def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
 
 def id3v1_number(genre: str = "") -> int:
     """The number that ID3v1 has for a genre, however it is spelt; 255, that of none, for a genre which it lacks."""
-    numbers = {letters(name): number for number, name in enumerate(TCON.GENRES)}
-    return numbers.get(letters(genre), _ID3V1_NO_GENRE)
+    numbers = {spelling_key(name): number for number, name in enumerate(TCON.GENRES)}
+    return numbers.get(spelling_key(genre), _ID3V1_NO_GENRE)
 
 
 def _id3v1_tag(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.tags.file_tags import read_tags
 from genreclf.tags.plan import KEEP, PlanRow, split_genres
-from genreclf.text import letters, one_line
+from genreclf.text import one_line, spelling_key
 
 SUFFIX = ".m3u8"
 _HEADER = "#EXTM3U"
@@ -23,13 +23,13 @@ _NAME_BYTES = 200  # a file name has at most 255, the suffix and a number includ
 def songs_by_genre(plan: Sequence[PlanRow]) -> dict[str, list[Path]]:
     """The songs of each genre that files have once a plan is applied.
 
-    Spellings of a genre that differ in case and punctuation are one.
+    The spellings of a genre are one.
     """
     spelling: dict[str, str] = {}
     songs: defaultdict[str, list[Path]] = defaultdict(list)
     for row in plan:
         for genre in row.wanted or (split_genres(row.present) if row.action == KEEP else ()):
-            songs[spelling.setdefault(letters(genre), genre)].append(Path(row.path))
+            songs[spelling.setdefault(spelling_key(genre), genre)].append(Path(row.path))
     return dict(sorted(songs.items()))
 
 

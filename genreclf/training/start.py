@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from genreclf.data.genre_map import spelling_key
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
@@ -15,6 +14,7 @@ from genreclf.inference.task import MULTICLASS
 from genreclf.nets.backbone_weights import load_weights
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.efficientnet import EfficientNet
+from genreclf.text import spelling_key
 
 RANDOM = {"asked": "none", "pretrained": False}
 

@@ -18,9 +18,9 @@ from genreclf.data.genre_map import (
     SEVERAL,
     load_genre_map,
     one_spelling,
-    spelling_key,
 )
 from genreclf.errors import GenreclfError
+from genreclf.text import spelling_key
 
 TEN = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 # Read without the code under test
