@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from bundles import of_yaml
+from data_config import data_config
 
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.split import SplitConfig
-from genreclf.evaluation.clip_set import clips_of_split
+from genreclf.evaluation.clip_set import clips_of_split, other_music
 from genreclf.frontend.segments import ViewConfig
 
 
@@ -25,3 +26,15 @@ def test_clips_of_none_of_the_classes_are_apart(tiny_data):
     assert found.cells(found.none) == {"genre": ["tone"] * len(found.none)}
     assert set(found.clips) | set(found.none) == set(datamodule.clips["test"] + datamodule.none["test"])
     assert found.groups == tuple(datamodule.group_of[clip] for clip in found.clips)
+
+
+def test_of_several_genres_those_count_that_the_model_has(tiny_folder, cache, tmp_path):
+    table = tmp_path / "songs.csv"
+    cells = ("Noise; polka", "tone;Noise", "polka", "click")
+    lines = [f"noise/noise.{number:05d}.wav,{genre}" for number, genre in enumerate(cells)]
+    table.write_text("\n".join(["path,genre", *lines]) + "\n")
+    data = data_config(path=tiny_folder, cache=cache, table=table, task="multilabel")
+    music, left_out = other_music(data, ("noise", "tone"), frozenset(), [])
+    assert [music.store.rows[clip].path for clip in music.clips] == [line.split(",")[0] for line in lines[:2]]
+    assert music.labels == ("noise", "noise; tone")
+    assert left_out.other_classes == {"polka": 2, "click": 1}

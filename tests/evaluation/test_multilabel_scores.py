@@ -1,11 +1,14 @@
 """The scores of several genres, against scikit-learn and recomputed from the clips."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 
+from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration, calibration_error, fit_temperature
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.multilabel_comparison import compare_multilabel
@@ -13,6 +16,7 @@ from genreclf.evaluation.multilabel_plots import draw_multilabel_scores
 from genreclf.evaluation.multilabel_scores import multilabel_clip_scores
 from genreclf.evaluation.predictions import Predictions, read_predictions, write_predictions
 from genreclf.evaluation.ranking import bootstrap_rankings
+from genreclf.evaluation.systems import Run, build_systems
 from genreclf.inference.temperature import apply_temperature_to_each
 
 CLASSES = ("pop", "rock", "rare", "none of them")
@@ -158,3 +162,13 @@ def test_seeds_are_averaged_and_slices_scored():
     assert one["deviation_over_seeds"] == pytest.approx(np.std(expected, ddof=1))
     assert len(one["mean_average_precision_by_fold"]) == 3
     assert [value["clips"] for value in found["slices"]["source"]["values"]] == [60, 60]
+
+
+def test_systems_of_different_tasks_are_refused():
+    one, several = predictions(), predictions()
+    one = dataclasses.replace(one, target=one.target.argmax(1), thresholds=None)
+    runs = [Run(Path(name), {"seed": 0, "model": {"name": name}, "split": {}}, ()) for name in ("a", "b")]
+    with pytest.raises(GenreclfError, match="task"):
+        build_systems({Path("a"): one, Path("b"): several}, runs)
+    (first, _) = build_systems({Path("a"): several, Path("b"): several}, runs)
+    assert np.array_equal(first.predictions[0].target, several.target)
