@@ -16,7 +16,7 @@ from genreclf.frontend.log_mel import N_BANDS, band_of
 from genreclf.plot_text import drawable, names_in_plots, save
 
 OF_CLIPS = ("accuracy", "probability of the predicted genre", "clips")
-OF_PAIRS = ("share that are of the genre", "probability of a genre", "pairs of clip and genre")
+OF_PAIRS = ("true share", "probability of a genre", "pairs")  # of a clip and a genre
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
 _SHORT, _LABEL_WIDTH = 24, 60  # characters of a name that stands on both axes, and of a line of a longer one
 _LINE_INCHES, _CHARACTER_INCHES = 0.17, 0.08
