@@ -31,8 +31,9 @@ _STAMPED = ("mpeg", "mpegts")
 # Their headers count the samples, or the frames (of 26 ms for MP3). In others, the length includes the silence that
 # encoders put before and behind the music: up to 5,186 samples of HE-AAC, two frames of 4,096 of WMA.
 _COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv"), 0.05, 0.3
-# An MP3 file's length is in its first frame, of at most this many bytes (320 kbit/s at 32 kHz), under these names.
-_MP3_FRAME_BYTES, _MP3_LENGTHS = 1_441, (b"Xing", b"Info", b"VBRI")
+# An MP3 file's number of frames is in its first one, of at most this many bytes (320 kbit/s at 32 kHz), so many bytes
+# behind these names; flags say whether Xing's is there. Frames have 576 samples below 32 kHz, and 1,152 from there on.
+_MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
 _OGG_PAGE_BYTES, _OGG_FLAGS_AT, _OGG_END_FLAG = 65_307, 5, 4  # the longest page (RFC 3533)
 _BLOCK_FRAMES = 65_536
 _READ_BYTES = 2**17
@@ -128,8 +129,9 @@ class AvDecoder:
 
     def _seconds_in_header(self) -> float:
         name, stream, container = self._container.format.name, self._stream, self._container
-        bare = name in _BARE and not (name == "mp3" and self._begins_with_length())
-        if bare or name in _STAMPED:
+        if name == "mp3":
+            return self._seconds_of_mp3()
+        if name in _BARE or name in _STAMPED:
             return 0.0
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -137,12 +139,24 @@ class AvDecoder:
             return 0.0
         return container.duration / av.time_base
 
-    def _begins_with_length(self) -> bool:
+    def _seconds_of_mp3(self) -> float:
+        """What the header says without the encoder's silence; of joined files, ffmpeg guesses by the bit rate."""
+        frame_samples, stream = 1_152 if self.rate_hz >= 32_000 else 576, self._stream
+        if stream.duration is None or stream.time_base is None:
+            return 0.0
+        return min(float(stream.duration * stream.time_base), self._mp3_frames() * frame_samples / self.rate_hz)
+
+    def _mp3_frames(self) -> int:
+        """As the header of an MP3 file says; 0 if it says nothing."""
         if self._first is None or self._first.pos is None:
-            return False
+            return 0
         begin = max(0, self._first.pos - _MP3_FRAME_BYTES)
         before = os.pread(self._handle.fileno(), self._first.pos - begin, begin)  # leaves the position to ffmpeg
-        return any(name in before for name in _MP3_LENGTHS)
+        for name, at in _MP3_FRAMES_AT.items():
+            _, found, after = before.partition(name)
+            if found and (name == b"VBRI" or (name + after)[_XING_FLAGS_AT] & _XING_FRAMES):
+                return int.from_bytes((name + after)[at : at + 4], "big")
+        return 0
 
 
 class _Source:

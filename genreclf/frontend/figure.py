@@ -200,9 +200,11 @@ def _without_frame(box: Box, pixels: np.ndarray) -> Box:
     height, width = pixels.shape[:2]
     whole = (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
     sides = (inside, inside[::-1], across, across[::-1])  # each (lines, length, 3), from the edge inwards
-    sides = tuple(side for side, is_whole in zip(sides, whole, strict=True) if is_whole)
-    colour = np.median(np.concatenate([side[0] for side in sides]), axis=0)
-    frame = min(_frame_lines(side, colour) for side in sides)
+    inner = [side for side, is_whole in zip(sides, whole, strict=True) if is_whole]
+    if not inner:
+        return box
+    colour = np.median(np.concatenate([side[0] for side in inner]), axis=0)
+    frame = min(_frame_lines(side, colour) for side in inner)
     top, bottom, left, right = (frame * is_whole for is_whole in whole)
     return Box(box.top + top, box.bottom - bottom, box.left + left, box.right - right)
 

@@ -165,6 +165,16 @@ def test_joined_files_are_read_to_the_end_whatever_their_rates(tmp_path):
     assert result.problem == ""
 
 
+def test_joined_files_of_any_bit_rate_are_not_called_truncated(tmp_path):
+    silence = av_written("mp3", "libmp3lame", np.zeros((1, 44_100), np.float32), 22_050)
+    low = io.BytesIO()
+    soundfile.write(low, np.zeros(44_100), 22_050, format="MP3", compression_level=0.99)
+    for first, second in ((low.getvalue(), silence), (silence, low.getvalue()), (silence, silence)):
+        result = read(tmp_path, first + second)
+        assert result.source_seconds == pytest.approx(4, abs=0.2)
+        assert result.problem == ""
+
+
 # --- Names and tags ---------------------------------------------------------------------------------------------------
 
 
