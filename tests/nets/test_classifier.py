@@ -11,7 +11,7 @@ from torch import nn
 
 from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
-from genreclf.nets.classifier import FREQUENCY_POOLINGS, GenreClassifier, InputScaling, parameter_groups
+from genreclf.nets.classifier import ALONE, FREQUENCY_POOLINGS, GenreClassifier, InputScaling, parameter_groups
 from genreclf.nets.config import ModelConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # TorchScript is chosen on purpose
@@ -239,7 +239,7 @@ def test_silent_bands_that_the_backbone_does_not_read_close_the_gate(silent, gat
     (backbone, statistics), gates, *_ = net.branches(x)
     assert gates[0].flatten().tolist() == [1.0] * 4
     assert gates[1].flatten().tolist() == pytest.approx([gate] * 4, abs=1e-6)
-    torch.testing.assert_close(net(x)[0], backbone + gate * statistics)
+    torch.testing.assert_close(net(x)[0], (backbone + gate * statistics) * (1 + (ALONE - 1) * (1 - gate)))
 
 
 def test_bands_that_were_silent_in_training_do_not_close_the_gate():
@@ -289,7 +289,7 @@ def test_the_branches_logits_are_added_and_each_has_separate_parameters(net, nam
     x = levels(3)
     parts, gates, attention, context = net.branches(x)
     assert len(parts) == len(gates) == (1 if name == "a_original" else 2)
-    logits = sum(gate * part for gate, part in zip(gates, parts, strict=True))
+    logits = sum(gate * part for gate, part in zip(gates, parts, strict=True)) * (1 + (ALONE - 1) * (1 - gates[-1]))
     assert_same(net.outputs(x), (logits, attention, context))
     for part in parts:
         part.square().sum().backward(retain_graph=True)
