@@ -32,6 +32,7 @@ _REMEDIES = {
     errno.EACCES: _NO_PERMISSION,
     errno.EPERM: _NO_PERMISSION,
     errno.EROFS: _NO_PERMISSION,
+    errno.ENOENT: "it is missing, or this place takes no files; choose another place",
     errno.ENOTDIR: "a part of this path is a file; choose another place",
     errno.EEXIST: "a file is in the way; choose another place",
     errno.EISDIR: "a folder is in the way; choose another place",
