@@ -112,6 +112,8 @@ def _tags_of(file: str, *_: int) -> FileTags | GenreclfError:
 
 def tell_genres(where: str, found: TagRows) -> None:
     """Prints to standard error which tags were taken as which genre, and which clips were left out and why."""
+    if not found.tags:
+        return
     taken, left_out = found.counts()
     rows = [(genre, *_told(counts)) for genre, counts in taken.items()]
     rows += [(f"left out: {reason}", *_told(counts)) for reason, counts in left_out.items()]

@@ -205,3 +205,9 @@ def test_too_few_genres_are_refused_with_the_remedy(genre_map, tmp_path):
 def test_a_map_without_tags_is_refused(music, tmp_path):
     with pytest.raises(GenreclfError, match=r"^data\.genre_map=gtzan: .*data=tags"):
         data_config("folder", path=music, cache=tmp_path, genre_map="gtzan")
+
+
+def test_an_empty_folder_is_one_line_without_a_table(tmp_path, capsys):
+    with pytest.raises(GenreclfError, match=r"data\.path"):
+        sources_of(data_config("tags", path=tmp_path), tmp_path)
+    assert "genres from the tags" not in capsys.readouterr().err
