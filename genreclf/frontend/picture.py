@@ -38,7 +38,7 @@ class Picture:
 
     levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
     colours: str  # "grey" or the name of the colour map
-    note: str  # how a figure was read, such as "figure: magma, mel to 8,000 Hz"; empty for a grey array
+    note: str  # how a figure was read, such as "figure: magma, mel to 8,000 Hz"; empty for other pictures
     unsuitable: str  # why it is no mel spectrogram; empty if it may be one
 
 
@@ -73,9 +73,10 @@ def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
     if not fault and distance > _MAX_DISTANCE:
         fault = "its colours are of no colour map, as of a photo or a cover"
     axis = find_axis(levels, figure)
-    note = f"figure: {plot.colours}, {axis.kind} to {axis.top_hz:,.0f} Hz"
     bands = to_bands(levels, axis)
-    return Picture(bands, plot.colours, note, _no_mel(fault or fault_of_plot(levels, bands)))
+    fault = fault or fault_of_plot(levels, bands)
+    note = "" if fault else f"figure: {plot.colours}, {axis.kind} to {axis.top_hz:,.0f} Hz"
+    return Picture(bands, plot.colours, note, _no_mel(fault))
 
 
 def _no_mel(fault: str) -> str:
