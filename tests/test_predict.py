@@ -21,6 +21,7 @@ from genreclf.__main__ import main as genreclf_command
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.results import show_table
 from genreclf.inference.run_folder import MODEL_CONFIG, PRETRAINED
 from genreclf.predict import main
 
@@ -117,6 +118,13 @@ def test_segments_have_a_line_each(library, predict, sure):
     assert [float(line["start_seconds"]) for line in lines] == [piece["start_seconds"] for piece in row["segments"]]
     table = predict(longest, "--segments", "--top", 1, "--model", sure)[1]
     assert table.count("6.wav") == len(lines) and "then" not in table
+
+
+def test_a_song_whose_genre_is_withheld_has_its_parts_without_genres(library, predict, capsys):
+    (row,) = rows_of(predict(library / "0" / "6.wav", "--json", "--segments"))
+    show_table([{**row, "genre": None, "probability": None}], 2, segments=True)
+    out = capsys.readouterr().out
+    assert out.count("6.wav") == out.count("no genre") == len(row["segments"]) > 2
 
 
 def test_the_table_shows_as_many_genres_as_asked_for(library, predict, sure):

@@ -68,7 +68,8 @@ def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
     """The cells of each line for a file."""
     path = f"{row['path']} ({row['note']})" if row.get("note") else row["path"]
     given = [_given(row, piece) for piece in _pieces(row, segments)]
-    if row["problem"] or not any(given):
+    has_parts = segments and row.get("segments")
+    if row["problem"] or not (any(given) or has_parts):
         what = "could not be read" if row["problem"] else "no genre"
         yield [what, "", *([""] if top > 1 else []), *([""] if segments else []), path]
         return
