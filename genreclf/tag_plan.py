@@ -1,6 +1,7 @@
 """The plan of `genreclf tag`: predictions and present tags become a table, playlists and embeddings."""
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ def make_plan(options: argparse.Namespace) -> int:
     """Predicts, writes what was asked for, and prints a summary. Returns the command's exit code."""
     _check_plan_file(options.plan)
     check_output(options.embeddings)
+    _check_paths(options.paths)
     paths, unreadable_folders = find_files(options.paths)
     songs = _without_pictures(paths)
     predictor = _load(options)
@@ -50,6 +52,13 @@ def make_plan(options: argparse.Namespace) -> int:
     failed = options.m3u is not None and not show_playlists(plan, options.m3u)
     _show_summary(plan, wanted, options)
     return SOME_FILES_FAILED if failed or unreadable_folders or any(row["problem"] for row in rows) else 0
+
+
+def _check_paths(paths: Sequence[Path]) -> None:
+    """Raises GenreclfError for a file or folder that is not there: a plan without it would seem complete."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise GenreclfError(f"{path}: no such file or folder; give files or folders with music")
 
 
 def _check_plan_file(file: Path | None) -> None:

@@ -287,6 +287,7 @@ def test_how_often_answers_were_right_comes_from_the_models_scores(music, run, m
         (["music", "--watch"], "--watch", "--plan"),
         (["music/low.mp3", "--watch", "--plan", "p.csv"], "music/low.mp3", "folder"),
         (["gone", "--watch", "--plan", "p.csv"], "gone", "folder"),
+        (["music", "gone.mp3", "--plan", "p.csv"], "gone.mp3", "give"),
         (["music/picture.png", "--plan", "p.csv"], "no audio", "give"),
     ],
 )
