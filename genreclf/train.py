@@ -174,7 +174,7 @@ def _train(folder: Path, config: dict[str, Any], overrides: list[str], callbacks
     config = with_precision(config)
     _check_trainer(config["trainer"], run.init)
     if run.init is not None:
-        find_bundle(run.init)  # raises before the music is read
+        find_bundle(run.init, "init=")  # raises before the music is read
     trained_on, logged_as = {}, {}
     if run.ckpt == "last":
         before = resumed(folder, overrides, _composed)

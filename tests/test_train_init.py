@@ -63,4 +63,4 @@ def test_a_missing_model_to_start_from_is_told_before_the_music_is_read(cache, t
     words = [*QUICK, "data=folder", f"data.path={tmp_path / 'absent'}", f"init={tmp_path / 'nothing'}"]
     result = command("train", *words, f"run={tmp_path / 'run'}", cache=cache)
     last = result.stderr.splitlines()[-1]
-    assert result.returncode == 2 and last.startswith("genreclf: ") and "nothing" in last, result.stderr
+    assert result.returncode == 2 and last.startswith(f"genreclf: init={tmp_path / 'nothing'}: "), result.stderr

@@ -43,8 +43,10 @@ SCORES_JSON = "scores.json"  # the card's main scores, for programs
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 
 
-def find_bundle(model: str | Path) -> Path:
+def find_bundle(model: str | Path, key: str = "") -> Path:
     """The bundle folder of `model`: a pretrained model's name, a run folder, or a bundle folder.
+
+    Messages name it with the `key` that gives it, such as "init=".
 
     A pretrained name always means the pretrained model, even if the working folder holds a folder of that name: write
     ./a for the folder. Raises GenreclfError where there is no bundle.
@@ -58,10 +60,10 @@ def find_bundle(model: str | Path) -> Path:
     names = " or ".join(pretrained_names())
     if (folder / CONFIG_YAML).is_file():
         raise GenreclfError(
-            f"{model}: this run has no bundle: its training did not finish; resume it with "
+            f"{key}{model}: this run has no bundle: its training did not finish; resume it with "
             f"{shell_command(f'run={model}')} ckpt=last, or use a pretrained model: {names}"
         )
-    raise GenreclfError(f"{model}: not a run folder, a bundle folder or a pretrained model ({names})")
+    raise GenreclfError(f"{key}{model}: not a run folder, a bundle folder or a pretrained model ({names})")
 
 
 def pretrained_names() -> tuple[str, ...]:
