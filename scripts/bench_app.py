@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import soundfile
+from costs import cpu_of
 from rich.console import Console
 from rich.table import Table
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -35,7 +36,6 @@ from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.predictor import load_predictor
 
 SONG_SECONDS = 30.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 _ANSWER = 'class="genre"'  # in the HTML that shows the genre
 
 
@@ -47,8 +47,7 @@ class App(NamedTuple):
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        words = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / _TICKS
+        return cpu_of(self.process)
 
     def mib(self) -> float:
         """The memory that belongs to the process alone, without mapped files."""

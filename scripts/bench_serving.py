@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from costs import cpu_of
 from rich.console import Console
 from rich.table import Table
 
@@ -122,7 +123,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def cold(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
     """The first prediction of a new process, for 30 s of music."""
     plain = partial(called, "-c", COLD, Path(__file__).parent, run, songs[0])
-    ours = partial(called, "-m", "genreclf.predict", songs[0], "--model", run)
+    ours = partial(called, "-m", "genreclf", "predict", songs[0], "--model", run)
     pairs = [(seconds(ours), seconds(plain)) for _ in range(6)][1:]
     mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(theirs / mine for mine, theirs in pairs)
@@ -223,15 +224,16 @@ def service(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
         for clients in CLIENTS:
             number = max(100, 4 * clients)
             with ThreadPoolExecutor(clients) as threads:
-                start = time.perf_counter()
+                start, cpu_before = time.perf_counter(), cpu_of(server.pid)
                 took = list(threads.map(request, range(number)))
                 rate = number / (time.perf_counter() - start)
+            cpu_each = (cpu_of(server.pid) - cpu_before) / number * 1e3
             middle, slow = np.percentile(took, [50, 99]) * 1e3
             yield (
                 f"service, {clients} clients, requests/s",
                 f"{rate:.1f}",
                 "-",
-                f"p50 {middle:.0f}, p99 {slow:.0f} ms: {slow / middle:.2f} p50",
+                f"p50 {middle:.0f}, p99 {slow:.0f} ms: {slow / middle:.2f} p50; {cpu_each:.0f} CPU ms a request",
                 "under 2 p50",
             )
     finally:

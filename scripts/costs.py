@@ -24,6 +24,12 @@ def cost_of(work: Callable[[], object]) -> Cost:
     return Cost(time.perf_counter() - wall, _cpu() - cpu, _peak())
 
 
+def cpu_of(process: int) -> float:
+    """CPU seconds, user and system, of a running process so far."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def load() -> str:
     """The load averages of the last 1 and 5 minutes, and the number of cores."""
     last, before, _ = os.getloadavg()
