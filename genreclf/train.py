@@ -65,6 +65,7 @@ from genreclf.training.checkpoint_io import CheckpointFiles
 from genreclf.training.clip_metrics import BEST
 from genreclf.training.folder import begin, check_model, locked
 from genreclf.training.loggers import Loggers
+from genreclf.training.memory import keep_freed_memory
 from genreclf.training.module import GenreModule, OptimConfig
 from genreclf.training.output_layer import fit_output_layer
 from genreclf.training.precision import with_precision
@@ -356,6 +357,7 @@ def _fit(
 ) -> None:
     """Trains the module. To `resume`, it goes on where the folder has a checkpoint."""
     last = folder / LAST_CHECKPOINT
+    keep_freed_memory()
     try:
         trainer.fit(module, datamodule, ckpt_path=last if resume and last.is_file() else None, weights_only=True)
     except MisconfigurationException as error:
