@@ -17,10 +17,11 @@ COVER_ART = "cover art"
 # The words of which the names of pictures beside songs consist, as players, shops and scanners write them.
 _COVER_WORDS = frozenset(
     (
-        *("album", "albumart", "art", "artist", "artwork", "back", "background", "banner", "booklet", "cd", "cover"),
-        *("covers", "digipak", "disc", "disk", "fanart", "folder", "front", "inlay", "insert", "inside", "jacket"),
-        *("label", "large", "logo", "matrix", "medium", "obi", "poster", "scan", "scans", "sleeve", "small", "spine"),
-        *("thumb", "thumbnail", "tray"),
+        *("album", "albumart", "albumcover", "art", "artist", "artwork", "back", "backcover", "background", "banner"),
+        *("booklet", "cd", "cdcover", "cover", "coverart", "covers", "digipak", "disc", "disk", "dpi", "fanart"),
+        *("folder", "front", "frontcover", "hires", "inlay", "insert", "inside", "jacket", "label", "large", "logo"),
+        *("matrix", "medium", "obi", "poster", "scan", "scans", "sleeve", "small", "spine", "thumb", "thumbnail"),
+        *("tray", "vinyl"),
     )
 )
 

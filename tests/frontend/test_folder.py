@@ -44,6 +44,7 @@ def test_nothing_is_told_of_a_folder_of_clips(tmp_path):
     [
         *("cover.jpg", "Cover.JPG", "folder.png", "front.jpeg", "back.png", "Front Cover.jpg", "cd1.jpg", "CD 02.png"),
         *("AlbumArtSmall.jpg", "AlbumArt_{A1B2C3D4-0F}_Large.jpg", "album-art.png", "booklet_03.jpg", "Scan 7.png"),
+        *("coverart.png", "AlbumCover.jpg", "front_300dpi.jpg", "BackCover.jpeg", "cover-hires.png", "Vinyl 2.jpg"),
     ],
 )
 def test_cover_art_beside_songs_is_passed_over(tmp_path, name):
