@@ -118,7 +118,14 @@ def test_a_net_for_one_genre_starts_from_one_of_several(run, music, cache, tmp_p
     """Zero epochs: the output layer alone."""
     rows, table = (music / "songs.csv").read_text().splitlines(), tmp_path / "one.csv"
     table.write_text("\n".join(row for row in rows if ";" not in row) + "\n")
-    words = (f"init={run}", "trainer.max_epochs=0", "split=all", f"data.path={music}", f"data.table={table}")
+    words = (
+        f"init={run}",
+        "trainer.max_epochs=0",
+        "split=all",
+        "optim=onecycle",
+        f"data.path={music}",
+        f"data.table={table}",
+    )
     result = command("train", *QUICK, *words, f"run={tmp_path / 'one'}", cache=cache, before=NO_ONNX)
     assert result.returncode == 0, result.stderr
     assert read_bundle_config(tmp_path / "one" / "bundle").info.thresholds is None
