@@ -56,7 +56,7 @@ class App(NamedTuple):
 
 
 class Times(NamedTuple):
-    """Seconds until the page showed the genre (infinite if it showed none), and until it was complete."""
+    """Seconds until the page showed the answer (infinite if it showed none), and until it was complete."""
 
     answer: float
     page: float
@@ -86,7 +86,7 @@ class Session:
             kind = element.WhichOneof("type") or ""
             self._widgets[kind] = getattr(element, kind, None)
             assert kind != "exception", element.exception.message
-            if _ANSWER in element.html.body:
+            if _ANSWER in element.html.body or kind == "alert":  # it tells that there is no genre
                 answer = time.perf_counter() - start
         return Times(answer, time.perf_counter() - start)
 
