@@ -16,6 +16,7 @@ from genreclf.data.build_store import build_store
 from genreclf.data.sources import Source, list_sources
 from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
+from genreclf.frontend.object_store import StoreError
 from genreclf.inference.predictor import Predictor
 
 ray_pool = pytest.importorskip("genreclf.inference.ray_pool")  # before Ray, to which it says what to print
@@ -228,3 +229,31 @@ def test_a_node_without_the_files_is_refused(music, cluster, monkeypatch, tmp_pa
     monkeypatch.setattr(Path, "cwd", lambda: Path(there))  # a relative path means another folder on the nodes
     with pytest.raises(GenreclfError, match=r"a node lacks music.*same paths"):
         build_store(Path(folder.name), sources, tmp_path, 30.0, engine=engine)
+
+
+def test_what_a_store_of_objects_fails_with_is_told_as_from_threads(music, cluster, monkeypatch, tmp_path):
+    class Worker(ray_clips._Worker):
+        def results(self, sources):
+            raise StoreError("s3://songs/1.mp3: broken off; run the command again")
+
+    monkeypatch.setattr(ray_clips, "_Worker", Worker)
+    engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address), workers=1)
+    with pytest.raises(StoreError, match=r"^s3://songs/1.mp3: broken off; run the command again$"):
+        build_store(*music, tmp_path, 30.0, engine=engine)
+
+
+def test_in_order_few_results_wait_for_a_slow_one(cluster):
+    class Worker:
+        def begin(self):
+            return ""
+
+        def results(self, items):
+            time.sleep(2 if items == (0,) else 0)
+            return [(item, time.time()) for item in items]
+
+    place = ray_pool.Cluster("ray=", cluster.address)
+    with ray_pool.connected(place):
+        job = ray_pool.Job(Worker, (), lost=str, memory_bytes=2**20)
+        results = list(ray_pool.results_in_order(place, job, range(15), workers=2))
+    assert [item for item, _ in results] == list(range(15))
+    assert all(when >= results[0][1] for _, when in results[2 * ray_pool._CHUNKS_AHEAD :])  # chunks of one item
