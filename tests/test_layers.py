@@ -108,3 +108,10 @@ def test_inference_imports_no_torch(statement):
     code = f"{statement}\nimport sys\nprint(*sorted(set(sys.modules) & {set(TORCH)}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_first_prediction_waits_for_no_import_that_it_may_not_need():
+    late = {"PIL", "av", "rich", "scipy", "matplotlib", "hydra", "yaml", "fsspec"}
+    code = f"import sys, genreclf.predict\nprint(*sorted(set(sys.modules) & {late}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
