@@ -5,21 +5,30 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 # They give back a value that the host waits for.
 READS = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select")
 # They allocate memory or describe it in another way, and start nothing on a GPU.
-FREE = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "lift_fresh")
+FREE = (
+    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
+    *("detach", "lift_fresh", "_unsafe_view", "_reshape_alias"),
+)
 
 
 class Operations(TorchDispatchMode):
-    """Within it, each operation is counted by its name: one of a list of tensors (`_foreach_`) counts once."""
+    """Within it, each operation is counted by its name.
+
+    One of lists of tensors (`_foreach_`, `_fused_`) is one launch if the lists agree in shapes and strides; else torch
+    starts it for one tensor after the other on a GPU.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
         self.launches = 0  # operations other than views and allocations
         self.read_back: list[str] = []  # those for whose result the host would wait
+        self.copied: list[str] = []  # those that bring the host's numbers to the device, for which the host waits too
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function.name().split("::")[1].split(".")[0]
@@ -27,10 +36,40 @@ class Operations(TorchDispatchMode):
         if name in READS or (name == "index" and any(_is_mask(index) for index in args[1])):
             self.read_back.append(name)
         if not (function.is_view or name in FREE or name.startswith("_record_function")):
-            self.launches += 1
-        return function(*args, **(kwargs or {}))
+            self.launches += _launches(name, args)
+        result = function(*args, **(kwargs or {}))
+        if (
+            isinstance(result, torch.Tensor)
+            and _is_elsewhere(result)
+            and not all(map(_is_elsewhere, tree_leaves((args, kwargs))))
+        ):
+            self.copied.append(name)
+        return result
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether a value is no tensor of the host's memory. A single number is given with the launch."""
+    return not isinstance(value, torch.Tensor) or value.ndim == 0 or value.device.type != "cpu"
 
 
 def _is_mask(index: torch.Tensor | None) -> bool:
     """Whether an index selects by truth: how many are selected is known to the device alone."""
     return index is not None and index.dtype in (torch.bool, torch.uint8)
+
+
+def _launches(name: str, args: Any) -> int:
+    """How many launches an operation needs that is no view."""
+    # Of `_fused_` steps: parameters, gradients and their means; the rest are counts of steps
+    lists = [arg for arg in args[:4] if isinstance(arg, (list, tuple)) and arg and isinstance(arg[0], torch.Tensor)]
+    if not name.startswith(("_foreach_", "_fused_")) or all(map(_agree, zip(*lists, strict=True))):
+        return 1
+    return len(lists[0])
+
+
+def _agree(tensors: tuple[torch.Tensor, ...]) -> bool:
+    """Whether tensors have one shape and order in memory. Strides of axes of length 1 differ between CPU and GPU."""
+    layouts = {
+        tuple((size, step) for size, step in zip(each.shape, each.stride(), strict=True) if size > 1)
+        for each in tensors
+    }
+    return len(layouts) == 1

@@ -49,6 +49,7 @@ class SpectrogramDataModule(L.LightningDataModule):
         self.data, self.split, self.view, self.augment = data, split, view, augment
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.device_store_mib = device_store_mib
+        self.images_in_step = False  # in training, the step itself makes the images, with `training_images`
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SpectrogramDataModule":
@@ -227,8 +228,13 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Segments -> images, on the device; augmented only in training."""
-        training = self.trainer is not None and self.trainer.training
-        return to_images(batch, self.augment if training else None)
+        if self.trainer is None or not self.trainer.training:
+            return to_images(batch, None)
+        return batch if self.images_in_step else self.training_images(batch)
+
+    def training_images(self, batch: Batch) -> Batch:
+        """Segments -> augmented images."""
+        return to_images(batch, self.augment)
 
 
 def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:

@@ -4,6 +4,7 @@ Numbers without another source were chosen on the five GTZAN folds.
 """
 
 import math
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -115,7 +116,9 @@ def _ordered(levels: Tensor, places: list[int]) -> Tensor:
             return ordered[:, :, places]
     if levels.dtype == torch.uint8 and levels.device.type == "cpu":
         return _counted(levels, places)
-    return _as_float(levels).sort(2)[0][:, :, places]
+    ordered = _as_float(levels).sort(2)[0]
+    # Not indexed with `places`, which a GPU would wait to be sent: a CUDA graph cannot record that.
+    return torch.stack([ordered[:, :, place] for place in places], 2)
 
 
 def _counted(levels: Tensor, places: list[int]) -> Tensor:
@@ -154,46 +157,80 @@ class SegmentStatistics(nn.Module):
         x, mean, deviation = self.standardize(_as_float(x[:, :1]))  # (B, 1, 128, W), (B, 1, 1, 1), (B, 1, 1, 1)
         x, neighbours = x / self.unit, self.standardize.scaled(neighbours, mean, deviation) / self.unit
         levels = x[:, 0]  # (B, 128, W)
-        cepstra = _cosines(self.cepstra, levels) @ levels  # (B, 20, W)
+        cosines, waves, ranges, sizes, upper = self._constants(levels)
+        cepstra = cosines @ levels  # (B, 20, W)
         groups = levels.unflatten(1, [self.rhythm_groups, -1]).mean(2)  # (B, 128, W) -> (B, 16, 8, W) -> (B, 16, W)
         return torch.cat(
             [
                 self.bands.statistics(levels, neighbours[:, 0]),
                 cepstra.mean(2),
-                self._covariances(cepstra),
-                self._covariances(cepstra[:, :, 2:] - cepstra[:, :, :-2]),
-                self._rhythm(torch.cat([groups, cepstra[:, : self.rhythm_cepstra]], 1)),
+                self._covariances(cepstra, cepstra[:, :, 2:] - cepstra[:, :, :-2], upper),
+                self._rhythm(torch.cat([groups, cepstra[:, : self.rhythm_cepstra]], 1), waves, ranges, sizes),
                 torch.cat([mean, deviation], 1).flatten(1) / self.level_unit,  # (B, 2, 1, 1) -> (B, 2)
             ],
             1,
         )
 
-    def _covariances(self, series: Tensor) -> Tensor:
-        """(B, 20, W) -> (B, 210) signed square roots of the covariances."""
-        centred = series - series.mean(2, keepdim=True)
-        covariances = centred @ centred.transpose(1, 2) / series.shape[2]  # (B, 20, 20)
-        pairs = torch.triu_indices(self.cepstra, self.cepstra, device=series.device)
-        upper = covariances[:, pairs[0], pairs[1]]
-        return upper.sign() * upper.abs().sqrt()
+    def _covariances(self, series: Tensor, changes: Tensor, upper: Tensor) -> Tensor:
+        """(B, 20, W) each -> (B, 420) signed square roots of the covariances of the series, then of their changes."""
+        both = torch.stack([_covariance(series), _covariance(changes)], 1).flatten(2)  # (B, 2, 20, 20) -> (B, 2, 400)
+        pairs = both[:, :, upper].flatten(1)  # (B, 2, 210) -> (B, 420)
+        return pairs.sign() * pairs.abs().sqrt()
 
-    def _rhythm(self, series: Tensor) -> Tensor:
+    def _rhythm(self, series: Tensor, waves: Tensor, ranges: Tensor, sizes: Tensor) -> Tensor:
         """(B, N, W) -> (B, N * 11): the logarithm of the mean modulation amplitude in each range of rates."""
-        columns, last = series.shape[2], self.ranges[-1][1]
-        times = (torch.arange(columns, dtype=series.dtype, device=series.device) + 0.5) / columns
-        cycles = torch.arange(1, last, dtype=series.dtype, device=series.device)
-        angles = 2 * math.pi * torch.outer(times, cycles)  # (W, 127)
         centred = series - series.mean(2, keepdim=True)
-        power = (centred @ angles.cos()).square() + (centred @ angles.sin()).square()  # (B, N, 127)
-        amplitudes = power.sqrt() / columns
-        means = [amplitudes[:, :, low - 1 : high - 1].mean(2) for low, high in self.ranges]
-        return (torch.stack(means, 2) + self.floor).log().flatten(1)  # (B, N, 11) -> (B, N * 11)
+        power = (centred @ waves).square().unflatten(2, [2, -1]).sum(2)  # (B, N, 254) -> (B, N, 2, 127) -> (B, N, 127)
+        # Sums, which are divided afterwards: under autocast, shares would be rounded.
+        means = (power.sqrt() @ ranges) / sizes  # (B, N, 11)
+        return (means + self.floor).log().flatten(1)
+
+    def _constants(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """`_constants` for (B, bands, W) levels; made only once where operations run at once."""
+        if not torch.jit.is_scripting():  # a statement of its own: TorchScript leaves the rest unread
+            at_once = not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+            if at_once:
+                return _kept_constants(levels.shape[1], levels.shape[2], levels.dtype, levels.device)
+        return _constants(levels, self.cepstra, self.ranges)
+
+
+@cache
+def _kept_constants(
+    bands: int, columns: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    with torch.inference_mode(False):  # for uses outside of it, too
+        levels = torch.empty(1, bands, columns, dtype=dtype, device=device)
+        return _constants(levels, CEPSTRA, list(pairwise(CYCLES)))
+
+
+def _constants(
+    levels: Tensor, cepstra: int, ranges: list[tuple[int, int]]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What `SegmentStatistics` multiplies (B, bands, W) levels with, which would have to be checked in a bundle:
+
+    the cosines of the cepstra, (cepstra, bands); cosines and sines of the modulation rates, (W, 2 * rates); whether a
+    rate, from 1 on, is in a range, (rates, ranges), 1 or 0; how many rates times columns each range has, (ranges,); and
+    the places of the upper triangle of a matrix of the cepstra.
+    """
+    columns, last = levels.shape[2], ranges[-1][1]
+    rates = torch.arange(1, last, dtype=levels.dtype, device=levels.device)
+    times = (torch.arange(columns, dtype=levels.dtype, device=levels.device) + 0.5) / columns
+    angles = 2 * math.pi * torch.outer(times, rates)  # (W, 127)
+    inside = torch.stack([(rates >= low) & (rates < high) for low, high in ranges], 1)  # (127, 11)
+    pairs = torch.triu_indices(cepstra, cepstra, device=levels.device)
+    waves = torch.cat([angles.cos(), angles.sin()], 1)
+    sizes = inside.sum(0) * columns
+    return _cosines(cepstra, levels), waves, inside.to(levels.dtype), sizes, cepstra * pairs[0] + pairs[1]
+
+
+def _covariance(series: Tensor) -> Tensor:
+    """(B, N, W) -> (B, N, N)."""
+    centred = series - series.mean(2, keepdim=True)
+    return centred @ centred.transpose(1, 2) / series.shape[2]
 
 
 def _cosines(count: int, like: Tensor) -> Tensor:
-    """(count, bands): the first rows of the orthonormal DCT-II over the bands of `like`, (B, bands, W).
-
-    Recomputed each time: a buffer would have to be stored in every bundle, and checked.
-    """
+    """(count, bands): the first rows of the orthonormal DCT-II over the bands of `like`, (B, bands, W)."""
     bands = like.shape[1]
     rows = torch.arange(count, dtype=like.dtype, device=like.device)
     positions = torch.arange(bands, dtype=like.dtype, device=like.device) + 0.5

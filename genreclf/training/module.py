@@ -1,7 +1,7 @@
 """The LightningModule: loss, metrics, optimizer, schedule. The net itself is a plain nn.Module."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -123,6 +123,8 @@ class GenreModule(L.LightningModule):
         self.train_accuracy = SegmentAccuracy() if task == MULTICLASS else None
         self.val_clips = CLIP_SCORES[task]()
         self._losses: list[tuple[int, Tensor]] = []  # of the epoch, with the numbers of the steps; on the device
+        # What makes a training batch's images of its segments, as part of the step; None: batches have images
+        self.images: Callable[[Batch], Batch] | None = None
         self.recorder: StepRecorder | None = None  # None: all steps are plain ones
         self._recorded: RecordedStep | None = None  # the step for the current batch
 
@@ -162,22 +164,24 @@ class GenreModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch. Nothing here waits for the device."""
-        loss, logits = self.outputs(batch) if self._recorded is None else self._recorded(batch)
+        loss, logits, target = self.outputs(batch) if self._recorded is None else self._recorded(batch)
         self._losses.append((self.global_step, loss.detach().clone()))
         per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
         self.log("train/loss", loss, prog_bar=True, sync_dist=True, **per_epoch)
         if self.train_accuracy is not None:
-            self.train_accuracy(logits, batch["target"])
+            self.train_accuracy(logits, target)
             self.log("train/accuracy", self.train_accuracy, **per_epoch)
         return loss
 
-    def outputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss of a batch and its (B, classes) logits.
+    def outputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss of a batch, its (B, classes) logits and their targets.
 
         The loss is the cross-entropy, plus the weighted divergence between views and distance to teachers. Each branch
         of the net has a separate loss: with a common one, the branch that learns faster would leave the other little
         to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
         """
+        if self.images is not None:
+            batch = self.images(batch)
         branch_logits, gates, _, context = self.net.branches(batch["image"])
         logits, other, lam = torch.stack(branch_logits), batch.get("other"), batch.get("lam")
         loss: Tensor = self.loss(logits, batch["target"], other, lam)
@@ -186,7 +190,7 @@ class GenreModule(L.LightningModule):
         views = batch.get("views", 1)
         if views > 1:
             loss = loss + self.consistency * self.divergence(logits, views)
-        return loss, gated_sum(branch_logits, gates)
+        return loss, gated_sum(branch_logits, gates), batch["target"]
 
     def on_train_batch_end(self, *_: Any) -> None:
         """After the last step, before the validation: raises GenreclfError if a loss was not finite."""

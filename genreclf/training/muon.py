@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+
+from genreclf.training.matrix_stacks import MatrixStacks
 
 MOMENTUM = 0.95
 BETAS = (0.9, 0.999)  # of the vectors: Adam's usual ones
@@ -20,7 +21,6 @@ QUINTIC = (
 )
 EPSILON = 1e-7
 STEP_SIZE = 0.2  # the root mean square of an AdamW step (Liu et al. 2025)
-GRAM_MULTIPLE = 64  # Gram matrices are padded to a multiple of it: fewer, larger products
 MIN_SIZE, MAX_ASPECT = 4, 128  # of a matrix; others step as vectors, as in timm
 
 
@@ -38,6 +38,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
+        self._stacks: dict[tuple[int, ...], MatrixStacks] = {}  # of the parameters with these identities
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -47,15 +48,17 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         stepped = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
-        steps = iter(self._matrix_steps([p for params in stepped for p in params if is_matrix(p)]))
+        parameters = [p for params in stepped for p in params]
+        matrices, vectors = [p for p in parameters if is_matrix(p)], [p for p in parameters if not is_matrix(p)]
+        step_of = dict(zip(matrices, self._matrix_steps(matrices), strict=True))
+        step_of |= zip(vectors, self._vector_steps(vectors), strict=True)
         for group, params in zip(self.param_groups, stepped, strict=True):
-            if params and group["weight_decay"]:
-                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-            matrices, vectors = [p for p in params if is_matrix(p)], [p for p in params if not is_matrix(p)]
-            for each, sizes in ((matrices, [next(steps) for _ in matrices]), (vectors, self._vector_steps(vectors))):
-                if each:
-                    torch._foreach_mul_(sizes, group["lr"])
-                    torch._foreach_sub_(each, sizes)
+            if params:
+                steps = [step_of[p] for p in params]
+                if group["weight_decay"]:
+                    torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_mul_(steps, group["lr"])
+                torch._foreach_sub_(params, steps)
         return loss
 
     def _matrix_steps(self, params: list[Tensor]) -> list[Tensor]:
@@ -64,9 +67,17 @@ class Muon(torch.optim.Optimizer):
             return []
         grads, momenta = _grads(params), [self._state(p, "momentum") for p in params]
         torch._foreach_lerp_(momenta, grads, 1 - MOMENTUM)
-        steps = orthogonalized(list(torch._foreach_lerp(grads, momenta, MOMENTUM)))
+        stacks = self._stacks_of(params)
+        updates = stacks.stacked(torch._foreach_lerp(grads, momenta, MOMENTUM))
+        steps = stacks.separate([each for of_one_height in updates for each in orthogonalized(of_one_height)])
         torch._foreach_mul_(steps, [STEP_SIZE * max(len(p), p[0].numel()) ** 0.5 for p in params])
         return steps
+
+    def _stacks_of(self, params: list[Tensor]) -> MatrixStacks:
+        key = tuple(map(id, params))
+        if key not in self._stacks:
+            self._stacks = {key: MatrixStacks(params)}
+        return self._stacks[key]
 
     def _vector_steps(self, params: list[Tensor]) -> list[Tensor]:
         """The steps of NAdamW as in timm (after Dozat 2016), for a rate of 1."""
@@ -86,7 +97,8 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_div_(sizes, corrections[1].sqrt())
         torch._foreach_add_(sizes, EPSILON)
         torch._foreach_mul_(sizes, corrections[0])
-        return list(torch._foreach_div(steps, sizes))
+        torch._foreach_div_(steps, sizes)
+        return list(steps)
 
     def _state(self, parameter: Tensor, name: str) -> Tensor:
         state = self.state[parameter]
@@ -114,29 +126,15 @@ def is_matrix(parameter: Tensor) -> bool:
     return small >= MIN_SIZE and large <= MAX_ASPECT * small
 
 
-def orthogonalized(updates: list[Tensor]) -> list[Tensor]:
-    """Each matrix or convolution with its singular values set near 1, by Newton-Schulz iterations; shapes stay.
+def orthogonalized(stacks: list[Tensor]) -> list[Tensor]:
+    """(N, rows, columns) matrices of one number of rows, not more than columns -> with singular values set near 1.
 
-    The iterations multiply a matrix by polynomials of its Gram matrix. All Gram matrices of similar size iterate
-    together; zeros around one change nothing.
+    By Newton-Schulz iterations, which multiply a matrix by polynomials of its Gram matrix. Zeros around a matrix change
+    nothing.
     """
-    # (out, in, height, width) -> (out, in * height * width); the wide one of the matrix and its transpose
-    flat = [update.flatten(1) for update in updates]
-    wide = [matrix if len(matrix) <= matrix.shape[1] else matrix.mT for matrix in flat]
-    by_size: dict[int, list[int]] = {}
-    for number, matrix in enumerate(wide):
-        by_size.setdefault(-(-len(matrix) // GRAM_MULTIPLE) * GRAM_MULTIPLE, []).append(number)
-    done = list(updates)
-    for size, numbers in by_size.items():
-        grams = [torch.mm(wide[number], wide[number].mT) for number in numbers]
-        padded = [pad(gram, (0, size - len(gram), 0, size - len(gram))) for gram in grams]
-        products = _newton_schulz(torch.stack(padded))  # (N, size, size)
-        for number, product in zip(numbers, products.unbind(), strict=True):
-            rows = len(wide[number])
-            step = torch.mm(product[:rows, :rows], wide[number])  # (rows, columns)
-            step = step if len(flat[number]) == rows else step.mT
-            done[number] = step.reshape(updates[number].shape)
-    return done
+    products = _newton_schulz(torch.cat([torch.bmm(stack, stack.mT) for stack in stacks]))
+    parts = products.split([len(stack) for stack in stacks])
+    return [torch.bmm(product, stack) for product, stack in zip(parts, stacks, strict=True)]
 
 
 def _newton_schulz(gram: Tensor) -> Tensor:
@@ -144,18 +142,18 @@ def _newton_schulz(gram: Tensor) -> Tensor:
 
     These products of polynomials of a Gram matrix are symmetric, and commute with it.
     """
-    norm = gram.diagonal(dim1=1, dim2=2).sum(1).sqrt().clamp(min=EPSILON)[:, None, None]  # Frobenius, of the matrices
-    gram = gram / norm.square()
+    square = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=EPSILON**2)[:, None, None]  # of the matrices' norms
+    gram = gram / square
     first, *others = QUINTIC
     rest = _without_first(gram, *first)
-    product = rest / norm
-    product.diagonal(dim1=1, dim2=2).add_(first[0] / norm[:, :, 0])
+    product = rest.clone()
+    product.diagonal(dim1=1, dim2=2).add_(first[0])
     for before, coefficients in zip(QUINTIC[:-1], others, strict=True):
         gram = torch.baddbmm(gram, rest, gram, beta=before[0])
         gram = torch.baddbmm(gram, gram, rest, beta=before[0])
         rest = _without_first(gram, *coefficients)
         product = torch.baddbmm(product, rest, product, beta=coefficients[0])
-    return product
+    return product * square.rsqrt()
 
 
 def _without_first(gram: Tensor, _: float, b: float, c: float) -> Tensor:

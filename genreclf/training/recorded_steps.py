@@ -19,7 +19,7 @@ from genreclf.data.segment_batches import Batch
 from genreclf.errors import reason
 
 PLAIN_STEPS = 3  # before a recording: they create the optimizer's state, and the libraries choose their kernels
-Outputs = tuple[Tensor, Tensor]  # of a step: the loss, and the logits (B, classes)
+Outputs = tuple[Tensor, ...]  # of a step: the loss, the logits (B, classes), and their targets
 
 
 def obstacle(trainer: L.Trainer) -> str | None:
@@ -38,16 +38,22 @@ def cuda_graph(step: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]
 
     The current stream must not be the default one, which cannot be recorded.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
-        outputs = step()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            outputs = step()
+    except Exception:
+        # After a failed recording, torch's generator takes every random number for a part of one and raises an error.
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        generator.graphsafe_set_state(generator.clone_state())  # the same numbers, and no recording
+        raise
     return outputs, graph.replay
 
 
 class RecordedStep:
-    """Forward, backward and optimizer step for batches like `batch`.
+    """Augmentation, forward, backward and optimizer step for batches like `batch`.
 
-    `forward` gives the loss and the logits of a batch. Random numbers follow torch's generator, as in a plain step.
+    `forward` gives the outputs of a batch. Random numbers follow torch's generator, as in a plain step.
     """
 
     def __init__(
@@ -63,10 +69,10 @@ class RecordedStep:
         self.rates = [torch.full((), group["lr"], device=device) for group in self.groups]
 
         def step() -> Outputs:
-            loss, logits = forward(self.batch)
-            loss.backward()
+            outputs = forward(self.batch)
+            outputs[0].backward()
             optimizer.step()
-            return loss.detach(), logits.detach()
+            return tuple(output.detach() for output in outputs)
 
         optimizer.zero_grad()  # the gradients then have the recording's memory
         with _recordable(self.groups, self.rates):
@@ -140,7 +146,7 @@ class StepRecorder:
                 return None
             try:
                 self.recorded[shape] = RecordedStep(self.forward, optimizer, batch, self.record)
-            except RuntimeError as error:
+            except Exception as error:  # whatever it is: plain steps need no recording
                 self.on = False
                 optimizer.zero_grad()
                 _tell(reason(error))

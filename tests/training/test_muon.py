@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from genreclf.training.matrix_stacks import MatrixStacks
 from genreclf.training.muon import Muon, is_matrix, orthogonalized
 
 SHAPES = ((8, 5), (5, 8), (8, 5), (6, 3, 3, 3), (16, 1, 3, 3), (7,), (4, 600), (1, 9), (3, 3))
@@ -49,7 +50,8 @@ def test_the_rule_of_the_matrices_is_timms() -> None:
 @given(st.integers(4, 40), st.integers(4, 40), st.floats(1e-3, 1e3), st.integers(0, 9))
 def test_singular_values_come_near_one(rows: int, columns: int, scale: float, seed: int) -> None:
     update = scale * torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    (step,) = orthogonalized([update])
+    stacks = MatrixStacks([update])
+    (step,) = stacks.separate([each for stack in stacks.stacked([update]) for each in orthogonalized(stack)])
     before, after = torch.linalg.svdvals(update), torch.linalg.svdvals(step)
     assert step.shape == update.shape
     assert after.max() < 1.3
@@ -66,3 +68,20 @@ def test_a_state_is_restored_exactly() -> None:
     _step(optimizer, parameters, 2)
     _step(resumed, copies, 2)
     assert all(torch.equal(one, other) for one, other in zip(parameters, copies, strict=True))
+
+
+def test_stacks_give_back_what_they_were_made_of() -> None:
+    """With the strides of the parameters: torch steps others one after the other on a GPU."""
+    parameters = [p for p in _parameters(0) if is_matrix(p)]
+    parameters += [torch.randn(shape).to(memory_format=torch.channels_last) for shape in ((8, 5, 3, 3), (8, 5, 1, 1))]
+    parameters = [
+        torch.randn(90, 4, dtype=torch.float64),
+        torch.randn(600, 8, dtype=torch.float64),
+        *(p.double() for p in parameters),
+    ]
+    stacks = MatrixStacks(parameters)
+    grouped = stacks.stacked(parameters)
+    assert sorted(stack.shape[1] for group in grouped for stack in group) == [64, 64]
+    separate = stacks.separate([stack for group in grouped for stack in group])
+    for one, other in zip(parameters, separate, strict=True):
+        assert torch.equal(one, other) and one.stride() == other.stride()

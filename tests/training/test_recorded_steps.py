@@ -46,7 +46,7 @@ class Again(StepRecorder):
         optimizer = self.module.optimizers(use_pl_optimizer=False)
         rates = [group["lr"] for group in optimizer.param_groups]
         assert all(isinstance(rate, torch.Tensor) for rate in rates)
-        outputs = torch.zeros(()), torch.zeros(6, 3)
+        outputs = torch.zeros(()), torch.zeros(6, 3), torch.zeros(6, dtype=torch.int64)
 
         def repeat() -> None:
             self.repeated += 1

@@ -25,18 +25,23 @@ def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(DepthwiseConv2d, "forward", nn.Conv2d.forward)
 
 
+def parts_of(name: str) -> tuple[GenreModule, AugmentConfig]:
+    """A model's module, and the augmentation that it is trained with."""
+    model = of_yaml("model", name)
+    net = build(ModelConfig, {**model["net"], "num_classes": 10}, "model.net")
+    rates = {key: model[key] for key in ("optimizer", "learning_rate", "backbone_rate")}
+    optim = build(OptimConfig, {**of_yaml("optim", "onecycle"), **rates}, "optim")
+    augmentation = {**of_yaml("augment", "music"), **(of_yaml("augment", "channels") if name != "b" else {})}
+    augmentation.pop("defaults", None)
+    augment = build(AugmentConfig, augmentation, "augment")
+    return GenreModule(net, optim, [str(i) for i in range(10)], augment.consistency, 0, [0.1] * 10), augment
+
+
 class Step:
     """A training step of a model: augmentation, forward, backward, optimizer, average."""
 
     def __init__(self, name: str) -> None:
-        model = of_yaml("model", name)
-        net = build(ModelConfig, {**model["net"], "num_classes": 10}, "model.net")
-        rates = {key: model[key] for key in ("optimizer", "learning_rate", "backbone_rate")}
-        optim = build(OptimConfig, {**of_yaml("optim", "onecycle"), **rates}, "optim")
-        augmentation = {**of_yaml("augment", "music"), **(of_yaml("augment", "channels") if name != "b" else {})}
-        augmentation.pop("defaults", None)
-        self.augment = build(AugmentConfig, augmentation, "augment")
-        self.module = GenreModule(net, optim, [str(i) for i in range(10)], self.augment.consistency, 0, [0.1] * 10)
+        self.module, self.augment = parts_of(name)
         self.module.log = lambda *_, **__: None
         self.optimizer, self.average, self.steps = self.module._optimizer(), RunningAverage(0.99), 0
         self.average.setup(trainer_on("cpu"), self.module, "fit")
