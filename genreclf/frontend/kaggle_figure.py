@@ -10,6 +10,8 @@ from genreclf.frontend.colour_maps import exact
 from genreclf.frontend.figure import Box
 
 _SIZE = (288, 432)
+# The figure, and what people cut out of it to have the plot alone: where it begins, by its (height, width)
+_BEGINS = {_SIZE: (0, 0), (218, 336): (35, 54), (217, 335): (35, 54)}
 _INSIDE = Box(36, 252, 55, 388)  # column 388 is blended with the frame
 _FRAMED = Box(35, 253, 54, 390)
 _FRAME = 51  # of 255, at most: a fifth of a colour shines through
@@ -21,11 +23,18 @@ def kaggle_levels(pixels: np.ndarray) -> np.ndarray | None:
     """(height, width, 3) uint8 -> (128, 333) uint8 levels, row 0 the lowest band; None if it is no such figure.
 
     Its decibels were doubled by mistake (amplitude_to_db of power), so that the colours show the upper 40 of 80 dB:
-    levels from 128 on, and what is lower is 128. The figure begins 7 frames into a clip of 30 s.
+    levels from 128 on, and what is lower is 128. The figure begins 7 frames into a clip of 30 s. It may be cut at its
+    frame.
     """
-    if pixels.shape[:2] != _SIZE or not _is_framed(pixels):
+    if pixels.shape[:2] not in _BEGINS:
         return None
-    inverted = exact(_INSIDE.of(pixels))
+    figure = np.full((*_SIZE, 3), 255, np.uint8)
+    figure[252, 54:390] = figure[35:253, 389] = _FRAME
+    top, left = _BEGINS[pixels.shape[:2]]
+    figure[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    if not _is_framed(figure):
+        return None
+    inverted = exact(_INSIDE.of(figure))
     if inverted is None or inverted.colours != "magma":
         return None
     _, first_row = np.unique(_BANDS, return_index=True)

@@ -188,6 +188,9 @@ def test_kaggles_figures_are_read_without_error(tmp_path):
     expected = np.rint(127.5 + 127.5 * (index[:, frames] + 0.5) / 256)  # the upper 40 of 80 dB
     np.testing.assert_array_equal(picture.levels, expected)
     assert not picture.unsuitable
+    for box in ((54, 35, 390, 253), (54, 35, 389, 252)):  # as people cut them
+        Image.open(tmp_path / "blues00000.png").crop(box).save(tmp_path / "cut.png")
+        np.testing.assert_array_equal(read_picture(tmp_path / "cut.png").levels, expected)
 
 
 def test_real_figures():
