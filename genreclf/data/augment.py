@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from genreclf.frontend.segments import ViewConfig, spans
 MAX_BAND_SHIFT = 64  # half of the bands
 EQUALISER_KNOTS = 8
 LOW_PASS_FROM_BAND = 80  # about 3 kHz: telephones and sample rates of 8 kHz end there
-UNIFORM_DRAWS = 15  # of each example
 LOW_PASS_SLOPE = 0.25  # per band, on the [0, 1] scale: 20 dB
 
 
@@ -72,7 +72,7 @@ class Draws:
     equaliser: Tensor  # (B, 1, H, 1) levels to add
     brightness: Tensor  # (B, 1, 1, 1) levels to add
     contrast: Tensor  # (B, 1, 1, 1) factors
-    flip: Tensor  # (B, 1, 1, 1) bool
+    flip: Tensor | None  # (B, 1, 1, 1) bool; None: none is flipped
     time_mask: Tensor  # (B, 1, 1, W) bool
     frequency_mask: Tensor  # (B, 1, H, 1) bool
 
@@ -105,39 +105,59 @@ def augment(images: Tensor, config: AugmentConfig) -> Tensor:
 
 def draw(batch: int, size: Sequence[int], config: AugmentConfig, device: torch.device) -> Draws:
     """Independent draws for each of `batch` examples of `size`: bands and columns."""
-    height, width = size
     bands, columns = (torch.arange(length, device=device) for length in size)
     bands = bands[:, None]  # (H, 1), for (B, 1, H, 1)
+    low, high, chance = _limits(config, tuple(size), device)
     # All uniform draws at once: on a GPU, each operation costs as much as the next.
-    uniform = iter(torch.rand(UNIFORM_DRAWS, batch, 1, 1, 1, device=device))
-
-    def between(low: float, high: float) -> Tensor:
-        return low + (high - low) * next(uniform)
-
-    def happens(probability: float) -> Tensor:
-        return next(uniform) < probability
-
-    def mask(index: Tensor, length: int, probability: float) -> Tensor:
-        masked = (between(*config.mask_share) * length).round()
-        start = (next(uniform) * (length - masked + 1)).floor()
-        return (index >= start) & (index < start + masked) & happens(probability)
-
+    uniform = torch.rand(len(low), batch, 1, 1, 1, device=device)
     knots = config.equaliser * torch.randn(batch, 1, EQUALISER_KNOTS, device=device)
     # Linear between the knots: (B, 1, knots) -> (B, 1, H)
-    curve = interpolate(knots, height, mode="linear", align_corners=True)
-    above = (bands - between(min(LOW_PASS_FROM_BAND, height), height)).clamp(min=0)  # (B, 1, H, 1)
+    curve = interpolate(knots, size[0], mode="linear", align_corners=True)
+    edge, _, noise, raised, _, shift, brightness, contrast, *_ = low.lerp(high, uniform)
+    _, has_low_pass, _, _, is_raised, _, _, _, flip, *_ = uniform < chance
+    starts, ends = _mask_places(low, high, chance, uniform)
     return Draws(
-        low_pass=LOW_PASS_SLOPE * above * happens(config.low_pass),
-        noise_floor=config.noise_floor * next(uniform).square(),
-        raised_floor=config.raised_floor * next(uniform).sqrt() * happens(0.5),
-        band_shift=between(-config.band_shift, config.band_shift + 1).floor().clamp(max=config.band_shift).long(),
+        low_pass=LOW_PASS_SLOPE * (bands - edge).clamp(min=0) * has_low_pass,
+        noise_floor=noise.square(),
+        raised_floor=raised.sqrt() * is_raised,
+        band_shift=shift.floor().clamp(max=config.band_shift).long(),
         equaliser=curve[..., None],  # (B, 1, H, 1)
-        brightness=between(-config.brightness, config.brightness),
-        contrast=between(1 - config.contrast, 1 + config.contrast),
-        flip=happens(config.flip_probability),
-        time_mask=mask(columns, width, config.time_mask_probability),
-        frequency_mask=mask(bands, height, config.frequency_mask_probability),
+        brightness=brightness,
+        contrast=contrast,
+        flip=flip if config.flip_probability else None,
+        time_mask=(columns >= starts[0]) & (columns < ends[0]),
+        frequency_mask=(bands >= starts[1]) & (bands < ends[1]),
     )
+
+
+@cache
+def _limits(config: AugmentConfig, size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each uniform draw of an example the lowest and highest value that it stands for, and the probability that it
+    decides about: (15, 1, 1, 1, 1) each. Copied to the device once.
+    """
+    height, width = size
+    drawn = [
+        *((min(LOW_PASS_FROM_BAND, height), height, 0.0), (0.0, 1.0, config.low_pass)),
+        (0.0, config.noise_floor**0.5, 0.0),  # the square root, so small values are frequent
+        *((0.0, config.raised_floor**2, 0.0), (0.0, 1.0, 0.5)),  # the square, so large ones are
+        (-config.band_shift, config.band_shift + 1, 0.0),
+        (-config.brightness, config.brightness, 0.0),
+        (1 - config.contrast, 1 + config.contrast, 0.0),
+        (0.0, 1.0, config.flip_probability),
+    ]
+    for length, probability in ((width, config.time_mask_probability), (height, config.frequency_mask_probability)):
+        smallest, largest = config.mask_share
+        drawn += [(smallest * length, largest * length, 0.0), (0.0, length + 1.0, 0.0), (0.0, 1.0, probability)]
+    low, high, chance = torch.tensor(drawn, device=device).T[..., None, None, None, None]
+    return low, high, chance
+
+
+def _mask_places(low: Tensor, high: Tensor, chance: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """(2, B, 1, 1, 1) starts and ends of the masks in time and in frequency, from the last draws; equal for no mask."""
+    shares, places, happens = (slice(row, None, 3) for row in (-6, -5, -4))
+    lengths = low[shares].lerp(high[shares], uniform[shares]).round()
+    starts = (uniform[places] * (high[places] - lengths)).floor()
+    return starts, starts + lengths * (uniform[happens] < chance[happens])
 
 
 def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
@@ -148,10 +168,11 @@ def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     x = images.float() / 255 - draws.low_pass
     x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)
     x = torch.maximum(x, draws.raised_floor)
-    x = shifted(x, draws.band_shift) + draws.equaliser + draws.brightness
+    x = shifted(x, draws.band_shift) + (draws.equaliser + draws.brightness)
     mean = x.mean(dim=(2, 3), keepdim=True)
-    x = (x - mean) * draws.contrast + mean
-    x = torch.where(draws.flip, x.flip(3), x)
+    x = mean.lerp(x, draws.contrast)
+    if draws.flip is not None:
+        x = torch.where(draws.flip, x.flip(3), x)
     fill = mean if mask_fill is None else torch.full_like(mean, mask_fill)
     x = torch.where(draws.time_mask | draws.frequency_mask, fill, x)
     return x.clamp(0, 1) * 255
@@ -172,8 +193,9 @@ def mix(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     the example's class counts at least as much as the other's.
     """
     batch = images.shape[1]
-    alphas = torch.full((batch,), alpha, device=images.device)
-    lam = torch.distributions.Beta(alphas, alphas, validate_args=False).sample()  # validation would wait for the GPU
-    lam = torch.maximum(lam, 1 - lam)
+    # A Beta distribution is a Dirichlet distribution of two shares. Validation would wait for the GPU.
+    alphas = torch.full((batch, 2), alpha, device=images.device)
+    shares = torch.distributions.Dirichlet(alphas, validate_args=False).sample()
+    lam = shares.amax(1)
     other = torch.rand(batch, device=images.device).argsort()  # a random order
     return torch.lerp(images[:, other], images, lam[:, None, None, None]), other, lam

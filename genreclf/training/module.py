@@ -15,6 +15,7 @@ from genreclf.data.segment_batches import Batch
 from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.nets.activation import probabilities
+from genreclf.nets.batch_counts import counted_together
 from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.nets.config import ModelConfig
 from genreclf.training.clip_metrics import BEST, CLIP_SCORES
@@ -182,7 +183,8 @@ class GenreModule(L.LightningModule):
         """
         if self.images is not None:
             batch = self.images(batch)
-        branch_logits, gates, _, context = self.net.branches(batch["image"])
+        with counted_together(self.net):
+            branch_logits, gates, _, context = self.net.branches(batch["image"])
         logits, other, lam = torch.stack(branch_logits), batch.get("other"), batch.get("lam")
         loss: Tensor = self.loss(logits, batch["target"], other, lam)
         if self.teacher is not None:

@@ -1,6 +1,7 @@
 """Muon: the momentum of each matrix is made orthogonal before it becomes a step."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from math import log
 from typing import Any
 
@@ -91,7 +92,7 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_mul_(squares, second)
         torch._foreach_addcmul_(squares, grads, grads, 1 - second)
         # 1 - beta ** count, the same for all; exact for a beta near 1
-        corrections = [-torch.expm1(counts[0] * log(beta)) for beta in BETAS]
+        corrections = (-torch.expm1(counts[0] * _log_betas(counts[0].device))).unbind()
         steps = torch._foreach_lerp(means, grads, 1 - first)
         sizes = torch._foreach_sqrt(squares)
         torch._foreach_div_(sizes, corrections[1].sqrt())
@@ -112,6 +113,17 @@ class Muon(torch.optim.Optimizer):
         if "step" not in state:
             state["step"] = torch.zeros((), device=parameter.device)
         return state["step"]
+
+
+@cache
+def _log_betas(device: torch.device) -> Tensor:
+    """(2,), copied to the device once."""
+    return torch.tensor([log(beta) for beta in BETAS], device=device)
+
+
+@cache
+def _identity(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.eye(size, dtype=dtype, device=device)
 
 
 def _grads(params: list[Tensor]) -> list[Tensor]:
@@ -146,8 +158,7 @@ def _newton_schulz(gram: Tensor) -> Tensor:
     gram = gram / square
     first, *others = QUINTIC
     rest = _without_first(gram, *first)
-    product = rest.clone()
-    product.diagonal(dim1=1, dim2=2).add_(first[0])
+    product = torch.add(rest, _identity(len(gram[0]), gram.dtype, gram.device), alpha=first[0])
     for before, coefficients in zip(QUINTIC[:-1], others, strict=True):
         gram = torch.baddbmm(gram, rest, gram, beta=before[0])
         gram = torch.baddbmm(gram, gram, rest, beta=before[0])

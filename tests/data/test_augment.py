@@ -50,7 +50,7 @@ def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> n
             x = x + float(draws.brightness[b])
             x = (x - x.mean()) * float(draws.contrast[b]) + x.mean()
             fill = x.mean() if mask_fill is None else mask_fill
-            if draws.flip[b]:
+            if draws.flip is not None and draws.flip[b]:
                 x = x[:, ::-1].copy()
             for column in range(x.shape[1]):
                 if draws.time_mask[b, 0, 0, column]:
@@ -212,7 +212,8 @@ def test_flips_and_masks_have_their_probability_and_are_independent(many):
 def test_probabilities_of_0_and_1_are_never_and_always(probability):
     keys = ("flip_probability", "time_mask_probability", "frequency_mask_probability")
     draws = seeded_draws(500, dataclasses.replace(ORIGINAL, **dict.fromkeys(keys, probability)))
-    for happened in (draws.flip.flatten(), lengths(draws.time_mask) > 0, lengths(draws.frequency_mask) > 0):
+    flip = torch.zeros(500, dtype=torch.bool) if draws.flip is None else draws.flip.flatten()
+    for happened in (flip, lengths(draws.time_mask) > 0, lengths(draws.frequency_mask) > 0):
         assert (happened == bool(probability)).all()
 
 

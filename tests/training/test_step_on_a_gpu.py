@@ -8,8 +8,13 @@ from operations import Operations
 from test_step_operations import parts_of
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from genreclf.data import augment
 from genreclf.data.datamodule import to_images
 from genreclf.nets import statistics
+from genreclf.training import muon
+
+# Functions that keep what they have made on a device
+CONSTANTS = ((augment, "_limits"), (statistics, "_kept_constants"), (muon, "_identity"), (muon, "_log_betas"))
 
 
 @pytest.fixture
@@ -20,7 +25,8 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch, "_sample_dirichlet", torch.rand_like)
     monkeypatch.setattr(torch, "lstm", lambda x, start, *_: (x.new_empty(*x.shape[:2], 2 * start[0].shape[2]),))
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # another order in memory
-    monkeypatch.setattr(statistics, "_kept_constants", cache(statistics._kept_constants.__wrapped__))
+    for module, name in CONSTANTS:
+        monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
     with FakeTensorMode(), torch.device("cuda"):
         yield
 
