@@ -129,6 +129,10 @@ class GenreModule(L.LightningModule):
         self.recorder: StepRecorder | None = None  # None: all steps are plain ones
         self._recorded: RecordedStep | None = None  # the step for the current batch
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies of the module, such as that of the averaged weights, have no data."""
+        return {**super().__getstate__(), "images": None}
+
     def on_train_epoch_start(self) -> None:
         """Seeds the epoch by seed, epoch and rank alone: a resumed run draws the same random numbers."""
         # Different for each (seed, epoch, rank) with fewer than 100,003 epochs and 1,009 devices.
