@@ -24,4 +24,5 @@ def best_threshold(probabilities: np.ndarray, target: np.ndarray) -> float:
     f1 = 2 * hits[ends] / (ends + 1 + hits[-1])
     end = ends[int(np.argmax(f1))]
     below = ranked[end + 1] if end + 1 < len(ranked) else 0.0
-    return float((ranked[end] + below) / 2)
+    middle = (ranked[end] + below) / 2
+    return float(middle if middle > below else ranked[end])  # no number lies between two neighbouring floats

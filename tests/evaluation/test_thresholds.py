@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genreclf.evaluation.thresholds import MIN_CLIPS, best_threshold, fit_thresholds
@@ -9,6 +9,7 @@ CLIPS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size
 
 
 @given(CLIPS)
+@example([(0.0, False), (5e-324, True)])
 def test_no_other_threshold_has_a_higher_f1(clips):
     probabilities, target = (np.array(column) for column in zip(*clips, strict=True))
     if not target.any():
