@@ -3,6 +3,8 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 from genreclf.command_options import (
     SOME_FILES_FAILED,
@@ -15,11 +17,14 @@ from genreclf.command_options import (
 )
 from genreclf.errors import GenreclfError, command
 from genreclf.files import user_path
+from genreclf.frontend.object_store import Location
 from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.results import Row, check_output, flat, show_csv, show_json, show_table, write_parquet
 from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
 from genreclf.shard_steps import merged, run_shard, show_missing
 from genreclf.stopping import stoppable
+
+_COMPRESSED = (".mp3", ".m4a")  # of the usual suffixes, those that PyAV decodes
 
 
 @command
@@ -41,12 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     paths, unreadable_folders = find_locations(options.paths)
+    _import_in_a_thread(paths, options)
     predictor = load(options)
     tell_default_model(options)
     rows = library_rows(options, predictor, Contents(segments=options.segments), paths)
     tell_problems(row["problem"] for row in rows)
     _show(rows, predictor.info.classes, options.segments, options)
     return SOME_FILES_FAILED if unreadable_folders or any(row["problem"] for row in rows) else 0
+
+
+def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) -> None:
+    """Imports what the first file and the table will need, while onnxruntime opens the model without Python's lock."""
+    modules = ["genreclf.frontend.av_audio"] if str(next(iter(paths), "")).lower().endswith(_COMPRESSED) else []
+    if not (options.json or options.csv or options.parquet):
+        modules += ["rich.console", "rich.table"]
+    thread = ThreadPoolExecutor(1)
+    for module in modules:
+        thread.submit(import_module, module)  # an error is raised again where the module is needed
+    thread.shutdown(wait=False)
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -136,3 +136,20 @@ def test_a_closed_pipe_ends_quietly():
 def test_python_m_genreclf_is_the_same_command():
     done = subprocess.run([sys.executable, "-m", "genreclf", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["genreclf", genreclf.__version__]
+
+
+def test_threads_that_have_nothing_to_do_use_no_processor():
+    code = (
+        "import time\n"
+        "from genreclf.__main__ import main\n"
+        "main(['--version'])\n"
+        "import numpy as np\n"
+        "np.ones((500, 500)) @ np.ones((500, 500))\n"  # by all threads
+        "begin = time.process_time()\n"
+        "time.sleep(0.2)\n"
+        "print(time.process_time() - begin)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
+    environment["OPENBLAS_NUM_THREADS"] = "4"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1]) < 0.002

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 import genreclf
 
@@ -115,3 +117,13 @@ def test_the_first_prediction_waits_for_no_import_that_it_may_not_need():
     code = f"import sys, genreclf.predict\nprint(*sorted(set(sys.modules) & {late}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_prediction_imports_neither_decoder_nor_table_that_it_does_not_need(tmp_path):
+    soundfile.write(tmp_path / "song.wav", np.random.default_rng(0).normal(0, 0.1, 22_050 * 10), 22_050)
+    late = {"PIL", "av", "rich"}
+    code = (
+        f"import sys, genreclf.predict\ngenreclf.predict.main(['song.wav', '--json'])\nprint(set(sys.modules) & {late})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
