@@ -49,10 +49,10 @@ class App(NamedTuple):
         """User and system time so far."""
         return cpu_of(self.process)
 
-    def mib(self) -> float:
-        """The memory that belongs to the process alone, without mapped files."""
+    def mib(self, kind: str) -> float:
+        """Resident memory (Rss), or the part that belongs to the process alone, without mapped files (Anonymous)."""
         lines = Path(f"/proc/{self.process}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Anonymous:"))
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{kind}:"))
 
 
 class Times(NamedTuple):
@@ -164,7 +164,7 @@ def main(sessions: int) -> None:
                 for name, act in (("upload", partial(page.upload, content)), ("again", page.run)):
                     before = app.cpu_seconds()
                     acts[name].append((*act(), app.cpu_seconds() - before))
-        memory = app.mib()
+        memory = f"{app.mib('Rss'):.0f} MiB, {app.mib('Anonymous'):.0f} without mapped files"
     load, _, _ = os.getloadavg()
     title = f"load {load:.1f}, {sessions} sessions"
     table = Table("what", "to the answer, s", "to the end, s", "CPU seconds", "prediction alone", title=title)
@@ -172,7 +172,7 @@ def main(sessions: int) -> None:
     for name, times in acts.items():
         answer, end, cpu = (statistics.median(column) for column in zip(*times, strict=True))
         table.add_row(name, f"{answer:.2f}", f"{end:.2f}", f"{cpu:.2f}", f"{cpu / predicted:.1f}x")
-    table.add_row("memory at the end", "", f"{memory:.0f} MiB")
+    table.add_row("memory at the end", "", memory)
     Console().print(table)
 
 
