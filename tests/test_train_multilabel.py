@@ -136,7 +136,6 @@ def test_a_net_for_one_genre_starts_from_one_of_several(run, music, cache, tmp_p
     [
         (["task=several"], "multilabel"),
         (["task=multilabel", "data.none=rock"], "data.none"),
-        (["task=multilabel", "data=tags"], "data.table"),
     ],
 )
 def test_what_a_model_of_several_genres_cannot_have_is_refused(message, tmp_path, words, named):  # noqa: F811

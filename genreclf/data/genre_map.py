@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
+from genreclf.data.labels import genres_of
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
+from genreclf.inference.task import MULTICLASS, MULTILABEL
+from genreclf.tags.plan import join_genres
 from genreclf.text import normalize_name, spelling_key
 
 BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
@@ -26,14 +29,14 @@ _NO_GENRE = frozenset(
 )
 # Why a file has no genre
 NO_TAG, NOT_IN_MAP = "no genre in its tags", "genre not in data.genre_map"
-SEVERAL, EXCLUDED = "tags of several genres", "left out by data.genre_map"
+SEVERAL, EXCLUDED = "tags of several genres", "excluded by data.genre_map"
 OF_NONE = "none of the genres (data.none=none trains with them)"
 
 
 class Choice(NamedTuple):
     """The genre that a file's tags give, or why they give none."""
 
-    genre: str  # empty for none
+    genre: str  # several are joined as in tables; empty for none
     reason: str = ""  # then one of the above
 
 
@@ -43,28 +46,40 @@ class GenreMap:
 
     genres: Mapping[str, str] | None  # by `spelling_key`; empty for files to leave out
     none: str | None  # the class of music of none of the genres (`data.none`)
+    task: str = MULTICLASS  # MULTILABEL: a file has all genres that its tags mean
 
     def choose(self, tags: Sequence[str]) -> Choice:
         """The genre of a file with these genres in its tags.
 
-        With a map, that which it has for them: they may not mean two. Without a map, the first of them.
+        With a map, that which it has for them: they may not mean two. Without a map, the first of them. With the task
+        MULTILABEL all of them.
         """
         parts = (part.strip() for tag in tags for part in _LIST.split(tag))
         named = list(filter(self._says_something, parts))
         if not named:
             return Choice("", NO_TAG)
         if self.genres is None:
-            return Choice(named[0])
+            return Choice(join_genres(named if self.task == MULTILABEL else named[:1]))
         found = {genre for tag in named for genre in self._meanings(tag)}
-        if len(found) != 1:
-            return Choice("", NOT_IN_MAP if not found else EXCLUDED if "" in found else SEVERAL)
+        if not found:
+            return Choice("", NOT_IN_MAP)
+        if "" in found:
+            return Choice("", EXCLUDED)
+        if self.task == MULTILABEL:
+            genres = sorted(found - {NONE})
+            return Choice(join_genres(genres), "" if genres else EXCLUDED)
+        if len(found) > 1:
+            return Choice("", SEVERAL)
         (genre,) = found
         if genre == NONE:
             return Choice(self.none or "", "" if self.none else OF_NONE)
-        return Choice(genre, "" if genre else EXCLUDED)
+        return Choice(genre)
 
-    def corrected(self, genre: str) -> str:
-        """The class that a person means by `genre`: that of the map if it has one, or else the word itself."""
+    def corrected(self, cell: str) -> str:
+        """The label that a person means by a table's `cell`: genres of the map where it has them, or else its words."""
+        return join_genres(map(self._meant, genres_of(cell, self.task)))
+
+    def _meant(self, genre: str) -> str:
         meant = (self.genres or {}).get(spelling_key(genre), "")
         return meant if meant not in ("", NONE) else genre
 
@@ -82,15 +97,15 @@ class GenreMap:
         )
 
 
-def load_genre_map(name: str | None, none: str | None) -> GenreMap:
+def load_genre_map(name: str | None, none: str | None, task: str = MULTICLASS) -> GenreMap:
     """The map `gtzan`, that of a CSV file with the columns tag and genre, or for None one that takes tags as they are.
 
     Raises GenreclfError for a file that cannot be read, lacks these columns, or gives one tag two genres.
     """
     if name is None:
-        return GenreMap(None, none)
+        return GenreMap(None, none, task)
     file = _SPELLINGS if name == BUILT_IN else user_path(name)
-    return GenreMap(_read(read_csv_text(file, f"data.genre_map={name}")), none)
+    return GenreMap(_read(read_csv_text(file, f"data.genre_map={name}")), none, task)
 
 
 def absolute_genre_map(name: str | None) -> str | None:

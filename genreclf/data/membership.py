@@ -134,7 +134,7 @@ def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfi
     """For each clip of a store, left out ones too: a table's names are compared as a whole."""
     if data.public:
         return _of_public(paths, data, split)
-    given = None if data.table is None else read_table(data.table, paths)
+    given = None if data.table is None else read_table(data.table, paths, data.task)
     if data.tag_genres is not None:
         return _Found(tag_rows(on_disk(data_folder(data)), paths, data.tag_genres, given).metadata, None, {})
     return _Found(given or [ClipMetadata() for _ in paths], None, {})

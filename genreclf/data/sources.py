@@ -85,9 +85,6 @@ class DataConfig:
         if self.task == MULTILABEL and self.none is not None:
             remedy = "leave out data.none, as each genre is told from all other music anyway"
             raise GenreclfError(f"data.none={self.none}: not used with task=multilabel; {remedy}")
-        if self.task == MULTILABEL and self.tags:
-            remedy = "give the genres in a table, with data=folder data.table=FILE"
-            raise GenreclfError(f"task=multilabel: does not read genres from tags (data=tags); {remedy}")
 
     def _check_public(self) -> None:
         known = (GTZAN, *PUBLIC_SETS, HUB)
@@ -118,7 +115,7 @@ class DataConfig:
     @property
     def tag_genres(self) -> GenreMap | None:
         """What the genres in the files' tags mean; None where tags are not read."""
-        return load_genre_map(self.genre_map, self.none) if self.tags else None
+        return load_genre_map(self.genre_map, self.none, self.task) if self.tags else None
 
 
 @dataclass(frozen=True)
@@ -169,7 +166,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
     found = public_rows(public, public_layout(public, on_disk(data.path), subset), subset, paths, split, data.task)
     if data.table is None:
         return found
-    metadata = list(map(overridden, found.metadata, read_table(data.table, paths)))
+    metadata = list(map(overridden, found.metadata, read_table(data.table, paths, data.task)))
     reasons = ["" if one.genre else reason for one, reason in zip(metadata, found.reasons, strict=True)]
     return replace(found, metadata=metadata, reasons=reasons)
 
@@ -200,7 +197,7 @@ def list_sources(
     paths = _clips_below(folder)
     if tag_genres is not None:
         return _tagged_sources(on_disk(folder), table, tag_genres, paths)
-    genres = None if table is None else read_genres(table, paths)
+    genres = None if table is None else read_genres(table, paths, task=task)
     if genres is None:
         inside = [path for path in paths if "/" in path]
         if beside := [path for path in paths if "/" not in path]:
@@ -248,7 +245,7 @@ def tag_counts(data: DataConfig) -> dict[str, Any] | None:
 
 
 def _rows_of_tags(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> TagRows:
-    return tag_rows(folder, paths, tag_genres, None if table is None else read_table(table, paths))
+    return tag_rows(folder, paths, tag_genres, None if table is None else read_table(table, paths, tag_genres.task))
 
 
 def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:
@@ -256,10 +253,10 @@ def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, path
         read_genres(table, paths, "keep those of their tags")  # which tells of rows without a clip
     found = _rows_of_tags(folder, table, tag_genres, paths)
     tell_genres(f"data.path={folder}", found)
-    sources = _sources(paths, [one.genre for one in found.metadata], MULTICLASS)
+    sources = _sources(paths, [one.genre for one in found.metadata], tag_genres.task)
     remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
     need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
-    _check(sources, MULTICLASS, f"data.path={folder}", need, "use one spelling")
+    _check(sources, tag_genres.task, f"data.path={folder}", need, "use one spelling")
     return sources
 
 

@@ -15,6 +15,8 @@ from genreclf.data.notices import tell_once
 from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
+from genreclf.inference.task import MULTICLASS
+from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes
 
 # What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
@@ -56,10 +58,11 @@ class Table:
         return f"data.table={self.file}"
 
 
-def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
+def read_table(file: Path, paths: Sequence[str], task: str = MULTICLASS) -> list[ClipMetadata]:
     """The metadata of each clip in `paths` (relative, with forward slashes), empty for clips without a row.
 
-    Of a plan of `genreclf tag`, the genre is the first in its column `correct`, which a person has filled in.
+    Of a plan of `genreclf tag`, the genre is that in its column `correct`, which a person has filled in: the first of
+    several, or with the task MULTILABEL all of them.
 
     The table is separated by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252. One column identifies
     the clips: a path, of which the last parts may suffice, or a name. At least one says something about them;
@@ -67,17 +70,19 @@ def read_table(file: Path, paths: Sequence[str]) -> list[ClipMetadata]:
     over, and that it takes Windows-1252. Raises GenreclfError for a table that cannot be read, lacks these columns, or
     does not fit the clips one to one.
     """
-    table = _open(file)
+    table = _open(file, task)
     return [table.rows[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
 
 
-def read_genres(file: Path, paths: Sequence[str], otherwise: str = "are skipped") -> list[str] | None:
+def read_genres(
+    file: Path, paths: Sequence[str], otherwise: str = "are skipped", task: str = MULTICLASS
+) -> list[str] | None:
     """The genre of each clip in `paths`, empty for a clip without one; None if the table has no genres.
 
     Prints to standard error how many clips have no row or no genre, what happens to them (`otherwise`), and how many
     rows have no clip. Raises as above.
     """
-    table = _open(file)
+    table = _open(file, task)
     rows = dict(zip(paths, _rows_of(table, paths), strict=True))
     has_genres = "genre" in table.columns.number_of
     skipped = f" and {otherwise}" if has_genres else ""
@@ -129,7 +134,7 @@ def _tell(table: Table, what: str, names: Sequence[str]) -> None:
         tell_once(f"{table.where}: {len(names)} {what} (first: {first_names(names)})")
 
 
-def _open(file: Path) -> Table:
+def _open(file: Path, task: str = MULTICLASS) -> Table:
     where = f"data.table={file}"
     text = read_csv_text(file, where)
     columns = read_header(text)
@@ -148,8 +153,8 @@ def _open(file: Path) -> Table:
             raise GenreclfError(f"{where}: two rows for {columns.names[number]} {name!r}; delete one of them")
         of_row[name] = tuple(map(str.strip, cells))
         rows[name] = metadata_of({meaning: of_row[name][at] for meaning, at in columns.number_of.items()})
-        if columns.plan:
-            rows[name] = replace(rows[name], genre=rows[name].genre.split(";")[0].strip())
+        if columns.plan and task == MULTICLASS:
+            rows[name] = replace(rows[name], genre=next(iter(split_genres(rows[name].genre)), ""))
     for told in filter(None, (text.note, columns.told(_used.get()))):
         tell_once(f"{where}: {told}")
     return Table(file, columns, rows, of_row)

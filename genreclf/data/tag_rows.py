@@ -5,15 +5,18 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from genreclf.data.genre_map import GenreMap, one_spelling
+from genreclf.data.labels import genres_of, normal_label
 from genreclf.data.notices import tell_once, tell_table_once
 from genreclf.data.table import ClipMetadata, metadata_of, overridden
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.progress import progress_bar
 from genreclf.tags.file_tags import FileTags, read_tags
+from genreclf.tags.plan import join_genres
 
 UNREADABLE = "tags cannot be read"
 TAGS_SHOWN = 6  # of a genre
@@ -28,16 +31,18 @@ class TagRows:
     tags: list[str]  # the genres as the tags spell them, joined by "; "
     reasons: list[str]  # why the tags give no genre, or empty
     from_table: list[bool]  # whether the table gives the genre
+    task: str
 
     def counts(self) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
         """By genre, and by reason for the clips that are left out: the number of clips by what their tags say."""
         taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
         left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for one, tags, reason, corrected in zip(self.metadata, self.tags, self.reasons, self.from_table, strict=True):
-            if one.genre:
-                taken[one.genre]["data.table" if corrected else tags] += 1
-            else:
+            if not one.genre:
                 left_out[reason][tags] += 1
+                continue
+            for genre in genres_of(one.genre, self.task):
+                taken[genre]["data.table" if corrected else tags] += 1
         return _ordered(taken), _ordered(left_out)
 
 
@@ -64,14 +69,21 @@ def tag_rows(
     if table is not None:
         given = (replace(one, genre=genre) for one, genre in zip(table, corrected, strict=True))
         rows = list(map(overridden, rows, given))
-    preferred = filter(None, [genre_map.none or "", *corrected])
-    genres = one_spelling([one.genre for one in rows], preferred)
+    labels = _one_spelling([one.genre for one in rows], [genre_map.none or "", *corrected], genre_map.task)
     return TagRows(
-        metadata=[replace(one, genre=genre) for one, genre in zip(rows, genres, strict=True)],
+        metadata=[replace(one, genre=label) for one, label in zip(rows, labels, strict=True)],
         tags=["; ".join(one.genres) if isinstance(one, FileTags) else "" for one in read],
         reasons=[reason for _, reason in choices],
         from_table=list(map(bool, corrected)),
+        task=genre_map.task,
     )
+
+
+def _one_spelling(labels: Sequence[str], preferred: Sequence[str], task: str) -> list[str]:
+    """The same labels, with one spelling of each genre, if possible that in `preferred`."""
+    genres, preferred_genres = ([genres_of(label, task) for label in each] for each in (labels, preferred))
+    spelled = iter(one_spelling(list(chain(*genres)), filter(None, chain(*preferred_genres))))
+    return [normal_label(join_genres(islice(spelled, len(each))), task) for each in genres]
 
 
 def _row(tags: FileTags | GenreclfError, genre: str) -> ClipMetadata:

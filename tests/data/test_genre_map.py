@@ -20,6 +20,7 @@ from genreclf.data.genre_map import (
     one_spelling,
 )
 from genreclf.errors import GenreclfError
+from genreclf.inference.task import MULTILABEL
 from genreclf.text import spelling_key
 
 TEN = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -111,6 +112,19 @@ def test_without_a_map_the_first_tag_is_the_genre():
     assert genre_map.choose(["R&B/Soul"]).genre == "R&B/Soul"
     assert genre_map.choose(["Other"]) == ("", NO_TAG)
     assert load_genre_map(None, "other").choose(["Other"]).genre == "Other"  # the user's word for it
+
+
+def test_with_several_labels_all_tags_count(tmp_path):
+    chosen = load_genre_map(None, None, MULTILABEL).choose(["Unknown", "R&B/Soul; Pop"])
+    assert chosen == ("R&B/Soul; Pop", "")
+    built_in = load_genre_map(BUILT_IN, None, MULTILABEL)
+    assert built_in.choose(["Rap", "Pop/Rock", "R&B"]) == ("hiphop; pop; rock", "")
+    assert built_in.choose(["Techno", "Pop"]) == ("pop", "")
+    assert built_in.choose(["Techno"]) == ("", EXCLUDED)
+    assert built_in.choose(["R&B"]) == ("", NOT_IN_MAP)
+    file = write(tmp_path / "map.csv", "tag,genre\nAudiobook,\nPop,pop\n")
+    assert load_genre_map(file, None, MULTILABEL).choose(["Pop", "Audiobook"]) == ("", EXCLUDED)
+    assert built_in.corrected("Rap; Synthwave") == "hiphop; Synthwave"
 
 
 def write(file: Path, text: str, encoding: str = "utf-8") -> str:

@@ -14,10 +14,11 @@ from tiny_sounds import tiny_sound
 from genreclf.data.build_store import prepared_store
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once, tell_table_once
-from genreclf.data.sources import data_folder, sources_of
+from genreclf.data.sources import data_folder, sources_of, tag_counts
 from genreclf.data.split import SplitConfig, members
 from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
+from genreclf.inference.task import MULTILABEL
 
 mutagen = pytest.importorskip("mutagen")
 
@@ -44,6 +45,8 @@ WITHOUT = {
     "8.flac": "Rock",
     "9.flac": "R&B",
 }
+
+PLAN = "path,action,genre,probability,known,present,correct,note"
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +114,32 @@ def test_a_table_overrides_the_tags_and_leaves_the_others(music, tmp_path):
     assert found == WITHOUT | {"a/1.flac": "hip-hop", "a/2.flac": "hip-hop", "b/4.flac": "hip-hop", "b/6.ogg": "Polka"}
 
 
+def test_with_several_labels_a_clip_has_all_genres_of_its_tags(music, tmp_path):
+    """Of tables too: a plan's corrections. Files are counted by each of their genres."""
+    several = {"task": MULTILABEL, "genre_map": "gtzan"}
+    assert labels(music, tmp_path, task=MULTILABEL) == WITHOUT | {"8.flac": "Pop; Rock"}
+    assert labels(music, tmp_path, **several) == WITH_MAP | {"8.flac": "pop; rock"}
+    file = table(tmp_path, PLAN, "a/1.flac,write,rock,0.9,0.8,,,", "7.flac,skip,,,,,Polka; Rap,")
+    expected = WITH_MAP | {"8.flac": "pop; rock", "7.flac": "Polka; hiphop"}
+    assert labels(music, tmp_path, table=file, **several) == expected
+    counts = tag_counts(data_config("tags", path=music, cache=tmp_path, table=file, **several))["genres"]
+    assert counts["hiphop"] == {"Hip-Hop": 1, "hip hop": 1, "Rap": 1, "data.table": 1}
+    assert counts["Polka"] == {"data.table": 1} and counts["pop"] == counts["rock"] == {"Rock; Pop": 1}
+    folder = data_config("folder", path=music, cache=tmp_path, table=file, task=MULTILABEL)
+    assert [source.label for source in sources_of(folder, music)] == ["Polka; Rap"]
+    spelled = table(tmp_path, "path,genre", "7.flac,hip-hop;pop")
+    assert labels(music, tmp_path, task=MULTILABEL, table=spelled) == WITHOUT | {
+        "7.flac": "hip-hop; pop",
+        "8.flac": "Rock; pop",
+        "a/1.flac": "hip-hop",
+        "a/2.flac": "hip-hop",
+    }
+
+
 def test_an_ambiguous_file_name_is_refused_with_both_files(music, tmp_path):
     with pytest.raises(GenreclfError) as error:
         labels(music, tmp_path, table=table(tmp_path, "path,genre", "1.flac,Polka"))
     assert "'a/1.flac'" in str(error.value) and "'b/1.flac'" in str(error.value)
-
-
-PLAN = "path,action,genre,probability,known,present,correct,note"
 
 
 def test_of_a_plan_only_what_a_person_wrote_counts(music, tmp_path, capsys):
