@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 import yaml
 from optuna import Trial
 from optuna.trial import TrialState
@@ -16,25 +16,29 @@ from genreclf.config import build, config_folder
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.errors import USER_ERROR, GenreclfError, command
 from genreclf.evaluation.predictions import predict_clips
-from genreclf.evaluation.scores import scores
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle
 from genreclf.files import user_path, write_atomically
 from genreclf.hydra_command import run_command
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
-from genreclf.inference.task import MULTILABEL
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.search_pictures import draw_search
 from genreclf.search_space import Dimension, read_space, split_words
 from genreclf.search_study import Study
 from genreclf.stopping import stoppable
 from genreclf.text import one_line, shell_command
 from genreclf.train import TRAINER_KEYS, train
+from genreclf.training.clip_metrics import CLIP_SCORES
 from genreclf.training.processes import on_several_devices
 from genreclf.training.pruning import Pruned, Pruning
 from genreclf.training.resume import read_run
 
-OBJECTIVES = {"log_loss": "val/loss", "accuracy": "val/accuracy"}  # by epoch, for pruning
+# By task, with the names of `CLIP_SCORES`
+OBJECTIVES = {
+    MULTICLASS: {"log_loss": "loss", "accuracy": "accuracy"},
+    MULTILABEL: {"log_loss": "loss", "mean_average_precision": "mean_average_precision"},
+}
 BEST = "best.txt"  # the command that trains with the best settings
 STATES = {
     "finished": TrialState.COMPLETE,
@@ -52,14 +56,12 @@ class SearchConfig:
 
     run: str  # the folder of the search
     trials: int  # in all, with those of earlier calls and of other workers
-    objective: str  # log_loss or accuracy, of the validation clips
+    objective: str  # of the validation clips: log_loss, accuracy or mean_average_precision
     pruning: bool  # trainings worse than the median of the others are stopped
     space: Path | None  # a YAML file of keys with their ranges
     storage: str | None  # the URL of a database; None: a file in the folder
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise GenreclfError(f"objective={self.objective}: unknown; choose one of {', '.join(OBJECTIVES)}")
         if self.trials < 1:
             raise GenreclfError(f"trials={self.trials}: must be at least 1")
 
@@ -84,39 +86,47 @@ def _search(config: SearchConfig, words: list[str]) -> int:
     if not space:
         raise GenreclfError("no key has a range; give one, as in 'optim.learning_rate=tag(log, interval(1e-4, 1e-2))'")
     folder = user_path(config.run)
-    epochs = _check(fixed, folder)
+    epochs, task = _check(fixed, folder, config.objective)
     settings = [*sorted(words), f"objective={config.objective}"]
     study = Study(folder, config.storage, config.objective, settings, epochs // 4 if config.pruning else None)
     while True:
         with study.next_trial(config.trials) as trial:
             if trial is None:
                 break
-            code = _run_trial(study, trial, space, fixed, config)
+            code = _run_trial(study, trial, space, fixed, OBJECTIVES[task], config.objective)
         if code >= _STOPPED:
             return code
         _check_failures(study)
     return _finish(study, fixed, config)
 
 
-def _check(fixed: list[str], folder: Path) -> int:
-    """The number of epochs. Raises GenreclfError for words that no training takes."""
+def _check(fixed: list[str], folder: Path, objective: str) -> tuple[int, str]:
+    """The number of epochs, and the task. Raises GenreclfError for words that no training takes."""
     configs: list[dict[str, Any]] = []
     run_command("train", lambda config, _: configs.append(config), [*fixed, f"hydra.run.dir={folder}"], TRAINER_KEYS)
     if not configs:
         raise GenreclfError("the search has not begun; mend that, and give the same command")
-    if configs[0]["task"] == MULTILABEL:
-        remedy = "try settings with a sweep: genreclf train -m"
-        raise GenreclfError(f"task={MULTILABEL}: a search compares models that tell one genre a clip; {remedy}")
+    task: str = configs[0]["task"]
+    if objective not in OBJECTIVES[task]:
+        known = ", ".join(OBJECTIVES[task])
+        raise GenreclfError(f"objective={objective}: not one of a search with task={task}; choose one of {known}")
     trainer = configs[0]["trainer"]
     if on_several_devices(trainer):
         devices = trainer["devices"]
         remedy = "leave it out; more workers, each with the same command and run=FOLDER, share a search"
         raise GenreclfError(f"trainer.devices={devices}: a search trains each model on one device; {remedy}")
     epochs: int = trainer["max_epochs"]
-    return epochs
+    return epochs, task
 
 
-def _run_trial(study: Study, trial: Trial, space: list[Dimension], fixed: list[str], config: SearchConfig) -> int:
+def _run_trial(
+    study: Study,
+    trial: Trial,
+    space: list[Dimension],
+    fixed: list[str],
+    objectives: dict[str, str],
+    objective: str,
+) -> int:
     """Trains and scores a model with the settings of a trial; returns the exit code of its training."""
     folder, chosen = study.trial_folder(trial), [dimension.suggest(trial) for dimension in space]
     print(one_line(f"trial {trial.number}: {' '.join(chosen)}"))
@@ -129,7 +139,7 @@ def _run_trial(study: Study, trial: Trial, space: list[Dimension], fixed: list[s
 
     def task(settings: dict[str, Any], overrides: list[str]) -> None:
         try:
-            train(settings, overrides, [Pruning(OBJECTIVES[config.objective], worse)], part_of=str(study.folder))
+            train(settings, overrides, [Pruning(f"val/{objectives[objective]}", worse)], part_of=str(study.folder))
         except Pruned as stopped:
             pruned.append(stopped)
 
@@ -144,23 +154,26 @@ def _run_trial(study: Study, trial: Trial, space: list[Dimension], fixed: list[s
         study.tell(trial, TrialState.FAIL)
     else:
         found = validation_scores(folder)
-        study.tell(trial, TrialState.COMPLETE, found[config.objective])
-        shown = ", ".join(f"{name} {found[name]:.4f}" for name in OBJECTIVES)
+        study.tell(trial, TrialState.COMPLETE, found[objectives[objective]])
+        shown = ", ".join(f"{name} {found[score]:.4f}" for name, score in objectives.items())
         print(f"trial {trial.number}: {shown}; the best so far: {_best(study)}")
     return code
 
 
 def validation_scores(run: Path) -> dict[str, float]:
-    """Log-loss and accuracy of a run's model on its validation clips."""
+    """The scores, as `CLIP_SCORES` names them, of a run's model on its validation clips."""
     bundle, datamodule = load_bundle(run / BUNDLE), SpectrogramDataModule.from_config(read_run(run)[0])
     datamodule.setup()
     clips = datamodule.clips["val"]
     if not clips:
         raise GenreclfError(f"{run}: has no validation clips, by which settings are compared; choose another split")
     predictions = predict_clips(Predictor(TorchModel(bundle, "auto")), datamodule.store, clips, "scoring")
-    probabilities = np.array([prediction.probabilities for prediction in predictions])
-    found = scores(probabilities, datamodule.targets(clips), datamodule.classes)
-    return {name: found[name] for name in OBJECTIVES}
+    probabilities = torch.tensor([prediction.probabilities for prediction in predictions])
+    target = torch.from_numpy(datamodule.targets(clips))
+    metric = CLIP_SCORES[datamodule.data.task]()
+    metric.update(probabilities, target, torch.arange(len(clips)))
+    found: dict[str, float] = metric.compute()
+    return found
 
 
 def _check_failures(study: Study) -> None:

@@ -16,7 +16,6 @@ from genreclf.errors import GenreclfError, reason
 ATTEMPTS = 3  # of a trial whose worker is killed: it may be the trial that kills it
 _STARTUP_TRIALS = 5  # before trainings are compared with the median of the others
 _STUDY, _LOCK, _TRIAL_LOCK = "study.db", ".lock", ".trial"
-_DIRECTIONS = {"log_loss": StudyDirection.MINIMIZE, "accuracy": StudyDirection.MAXIMIZE}
 
 
 class Study:
@@ -42,7 +41,7 @@ class Study:
                     storage=optuna.storages.RDBStorage(url, engine_kwargs=wait),
                     pruner=pruner,
                     study_name=folder.resolve().name,
-                    direction=_DIRECTIONS[objective],
+                    direction=StudyDirection.MINIMIZE if objective == "log_loss" else StudyDirection.MAXIMIZE,
                     load_if_exists=True,
                 )
             except Exception as error:  # of a database: many kinds, also of its driver

@@ -6,11 +6,14 @@ import shlex
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import NO_ONNX, Finished, command, start
+from sklearn.metrics import average_precision_score
 from tiny_pictures import write_bands
 
 from genreclf.errors import GenreclfError
+from genreclf.evaluation.predictions import read_predictions
 from genreclf.inference.run_folder import CONFIG_YAML
 
 optuna = pytest.importorskip("optuna")
@@ -20,6 +23,7 @@ from genreclf.search import main  # noqa: E402
 from genreclf.search_space import read_space, split_words  # noqa: E402
 from genreclf.search_study import Study  # noqa: E402
 
+LABELS = ("low", "middle", "high")
 SVM = ["model=svm", "model.c=tag(log, interval(0.01, 100))", "trials=3", "run=search"]
 NET = [
     *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
@@ -98,6 +102,7 @@ def test_a_file_without_ranges_is_refused(content, tmp_path):
         (["model=glob(*)"], ("model=glob(*): ", "interval")),
         (["seed=1,2", "seed=interval(1,2)"], ("seed: ", "once")),
         (["seed=1,2", "objective=loss"], ("objective=loss: ", "log_loss, accuracy")),
+        (["seed=1,2", "objective=accuracy", "task=multilabel"], ("objective=accuracy: ", "mean_average_precision")),
         (["seed=1,2", "trials=0"], ("trials=0: ", "at least 1")),
         (["seed=1,2", "batchsize=3"], ("batchsize: ", "'batch_size'")),
         (["seed=1,2", "trainer.devices=2"], ("trainer.devices=2: ", "workers")),
@@ -138,6 +143,25 @@ def test_a_search_that_was_killed_goes_on_and_prints_the_best_settings(music, tm
 
     other = search(music, tmp_path, *SVM, "batch_size=8")
     assert other.returncode == 2 and "batch_size=8" in other.stderr and "run=FOLDER" in other.stderr
+
+
+def test_with_several_labels_the_best_has_the_highest_mean_average_precision(music, tmp_path):
+    table = tmp_path / "songs.csv"
+    rows = [
+        f"{genre}/{number}.png,{genre};{'odd' if number % 2 else 'even'}" for genre in LABELS for number in range(6)
+    ]
+    table.write_text("\n".join(["path,genre", *rows]) + "\n")
+    words = (*SVM[:2], "trials=2", "run=search", "task=multilabel", f"data.table={table}")
+    done = search(music, tmp_path, *words, "objective=mean_average_precision")
+    assert done.returncode == 0, done.stderr
+    values = [trial.value for trial in trials(tmp_path)]
+    best = tmp_path / "search" / f"trial-{np.argmax(values):04d}"
+    assert f"run folder: {best.relative_to(tmp_path)}" in done.stdout
+    scored = command("evaluate", best, "clips=val", "tta=none", cache=tmp_path)
+    assert scored.returncode == 0, scored.stderr
+    found = read_predictions(best / "evaluation" / "val" / "predictions.parquet", "none")
+    expected = average_precision_score(found.target, found.probabilities, average="macro")
+    assert max(values) == pytest.approx(expected, rel=1e-5)
 
 
 def test_two_workers_share_a_search(music, tmp_path):
