@@ -45,6 +45,9 @@ class EfficientNet(nn.Module):
         net.blocks[LAST_STRIDED_STAGE][0].conv_dw.stride = (2, config.last_time_stride)
         for block in chain(*net.blocks):
             block.conv_dw.__class__ = DepthwiseConv2d  # a new layer would have to draw its weights again
+        for module in net.modules():
+            if isinstance(module, nn.SiLU):
+                module.inplace = False  # its gradient needs the input, of which torch would keep a copy
         self.net = net.to(memory_format=torch.channels_last)
         self.dropout = nn.Dropout(dropout)
         self.mean: tuple[float, ...] = tuple(net.pretrained_cfg["mean"])
