@@ -21,7 +21,7 @@ _MIN_TOP_HZ, _MAX_TOP_HZ = 500, 200_000  # of a telephone to the highest usual s
 
 _TOPS_HZ = (NYQUIST_HZ, 8_000.0, 22_050.0, 24_000.0, 16_000.0, 20_000.0, 10_000.0, 5_512.5, 4_000.0)
 _BANDS = (128, 64, 80, 96, 256, 40, 48, 100, 120, 160, 192, 224, 229)
-_BINS = (1025, 513, 2049)  # of the usual n_fft
+_BINS = (1025, 513, 2049, 129, 257)  # of librosa's usual n_fft, and of matplotlib's specgram
 # matplotlib's symlog axes as librosa.display sets them: linear up to so many Hz, in a part so many octaves high.
 _SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
 # Rows below and above the plot that the frame hides, or that blend with it.
@@ -29,7 +29,8 @@ _SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 _STEPS = (-0.3, -0.15, 0.0, 0.15, 0.3)
 _ROUGH = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 2.0))
 _MIN_ROWS = 32
-_FITTED = 6  # of the candidates: the best
+_FITTED = 6  # of the candidates: the best, and the usual ones
+_UNUSUAL = 0.1  # correlation: so much better must an unusual axis match. JPEG hides which of similar ones it is
 _NEAR = 9  # rows
 _MATCH = 0.5  # correlation; the right axis has 0.57 to 1, others and noise up to 0.45
 # Rows with bins left out between them are as unlike the next as the one after it: the ratio of both differences
@@ -62,7 +63,7 @@ class BandAxis:
     kind: str  # one of KINDS
     top_hz: float  # where the axis ends
     hertz: np.ndarray  # (rows,) float64: the centre of each row's band or bin
-    seen: bool  # whether repeated rows tell the axis
+    seen: bool  # whether the rows tell it, or the user says it; otherwise it is the most usual of those that may be
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,19 @@ class _Candidate:
     top_hz: float
     count: int  # of bands or bins
     edges: np.ndarray  # (count - 1,) between them, as fractions of the axis
+    usual: bool  # whether of librosa's usual size, and ending where the user says or half the sample rate is
+
+
+@dataclass(frozen=True)
+class _Fit:
+    axis: _Candidate
+    match: float  # the correlation with the changes from row to row
+    below: float  # rows of the axis that the frame hides
+    above: float
+
+    @property
+    def score(self) -> float:
+        return self.match - (0 if self.axis.usual else _UNUSUAL)
 
 
 ANY_AXIS = FigureAxis(AUTO, NYQUIST_HZ)
@@ -87,17 +101,19 @@ def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
         candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
         rough = [max(_match(changes, _cells(one, rows, *hidden)) for hidden in _ROUGH) for one in candidates]
-        likely = [candidates[number] for number in np.argsort(rough)[::-1][:_FITTED]]
-        found, *hidden = max(product(likely, _SHIFTS, _SHIFTS), key=lambda one: _fit(changes, rows, *one))
-        nearby = [[shift + step for step in _STEPS] for shift in hidden]
-        below, above = max(product(*nearby), key=lambda one: _fit(changes, rows, found, *one))
-        match, cells = _fit(changes, rows, found, below, above)[0], _cells(found, rows, below, above)
-        if match >= _MATCH:
+        usual = (number for number, one in enumerate(candidates) if one.usual)
+        likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
+        fits = [_best_fit(changes, rows, candidates[number]) for number in likely]
+        best = max(fits, key=lambda fit: (fit.score, -abs(fit.below) - abs(fit.above)))
+        if best.score >= _MATCH:
+            found, cells = best.axis, _cells(best.axis, rows, best.below, best.above)
+            closest = max(fits, key=lambda fit: fit.match).axis
+            seen = (closest.kind, closest.top_hz) == (found.kind, found.top_hz)
             top_hz = _top_of_data(levels, found, top_hz)
-            return BandAxis(found.kind, top_hz, _centres(found.kind, found.count, top_hz)[cells], True)
+            return BandAxis(found.kind, top_hz, _centres(found.kind, found.count, top_hz)[cells], seen)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
-    return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), False)
+    return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or said.kind != AUTO)
 
 
 def _top_of_data(levels: np.ndarray, found: _Candidate, said_hz: float) -> float:
@@ -164,16 +180,20 @@ def _candidates(top_hz: float) -> tuple[_Candidate, ...]:
 
 def _each_candidate(top_hz: float) -> Iterator[_Candidate]:
     tops = sorted({top_hz, *_TOPS_HZ}, key=lambda hz: hz != top_hz)
+
+    def candidate(kind: str, top: float, count: int, centres: np.ndarray, whole: bool) -> _Candidate:
+        usual = top == top_hz and count in (_BANDS[0], _BINS[0])
+        return _Candidate(kind, top, count, _between(centres, kind, whole), usual)
+
     for whole in (True, False):
         for count in _BANDS:
-            yield _Candidate("bands", top_hz, count, _between(np.arange(count), "bands", whole))
+            yield candidate("bands", top_hz, count, np.arange(count), whole)
         for count in _BINS:
-            yield _Candidate("linear", top_hz, count, _between(np.arange(count), "linear", whole))
+            yield candidate("linear", top_hz, count, np.arange(count), whole)
         for count, top in _with_tops(_BANDS, tops):
-            drawn = hertz_of_mel(np.linspace(0, mel_of_hertz(top), count))
-            yield _Candidate("mel", top, count, _between(drawn, "mel", whole))
+            yield candidate("mel", top, count, hertz_of_mel(np.linspace(0, mel_of_hertz(top), count)), whole)
         for count, top in _with_tops(_BINS, tops):
-            yield _Candidate("log", top, count, _between(np.linspace(0, top, count), "log", whole))
+            yield candidate("log", top, count, np.linspace(0, top, count), whole)
 
 
 def _with_tops(counts: tuple[int, ...], tops: list[float]) -> Iterator[tuple[int, float]]:
@@ -233,9 +253,15 @@ def _cells(axis: _Candidate, rows: int, below: float, above: float) -> np.ndarra
     return np.searchsorted(axis.edges, fraction, side="right")
 
 
-def _fit(changes: np.ndarray, rows: int, axis: _Candidate, below: float, above: float) -> tuple[float, float]:
-    """How well an axis agrees with (rows - 1,) changes from row to row; of equals, the one with fewer rows hidden."""
-    return _match(changes, _cells(axis, rows, below, above)), -abs(below) - abs(above)
+def _best_fit(changes: np.ndarray, rows: int, axis: _Candidate) -> _Fit:
+    """How an axis agrees best with (rows - 1,) changes from row to row; of equals, with the fewest rows hidden."""
+
+    def best(*hidden: list[float]) -> _Fit:
+        fits = (_Fit(axis, _match(changes, _cells(axis, rows, *pair)), *pair) for pair in product(*hidden))
+        return max(fits, key=lambda fit: (fit.match, -abs(fit.below) - abs(fit.above)))
+
+    near = best([*_SHIFTS], [*_SHIFTS])
+    return best(*([shift + step for step in _STEPS] for shift in (near.below, near.above)))
 
 
 def _match(changes: np.ndarray, cells: np.ndarray) -> float:
@@ -245,13 +271,16 @@ def _match(changes: np.ndarray, cells: np.ndarray) -> float:
     if repeats < len(expected) // 16 or not expected.any():
         return 0.0
     expected = _relative(expected.astype(float))
-    return float(np.corrcoef(changes, expected)[0, 1]) if changes.std() > 0 and expected.std() > 0 else 0.0
+    changes, expected = changes - changes.mean(), expected - expected.mean()
+    norm = float(np.sqrt(changes @ changes * (expected @ expected)))
+    return float(changes @ expected) / norm if norm else 0.0
 
 
 def _relative(changes: np.ndarray) -> np.ndarray:
     """Changes relative to the mean of those near, at most 4; 1 where nothing changes."""
     if len(changes) < _NEAR:
         return np.ones(len(changes))
-    near = np.convolve(np.pad(changes, _NEAR // 2, mode="edge"), np.full(_NEAR, 1 / _NEAR), mode="valid")
+    padded = np.concatenate([np.repeat(changes[0], _NEAR // 2), changes, np.repeat(changes[-1], _NEAR // 2)])
+    near = np.convolve(padded, np.full(_NEAR, 1 / _NEAR), mode="valid")
     relative: np.ndarray = np.divide(changes, near, out=np.ones(len(changes)), where=near > 1e-3)
     return np.asarray(np.minimum(relative, 4.0))

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import check_input_file
-from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis, find_axis, to_bands
+from genreclf.frontend.band_axis import ANY_AXIS, BandAxis, FigureAxis, find_axis, to_bands
 from genreclf.frontend.colour_maps import GREY, WRITTEN, Inverted, exact, nearest, written_table
 from genreclf.frontend.figure import Box, find_plot, off_map_edges
 from genreclf.frontend.kaggle_figure import kaggle_levels
@@ -75,8 +75,16 @@ def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
     axis = find_axis(levels, figure)
     bands = to_bands(levels, axis)
     fault = fault or fault_of_plot(levels, bands)
-    note = "" if fault else f"figure: {plot.colours}, {axis.kind} to {axis.top_hz:,.0f} Hz"
+    note = "" if fault else f"figure: {plot.colours}, {_axis_note(axis)}"
     return Picture(bands, plot.colours, note, _no_mel(fault))
+
+
+def _axis_note(axis: BandAxis) -> str:
+    """What is known of a figure's levels, and what is assumed because the figure does not show it."""
+    shown = f"{axis.kind} to {axis.top_hz:,.0f} Hz"
+    if not axis.seen:
+        return f"assumed: {shown}, 80 dB"
+    return f"{shown}, assumed: 80 dB" if axis.kind in ("linear", "log") else shown
 
 
 def _no_mel(fault: str) -> str:

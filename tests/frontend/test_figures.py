@@ -200,3 +200,59 @@ def test_real_figures():
         assert read_picture(path).levels.shape == (128, 333)
     for path in sorted((FIGURES / "others").glob("*/demo_*.png")):
         assert bool(read_picture(path).unsuitable) == ("mel" not in path.name)
+
+
+def mel_figure(levels: np.ndarray) -> Figure:
+    """A figure with a mel axis as librosa.display draws it, and a title, without a colour bar."""
+    centres = hertz_of_mel(np.linspace(0, mel_of_hertz(NYQUIST_HZ), 128))
+    middle = (centres[1:] + centres[:-1]) / 2
+    edges = np.concatenate([[-middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    figure = Figure(figsize=(6, 4), dpi=100)
+    axes = figure.add_subplot(title="Mel spectrogram")
+    axes.pcolormesh(np.arange(levels.shape[1] + 1), edges, levels, cmap="magma", vmin=0, vmax=255)
+    axes.set_yscale("symlog", linthresh=1000.0, base=2)
+    axes.set_ylim(0, NYQUIST_HZ)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def test_a_mel_axis_is_seen_in_jpeg_and_in_a_tight_figure(tmp_path, music):
+    figure = mel_figure(music)
+    figure.savefig(tmp_path / "a.png")
+    Image.open(tmp_path / "a.png").convert("RGB").save(tmp_path / "a.jpg", quality=40)
+    figure.savefig(tmp_path / "tight.png", bbox_inches="tight")
+    for name, most in (("a.jpg", 8), ("tight.png", A_ROW_OFF)):
+        assert "mel to 11,025 Hz" in read_picture(tmp_path / name).note, name
+        assert mean_error(tmp_path / name, music) < most, name
+
+
+def test_an_axis_that_the_rows_do_not_show_is_called_assumed(tmp_path, music):
+    pixels = Image.open(drawn(tmp_path / "a.png", music, framed=False)).convert("RGB")
+    pixels.resize((200, 100), Image.Resampling.BILINEAR).save(tmp_path / "small.png")
+    assert read_picture(tmp_path / "small.png").note == "figure: magma, assumed: bands to 11,025 Hz, 80 dB"
+    assert "assumed" not in read_picture(tmp_path / "a.png").note
+    assert "assumed" not in read_picture(tmp_path / "small.png", FigureAxis("bands", NYQUIST_HZ)).note
+
+
+def test_kaggles_figures_that_people_changed(tmp_path, music):
+    levels = np.maximum(music, 128)
+    index = np.clip(np.floor((music.astype(int) - 127.5) / 127.5 * 256), 0, 255).astype(int)
+    figure = Image.fromarray(kaggle_figure(index))
+    figure.resize((224, 224), Image.Resampling.BILINEAR).save(tmp_path / "resized.png")
+    figure.save(tmp_path / "a.jpg", quality=75)
+    figure.convert("L").save(tmp_path / "grey.png")
+    figure.crop((55, 36, 389, 252)).save(tmp_path / "cut.png")
+    figure.crop((56, 37, 388, 251)).save(tmp_path / "cut inside.png")
+    for name, most in (("resized.png", 8), ("a.jpg", 6), ("grey.png", 1), ("cut.png", 0.6), ("cut inside.png", 1)):
+        picture = read_picture(tmp_path / name)
+        assert picture.note == "figure: magma, the upper 40 dB", name
+        assert mean_error(tmp_path / name, levels) < most, name
+
+
+def test_a_figure_of_80_db_with_kaggles_proportions_is_not_taken_for_one(tmp_path, music):
+    figure = Figure(figsize=(6, 4), dpi=72)
+    axes = figure.add_axes((0.125, 0.125, 0.777, 0.75), xticks=[], yticks=[])
+    axes.imshow(np.maximum(music, 20), origin="lower", aspect="auto", cmap="magma", interpolation="nearest", vmax=255)
+    FigureCanvasAgg(figure).print_png(tmp_path / "a.png")
+    Image.open(tmp_path / "a.png").resize((600, 400)).save(tmp_path / "b.png")
+    assert "40 dB" not in read_picture(tmp_path / "b.png").note
