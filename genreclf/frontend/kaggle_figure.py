@@ -100,7 +100,7 @@ def _of_brightness(inside: np.ndarray) -> np.ndarray:
 
 
 def _by_band(inside: np.ndarray, bands: np.ndarray) -> np.ndarray | None:
-    """(rows, columns, 3) colours of magma and the rows' bands -> (128, columns); bands without a row have the nearest."""
+    """(rows, columns, 3) colours of magma and the rows' bands -> (128, columns); bands without rows: the nearest."""
     inverted = exact(inside)
     if inverted is None or inverted.colours != "magma":
         return None
