@@ -3,7 +3,7 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from genreclf.errors import GenreclfError, missing_package, reason, remedy
 from genreclf.files import replacement
+from genreclf.tags.byte_patch import BytePatch, belongs_to, write_patched
 
 
 class FileTags(NamedTuple):
@@ -79,17 +80,22 @@ def check_writable(path: Path) -> None:
         formats.editable_tags(_replaceable(path)[0])
 
 
-def write_genres(path: Path, genres: Sequence[str]) -> None:
+def _nothing(file: Path, copy: Path) -> None:
+    pass
+
+
+def write_genres(path: Path, genres: Sequence[str], before_renaming: Callable[[Path, Path], None] = _nothing) -> None:
     """Writes the genres, as a list, in place of those that the file has; none removes them.
 
     A copy beside the file is changed, checked, flushed to disk and renamed into place: at any moment the file is
     whole. Its audio, other tags, times, permissions and owner stay. Behind a link, the file itself is written.
+    `before_renaming` is called with the file and the copy.
     Raises GenreclfError, and leaves the file as it is, where that cannot be done.
     """
-    write_genre_tag(path, GenreTag(tuple(genres), _formats().id3v1_number(*genres[:1])))
+    write_genre_tag(path, GenreTag(tuple(genres), _formats().id3v1_number(*genres[:1])), before_renaming)
 
 
-def write_genre_tag(path: Path, genre: GenreTag) -> None:
+def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path, Path], None] = _nothing) -> None:
     """`write_genres` for what `read_genre_tag` returned."""
     formats = _formats()
     with _errors(path):
@@ -105,7 +111,23 @@ def write_genre_tag(path: Path, genre: GenreTag) -> None:
                 raise GenreclfError(f"{path}: not written: another tag would be lost; please report it with the file")
             if _audio(copy) != audio:
                 raise GenreclfError(f"{path}: not written: its audio would change; please report it with the file")
+            before_renaming(target, copy)
             _copy_status(target, copy, status)
+
+
+def restore_bytes(path: Path, patch: BytePatch) -> bool:
+    """Makes a file byte for byte what it was before `write_genres`; False, and nothing is done, if it changed since.
+
+    It is replaced as by `write_genres`. Raises GenreclfError where that cannot be done.
+    """
+    with _errors(path):
+        target, status = _replaceable(path)
+        if not belongs_to(patch, target):
+            return False
+        with replacement(target) as copy:
+            write_patched(patch, target, copy)
+            _copy_status(target, copy, status)
+    return True
 
 
 def _formats() -> ModuleType:

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genreclf.errors import GenreclfError
+from genreclf.tags.byte_patch import BytePatch, from_json, to_json
 from genreclf.tags.file_tags import GenreTag
+
+
+class LogError(GenreclfError):
+    """A log that cannot be written: nothing more may be changed."""
 
 
 class Change(NamedTuple):
@@ -16,6 +21,7 @@ class Change(NamedTuple):
     path: str  # absolute
     before: GenreTag
     after: tuple[str, ...]  # the genres that were written
+    patch: BytePatch | None = None  # the file's bytes from before; None where they are too many
 
 
 class GenreLog:
@@ -34,6 +40,7 @@ class GenreLog:
         """Adds a change; it is on the disk when this returns."""
         before = {"genres": list(change.before.values), "id3v1": change.before.id3v1}
         line = {"path": change.path, "before": before, "after": list(change.after)}
+        line |= {"bytes": to_json(change.patch)} if change.patch else {}
         # A newline before each line as well: what a killed process left of a line must not spoil the next.
         self._append(b"\n" + json.dumps(line).encode() + b"\n")
 
@@ -45,7 +52,7 @@ class GenreLog:
                 os.fsync(out.fileno())
         except OSError as error:
             fault = f"cannot be written ({error.strerror}), so nothing more is changed"
-            raise GenreclfError(f"--log {self.file}: {fault}; choose another file") from error
+            raise LogError(f"--log {self.file}: {fault}; choose another file") from error
 
 
 def read_log(file: Path) -> list[Change]:
@@ -65,7 +72,8 @@ def _change(line: bytes) -> Change | None:
     try:
         values = json.loads(line)
         before = GenreTag(_words(values["before"]["genres"]), values["before"]["id3v1"])
-        return Change(str(values["path"]), before, _words(values["after"]))
+        patch = from_json(values["bytes"]) if "bytes" in values else None
+        return Change(str(values["path"]), before, _words(values["after"]), patch)
     except (ValueError, KeyError, TypeError):
         return None
 
