@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Finished, command
+from command_line import NO_ONNX, Finished, command
 from hydra.core.utils import JobReturn, JobStatus
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,6 @@ from genreclf.frontend.picture import write_picture
 from genreclf.hydra_command import run_command
 from genreclf.sweeps import folder_name, outliving_jobs, sweep_words
 
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 names = st.text(st.sampled_from("ab/é歌,="), min_size=1, max_size=200)
 
 

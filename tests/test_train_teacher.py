@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import Finished, command
+from command_line import NO_ONNX, Finished, command
 from tiny_pictures import tiny_picture
 
 from genreclf.exporters.bundle import load_bundle
@@ -16,8 +16,6 @@ from genreclf.train import main
 QUICK = ["model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"]
 QUICK += ["view=crop", "batch_size=4", "logger=none", "data=folder", "data.picture_seconds=6", "trainer.max_epochs=2"]
 COUNTS = {"high": 8, "low": 6, "speech": 6}
-# Translating a net to ONNX takes longer than these trainings.
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 
 
 @pytest.fixture(scope="module")
