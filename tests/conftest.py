@@ -27,12 +27,16 @@ settings.load_profile("genreclf")
 LONGEST = (
     "test_exporting.py",
     "test_train.py",
+    "test_train_processes.py",
     "test_classifier.py",
     "test_hydra_command.py",
     "test_prepare.py",
     "test_fingerprint.py",
+    "test_pages.py",
+    "test_figures.py",
     "test_evaluate.py",
-    "test_convert.py",
+    "test_bad_audio.py",
+    "test_make_pretrained.py",
     "test_audit.py",
 )
 

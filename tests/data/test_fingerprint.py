@@ -167,10 +167,14 @@ def test_every_token_is_the_signs_of_a_patch_at_its_frame():
         assert ((token & (1 << 30) - 1) ^ signs).bit_count() <= 3
 
 
+def copies_of(clip: np.ndarray) -> Fingerprints:
+    """A hundred of them."""
+    return Fingerprints.of([fingerprint(clip, clip.shape[1])] * 100)
+
+
 def test_a_hundred_copies_are_one_chain():
     """A token that a hundred clips share is compared with its neighbours only; the matches still form one chain."""
-    clips = [music(0)[:, :400]] * 100
-    found = matches_of(*clips)
+    found = find_matches(copies_of(music(0)[:, :400]))
     reached = {0}
     for match in found:
         if match.first in reached:
@@ -198,7 +202,7 @@ def test_matches_between_two_libraries_are_those_of_their_union_that_cross(sizes
 
 
 def test_every_clip_of_a_hundred_copies_is_found_from_either_side():
-    one, copies = library([music(0)]), library([music(0)[:, :400]] * 100)
+    one, copies = library([music(0)]), copies_of(music(0)[:, :400])
     assert {match.second for match in find_matches_between(one, copies)} == set(range(100))
     assert {match.first for match in find_matches_between(copies, one)} == set(range(100))
 

@@ -21,8 +21,17 @@ def optim_config(name: str, **changes) -> OptimConfig:
     return build(OptimConfig, {**values, **changes}, "optim")
 
 
-def module(optim: str = "original", model: str = "b", consistency: float = 0.0, teacher=None, **changes) -> GenreModule:
-    values = of_yaml("model", model)
+# Making a whole net takes longer than most of these tests.
+SMALL = {"channels": [8, 8, 16, 16], "lstm_units": [8], "statistics_units": 8}
+
+
+def module(
+    optim: str = "original", model: str = "small", consistency: float = 0.0, teacher=None, **changes
+) -> GenreModule:
+    """A module with a net of `model`, or with a narrow Model A that is trained as Model B is."""
+    values = of_yaml("model", "a" if model == "small" else model)
+    if model == "small":
+        values |= {"net": {**values["net"], **SMALL}, "optimizer": "adamw"}
     if optim == "onecycle":
         changes.setdefault("optimizer", values["optimizer"])
     net = build(ModelConfig, {**values["net"], "num_classes": 3}, "model.net")
@@ -79,7 +88,7 @@ def test_muon_steps_are_orthogonal_gradients_of_the_size_of_an_adamw_step():
 
 @pytest.mark.parametrize("name", ["original", "onecycle"])
 def test_the_backbone_has_its_learning_rate(name):
-    net = module(name, backbone_rate=0.25)
+    net = module(name, "b", backbone_rate=0.25)
     net._trainer = Steps()
     optimizer = net.configure_optimizers()["optimizer"]
     if name == "onecycle":  # begins below the highest rate, which was set
@@ -93,7 +102,7 @@ def test_the_backbone_has_its_learning_rate(name):
 
 
 def test_one_cycle_rises_to_the_rate_and_falls_to_zero():
-    net = module("onecycle")
+    net = module("onecycle", "b")
     net._trainer = Steps()
     settings = net.configure_optimizers()
     optimizer, schedule = settings["optimizer"], settings["lr_scheduler"]["scheduler"]
