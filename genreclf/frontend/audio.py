@@ -148,7 +148,8 @@ def _block(samples: np.ndarray) -> np.ndarray:
         samples = samples.T
     elif samples.shape[1] > 1 and not samples.shape[1] <= MAX_CHANNELS < samples.shape[0]:
         raise GenreclfError(f"{kind}: unclear which axis is time; give 1 to {MAX_CHANNELS} channels of more samples")
-    block = samples.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is beyond float32 is refused as infinite
+        block = samples.astype(np.float32)
     if samples.dtype.itemsize <= 2 and samples.dtype.kind in "iu":
         full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
         block -= full_scale if samples.dtype.kind == "u" else 0

@@ -156,12 +156,14 @@ def _state_license(hub: Any, file: Path, license: str) -> None:
 
 def _array(sound: Any) -> np.ndarray:
     """Whatever NumPy reads as an array; of a torch tensor, its values."""
-    for method in ("detach", "cpu"):  # without them, NumPy refuses a tensor with a gradient or on a GPU
-        if hasattr(sound, method):
-            sound = getattr(sound, method)()
-    if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not know it
-        sound = sound.float()
+    if np.ma.is_masked(sound):
+        raise GenreclfError("classify: some samples are masked; fill them, such as samples.filled(0)")
     try:
+        for method in ("detach", "cpu"):  # without them, NumPy refuses a tensor with a gradient or on a GPU
+            if hasattr(sound, method):
+                sound = getattr(sound, method)()
+        if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not know it
+            sound = sound.float()
         return np.asarray(sound)
     except (TypeError, ValueError, RuntimeError) as error:
         kind = type(sound).__name__

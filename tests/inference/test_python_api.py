@@ -239,3 +239,18 @@ def test_the_package_offers_it():
     assert genreclf.Classifier is Classifier and genreclf.__all__ == ["Classifier"]
     with pytest.raises(AttributeError, match="Clasifier"):
         _ = genreclf.Clasifier
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("samples", "word"),
+    [
+        (torch.empty(30_000, device="meta"), "Tensor"),
+        (torch.zeros(30_000).to_sparse(), "Tensor"),
+        (np.ma.masked_array(np.ones(30_000), mask=np.arange(30_000) < 5), "masked"),
+        (np.full(30_000, 1e300), "infinite"),
+    ],
+)
+def test_arrays_without_plain_numbers_are_one_line(classifier, samples, word):
+    with pytest.raises(GenreclfError, match=word):
+        classifier.classify(samples, SAMPLE_RATE_HZ)
