@@ -14,7 +14,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 # What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
 _NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
-_DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?\r?\n')  # which some spreadsheets write first
+_DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?(\r\n?|\n)', re.IGNORECASE)  # which some spreadsheets write first
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CsvText:
 
     where: str  # how messages about it begin
     text: str
-    note: str  # what to tell of its encoding: empty for UTF-8 and UTF-16
+    note: str  # what to tell of its encoding: empty for UTF-8, UTF-16 and UTF-32
     skipped: int  # lines before the header
 
     def header(self, delimiter: str) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class CsvText:
 
 
 def read_csv_text(file: Path, where: str) -> CsvText:
-    """The text of a CSV file in UTF-8, UTF-16 or Windows-1252.
+    """The text of a CSV file in UTF-8, UTF-16, UTF-32 or Windows-1252.
 
     Raises GenreclfError, which begins with `where`, for a file that cannot be read.
     """
@@ -76,6 +76,8 @@ def _unreadable(where: str, error: Exception) -> GenreclfError:
 
 def _decoded(content: bytes) -> tuple[str, str]:
     """The text, and what to tell of its encoding."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as UTF-16's does
+        return content.decode("utf-32"), ""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16"), ""
     if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark

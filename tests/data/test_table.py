@@ -342,3 +342,16 @@ def test_any_file_is_read_or_refused_in_one_line(tmp_path_factory, content):
                 read(path, ["x.wav", "a/y.wav"])
             except GenreclfError as error:
                 assert str(error).startswith(f"data.table={path}: ") and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "path,artist\nx.wav,Ann\n".encode("utf-32"),
+        b"SEP=\t\r\npath\tartist\r\nx.wav\tAnn\r\n",
+        b"Sep=;\rpath;artist\rx.wav;Ann\r",
+    ],
+)
+def test_rarer_forms_of_spreadsheets_files(tmp_path, content):
+    (tmp_path / "clips.csv").write_bytes(content)
+    assert [one.artist for one in read_table(tmp_path / "clips.csv", ["x.wav"])] == ["Ann"]
