@@ -1,6 +1,7 @@
 """Receives uploads, as the body of a request or as the file of a form, within bounds of time and memory."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,9 @@ _MIN_BYTES_PER_SECOND = 4_096
 # Only for clients that stand still: one that is still sending would see a broken connection, not the response.
 _CLOSE = {"Connection": "close"}
 _FORM = "multipart/form-data"
+
+# The client is told what is wrong with its form; a log of it would name neither client nor request.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 def busy() -> HTTPException:

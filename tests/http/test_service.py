@@ -372,3 +372,9 @@ def test_the_command_starts_the_server_with_its_options(monkeypatch):
     ((title, options),) = calls
     assert title == "genreclf" and (options["host"], options["port"]) == ("0.0.0.0", 0)
     assert options["log_level"] == "warning" and options["timeout_graceful_shutdown"] > 0
+
+
+def test_damaged_forms_write_nothing_to_the_terminal(port, capsys, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in the command, without pytest's
+    status, _, _ = request(port, "POST", "/classify", b"no form", Content_Type="multipart/form-data; boundary=other")
+    assert status == 422 and capsys.readouterr().err == ""
