@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.errors import GenreclfError, reason
+from genreclf.files import check_ends
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -53,7 +54,7 @@ def read_csv_text(file: Path, where: str) -> CsvText:
     Raises GenreclfError, which begins with `where`, for a file that cannot be read.
     """
     try:
-        text, note = _decoded(file.read_bytes())
+        text, note = _decoded(check_ends(file).read_bytes())
     except (OSError, UnicodeError) as error:
         raise _unreadable(where, error) from error
     skipped = _DELIMITER_LINE.match(text)

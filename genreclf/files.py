@@ -1,7 +1,9 @@
 """Paths that a user names; and writing files so that nobody, not even after a kill, sees half of one."""
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,17 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise GenreclfError(f"{os.fspath(path)}: there is no home folder; set HOME, or give the whole path") from error
+
+
+def check_ends(file: Path) -> Path:
+    """The file, if it is none of those devices whose content never ends, as that of /dev/zero; a pipe is fine.
+
+    Raises OSError for such a device, and for a file that is missing.
+    """
+    mode = file.stat().st_mode
+    if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and not file.samefile(os.devnull):
+        raise OSError(errno.EINVAL, "a device, not a file", os.fspath(file))
+    return file
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:

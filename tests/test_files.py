@@ -1,9 +1,16 @@
 import os
+import threading
+from pathlib import Path
 
 import pytest
 
 from genreclf import files
+from genreclf.csv_text import read_csv_text
+from genreclf.data.path_list import read_paths
+from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
+from genreclf.inference.journal import Journal
+from genreclf.tags.genre_log import read_log
 
 
 @pytest.mark.parametrize("content", ["text: ä\n", b"\x00\xff", "name \udcff in Latin-1"])
@@ -49,3 +56,32 @@ def test_what_a_killed_process_left_is_removed_but_not_what_another_is_writing(t
     monkeypatch.setattr(os, "fsync", other_writes)
     write_atomically(tmp_path / "file", "new")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "new", "other": "whole"}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda file: read_csv_text(file, f"table {file}"),
+        lambda file: read_paths(file, f"list {file}"),
+        lambda file: read_log(file),
+        lambda file: Journal(file, "model"),
+    ],
+)
+def test_a_device_without_an_end_is_one_line(read):
+    with pytest.raises(GenreclfError, match=r"/dev/zero: .*a device, not a file"):
+        read(Path("/dev/zero"))
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("path\nx.wav\n"))
+    writer.start()
+    assert read_csv_text(tmp_path / "pipe", "table").text == "path\nx.wav\n"
+    writer.join()
+
+
+def test_a_journal_on_a_full_disk_is_named():
+    with pytest.raises(GenreclfError, match=r"--journal /dev/full: No space left on device; "):
+        journal = Journal.__new__(Journal)
+        journal.file = Path("/dev/full")
+        journal._append(b"{}")

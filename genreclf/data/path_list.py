@@ -11,7 +11,7 @@ from genreclf.data.columns import meaning_of
 from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError, reason
-from genreclf.files import write_atomically
+from genreclf.files import check_ends, write_atomically
 from genreclf.frontend.object_store import Location
 from genreclf.text import first_names
 
@@ -35,7 +35,7 @@ def read_paths(file: Path, where: str) -> list[str]:
     """
     try:
         # File names need not be UTF-8.
-        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = check_ends(file).read_bytes().decode("utf-8-sig", "surrogateescape")
         names = {mark: next(csv.reader([text.partition("\n")[0]], delimiter=mark), []) for mark in DELIMITERS}
         mark = max(names, key=lambda mark: len(names[mark]) if "path" in map(meaning_of, names[mark]) else 0)
         meanings = list(map(meaning_of, names[mark]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, reason
+from genreclf.files import check_ends
 from genreclf.inference.results import write_output, write_parquet
 from genreclf.text import escape_bytes, unescape_bytes
 
@@ -84,7 +85,7 @@ def _write_parquet(embeddings: Embeddings, out: Path) -> None:
 
 
 def _read_csv(file: Path) -> Embeddings:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with check_ends(file).open(encoding="utf-8-sig", newline="") as lines:
         header, *rows = csv.reader(lines)
     if header[:1] != ["path"] or not all(name.startswith("embedding_") for name in header[1:]):
         raise ValueError("its columns are not path and embedding_...")

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, remedy
+from genreclf.files import check_ends
 from genreclf.frontend.object_store import Location, StorePath
 
 Row = dict[str, Any]
@@ -21,9 +22,9 @@ class Journal:
     def __init__(self, file: Path, model: str) -> None:
         self.file, self.model = file, model
         self.stamps: dict[str, list[int | str]] = {}
+        self._append(b"")  # creates a missing file
         try:
-            self._append(b"")  # creates a missing file
-            lines = [line for line in file.read_bytes().splitlines() if line.strip()]
+            lines = [line for line in check_ends(file).read_bytes().splitlines() if line.strip()]
         except OSError as error:
             raise GenreclfError(f"--journal {file}: {error.strerror}; choose another file") from error
         entries = [entry for line in lines if (entry := _entry(line)) is not None]
@@ -44,8 +45,12 @@ class Journal:
         self._append(b"\n" + json.dumps(line).encode() + b"\n")
 
     def _append(self, content: bytes) -> None:
-        with self.file.open("ab", buffering=0) as file:
-            file.write(content)
+        try:
+            with self.file.open("ab", buffering=0) as file:
+                file.write(content)
+        except OSError as error:
+            fault = f"--journal {self.file}: {error.strerror}"
+            raise GenreclfError(f"{fault}; {remedy(error)}, or choose another file") from error
 
 
 def _stamp(path: Location) -> list[int | str]:

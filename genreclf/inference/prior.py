@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from genreclf.errors import GenreclfError, reason
-from genreclf.files import user_path
+from genreclf.files import check_ends, user_path
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.task import MULTILABEL
 
@@ -48,7 +48,7 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     """The weight of each class in the file, which names all of them."""
     where = f"prior={file}"
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        with check_ends(file).open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines)
             if table.fieldnames != COLUMNS:
                 raise ValueError(f"its first line is not {','.join(COLUMNS)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genreclf.errors import GenreclfError
+from genreclf.files import check_ends
 from genreclf.tags.byte_patch import BytePatch, from_json, to_json
 from genreclf.tags.file_tags import GenreTag
 
@@ -58,7 +59,7 @@ class GenreLog:
 def read_log(file: Path) -> list[Change]:
     """The changes in a log, in their order. Raises GenreclfError for another file, or one that cannot be read."""
     try:
-        lines = [line for line in file.read_bytes().splitlines() if line.strip()]
+        lines = [line for line in check_ends(file).read_bytes().splitlines() if line.strip()]
     except OSError as error:
         raise GenreclfError(f"{file}: cannot be read ({error.strerror}); give the log that --apply wrote") from error
     changes = [change for line in lines if (change := _change(line)) is not None]
