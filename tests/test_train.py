@@ -26,12 +26,13 @@ from genreclf.inference.temperature import apply_temperature
 from genreclf.train import main
 from genreclf.training.folder import locked
 
-# The smallest real training: a narrow Model A without statistics, 12 clips, three batches per epoch.
+# The smallest real training: a narrow Model A with two time steps, 12 clips, three batches per epoch.
 QUICK = [
     "model=a",
     "model.net.channels=[8,8,16,16]",
     "model.net.lstm_units=[8]",
-    "model.net.statistics_units=0",
+    "model.net.statistics_units=4",
+    "model.net.time_pool=8",
     "optim=original",
     "view=crop",
     "batch_size=4",
