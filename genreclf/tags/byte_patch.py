@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -22,7 +23,7 @@ class BytePatch(NamedTuple):
 
 def patch_between(file: Path, copy: Path) -> BytePatch | None:
     """How `file` can be made from `copy`; None if too many of its bytes are nowhere in it."""
-    parts = tuple(_parts(np.fromfile(file, np.uint8), np.fromfile(copy, np.uint8)))
+    parts = tuple(_parts(_mapped(file), _mapped(copy)))
     if sum(len(part) for part in parts if isinstance(part, bytes)) > _MAX_OTHERS:
         return None
     return BytePatch(_sha256(copy), _sha256(file), parts)
@@ -57,25 +58,29 @@ def from_json(values: dict[str, object]) -> BytePatch:
     return BytePatch(str(values["copy_sha256"]), str(values["sha256"]), tuple(read))
 
 
-def _parts(file: np.ndarray, copy: np.ndarray) -> Iterator[tuple[int, int] | bytes]:
+def _mapped(path: Path) -> mmap.mmap:
+    """The content of a file, which may be an album of hours and is not read into memory."""
+    with path.open("rb") as source:
+        return mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _parts(file: mmap.mmap, copy: mmap.mmap) -> Iterator[tuple[int, int] | bytes]:
     """The audio is where it was, or moved by as much as the file has grown; a picture may have moved by less."""
-    if not len(file):
-        return
     moves = [0, len(copy) - len(file)]
     kinds = _kinds(file, copy, moves)
     first, end = max(_runs(kinds), key=lambda run: (run[1] - run[0]) * (kinds[run[0]] < 0))
     middle = (first + end) // 2 * _BLOCK
-    found = copy.tobytes().find(file[middle : middle + _BLOCK].tobytes()) if kinds[first] < 0 else -1
+    found = copy.find(file[middle : middle + _BLOCK]) if kinds[first] < 0 else -1
     if found >= 0:
         moves.append(found - middle)
         kinds = _kinds(file, copy, moves)
     for first, end in _runs(kinds):
         begin, stop = first * _BLOCK, min(end * _BLOCK, len(file))
         kind = int(kinds[first])
-        yield (begin + moves[kind], stop - begin) if kind >= 0 else file[begin:stop].tobytes()
+        yield (begin + moves[kind], stop - begin) if kind >= 0 else file[begin:stop]
 
 
-def _kinds(file: np.ndarray, copy: np.ndarray, moves: list[int]) -> np.ndarray:
+def _kinds(file: mmap.mmap, copy: mmap.mmap, moves: list[int]) -> np.ndarray:
     """(blocks,) int: the number of the first move by which the copy has a block of the file; -1 for none."""
     kinds = np.full(-(-len(file) // _BLOCK), -1)
     for number, moved in enumerate(moves):
@@ -89,11 +94,12 @@ def _runs(kinds: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], len(kinds)], strict=True))
 
 
-def _equal_blocks(file: np.ndarray, copy: np.ndarray, moved: int) -> np.ndarray:
+def _equal_blocks(file: mmap.mmap, copy: mmap.mmap, moved: int) -> np.ndarray:
     """(blocks,) bool: which blocks of the file the copy has `moved` bytes farther on."""
     equal = np.zeros(len(file), bool)
     begin, end = max(0, -moved), min(len(file), len(copy) - moved)
-    equal[begin:end] = file[begin:end] == copy[begin + moved : end + moved]
+    former, present = np.frombuffer(file, np.uint8), np.frombuffer(copy, np.uint8)
+    np.equal(former[begin:end], present[begin + moved : end + moved], out=equal[begin:end])
     blocks: np.ndarray = np.logical_and.reduceat(equal, np.arange(0, len(file), _BLOCK))
     return blocks
 
