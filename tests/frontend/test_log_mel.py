@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from plain_librosa import load_librosa
 from signals import RATE_HZ, SIGNALS, assert_within_a_level
 from torchaudio.functional import melscale_fbanks
 
@@ -56,9 +57,7 @@ def numpy_levels(samples: np.ndarray) -> np.ndarray:
 
 
 def librosa_levels(samples: np.ndarray) -> np.ndarray:
-    import librosa  # only these tests pay for it: numba compiles half a minute on its first import
-
-    power = librosa.feature.melspectrogram(
+    power = load_librosa().feature.melspectrogram(
         y=samples.astype(np.float64), sr=RATE_HZ, n_fft=2048, hop_length=512, n_mels=128, pad_mode="constant"
     )
     return stretched(power)
