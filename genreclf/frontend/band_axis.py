@@ -30,7 +30,9 @@ _STEPS = (-0.3, -0.15, 0.0, 0.15, 0.3)
 _ROUGH = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 2.0))
 _MIN_ROWS = 32
 _FITTED = 6  # of the candidates: the best, and the usual ones
-_UNUSUAL = 0.1  # correlation: so much better must an unusual axis match. JPEG hides which of similar ones it is
+# Correlation: so much better must an unusual axis match, and so much more for each top before its own. JPEG and frames
+# that are not as wide as a pixel hide which of similar ones it is: the right one is ahead by 0.05 to 0.08 in most.
+_UNUSUAL, _RARER = 0.03, 0.01
 _NEAR = 9  # rows
 _MATCH = 0.5  # correlation; the right axis has 0.57 to 1, others and noise up to 0.45
 # Rows with bins left out between them are as unlike the next as the one after it: the ratio of both differences
@@ -72,7 +74,7 @@ class _Candidate:
     top_hz: float
     count: int  # of bands or bins
     edges: np.ndarray  # (count - 1,) between them, as fractions of the axis
-    usual: bool  # whether of librosa's usual size, and ending where the user says or half the sample rate is
+    handicap: float  # 0 for librosa's usual size, ending where the user says or half the sample rate is
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class _Fit:
 
     @property
     def score(self) -> float:
-        return self.match - (0 if self.axis.usual else _UNUSUAL)
+        return self.match - self.axis.handicap
 
 
 ANY_AXIS = FigureAxis(AUTO, NYQUIST_HZ)
@@ -101,7 +103,7 @@ def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
         candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
         rough = [max(_match(changes, _cells(one, rows, *hidden)) for hidden in _ROUGH) for one in candidates]
-        usual = (number for number, one in enumerate(candidates) if one.usual)
+        usual = (number for number, one in enumerate(candidates) if not one.handicap)
         likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
         fits = [_best_fit(changes, rows, candidates[number]) for number in likely]
         best = max(fits, key=lambda fit: (fit.score, -abs(fit.below) - abs(fit.above)))
@@ -183,7 +185,8 @@ def _each_candidate(top_hz: float) -> Iterator[_Candidate]:
 
     def candidate(kind: str, top: float, count: int, centres: np.ndarray, whole: bool) -> _Candidate:
         usual = top == top_hz and count in (_BANDS[0], _BINS[0])
-        return _Candidate(kind, top, count, _between(centres, kind, whole), usual)
+        handicap = 0 if usual else _UNUSUAL + _RARER * tops.index(top)
+        return _Candidate(kind, top, count, _between(centres, kind, whole), handicap)
 
     for whole in (True, False):
         for count in _BANDS:

@@ -69,14 +69,26 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
 
 def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
     distance = float(np.sqrt(np.square(plot.distance).mean()))
-    levels = upright(plot.levels[::-1])
+    drawn = plot.levels[::-1]
+    levels = upright(drawn)
     if not fault and distance > _MAX_DISTANCE:
         fault = "its colours are of no colour map, as of a photo or a cover"
     axis = find_axis(levels, figure)
     bands = to_bands(levels, axis)
     fault = fault or fault_of_plot(levels, bands)
-    note = "" if fault else f"figure: {plot.colours}, {_axis_note(axis)}"
+    note = "" if fault else f"figure: {plot.colours}{_turned(drawn, levels)}, {_axis_note(axis)}"
     return Picture(bands, plot.colours, note, _no_mel(fault))
+
+
+def _turned(drawn: np.ndarray, levels: np.ndarray) -> str:
+    """What `upright` has done, as far as it can be seen in a note: what it judges by may deceive."""
+    kinds = {
+        "": drawn,
+        " reversed": 255 - drawn,
+        " upside down": drawn[::-1],
+        " reversed, upside down": 255 - drawn[::-1],
+    }
+    return next(name for name, turned in kinds.items() if np.array_equal(levels, turned))
 
 
 def _axis_note(axis: BandAxis) -> str:

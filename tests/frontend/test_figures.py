@@ -14,7 +14,7 @@ from PIL import Image
 from genreclf.data.demo import render
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import NYQUIST_HZ, FigureAxis, find_axis
-from genreclf.frontend.colour_maps import _tables
+from genreclf.frontend.colour_maps import _tables, nearest
 from genreclf.frontend.log_mel import hertz_of_mel, log_mel, mel_of_hertz
 from genreclf.frontend.picture import read_picture
 
@@ -91,13 +91,15 @@ def test_silent_edges_without_a_border_stay(tmp_path, music, cmap):
     assert mean_error(path, levels) <= TWO_LEVELS
 
 
-@pytest.mark.parametrize("cmap", ["magma_r", "gray_r"])
-def test_reversed_colours(tmp_path, music, cmap):
+@pytest.mark.parametrize(("cmap", "name"), [("magma_r", "magma"), ("gray_r", "grey")])
+def test_reversed_colours(tmp_path, music, cmap, name):
     assert mean_error(drawn(tmp_path / "a.png", music, cmap=cmap, bar=True), music) < A_ROW_OFF
+    assert read_picture(tmp_path / "a.png").note.startswith(f"figure: {name} reversed, bands")
 
 
 def test_low_bands_at_the_top(tmp_path, music):
     assert mean_error(drawn(tmp_path / "a.png", music[::-1]), music) < A_ROW_OFF
+    assert read_picture(tmp_path / "a.png").note.startswith("figure: magma upside down, ")
 
 
 def test_a_transparent_border_and_a_coloured_one(tmp_path, music):
@@ -214,6 +216,14 @@ def mel_figure(levels: np.ndarray) -> Figure:
     axes.set_ylim(0, NYQUIST_HZ)
     FigureCanvasAgg(figure)
     return figure
+
+
+def test_of_maps_that_fit_nearly_as_well_the_usual_one_is_taken():
+    coolwarm, unusual = (_tables()[name][1].astype(float) for name in ("coolwarm", "RdBu"))
+    for share, name in ((0.4, "coolwarm"), (0.5, "RdBu")):  # of JPEG's errors, all towards the other map
+        errors = min((unusual, unusual[::-1]), key=lambda other: np.square(other - coolwarm).sum())
+        pixels = np.rint(coolwarm + share * (errors - coolwarm)).astype(np.uint8)
+        assert nearest(np.tile(pixels, (4, 1, 1))).colours == name
 
 
 def test_a_mel_axis_is_seen_in_jpeg_and_in_a_tight_figure(tmp_path, music):
