@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from data_config import data_config
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from public_trees import fma_track, fma_tree
 from test_datamodule import made
@@ -102,6 +102,7 @@ def test_a_split_keeps_groups_together_and_rare_genres_in_all_of_its_parts(seed)
     """Of 200 groups, 40 have a genre of a twentieth of the clips; a split at random would often miss it."""
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 200, 300).tolist()
+    assume(len({group for group in groups if group % 20 == 0}) > 4)  # fewer cannot always be parted; that is refused
     sets = [("common", *(["rare"] if group % 20 == 0 else []), *(["half"] if group % 2 else [])) for group in groups]
     data = data_config(path=Path("songs"), cache=Path("cache"), task=MULTILABEL)
     split = SplitConfig("hashed", salt=str(seed), shares=(0.6, 0.2, 0.2), validation=True)
