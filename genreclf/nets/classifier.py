@@ -18,7 +18,7 @@ from genreclf.nets.statistics import SegmentStandardize, StatisticsBranch
 from genreclf.nets.temporal import BiLSTM, MultiHeadTemporalAttention
 
 # What the backbone's logits are multiplied by where the gate is closed, so that they are as large as both branches'
-# sum. Measured on model A and 516 clips that it had not heard (see "Steadiness" in scripts/RESULTS.md).
+# sum. Measured on model A and 516 held-out clips (see "Why A was underconfident at 8 kHz" in scripts/RESULTS.md).
 ALONE = 1.28
 BACKBONES: dict[str, type[SECNN] | type[EfficientNet]] = {"cnn": SECNN, "efficientnet": EfficientNet}
 

@@ -9,7 +9,7 @@ from genreclf.nets.classifier import GenreClassifier, gated_sum
 
 # Of the squared distance from the first weights, for embeddings of unit variance and a sum over segments. Chosen for 5
 # to 50 songs of four new genres, where the probabilities are then nearly calibrated; a third of it costs a model up to
-# 2 points with 5 to 20 songs of the genres that it has (see "Own genres from few songs" in scripts/TRIALS.md).
+# 2 points with 5 to 20 songs of the genres that it has (see "New genres from few songs" in scripts/TRIALS.md).
 _PENALTY = 300.0
 _STEPS = 200  # at most; it takes about 30
 
