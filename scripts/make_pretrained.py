@@ -7,8 +7,8 @@ source), foreign/clips.csv (of which the clips without a genre are music of none
 teachers/teachers.npz. KEY=VALUE are more settings for every stage.
 
 In FOLDER, each stage is trained without each fold of --folds (default all five) and on all music; finished trainings
-are reused. The folds, predicted by nets that have not heard them, give the scores, the temperature and what tells music
-of none of the genres. BUNDLE (default genreclf/pretrained/MODEL) gets the weights that have heard all music.
+are reused. The folds, predicted by nets that were not trained on them, give the scores, the temperature, and the fit of
+`known`. BUNDLE (default genreclf/pretrained/MODEL) gets the weights that were trained on all music.
 """
 
 import argparse
@@ -47,7 +47,7 @@ from genreclf.training.resume import read_run
 class Stage(NamedTuple):
     """One training; each but the first starts from the weights of the one before."""
 
-    music: str  # home: GTZAN alone; all: with the other music, music of none of the genres, and the teachers
+    music: str  # gtzan: GTZAN only; all: with other sources, music of none of the genres, and the teachers
     settings: str
 
 
@@ -58,27 +58,28 @@ RECIPES = {
         Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=14 augment.raised_floor=0.6"),
     ),
     "b": (
-        Stage("home", "model.weights=lite0"),
-        Stage("home", "optim.learning_rate=1e-3 trainer.max_epochs=55 augment=channels augment.raised_floor=0.6"),
+        Stage("gtzan", "model.weights=lite0"),
+        Stage("gtzan", "optim.learning_rate=1e-3 trainer.max_epochs=55 augment=channels augment.raised_floor=0.6"),
         Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=10"),
         Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=32 augment=channels augment.raised_floor=0.6"),
     ),
 }
 NONE = "none"  # the genre of music of none of the genres
-SLICES = ("place", "source")
+GTZAN, OTHER = "GTZAN", "other sources"  # values of the column `collection`
+SLICES = ("collection", "source")
 TEACHERS = {"musicnn": ("musicnn_mean", "musicnn_penultimate"), "yamnet": ("yamnet_embedding",)}
 ABOUT = (
-    "Music: clips of GTZAN (home), and spectrograms of 30 s of songs from elsewhere (the clips of Panda, Malheiro and "
+    "Music: clips of GTZAN, and spectrograms of 30 s of songs from other sources (the clips of Panda, Malheiro and "
     "Paiva's emotion set; those of the Emotify study; songs of small collections), with music of none of the genres. "
     "None of these sources states a licence. Teachers: musicnn (Pons and Serra 2019; ISC licence; trained on the "
-    "Million Song Dataset) and YAMNet (Apache-2.0; trained on AudioSet). Whether they had heard GTZAN is not known. A "
-    "linear layer of the net learned their embeddings beside the genres; it is not part of this model."
+    "Million Song Dataset) and YAMNet (Apache-2.0; trained on AudioSet). Whether they were trained on GTZAN is not "
+    "known. In training, a linear layer of the net predicted their embeddings; it is not part of this model."
 )
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Uncalibrated predictions for clips that the nets had not heard: of `music.clips`, then of `music.none`."""
+    """Uncalibrated predictions for clips that the nets were not trained on: of `music.clips`, then of `music.none`."""
 
     music: ClipSet
     found: list[Prediction]
@@ -103,13 +104,13 @@ def main(model: str, music: Path, folder: Path, folds: Sequence[int], out: Path,
 def write_inputs(music: Path, folder: Path) -> dict[str, list[str]]:
     """Writes the tables and the teachers' vectors to `folder`; returns the settings that name them, by Stage.music."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{**row, "place": "home" if row["source"] == "gtzan" else "elsewhere"} for row in read(music, "folds.csv")]
+    rows = [{**row, "collection": GTZAN if row["source"] == "gtzan" else OTHER} for row in read(music, "folds.csv")]
     others = [
-        {**row, "path": f"foreign/pictures/{row['clip']}.png", "genre": NONE, "place": "elsewhere"}
+        {**row, "path": f"foreign/pictures/{row['clip']}.png", "genre": NONE, "collection": OTHER}
         for row in read(music, "clips.csv")
         if not row["genre"]
     ]
-    tables = {"all": [*rows, *others], "home": [row for row in rows if row["place"] == "home"]}
+    tables = {"all": [*rows, *others], "gtzan": [row for row in rows if row["collection"] == GTZAN]}
     for name, table in tables.items():
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ("path", "genre", "group", "fold", *SLICES), extrasaction="ignore")
@@ -121,7 +122,7 @@ def write_inputs(music: Path, folder: Path) -> dict[str, list[str]]:
     }
     np.savez(folder / "teachers.npz", clip=teachers["clip"], **vectors)
     mixed = [f"data.none={NONE}", f"teacher={folder / 'teachers.npz'}"]
-    return {"all": [f"data.table={folder / 'all.csv'}", *mixed], "home": [f"data.table={folder / 'home.csv'}"]}
+    return {"all": [f"data.table={folder / 'all.csv'}", *mixed], "gtzan": [f"data.table={folder / 'gtzan.csv'}"]}
 
 
 def read(music: Path, name: str) -> list[dict[str, str]]:
@@ -144,7 +145,7 @@ def train(stages: Sequence[Stage], folder: Path, tables: dict[str, list[str]], w
 
 
 def held_out(fold: int, runs: Sequence[Path]) -> HeldOut:
-    """The predictions of the last of `runs` for the fold that it has not heard."""
+    """The predictions of the last of `runs` for the fold that it was not trained on."""
     config, _ = read_run(runs[-1])
     with columns_in_use(SLICES):
         datamodule = SpectrogramDataModule.from_config(config)

@@ -35,7 +35,7 @@ def script(monkeypatch) -> ModuleType:
 
 @pytest.fixture
 def music(tmp_path) -> Path:
-    """Two genres at home and elsewhere, in three folds, and songs of none of them."""
+    """Two genres of GTZAN and other sources, in three folds, and songs of none of them."""
     folder, rng = tmp_path / "music", np.random.default_rng(0)
     (folder / "teachers").mkdir(parents=True)
     rows = [
@@ -78,7 +78,7 @@ def test_one_command_trains_scores_and_writes_a_bundle(script, music, cache, tmp
     scores = json.loads((tmp_path / "bundle" / "scores.json").read_text())
     assert scores["clips"] == 16 and sum(one["clips"] for one in scores["reliability"]) == 16
     card = (tmp_path / "bundle" / "README.md").read_text()
-    assert all(word in card for word in ("elsewhere", "panda", "musicnn")) and str(tmp_path) not in card
+    assert all(word in card for word in ("other sources", "panda", "musicnn")) and str(tmp_path) not in card
 
 
 def test_each_stage_starts_from_the_one_before_and_a_stopped_one_goes_on(script, tmp_path, monkeypatch):
@@ -86,9 +86,9 @@ def test_each_stage_starts_from_the_one_before_and_a_stopped_one_goes_on(script,
     monkeypatch.setattr(subprocess, "run", lambda words, check: trained.append(words[3:]))
     (tmp_path / "stage-2").mkdir()
     (tmp_path / "stage-2" / "last.ckpt").touch()
-    stages = script.Stage("home", "trainer.max_epochs=3"), script.Stage("all", "trainer.max_epochs=1")
-    runs = script.train(stages, tmp_path, {"home": ["data.table=home.csv"], "all": ["data.table=all.csv"]}, ["seed=1"])
+    stages = script.Stage("gtzan", "trainer.max_epochs=3"), script.Stage("all", "trainer.max_epochs=1")
+    runs = script.train(stages, tmp_path, {"gtzan": ["data.table=gtzan.csv"], "all": ["data.table=all.csv"]}, ["seed=1"])
     assert runs == [tmp_path / "stage-1", tmp_path / "stage-2"]
     first, second = trained
-    assert first == ["data.table=home.csv", "trainer.max_epochs=3", "seed=1", f"run={runs[0]}"]
+    assert first == ["data.table=gtzan.csv", "trainer.max_epochs=3", "seed=1", f"run={runs[0]}"]
     assert {f"init={runs[0]}", "data.table=all.csv", "ckpt=last", f"run={runs[1]}"} < set(second)

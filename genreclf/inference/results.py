@@ -58,8 +58,8 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
 
 def show_table(rows: Iterable[Row], top: int, segments: bool) -> None:
     """Prints a line per clip, or per segment, with the `top` most probable genres."""
-    columns: list[tuple[str, Kind]] = [("genre", "text"), ("", "number")]
-    columns += [("then", "text")] if top > 1 else []
+    columns: list[tuple[str, Kind]] = [("genre", "text"), ("prob.", "number")]
+    columns += [("next", "text")] if top > 1 else []
     columns += [("seconds", "number")] if segments else []
     print_table([*columns, ("file", "text")], [cells for row in rows for cells in _cells(row, top, segments)])
 
