@@ -87,7 +87,8 @@ def test_each_stage_starts_from_the_one_before_and_a_stopped_one_goes_on(script,
     (tmp_path / "stage-2").mkdir()
     (tmp_path / "stage-2" / "last.ckpt").touch()
     stages = script.Stage("gtzan", "trainer.max_epochs=3"), script.Stage("all", "trainer.max_epochs=1")
-    runs = script.train(stages, tmp_path, {"gtzan": ["data.table=gtzan.csv"], "all": ["data.table=all.csv"]}, ["seed=1"])
+    tables = {"gtzan": ["data.table=gtzan.csv"], "all": ["data.table=all.csv"]}
+    runs = script.train(stages, tmp_path, tables, ["seed=1"])
     assert runs == [tmp_path / "stage-1", tmp_path / "stage-2"]
     first, second = trained
     assert first == ["data.table=gtzan.csv", "trainer.max_epochs=3", "seed=1", f"run={runs[0]}"]

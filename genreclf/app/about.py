@@ -11,7 +11,7 @@ from genreclf.inference.task import MULTICLASS
 
 _TEXT = """
 The pretrained models know ten genres: blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae and rock.
-They learned them from clips of 30 seconds, many recorded before 2003; the card of each model, below, says which.
+They learned them from clips of 30 seconds, many recorded before 2002; the card of each model, below, says which.
 A model reads a song as a **spectrogram**, a picture of its sound with time from left to right and pitch from bottom to
 top, in parts of ten seconds. The prediction for the song is the mean over its parts.
 
