@@ -49,21 +49,21 @@ def given(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, flo
 
 
 def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
-    """How often answers with such a probability were right on held-out clips; `averaged`: over three pitches."""
+    """The accuracy of held-out answers with such a probability; `averaged`: over three pitches."""
     if prediction.task == MULTILABEL:
         return (
             "Each genre is judged on its own. The song has all that reach their thresholds, which the bars below mark."
         )
     if scores is None or not scores.reliability:
-        return "How often this model is right at such a probability has not been measured."
+        return "How often this model is correct at such a probability has not been measured."
     measured = bin_of(scores.reliability, prediction.probability)
     if measured is None:
-        return "In a test on music it had not heard, no answer had so low a probability: this is a guess."
+        return "In a test on music that was not in its training, no answer had a probability this low: it is a guess."
     without = " (measured without averaging over pitches)" if averaged else ""
     return (
-        f"In a test on music it had not heard, {measured.clips} of its answers were as probable as this one "
-        f"({100 * measured.low:.0f} to {percent(measured.high)}): {percent(measured.accuracy)} of them were "
-        f"right{without}."
+        f"In a test on music that was not in its training, {measured.clips} of its answers were as probable as this "
+        f"one ({100 * measured.low:.0f} to {percent(measured.high)}): {percent(measured.accuracy)} of them were "
+        f"correct{without}."
     )
 
 

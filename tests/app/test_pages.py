@@ -320,7 +320,7 @@ def test_a_recording_is_classified(app):
 def test_a_demo_is_called_synthetic_and_the_figures_for_music_are_not_given(app):
     app.pills[0].set_value("waltz").run()
     assert not app.exception and "synthetic" in heading(app)
-    assert "synthetic" in text_of(app) and "were right" not in text_of(app)
+    assert "synthetic" in text_of(app) and "of its answers" not in text_of(app)
 
 
 def hours() -> bytes:
@@ -374,7 +374,7 @@ def test_music_of_none_of_the_genres_has_the_reason_and_the_nearest_genre(tmp_pa
     said = page.warning[0].value
     assert not genres_of(page) and "None of these genres" in said and any(name in said for name in CLASSES)
     assert "aria-label" in bodies(page)  # the probabilities are shown
-    assert "were right" not in text_of(page)
+    assert "of its answers" not in text_of(page)
 
 
 def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):
