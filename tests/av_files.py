@@ -11,21 +11,44 @@ SAMPLE_FORMATS = ("fltp", "flt", "s16p", "s16")
 PICTURES_PER_SECOND, PICTURE_PIXELS = 10, 64
 
 
+class Pipe:
+    """Takes bytes in their order."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.content += data
+        return len(data)
+
+    def getvalue(self) -> bytes:
+        return bytes(self.content)
+
+
 @cache
 def av_encoded(
-    container: str, codec: str, rate_hz: int = 44_100, channels: int = 2, seconds: float = 1.0, video: str = ""
+    container: str,
+    codec: str,
+    rate_hz: int = 44_100,
+    channels: int = 2,
+    seconds: float = 1.0,
+    video: str = "",
+    piped: bool = False,
 ) -> bytes:
     """A tone of 440 Hz whose mean over the channels has the amplitude 0.5, perhaps with a video of grey pictures."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     loudness = np.linspace(0.6, 1.4, channels)[:, None] if channels > 1 else np.ones((1, 1))
     sound = (0.5 * np.sin(2 * np.pi * 440 * time) * loudness).astype(np.float32)
-    return av_written(container, codec, sound, rate_hz, video)
+    return av_written(container, codec, sound, rate_hz, video, piped)
 
 
-def av_written(container: str, codec: str, sound: np.ndarray, rate_hz: int, video: str = "") -> bytes:
-    """(channels, samples) float32, full scale -1..1, in a file."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as file:
+def av_written(
+    container: str, codec: str, sound: np.ndarray, rate_hz: int, video: str = "", piped: bool = False
+) -> bytes:
+    """(channels, samples) float32, full scale -1..1, in a file, or as written to a pipe (MP4: in fragments)."""
+    buffer = Pipe() if piped else io.BytesIO()
+    options = {"movflags": "frag_keyframe+empty_moov"} if piped and container == "mp4" else {}
+    with av.open(buffer, "w", format=container, options=options) as file:
         pictures = file.add_stream(video, rate=PICTURES_PER_SECOND) if video else None
         layout = "mono" if len(sound) == 1 else "stereo"
         stream = file.add_stream(codec, rate=rate_hz, layout=layout)

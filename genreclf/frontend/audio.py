@@ -15,6 +15,7 @@ import soxr
 from genreclf.errors import GenreclfError
 from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
+from genreclf.frontend.file_end import CUT_BLOCK, end_fault
 from genreclf.frontend.sndfile_audio import SndfileDecoder
 
 SAMPLE_RATE_HZ = 22_050
@@ -205,7 +206,7 @@ def _decoded(
         waveform.end_resampling()
         if not waveform.samples:
             raise UndecodableError("no samples could be decoded")
-        missing, is_final = _missing(decoder, waveform), decoder.is_certain
+        missing, is_final = _missing(handle, decoder, waveform), decoder.is_certain
     loudest = meter.cancelled()
     if loudest is not None:
         return _decoded(path, handle, opened, new_sink, max_seconds, loudest)
@@ -298,13 +299,13 @@ class _Level:
         return f"{CLIPPED}: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
 
 
-def _missing(decoder: Decoder, waveform: _Waveform) -> str:
+def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
     seconds = waveform.seconds
-    if decoder.lacks_end():
-        return f"{TRUNCATED}: no end page, {seconds:.1f} s decoded"
     expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # of joined files, it is that of the first
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
+    if fault := end_fault(handle) or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
+        return f"{TRUNCATED}: {fault}, {seconds:.1f} s decoded"
     if (share := decoder.unread_share()) > _UNREAD_SHARE:
         return f"{share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""

@@ -26,15 +26,16 @@ _FORMATS = (
 )
 # Frames behind frames: they have no header with a length, and end where no frame follows. MP3 may have one.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
-# Their length is the difference of the first and last time stamp, which may jump.
-_STAMPED = ("mpeg", "mpegts")
+# Their length is the difference of the first and last time stamp, which may jump, or a placeholder if they were written
+# to a pipe. Their blocks tell whether they are whole (`file_end`).
+_UNRELIABLE = ("asf", "avi", "mpeg", "mpegts", "rm")
 # Their headers count the samples, or the frames (of 26 ms for MP3). In others, the length includes the silence that
 # encoders put before and behind the music: up to 5,186 samples of HE-AAC, two frames of 4,096 of WMA.
 _COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv"), 0.05, 0.3
 # An MP3 file's number of frames is in its first one, of at most this many bytes (320 kbit/s at 32 kHz), so many bytes
 # behind these names; flags say whether Xing's is there. Frames have 576 samples below 32 kHz, and 1,152 from there on.
 _MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
-_OGG_PAGE_BYTES, _OGG_FLAGS_AT, _OGG_END_FLAG = 65_307, 5, 4  # the longest page (RFC 3533)
+_SYNC_BYTES = 2  # with which each frame of such a format begins
 _BLOCK_FRAMES = 65_536
 _READ_BYTES = 2**17
 
@@ -69,7 +70,9 @@ class AvDecoder:
             raise
         self.has_float_samples = self._stream.codec_context.name.startswith("pcm_f")
         self._bytes: Counter[bool] = Counter()  # of packets, by whether they could be decoded
-        self._end = 0
+        self._end = self._largest = 0  # the largest packet but the last
+        self._last: Packet[AudioStream] | None = None
+        self._is_last_damaged = False
 
     def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
         """See `Decoder`. Raises UndecodableError if most of the stream cannot be decoded or the disk fails."""
@@ -95,14 +98,14 @@ class AvDecoder:
             return (lost + size - self._end) / size
         return lost / max(1, self._bytes.total())
 
-    def lacks_end(self) -> bool:
-        """See `Decoder`."""
-        if self._container.format.name != "ogg":
+    def ends_inside_frame(self) -> bool:
+        """See `Decoder`; only where no header gives a length, and not for what follows the frames, such as tags."""
+        if self.header_seconds or self._first is None or self._last is None:
             return False
-        begin = max(0, os.fstat(self._handle.fileno()).st_size - _OGG_PAGE_BYTES)
-        end = os.pread(self._handle.fileno(), _OGG_PAGE_BYTES, begin)
-        flags_at = end.rfind(b"OggS") + _OGG_FLAGS_AT
-        return _OGG_FLAGS_AT <= flags_at < len(end) and not end[flags_at] & _OGG_END_FLAG
+        begins_as_frame = bytes(self._last)[:_SYNC_BYTES] == bytes(self._first)[:_SYNC_BYTES]
+        if not begins_as_frame or self._last.size > self._largest:  # a tag may hang on it
+            return False
+        return self._is_last_damaged or self._last.size < _mpeg_frame_bytes(self._last)
 
     def close(self) -> None:
         """See `Decoder`."""
@@ -111,12 +114,18 @@ class AvDecoder:
     def _frames(self) -> Iterator[AudioFrame]:
         packet = self._first
         while packet is not None:
+            is_damaged = packet.is_corrupt
             try:
-                yield from packet.decode()
+                for frame in packet.decode():
+                    is_damaged |= frame.is_corrupt
+                    yield frame
                 decoded = True
             except FFmpegError:
                 decoded = False
             self._bytes[decoded] += packet.size
+            if packet.size:  # of none is the one that only asks for what the decoder holds back
+                self._largest = max(self._largest, self._last.size if self._last else 0)
+                self._last, self._is_last_damaged = packet, is_damaged or not decoded
             if decoded and packet.pos is not None:
                 self._end = max(self._end, packet.pos + packet.size)
             packet = self._next_packet()
@@ -131,7 +140,7 @@ class AvDecoder:
         name, stream, container = self._container.format.name, self._stream, self._container
         if name == "mp3":
             return self._seconds_of_mp3()
-        if name in _BARE or name in _STAMPED:
+        if name in _BARE or name in _UNRELIABLE:
             return 0.0
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -223,6 +232,15 @@ def _audio_stream(container: InputContainer) -> AudioStream:
         if stream.index != first.index:
             stream.discard = Discard.all
     return first
+
+
+def _mpeg_frame_bytes(packet: "Packet[AudioStream]") -> int:
+    """As the header of an MP1, MP2 or MP3 frame says; 0 for others. (Their decoders take cut frames without a word.)"""
+    name = packet.stream.codec_context.name[:3]
+    if name not in ("mp1", "mp2", "mp3"):
+        return 0
+    frames = av.CodecContext.create(name, "r").parse(bytes(packet) + bytes(_MP3_FRAME_BYTES))
+    return frames[0].size if frames else 0
 
 
 def _block(queue: av.AudioFifo) -> Iterator[tuple[np.ndarray, int]]:

@@ -31,8 +31,8 @@ class Decoder(Protocol):
         """After decoding: the share of the file that may hold more music."""
         ...
 
-    def lacks_end(self) -> bool:
-        """After decoding: whether the format marks its end and this file has no such mark."""
+    def ends_inside_frame(self) -> bool:
+        """After decoding: whether the file has fewer bytes than its last frame."""
         ...
 
     def close(self) -> None:
