@@ -1,4 +1,4 @@
-"""The rooms are in one order: a module imports only from its room and from those to the left of it."""
+"""The layers are in one order: a module imports only from its layer and from those to the left of it."""
 
 import ast
 import subprocess
@@ -26,8 +26,8 @@ BASE = (
     "page",
     "plot_text",
 )
-# From left to right; rooms in one group are side by side and do not know each other.
-ROOMS = (
+# From left to right; layers in one group are side by side and do not know each other.
+LAYERS = (
     ("base",),
     ("frontend", "tags"),
     ("inference",),
@@ -40,7 +40,7 @@ ROOMS = (
     ("evaluation",),
     ("commands",),
 )
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+RANK = {layer: rank for rank, layers in enumerate(LAYERS) for layer in layers}
 # These import torch nowhere, not even inside a function.
 WITHOUT_TORCH = ("base", "frontend", "tags", "inference", "http", "app")
 TORCH = ("torch", "torchaudio", "torchvision", "torchmetrics", "lightning", "timm")
@@ -52,8 +52,8 @@ def modules() -> list[str]:
     return [name for name in found if name != "__init__.py"]
 
 
-def room_of(module: str) -> str:
-    """The room of a dotted name below genreclf: data.store -> data, train -> commands."""
+def layer_of(module: str) -> str:
+    """The layer of a dotted name below genreclf: data.store -> data, train -> commands."""
     first, *rest = module.split(".")
     if first in BASE or not first:
         return "base"
@@ -67,7 +67,7 @@ def imports_of(name: str) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{name}:{node.lineno}: a relative import; give the whole name"
-            # `from genreclf.app import drawing` imports a module of that room; the room is the same either way.
+            # `from genreclf.app import drawing` imports a module of that layer; the layer is the same either way.
             yield node.lineno, node.module or ""
             if node.module == "genreclf":
                 yield from ((node.lineno, f"genreclf.{alias.name}") for alias in node.names if _is_module(alias.name))
@@ -79,17 +79,17 @@ def _is_module(name: str) -> bool:
 
 @pytest.mark.parametrize("name", modules())
 def test_a_module_imports_nothing_from_its_right(name):
-    room = room_of(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    layer = layer_of(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
     for line, imported in imports_of(name):
         package, _, module = imported.partition(".")
         if package != "genreclf":
-            assert room not in WITHOUT_TORCH or package not in TORCH, f"{name}:{line}: {room} imports {package}"
+            assert layer not in WITHOUT_TORCH or package not in TORCH, f"{name}:{line}: {layer} imports {package}"
             continue
-        other = room_of(module)
-        assert other == room or RANK[other] < RANK[room], f"{name}:{line}: {room} imports from {other} ({imported})"
+        other = layer_of(module)
+        assert other == layer or RANK[other] < RANK[layer], f"{name}:{line}: {layer} imports from {other} ({imported})"
 
 
-def test_every_folder_of_the_package_is_a_room():
+def test_every_folder_of_the_package_is_a_layer():
     folders = {path.parent.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE}
     assert folders == set(RANK) - {"base", "commands"}
 
