@@ -17,6 +17,7 @@ from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
 from genreclf.frontend.file_end import CUT_BLOCK, end_fault
 from genreclf.frontend.sndfile_audio import SndfileDecoder
+from genreclf.frontend.tag_bytes import tag_bytes
 
 SAMPLE_RATE_HZ = 22_050
 AUDIO_SUFFIXES = (
@@ -43,7 +44,7 @@ FULL_SCALE = 1 - 2**-15
 _CLIPPED_SHARE = 0.005
 # Words in the notes of `Audio.problem`, by which data audits recognize the kind of problem.
 TRUNCATED, UNDECODED, CLIPPED = "truncated", "not decoded", "clipped"
-# Tags may follow the music. If more than this share of the file was not read, it may be music.
+# Unknown tags may follow the music. If more than this share of the file was not read, it may be music.
 _UNREAD_SHARE = 0.1
 
 
@@ -306,7 +307,8 @@ def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
     if fault := end_fault(handle) or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
         return f"{TRUNCATED}: {fault}, {seconds:.1f} s decoded"
-    if (share := decoder.unread_share()) > _UNREAD_SHARE:
+    share = decoder.unread_share() - tag_bytes(handle) / os.fstat(handle.fileno()).st_size
+    if share > _UNREAD_SHARE:
         return f"{share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""
 

@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.stream import Discard
 
 from genreclf.frontend.decoder import UNRECOGNISED, UndecodableError
+from genreclf.frontend.tag_bytes import end_tag_bytes
 
 # Formats that hold what they play. No playlist (concat, hls, dash), picture sequence, device or script is among them.
 _FORMATS = (
@@ -169,17 +170,20 @@ class AvDecoder:
 
 
 class _Source:
-    """What PyAV needs of a file: no name, which would decide on the format, and no errors, which it would print."""
+    """What PyAV needs of a file: no name, which would decide on the format, and no errors, which it would print.
+
+    Tags at the end are left out: a cover would be decoded as damaged frames.
+    """
 
     def __init__(self, handle: FileIO) -> None:
         self.tell = handle.tell
         self.fault = ""
-        self._handle = handle
+        self._handle, self._end = handle, os.fstat(handle.fileno()).st_size - end_tag_bytes(handle)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, none at the end and where the disk fails."""
         try:
-            return self._handle.read(size)
+            return self._handle.read(max(0, min(size, self._end - self._handle.tell())))
         except OSError as error:
             self.fault = f"reading fails: {error.strerror}"
             return b""
@@ -187,6 +191,8 @@ class _Source:
     def seek(self, offset: int, whence: int) -> int:
         """The new position, negative if there is none."""
         try:
+            if whence == os.SEEK_END:
+                return self._handle.seek(self._end + offset)
             return self._handle.seek(offset, whence)
         except (OSError, OverflowError):  # before the beginning
             return -1

@@ -236,6 +236,13 @@ ID3V1 = b"TAG" + b"a song".ljust(125, b"\0")
 APE_TAG = b"APETAGEX" + struct.pack("<4I", 2_000, 32, 0, 0xA000_0000) + bytes(8 + 32)
 
 
+def ape_tag(cover: bytes) -> bytes:
+    """With a header and a footer, which differ in one flag."""
+    item = struct.pack("<2I", len(cover), 2) + b"Cover Art (Front)\0" + cover
+    ends = [struct.pack("<4I8x", 2_000, len(item) + 32, 1, flags) for flags in (0xA000_0000, 0x8000_0000)]
+    return b"APETAGEX" + ends[0] + item + b"APETAGEX" + ends[1]
+
+
 def six_hours_of_wavpack() -> bytes:
     """The number of samples is in the head of the first block (bytes 12 to 16)."""
     return patched(av_encoded("wv", "wavpack"), 12, struct.pack("<I", SIX_HOURS // 8_000 * 44_100))
@@ -450,7 +457,18 @@ CHUNKS = [
     Case("unknown-chunk-of-2-gb.wav", wav(fmt(), chunk(b"what", size=2**31), DATA), refused=NO_DATA),
     Case("list-too-long.wav", wav(fmt(), chunk(b"LIST", b"INFO", 10**6), DATA), refused=NO_DATA),
     Case("100000-chunks.wav", wav(fmt(), chunk(b"what") * 100_000, DATA), sound=tone),
-    Case("tag-behind-data.wav", wav(fmt(), DATA, chunk(b"id3 ", NOISE)), sound=tone, problem=left_out("48", 0.5)),
+    Case("tag-behind-data.wav", wav(fmt(), DATA, chunk(b"id3 ", NOISE)), sound=tone),
+    Case(
+        "two-tags-behind-data.wav", wav(fmt(), DATA, chunk(b"LIST", b"INFO" + NOISE), chunk(b"id3 ", NOISE)), sound=tone
+    ),
+    Case(
+        "cut-tag-behind-data.wav",
+        wav(fmt(), DATA, chunk(b"id3 ", NOISE, 10**6)),
+        sound=tone,
+        problem=left_out("48", 0.5),
+    ),
+    Case("tag-behind-data.aiff", aiff(comm(), SSND, chunk(b"ID3 ", NOISE, order=">")), sound=tone),
+    Case("noise-behind-data.wav", wav(fmt(), DATA, NOISE), sound=tone, problem=left_out("48", 0.5)),
     Case("no-fmt.wav", wav(DATA), refused=NO_DATA),
     Case("fmt-behind-data.wav", wav(DATA, fmt()), sound=tone),
     Case("two-fmts.wav", wav(fmt(), fmt(rate_hz=8_000), DATA), sound=tone),
@@ -540,6 +558,8 @@ TAGS_AND_JOINTS = [
     Case("ten-id3v2.mp3", (id3v2(1_000) + bytes(1_000)) * 10 + mp3(), **MP3),
     Case("id3v1.mp3", mp3() + ID3V1, **MP3),
     Case("ape.mp3", mp3() + APE_TAG + ID3V1, **MP3),
+    Case("ape-with-cover.mp3", mp3() + ape_tag(NOISE), **MP3),
+    Case("ape-with-cover-and-id3v1.mp3", mp3() + ape_tag(NOISE) + ID3V1, **MP3),
     Case("id3v2.flac", id3v2(1_000) + bytes(1_000) + flac(), **STEREO),
     # A tag behind the last frame once cost the last frames.
     Case("id3v1.flac", flac() + ID3V1, **STEREO),
