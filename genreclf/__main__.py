@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from genreclf import __version__
 from genreclf.config import did_you_mean
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: Sequence[str]) -> int:
     try:
-        module = importlib.import_module("genreclf.app.__main__" if name == "app" else f"genreclf.{name}")
+        module = _imported("genreclf.app.__main__" if name == "app" else f"genreclf.{name}")
         code: int = module.main(arguments)
         return code
     except ModuleNotFoundError as error:
@@ -69,6 +70,16 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         raise  # our defect
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _imported(name: str) -> ModuleType:
+    """The module. Python looks for no cycles among the objects of imports, neither meanwhile nor later."""
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":
