@@ -14,11 +14,9 @@ from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
 from genreclf.frontend.folder import FolderContents, folder_contents
 from genreclf.frontend.object_store import Location
-from genreclf.inference.catalog import DEFAULT_MODEL
-from genreclf.inference.embeddings import SUFFIXES
 from genreclf.inference.onnx_model import DEVICES
 from genreclf.inference.predictor import Predictor, load_predictor
-from genreclf.inference.run_folder import CARD, PRETRAINED, pretrained_names
+from genreclf.inference.run_folder import CARD, DEFAULT_MODEL, PRETRAINED, pretrained_names
 from genreclf.inference.tta import TTA
 from genreclf.text import one_line
 
@@ -157,6 +155,8 @@ def share(word: str) -> float:
 
 def embeddings_file(word: str) -> Path:
     """The name of a file of embeddings, as an argparse type."""
+    from genreclf.inference.embeddings import SUFFIXES  # predict does without
+
     if Path(word).suffix not in SUFFIXES:
         raise argparse.ArgumentTypeError(f"{word}: unknown suffix; choose one of {', '.join(SUFFIXES)}")
     return user_path(word)

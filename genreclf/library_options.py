@@ -17,8 +17,7 @@ from genreclf.command_options import (
 from genreclf.files import user_path
 from genreclf.frontend.folder import contents_of
 from genreclf.frontend.object_store import Location, StorePath, location, objects_below
-from genreclf.inference.array_task import read_shard
-from genreclf.inference.predicted_rows import Contents, Engine, journaled, rows_digest, thread_rows
+from genreclf.inference.predicted_rows import Contents, Engine, journaled, open_journal, thread_rows
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row
 
@@ -90,7 +89,7 @@ def library_rows(
 ) -> list[Row]:
     """The rows of all files, in order."""
     with engine_of(options, predictor, contents) as engine:
-        results = journaled(paths, engine, rows_digest(predictor, contents), options.journal)
+        results = journaled(paths, engine, open_journal(options.journal, predictor, contents))
         return [result.row for result in results]
 
 
@@ -107,6 +106,8 @@ def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Conte
 
 def _shard(word: str) -> tuple[int, int]:
     """I/N, as an argparse type."""
+    from genreclf.inference.array_task import read_shard  # only those who predict in shards wait for it
+
     try:
         return read_shard(word)
     except ValueError as error:

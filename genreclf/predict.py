@@ -21,7 +21,6 @@ from genreclf.frontend.object_store import Location
 from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.results import Row, check_output, flat, show_csv, show_json, show_table, write_parquet
 from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
-from genreclf.shard_steps import merged, run_shard, show_missing
 from genreclf.stopping import stoppable
 
 _COMPRESSED = (".mp3", ".m4a")  # of the usual suffixes, those that PyAV decodes
@@ -35,13 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ("json", "csv", "parquet", "top"))
     check_output(options.parquet)
-    if options.missing:
-        return show_missing(options)
-    if options.merge:
-        return _merge(options)
-    if options.shards:
-        return run_shard(options, Contents(segments=options.segments))
-    return _predict(options)
+    return _shards(options) if options.shards else _predict(options)
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -66,7 +59,13 @@ def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) 
     thread.shutdown(wait=False)
 
 
-def _merge(options: argparse.Namespace) -> int:
+def _shards(options: argparse.Namespace) -> int:
+    from genreclf.shard_steps import merged, run_shard, show_missing  # only those who predict in shards wait for it
+
+    if options.missing:
+        return show_missing(options)
+    if not options.merge:
+        return run_shard(options, Contents(segments=options.segments))
     manifest, rows = merged(options)
     if options.segments and not manifest.contents.segments:
         raise GenreclfError(f"--segments: the shards in {options.shards} have none; leave it out, or run them with it")

@@ -13,13 +13,13 @@ from genreclf.command_options import SOME_FILES_FAILED, find_files, load, tell_d
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import PICTURE_SUFFIXES
 from genreclf.frontend.folder import folder_contents
-from genreclf.inference.catalog import DEFAULT_MODEL, read_scores
+from genreclf.inference.catalog import read_scores
 from genreclf.inference.embeddings import Embeddings, write_embeddings
 from genreclf.inference.predicted_rows import predicted_rows
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.reliability import at_least
 from genreclf.inference.results import Row, check_output
-from genreclf.inference.run_folder import find_bundle
+from genreclf.inference.run_folder import DEFAULT_MODEL, find_bundle
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.progress import progress_bar
 from genreclf.tags.arrivals import arrivals, check_watching

@@ -32,8 +32,8 @@ from websockets.sync.client import ClientConnection, connect
 from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.clip import read_upload
-from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.predictor import load_predictor
+from genreclf.inference.run_folder import DEFAULT_MODEL
 
 SONG_SECONDS = 30.0
 _ANSWER = 'class="genre"'  # in the HTML that shows the genre

@@ -14,9 +14,16 @@ from genreclf import Classifier
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle, weights_sha256
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.inference.catalog import DEFAULT_MODEL
 from genreclf.inference.predictor import Predictor, load_predictor
-from genreclf.inference.run_folder import CARD, MODEL_ONNX, PRETRAINED, SCORES_JSON, WEIGHTS, pretrained_names
+from genreclf.inference.run_folder import (
+    CARD,
+    DEFAULT_MODEL,
+    MODEL_ONNX,
+    PRETRAINED,
+    SCORES_JSON,
+    WEIGHTS,
+    pretrained_names,
+)
 from genreclf.predict import main
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")

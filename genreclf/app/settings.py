@@ -8,9 +8,9 @@ import streamlit as st
 from genreclf.app import words
 from genreclf.app.state import MAX_SECONDS, load_model
 from genreclf.app.visits import Visit
-from genreclf.inference.catalog import DEFAULT_MODEL, ModelEntry
+from genreclf.inference.catalog import ModelEntry
 from genreclf.inference.predictor import Predictor
-from genreclf.inference.run_folder import MODEL_CONFIG
+from genreclf.inference.run_folder import DEFAULT_MODEL, MODEL_CONFIG
 
 _NONE = "none"
 _LEAST_SECONDS = 0.1  # of a picture

@@ -13,8 +13,6 @@ from genreclf.text import one_line
 
 _MAIN_SCORE = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}  # its key in scores.json, by task
 
-DEFAULT_MODEL = "a"  # more accurate than b on music from elsewhere, faster, and steadier at other sample rates
-
 
 @dataclass(frozen=True)
 class Scores:

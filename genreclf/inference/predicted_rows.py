@@ -52,8 +52,13 @@ def predicted_rows(
     """
     contents = Contents(segments, embedding)
     engine = partial(thread_rows, predictor, workers, contents)
-    for result in journaled(paths, engine, rows_digest(predictor, contents), journal_file):
+    for result in journaled(paths, engine, open_journal(journal_file, predictor, contents)):
         yield result.row
+
+
+def open_journal(file: Path | None, predictor: Predictor, contents: Contents) -> Journal | None:
+    """The journal in `file` for this predictor's rows; None without a file. Raises GenreclfError as `Journal` does."""
+    return Journal(file, rows_digest(predictor, contents)) if file else None
 
 
 def rows_digest(predictor: Predictor, contents: Contents) -> str:
@@ -67,9 +72,8 @@ def thread_rows(predictor: Predictor, workers: int, contents: Contents, paths: S
         yield FileRow(path, _row(path, result, predictor, contents), not isinstance(result, StoreError))
 
 
-def journaled(paths: Sequence[Location], engine: Engine, digest: str, journal_file: Path | None) -> Iterator[FileRow]:
+def journaled(paths: Sequence[Location], engine: Engine, journal: Journal | None) -> Iterator[FileRow]:
     """The rows of `paths`, in order; those in the journal as they are, the others by the engine and then kept in it."""
-    journal = Journal(journal_file, digest) if journal_file else None
     known = {path for path in dict.fromkeys(paths) if journal and journal.find(path) is not None}
     todo = [path for path in dict.fromkeys(paths) if path not in known]
     results, left, arrived = engine(todo), Counter(paths), dict[Location, FileRow]()

@@ -1,6 +1,5 @@
 """A model and a clip -> the genre of the clip and of each of its segments."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -78,6 +77,8 @@ class Predictor:
     @property
     def digest(self) -> str:
         """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
+        import hashlib  # loads OpenSSL, which only journals and shards need
+
         settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure), length_factor(0)]
         settings += self._answers.settings
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from genreclf.errors import GenreclfError
 from genreclf.files import replacement, write_once
 from genreclf.frontend.object_store import Location
 from genreclf.inference.array_task import Numbering, part_of, ranges
+from genreclf.inference.journal import Journal
 from genreclf.inference.predicted_rows import Contents, Engine, journaled
 from genreclf.inference.results import Row
 
@@ -58,7 +59,7 @@ class Shards:
         problems = passing = 0
         with _locked(shard / _JOURNAL) as journal:
             with suppress(_UnfinishedError), replacement(shard / _ROWS) as temporary, temporary.open("w") as file:
-                for result in journaled(paths, engine, self.manifest.digest, journal):
+                for result in journaled(paths, engine, Journal(journal, self.manifest.digest)):
                     file.write(json.dumps(result.row) + "\n")
                     problems += bool(result.row["problem"])
                     passing += not result.lasting

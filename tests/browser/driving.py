@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from genreclf.app import drawing
-from genreclf.inference.catalog import DEFAULT_MODEL
+from genreclf.inference.run_folder import DEFAULT_MODEL
 
 APP = Path(drawing.__file__).parent
 PATIENCE_MS = 120_000

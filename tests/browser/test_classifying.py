@@ -21,8 +21,7 @@ from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.picture import read_picture, write_picture
-from genreclf.inference.catalog import DEFAULT_MODEL
-from genreclf.inference.run_folder import PRETRAINED, pretrained_names
+from genreclf.inference.run_folder import DEFAULT_MODEL, PRETRAINED, pretrained_names
 
 SHOTS = Path(os.environ["GENRECLF_SHOTS"])
 WIDTHS = (1280, 390)

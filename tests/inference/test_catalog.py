@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genreclf.inference.catalog import DEFAULT_MODEL, ModelEntry, Scores, list_models
-from genreclf.inference.run_folder import PRETRAINED, pretrained_names
+from genreclf.inference.catalog import ModelEntry, Scores, list_models
+from genreclf.inference.run_folder import DEFAULT_MODEL, PRETRAINED, pretrained_names
 
 
 def test_pretrained_models_have_the_scores_of_their_cards(tmp_path):

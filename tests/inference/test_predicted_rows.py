@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genreclf.frontend.object_store import Location
+from genreclf.inference.journal import Journal
 from genreclf.inference.predicted_rows import FileRow, journaled
 
 
@@ -24,11 +25,11 @@ def test_rows_come_in_order_and_a_journal_keeps_each_once(data, names, passing):
 
     paths = list(map(Path, names))
     first = paths[: data.draw(st.integers(0, len(paths)))]
-    assert [result.path for result in journaled(paths, engine, "model", None)] == paths
+    assert [result.path for result in journaled(paths, engine, None)] == paths
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal"
         for wanted in (first, paths):
-            results = list(journaled(wanted, engine, "model", journal))
+            results = list(journaled(wanted, engine, Journal(journal, "model")))
             assert [result.path for result in results] == wanted
             assert [result.row["path"] for result in results] == list(map(str, wanted))
         lines = [json.loads(line)["path"] for line in journal.read_text().splitlines() if line]
