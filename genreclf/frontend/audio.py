@@ -23,7 +23,7 @@ SAMPLE_RATE_HZ = 22_050
 AUDIO_SUFFIXES = (
     *(".wav", ".w64", ".rf64", ".flac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
     *(".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".mpga", ".m4a", ".m4b", ".aac", ".amr", ".wma", ".asf", ".ra"),
-    *(".ac3", ".eac3", ".dts", ".wv", ".ape", ".tta", ".tak", ".mpc", ".shn", ".dsf", ".mka", ".weba"),
+    *(".ac3", ".eac3", ".dts", ".wv", ".ape", ".tta", ".tak", ".mpc", ".shn", ".dsf", ".dff", ".mka", ".weba"),
     # The sound of videos.
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".rm", ".ogv"),
 )

@@ -22,8 +22,8 @@ from genreclf.frontend.tag_bytes import end_tag_bytes
 # Formats that hold what they play. No playlist (concat, hls, dash), picture sequence, device or script is among them.
 _FORMATS = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3", "flac", "flv"),
-    *("loas", "matroska", "mlp", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "oma", "rm", "shn", "tak"),
-    *("truehd", "tta", "w64", "wav", "wv"),
+    *("iff", "loas", "matroska", "mlp", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "oma", "rm", "shn"),
+    *("tak", "truehd", "tta", "w64", "wav", "wv"),
 )
 # Frames behind frames: they have no header with a length, and end where no frame follows. MP3 may have one.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
@@ -36,7 +36,7 @@ _COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv")
 # An MP3 file's number of frames is in its first one, of at most this many bytes (320 kbit/s at 32 kHz), so many bytes
 # behind these names; flags say whether Xing's is there. Frames have 576 samples below 32 kHz, and 1,152 from there on.
 _MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
-_SYNC_BYTES = 2  # with which each frame of such a format begins
+_SYNC_BYTES = {"amr": 1, "loas": 1}  # with which all frames begin; two in other formats
 _BLOCK_FRAMES = 65_536
 _READ_BYTES = 2**17
 
@@ -103,7 +103,8 @@ class AvDecoder:
         """See `Decoder`; only where no header gives a length, and not for what follows the frames, such as tags."""
         if self.header_seconds or self._first is None or self._last is None:
             return False
-        begins_as_frame = bytes(self._last)[:_SYNC_BYTES] == bytes(self._first)[:_SYNC_BYTES]
+        sync_bytes = _SYNC_BYTES.get(self._container.format.name, 2)
+        begins_as_frame = bytes(self._last)[:sync_bytes] == bytes(self._first)[:sync_bytes]
         if not begins_as_frame or self._last.size > self._largest:  # a tag may hang on it
             return False
         return self._is_last_damaged or self._last.size < _mpeg_frame_bytes(self._last)

@@ -64,6 +64,7 @@ def _riff_bytes(head: bytes) -> int:
 
 
 def _caf_bytes(head: bytes) -> int:
+    """Of CAF and DSDIFF."""
     size = int.from_bytes(head[4:12], "big", signed=True)
     return 12 + size if head[:4].isalnum() and size >= 0 else 0
 
@@ -95,6 +96,11 @@ def _element_bytes(head: bytes) -> int:
     unknown = 2 ** (7 * size_bytes) - 1
     size = int.from_bytes(head[id_bytes : id_bytes + size_bytes], "big") & unknown
     return id_bytes + size_bytes + (0 if size == unknown else size)
+
+
+def _dsf_bytes(head: bytes) -> int:
+    size = int.from_bytes(head[4:12], "little")
+    return size if head[:4] in (b"DSD ", b"fmt ", b"data") and size >= 12 else 0
 
 
 def _flv_bytes(head: bytes) -> int:
@@ -129,6 +135,8 @@ _CONTAINERS = (
     _Container(_ASF, 0, 0, _asf_bytes),
     _Container(b"ftyp", 4, 0, _box_bytes),
     _Container(_EBML, 0, 0, _element_bytes),
+    _Container(b"FRM8", 0, 0, _caf_bytes),
+    _Container(b"DSD ", 0, 0, _dsf_bytes),
     _Container(b"FLV", 0, 13, _flv_bytes),
     _Container(b".RMF", 0, 0, _real_bytes, _SLACK_BYTES),
 )

@@ -36,6 +36,8 @@ FORMATS = {
     "au": ("au", "pcm_f32be", 0.0),
 }
 
+DSD_HZ = 64 * 44_100
+
 
 def content(name: str, **options) -> bytes:
     container, codec, _ = FORMATS[name]
@@ -202,6 +204,51 @@ def test_joined_files_of_any_bit_rate_are_not_called_truncated(tmp_path):
         result = read(tmp_path, first + second)
         assert result.source_seconds == pytest.approx(4, abs=0.2)
         assert result.problem == ""
+
+
+def one_bit(seconds: float = 1.5) -> np.ndarray:
+    """(samples,) 0 or 1: the tone at 64 times 44,100 Hz, by a modulator of first order."""
+    steps = np.cumsum(0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * DSD_HZ)) / DSD_HZ) / 2 + 0.5)
+    return np.diff(np.floor(steps), prepend=0).astype(np.uint8)
+
+
+def dsf() -> bytes:
+    bits = one_bit()
+    data = np.packbits(bits, bitorder="little").tobytes()
+    data += bytes(-len(data) % 4_096)
+    fields = struct.pack("<QIIIIIIQII", 52, 1, 0, 1, 1, DSD_HZ, 1, len(bits), 4_096, 0)
+    return b"DSD " + struct.pack("<3Q", 28, 92 + len(data), 0) + b"fmt " + fields + dsd_chunk(b"data", data, "<", 12)
+
+
+def dff() -> bytes:
+    chunks = [
+        dsd_chunk(b"FS  ", struct.pack(">I", DSD_HZ)),
+        dsd_chunk(b"CHNL", struct.pack(">H4s", 1, b"C   ")),
+        dsd_chunk(b"CMPR", b"DSD \x0enot compressed\0"),
+    ]
+    parts = [dsd_chunk(b"FVER", b"\1\5\0\0"), dsd_chunk(b"PROP", b"SND " + b"".join(chunks))]
+    return dsd_chunk(b"FRM8", b"DSD " + b"".join(parts) + dsd_chunk(b"DSD ", np.packbits(one_bit()).tobytes()))
+
+
+def dsd_chunk(name: bytes, data: bytes, order: str = ">", head_bytes: int = 0) -> bytes:
+    return name + struct.pack(f"{order}Q", len(data) + head_bytes) + data + bytes(len(data) % 2)
+
+
+@pytest.mark.parametrize("written", [dsf, dff])
+def test_one_bit_sound_is_read_and_told_where_it_is_cut(tmp_path, written):
+    data = written()
+    whole, part = read(tmp_path, data), read(tmp_path, data[: len(data) * 2 // 3])
+    assert_tone(whole.waveform)
+    assert (whole.source_seconds, whole.problem) == (pytest.approx(1.5, abs=0.02), "")
+    assert part.source_seconds == pytest.approx(1, abs=0.02)
+    assert part.problem.startswith(TRUNCATED)
+
+
+def test_the_speech_of_telephones_is_read_and_told_where_it_is_cut(tmp_path):
+    """AMR: frames of 12.2 kbit/s without a coded pulse, 20 ms each."""
+    data = b"#!AMR\n" + (b"\x3c" + bytes(31)) * 100
+    assert (read(tmp_path, data).source_seconds, read(tmp_path, data).problem) == (2, "")
+    assert read(tmp_path, data[:-7]).problem == f"{TRUNCATED}: the last block is cut off, 2.0 s decoded"
 
 
 # --- Names and tags ---------------------------------------------------------------------------------------------------
