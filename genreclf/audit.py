@@ -64,7 +64,7 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
         raise GenreclfError(f"--drop-list {options.drop_list}: names clips of other collections; give --against OTHER")
     split = build(SplitConfig, config["split"], "split")
     store = open_store(prepared_store(data))
-    found = audit(store, membership(store.rows, data, split), _passed_over(data, store), task=data.task)
+    found = audit(store, membership(store.rows, data, split), _ignored(data, store), task=data.task)
     about = {"name": data.name, "path": str(data.path), "table": str(data.table or ""), "split": split.name}
     context = {"data": {**about, "store_digest": store.digest}, "split": asdict(split)}
     numbers = json.dumps({**context, **found.plain()}, indent=1)
@@ -75,8 +75,8 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     return FOUND if options.strict and found.verdict in ("leaks", "unknown") else 0
 
 
-def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
-    """The files of a data set's folder that its store lacks: by ending, and the clips by why they have no class."""
+def _ignored(data: DataConfig, store: Store) -> dict[str, list[str]]:
+    """The files of a data set's folder that its store lacks: by extension, and the clips by why they have no class."""
     folder = data_folder(data)
     contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
@@ -84,7 +84,7 @@ def _passed_over(data: DataConfig, store: Store) -> dict[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path, why in zip(unused, reasons, strict=True):
         found[f"{UNUSED}: {why}" if why else UNUSED].append(path)
-    return {**contents.passed_over, **found}  # a plain dict: asdict copies no defaultdict
+    return {**contents.ignored, **found}  # a plain dict: asdict copies no defaultdict
 
 
 def _reasons(data: DataConfig, folder: Location, unused: Sequence[str]) -> list[str]:
@@ -106,8 +106,8 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 def _show(found: Audit) -> None:
     faults = ", ".join(f"{kind} {len(clips)}" for kind, clips in found.findings.items() if clips)
     print(f"{found.clips} clips of {len(found.classes)} classes; findings: {faults or 'none'}")
-    if found.passed_over:
-        print(one_line(_files(found.passed_over)))
+    if found.ignored:
+        print(one_line(_files(found.ignored)))
     if found.rates:
         print("sample rates: " + ", ".join(f"{rate:,} Hz {count}" for rate, count in found.rates.items()))
     print(f"pairs of one recording: {len(found.pairs)}, in groups: {len(found.duplicate_groups)}")
@@ -123,8 +123,8 @@ def _show(found: Audit) -> None:
     print(one_line(_verdict(found)))
 
 
-def _files(passed_over: dict[str, list[str]]) -> str:
-    return FolderContents([], passed_over, []).told()
+def _files(ignored: dict[str, list[str]]) -> str:
+    return FolderContents([], ignored, []).told()
 
 
 def _share(leak: Leak) -> str:
@@ -195,8 +195,8 @@ def _show_shared(found: Comparison) -> None:
 
 def _contents(contents: Contents) -> str:
     absent = [f"{len(contents.left_out)} left out ({first_names(list(contents.left_out))})"] * bool(contents.left_out)
-    if contents.passed_over:
-        absent.append(_files(contents.passed_over))
+    if contents.ignored:
+        absent.append(_files(contents.ignored))
     if contents.not_compared:
         names = first_names(contents.not_compared)
         absent.append(f"{len(contents.not_compared)} not compared by sound, as shorter than 4 s or uniform ({names})")

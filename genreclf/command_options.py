@@ -113,7 +113,7 @@ def tell_problems(problems: Iterable[object]) -> None:
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
     """The files of `paths`, a folder replaced by the clips below it, and how many folders could not be read.
 
-    Tells these folders, and the files that were passed over. Raises GenreclfError for a folder without clips.
+    Tells these folders, and the files that were ignored. Raises GenreclfError for a folder without clips.
     """
     files, unreadable = [], 0
     for path in paths:
@@ -130,8 +130,8 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 
 
 def check_contents(path: Location, contents: FolderContents) -> None:
-    """Tells what was passed over in a folder. Raises GenreclfError for one without clips."""
-    if contents.passed_over:
+    """Tells what was ignored in a folder. Raises GenreclfError for one without clips."""
+    if contents.ignored:
         print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
     if not contents.clips and not contents.unreadable:
         raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")

@@ -104,7 +104,7 @@ def _table(runs: Sequence[Run], moved: Mapping[str, str]) -> Path | None:
 def _columns(system: System, slices: Sequence[str], table: Path | None) -> Columns:
     predictions = next(iter(system.predictions.values()))
     if predictions.several and any(meaning_of(name) == "genre" for name in slices):
-        raise GenreclfError("--slices genre: these runs tell several genres a clip; name columns of data.table")
+        raise GenreclfError("--slices genre: these runs predict several genres per clip; name columns of data.table")
     genres = cells(predictions.target, predictions.classes)
     return slice_columns(slices, predictions.paths, genres, table)
 

@@ -93,7 +93,7 @@ def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
         score_other(build(EvaluateConfig, unmoved, ""), overrides)
         return
     for key in sorted(data.keys() - moved) if is_run else ():
-        raise GenreclfError(f"data.{key}: the data of a run keep theirs; for other music, give data=folder, too")
+        raise GenreclfError(f"data.{key}: the data of a run keep theirs; for other music, also give data=folder")
     metrics = score(build(EvaluateConfig, {**unmoved, "data": moved}, ""))
     _log(metrics)
     _show(metrics)
@@ -158,7 +158,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     `overrides` are as typed. Returns the content of metrics.json. Raises GenreclfError.
     """
     if config.clips != "test":
-        raise GenreclfError(f"clips={config.clips}: other music has no splits, all of it is scored; leave it out")
+        raise GenreclfError(f"clips={config.clips}: other music has no splits: all of it is scored; leave it out")
     model = run_folder.find_bundle(config.run)
     bundle = load_bundle(model)
     _check_task(config, bundle.info)
@@ -227,7 +227,7 @@ def _run_of(bundle: Path) -> Path | None:
 def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
         remedy = f"give labelled music, data.path=DIR, or a run folder, such as ./{name}"
-        raise GenreclfError(f"{name}: a pretrained model has no data of its run; {remedy}")
+        raise GenreclfError(f"{name}: the data of a pretrained model are not known; {remedy}")
     run_folder.find_bundle(name)  # its errors say why this is no run
     if not _is_run(name):
         remedy = "give labelled music, data.path=DIR, or the folder of a run"

@@ -23,7 +23,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise GenreclfError(f"{os.fspath(path)}: there is no home folder; set HOME, or give the whole path") from error
+        raise GenreclfError(f"{os.fspath(path)}: no home folder is known; set HOME, or give the whole path") from error
 
 
 def check_ends(file: Path) -> Path:

@@ -105,7 +105,7 @@ def _check(fixed: list[str], folder: Path, objective: str) -> tuple[int, str]:
     configs: list[dict[str, Any]] = []
     run_command("train", lambda config, _: configs.append(config), [*fixed, f"hydra.run.dir={folder}"], TRAINER_KEYS)
     if not configs:
-        raise GenreclfError("the search has not begun; mend that, and give the same command")
+        raise GenreclfError("the search has not started; fix that, and run the same command")
     task: str = configs[0]["task"]
     if objective not in OBJECTIVES[task]:
         known = ", ".join(OBJECTIVES[task])
@@ -180,7 +180,7 @@ def _check_failures(study: Study) -> None:
     """Raises GenreclfError where nothing but failures has come of the search."""
     failures, others = study.count(TrialState.FAIL), study.count(TrialState.COMPLETE) + study.count(TrialState.PRUNED)
     if failures >= _FAILURES and not others:
-        raise GenreclfError(f"the first {failures} trainings failed, so the search ends; see the messages above")
+        raise GenreclfError(f"the first {failures} trainings failed, so the search stops; see the messages above")
 
 
 def _best(study: Study) -> str:

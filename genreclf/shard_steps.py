@@ -34,7 +34,7 @@ def run_shard(options: argparse.Namespace, contents: Contents) -> int:
     with engine_of(options, predictor, contents) as engine:
         problems, passing = shards.run(number, part, engine)
     if passing:
-        print(f"{name}: {passing} of {len(part)} files failed in a way that may pass; run it again", file=sys.stderr)
+        print(f"{name}: {passing} of {len(part)} files failed, perhaps only for now; run it again", file=sys.stderr)
     else:
         print(f"{name} is finished: {len(part)} files, {problems} of them could not be read", file=sys.stderr)
     return SOME_FILES_FAILED if passing or unreadable_folders else 0

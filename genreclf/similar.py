@@ -65,7 +65,7 @@ def _check_model(library: Embeddings, predictor: Predictor, file: Path) -> None:
         fault = f"made by another model than {predictor.info.name!r}"
         raise GenreclfError(f"{file}: {fault}; give that one with --model, or run genreclf embed again")
     if not library.model:
-        untold = "does not tell which model made it; the result means nothing if that was another one"
+        untold = "does not say which model made it; the result is meaningless if it was another one"
         print(one_line(f"genreclf: {file}: {untold}"), file=sys.stderr)
 
 

@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 
 
 @command
-@stoppable(lambda: "stopped: every file is whole; run the same command again to go on")
+@stoppable(lambda: "stopped: no file is damaged; run the same command again to continue")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 0, 1 where a file was not read or not written as wanted, or 2 for a wrong call."""
     parser = _parser()

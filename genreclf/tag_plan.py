@@ -73,7 +73,7 @@ def _check_plan_file(file: Path | None) -> None:
 def _without_pictures(paths: Sequence[Path]) -> list[Path]:
     songs = [path for path in paths if not _is_picture(path)]
     if len(songs) < len(paths):
-        print(f"genreclf: pictures passed over, as they have no tags: {len(paths) - len(songs)}", file=sys.stderr)
+        print(f"genreclf: pictures ignored, because they have no tags: {len(paths) - len(songs)}", file=sys.stderr)
     if not songs:
         raise GenreclfError("no audio file among these; give files or folders with music")
     return songs

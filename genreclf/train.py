@@ -161,10 +161,10 @@ def train(
 
     def note() -> str:
         if part_of is not None:
-            return f"stopped; the same command with {shell_command(f'run={part_of}')} goes on"
+            return f"stopped; to resume, run the same command with {shell_command(f'run={part_of}')}"
         resumable = written.is_file() and written.stat().st_mtime_ns != earlier
         words = "genreclf", "train", f"run={folder}", "ckpt=last"
-        return "stopped; " + (f"go on with {shell_command(*words)}" if resumable else "the same command goes on")
+        return "stopped; " + (f"resume with {shell_command(*words)}" if resumable else "run the same command again")
 
     with locked(folder), stoppable(note):
         _train(folder, config, overrides, callbacks)
@@ -365,7 +365,7 @@ def _fit(
     except OSError as error:
         if error.errno is None:
             raise
-        remedy = f"mend that, then go on with {shell_command('genreclf', 'train', f'run={folder}', 'ckpt=last')}"
+        remedy = f"fix that, then resume with {shell_command('genreclf', 'train', f'run={folder}', 'ckpt=last')}"
         raise GenreclfError(f"{error.filename or folder}: cannot be written ({error.strerror}); {remedy}") from error
 
 
@@ -428,10 +428,11 @@ def _save(
         info = replace(info, thresholds=_thresholds(run.init, Bundle(net, info), datamodule))
     if datamodule.none["val"]:
         info = replace(info, known=_fitted_known(Bundle(net, info), datamodule))
-        what = "withholds the genre of music of none of the genres"
-        print(what if info.known else f"never {what}: too few validation clips, or it is as sure of them")
+        fitted = "`known` is fitted: music that seems to be of none of the genres gets no genre"
+        apart = "too few such validation clips, or their probabilities do not tell them apart"
+        print(fitted if info.known else f"`known` is not fitted, so music of none of the genres gets one: {apart}")
     elif run.init is not None and not several and read_bundle_config(find_bundle(run.init)).info.known:
-        note = "withholds the genre of music of none of its genres, this model does not; data.none=GENRE teaches it"
+        note = "gives music of none of its genres no genre; the new model does not, unless data.none names such music"
         print(one_line(f"init={run.init} {note}"))
     try:
         save_bundle(folder / BUNDLE, Bundle(net, info))
@@ -449,7 +450,7 @@ def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMo
     """Fitted on the validation clips, for a bundle whose temperature is 1; without any, `_initial_temperature`."""
     if not datamodule.clips["val"] and init is not None:
         temperature = _initial_temperature(init, bundle.info.classes, bundle.info.task)
-        print(f"temperature {temperature:.2f}: not fitted, as there are no validation clips")
+        print(f"temperature {temperature:.2f}: not fitted, because there are no validation clips")
         return temperature
     temperature = fit_temperature(*_answers(bundle, datamodule, datamodule.clips["val"]))
     print(f"temperature, fitted on the validation clips: {temperature:.2f}")

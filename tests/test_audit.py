@@ -111,7 +111,7 @@ def test_each_fault_is_found_once(leaking):
         "other_rate": [],
     }
     assert numbers["rates"] == {"8000": 1, "22050": 2}
-    assert numbers["passed_over"] == {".txt": ["rock/notes.txt"], "cover art": ["rock/cover.jpg"]}
+    assert numbers["ignored"] == {".txt": ["rock/notes.txt"], "cover art": ["rock/cover.jpg"]}
     absent = [path for paths in numbers["not_compared"].values() for path in paths]
     assert "rock/short.wav" in absent and "rock/rock.00038.png" not in absent
     assert numbers["classes"]["rock"] == {"train": 1, "val": 1, "test": 0, "none": 3, "left_out": 6}
@@ -318,6 +318,6 @@ def test_a_mistake_is_one_line(faulty, cache, tmp_path, arguments, message):
         (cache / "unlisted" / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(cache / "unlisted" / name, music(0, 100))
     result = audit(faulty, cache, tmp_path, *arguments)
-    told = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # what was passed over
+    told = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # what was ignored
     assert result.returncode == 2 and len(told) == 1
     assert re.match(f"genreclf: {message}", told[0])

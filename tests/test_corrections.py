@@ -109,8 +109,8 @@ def test_the_audit_lists_the_files_that_the_tags_leave_out(music, cache, tmp_pat
     words = ["data=tags", f"data.path={music}", "data.genre_map=gtzan", f"data.table={table}"]
     result = command("audit", *words, f"out={tmp_path / 'audit'}", cache=cache)
     assert result.returncode == 0, result.stderr
-    passed_over = json.loads((tmp_path / "audit" / "audit.json").read_text())["passed_over"]
-    by_reason = {reason.partition(": ")[2]: paths for reason, paths in passed_over.items()}
+    ignored = json.loads((tmp_path / "audit" / "audit.json").read_text())["ignored"]
+    by_reason = {reason.partition(": ")[2]: paths for reason, paths in ignored.items()}
     assert by_reason[NO_TAG] == ["9.flac"]
     assert by_reason[NOT_IN_MAP] == [f"{number}.flac" for number in (1, 2, 3, 4, 5, 6)]
     assert sum(map(len, by_reason.values())) == len(TAGS) - 3  # two of rock, and the correction

@@ -210,7 +210,7 @@ def test_slices_are_scored_and_shown(run, tiny_folder, tmp_path, capsys):
     table.write_text(f"path,genre,Source,tempo\n{rows}")
     assert main([str(copy), "tta=none", f"data.table={table}", "slices=[source,genre]"]) == 0
     output, errors = capsys.readouterr()
-    assert "passes over 'tempo'\n" in errors and "Source" not in errors
+    assert "ignores 'tempo'\n" in errors and "Source" not in errors
     metrics = json.loads((copy / "evaluation" / "test" / "metrics.json").read_text())
     scored = pandas.read_parquet(copy / "evaluation" / "test" / "predictions.parquet")
     slices = metrics["tta"]["none"]["clip"]["slices"]

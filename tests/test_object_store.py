@@ -57,7 +57,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def bucket(server, library) -> str:
-    """The URL of a prefix that holds the library, and what is passed over."""
+    """The URL of a prefix that holds the library, and what is ignored."""
     system = fsspec.filesystem("s3")
     system.mkdir("songs")
     system.put(f"{library}/", "songs/my music/", recursive=True)

@@ -273,7 +273,7 @@ sys.exit(str(late) if late else code)
 
 
 def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path):
-    """Linked folders are searched; what is passed over is told; a folder that cannot be read counts for the code."""
+    """Linked folders are searched; what is ignored is told; a folder that cannot be read counts for the code."""
     music = tmp_path / "music"
     (music / "secret").mkdir(parents=True)
     (music / "linked").symlink_to(shutil.copytree(library / "1", tmp_path / "elsewhere"))
@@ -285,7 +285,7 @@ def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path
     assert [row["path"] for row in csv.DictReader(io.StringIO(out))] == [
         str(music / "linked" / f"{number}.wav") for number in (1, 3, 5)
     ]
-    assert "2 files passed over: 1 .txt ('notes.txt'), 1 cover art ('linked/cover.png')" in error
+    assert "2 files ignored: 1 .txt ('notes.txt'), 1 cover art ('linked/cover.png')" in error
 
     make_unreadable(monkeypatch, "/secret")
     code, partly, error = predict(music, "--csv")

@@ -185,7 +185,7 @@ def test_other_shards_files_and_models_are_refused(library, run, tmp_path, monke
     assert run(library, *shards, "--shard", "1/9")[0] == 0  # of eight files: no file
     before = (tmp_path / "shards" / "manifest.json").read_bytes()
     for words, remedy in (
-        ([library, *shards, "--shard", "1/8"], "go on with 9"),
+        ([library, *shards, "--shard", "1/8"], "continue with 9"),
         ([library / "1.png", *shards, "--shard", "2/9"], "leave FILE out"),
         ([library, *shards, "--shard", "2/9", "--segments"], "settings"),
         ([library, *shards, "--shard", "2/9", "--tta", "flip"], "settings"),

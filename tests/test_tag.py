@@ -120,7 +120,7 @@ def test_a_plan_says_what_would_be_written_and_writes_nothing(music, run):
         assert row.modified == str(int((music / name).stat().st_mtime))
     assert rows["bad.mp3"].action == "skip" and "bad.mp3" in rows["bad.mp3"].note
     assert "silence" in rows["still.wav"].note and "low.mka" in rows["low.mka"].note
-    assert "pictures passed over" in error and "bad.mp3" in error
+    assert "pictures ignored" in error and "bad.mp3" in error
     header = Path("plan.csv").read_text().splitlines()[0]
     assert header.startswith("path,action,genre,probability,known,present,correct,note")
     assert (count(out, "write"), count(out, "keep"), count(out, "80")) == (3, 2, 1)
@@ -297,7 +297,7 @@ def test_wrong_calls_are_one_line(words, key, remedy, music, run):
     Path("log").write_text("")
     before = state_of(music)
     code, _, error = run(*words)
-    lines = [line for line in error.splitlines() if "passed over" not in line]
+    lines = [line for line in error.splitlines() if "ignored" not in line]
     assert code == 2 and len(lines) == 1 and lines[0].startswith("genreclf: "), error
     assert key in lines[0] and remedy in lines[0]
     assert state_of(music) == before and Path("notes.txt").read_text() == "my notes\n"

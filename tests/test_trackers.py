@@ -159,7 +159,7 @@ def test_a_run_is_in_wandb_offline_with_its_values(music, tmp_path):
 @pytest.mark.parametrize(
     ("words", "before", "said"),
     [
-        (AWAY, "", ("logger=mlflow: ", "goes on, and tries again")),
+        (AWAY, "", ("logger=mlflow: ", "continues, and tries again")),
         (["logger=mlflow"], "import sys\nsys.modules['mlflow'] = None\n", ("logger=mlflow: ", "genreclf[mlflow]")),
         (["logger=wandb"], "import sys\nsys.modules['wandb'] = None\n", ("logger=wandb: ", "genreclf[wandb]")),
     ],

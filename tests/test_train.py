@@ -232,7 +232,7 @@ def test_a_stopped_training_names_the_way_to_go_on(name, music, cache, tmp_path)
     before = NO_ONNX + signal_at("training_step", 2, name)
     result = train(music, cache, tmp_path / "run", "trainer.max_epochs=3", before=before)
     assert result.returncode == 128 + getattr(signal, name)
-    assert result.stderr == f"stopped; go on with genreclf train run={tmp_path / 'run'} ckpt=last\n"
+    assert result.stderr == f"stopped; resume with genreclf train run={tmp_path / 'run'} ckpt=last\n"
 
 
 # The signal comes while a call runs that lasts half a minute.
@@ -247,8 +247,8 @@ def blocked(*arguments, **named):
 @pytest.mark.parametrize(
     ("stage", "line"),
     [
-        ("genreclf.data.clip_reader.read_clip", "the same command goes on"),
-        ("genreclf.data.build_store.find_matches", "the same command goes on"),
+        ("genreclf.data.clip_reader.read_clip", "run the same command again"),
+        ("genreclf.data.build_store.find_matches", "run the same command again"),
         ("genreclf.training.baselines.fit_baseline", "ckpt=last"),
         ("genreclf.train.fit_temperature", "ckpt=last"),
         ("genreclf.exporters.bundle.bundle_onnx", "ckpt=last"),

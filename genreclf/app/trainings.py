@@ -104,7 +104,7 @@ class Trainings:
         """
         with self._lock:
             if self._last and self._last.runs:
-                raise GenreclfError("a training runs already; wait for its end, or stop it")
+                raise GenreclfError("a training is already running; wait until it ends, or stop it")
             try:
                 _write(folder, songs)
                 genres = [song.genre for song in songs]

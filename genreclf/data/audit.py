@@ -41,6 +41,7 @@ _LEFT_OUT = {
     "silence": "silent",
     "clicks": "no_music",
     "test tone": "no_music",
+    "noise": "no_music",
     "no mel spectrogram": "no_spectrogram",
 }
 
@@ -77,7 +78,7 @@ class Audit:
     seconds: float
     classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "left_out"
     findings: dict[str, list[Finding]]
-    passed_over: dict[str, list[str]]  # by ending: files that are no clips
+    ignored: dict[str, list[str]]  # by extension: files that are not clips
     rates: dict[int, int]  # audio clips by sample rate in Hz
     pairs: list[Pair]
     duplicate_groups: list[list[str]]
@@ -109,7 +110,7 @@ class Audit:
         return {
             "clips": self.clips,
             "findings": {kind: len(found) for kind, found in self.findings.items()},
-            "passed_over": {kind: len(paths) for kind, paths in self.passed_over.items()},
+            "ignored": {kind: len(paths) for kind, paths in self.ignored.items()},
             "duplicates": {"pairs": len(self.pairs), "groups": len(self.duplicate_groups)},
             "not_compared": {part: len(paths) for part, paths in self.not_compared.items()},
             "label_conflicts": len(self.label_conflicts),
@@ -136,11 +137,11 @@ def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
 def audit(
     store: Store,
     member: Membership,
-    passed_over: dict[str, list[str]] | None = None,
+    ignored: dict[str, list[str]] | None = None,
     compare: bool = True,
     task: str = MULTICLASS,
 ) -> Audit:
-    """The audit of a store. `passed_over` are the files beside its clips, by ending.
+    """The audit of a store. `ignored` are the other files in its folder, by extension.
 
     `compare`: also the leaks of random splits and, for GTZAN, of the published one.
     """
@@ -156,7 +157,7 @@ def audit(
         seconds=sum(map(seconds, readable)),
         classes=class_balance(rows, split_of, task),
         findings=findings(rows),
-        passed_over=passed_over or {},
+        ignored=ignored or {},
         rates=dict(sorted(rates(readable).items())),
         pairs=pairs(rows, store.matches, split_of),
         duplicate_groups=[[readable[clip].path for clip in clips] for clips in recordings if len(clips) > 1],

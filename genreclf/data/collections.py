@@ -25,7 +25,7 @@ class Collection:
 
     name: str  # its path, as the user gave it
     folder: Path  # the clips' paths are relative to it
-    passed_over: dict[str, list[str]]  # by ending: files in the folder that are no clips
+    ignored: dict[str, list[str]]  # by extension: files in the folder that are not clips
     store: Store
 
     def file(self, clip: int) -> Path:
@@ -40,7 +40,7 @@ class Contents:
     name: str
     clips: int
     compared: int  # clips that could be compared by sound
-    passed_over: dict[str, list[str]]  # by ending: other files
+    ignored: dict[str, list[str]]  # by extension: other files
     left_out: dict[str, str]  # by path, why: neither audio nor a spectrogram, damaged, silent
     not_compared: list[str]  # shorter than 4 s or uniform: compared byte for byte only
     figures: (
@@ -95,10 +95,10 @@ def own_collection(data: DataConfig) -> Collection:
     folder = on_disk(data_folder(data))
     if not folder.is_dir():
         raise GenreclfError(f"data.path={folder}: no such folder; give another")
-    sources, passed_over = _below(folder)
+    sources, ignored = _below(folder)
     if data.names_artists:
         sources = sources_of(data, folder)
-    return _collection(str(data.path), folder, without(sources, data.drop, folder), data, passed_over)
+    return _collection(str(data.path), folder, without(sources, data.drop, folder), data, ignored)
 
 
 def other_collection(path: Path, data: DataConfig) -> Collection:
@@ -108,8 +108,8 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
     there is no clip.
     """
     if path.is_dir():
-        sources, passed_over = _below(path)
-        return _collection(str(path), path, sources, data, passed_over)
+        sources, ignored = _below(path)
+        return _collection(str(path), path, sources, data, ignored)
     if not path.is_file():
         raise GenreclfError(f"{path}: no such file or folder; give another")
     names = [path.name] if is_clip(path.name) else read_paths(path, str(path))
@@ -126,16 +126,16 @@ def _below(folder: Path) -> tuple[list[Source], dict[str, list[str]]]:
     if contents.unreadable:
         raise contents.unreadable[0]
     # The label is that of a data set without a table, so that the store is the same.
-    return [Source(path, path.split("/")[0]) for path in contents.clips], contents.passed_over
+    return [Source(path, path.split("/")[0]) for path in contents.clips], contents.ignored
 
 
 def _collection(
-    name: str, folder: Path, sources: Sequence[Source], data: DataConfig, passed_over: dict[str, list[str]]
+    name: str, folder: Path, sources: Sequence[Source], data: DataConfig, ignored: dict[str, list[str]]
 ) -> Collection:
     if not sources:
         raise GenreclfError(f"{name}: no audio file or picture in it; give another")
     store = open_store(build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis))
-    return Collection(name, folder, passed_over, store)
+    return Collection(name, folder, ignored, store)
 
 
 def compare_collections(one: Collection, others: Sequence[Collection]) -> Comparison:
@@ -183,7 +183,7 @@ def _contents(collection: Collection) -> Contents:
         name=collection.name,
         clips=len(rows),
         compared=sum(map(compared, rows)),
-        passed_over=collection.passed_over,
+        ignored=collection.ignored,
         left_out={row.path: row.problem for row in rows if not row.columns},
         not_compared=[row.path for row in rows if row.columns and not compared(row)],
         figures=sum(KAGGLE_NOTE in row.problem for row in rows if row.columns),

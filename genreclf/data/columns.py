@@ -43,18 +43,18 @@ class Columns:
         return next(key for key in KEYS if key in self.number_of)
 
     def told(self, used: Sequence[str] = ()) -> str:
-        """What a user should know: names that were taken as others, and columns that were passed over; may be empty.
+        """What a user should know: names that were taken as others, and columns that were ignored; may be empty.
 
-        Columns that a name in `used` means (see `find`) are not passed over.
+        Columns that a name in `used` means (see `find`) are not ignored.
         """
         if self.plan:
             return f"a plan of genreclf tag; takes the genres in its column {self.names[self.number_of['genre']]!r}"
         taken = [(self.names[number], meaning) for meaning, number in self.number_of.items()]
         others = [f"{name!r} as {meaning}" for name, meaning in taken if name != meaning]
         read = {*self.number_of.values(), *(number for name in used for number in self.find(name))}
-        over = [name for number, name in enumerate(self.names) if number not in read and name]
+        ignored = [name for number, name in enumerate(self.names) if number not in read and name]
         parts = ["takes " + ", ".join(others)] if others else []
-        parts += ["passes over " + ", ".join(map(repr, over))] if over else []
+        parts += ["ignores " + ", ".join(map(repr, ignored))] if ignored else []
         return "; ".join(parts)
 
     def find(self, name: str) -> list[int]:

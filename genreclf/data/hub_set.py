@@ -163,7 +163,7 @@ def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str
 
 
 def _audio(value: Any, name: str, where: str) -> tuple[bytes, str]:
-    """The content of a file, and the ending that its name has, or should have."""
+    """The content of a file, and the extension that its name has, or should have."""
     value = value or {}
     content, path = value.get("bytes"), value.get("path") or ""
     if content is None:

@@ -59,7 +59,7 @@ def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
         return [part[1] for part in parts]
     if tops and all(_NO_GENRES.fullmatch(normalize_name(top)) for top in tops):
         remedy = f"give data.path={folder / tops[0]}, or genres in data.table"
-        raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are no genres; {remedy}")
+        raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are not genres; {remedy}")
     if parts:
         _check_inside(folder, parts)
     return [part[0] for part in parts]

@@ -147,7 +147,7 @@ def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _F
     if published:
         return _Found(found.metadata, found.splits, found.missing)
     if len(set(filter(None, found.splits))) > 1:
-        tell_once(f"data={data.name}: has a published split, which split=published takes")
+        tell_once(f"data={data.name}: has a published split: split=published uses it")
     return _Found(found.metadata, None, {})
 
 
@@ -177,7 +177,7 @@ def _tell(
     """What a user should know of the assignment, on standard error."""
     words = {split_word(fold) for fold in folds if fold}
     if split.name != "table" and words and None not in words:
-        tell_once(f"data.table={data.table}: its split is not used; split=table takes it")
+        tell_once(f"data.table={data.table}: its split is not used; split=table uses it")
     wholes = whole_clips(paths, labels, evident=True) if data.group is None else []
     pieces = [i for i, whole in enumerate(wholes) if whole]
     if len({(wholes[i], groups[i]) for i in pieces}) > len({wholes[i] for i in pieces}):  # some are not in one group

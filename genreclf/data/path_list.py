@@ -69,10 +69,10 @@ def without(sources: Sequence[Source], file: Path | None, folder: Location) -> l
     if listed and len(unknown) == len(listed):
         names = f"first path: {unknown[0]!r}, first clip: {sources[0].path!r}" if sources else "it has no clips"
         remedy = f"compare the names ({names}), or leave out data.drop"
-        raise GenreclfError(f"{where}: none of its {len(listed)} paths is of a clip in data.path; {remedy}")
+        raise GenreclfError(f"{where}: none of its {len(listed)} paths is that of a clip in data.path; {remedy}")
     tell_once(f"{where}: {len(sources) - len(kept)} clips are left out")
     if unknown:
-        tell_once(f"{where}: {len(unknown)} paths are of no clip in data.path (first: {first_names(unknown)})")
+        tell_once(f"{where}: {len(unknown)} paths match no clip in data.path (first: {first_names(unknown)})")
     return kept
 
 

@@ -74,7 +74,7 @@ class DataConfig:
         self._check_task()
         self._check_public()
         if self.genre_map is not None and not self.tags:
-            raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; give data=tags, too")
+            raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; also give data=tags")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
                 raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
@@ -83,7 +83,7 @@ class DataConfig:
         if self.task not in TASKS:
             raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
         if self.task == MULTILABEL and self.none is not None:
-            remedy = "leave out data.none, as each genre is told from all other music anyway"
+            remedy = "leave out data.none, because each genre is told from all other music anyway"
             raise GenreclfError(f"data.none={self.none}: not used with task=multilabel; {remedy}")
 
     def _check_public(self) -> None:
@@ -190,7 +190,7 @@ def list_sources(
 
     With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
     the top folders. With the task MULTILABEL, each may have several genres, with semicolons between them. With
-    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was passed over is told.
+    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was ignored is told.
     Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read, there are fewer than two
     classes, or two class names differ only in case.
     """
@@ -202,7 +202,7 @@ def list_sources(
         inside = [path for path in paths if "/" in path]
         if beside := [path for path in paths if "/" not in path]:
             tell_once(
-                f"data.path={folder}: {len(beside)} clips beside the folders are of no class ({first_names(beside)})"
+                f"data.path={folder}: {len(beside)} clips outside the folders have no class ({first_names(beside)})"
             )
         sources = _sources(inside, labels_of_folders(folder, inside), task)
         need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
@@ -226,7 +226,7 @@ def _clips_below(folder: Location) -> list[str]:
     contents = folder_contents(folder)
     if contents.unreadable:
         raise contents.unreadable[0]
-    if contents.passed_over:
+    if contents.ignored:
         tell_once(f"data.path={folder}: {contents.told()}")
     return contents.clips
 

@@ -197,7 +197,7 @@ def published(names: Sequence[str], fold: int | None = None) -> list[str | None]
         raise GenreclfError("split.fold: GTZAN has one published split; remove it")
     found = listed(names)
     if not any(found):
-        raise GenreclfError(f"split=published: no clip is on GTZAN's lists (first: {names[0]}); use split=hashed")
+        raise GenreclfError(f"split=published: no clip is in GTZAN's lists (first: {names[0]}); use split=hashed")
     return found
 
 

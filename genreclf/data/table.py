@@ -121,7 +121,7 @@ def check_column(file: Path, name: str) -> int:
 
 @contextmanager
 def columns_in_use(names: Sequence[str]) -> Iterator[None]:
-    """Within it, columns of these names are not told as passed over: the caller reads them with `read_column`."""
+    """Within it, columns of these names are not told as ignored: the caller reads them with `read_column`."""
     token = _used.set(tuple(names))
     try:
         yield

@@ -59,7 +59,7 @@ def _read(file: Path) -> tuple[list[str], list[np.ndarray]]:
         if not np.isfinite(vectors).all():
             raise GenreclfError(f"teacher={file}: {name!r} has numbers that are not finite; leave those clips out")
     if not teachers:
-        raise GenreclfError(f"teacher={file}: has no vectors beside {NAMES!r}; add an array with one vector per clip")
+        raise GenreclfError(f"teacher={file}: has no vectors besides {NAMES!r}; add an array with one vector per clip")
     return names, list(teachers.values())
 
 
@@ -83,7 +83,7 @@ def _rows(file: Path, names: Sequence[str], paths: Sequence[str]) -> np.ndarray:
     rows = np.array([row_of.get(path, row_of.get(_stem(path), -1)) for path in paths])
     if (rows < 0).all():
         firsts = f"first name: {next(iter(names), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
-        raise GenreclfError(f"teacher={file}: none of its {len(names)} names fits a clip; compare them ({firsts})")
+        raise GenreclfError(f"teacher={file}: none of its {len(names)} names matches a clip; compare them ({firsts})")
     return rows
 
 

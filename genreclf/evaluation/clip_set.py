@@ -81,7 +81,7 @@ def other_music(
     genres = dict(zip(member.clips, member.genres, strict=True))
     labels = [genre for of_clip in member.genres for genre in of_clip]
     if data.none is not None and data.none not in labels:
-        raise GenreclfError(f"data.none={data.none}: no clip is of this genre; there are {_listed(labels)}")
+        raise GenreclfError(f"data.none={data.none}: no clip has this genre; there are {_listed(labels)}")
     class_of = _class_of([label for label in labels if label != data.none], classes)
     others = Counter(label for label in labels if label not in class_of and label != data.none)
     usable = [clip for clip in member.clips if not others.keys() >= set(genres[clip])]
@@ -92,7 +92,7 @@ def other_music(
         reason = f"no clip is of a class of the model: it has {_listed(classes)}, the music {_listed(labels)}"
         raise GenreclfError(f"{where}: {reason}; name the folders, or the genres in data.table, as the model does")
     if not clips:
-        raise GenreclfError(f"{where}: the training of the model saw all clips of its classes; give other music")
+        raise GenreclfError(f"{where}: all clips of its classes were in the model's training; give other music")
     _tell(where, class_of, others, classes, len(usable) - len(new))
     scored = ClipSet(
         store=store,
@@ -112,9 +112,9 @@ def _tell(where: str, class_of: Mapping[str, str], others: Counter[str], classes
         tell_once(f"{where}: takes {', '.join(renamed)}")
     if others:
         counts = ", ".join(f"{label!r} ({number})" for label, number in others.most_common())
-        tell_once(f"{where}: left out, as the model does not have these classes: {counts}; it has {_listed(classes)}")
+        tell_once(f"{where}: left out, not classes of the model: {counts}; it has {_listed(classes)}")
     if seen:
-        tell_once(f"{where}: left out, as the training of the model saw them: {seen} clips")
+        tell_once(f"{where}: left out, because they were in the model's training: {seen} clips")
 
 
 def _columns(slices: Sequence[str], rows: Sequence[Row], table: Path | None) -> Columns:

@@ -23,7 +23,7 @@ def compare_multilabel(systems: Sequence[System], columns: Columns | None = None
     """As `comparison.compare`, by the mean average precision: all systems, the best first, and all pairs of them."""
     ranked = sorted(systems, key=lambda system: -_mean(system))
     if np.isnan(_mean(ranked[0])):
-        raise GenreclfError("no genre can be compared: each is that of all clips, or of none; score other clips")
+        raise GenreclfError("no genre can be compared: all clips or no clip have it; score other clips")
     groups = next(iter(ranked[0].predictions.values())).groups
     drawn = {system.label: _drawn(system) for system in ranked}
     pairs = [_pair(*two, drawn) for two in itertools.combinations(ranked, 2)]

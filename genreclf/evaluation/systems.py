@@ -128,7 +128,7 @@ def _check_same_clips(first: System, system: System, seed: int) -> None:
     predictions = system.predictions[seed]
     where = f"{system.label}, seed {seed}, and {first.label}, seed {reference_seed}"
     if predictions.target.ndim != reference.target.ndim:
-        raise GenreclfError(f"{where}: one tells one genre, the other several; compare runs with the same task=...")
+        raise GenreclfError(f"{where}: one predicts one genre, the other several; compare runs with the same task=...")
     if predictions.classes != reference.classes:
         raise GenreclfError(f"{where}: different classes; compare runs on the same data")
     here, there = (

@@ -31,17 +31,17 @@ class FolderContents:
     """What lies below a folder. Paths are relative to it, with forward slashes, and sorted."""
 
     clips: list[str]
-    passed_over: dict[str, list[str]]  # the other files by their ending (".txt"; "" for none), and cover art
+    ignored: dict[str, list[str]]  # the other files by their extension (".txt"; "" for none), and cover art
     unreadable: list[GenreclfError]  # the folders that cannot be read
 
     def told(self) -> str:
-        """How many files of each ending were passed over, with the first names; empty for none."""
-        if not self.passed_over:
+        """How many files of each extension were ignored, with the first names; empty for none."""
+        if not self.ignored:
             return ""
-        count = sum(map(len, self.passed_over.values()))
-        kinds = sorted(self.passed_over.items(), key=lambda item: (-len(item[1]), item[0]))
-        parts = [f"{len(names)} {kind or 'without an ending'} ({first_names(names)})" for kind, names in kinds]
-        return f"{count} files passed over: {', '.join(parts)}"
+        count = sum(map(len, self.ignored.values()))
+        kinds = sorted(self.ignored.items(), key=lambda item: (-len(item[1]), item[0]))
+        parts = [f"{len(names)} {kind or 'without an extension'} ({first_names(names)})" for kind, names in kinds]
+        return f"{count} files ignored: {', '.join(parts)}"
 
 
 def folder_contents(folder: Location) -> FolderContents:
@@ -67,20 +67,20 @@ def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) 
     clips.
     """
     clips: list[str] = []
-    passed_over: defaultdict[str, list[str]] = defaultdict(list)
+    ignored: defaultdict[str, list[str]] = defaultdict(list)
     for path in names:
         if any(part.startswith(".") for part in path.split("/")):
             continue
         if is_clip(path):
             clips.append(path)
         else:
-            passed_over[PurePosixPath(path).suffix.lower()].append(path)
+            ignored[PurePosixPath(path).suffix.lower()].append(path)
     covers = _cover_art(clips)
     if covers:
-        passed_over[COVER_ART] = sorted(covers)
+        ignored[COVER_ART] = sorted(covers)
     return FolderContents(
         clips=sorted(set(clips) - covers),
-        passed_over={kind: sorted(paths) for kind, paths in passed_over.items()},
+        ignored={kind: sorted(paths) for kind, paths in ignored.items()},
         unreadable=list(unreadable),
     )
 

@@ -38,7 +38,7 @@ class StorePath:
 
     @property
     def suffix(self) -> str:
-        """The ending of its name, such as ".mp3"."""
+        """The extension of its name, such as ".mp3"."""
         return Path(self.url.rpartition("/")[2]).suffix
 
     @cached_property

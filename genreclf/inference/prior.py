@@ -25,11 +25,11 @@ def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
     used.
     """
     if prior is not None and info.task == MULTILABEL:
-        raise GenreclfError(f"prior={prior}: model {info.name} tells several genres, which have no mix; leave it out")
+        raise GenreclfError(f"prior={prior}: model {info.name} predicts several genres, without a mix; leave it out")
     if prior is None or (prior, info.prior_power) in ((UNIFORM, 0), (TRAINING, 1)):
         return None
     if info.shares is None:
-        raise GenreclfError(f"prior={prior}: model {info.name} does not tell the genres' shares in its training")
+        raise GenreclfError(f"prior={prior}: model {info.name} does not record the genres' shares in its training")
     shares = np.array(info.shares)
     powers = {UNIFORM: 0.0, TRAINING: 1.0}
     asked = shares ** powers[prior] if prior in powers else _weights(user_path(prior), info.classes)
@@ -64,5 +64,5 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
         raise GenreclfError(f"{where}: the model has no genre {unknown[0]!r}; delete its line (the genres: {known})")
     weights = [rows[name] for name in classes]
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
-        raise GenreclfError(f"{where}: a weight is a number from 0, and one at least is above 0; mend {weights}")
+        raise GenreclfError(f"{where}: weights are numbers of at least 0, and one is above 0; correct {weights}")
     return np.array(weights)

@@ -157,13 +157,13 @@ def _check_same(folder: Path, found: Manifest, wanted: Manifest) -> None:
     other = "or choose another folder"
     if found.count != wanted.count:
         begun = f"begun with {found.count} shards, not {wanted.count}"
-        raise GenreclfError(f"{folder}: {begun}; go on with {found.count}, {other}")
+        raise GenreclfError(f"{folder}: {begun}; continue with {found.count}, {other}")
     if found.digest != wanted.digest:
         raise GenreclfError(f"{folder}: begun with another model or other settings; give the same, {other}")
     if found.files != wanted.files:
         begun = f"begun with {len(found.files)} files, and these are {len(wanted.files)}"
         new = "".join(f", such as {name}" for name in sorted(set(wanted.files) - set(found.files))[:1])
-        raise GenreclfError(f"{folder}: {begun}{new}; leave FILE out to go on with the former, {other}")
+        raise GenreclfError(f"{folder}: {begun}{new}; leave FILE out to continue with the former, {other}")
     if found.working_folder != wanted.working_folder:
         raise GenreclfError(f"{folder}: begun in {found.working_folder}; run it there, {other}")
 

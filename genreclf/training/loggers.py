@@ -133,5 +133,5 @@ class Loggers:
                 del self.own[name]
             if name not in self._away:
                 self._away.add(name)
-                later = "the run goes on without it" if missing else "the run goes on, and tries again"
+                later = "the run continues without it" if missing else "the run continues, and tries again later"
                 print(one_line(f"logger={name}: {missing or reason(error)}; {later}"), file=sys.stderr)

@@ -155,4 +155,4 @@ class StepRecorder:
 
 
 def _tell(why: str) -> None:
-    print(f"training steps are started one operation at a time ({why}); a CUDA graph would be faster", file=sys.stderr)
+    print(f"training steps are launched one operation at a time ({why}); a CUDA graph would be faster", file=sys.stderr)

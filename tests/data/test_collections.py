@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_is_counted_and_equal_files_are_found_still(foun
     assert (found.collection.clips, found.collection.compared) == (7, 6)
     assert (other.clips, other.compared, list(other.left_out)) == (10, 8, ["broken.wav"])
     assert found.collection.not_compared == other.not_compared == ["three seconds.wav"]
-    assert other.passed_over == {".txt": ["notes.txt"]}
+    assert other.ignored == {".txt": ["notes.txt"]}
     (equal,) = (pair for pair in found.pairs if pair.same_bytes)
     assert equal.path == equal.other == "three seconds.wav"
     assert not found.is_blind and found.shared == ["0.wav", "1.wav", "2.wav", "3.wav", "three seconds.wav"]

@@ -268,9 +268,9 @@ def test_picture_seconds_have_to_be_above_zero(tmp_path, seconds):
         dataclasses.replace(demo_config(tmp_path, 0), picture_seconds=seconds)
 
 
-def test_what_is_passed_over_is_told_on_standard_error(tmp_path, capsys):
+def test_what_is_ignored_is_told_on_standard_error(tmp_path, capsys):
     fill(tmp_path, "a/x.wav", "b/y.m4a", "b/z.opus", "a/cover.jpg", "b/list.m3u", "loose.wav")
     assert paths(tmp_path) == ["a/x.wav", "b/y.m4a", "b/z.opus"]
     said = capsys.readouterr().err
-    assert f"data.path={tmp_path}: 2 files passed over: 1 .m3u ('b/list.m3u'), 1 cover art ('a/cover.jpg')\n" in said
-    assert "1 clips beside the folders are of no class ('loose.wav')" in said
+    assert f"data.path={tmp_path}: 2 files ignored: 1 .m3u ('b/list.m3u'), 1 cover art ('a/cover.jpg')\n" in said
+    assert "1 clips outside the folders have no class ('loose.wav')" in said

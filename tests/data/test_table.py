@@ -108,7 +108,7 @@ def test_columns_of_no_known_meaning_are_told_once_in_one_line(tmp_path, capsys)
     path = table(tmp_path, "file,artist,Interpreter,tempo,,clip\nblues.00000.png,a,b,120,,7\n")
     for _ in range(2):
         assert read_table(path, CLIPS)[0] == ClipMetadata(artist="a")
-    told = f"data.table={path}: takes 'file' as path; passes over 'Interpreter', 'tempo', 'clip'\n"
+    told = f"data.table={path}: takes 'file' as path; ignores 'Interpreter', 'tempo', 'clip'\n"
     assert capsys.readouterr().err == told
 
 
@@ -130,13 +130,13 @@ def test_a_column_that_is_not_in_the_table_is_refused_with_those_that_are(tmp_pa
         assert str(error.value) == f"data.table={path}: has {fault}; its columns: 'path', 'genre', 'mood', 'Mood'"
 
 
-def test_a_column_in_use_is_not_passed_over(tmp_path, capsys):
+def test_a_column_in_use_is_not_ignored(tmp_path, capsys):
     path = table(tmp_path, "path,artist,tempo,Source\nx.wav,one,120,radio\n")
     with columns_in_use(["source"]):
         read_table(path, ["x.wav"])
-    assert capsys.readouterr().err == f"data.table={path}: passes over 'tempo'\n"
+    assert capsys.readouterr().err == f"data.table={path}: ignores 'tempo'\n"
     read_table(path, ["x.wav"])
-    assert capsys.readouterr().err == f"data.table={path}: passes over 'tempo', 'Source'\n"
+    assert capsys.readouterr().err == f"data.table={path}: ignores 'tempo', 'Source'\n"
 
 
 @given(st.lists(st.sampled_from(["Artist", "band", "genre", "Label", "fold", "Split", "mood", "album"]), unique=True))

@@ -17,17 +17,17 @@ def fill(folder: Path, *names: str) -> Path:
 
 
 def covers(folder: Path, *names: str) -> list[str]:
-    return folder_contents(fill(folder, *names)).passed_over.get(COVER_ART, [])
+    return folder_contents(fill(folder, *names)).ignored.get(COVER_ART, [])
 
 
-def test_what_is_passed_over_is_counted_by_ending_and_named(tmp_path):
+def test_what_is_ignored_is_counted_by_ending_and_named(tmp_path):
     names = ["a/1.mp3", "a/2.M4A", "a/notes.txt", "b/c/3.opus", "b/LIST.TXT", "b/readme", "x.cue", "a/.DS_Store"]
     contents = folder_contents(fill(tmp_path, *names))
     assert contents.clips == ["a/1.mp3", "a/2.M4A", "b/c/3.opus"]
-    assert contents.passed_over == {".txt": ["a/notes.txt", "b/LIST.TXT"], "": ["b/readme"], ".cue": ["x.cue"]}
+    assert contents.ignored == {".txt": ["a/notes.txt", "b/LIST.TXT"], "": ["b/readme"], ".cue": ["x.cue"]}
     told = contents.told()
-    assert told.startswith("4 files passed over: 2 .txt ('a/notes.txt', 'b/LIST.TXT'), ")
-    assert "1 without an ending ('b/readme')" in told and "1 .cue ('x.cue')" in told
+    assert told.startswith("4 files ignored: 2 .txt ('a/notes.txt', 'b/LIST.TXT'), ")
+    assert "1 without an extension ('b/readme')" in told and "1 .cue ('x.cue')" in told
 
 
 def test_many_names_are_counted_and_the_first_shown(tmp_path):
@@ -47,7 +47,7 @@ def test_nothing_is_told_of_a_folder_of_clips(tmp_path):
         *("coverart.png", "AlbumCover.jpg", "front_300dpi.jpg", "BackCover.jpeg", "cover-hires.png", "Vinyl 2.jpg"),
     ],
 )
-def test_cover_art_beside_songs_is_passed_over(tmp_path, name):
+def test_cover_art_beside_songs_is_ignored(tmp_path, name):
     assert covers(tmp_path / "beside", "rock/1.mp3", f"rock/{name}") == [f"rock/{name}"]
     assert covers(tmp_path / "above", "rock/cd 1/1.mp3", f"rock/{name}") == [f"rock/{name}"]
     assert covers(tmp_path / "below", "rock/1.mp3", f"rock/scans/{name}") == [f"rock/scans/{name}"]
@@ -89,7 +89,7 @@ def test_each_file_that_is_not_hidden_is_a_clip_or_told(tmp_path_factory, names)
     for parent, stem, suffix in names:
         fill(folder, f"{parent}/{stem}{suffix}")
     contents = folder_contents(folder)
-    passed_over = [path for paths in contents.passed_over.values() for path in paths]
+    ignored = [path for paths in contents.ignored.values() for path in paths]
     shown = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert sorted([*contents.clips, *passed_over]) == sorted(path for path in shown if "/." not in path)
+    assert sorted([*contents.clips, *ignored]) == sorted(path for path in shown if "/." not in path)
     assert all(is_clip(path.split("/")[-1]) for path in contents.clips)
