@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import PurePath
 
 from genreclf.command_options import (
     SOME_FILES_FAILED,
@@ -23,7 +24,8 @@ from genreclf.inference.results import Row, check_output, flat, show_csv, show_j
 from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
 from genreclf.stopping import stoppable
 
-_COMPRESSED = (".mp3", ".m4a")  # of the usual suffixes, those that PyAV decodes
+# What decodes files with the usual suffixes.
+_DECODERS = {".wav": "sndfile_audio", ".flac": "sndfile_audio", ".mp3": "av_audio", ".m4a": "av_audio"}
 
 
 @command
@@ -50,7 +52,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) -> None:
     """Imports what the first file and the table will need, while onnxruntime opens the model without Python's lock."""
-    modules = ["genreclf.frontend.av_audio"] if str(next(iter(paths), "")).lower().endswith(_COMPRESSED) else []
+    decoder = _DECODERS.get(PurePath(str(next(iter(paths), ""))).suffix.lower())
+    modules = [f"genreclf.frontend.{decoder}"] if decoder else []
     if not (options.json or options.csv or options.parquet):
         modules += ["rich.console", "rich.table"]
     thread = ThreadPoolExecutor(1)

@@ -8,13 +8,8 @@ from io import FileIO
 import numpy as np
 import soundfile
 
-from genreclf.frontend.decoder import UNRECOGNISED, UndecodableError
+from genreclf.frontend.decoder import UndecodableError
 
-# How the files begin that libsndfile reads well. It detects others by as little as two bytes, which damaged files may
-# contain; it guesses the length of MP3 files, prints warnings of them, and has cut Opus files short.
-_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
-_OPUS_AT, _OPUS = 28, b"OpusHead"  # behind the head of the first Ogg page
-_ID3V2_HEAD_BYTES, _MAX_TAGS = 10, 100
 # A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors: long ones are faster.
 _BLOCK_FRAMES = 4_096
 _UNCOMPRESSED_BLOCK_FRAMES = 65_536
@@ -35,14 +30,12 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no ty
 
 
 class SndfileDecoder:
-    """A `Decoder`. Raises UndecodableError for what libsndfile does not read, or not well."""
+    """A `Decoder` of files that `suits_libsndfile`. Raises UndecodableError for one that libsndfile does not read."""
 
     # Encoders may write a length that is a frame too long.
     header_tolerance_seconds = 0.1
 
     def __init__(self, handle: FileIO) -> None:
-        if not _begins_well(handle):
-            raise UndecodableError(UNRECOGNISED)
         self._handle = handle
         handle.seek(0)
         try:
@@ -87,21 +80,6 @@ class SndfileDecoder:
     def close(self) -> None:
         """See `Decoder`."""
         self._file.close()
-
-
-def _begins_well(handle: FileIO) -> bool:
-    """Whether the file begins, behind its ID3v2 tags, as those that libsndfile reads well."""
-    position = 0
-    for _ in range(_MAX_TAGS):
-        handle.seek(position)
-        head = handle.read(_OPUS_AT + len(_OPUS))
-        if not head.startswith(b"ID3") or len(head) < _ID3V2_HEAD_BYTES:
-            return head.startswith(_BEGINNINGS) and not head.endswith(_OPUS)
-        size = 0
-        for byte in head[6:_ID3V2_HEAD_BYTES]:  # seven bits to a byte
-            size = size << 7 | byte & 0x7F
-        position += _ID3V2_HEAD_BYTES + size
-    return False
 
 
 def _header_bytes_share(file: _Stream) -> float:
