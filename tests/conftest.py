@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: a tiny data folder, its store, and a temporary cache."""
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,15 @@ LONGEST = (
     "test_make_pretrained.py",
     "test_audit.py",
 )
+
+
+gc.disable()  # until all tests are collected: importing torch and what else they need leaves next to no garbage
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays until the end: collections of garbage need not go through a million objects each."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -414,9 +414,9 @@ def test_baselines_are_trained_scored_compared_and_exported(music, cache, tmp_pa
         assert compared.returncode == 0, compared.stderr
         (system,) = json.loads((out / "comparison.json").read_text())["systems"]
         assert system["accuracy"] == pytest.approx(accuracy) and system["label"] == model
-    exported = command("export", tmp_path / "svm", cache=cache)
+    exported = command("export", folder, cache=cache)
     assert exported.returncode == 0, exported.stderr
-    assert len(list((tmp_path / "svm" / "exports").iterdir())) == 2
+    assert len(list((folder / "exports").iterdir())) == 2
     predicted = command("predict", music / "low" / "0.png", "--model", folder, "--json", cache=cache)
     (row,) = json.loads(predicted.stdout)
     assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)

@@ -101,6 +101,7 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches_and_resume(mu
     assert all(torch.equal(value, after[name]) for name, value in weights(tmp_path / "two").items())
 
 
+@pytest.mark.slow  # two processes that import torch
 def test_the_command_starts_its_second_process(music, cache, tmp_path):
     arguments = words(music, tmp_path / "run", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=1")
     environment = {**os.environ, "GENRECLF_CACHE": str(cache), "OMP_NUM_THREADS": "1"}

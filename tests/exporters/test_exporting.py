@@ -5,9 +5,11 @@ import dataclasses
 import functools
 import io
 import json
+import math
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +49,10 @@ PICTURE_FORMATS = tuple(FORMATS)
 EXPORTED = {
     "a": {"picture": PICTURE_FORMATS, "waveform": ("torchscript",)},
     "b": {"picture": PICTURE_FORMATS, "waveform": ("torchscript",)},
+    "small": {"picture": PICTURE_FORMATS},
     "quick": {"waveform": ("torchscript", "onnx", "exported_program")},
 }
+A, B = (pytest.param(name, marks=pytest.mark.slow) for name in "ab")  # the pretrained models
 TEMPERATURE = 1.5
 
 
@@ -79,6 +83,12 @@ def quick_bundle(**changes: object) -> Bundle:
     return Bundle(bundle.net, replace(bundle.info, **changes))
 
 
+def small_bundle(**changes: object) -> Bundle:
+    """A narrow Model A with two time steps, whose logits differ from segment to segment."""
+    bundle = random_bundle("a", channels=[8, 8, 16, 16], lstm_units=[8], statistics_units=4, time_pool=8)
+    return Bundle(bundle.net, replace(bundle.info, **changes))
+
+
 @dataclasses.dataclass(frozen=True)
 class Exports:
     bundle: Bundle
@@ -92,23 +102,25 @@ class Exports:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory) -> Path:
-    """The folder of a quick net that sees music as Model A does."""
-    folder, info = tmp_path_factory.mktemp("quick"), read_bundle_config(find_bundle("a")).info
+def saved(tmp_path_factory) -> dict[str, Path]:
+    """The folders of the small and the quick net, which see music as Model A does."""
+    folder, info = tmp_path_factory.mktemp("saved"), read_bundle_config(find_bundle("a")).info
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("genreclf.exporters.bundle.bundle_onnx", lambda net, digest: b"")
-        save_bundle(folder, quick_bundle(name="quick", view=info.view, frames_per_column=info.frames_per_column))
-    return folder
+        for name, bundle in (("small", small_bundle), ("quick", quick_bundle)):
+            view = {"view": info.view, "frames_per_column": info.frames_per_column}
+            save_bundle(folder / name, bundle(name=name, **view))
+    return {name: folder / name for name in ("small", "quick")}
 
 
 @pytest.fixture(scope="module")
-def exported(quick, tmp_path_factory) -> Callable[[str], Exports]:
+def exported(saved, tmp_path_factory) -> Callable[[str], Exports]:
     """A model in the formats of EXPORTED, exported once by the command. No warning may reach the user."""
 
     @functools.cache
     def export(name: str) -> Exports:
         folder, lines, errors = tmp_path_factory.mktemp("exports"), [], ""
-        model = quick if name == "quick" else name
+        model = saved.get(name, name)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for kind, names in EXPORTED[name].items():
@@ -120,7 +132,7 @@ def exported(quick, tmp_path_factory) -> Callable[[str], Exports]:
     return export
 
 
-@pytest.fixture(params=EXPORTED)
+@pytest.fixture(params=[A, B, "small", "quick"])
 def exports(request, exported) -> Exports:
     return exported(request.param)
 
@@ -134,10 +146,24 @@ def test_the_command_reports_each_file_and_leaves_no_other(exports):
         assert 0 <= float(line.split()[-1]) <= 0.05
 
 
-@pytest.mark.parametrize("exports", ["a", "b"], indirect=True)
+@pytest.mark.parametrize("exports", [A, B], indirect=True)
 def test_rounded_files_are_smaller(exports):
     sizes = {name: exports.file("picture", name).stat().st_size for name in PICTURE_FORMATS}
     assert sizes["onnx-float16"] < 0.55 * sizes["onnx"] and sizes["onnx-int8"] < sizes["onnx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("onnx-float16", onnx.TensorProto.FLOAT16), ("onnx-int8", onnx.TensorProto.INT8)]
+)
+def test_rounded_files_hold_rounded_weights(exported, name, kind):
+    def sizes(name: str) -> Counter[int]:
+        """How many numbers of each type the weights are."""
+        counts: Counter[int] = Counter()
+        for tensor in onnx.load(exported("small").file("picture", name)).graph.initializer:
+            counts[tensor.data_type] += math.prod(tensor.dims)
+        return counts
+
+    assert sizes("onnx")[kind] == 0 and sizes(name)[kind] > 1_000
 
 
 def read_metadata(file: Path) -> dict:
@@ -152,7 +178,7 @@ def read_metadata(file: Path) -> dict:
     return json.loads(files["genreclf.json"])
 
 
-@pytest.mark.parametrize("exports", ["a", "quick"], indirect=True)
+@pytest.mark.parametrize("exports", [A, "small", "quick"], indirect=True)
 def test_each_file_describes_itself_and_names_no_path(exports):
     for file in exports.folder.iterdir():
         kind, metadata = file.name.split(".")[0], read_metadata(file)
@@ -168,7 +194,7 @@ def test_each_file_describes_itself_and_names_no_path(exports):
         assert file.suffix != ".onnx" or str(Path(genreclf.__file__).parent).encode() not in file.read_bytes()
 
 
-@pytest.mark.parametrize("exports", ["a", "b"], indirect=True)
+@pytest.mark.parametrize("exports", [A, B, "small"], indirect=True)
 @pytest.mark.parametrize("name", PICTURE_FORMATS)
 def test_picture_files_predict_like_the_bundle_for_any_batch(exports, name):
     levels = torch.from_numpy(np.stack([log_mel(clip.numpy())[:, :256] for clip in music(140_000, 3)]))
@@ -187,6 +213,7 @@ def test_picture_files_predict_like_the_bundle_for_any_batch(exports, name):
         assert len(batch) == 1 or np.abs(expected[0] - expected[1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("exports", [A, B, "quick"], indirect=True)
 def test_waveform_files_predict_like_python(exports):
     model, fixed = exports.bundle.info.name, segment_samples(exports.bundle.info.view)
     quick = model == "quick"
@@ -203,7 +230,7 @@ def test_waveform_files_predict_like_python(exports):
             np.testing.assert_allclose(predict(waveforms).detach().numpy(), np.array(expected), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("exports", ["a"], indirect=True)
+@pytest.mark.parametrize("exports", [A], indirect=True)
 def test_waveform_files_predict_like_python_for_real_music(exports, gtzan):
     predictor, predict = load_predictor("a", device="cpu"), torch.jit.load(exports.folder / "waveform.pt")
     waveforms = [read_audio(path).waveform[: 29 * 22_050] for path in sorted(gtzan.rglob("*.flac"))[::40][:3]]
@@ -245,8 +272,8 @@ print(json.dumps(session.run(None, {given.name: numpy.load(sys.argv[2])})[0].tol
 @pytest.mark.parametrize(
     ("exports", "kind", "name", "program"),
     [
-        ("a", "waveform", "torchscript", TORCH_ONLY),
-        ("a", "picture", "onnx", ONNX_ONLY),
+        ("quick", "waveform", "torchscript", TORCH_ONLY),
+        ("small", "picture", "onnx", ONNX_ONLY),
         ("quick", "waveform", "onnx", ONNX_ONLY),
     ],
     indirect=["exports"],

@@ -73,15 +73,6 @@ def net(warm) -> GenreClassifier:
     return warm.eval()
 
 
-class AllOutputs(nn.Module):
-    def __init__(self, net: GenreClassifier) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return self.net.outputs(x)
-
-
 @torch.no_grad()
 def predict(net: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return net(x)
@@ -137,16 +128,6 @@ def test_a_scripted_net_is_saved_loaded_and_agrees(net):
     for x in (levels(2), levels(3, width=96)):
         assert_same(predict(net, x), predict(loaded, x))
         assert_same(net.outputs(x), loaded.outputs(x))
-
-
-def test_an_exported_net_takes_any_batch(net, name):
-    if name != "b":
-        pytest.skip("the tests of ONNX files export the others")
-    dynamic = ({0: torch.export.Dim("batch", min=1)},)
-    exported = torch.export.export(AllOutputs(net), (levels(2),), dynamic_shapes=dynamic).module()
-    for batch in (1, 2, 5):
-        x = levels(batch, seed=batch)
-        assert_same(net.outputs(x), predict(exported, x), tolerance=1e-4)
 
 
 def test_bfloat16_autocast_on_the_cpu(net):
