@@ -3,7 +3,7 @@
 python scripts/make_pretrained.py MODEL MUSIC FOLDER [--folds 0 1 2 3 4] [--out BUNDLE] [KEY=VALUE...]
 
 MODEL is one of RECIPES. MUSIC holds gtzan/pictures, foreign/pictures, foreign/folds.csv (path, genre, group, fold,
-source), foreign/clips.csv (of which the clips without a genre are music of none of the genres) and
+source), foreign/clips.csv (of which the clips without a genre are out-of-scope music) and
 teachers/teachers.npz. KEY=VALUE are more settings for every stage.
 
 In FOLDER, each stage is trained without each fold of --folds (default all five) and on all music; finished trainings
@@ -47,7 +47,7 @@ from genreclf.training.resume import read_run
 class Stage(NamedTuple):
     """One training; each but the first starts from the weights of the one before."""
 
-    music: str  # gtzan: GTZAN only; all: with other sources, music of none of the genres, and the teachers
+    music: str  # gtzan: GTZAN only; all: with other sources, out-of-scope music, and the teachers
     settings: str
 
 
@@ -64,13 +64,13 @@ RECIPES = {
         Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=32 augment=channels augment.raised_floor=0.6"),
     ),
 }
-NONE = "none"  # the genre of music of none of the genres
+NONE = "none"  # the genre of out-of-scope music
 GTZAN, OTHER = "GTZAN", "other sources"  # values of the column `collection`
 SLICES = ("collection", "source")
 TEACHERS = {"musicnn": ("musicnn_mean", "musicnn_penultimate"), "yamnet": ("yamnet_embedding",)}
 ABOUT = (
     "Music: clips of GTZAN, and spectrograms of 30 s of songs from other sources (the clips of Panda, Malheiro and "
-    "Paiva's emotion set; those of the Emotify study; songs of small collections), with music of none of the genres. "
+    "Paiva's emotion set; those of the Emotify study; songs of small collections), with out-of-scope music (of none). "
     "None of these sources states a licence. Teachers: musicnn (Pons and Serra 2019; ISC licence; trained on the "
     "Million Song Dataset) and YAMNet (Apache-2.0; trained on AudioSet). Whether they were trained on GTZAN is not "
     "known. In training, a linear layer of the net predicted their embeddings; it is not part of this model."

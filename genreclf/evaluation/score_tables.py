@@ -34,7 +34,7 @@ def print_scores(metrics: Mapping[str, Any]) -> None:
     for name, found in plain["slices"].items():
         _show_slice(name, found)
     if plain["none"]:
-        print(f"{plain['none']['n']} clips of none of the genres: AUROC {plain['none']['auroc']:.3f}")
+        print(f"{plain['none']['n']} clips of none of the genres (out of scope): AUROC {plain['none']['auroc']:.3f}")
     print(one_line(f"audit: {metrics['audit']}"))
 
 
