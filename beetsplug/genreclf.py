@@ -39,7 +39,7 @@ class GenreclfPlugin(BeetsPlugin):
             {
                 "auto": True,  # at import
                 "model": "a",  # a pretrained model's name, a run or a bundle
-                "min": None,  # an answer of a lower probability is not used; null: 0.8, or 0 for several labels
+                "min": None,  # genres of a lower probability are not used; null: 0.8, or 0 with task=multilabel
                 "overwrite": False,  # also the genres that songs have
             }
         )
@@ -54,7 +54,7 @@ class GenreclfPlugin(BeetsPlugin):
         option = command.parser.add_option
         option("-p", "--pretend", action="store_true", default=False, help="show what would happen, change nothing")
         option("-o", "--overwrite", action="store_true", default=None, help="also songs that have a genre")
-        least = f"least probability of an answer that is used ({LEAST}; of a model of several labels: 0)"
+        least = f"least probability of a genre that is used ({LEAST}; with task=multilabel: 0)"
         option("--min", type="float", metavar="P", help=least)
         option("--model", metavar="MODEL", help="a pretrained model's name, a run or a bundle (a)")
         command.func = self._command

@@ -13,10 +13,10 @@ from genreclf.config import did_you_mean
 from genreclf.errors import command, missing_package, user_error
 
 COMMANDS = {
-    "predict": "the genre of audio files and spectrogram pictures",
-    "embed": "an embedding vector for each file",
-    "tag": "genres into the tags of audio files: plan, apply, undo; playlists",
-    "similar": "the songs most similar to one, by their embeddings",
+    "predict": "predict the genre of audio files and spectrogram pictures",
+    "embed": "compute an embedding for each file",
+    "tag": "write genres into the tags of audio files: plan, apply, undo; playlists",
+    "similar": "find the songs most similar to one, by their embeddings",
     "train": "train a model",
     "search": "search for the best settings of a training",
     "evaluate": "score a run on clips that it was not trained on, or any model on your own labelled music",

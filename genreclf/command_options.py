@@ -24,7 +24,7 @@ SOME_FILES_FAILED = 1  # the exit code when some files could not be read
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises GenreclfError, which is one line, for a wrong call."""
+    """A parser that raises GenreclfError, which is one line, for a usage error."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
@@ -98,7 +98,7 @@ def predictor_settings(options: argparse.Namespace) -> tuple[str, str, str, Figu
 
 
 def tell_default_model(options: argparse.Namespace) -> None:
-    """Tells a user who has chosen no model which one is used."""
+    """Says which model is used, to a user who has chosen none."""
     if options.model is None:
         card = PRETRAINED / DEFAULT_MODEL / CARD
         print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
@@ -113,7 +113,7 @@ def tell_problems(problems: Iterable[object]) -> None:
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
     """The files of `paths`, a folder replaced by the clips below it, and how many folders could not be read.
 
-    Tells these folders, and the files that were ignored. Raises GenreclfError for a folder without clips.
+    Reports these folders, and the files that were ignored. Raises GenreclfError for a folder without clips.
     """
     files, unreadable = [], 0
     for path in paths:
@@ -130,7 +130,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 
 
 def check_contents(path: Location, contents: FolderContents) -> None:
-    """Tells what was ignored in a folder. Raises GenreclfError for one without clips."""
+    """Reports what was ignored in a folder. Raises GenreclfError for one without clips."""
     if contents.ignored:
         print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
     if not contents.clips and not contents.unreadable:

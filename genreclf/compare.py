@@ -40,7 +40,7 @@ _PAIR_COLUMNS: list[tuple[str, Kind]] = [
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a wrong call."""
+    """The command; returns 0, or 2 for a usage error."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     moved = {key: word.partition("=")[2] for word in words for key in MOVABLE if word.startswith(f"{key}=")}
     options = _parser().parse_args([word for word in words if word.partition("=")[0] not in moved])
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "one configuration form a system: its seeds are averaged, its folds are pooled.",
         epilog="Runs without scores are scored first; data.path=FOLDER says where their data are now, data.table=FILE "
         "and data.drop=FILE the same of those. Writes comparison.md, comparison.json and comparison.png. "
-        "Exit code: 0, or 2 for a mistake in the call.",
+        "Exit code: 0, or 2 for a usage error.",
     )
     parser.add_argument(
         "runs", nargs="+", type=user_path, metavar="RUN", help="a run folder, or a folder of runs (a sweep)"

@@ -27,7 +27,7 @@ _MALFORMED = (EOFError, ValueError, KeyError, TypeError, AttributeError, Runtime
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a wrong call."""
+    """The command; returns 0, or 2 for a usage error."""
     options = _parser().parse_args(arguments)
     bundle = read_checkpoint(options.checkpoint, options.temperature)
     out = options.out or options.checkpoint.with_suffix("")
@@ -81,7 +81,7 @@ def _parser() -> Parser:
         prog="genreclf convert",
         description="Makes a bundle of a checkpoint, for example of an interrupted training. A training that finishes "
         "writes its bundle itself.",
-        epilog="Exit code: 0, or 2 for a wrong call.",
+        epilog="Exit code: 0, or 2 for a usage error.",
     )
     parser.add_argument("checkpoint", type=user_path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")
     parser.add_argument("--out", type=user_path, metavar="FOLDER", help="the folder of the bundle (default RUN/last)")

@@ -28,7 +28,7 @@ CONTENTS = Contents(embedding=True)
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file has no embedding, or 2 for a wrong call."""
+    """The command. Returns 0, 1 where a file has no embedding, or 2 for a usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ["out"])
@@ -53,7 +53,7 @@ def _parser() -> Parser:
         prog="genreclf embed",
         description="Writes an embedding per audio file or spectrogram picture: the net's context vector (the input of "
         "its last layers), the mean over the file's segments. For similarity search, clustering, or as features.",
-        epilog="Exit code: 0, 1 if some files have no embedding (the others are written, if any), 2 for a wrong call.",
+        epilog="Exit code: 0, 1 if some files have no embedding (the others are written, if any), 2 for a usage error.",
     )
     add_library_options(parser)
     add_model_options(parser)

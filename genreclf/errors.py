@@ -10,7 +10,7 @@ from genreclf.outputs import lasting_outputs, lost_output, reader_is_gone
 from genreclf.stopping import Stopped
 from genreclf.text import one_line
 
-USER_ERROR = 2  # the exit code for a mistake in the call or the input
+USER_ERROR = 2  # the exit code for a usage error or an unusable input
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
 # The extra that brings each package; every other package is part of the full install.
 _EXTRAS = {

@@ -31,7 +31,7 @@ _DECODERS = {".wav": "sndfile_audio", ".flac": "sndfile_audio", ".mp3": "av_audi
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file could not be read, or 2 for a wrong call."""
+    """The command. Returns 0, 1 where a file could not be read, or 2 for a usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ("json", "csv", "parquet", "top"))
@@ -91,7 +91,7 @@ def _parser() -> Parser:
         prog="genreclf predict",
         description="Predicts the genre of audio files (wav flac mp3 m4a ogg opus wma ...), of videos by their sound, "
         "and of spectrogram pictures (png jpg).",
-        epilog="Exit code: 0, 1 if some files could not be read (the others are predicted), 2 for a wrong call.",
+        epilog="Exit code: 0, 1 if some files could not be read (the others are predicted), 2 for a usage error.",
     )
     add_library_options(parser)
     add_model_options(parser)

@@ -145,7 +145,7 @@ def _run_trial(
 
     with redirect_stdout(None):
         code = run_command("train", task, [*fixed, *chosen, f"run={folder}", *resume], TRAINER_KEYS)
-    if code >= _STOPPED:  # the trial goes on another time
+    if code >= _STOPPED:  # the trial is resumed another time
         return code
     if pruned:
         print(f"trial {trial.number}: {pruned[0]}")

@@ -59,7 +59,7 @@ class Study:
     def next_trial(self, wanted: int) -> Iterator[optuna.Trial | None]:
         """A trial, which is this worker's within the `with` statement; None if there are `wanted` ones.
 
-        Trials whose worker has died are told as failed, and come again, in the same folder.
+        Trials whose worker has died are reported as failed, and are repeated in the same folder.
         """
         with self._alone():
             self._give_up_abandoned()

@@ -13,7 +13,7 @@ GRACE_SECONDS = 30
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Runs until it is stopped, then finishes what it has accepted. Returns 0, or 2 for a wrong call."""
+    """The command. Runs until it is stopped, then finishes what it has accepted. Returns 0, or 2 for a usage error."""
     options = _parser().parse_args(arguments)
     import uvicorn  # only now: --help does not need it
 
@@ -59,16 +59,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="genreclf serve",
         description="An HTTP service: POST an audio file or spectrogram picture to /classify to get its genre as JSON. "
         "GET /health, /metrics (for Prometheus), /docs (the API's description).",
-        epilog="Try: curl -F file=@song.mp3 http://127.0.0.1:8000/classify. Exit code: 0, or 2 for a wrong call.",
+        epilog="Try: curl -F file=@song.mp3 http://127.0.0.1:8000/classify. Exit code: 0, or 2 for a usage error.",
     )
     add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine)")
     parser.add_argument("--port", type=port, default=8000, help="(default 8000)")
-    parser.add_argument("--requests", type=positive, default=64, help="at one time; more get status 503 (default 64)")
+    parser.add_argument("--requests", type=positive, default=64, help="at once; more get status 503 (default 64)")
     parser.add_argument("--max-mb", type=positive, default=64, help="the largest upload, in MiB (default 64)")
-    total = "of all uploads at one time, in MiB; more get status 503 (default 1024)"
+    total = "of all uploads together, in MiB; more get status 503 (default 1024)"
     parser.add_argument("--total-mb", type=positive, default=1024, help=total)
-    stalled = "an upload that brings nothing for so long gets status 408 (default 10)"
+    stalled = "an upload that stalls for this long gets status 408 (default 10)"
     parser.add_argument("--stall-seconds", type=positive, default=10, help=stalled)
     parser.add_argument("--max-seconds", type=positive, default=900, help="the longest audio (default 900)")
     parser.add_argument("--quiet", action="store_true", help="do not log requests")

@@ -29,7 +29,7 @@ from genreclf.text import one_line, utf8
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, or 2 for a wrong call or a song without an embedding."""
+    """The command. Returns 0, or 2 for a usage error or a song without an embedding."""
     options = _parser().parse_args(arguments)
     library = read_embeddings(options.library)
     predictor = load(options)
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="genreclf similar",
         description="Names the songs whose embeddings are most similar to that of a song. The embeddings come from "
         "genreclf embed, or from genreclf tag --embeddings.",
-        epilog="Exit code: 0, or 2 for a wrong call or a song without an embedding.",
+        epilog="Exit code: 0, or 2 for a usage error or a song without an embedding.",
     )
     parser.add_argument("file", type=user_path, metavar="FILE", help="a song")
     library = "the embeddings to search (.parquet, .npz or .csv)"

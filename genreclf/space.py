@@ -60,7 +60,7 @@ _ATTRIBUTES = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # files of more th
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a wrong call."""
+    """The command; returns 0, or 2 for a usage error."""
     options = _parser().parse_args(arguments)
     bundles = {Path(model).resolve().name: find_bundle(model) for model in options.model}
     if len(bundles) < len(options.model):

@@ -1,4 +1,4 @@
-"""Sweeps (-m): the folders of their jobs, and jobs in processes of their own, of which one that dies costs no other."""
+"""Sweeps (-m): the folders of their jobs, and jobs in separate processes, so that one that dies costs no other."""
 
 import hashlib
 import sys

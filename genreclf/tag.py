@@ -1,4 +1,4 @@
-"""Genres into the tags of files: genreclf tag DIR --plan plan.csv, then --apply plan.csv; --undo LOG restores."""
+"""Writes genres into tags of files: genreclf tag DIR --plan plan.csv, then --apply plan.csv; --undo LOG restores."""
 
 import argparse
 import sys
@@ -39,7 +39,7 @@ Item = TypeVar("Item")
 @command
 @stoppable(lambda: "stopped: no file is damaged; run the same command again to continue")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file was not read or not written as wanted, or 2 for a wrong call."""
+    """The command. Returns 0, 1 where a file was not read or not written as wanted, or 2 for a usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     _check_combination(parser, options)
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "       genreclf tag --undo LOG",
         description="Writes genres into the tags of audio files, in three steps. --plan predicts and writes a table, "
         "nothing else. --apply writes what that table says, after you have looked at it. --undo restores.",
-        epilog="Exit code: 0, 1 if some files were not read or not written (the others are), 2 for a wrong call.",
+        epilog="Exit code: 0, 1 if some files were not read or not written (the others are), 2 for a usage error.",
     )
     add_file_options(parser, at_least=0)
     steps = parser.add_argument_group("steps")
@@ -74,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_plan_options(group: argparse._ArgumentGroup) -> None:
-    least = f"write only where the genre is at least so probable (default {LEAST}; of a model of several labels: 0)"
+    least = f"write only genres of at least this probability (default {LEAST}; with task=multilabel: 0)"
     group.add_argument("--min", type=share, metavar="P", help=least)
     group.add_argument("--overwrite", action="store_true", help="also replace genres that files have")
-    several = "write up to N genres: the fewest that reach --min together (default 1), or those of several labels (all)"
+    several = "write up to N genres: the fewest that together reach --min (default 1; multi-label: up to all)"
     group.add_argument("--genres", type=positive, metavar="N", help=several)
     playlists = "write a playlist (.m3u8) for each genre into this folder; also with --apply"
     group.add_argument("--m3u", type=user_path, metavar="DIR", help=playlists)

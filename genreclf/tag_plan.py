@@ -141,7 +141,7 @@ def _measured(wanted: Rules, options: argparse.Namespace) -> str:
         return ""
     return (
         f"Of {found.of_clips} held-out clips, {percent(found.clips / found.of_clips)} reached "
-        f"{percent(found.least)}; {percent(found.accuracy)} of those answers were right."
+        f"{percent(found.least)}; {percent(found.accuracy)} of those answers were correct."
     )
 
 

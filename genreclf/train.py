@@ -131,7 +131,7 @@ def train(
     """One run from a composed configuration; writes the run folder, which is Hydra's output folder.
 
     `callbacks` are called besides the run's own. `part_of` is the folder of the search that the run is part of. A job
-    of a sweep that has finished before is left as it is, and one that was stopped goes on.
+    of a sweep that has finished before is left as it is, and one that was stopped is resumed.
     """
     # What Lightning and torch warn about here is chosen on purpose.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -355,7 +355,7 @@ def _fit(
     datamodule: SpectrogramDataModule,
     resume: bool,
 ) -> None:
-    """Trains the module. To `resume`, it goes on where the folder has a checkpoint."""
+    """Trains the module. To `resume`, it continues from the folder's checkpoint, if there is one."""
     last = folder / LAST_CHECKPOINT
     keep_freed_memory()
     try:
@@ -458,13 +458,13 @@ def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMo
 
 
 def _initial_temperature(init: str, classes: Sequence[str], task: str) -> float:
-    """That of the model `init` if it has the same classes, else 1: an initial one of 0.7 made models far too sure."""
+    """That of the model `init` if it has the same classes, else 1: with an initial 0.7, models were overconfident."""
     initial = _same_answers(init, classes, task)
     return initial.temperature if initial else 1.0
 
 
 def _same_answers(init: str, classes: Sequence[str], task: str) -> ModelInfo | None:
-    """The model `init` if it tells the same genres in the same way, else None."""
+    """The model `init` if it predicts the same genres in the same way, else None."""
     initial = read_bundle_config(find_bundle(init)).info
     return initial if set(initial.classes) == set(classes) and initial.task == task else None
 
@@ -480,7 +480,7 @@ def _thresholds(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMod
 
 
 def _fitted_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Known | None:
-    """What tells clips of none of the genres, for a bundle with its temperature."""
+    """The detector of out-of-scope music, for a bundle with its temperature."""
     none, _ = _answers(bundle, datamodule, datamodule.none["val"])
     return fit_known(*_answers(bundle, datamodule, datamodule.clips["val"]), none)
 

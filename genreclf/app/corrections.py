@@ -1,4 +1,4 @@
-"""Corrections: the right genre of a song, chosen or typed; their list, to undo and to download as a table."""
+"""Corrections: the correct genre of a song, chosen or typed; their list, to undo and to download as a table."""
 
 from collections import Counter
 
@@ -22,16 +22,16 @@ def genres(visit: Visit, classifier: Classifier) -> list[str]:
 
 
 def control(visit: Visit, song: Song, classifier: Classifier) -> None:
-    """The right genre of one song."""
+    """The correct genre of one song."""
     key = f"right genre {song.id}"
     st.session_state[key] = visit.corrections.get(song.id)  # it may have been changed elsewhere
     st.selectbox(
-        "Wrong? Choose the right genre, or type one of your own",
+        "Wrong? Choose the correct genre, or type one of your own",
         genres(visit, classifier),
         index=None,
         format_func=one_line,
         key=key,
-        placeholder="The right genre",
+        placeholder="The correct genre",
         accept_new_options=True,
         on_change=_choose,
         args=(visit, song.id, key),

@@ -40,7 +40,7 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
     genres = list(visit.corrections.values())
     runs = runs_folder()
     folder = new_folder(runs)
-    running = "One training at a time: wait for the end of the one that runs." if last and last.runs else ""
+    running = "One training at a time: wait until the current one ends." if last and last.runs else ""
     reason = missing(genres) or obstacle(runs) or running
     st.caption(words.plain(_explanation(genres, model, str(runs))))
     if st.button("Train", disabled=bool(reason), key="train"):
@@ -54,7 +54,7 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
             st.rerun()
     if reason:
         st.caption(words.plain(reason))
-    with st.expander("The command, to train yourself"):
+    with st.expander("The command for a terminal"):
         st.caption("FOLDER is the folder with your songs, corrections.csv the table that you have downloaded.")
         st.code(_command(model, genres), language=None, wrap_lines=True)
 

@@ -34,7 +34,7 @@ function songRow(song, data, act) {
   const note = element("span", song.note, { className: "note" });
   row.append(cell("song", open, note));
   song.answers.forEach((answer, place) => row.append(cell(data.labels[place] || "genre", answer)));
-  row.append(cell("length", song.length), cell("right genre", ...(song.correctable ? [select] : [])), cell("", remove));
+  row.append(cell("length", song.length), cell("correct genre", ...(song.correctable ? [select] : [])), cell("", remove));
   row.onclick = (event) => event.target.closest("select, .remove") || act("open", song.id);
   return row;
 }
@@ -53,12 +53,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.getRootNode();
   const focused = root.activeElement?.closest?.("tr")?.dataset.id;
   const what = root.activeElement?.tagName === "SELECT" ? "select" : ".open";
-  const titles = ["song", ...data.labels.map((label) => label || "genre"), "length", "right genre", ""];
+  const titles = ["song", ...data.labels.map((label) => label || "genre"), "length", "correct genre", ""];
   const line = element("tr");
   line.append(...titles.map((title) => element("th", title, { scope: "col" })));
   head.replaceChildren(line);
   body.replaceChildren(...data.songs.map((song) => songRow(song, data, act)));
-  parentElement.querySelector(".keys").textContent = "Keys, in a row: ↑ ↓ another song, ← → its right genre; Ctrl+Z undoes.";
+  parentElement.querySelector(".keys").textContent = "Keys, in a row: ↑ ↓ another song, ← → its correct genre; Ctrl+Z undoes.";
   const row = (id) => [...body.rows].find((one) => one.dataset.id === id);
   if (focused) row(focused)?.querySelector(what)?.focus({ preventScroll: true });
   showOpenRow(parentElement.querySelector(".scroller"), body.querySelector("tr[aria-current=true]"));

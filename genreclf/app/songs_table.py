@@ -45,7 +45,7 @@ def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) ->
 def _answer(row: Row) -> str:
     if row["problem"]:
         return "not readable"
-    names = row.get("genres", [row["genre"]])  # of a model of several labels, or of one
+    names = row.get("genres", [row["genre"]])  # of a multi-label model, or of one
     return one_line(", ".join(f"{name} {percent(row['probabilities'][name])}" for name in names if name)) or "no genre"
 
 

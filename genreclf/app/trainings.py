@@ -33,7 +33,7 @@ _PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 
 
 class Corrected(NamedTuple):
-    """A song and its right genre."""
+    """A song and its correct genre."""
 
     name: str  # any text
     content: bytes

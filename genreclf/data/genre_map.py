@@ -18,7 +18,7 @@ from genreclf.text import normalize_name, spelling_key
 BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
 _SPELLINGS = Path(__file__).with_name("genre_spellings.csv")
 _COLUMNS = ("tag", "genre")
-NONE = "none"  # the genre in a map for music of none of the genres
+NONE = "none"  # the genre in a map for out-of-scope music
 _LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags in one, "Pop/Funk" is one
 # What programs write where they know no genre, as `spelling_key` has it
 _NO_GENRE = frozenset(
@@ -45,7 +45,7 @@ class GenreMap:
     """The genres that words in tags mean. Without `genres`, each word is its own genre."""
 
     genres: Mapping[str, str] | None  # by `spelling_key`; empty for files to leave out
-    none: str | None  # the class of music of none of the genres (`data.none`)
+    none: str | None  # the class of out-of-scope music (`data.none`)
     task: str = MULTICLASS  # MULTILABEL: a file has all genres that its tags mean
 
     def choose(self, tags: Sequence[str]) -> Choice:

@@ -84,7 +84,7 @@ def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], 
 
 
 def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:
-    """Refuses one folder that holds the folders of the genres; tells of several folders that hold the same ones."""
+    """Refuses one folder that holds the folders of the genres; reports several folders that hold the same ones."""
     inside: dict[str, set[str]] = {}
     for top, *below in parts:
         inside.setdefault(top, set()).update(below[:-1][:1])

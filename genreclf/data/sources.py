@@ -58,7 +58,7 @@ class DataConfig:
     genre_map: str | None  # what the genres in tags mean: gtzan, a CSV with the columns tag and genre; null: themselves
     none: str | None  # the genre of clips that are of none of the classes; they train, but are not scored
     drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
-    group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only told
+    group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only reported
     unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
     label_conflicts: str  # of equal recordings in several classes: keep them in one split, or drop them
     rare_classes: str  # those with too few clips for the split: refuse them, or drop them
@@ -174,7 +174,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
 def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
     paths = _clips_below(folder)
     if data.table is not None:
-        read_genres(data.table, paths, f"keep those of {data.fetch}")  # which tells of rows without a clip
+        read_genres(data.table, paths, f"keep those of {data.fetch}")  # which reports rows without a clip
     found = rows_of_public(data, paths)
     tell_left_out(f"data={data.fetch}", paths, found)
     sources = _sources(paths, [one.genre for one in found.metadata], data.task)
@@ -190,7 +190,7 @@ def list_sources(
 
     With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
     the top folders. With the task MULTILABEL, each may have several genres, with semicolons between them. With
-    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was ignored is told.
+    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was ignored is reported.
     Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read, there are fewer than two
     classes, or two class names differ only in case.
     """
@@ -232,7 +232,7 @@ def _clips_below(folder: Location) -> list[str]:
 
 
 def tag_counts(data: DataConfig) -> dict[str, Any] | None:
-    """Of the clips by what their tags say: how many are of each genre, and how many are left out for each reason.
+    """The clips by what their tags say: how many are of each genre, and how many are left out for each reason.
 
     None where tags are not read.
     """
@@ -250,7 +250,7 @@ def _rows_of_tags(folder: Path, table: Path | None, tag_genres: GenreMap, paths:
 
 def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:
     if table is not None:
-        read_genres(table, paths, "keep those of their tags")  # which tells of rows without a clip
+        read_genres(table, paths, "keep those of their tags")  # which reports rows without a clip
     found = _rows_of_tags(folder, table, tag_genres, paths)
     tell_genres(f"data.path={folder}", found)
     sources = _sources(paths, [one.genre for one in found.metadata], tag_genres.task)

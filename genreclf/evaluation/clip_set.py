@@ -67,8 +67,8 @@ def other_music(
 
     Of a clip of several genres, those count that the model has; it is left out if the model has none of them.
     `seen` are digests of the files that the model's training saw (`seen_files` in a run's record): they are left out.
-    Names of classes may differ from the model's in case, spaces and punctuation. What is left out or renamed is told on
-    standard error. Raises GenreclfError where no clip is left.
+    Names of classes may differ from the model's in case, spaces and punctuation. What is left out or renamed is
+    reported on standard error. Raises GenreclfError where no clip is left.
     """
     check_slices(slices, data.table)
     where = f"data.path={data.path}"

@@ -1,4 +1,4 @@
-"""Fits how a model tells clips of none of its genres."""
+"""Fits the detector of out-of-scope music (of none of a model's genres)."""
 
 import numpy as np
 from scipy.stats import mannwhitneyu
@@ -12,8 +12,8 @@ from genreclf.inference.known import Known, log_probabilities
 REFUSED = 0.05  # of the correct answers
 MIN_CLIPS = 10  # of each kind: fewer say nothing about 5 %
 FOLDS = 5
-CHANCE = 0.05  # the level at which a rule that tells nothing passes for one that does
-PENALTY = 0.1  # scikit-learn's C: 0.01 to 1 measured alike
+CHANCE = 0.05  # the significance level: the chance that a useless rule is kept
+PENALTY = 0.1  # scikit-learn's C: values from 0.01 to 1 were equally good
 
 
 def fit_known(probabilities: np.ndarray, target: np.ndarray, none: np.ndarray) -> Known | None:
@@ -21,8 +21,8 @@ def fit_known(probabilities: np.ndarray, target: np.ndarray, none: np.ndarray) -
 
     A logistic regression with a penalty. Both kinds weigh the same, and so do the classes: otherwise the answer would
     be withheld for most clips of a class that is rare among these. The threshold comes from scores that were
-    cross-fitted, since a rule refuses fewer of the clips that it was fitted on. None for fewer than 10 clips of a kind,
-    or if the cross-fitted scores do not tell the kinds apart (by a one-sided Mann-Whitney test).
+    cross-fitted, because a rule refuses fewer of the clips that it was fitted on. None for fewer than 10 clips of a
+    kind, or if the cross-fitted scores do not tell the kinds apart (by a one-sided Mann-Whitney test).
     """
     correct = probabilities.argmax(1) == target
     if min(correct.sum(), len(none)) < MIN_CLIPS:

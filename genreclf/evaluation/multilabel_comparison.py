@@ -1,4 +1,4 @@
-"""Comparison of systems that tell several genres, on the same clips: from their predictions to JSON-like data."""
+"""Comparison of multi-label systems, on the same clips: from their predictions to JSON-like data."""
 
 import itertools
 from collections.abc import Sequence

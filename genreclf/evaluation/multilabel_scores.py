@@ -1,4 +1,4 @@
-"""Scores of models that tell several genres: from (N, classes) probabilities and bool to JSON-like data."""
+"""Scores of multi-label models: from (N, classes) probabilities and bool to JSON-like data."""
 
 import math
 from typing import Any

@@ -43,7 +43,7 @@ def score_multilabel_clips(
 
 
 def unlabelled_genres(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
-    """The clips with the surest genre that their label does not name, which it may have forgotten."""
+    """The clips with the most confident predictions of genres that their labels lack (perhaps by mistake)."""
     others = np.where(predictions.target, 0, predictions.probabilities * predictions.predicted)
     worst = np.argsort(-others.max(1), kind="stable")[:MAX_MISTAKES]
     return [

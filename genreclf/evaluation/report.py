@@ -50,7 +50,7 @@ def _guessing(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_classes(plain: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """What the report of a model shows that tells one genre."""
+    """What the report of a model of one genre per clip shows."""
     return {
         "confident": confident_predictions(plain["calibration"]["bins"]),
         "confusions": confusions(plain, classes),

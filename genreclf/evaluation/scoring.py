@@ -64,7 +64,7 @@ def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dic
 def _none(
     predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, music: ClipSet
 ) -> dict[str, Any] | None:
-    """How the clips of none of the classes are told from the others; None if there are none."""
+    """How well clips of none of the classes are told from the others; None if there are none."""
     if not none:
         return None
     others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)

@@ -106,13 +106,13 @@ def _accuracy(sums: np.ndarray) -> np.ndarray:
     return np.asarray(hits.sum(axis=1) / n.sum(axis=1))
 
 
-# --- Music of none of the genres -------------------------------------------------------------------------------------
+# --- Out-of-scope music ---------------------------------------------------------------------------------------------
 
 
 def none_scores(
     known: np.ndarray, none: np.ndarray, known_columns: Columns, none_columns: Columns
 ) -> dict[str, Any] | None:
-    """How well the model tells clips of its classes from those of none of them; None without clips of one kind.
+    """How well the model tells clips of its classes from those of none of its classes; None without clips of one kind.
 
     `known` and `none` are (N,) and (M,) scores, higher for clips that seem to be of a class. `auroc` is the probability
     that a clip of a class has a higher one than a clip of none (Hendrycks and Gimpel 2017); ties count half. By value

@@ -1,4 +1,4 @@
-"""From which probability on a clip is of a genre, for models that tell several: chosen on validation clips."""
+"""From which probability on a clip is of a genre, for multi-label models: chosen on validation clips."""
 
 import numpy as np
 

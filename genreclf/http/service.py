@@ -45,7 +45,7 @@ class Limits:
     max_bytes: int  # of an upload
     total_bytes: int  # of all uploads at one time, those included that are being received
     max_seconds: float  # of an upload's audio
-    stall_seconds: float  # an upload, or the head of a request, that brings nothing for so long is given up
+    stall_seconds: float  # an upload, or the head of a request, that stalls for this long is given up
 
 
 class ConcurrencyLimit:
@@ -97,7 +97,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
         """The genre of a file and the probability of each genre; with `segments`, also the genre over time.
 
-        A model of several labels also lists `genres`.
+        A multi-label model also lists `genres`.
         """
         status = 500
         try:
@@ -119,7 +119,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        """The service's status, its version, its model, and the model's genres; of several labels, their thresholds."""
+        """The service's status and version, its model, and the model's genres; if multi-label, their thresholds."""
         info = predictor.info
         several = {} if info.thresholds is None else {"thresholds": dict(zip(classes, info.thresholds, strict=True))}
         return {"status": "ok", "version": __version__, "model": info.name, "classes": classes, **several}

@@ -38,7 +38,7 @@ def analyze(predictor: Predictor, clip: Clip, report: Callable[[float], None]) -
 
 
 def judged(clip: Clip) -> Clip:
-    """The clip; a picture that is none of music is unsuitable, with the reason."""
+    """The clip; a picture that does not show music is unsuitable, with the reason."""
     if clip.unsuitable or clip.source_rate_hz or _looks_like_a_spectrogram(clip):
         return clip
     return replace(clip, unsuitable=_NO_SPECTROGRAM)

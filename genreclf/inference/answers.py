@@ -12,13 +12,13 @@ from genreclf.inference.temperature import apply_temperature, apply_temperature_
 
 
 class Answer(NamedTuple):
-    """What is said of a clip."""
+    """What a model says of a clip."""
 
     probabilities: np.ndarray  # (classes,), calibrated
     genres: tuple[str, ...]  # the most probable first
     probability: float  # of the first of them; if there is none, of the most probable genre
     no_genre: str = ""  # why there is none
-    known: float | None = None  # probability that the clip is of one of the genres; None: the model cannot tell
+    known: float | None = None  # probability that the clip is of one of the genres; None: not estimated
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _MAIN_SCORE = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}  # 
 class Scores:
     """A bundle's scores.json: the main score on clips that the training did not use."""
 
-    value: float  # the accuracy; of several labels, the mean average precision
+    value: float  # the accuracy; if multi-label, the mean average precision
     interval: tuple[float, float]  # 95 % interval of the value
     parameters: int
     reliability: tuple[ReliabilityBin, ...] = ()  # accuracy by the answer's probability; empty where not measured

@@ -7,22 +7,22 @@ import numpy as np
 from genreclf.errors import GenreclfError
 
 # Lower probabilities count as this one: they depend on the recording more than on the music. With 1e-6, a model that
-# changed 3 % of its answers at 8 kHz withheld half of the right ones there.
+# changed 3 % of its predictions at 8 kHz withheld half of the correct ones there.
 _LEAST = 0.02
 
 
 @dataclass(frozen=True)
 class Known:
-    """How a model that has heard music of none of its genres tells it, by the probabilities of all its genres.
+    """The detector of out-of-scope music: a logistic regression on the logarithms of its probabilities.
 
-    The probability that a clip is of one of them, if as many clips are as are not, is sigmoid(offset + weights * x); x
-    are the logarithms of the calibrated probabilities. Their maximum alone tells less: some genres are the answer to
-    music of none more often than others. Raises GenreclfError for values that are no numbers.
+    The probability that a clip is of one of the genres, if half of all clips are, is sigmoid(offset + weights * x); x
+    are the logarithms of the calibrated probabilities. Their maximum alone is less informative: some genres are
+    predicted for music of none more often than others. Raises GenreclfError for values that are not finite.
     """
 
     offset: float
     weights: tuple[float, ...]  # of the classes
-    threshold: float  # below it the genre is withheld; 5 % of the correct answers are
+    threshold: float  # below it the genre is withheld, as for 5 % of the correct answers
 
     def __post_init__(self) -> None:
         if not np.isfinite([self.offset, *self.weights, self.threshold]).all():

@@ -33,10 +33,10 @@ class ModelInfo:
     frames_per_column: float  # time resolution of the training spectrograms: 1 for audio, more for downsampled pictures
     temperature: float  # applied to a clip's mean probabilities
     # Defaults: bundles of earlier versions lack these.
-    prior_power: float = 1.0  # the probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as in training
+    prior_power: float = 1.0  # the probabilities assume the mix shares ** prior_power: 0 uniform, 1 as in training
     shares: tuple[float, ...] | None = None  # of the classes among the training clips
-    known: Known | None = None  # tells clips of none of the genres; None for a model that has heard none
-    task: str = MULTICLASS  # one genre a clip, or multilabel: any number
+    known: Known | None = None  # detects out-of-scope music; None for a model trained without any
+    task: str = MULTICLASS  # one genre per clip, or multilabel: any number
     thresholds: tuple[float, ...] | None = None  # multilabel: of the classes; a clip has those that reach theirs
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ class FileRow(NamedTuple):
     lasting: bool
 
 
-# Predicts files, each once, in any order. The files are told apart by their paths.
+# Predicts files, each once, in any order. Files are identified by their paths.
 Engine = Callable[[Sequence[Location]], Iterator[FileRow]]
 
 

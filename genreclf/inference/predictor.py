@@ -32,7 +32,7 @@ class Segment:
     start_seconds: float
     end_seconds: float
     probabilities: tuple[float, ...]
-    genres: tuple[str, ...]  # the most probable one; of a model of several labels, those that reach their thresholds
+    genres: tuple[str, ...]  # the most probable one; of a multi-label model, those that reach their thresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,8 @@ class Prediction:
     note: str  # a warning about the file, or empty
     attention: np.ndarray | None  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
     embedding: np.ndarray  # (D,) float32: the net's context vector, the mean over the segments
-    no_genre: str = ""  # why none is given: "silence: ...", or music of none of the genres; empty if one is
-    known: float | None = None  # probability that the clip is of one of the genres; None: the model cannot tell
+    no_genre: str = ""  # why none is given: "silence: ...", or out-of-scope music; empty if one is
+    known: float | None = None  # probability that the clip is of one of the genres; None: not estimated
     task: str = MULTICLASS  # of the model
 
     @property

@@ -1,4 +1,4 @@
-"""The mix of genres that probabilities stand for: how common each genre is before a clip is heard."""
+"""The mix of genres (class prior) that probabilities assume: how common each genre is."""
 
 import csv
 import math
@@ -17,7 +17,7 @@ COLUMNS = ["genre", "weight"]
 
 
 def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
-    """(classes,) what a model's probabilities are multiplied by to stand for another mix of genres; None for its own.
+    """(classes,) what a model's probabilities are multiplied by for another mix of genres; None for its own.
 
     `prior` is None (the model's own mix), "uniform", "training" (the shares of the training clips), or the path of a
     CSV with the columns genre and weight (how common it is: a share or a number of songs). Raises GenreclfError for a

@@ -1,4 +1,4 @@
-"""How often a model was right on held-out clips, by the probability of its answer: what scores.json says of it."""
+"""A model's accuracy on held-out clips, by the probability of the predicted genre: what scores.json says of it."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ class ReliabilityBin(NamedTuple):
     low: float
     high: float
     clips: int
-    accuracy: float  # the share of these clips whose answer was right, in [0, 1]
+    accuracy: float  # the share of these clips whose genre was correct, in [0, 1]
 
 
 class Measured(NamedTuple):
     """What was measured of the answers from a probability on."""
 
     least: float  # the probability; a bin begins there
-    clips: int  # with an answer at least so probable
+    clips: int  # with an answer of at least this probability
     of_clips: int  # all held-out clips
     accuracy: float  # of `clips`
 

@@ -31,7 +31,7 @@ def prediction_row(prediction: Prediction, classes: Sequence[str], segments: boo
     """A prediction as JSON-like data, with its segments if asked for.
 
     Where no genre is given, genre and probability are None, and the note says why; without music in the clip, there are
-    no probabilities or segments. `known` is None for a model that cannot tell. A model of several labels also lists
+    no probabilities or segments. `known` is None for a model without it. A multi-label model also lists
     `genres`, of the clip and of each segment; genre has all of them, and probability is that of the first.
     """
     several = prediction.task == MULTILABEL

@@ -1,4 +1,4 @@
-"""What a model tells of a clip: its genre, or all of its genres."""
+"""What a model predicts for a clip: its genre, or all of its genres."""
 
-MULTICLASS, MULTILABEL = "multiclass", "multilabel"  # one genre a clip, or several; torchmetrics' words
+MULTICLASS, MULTILABEL = "multiclass", "multilabel"  # one genre per clip, or several; torchmetrics' terms
 TASKS = (MULTICLASS, MULTILABEL)

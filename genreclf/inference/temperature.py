@@ -31,9 +31,9 @@ def clip_temperature(temperature: float, frames: int, multilabel: bool) -> float
 
 
 def length_factor(frames: int, least: int = 430, full: int = 1292, exponent: float = 0.15) -> float:
-    """By what the temperature is multiplied for a clip of `frames`, from 1.18 for 10 s or less to 1 from 30 s on.
+    """The factor of the temperature for a clip of `frames`, from 1.18 for 10 s or less to 1 from 30 s on.
 
-    A mean over fewer segments is surer and less often right. Fitted on 2,009 clips of 30 s and their parts (see "Whole
-    songs" in scripts/RESULTS.md). On plain numbers, which TorchScript compiles too.
+    A mean over fewer segments is more confident and less accurate. Fitted on 2,009 clips of 30 s and their parts (see
+    "How much music is needed" in scripts/RESULTS.md). On plain numbers, which TorchScript compiles too.
     """
     return float((full / max(least, min(frames, full))) ** exponent)

@@ -123,7 +123,7 @@ class GenreClassifier(Net):
         last_time_stride of 1.
         """
         logits, gates, attention, context = self.branches(levels)
-        # Fewer logits in the sum would make the answer less sure than it is often right.
+        # With fewer logits in the sum, the probabilities would be lower than the accuracy.
         scale = 1 + (self.alone - 1) * (1 - gates[-1])  # (B, 1)
         return scale * gated_sum(logits, gates), attention, context
 

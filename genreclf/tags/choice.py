@@ -20,13 +20,13 @@ UNREADABLE = "the file could not be read"
 class Rules:
     """Which answers of the model are written."""
 
-    least: float  # the probability that the right genre is among those written; of several labels: of each genre
+    least: float  # the probability that the correct genre is among those written; if multi-label: of each genre
     overwrite: bool  # also where the file has a genre
     genres: int  # at most so many for a file
 
 
 def rules_for(least: float | None, overwrite: bool, genres: int | None, multilabel: bool) -> Rules:
-    """The rules for a model. By default, one of several labels writes all genres that reach their thresholds."""
+    """The rules for a model. By default, a multi-label model writes all genres that reach their thresholds."""
     if multilabel:
         return Rules(0.0 if least is None else least, overwrite, sys.maxsize if genres is None else genres)
     return Rules(LEAST if least is None else least, overwrite, genres or 1)
@@ -63,7 +63,7 @@ def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
 def answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], float]:
     """The genres to write, and the probability to compare with `rules.least`.
 
-    Of a model of several labels, the genres that it gives, and the probability of the least probable one. Else the
+    Of a multi-label model, the genres that it gives, and the probability of the least probable one. Else the
     fewest whose probabilities together reach `rules.least`, and their sum. Where none is probable enough, the best one.
     """
     if not row.get("genre"):

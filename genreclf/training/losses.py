@@ -47,7 +47,7 @@ class MultilabelLoss(nn.Module):
     """The mean binary cross-entropy of logits and the genres of each example, over examples and genres.
 
     A part of each target, `label_smoothing`, is the genre's share of the training clips (Szegedy et al. 2016, with that
-    distribution in place of a uniform one): probabilities then stay right on average, those of rare genres too.
+    distribution in place of a uniform one): the mean probabilities then stay unbiased, those of rare genres too.
     """
 
     shares: Tensor
@@ -70,7 +70,7 @@ class MultilabelLoss(nn.Module):
 class TeacherLoss(nn.Module):
     """The mean squared error of a linear prediction of the clips' vectors.
 
-    `vectors` is (clips, K), NaN in the rows of clips that no teacher has heard: their error is 0. Of unit variance, so
+    `vectors` is (clips, K), NaN in the rows of clips without a teacher's vector: their error is 0. Of unit variance, so
     the error of a constant prediction is 1.
     """
 
@@ -108,6 +108,6 @@ def divergence(logits: Tensor, views: int) -> Tensor:
 
 
 def multilabel_divergence(logits: Tensor, views: int) -> Tensor:
-    """The same where each genre is told for itself: the mean over the genres of the divergence of "yes" and "no"."""
+    """The same for independent genres: the mean over the genres of the divergence of "yes" and "no"."""
     yes = logits.movedim(-1, 0)  # (..., views * B, classes) -> (classes, ..., views * B)
     return divergence(torch.stack([yes, torch.zeros_like(yes)], -1), views)

@@ -70,7 +70,7 @@ class MlflowLogger(RunLogger):
         }
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:_MAX_VALUE]) for key, value in tags.items()])
         run = self.client.get_run(self.run_id)
-        # A parameter cannot be changed: of a run that goes on with more epochs, config.yaml has the new number.
+        # A parameter cannot be changed: for a run resumed with more epochs, config.yaml has the new number.
         settings = {
             key: value
             for key, value in flatten(config).items()

@@ -56,9 +56,9 @@ class OptimConfig:
     backbone_rate: float  # the backbone's share of it; below 1 for pretrained layers (Howard and Ruder 2018)
     weight_decay: float | None  # of matrices and convolutions; adamw and muon
     label_smoothing: float  # the share of the target that is spread over all classes; multilabel: that is their share
-    # Of the task multiclass alone: probabilities stand for the mix shares ** prior_power: 0 uniform, 1 as in training
+    # task=multiclass only: probabilities assume the mix shares ** prior_power: 0 uniform, 1 as in training
     prior_power: float
-    none_weight: float  # and of the loss of clips that are of none of the classes
+    none_weight: float  # and of the loss of clips of none of the classes
     teacher_weight: float  # of the squared error of the teachers' vectors, in units of their variance
     schedule: str  # plateau (reduces the rate when validation accuracy stagnates) or onecycle (Smith and Topin 2018)
     factor: float | None  # plateau: the rate is multiplied by it

@@ -20,7 +20,7 @@ def fit_output_layer(
     """Fits the last layer of `net` on the training clips of its classes by logistic regression; nothing is random.
 
     It stays near the weights that it has; all else in the net stays as it is. `log_mix` is that of the net's loss; the
-    model's probabilities are going to have `temperature`. A net that is trained on from here loses less of what it
+    model's probabilities are going to have `temperature`. A net that is trained further from here keeps more of what it
     knows than from a random layer (Kumar et al. 2022).
     """
     inputs, others, target = _segments(net, datamodule)

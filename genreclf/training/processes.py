@@ -45,7 +45,7 @@ def cluster(trainer: Mapping[str, Any]) -> ClusterEnvironment:
         if TorchElasticEnvironment.detect():
             return TorchElasticEnvironment()
         if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-            return SLURMEnvironment(auto_requeue=False)  # a run goes on with ckpt=last
+            return SLURMEnvironment(auto_requeue=False)  # a run is resumed with ckpt=last
     return LightningEnvironment()
 
 

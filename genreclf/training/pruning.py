@@ -1,4 +1,4 @@
-"""Stops a training that does not promise to be better than others."""
+"""Stops a training that is not promising compared with others."""
 
 from collections.abc import Callable
 

@@ -116,7 +116,7 @@ class StepRecorder:
         self.stream: torch.cuda.Stream | None = None  # the one before the training's
 
     def start(self, trainer: L.Trainer) -> None:
-        """Before the first step: the stream on which steps can be recorded. Tells what keeps them from it."""
+        """Before the first step: the stream on which steps can be recorded. Reports what prevents that."""
         self.on, self.plain, self.recorded = False, 0, {}
         if trainer.strategy.root_device.type != "cuda":
             return

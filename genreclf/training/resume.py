@@ -1,4 +1,4 @@
-"""The configuration of a run that goes on: that of its folder, with what the command line says of it."""
+"""The configuration of a resumed run: that of its folder, changed by the command line."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _EPOCHS = "trainer.max_epochs"
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a run goes on with."""
+    """What a run is resumed with."""
 
     config: dict[str, Any]
     overrides: list[str]  # those of the run, and the new ones

@@ -24,7 +24,7 @@ def prediction(*segments: tuple[float, float, float]) -> Prediction:
 
 
 def several(*genres: str) -> Prediction:
-    """Of a model of several labels."""
+    """Of a multi-label model."""
     return replace(prediction((0.2, 0.7, 0.3)), genres=genres, task=MULTILABEL)
 
 

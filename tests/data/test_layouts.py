@@ -68,10 +68,10 @@ def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
         (["train/rock/x.wav", "test/rock/y.wav", "test/z.wav"], r"but 'test/z\.wav' lie directly"),
         (
             ["genres_original/rock/x.wav", "images_original/rock/x.png"],
-            r"'images_original' are no .*data\.path=.*/genres_",
+            r"'images_original' are not .*data\.path=.*/genres_",
         ),
-        (["audio/rock/x.wav", "pictures/rock/x.png"], r"'audio', 'pictures' are no genres"),
-        (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are no genres"),
+        (["audio/rock/x.wav", "pictures/rock/x.png"], r"'audio', 'pictures' are not genres"),
+        (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are not genres"),
         (["genres/rock/x.wav", "genres/jazz/x.wav"], r"data\.path=.*/genres"),
         (["my music/rock/x.wav", "my music/jazz/x.wav"], r"one folder with 'jazz', 'rock' .*data\.path=.*/my music$"),
     ],

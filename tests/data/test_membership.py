@@ -263,7 +263,7 @@ def test_a_split_in_the_table_that_is_not_used_is_told(tmp_path, capsys):
     table = tmp_path / "clips.csv"
     table.write_text("clip,genre,split\n" + "".join(f"{name},rock,{FOLDERS[i % 3]}\n" for i, name in enumerate(NAMES)))
     membership(ROWS, plain(tmp_path, table=table), load("hashed"))
-    assert "split=table takes it" in capsys.readouterr().err
+    assert "split=table uses it" in capsys.readouterr().err
     member = membership(ROWS, plain(tmp_path, table=table), load("table"))
     assert member.splits == tuple(FOLDERS[i % 3] for i in range(len(NAMES)))
     assert capsys.readouterr().err == ""

@@ -57,7 +57,7 @@ def test_parquet_gives_the_same(tmp_path, vectors):
         ({"clip": ["a", "b"], "one": np.zeros(2)}, r"'one' has shape \(2,\).*one vector per clip"),
         ({"clip": ["a", "b"], "one": [[0.0], [np.inf]]}, "not finite"),
         ({"clip": ["a", "a"], "one": np.zeros((2, 3))}, "two vectors for 'a'"),
-        ({"clip": ["y", "z"], "one": np.zeros((2, 3))}, "none of its 2 names fits.*'y'.*'rock/a.wav'"),
+        ({"clip": ["y", "z"], "one": np.zeros((2, 3))}, "none of its 2 names matches.*'y'.*'rock/a.wav'"),
         ({"clip": ["a", "z"], "one": np.zeros((2, 3))}, "1 training clips"),
         ({"clip": np.array(["a", None], object), "one": np.zeros((2, 3))}, "cannot be read"),
     ],

@@ -58,9 +58,9 @@ def test_a_file_gives_any_mix_and_may_rule_a_genre_out(tmp_path):
         ("genre,weight\nx,1\ny\nz,1\n", "cannot be read"),
         ("genre,weight\nx,1\ny,1\n", "no weight for 'z'"),
         ("genre,weight\nx,1\ny,1\nz,1\nska,1\n", "no genre 'ska'.*x, y, z"),
-        ("genre,weight\nx,1\ny,-1\nz,1\n", "a number from 0"),
-        ("genre,weight\nx,0\ny,0\nz,0\n", "one at least is above 0"),
-        ("genre,weight\nx,nan\ny,1\nz,1\n", "a number from 0"),
+        ("genre,weight\nx,1\ny,-1\nz,1\n", "at least 0"),
+        ("genre,weight\nx,0\ny,0\nz,0\n", "one is above 0"),
+        ("genre,weight\nx,nan\ny,1\nz,1\n", "at least 0"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line(tmp_path, content, message):
