@@ -1,4 +1,4 @@
-"""Measures speed and memory against baselines; each ratio is the median over pairs of runs in turns.
+"""Measures speed and memory against baselines; each ratio is the median over pairs of alternating runs.
 
 scripts/bench               all parts
 scripts/bench prepare step  some of: prepare, step, parts, loop, memory

@@ -74,7 +74,7 @@ def costs(clips: int, predicting: bool) -> Costs:
         assert len({row.group for row in store.rows}) <= clips - clips // COPIES
         step("open the store again", lambda: open_store(build_store(music, list_sources(music), cache, SECONDS)))
         folder_of_store = build_store(music, list_sources(music), cache, SECONDS)
-        step("find equal recordings", lambda: find_matches(open_fingerprints(folder_of_store, store.rows)))
+        step("find duplicate recordings", lambda: find_matches(open_fingerprints(folder_of_store, store.rows)))
         step("split", lambda: membership(store.rows, data, split))
         predictor = load_predictor("a", device="cpu")
         module = SpectrogramDataModule(data, split, predictor.info.view, None, BATCH, 0, 0)

@@ -87,7 +87,7 @@ def predict(model: str, paths: Sequence[Path], workers: int = 0) -> Callable[[],
 
 
 def medians(ways: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, Cost]:
-    """Of each way, in turns, after one round that is not counted."""
+    """Of each way, alternating, after one round that is not counted."""
     found: dict[str, list[Cost]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():

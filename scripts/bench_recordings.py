@@ -1,4 +1,4 @@
-"""Measures the search for equal recordings: seconds and memory for a thousand to a hundred thousand clips.
+"""Measures the search for duplicate recordings: seconds and memory for a thousand to a hundred thousand clips.
 
 python scripts/bench_recordings.py [CLIPS]
 

@@ -1,4 +1,4 @@
-"""Measures prediction against two baselines with the same weights; each ratio is of runs in turns.
+"""Measures prediction against two baselines with the same weights; each ratio is of alternating runs.
 
 python scripts/bench_serving.py              all parts
 python scripts/bench_serving.py cold cpu     some of: cold, warm, library, cpu, service, memory

@@ -1,4 +1,4 @@
-"""Measures how well equal recordings are found: changed copies of every clip, among all clips and copies.
+"""Measures how well duplicate recordings are found: changed copies of every clip, among all clips and copies.
 
 python scripts/recordings.py             500 clips of demo music
 python scripts/recordings.py DIR         the audio below a folder

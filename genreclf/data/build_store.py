@@ -160,7 +160,7 @@ def _sha256(content: list[Any]) -> str:
 
 def _build(store: Path, folder: Location, sources: Sequence[Source], settings: dict[str, Any], engine: Engine) -> None:
     rows = _write_clips(store, folder, sources, settings, engine)
-    with progress_bar("looking for equal recordings", "parts") as report:
+    with progress_bar("looking for duplicate recordings", "parts") as report:
         matches = find_matches(open_fingerprints(store, rows), report)
     write_matches(store / RECORDINGS, rows, matches)
     pairs = [(match.first, match.second) for match in matches]

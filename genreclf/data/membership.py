@@ -239,5 +239,5 @@ def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
 
 
 def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
-    """The groups of equal recordings whose clips are in several classes, as clip numbers."""
+    """The groups of duplicate recordings whose clips are in several classes, as clip numbers."""
     return [clips for clips in members(groups) if len({labels[clip] for clip in clips}) > 1]

@@ -60,7 +60,7 @@ class DataConfig:
     drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
     group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only reported
     unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
-    label_conflicts: str  # of equal recordings in several classes: keep them in one split, or drop them
+    label_conflicts: str  # of duplicate recordings in several classes: keep them in one split, or drop them
     rare_classes: str  # those with too few clips for the split: refuse them, or drop them
     demo_clips_per_style: int  # 0: `path` is the user's data
     demo_seconds: float
