@@ -1,7 +1,7 @@
 """What a second process gains in training: python scripts/bench_processes.py [a b].
 
-Trains each model on the demo music with one process and with two, one thread each, alternating, and prints the seconds of
-an epoch and the efficiency: the time of one process divided by twice that of two. Needs two idle cores.
+Trains each model on the demo music with one process and with two, one thread each, alternating, and prints the
+seconds of an epoch and the efficiency: the time of one process divided by twice that of two. Needs two idle cores.
 """
 
 import csv
