@@ -16,6 +16,7 @@ _HIDDEN = re.compile(
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _BYTE = re.compile(r"(\\*)(?:([\udc80-\udcff])|(?=udc[89a-f][0-9a-f]))")
+_FORMULA = re.compile("'*[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]")  # as OWASP lists them, also in full width
 _ESCAPED_BYTE = re.compile(r"(\\+)u(dc[89a-f][0-9a-f])")
 
 
@@ -77,6 +78,19 @@ def unescape_bytes(text: str) -> str:
 def _unescaped(match: re.Match[str]) -> str:
     slashes, is_escape = divmod(len(match[1]), 2)
     return "\\" * slashes + (chr(int(match[2], 16)) if is_escape else "u" + match[2])
+
+
+def escape_formula(text: str) -> str:
+    """Text for the cell of a CSV that people open in a spreadsheet, which would run what looks like a formula.
+
+    An apostrophe is put before it, and before those that are there already, so that `unescape_formula` gives it back.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_formula(cell: str) -> str:
+    """The text of which `escape_formula` made `cell`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def markdown_text(text: str) -> str:

@@ -17,7 +17,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
-from genreclf.text import first_names, normalize_name, unescape_bytes
+from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
 
 # What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
 _UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")
@@ -92,7 +92,7 @@ def read_genres(
     if table.columns.plan and not any(genres.values()):
         column = table.columns.names[table.columns.number_of["genre"]]
         raise GenreclfError(
-            f"{table.where}: its column {column!r} is empty; write the right genres of some files there"
+            f"{table.where}: its column {column!r} is empty; write the correct genres of some files there"
         )
     if has_genres:
         _tell(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
@@ -121,7 +121,7 @@ def check_column(file: Path, name: str) -> int:
 
 @contextmanager
 def columns_in_use(names: Sequence[str]) -> Iterator[None]:
-    """Within it, columns of these names are not told as ignored: the caller reads them with `read_column`."""
+    """Within it, columns of these names are not reported as ignored: the caller reads them with `read_column`."""
     token = _used.set(tuple(names))
     try:
         yield
@@ -142,6 +142,7 @@ def _open(file: Path, task: str = MULTICLASS) -> Table:
     of_row: dict[str, tuple[str, ...]] = {}
     for line, row in text.rows(columns.delimiter):
         cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
+        cells = list(map(unescape_formula, cells)) if columns.plan else cells
         number = columns.number_of[columns.key]
         name = unescape_bytes(cells[number]) if columns.plan else cells[number]
         if not name:

@@ -10,11 +10,12 @@ from typing import Any
 from genreclf.csv_text import DELIMITERS, CsvText, csv_line, read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
-from genreclf.text import escape_bytes, one_line, unescape_bytes, utf8
+from genreclf.text import escape_bytes, escape_formula, one_line, unescape_bytes, unescape_formula, utf8
 
 WRITE, KEEP, SKIP = "write", "keep", "skip"
 ACTIONS = (WRITE, KEEP, SKIP)
 COLUMNS = ("path", "action", "genre", "probability", "known", "present", "correct", "note", "modified")
+_TEXT = ("genre", "present", "correct", "note", "modified")
 _NEEDED = ("path", "action", "genre", "present")
 SEPARATOR = ";"  # of several genres in one cell
 
@@ -26,9 +27,9 @@ class PlanRow:
     path: str
     action: str  # WRITE, KEEP or SKIP
     genre: str  # the model's answer, several joined by "; "; empty if it has none
-    probability: float | None  # that the right genre is among these; of several labels, of the least probable one;
+    probability: float | None  # that the correct genre is among these; if multi-label, of the least probable one;
     # None in a plan that was read
-    known: float | None  # that the music is of one of the model's genres; None as well if the model cannot tell
+    known: float | None  # that the music is of one of the model's genres; None also if the model does not estimate it
     present: str  # the genre in the file's tags, several joined by "; "
     correct: str = ""  # the genre that a person wants
     note: str = ""
@@ -95,8 +96,10 @@ def read_plan(file: Path) -> list[PlanRow]:
         action = row["action"].strip().lower() if len(cells) > names.index("action") else ""
         if action not in ACTIONS:
             raise GenreclfError(f"{file}: line {line}: action {action!r}: expected {', '.join(ACTIONS)}; mend it")
-        text = {name: row.get(name, "") for name in ("genre", "present", "correct", "note", "modified")}
-        rows.append(PlanRow(unescape_bytes(row["path"]), action, probability=None, known=None, **text))
+        text = {name: unescape_formula(row.get(name, "")) for name in _TEXT}
+        rows.append(
+            PlanRow(unescape_bytes(unescape_formula(row["path"])), action, probability=None, known=None, **text)
+        )
     return rows
 
 
@@ -117,8 +120,8 @@ def _header(content: CsvText) -> tuple[str, list[str]]:
 def _cells(row: PlanRow) -> Mapping[str, Any]:
     shares = {"probability": row.probability, "known": row.known}
     return {
-        "path": escape_bytes(row.path),
+        "path": escape_formula(escape_bytes(row.path)),
         "action": row.action,
         **{name: "" if value is None else f"{value:.4f}" for name, value in shares.items()},
-        **{name: utf8(getattr(row, name)) for name in ("genre", "present", "correct", "note", "modified")},
+        **{name: escape_formula(utf8(getattr(row, name))) for name in _TEXT},
     }

@@ -18,7 +18,23 @@ from genreclf.text import escape_bytes, unescape_bytes
 NAMES = st.one_of(
     st.binary(min_size=1, max_size=30).map(lambda name: name.replace(b"\0", b"x").decode(errors="surrogateescape")),
     st.sampled_from(
-        ["=cmd()", "+1", "-x", "@a", 'a"b', "a,b;c\td", "a\nb", "a\r\nb", " a ", "\\udce9", "\udce9", "\\\udce9"]
+        [
+            "=cmd()",
+            "+1",
+            "-x",
+            "@a",
+            "'=a",
+            "''-a",
+            "'a",
+            'a"b',
+            "a,b;c\td",
+            "a\nb",
+            "a\r\nb",
+            " a ",
+            "\\udce9",
+            "\udce9",
+            "\\\udce9",
+        ]
     ),
     st.text(st.sampled_from('\\udce9a\udce9\x1b,;"\n'), min_size=1),
 )
@@ -45,6 +61,15 @@ def test_any_file_name_is_escaped_to_text_and_back(name):
 @given(first=NAMES, second=NAMES)
 def test_two_names_are_never_written_alike(first, second):
     assert (escape_bytes(first) == escape_bytes(second)) == (first == second)
+
+
+@given(text=WORDS | st.text("'=+-@a", max_size=4))
+def test_a_spreadsheet_finds_no_formula_in_a_plan(text, tmp_path_factory):
+    file = tmp_path_factory.getbasetemp() / "plan.csv"
+    write_plan([row(text or "a", present=text, note=text)], file)
+    _, line = csv.reader(io.StringIO(file.read_text(), newline=""))
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) for cell in line)
+    assert read_plan(file)[0].present == text
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
