@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from command_line import command
 from PIL import Image
+from tiny_sounds import music_like
 
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.picture import write_picture
@@ -51,7 +52,7 @@ def faulty(tmp_path_factory) -> Path:
         write_picture(folder / f"{name}.png", levels)
     shutil.copy(folder / "rock" / "rock.00000.png", folder / "blues" / MARKUP)
     (folder / "rock" / "broken.png").write_bytes(b"no picture")
-    noise, rate = np.random.default_rng(0).normal(0, 0.1, 22_050 * 22), 22_050
+    noise, rate = music_like(22, np.random.default_rng(0)), 22_050
     (folder / "rock" / "notes.txt").touch()
     (folder / "rock" / "cover.jpg").touch()
     for name, sound, sample_rate in (
@@ -241,7 +242,7 @@ def test_pieces_too_short_to_compare_are_named_and_the_split_is_not_called_clean
     for number in range(40):
         path = tmp_path / "music" / "ab"[number % 2] / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, 3 * 22_050), 22_050)
+        soundfile.write(path, music_like(3, np.random.default_rng(number)), 22_050)
     result = audit(tmp_path / "music", cache, tmp_path, "--strict")
     assert result.returncode == 1, result.stderr
     numbers = json.loads((tmp_path / "audit.json").read_text())

@@ -16,6 +16,8 @@ import pytest
 import soundfile
 from matplotlib import colormaps
 from PIL import Image
+from tiny_pictures import tiny_picture
+from tiny_sounds import music_like
 
 from genreclf.errors import USER_ERROR
 
@@ -60,9 +62,8 @@ def small(tmp_path_factory) -> Path:
 def files(tmp_path_factory) -> list[Path]:
     """A WAV, an MP3, a grey picture and one in colour."""
     folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
-    samples = rng.normal(0, 0.1, 12 * 22_050)
-    falling = np.linspace(20, 200, 128)[:, None]  # the lowest band, at the bottom, is the loudest
-    levels = (falling + rng.normal(0, 25, (128, 400))).clip(0, 255).astype(np.uint8)
+    samples = music_like(12, rng)
+    levels = tiny_picture(400, rng)[::-1]  # the lowest band, at the bottom, is the loudest
     paths = [folder / name for name in ("noise.wav", "noise.mp3", "grey.png", "magma.png")]
     for path in paths[:2]:
         soundfile.write(path, samples, 22_050)

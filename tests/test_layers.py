@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tiny_sounds import music_like
 
 import genreclf
 
@@ -120,7 +121,7 @@ def test_the_first_prediction_waits_for_no_import_that_it_may_not_need():
 
 
 def test_a_prediction_imports_neither_decoder_nor_table_that_it_does_not_need(tmp_path):
-    soundfile.write(tmp_path / "song.wav", np.random.default_rng(0).normal(0, 0.1, 22_050 * 10), 22_050)
+    soundfile.write(tmp_path / "song.wav", music_like(10, np.random.default_rng(0)), 22_050)
     late = {"PIL", "av", "rich"}
     code = (
         f"import sys, genreclf.predict\ngenreclf.predict.main(['song.wav', '--json'])\nprint(set(sys.modules) & {late})"

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from pyarrow import parquet
 from tiny_pictures import tiny_picture
+from tiny_sounds import music_like
 from unreadable import make_unreadable
 
 from genreclf.__main__ import main as genreclf_command
@@ -35,7 +36,7 @@ def library(tmp_path_factory) -> Path:
     folder, rng = tmp_path_factory.mktemp("library"), np.random.default_rng(0)
     for number in range(7):
         (folder / f"{number % 2}").mkdir(exist_ok=True)
-        noise = rng.normal(0, 0.1, SAMPLE_RATE_HZ * (1 + 3 * number))
+        noise = music_like(1 + 3 * number, rng)
         soundfile.write(folder / f"{number % 2}" / f"{number}.wav", noise, SAMPLE_RATE_HZ)
     for number in range(2):
         write_picture(folder / f"p{number}.png", tiny_picture(300, rng))

@@ -10,6 +10,7 @@ import pytest
 from command_line import NO_ONNX, Finished, command
 from sklearn.metrics import average_precision_score
 from test_train import QUICK, message  # noqa: F401 - a fixture
+from tiny_pictures import rhythm
 
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.evaluation.thresholds import fit_thresholds
@@ -23,14 +24,14 @@ SVM = ["model=svm", *(word for word in QUICK if not word.startswith(("model", "o
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
-    """Pictures of noise with a bright band for each of their genres, all sets of genres equally often; one artist has
-    three of them. The table has the genres in any order.
+    """Pictures of noise in a rhythm with a bright band for each of their genres, all sets of genres equally often; one
+    artist has three of them. The table has the genres in any order.
     """
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     sets = [which for size in (1, 2, 3) for which in itertools.combinations(GENRES, size)]
     lines = [("path", "genre", "artist", "source")]
     for number, genres in enumerate(sets * 9):
-        levels = rng.integers(0, 120, (128, 260), dtype=np.uint8)
+        levels = rng.integers(0, 120, (128, 260), dtype=np.uint8) + rhythm(260)
         for genre in genres:
             band = 40 * ("low", "middle", "high").index(genre)
             levels[band : band + 30] += 100

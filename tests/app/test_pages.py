@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from tiny_sounds import music_like
 
 from genreclf.app.__main__ import main
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
@@ -70,7 +71,7 @@ def chosen(page, model: str, second: str = "none"):
 
 
 def song(seconds: float = 12.0, seed: int = 0) -> bytes:
-    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * SAMPLE_RATE_HZ)).cumsum()
+    noise = music_like(seconds, np.random.default_rng(seed)).cumsum()
     file = io.BytesIO()
     soundfile.write(file, 0.5 * noise / np.abs(noise).max(), SAMPLE_RATE_HZ, format="WAV")
     return file.getvalue()

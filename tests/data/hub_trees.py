@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from tiny_sounds import music_like
 
 
 def flac(seed: int) -> bytes:
-    """4.5 s of noise."""
+    """4.5 s of noise in a rhythm."""
     file = io.BytesIO()
-    soundfile.write(file, np.random.default_rng(seed).normal(0, 0.1, 99_225), 22_050, format="FLAC")
+    soundfile.write(file, music_like(4.5, np.random.default_rng(seed)), 22_050, format="FLAC")
     return file.getvalue()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from tiny_sounds import music_like
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
@@ -24,9 +25,9 @@ JAMENDO_HEAD = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 
 
 def sound(file: Path, seed: int, seconds: float = 4.5) -> None:
-    """Writes noise; the ending need not be that of the format, which readers see from the content."""
+    """Writes noise in a rhythm; the ending need not be that of the format, which readers see from the content."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).normal(0, 0.1, int(seconds * SAMPLE_RATE_HZ))
+    noise = music_like(seconds, np.random.default_rng(seed))
     soundfile.write(file, noise, SAMPLE_RATE_HZ, format="FLAC" if file.suffix == ".flac" else file.suffix[1:].upper())
 
 

@@ -185,6 +185,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (128, FRAMES), np.uint8)
         ({"columns": 0, "problem": f"no; {TRUNCATED}"}, {"unreadable"}),
         ({"columns": 0, "problem": "/x/a/odd.wav: silence: no sound"}, {"silent"}),
         ({"columns": 0, "problem": "/x/a/odd.wav: test tone: the spectrum never changes"}, {"no_music"}),
+        ({"columns": 0, "problem": "/x/a/odd.wav: noise: steady"}, {"no_music"}),
         ({"columns": 0, "problem": "/x/a/odd.wav: no mel spectrogram: a photo"}, {"no_spectrogram"}),
         ({"columns": 0, "problem": "/silence: x/a/odd.wav: not audio"}, {"unreadable"}),
         ({"problem": f"{TRUNCATED}: header says 30.0 s"}, {"truncated"}),

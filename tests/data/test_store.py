@@ -16,6 +16,7 @@ from command_line import PRELOADED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_pictures import tiny_picture
+from tiny_sounds import music_like
 
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import Source, list_sources
@@ -33,7 +34,7 @@ RATE_HZ = 22_050
 
 def write_noise(path: Path, seconds: float, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE_HZ))
+    samples = music_like(seconds, np.random.default_rng(seed))
     with path.open("wb") as file:
         soundfile.write(file, samples, RATE_HZ, format="WAV")
 
@@ -96,7 +97,7 @@ def test_silence_at_the_ends_of_a_clip_is_known_without_reading_its_spectrogram(
 
 
 def test_a_clip_without_music_is_left_out_with_its_reason_and_a_short_one_is_not(tmp_path):
-    noise = np.random.default_rng(0).normal(0, 0.1, 4 * RATE_HZ)
+    noise = music_like(4, np.random.default_rng(0))
     for name, samples in (("a/sound", noise), ("b/short", noise[: RATE_HZ // 2]), ("b/silence", 0 * noise)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ)

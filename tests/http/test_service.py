@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import uvicorn
 from tiny_pictures import tiny_picture
+from tiny_sounds import music_like
 
 from genreclf.__main__ import main as genreclf
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
@@ -70,7 +71,7 @@ def songs(tmp_path_factory) -> list[Path]:
     """Six sounds of 3 to 18 s in four formats, and a picture."""
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     for number, suffix in enumerate((".wav", ".flac", ".ogg", ".mp3", ".wav", ".flac"), 1):
-        soundfile.write(folder / f"{number}{suffix}", rng.normal(0, 0.1, SAMPLE_RATE_HZ * 3 * number), SAMPLE_RATE_HZ)
+        soundfile.write(folder / f"{number}{suffix}", music_like(3 * number, rng), SAMPLE_RATE_HZ)
     write_picture(folder / "7.png", tiny_picture(300, rng))
     return sorted(folder.iterdir())
 

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 from local_hub import REPOSITORY, local_hub
+from tiny_sounds import music_like
 
 import genreclf
 from genreclf import Classifier
@@ -38,7 +39,7 @@ def songs(tmp_path_factory) -> list[Path]:
     """Stereo, 44.1 kHz, 4 to 13 s."""
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     for number in range(4):
-        sound = rng.normal(0, 0.1, (44_100 * (4 + 3 * number), 2)) * np.linspace(0, 1, 2)
+        sound = music_like(4 + 3 * number, rng, 44_100)[:, None] * np.linspace(0, 1, 2)
         soundfile.write(folder / f"{number}.wav", sound, 44_100, "FLOAT")
     return sorted(folder.iterdir())
 
@@ -106,7 +107,8 @@ def test_samples_that_are_not_audio_are_refused(classifier, samples, rate, probl
 @pytest.fixture(scope="module")
 def stereo() -> np.ndarray:
     """(samples, 2) float32, 3 s at 22,050 Hz."""
-    sound = np.random.default_rng(0).normal(0, 0.1, (3 * SAMPLE_RATE_HZ, 2)).cumsum(0)
+    rng = np.random.default_rng(0)
+    sound = np.stack([music_like(3, rng), music_like(3, rng)], axis=1).cumsum(axis=0)
     return (sound / np.abs(sound).max()).astype(np.float32)
 
 
