@@ -69,7 +69,7 @@ def test_there_is_one_training_at_a_time_and_it_can_be_stopped(tmp_path, interpr
     trainings = Trainings()
     training = trainings.start("a", "a", tmp_path / "first", SONGS)
     until(lambda: training.progress() == (2, 3))
-    with pytest.raises(GenreclfError, match="runs already"):
+    with pytest.raises(GenreclfError, match="already running"):
         trainings.start("a", "a", tmp_path / "second", SONGS)
     assert not (tmp_path / "second").exists() and trainings.last is training
     trainings.stop()
