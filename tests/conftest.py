@@ -26,19 +26,21 @@ settings.load_profile("genreclf")
 
 # The slowest test files, slowest first, so that two processes finish at the same time.
 LONGEST = (
-    "test_exporting.py",
     "test_train.py",
-    "test_train_processes.py",
+    "test_exporting.py",
     "test_classifier.py",
-    "test_hydra_command.py",
     "test_prepare.py",
-    "test_fingerprint.py",
     "test_pages.py",
-    "test_figures.py",
-    "test_evaluate.py",
     "test_bad_audio.py",
-    "test_make_pretrained.py",
+    "test_evaluate.py",
+    "test_figures.py",
+    "test_hydra_command.py",
     "test_audit.py",
+    "test_train_processes.py",
+    "test_fingerprint.py",
+    "test_demo.py",
+    "test_comparison.py",
+    "test_report.py",
 )
 
 

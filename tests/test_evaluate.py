@@ -1,5 +1,7 @@
 """The command evaluate, on a run folder made without training."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -32,7 +34,7 @@ def few_draws():
 
 @pytest.fixture(scope="module")
 def bundle(tiny_folder) -> Bundle:
-    bundle = random_bundle("a")
+    bundle = random_bundle("a", channels=[8, 8, 16, 16], lstm_units=[8], statistics_units=4)
     return replace(bundle, info=replace(bundle.info, classes=("click", "noise", "tone"), frames_per_column=1.0))
 
 
@@ -71,9 +73,18 @@ def run(tmp_path_factory, bundle, config, datamodule) -> Path:
 
 
 @pytest.fixture(scope="module")
-def evaluated(run) -> Path:
+def printed(run) -> str:
+    """What its evaluation printed."""
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+        patch.setenv("COLUMNS", "200")
+        assert main([str(run), "tta=flip"]) == 0
+    return output.getvalue()
+
+
+@pytest.fixture(scope="module")
+def evaluated(run, printed) -> Path:
     """The folder of its evaluation."""
-    assert main([str(run), "tta=flip"]) == 0
     return run / "evaluation" / "test"
 
 
@@ -130,7 +141,7 @@ def test_uncalibrated_scores_are_those_without_the_temperature(evaluated, run, d
     assert clip["log_loss"] != pytest.approx(np.mean(losses), rel=1e-3)
 
 
-def test_report_card_scores_and_plots_are_written(evaluated, run):
+def test_report_card_scores_and_plots_are_written(evaluated, run, bundle):
     assert all((evaluated / plot).stat().st_size > 5_000 for plot in PLOTS)
     metrics = json.loads((evaluated / "metrics.json").read_text())
     clip = metrics["tta"]["none"]["clip"]
@@ -138,7 +149,8 @@ def test_report_card_scores_and_plots_are_written(evaluated, run):
     assert f"{100 * clip['accuracy']:.1f}" in (run / "bundle" / "README.md").read_text()
     scores = json.loads((run / "bundle" / "scores.json").read_text())
     assert (scores["accuracy"], scores["interval"]) == (clip["accuracy"], clip["intervals"]["accuracy"]["shown"])
-    assert scores["split"] == "test" and scores["parameters"] == metrics["parameters"] > 1_000_000
+    parameters = sum(parameter.numel() for parameter in bundle.net.parameters())
+    assert scores["split"] == "test" and scores["parameters"] == metrics["parameters"] == parameters
     assert metrics["command"] == [str(run), "clips=test", "tta=flip"]
 
 
@@ -156,12 +168,9 @@ def test_the_card_has_both_splits_and_leaves_out_metrics_of_earlier_versions(run
     assert json.loads((copy / "bundle" / "scores.json").read_text())["split"] == "val"
 
 
-def test_the_table_shows_all_scores_and_where_they_are(evaluated, run, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    assert main([str(run), "tta=flip"]) == 0
-    output = capsys.readouterr().out
-    assert all(word in output for word in ("none", "flip", "accuracy", "ECE", "audit:"))
-    assert str(evaluated / "report.html") in output and str(run / "bundle" / "README.md") in output
+def test_the_table_shows_all_scores_and_where_they_are(printed, evaluated, run):
+    assert all(word in printed for word in ("none", "flip", "accuracy", "ECE", "audit:"))
+    assert str(evaluated / "report.html") in printed and str(run / "bundle" / "README.md") in printed
 
 
 @pytest.mark.parametrize(

@@ -68,25 +68,33 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_two_processes_learn_what_one_learns_from_the_same_batches_and_resume(music, cache, tmp_path):
-    """The reference: one process that steps after two batches, each normalised on its own."""
-    two = started(music, tmp_path / "two", cache, tmp_path)
-    first, second = ended(two, tmp_path)
+@pytest.fixture(scope="module")
+def two(music, cache, tmp_path_factory) -> Path:
+    """The folder of a training in two processes, of which the first alone says something."""
+    folder = tmp_path_factory.mktemp("two")
+    first, second = ended(started(music, folder / "two", cache, folder), folder)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "run folder: " in first.stdout and len(first.stderr.splitlines()) == 3  # a line for each epoch
     assert second.stdout == second.stderr == ""
+    return folder / "two"
 
+
+def test_two_processes_learn_what_one_learns_from_the_same_batches(two, music, cache, tmp_path):
+    """The reference: one process that steps after two batches, each normalised on its own."""
     arguments = words(music, tmp_path / "one", "trainer.accumulate_grad_batches=2")
     alone = command("train", *arguments, cache=cache, before=NO_ONNX)
     assert alone.returncode == 0, alone.stderr
-    for one, other in zip(epochs(tmp_path / "one"), epochs(tmp_path / "two"), strict=True):
+    for one, other in zip(epochs(tmp_path / "one"), epochs(two), strict=True):
         assert one["train/loss"] == pytest.approx(other["train/loss"], abs=1e-4)
         assert one["train/accuracy"] == pytest.approx(other["train/accuracy"])
-    learned = [(name, value, weights(tmp_path / "two")[name]) for name, value in weights(tmp_path / "one").items()]
-    for name, one, other in learned:
+    found = weights(two)
+    for name, one in weights(tmp_path / "one").items():
         if "running" not in name:  # of batch norms: in two processes they see other batches
-            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3, msg=name)
+            torch.testing.assert_close(one, found[name], atol=1e-4, rtol=1e-3, msg=name)
 
+
+@pytest.mark.slow  # six processes with this fixture
+def test_two_processes_that_were_killed_resume_with_the_same_bits(two, music, cache, tmp_path):
     killed = started(music, tmp_path / "killed", cache, tmp_path)
     metrics, until = tmp_path / "killed" / "metrics.csv", time.monotonic() + 100
     while not (metrics.is_file() and len(metrics.read_text().splitlines()) > 1) and time.monotonic() < until:
@@ -96,9 +104,9 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches_and_resume(mu
         process.join()
     resumed = ended(started(music, tmp_path / "killed", cache, tmp_path, "ckpt=last"), tmp_path)
     assert all(result.returncode == 0 for result in resumed), resumed[0].stderr
-    assert epochs(tmp_path / "killed") == epochs(tmp_path / "two")
+    assert epochs(tmp_path / "killed") == epochs(two)
     after = weights(tmp_path / "killed")
-    assert all(torch.equal(value, after[name]) for name, value in weights(tmp_path / "two").items())
+    assert all(torch.equal(value, after[name]) for name, value in weights(two).items())
 
 
 @pytest.mark.slow  # two processes that import torch
