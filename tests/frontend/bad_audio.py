@@ -287,7 +287,8 @@ def unreadable(path: Path) -> None:
 # --- The table --------------------------------------------------------------------------------------------------------
 
 NO_SOUND = r".*NaN.*; scale or repair them"
-NO_FILE = r"(no such file|not a regular file); give a .+ file"
+NO_FILE = r"not a regular file; give a .+ file"
+BROKEN_LINK = r"a broken link; give a .+ file"
 NO_RIGHT = r".+ change its permissions"
 TOO_LONG = r"longer than 2 hours; cut it into shorter files"
 TOO_MUCH = r"more than 1,073,741,824 samples in its channels; cut it or resample it"
@@ -393,7 +394,7 @@ RATES_AND_CHANNELS = [
     Case("2147483648-channels.au", au(channels=2**31), refused=no_audio()),
 ]
 LENGTHS = [
-    Case("empty.wav", b"", refused=UNKNOWN),
+    Case("empty.wav", b"", refused="empty; copy it again"),
     Case("one-byte.mp3", b"\xff", refused=UNKNOWN),
     Case("no-sample.wav", wav(fmt(), chunk(b"data")), refused=NO_SAMPLES),
     Case("no-sample.flac", flac_head(44_100, 2, 0), refused=NO_SAMPLES),
@@ -586,8 +587,8 @@ NO_MUSIC = [
     Case("midi-dump.wav", encoded("SDS", "PCM_16"), refused=UNKNOWN),
     Case("matlab.wav", encoded("MAT5", "PCM_16"), refused=UNKNOWN),
     Case("folder.wav", Path.mkdir, refused=NO_FILE),
-    Case("link-to-nowhere.wav", lambda path: path.symlink_to("nowhere"), refused=NO_FILE),
-    Case("link-to-itself.wav", lambda path: path.symlink_to(path), refused=NO_FILE),
+    Case("link-to-nowhere.wav", lambda path: path.symlink_to("nowhere"), refused=BROKEN_LINK),
+    Case("link-to-itself.wav", lambda path: path.symlink_to(path), refused=BROKEN_LINK),
     Case("pipe.wav", os.mkfifo, refused=NO_FILE),
     *([Case("no-right.wav", unreadable, refused=NO_RIGHT)] if os.getuid() else []),
 ]

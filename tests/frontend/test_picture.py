@@ -237,11 +237,12 @@ def test_the_size_of_the_file_is_bounded(tmp_path):
 
 def test_what_is_no_png_or_jpeg_is_refused(tmp_path):
     (tmp_path / "text.png").write_text("no picture at all\n" * 50)
-    (tmp_path / "empty.jpg").touch()
     for kind in ("gif", "bmp", "tiff"):
         saved(tmp_path / f"{kind}.png", music_like(), format=kind)
-    for name in ("text.png", "empty.jpg", "gif.png", "bmp.png", "tiff.png"):
+    for name in ("text.png", "gif.png", "bmp.png", "tiff.png"):
         assert "give a PNG or JPEG file" in refused(tmp_path / name)
+    (tmp_path / "empty.jpg").touch()
+    assert refused(tmp_path / "empty.jpg").endswith(": empty; copy it again")
 
 
 def test_missing_file_and_folder_are_refused(tmp_path):
