@@ -72,7 +72,8 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         with lasting_outputs():
             try:
-                return main(*args, **kwargs) or _output_code()
+                own, of_output = main(*args, **kwargs), _output_code()
+                return own or of_output
             except GenreclfError as error:
                 return user_error(error)
             except OSError as error:

@@ -70,8 +70,9 @@ def test_work_goes_on_when_nobody_reads(tmp_path, own, expected, unbuffered):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_behind_standard_output_is_one_line(tmp_path):
+@pytest.mark.parametrize("own", ["0", "1"])
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path, own):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path / "r", "0"], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path / "r", own], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == USER_ERROR and b"standard output: " in done.stderr and b"Traceback" not in done.stderr
     assert (tmp_path / "r").exists()

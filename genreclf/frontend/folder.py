@@ -41,7 +41,7 @@ class FolderContents:
         count = sum(map(len, self.ignored.values()))
         kinds = sorted(self.ignored.items(), key=lambda item: (-len(item[1]), item[0]))
         parts = [f"{len(names)} {kind or 'without an extension'} ({first_names(names)})" for kind, names in kinds]
-        return f"{count} files ignored: {', '.join(parts)}"
+        return f"{count} file{'s' if count > 1 else ''} ignored: {', '.join(parts)}"
 
 
 def folder_contents(folder: Location) -> FolderContents:

@@ -50,7 +50,7 @@ class Journal:
                 file.write(content)
         except OSError as error:
             fault = f"--journal {self.file}: {error.strerror}"
-            raise GenreclfError(f"{fault}; {remedy(error)}, or choose another file") from error
+            raise GenreclfError(f"{fault}; {remedy(error)}") from error
 
 
 def _stamp(path: Location) -> list[int | str]:
