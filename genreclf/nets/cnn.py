@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from genreclf.errors import GenreclfError
+from genreclf.nets.channel_means import channel_means
 from genreclf.nets.config import ModelConfig
 
 TIME_POOL = 2  # of each of the four blocks
@@ -27,7 +28,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        gate = self.gate(x.mean(dim=(2, 3)))  # (B, C)
+        gate = self.gate(channel_means(x))  # (B, C)
         return x * gate[:, :, None, None]
 
 
