@@ -31,7 +31,7 @@ def music(tmp_path_factory) -> Path:
     sets = [which for size in (1, 2, 3) for which in itertools.combinations(GENRES, size)]
     lines = [("path", "genre", "artist", "source")]
     for number, genres in enumerate(sets * 9):
-        levels = rng.integers(0, 120, (128, 260), dtype=np.uint8) + rhythm(260)
+        levels = rng.integers(0, 100, (128, 260), dtype=np.uint8) + rhythm(260)
         for genre in genres:
             band = 40 * ("low", "middle", "high").index(genre)
             levels[band : band + 30] += 100

@@ -10,7 +10,7 @@ from genreclf.frontend.picture import write_picture
 
 def rhythm(columns: int) -> np.ndarray:
     """(columns,) uint8 to add to noise, which is no music without one."""
-    return 20 * (np.arange(columns) % 12 < 4).astype(np.uint8)
+    return 40 * (np.arange(columns) % 12 < 4).astype(np.uint8)
 
 
 def tiny_picture(columns: int, rng: np.random.Generator) -> np.ndarray:
