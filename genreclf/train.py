@@ -432,7 +432,7 @@ def _save(
         apart = "too few such validation clips, or their probabilities do not tell them apart"
         print(fitted if info.known else f"`known` is not fitted, so music of none of the genres gets one: {apart}")
     elif run.init is not None and not several and read_bundle_config(find_bundle(run.init)).info.known:
-        note = "gives music of none of its genres no genre; the new model does not, unless data.none names such music"
+        note = "withholds the genre of out-of-scope music; the new model does so only where data.none names such music"
         print(one_line(f"init={run.init} {note}"))
     try:
         save_bundle(folder / BUNDLE, Bundle(net, info))

@@ -79,5 +79,6 @@ def _tell(init: str, known: Sequence[str], classes: Sequence[str]) -> None:
     before, now = ({spelling_key(label) for label in labels} for labels in (known, classes))
     new = [label for label in classes if spelling_key(label) not in before]
     lost = [label for label in known if spelling_key(label) not in now]
-    parts = [f"{what}: {', '.join(map(repr, labels))}" for what, labels in (("new", new), ("left out", lost)) if labels]
-    tell_once(f"init={init}: classes that are {'; '.join(parts)}")
+    found = (("new classes", new), ("classes not kept", lost))
+    parts = [f"{what} {', '.join(map(repr, labels))}" for what, labels in found if labels]
+    tell_once(f"init={init}: {'; '.join(parts)}")
