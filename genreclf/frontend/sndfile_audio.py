@@ -16,7 +16,8 @@ _UNCOMPRESSED_BLOCK_FRAMES = 65_536
 _UNCOMPRESSED_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _UNCOMPRESSED_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe).
+# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe): it does not tell whether such a
+# file is whole.
 _UNKNOWN_FRAMES = 2**63 - 1
 # Writers that cannot seek (pipes) leave a placeholder of at least this value as the length in bytes.
 _PLACEHOLDER_BYTES = 0x7FFF_F000
@@ -48,7 +49,10 @@ class SndfileDecoder:
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         frames = self._file.frames
-        self.expected_seconds: float = 0.0 if frames == _UNKNOWN_FRAMES else frames / self.rate_hz
+        if frames == _UNKNOWN_FRAMES:
+            self._file.close()
+            raise UndecodableError("its header gives no length")
+        self.expected_seconds: float = frames / self.rate_hz
         self.header_seconds = self.expected_seconds * _header_bytes_share(self._file)
         self.has_float_samples: bool = self._file.subtype in _FLOAT_SUBTYPES
         self.is_certain: bool = self._file.format not in ("FLAC", "OGG")

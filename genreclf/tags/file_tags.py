@@ -108,7 +108,8 @@ def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path
             if edited.id3v1 and genre.id3v1 is not None:
                 formats.write_id3v1_genre(copy, edited.id3v1, genre.id3v1)
             if not formats.same_tags(edited.tags, formats.editable_tags(copy, edited.kind).tags):
-                raise GenreclfError(f"{path}: not written: another tag would be lost; please report it with the file")
+                fault = "its tags would not be read back as they are, perhaps because it is damaged"
+                raise GenreclfError(f"{path}: not written: {fault}; copy the file again, or report it with the file")
             if _audio(copy) != audio:
                 raise GenreclfError(f"{path}: not written: its audio would change; please report it with the file")
             before_renaming(target, copy)

@@ -521,6 +521,7 @@ CUT = [
     Case("half.aiff", half(encoded("AIFF", "PCM_16")), **HALF),
     Case("half.au", half(encoded("AU", "PCM_16")), **HALF),
     Case("half.flac", half(flac(seconds=3)), seconds=1.49, **STEREO, problem=truncated(3.0, 1.5)),
+    Case("half-length-not-told.flac", half(flac(0, seconds=3)), seconds=1.49, **STEREO, problem=CUT_BLOCK),
     Case("half.ogg", half(ogg()), seconds=1.25, **OGG, problem=r"truncated: no end page, 1.2 s decoded"),
     Case("half.opus.ogg", half(opus()), seconds=0.97, **OPUS, problem=r"truncated: no end page, 1.0 s decoded"),
     Case("half.mp3", half(mp3(seconds=3)), seconds=1.44, **MP3, problem=truncated(3.0, 1.4)),
@@ -564,6 +565,7 @@ TAGS_AND_JOINTS = [
     Case("id3v2.flac", id3v2(1_000) + bytes(1_000) + flac(), **STEREO),
     # A tag behind the last frame once cost the last frames.
     Case("id3v1.flac", flac() + ID3V1, **STEREO),
+    Case("length-not-told-id3v1.flac", flac(0) + ID3V1, **STEREO),
     Case("id3v2.wav", id3v2(1_000) + bytes(1_000) + wav(fmt(), DATA), sound=tone),
     Case("no-length.mp3", headless(mp3(seconds=3)), seconds=3.03, **HEADLESS),
     Case("no-length-even-bit-rate.mp3", headless(even_mp3()), seconds=3.03, **HEADLESS),
