@@ -243,7 +243,7 @@ def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], argumen
         journal = journal_of(cache)  # rewritten on resuming
         if journal and journal.stat().st_ino != before and rows_in(journal) >= rows:
             break
-        time.sleep(0.0005)
+        time.sleep(0.002)
     time.sleep(delay)
     process.kill()
     process.join()
@@ -251,6 +251,7 @@ def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], argumen
     return rows_in(journal_of(cache))
 
 
+@pytest.mark.slow  # test_store.py resumes from any torn end
 def test_killed_a_dozen_times_it_ends_with_the_same_bytes_as_an_uninterrupted_run(three_hundred, tmp_path):
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     broken.mkdir()

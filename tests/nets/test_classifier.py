@@ -16,7 +16,7 @@ from genreclf.nets.config import ModelConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # TorchScript is chosen on purpose
 
-MODELS = ("a", "b", "a_original")
+MODELS = ("a", "b", pytest.param("a_original", marks=pytest.mark.slow))
 ORIGINALS = ("a_original", "b_original")
 TIME_STEP = {"a": 32, "b": 64, "a_original": 16}
 
