@@ -25,7 +25,7 @@ def write_bands(folder: Path, brightness: Sequence[int] = (100,) * 6) -> Path:
     for position, genre in enumerate(("low", "middle", "high")):
         (folder / genre).mkdir()
         for number, more in enumerate(brightness):
-            levels = rng.integers(0, 80, (128, 260), dtype=np.uint8) + 3 * rhythm(260)
+            levels = rng.integers(0, 80, (128, 260), dtype=np.uint8) + rhythm(260)
             levels[40 * position : 40 * position + 30] += more
             write_picture(folder / genre / f"{number}.png", levels)
     return folder
