@@ -10,6 +10,7 @@ _GAP = 3  # pixels between a plot and its labels: 3.5 points, matplotlib's, at 7
 _MIN_SIDE = 32  # pixels: what is smaller is a label or a colour bar
 _SECOND_PLOT = 0.3  # of the largest plot's area
 _SILENT = 0.002  # of a plot
+_BAR = 0.95  # of a plot's height: its colour bar's
 _USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matplotlib 2 and later, 1, Kaggle's figures
 _TWO_COLOURS = 0.9  # of a plot, in the steps of 16 levels that are most frequent
 _CONTRAST = 128  # of 255: frames are black on white or white on black
@@ -73,9 +74,16 @@ def _plot_inside(border: np.ndarray, pixels: np.ndarray) -> Plot:
     plots = [one for one in large if one.area >= _SECOND_PLOT * large[0].area]
     box = _without_frame(large[0], pixels)
     framed = box != large[0]
-    if not framed and _silent_edges(box, border, pixels):
+    has_bar = any(_is_colour_bar(one, box) for one in blocks)
+    if not framed and not has_bar and _silent_edges(box, border, pixels):
         box = _usual_axes(box, whole)
     return Plot(box, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)), framed)
+
+
+def _is_colour_bar(block: Box, plot: Box) -> bool:
+    """Whether a block stands beside a plot and is as tall: the plot's axes are narrower than usual."""
+    beside = min(block.bottom, plot.bottom) - max(block.top, plot.top)
+    return block.left >= plot.right and beside >= _BAR * (plot.bottom - plot.top)
 
 
 def _silent_edges(box: Box, border: np.ndarray, pixels: np.ndarray) -> bool:

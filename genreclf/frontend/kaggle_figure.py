@@ -29,6 +29,7 @@ _LABELS = 0.01  # of the border: a title or tick labels fill more
 _INK = 128
 # Of a plot, at the lowest colours. In Kaggle's figures it is 14 to 71 %, in 9 of 10 figures of 80 dB less than 6 %.
 _LOST, _LOWEST = 0.1, 6
+_DARK = 70  # of 255: the mean is lower in 99 % of Kaggle's plots, and in 3 % of 3,720 drawn with 80 dB
 
 
 def kaggle_levels(pixels: np.ndarray) -> np.ndarray | None:
@@ -41,8 +42,19 @@ def kaggle_levels(pixels: np.ndarray) -> np.ndarray | None:
     for read in (_whole, _cut_inside, _changed):
         index = read(pixels)
         if index is not None:
-            return np.rint(127.5 + 127.5 * (index + 0.5) / 256).astype(np.uint8)
+            return upper_40_db(index)
     return None
+
+
+def upper_40_db(index: np.ndarray) -> np.ndarray:
+    """Numbers of colours, uint8, that show the upper 40 of 80 dB -> levels."""
+    levels: np.ndarray = np.rint(127.5 + 127.5 * (index + 0.5) / 256).astype(np.uint8)
+    return levels
+
+
+def seems_upper_40_db(index: np.ndarray) -> bool:
+    """Whether a plot of these numbers of colours is more like Kaggle's than like one of 80 dB."""
+    return bool(index.mean() < _DARK)
 
 
 def _whole(pixels: np.ndarray) -> np.ndarray | None:

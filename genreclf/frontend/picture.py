@@ -15,11 +15,12 @@ from genreclf.frontend.audio import check_input_file
 from genreclf.frontend.band_axis import ANY_AXIS, BandAxis, FigureAxis, find_axis, to_bands
 from genreclf.frontend.colour_maps import GREY, WRITTEN, Inverted, exact, nearest, written_table
 from genreclf.frontend.figure import Box, find_plot, off_map_edges
-from genreclf.frontend.kaggle_figure import kaggle_levels
+from genreclf.frontend.kaggle_figure import kaggle_levels, seems_upper_40_db, upper_40_db
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.picture_content import ARRAY_SLOPE, fault_of_array, fault_of_plot, upright
 
 KAGGLE_NOTE = "figure: magma, the upper 40 dB"
+_DECIBELS = "80 dB"  # that colours are taken to show
 
 MAX_BYTES = 256 * 1024**2
 # The longest audio, two hours, has 310,079 columns.
@@ -75,8 +76,11 @@ def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
         fault = "its colours are of no colour map, as of a photo or a cover"
     axis = find_axis(levels, figure)
     bands = to_bands(levels, axis)
-    fault = fault or fault_of_plot(levels, bands)
-    note = "" if fault else f"figure: {plot.colours}{_turned(drawn, levels)}, {_axis_note(axis)}"
+    fault, decibels = fault or fault_of_plot(levels, bands), _DECIBELS
+    # Kaggle's plots that were cut out and then resized or saved as JPEG.
+    if plot.colours == "magma" and distance and axis.kind == "bands" and seems_upper_40_db(bands):
+        bands, decibels = upper_40_db(bands), "the upper 40 dB"
+    note = "" if fault else f"figure: {plot.colours}{_turned(drawn, levels)}, {_axis_note(axis, decibels)}"
     return Picture(bands, plot.colours, note, _no_mel(fault))
 
 
@@ -91,12 +95,13 @@ def _turned(drawn: np.ndarray, levels: np.ndarray) -> str:
     return next(name for name, turned in kinds.items() if np.array_equal(levels, turned))
 
 
-def _axis_note(axis: BandAxis) -> str:
+def _axis_note(axis: BandAxis, decibels: str) -> str:
     """What is known of a figure's levels, and what is assumed because the figure does not show it."""
     shown = f"{axis.kind} to {axis.top_hz:,.0f} Hz"
     if not axis.seen:
-        return f"assumed: {shown}, 80 dB"
-    return f"{shown}, assumed: 80 dB" if axis.kind in ("linear", "log") else shown
+        return f"assumed: {shown}, {decibels}"
+    matters = axis.kind in ("linear", "log") or decibels != _DECIBELS
+    return f"{shown}, assumed: {decibels}" if matters else shown
 
 
 def _no_mel(fault: str) -> str:

@@ -97,6 +97,14 @@ def test_reversed_colours(tmp_path, music, cmap, name):
     assert read_picture(tmp_path / "a.png").note.startswith(f"figure: {name} reversed, bands")
 
 
+@pytest.mark.parametrize("size", [(640, 480), (320, 240), (480, 300)])
+def test_reversed_greys_beside_a_colour_bar_whose_figure_was_resized(tmp_path, music, size):
+    whole = Image.open(drawn(tmp_path / "a.png", music, cmap="gray_r", bar=True)).convert("RGB")
+    whole.resize(size, Image.Resampling.BILINEAR).save(tmp_path / "b.png")
+    assert mean_error(tmp_path / "b.png", music) < 15
+    assert read_picture(tmp_path / "b.png").note.startswith("figure: grey reversed, ")
+
+
 def test_low_bands_at_the_top(tmp_path, music):
     assert mean_error(drawn(tmp_path / "a.png", music[::-1]), music) < A_ROW_OFF
     assert read_picture(tmp_path / "a.png").note.startswith("figure: magma upside down, ")
@@ -257,6 +265,21 @@ def test_kaggles_figures_that_people_changed(tmp_path, music):
         picture = read_picture(tmp_path / name)
         assert picture.note == "figure: magma, the upper 40 dB", name
         assert mean_error(tmp_path / name, levels) < most, name
+
+
+def test_kaggles_plots_that_people_cut_out_and_changed(tmp_path, music):
+    plot = Image.fromarray(kaggle_figure(np.clip((music.astype(int) - 127.5) / 127.5 * 256, 0, 255).astype(int)))
+    plot = plot.crop((54, 35, 390, 253))
+    plot.save(tmp_path / "a.jpg", quality=75)
+    plot.resize((224, 224), Image.Resampling.BILINEAR).save(tmp_path / "resized.png")
+    plot.resize((128, 128), Image.Resampling.BICUBIC).save(tmp_path / "small.jpg", quality=90)
+    for name in ("a.jpg", "resized.png", "small.jpg"):
+        picture = read_picture(tmp_path / name)
+        assert picture.note.startswith("figure: magma, ") and picture.note.endswith("the upper 40 dB"), name
+        assert mean_error(tmp_path / name, np.maximum(music, 128)) < 10, name
+    pixels = Image.open(drawn(tmp_path / "b.png", music, framed=False)).convert("RGB")  # of 80 dB
+    pixels.resize((224, 224)).save(tmp_path / "b.png")
+    assert "40 dB" not in read_picture(tmp_path / "b.png").note
 
 
 def test_a_figure_of_80_db_with_kaggles_proportions_is_not_taken_for_one(tmp_path, music):
