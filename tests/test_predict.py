@@ -215,7 +215,7 @@ def test_a_journal_that_was_cut_off_anywhere_resumes(kept, library, predict, no_
         (["--json", "--csv"], "--csv", "--json"),
         (["--segment"], "--segment", "--help"),
         (["--journal", "notes.txt"], "notes.txt", "another file"),
-        (["--journal", "no/x"], "no/x", "another file"),
+        (["--journal", "no/x"], "no/x", "another place"),
         (["--parquet", "no/x"], "no/x", "another file"),
         (["empty"], "empty", "another"),
     ],
