@@ -53,9 +53,12 @@ class Stage(NamedTuple):
 
 RECIPES = {
     "a": (
-        Stage("all", "trainer.max_epochs=75"),
-        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=18"),
-        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=14 augment.raised_floor=0.6"),
+        Stage("all", "optim.prior_power=0.25 trainer.max_epochs=75"),
+        Stage("all", "optim.prior_power=0.25 optim.learning_rate=1e-3 trainer.max_epochs=18"),
+        Stage(
+            "all",
+            "optim.prior_power=0.25 optim.learning_rate=1e-3 trainer.max_epochs=14 augment.raised_floor=0.6",
+        ),
     ),
     "b": (
         Stage("gtzan", "model.weights=lite0"),

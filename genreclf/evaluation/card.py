@@ -36,7 +36,7 @@ def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
     `interval` is the 95 % interval of the accuracy that reports show. `reliability` is that of
     `calibration.reliability`, empty for metrics of an earlier version. Shares are in [0, 1]. A multi-label model
-    genres has the mean average precision in place of the accuracy, and the ROC-AUC.
+    has the mean average precision in place of the accuracy, and the ROC-AUC.
     """
     split, metrics = next(iter(by_split.items()))
     clip, several = metrics["tta"]["none"]["clip"], metrics.get("task") == MULTILABEL
