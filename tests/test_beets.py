@@ -13,11 +13,12 @@ pytest.importorskip("beets")
 from beets import config, library, plugins, ui
 from beets.ui.commands import default_commands
 
+from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 
-# By file name: the kind of sound, and the genre in its tags
-MUSIC = {"one": ("noise", ""), "two": ("noise", ""), "strange": ("tone", ""), "polka": ("noise", "Polka")}
+# By file name: a style of the demo music or a kind of sound, and the genre in its tags
+MUSIC = {"one": ("breakbeat", ""), "two": ("waltz", ""), "strange": ("tone", ""), "polka": ("bossa", "Polka")}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,8 @@ def songs(tmp_path_factory) -> Path:
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     for name, (kind, genre) in MUSIC.items():
         path = folder / f"{name}.flac"
-        soundfile.write(path, tiny_sound(kind, 2.0, rng), SAMPLE_RATE_HZ)
+        sound = tiny_sound(kind, 2.0, rng) if kind == "tone" else render(kind, 0, 0, 3.0)
+        soundfile.write(path, sound, SAMPLE_RATE_HZ)
         tags = mutagen.File(path)
         tags.update({"title": name, "artist": "Someone", "album": "Songs"} | ({"genre": genre} if genre else {}))
         tags.save()

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 from omegaconf import OmegaConf
+from tiny_sounds import music_like
 from torch.utils.data import DataLoader
 
 from genreclf.config import build, config_folder
@@ -401,7 +402,7 @@ def with_silence(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for number, name in enumerate(f"{label}/{number}.wav" for label in "ab" for number in range(8)):
         (folder / name).parent.mkdir(exist_ok=True)
-        parts = np.zeros(11_025 * (1 + number % 4)), rng.normal(0, 0.1, 22_050 * 7), np.zeros(11_025)
+        parts = np.zeros(11_025 * (1 + number % 4)), music_like(7.0, rng), np.zeros(11_025)
         soundfile.write(folder / name, np.concatenate(parts), 22_050)
     return folder
 
