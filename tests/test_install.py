@@ -17,8 +17,8 @@ import soundfile
 from matplotlib import colormaps
 from PIL import Image
 from tiny_pictures import tiny_picture
-from tiny_sounds import music_like
 
+from genreclf.data.demo import render
 from genreclf.errors import USER_ERROR
 
 CHECKOUT = Path(__file__).parents[1]
@@ -62,9 +62,9 @@ def small(tmp_path_factory) -> Path:
 def files(tmp_path_factory) -> list[Path]:
     """A WAV, an MP3, a grey picture and one in colour."""
     folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
-    samples = music_like(12, rng)
+    samples = render("chorale", 0, 0, 12.0)
     levels = tiny_picture(400, rng)[::-1]  # the lowest band, at the bottom, is the loudest
-    paths = [folder / name for name in ("noise.wav", "noise.mp3", "grey.png", "magma.png")]
+    paths = [folder / name for name in ("song.wav", "song.mp3", "grey.png", "magma.png")]
     for path in paths[:2]:
         soundfile.write(path, samples, 22_050)
     Image.fromarray(levels).save(paths[2])

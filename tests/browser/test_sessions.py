@@ -29,7 +29,7 @@ def test_closed_sessions_give_their_memory_back(chromium, server, tmp_path):
 
 def song(folder: Path, number: int) -> Path:
     """A minute and a half of stereo, 15 MiB."""
-    path, wave = folder / f"{number}.wav", render("drone", number, 0, 9.0)
+    path, wave = folder / f"{number}.wav", render("chorale", number, 0, 9.0)
     soundfile.write(path, np.tile(wave[:, None], (10, 2)), SAMPLE_RATE_HZ, subtype="PCM_32")
     return path
 
