@@ -7,7 +7,7 @@ from functools import cache
 import av
 import numpy as np
 
-SAMPLE_FORMATS = ("fltp", "flt", "s16p", "s16")
+SAMPLE_FORMATS = ("fltp", "flt", "s16p", "s16", "s32", "s64")
 PICTURES_PER_SECOND, PICTURE_PIXELS = 10, 64
 
 

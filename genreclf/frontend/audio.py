@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -17,6 +18,7 @@ from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
 from genreclf.frontend.file_end import CUT_BLOCK, end_fault
 from genreclf.frontend.file_start import suits_libsndfile
+from genreclf.frontend.ogg_pages import chain_bounds
 from genreclf.frontend.tag_bytes import tag_bytes
 
 SAMPLE_RATE_HZ = 22_050
@@ -180,6 +182,11 @@ def _decoders(handle: FileIO) -> Iterator[Callable[[FileIO], Decoder]]:
 
     Importing libsndfile takes a thirtieth of the time to the first prediction, and PyAV a tenth.
     """
+    if len(bounds := chain_bounds(handle)) > 2:
+        from genreclf.frontend.ogg_chain import OggChain
+
+        yield partial(OggChain, bounds=bounds)
+        return
     if suits_libsndfile(handle):
         from genreclf.frontend.sndfile_audio import SndfileDecoder
 

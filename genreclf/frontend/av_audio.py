@@ -3,7 +3,6 @@
 import functools
 import io
 import os
-from collections import Counter
 from collections.abc import Iterator
 from io import FileIO
 
@@ -38,21 +37,21 @@ _COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv")
 _MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
 _SYNC_BYTES = {"amr": 1, "loas": 1}  # with which all frames begin; two in other formats
 _BLOCK_FRAMES = 65_536
+_MAX_ERRORS = 16  # in a row: ffmpeg looks for the next packet in pieces of a file
 _READ_BYTES = 2**17
 
 
 class AvDecoder:
-    """A `Decoder` of a file's first audio stream.
+    """A `Decoder` of a file's first audio stream, or of a part of the file, from the byte `begin` to `end`.
 
     Nothing but this file is opened, whatever it contains. Raises UndecodableError for what is not audio.
     """
 
     is_certain = True
 
-    def __init__(self, handle: FileIO) -> None:
+    def __init__(self, handle: FileIO, begin: int = 0, end: int | None = None) -> None:
         self._handle = handle
-        handle.seek(0)
-        self._source = _Source(handle)
+        self._source = _Source(handle, begin, end)
         self._container = _opened(self._source)
         try:
             self._stream = _audio_stream(self._container)
@@ -70,7 +69,9 @@ class AvDecoder:
             self.close()
             raise
         self.has_float_samples = self._stream.codec_context.name.startswith("pcm_f")
-        self._bytes: Counter[bool] = Counter()  # of packets, by whether they could be decoded
+        self._decoded_bytes = self._lost_bytes = 0  # of packets
+        self._damaged_bytes = 0  # of those lost, without zeros at the end
+        self._lost_before_end = 0  # before the last packet that was decoded
         self._end = self._largest = 0  # the largest packet but the last
         self._last: Packet[AudioStream] | None = None
         self._is_last_damaged = False
@@ -89,15 +90,14 @@ class AvDecoder:
         yield from _block(queue)
         if self._source.fault:
             raise UndecodableError(self._source.fault)
-        if self._bytes[False] > self._bytes[True]:
+        if self._damaged_bytes > self._decoded_bytes:
             raise UndecodableError("most of it is damaged or protected")
 
     def unread_share(self) -> float:
         """See `Decoder`."""
-        lost, size = self._bytes[False], os.fstat(self._handle.fileno()).st_size
         if self._container.format.name in _BARE:
-            return (lost + size - self._end) / size
-        return lost / max(1, self._bytes.total())
+            return (self._lost_before_end + self._source.size - self._end) / self._source.size
+        return self._lost_bytes / max(1, self._lost_bytes + self._decoded_bytes)
 
     def ends_inside_frame(self) -> bool:
         """See `Decoder`; only where no header gives a length, and not for what follows the frames, such as tags."""
@@ -124,19 +124,29 @@ class AvDecoder:
                 decoded = True
             except FFmpegError:
                 decoded = False
-            self._bytes[decoded] += packet.size
+            self._count(packet, decoded)
             if packet.size:  # of none is the one that only asks for what the decoder holds back
                 self._largest = max(self._largest, self._last.size if self._last else 0)
                 self._last, self._is_last_damaged = packet, is_damaged or not decoded
             if decoded and packet.pos is not None:
-                self._end = max(self._end, packet.pos + packet.size)
+                self._end, self._lost_before_end = max(self._end, packet.pos + packet.size), self._lost_bytes
             packet = self._next_packet()
 
+    def _count(self, packet: "Packet[AudioStream]", decoded: bool) -> None:
+        if decoded:
+            self._decoded_bytes += packet.size
+        else:
+            self._lost_bytes += packet.size
+            # Zeros stand for what a download that was broken off had still to fetch.
+            self._damaged_bytes += len(bytes(packet).rstrip(b"\0"))
+
     def _next_packet(self) -> "Packet[AudioStream] | None":  # only the stub is generic
-        try:
-            return next(self._packets, None)
-        except FFmpegError:  # the file is damaged: what comes before it stays
-            return None
+        for _ in range(_MAX_ERRORS):
+            try:
+                return next(self._packets, None)
+            except FFmpegError:  # the file is damaged: there may be more behind it
+                self._packets = self._container.demux(self._stream)
+        return None
 
     def _seconds_in_header(self) -> float:
         name, stream, container = self._container.format.name, self._stream, self._container
@@ -171,31 +181,36 @@ class AvDecoder:
 
 
 class _Source:
-    """What PyAV needs of a file: no name, which would decide on the format, and no errors, which it would print.
+    """What PyAV needs of a file, or of a part of it: no name, which would decide on the format, and no errors.
 
-    Tags at the end are left out: a cover would be decoded as damaged frames.
+    (PyAV would print them.) Tags at the end of the file are left out: a cover would be decoded as damaged frames.
     """
 
-    def __init__(self, handle: FileIO) -> None:
-        self.tell = handle.tell
+    def __init__(self, handle: FileIO, begin: int, end: int | None) -> None:
+        self._handle, self._begin = handle, begin
+        self.size = os.fstat(handle.fileno()).st_size - begin if end is None else end - begin
+        self._readable = self.size - end_tag_bytes(handle) if end is None else self.size
         self.fault = ""
-        self._handle, self._end = handle, os.fstat(handle.fileno()).st_size - end_tag_bytes(handle)
+        handle.seek(begin)
+
+    def tell(self) -> int:
+        """The position in the part."""
+        return self._handle.tell() - self._begin
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, none at the end and where the disk fails."""
         try:
-            return self._handle.read(max(0, min(size, self._end - self._handle.tell())))
+            return self._handle.read(max(0, min(size, self._readable - self.tell())))
         except OSError as error:
             self.fault = f"reading fails: {error.strerror}"
             return b""
 
     def seek(self, offset: int, whence: int) -> int:
         """The new position, negative if there is none."""
+        position = offset + {os.SEEK_CUR: self.tell(), os.SEEK_END: self._readable}.get(whence, 0)
         try:
-            if whence == os.SEEK_END:
-                return self._handle.seek(self._end + offset)
-            return self._handle.seek(offset, whence)
-        except (OSError, OverflowError):  # before the beginning
+            return self._handle.seek(self._begin + position) - self._begin if position >= 0 else -1
+        except (OSError, OverflowError):
             return -1
 
 
@@ -255,7 +270,7 @@ def _block(queue: av.AudioFifo) -> Iterator[tuple[np.ndarray, int]]:
     frame = queue.read()
     if frame is None:
         return
-    values = frame.to_ndarray()  # (channels, frames) if planar, else (1, frames * channels)
+    values = _values(frame)  # (channels, frames) if planar, else (1, frames * channels)
     values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):  # infinite samples are refused later
@@ -264,3 +279,11 @@ def _block(queue: av.AudioFifo) -> Iterator[tuple[np.ndarray, int]]:
         yield (values.astype(np.float32) - 128) / 128, frame.rate
     else:
         yield np.multiply(values, np.float32(2.0 ** (1 - 8 * values.itemsize)), dtype=np.float32), frame.rate
+
+
+def _values(frame: AudioFrame) -> np.ndarray:
+    if not frame.format.name.startswith("s64"):
+        return frame.to_ndarray()
+    # PyAV does not convert them.
+    count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return np.stack([np.frombuffer(memoryview(plane), np.int64, count) for plane in frame.planes])

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from io import FileIO
 from typing import NamedTuple
 
+from genreclf.frontend import ogg_pages
+
 NO_END_PAGE, CUT_BLOCK = "no end page", "the last block is cut off"
 
 _HEAD_BYTES = 24  # the longest header of a block (ASF)
 _MAX_BLOCKS = 2**20  # two hours of Flash video have half as many
 _SLACK_BYTES = 16  # writers of AVI and RealMedia may leave out padding, or count a header twice
 _MAX_32 = 0x7FFF_F000  # writers that cannot seek (pipes) leave a length of at least this
-_OGG_PAGE_BYTES, _OGG_FLAGS_AT, _OGG_END_FLAG, _OGG_SEGMENTS_AT = 65_307, 5, 4, 26  # the longest page (RFC 3533)
 _EBML = bytes.fromhex("1a45dfa3")
 _ELEMENTS = (  # of Matroska: those of a file, of a segment and of a cluster
     *("1a45dfa3", "18538067", "114d9b74", "1549a966", "1654ae6b", "1f43b675", "1c53bb6b", "1254c367", "1043a770"),
@@ -30,8 +31,8 @@ def end_fault(handle: FileIO) -> str:
     The position in the file stays.
     """
     head = os.pread(handle.fileno(), _HEAD_BYTES, 0)
-    if head.startswith(b"OggS"):
-        return _ogg_fault(handle)
+    if head.startswith(ogg_pages.MAGIC):
+        return "" if ogg_pages.has_end_page(handle) else NO_END_PAGE
     if head.startswith(_PACK):
         is_cut = _overrun(handle, _last_pack(handle), _program_bytes) > 0
     elif container := next((each for each in _CONTAINERS if head.startswith(each.magic, each.magic_at)), None):
@@ -164,21 +165,6 @@ def _has_cut_transport_packet(handle: FileIO) -> bool:
             rest = _size(handle) % packet_bytes
             return os.pread(handle.fileno(), 1, _size(handle) - rest + sync_at) == bytes([_TS_SYNC])
     return False
-
-
-def _ogg_fault(handle: FileIO) -> str:
-    begin = max(0, _size(handle) - _OGG_PAGE_BYTES)
-    end = os.pread(handle.fileno(), _OGG_PAGE_BYTES, begin)
-    found = end.rfind(b"OggS")
-    if found < 0:
-        return ""
-    page = end[found:]
-    if len(page) <= _OGG_SEGMENTS_AT or not page[_OGG_FLAGS_AT] & _OGG_END_FLAG:
-        return NO_END_PAGE
-    segments = page[_OGG_SEGMENTS_AT]
-    lengths = page[_OGG_SEGMENTS_AT + 1 :][:segments]
-    is_whole = len(page) >= _OGG_SEGMENTS_AT + 1 + segments + sum(lengths)
-    return "" if is_whole else NO_END_PAGE
 
 
 def _size(handle: FileIO) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from av_files import av_encoded, av_written
-from bad_audio import APE_TAG, ID3V1, id3v2, mp3, opus
+from bad_audio import APE_TAG, ID3V1, encoded, headless, id3v2, mp3, opus, pages, summed
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend import av_audio
@@ -180,12 +180,67 @@ def test_half_of_an_mp3_is_truncated_with_and_without_a_header(tmp_path):
     )
 
 
-def test_zeros_in_place_of_the_rest_are_told(tmp_path):
+@pytest.mark.parametrize("name", ["mp3", "aac", "ac3", "mp2", "mka"])
+def test_zeros_in_place_of_the_rest_leave_what_comes_before_and_are_told(tmp_path, name):
     """A download that was broken off, whose room had been reserved."""
-    data = mp3(seconds=4)
-    headless = data[data.index(data[:2], 100) :]
-    result = read(tmp_path, headless[: len(headless) // 2] + bytes(len(headless) // 2))
+    data = headless(mp3(seconds=2)) if name == "mp3" else content(name)
+    result = read(tmp_path, data[: len(data) // 3] + bytes(len(data) * 2 // 3))
+    assert 0.4 <= result.source_seconds <= 0.8
+    assert result.problem.startswith(TRUNCATED) or UNDECODED in result.problem
+
+
+@pytest.mark.parametrize("name", ["mp3", "ac3", "mp2"])
+def test_zeros_behind_a_file_are_at_most_the_whole_of_what_was_not_decoded(tmp_path, name):
+    data = headless(mp3(seconds=2)) if name == "mp3" else content(name)
+    result = read(tmp_path, data + bytes(3 * len(data)))
+    assert result.source_seconds == pytest.approx(2, abs=0.1)
+    assert result.problem.startswith(f"75% of the file {UNDECODED}")
+
+
+@pytest.mark.parametrize("name", ["opus", "ts"])
+def test_what_follows_a_damaged_part_is_read(tmp_path, name):
+    data = opus() if name == "opus" else content(name)
+    begin = len(data) * 3 // 4
+    whole, damaged = read(tmp_path, data), read(tmp_path, data[:begin] + bytes(600) + data[begin + 600 :])
+    assert 0.8 <= damaged.source_seconds / whole.source_seconds < 1
+
+
+def vorbis(rate_hz: int, channels: int) -> bytes:
+    return encoded("OGG", "VORBIS", rate_hz, channels, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [vorbis(22_050, 1), vorbis(22_050, 2), vorbis(22_050, 1)],
+        [vorbis(44_100, 2), vorbis(16_000, 2)],
+        [vorbis(44_100, 1), encoded("OGG", "OPUS", 48_000, 2, seconds=1.0)],
+        [av_encoded("ogg", "flac", 22_050), vorbis(48_000, 2)],
+    ],
+    ids=["channels", "rate", "codec", "FLAC"],
+)
+def test_a_chained_ogg_file_is_the_sum_of_its_parts(tmp_path, parts):
+    chain, alone = read(tmp_path, b"".join(parts)), [read(tmp_path, part) for part in parts]
+    assert (chain.problem, chain.source_rate_hz) == ("", alone[0].source_rate_hz)
+    # ffmpeg does not cut Vorbis of a single page of sound to the sample.
+    assert chain.source_seconds == pytest.approx(sum(part.source_seconds for part in alone), abs=0.025 * len(parts))
+    assert len(chain.waveform) == pytest.approx(chain.source_seconds * SAMPLE_RATE_HZ, abs=len(parts))
+    for number in range(len(parts)):
+        assert_tone(chain.waveform[number * SAMPLE_RATE_HZ :][:SAMPLE_RATE_HZ])
+
+
+def test_a_part_of_a_chained_ogg_file_that_is_not_audio_is_told(tmp_path):
+    page, *rest = pages(vorbis(22_050, 1))
+    unknown = summed(page.replace(b"vorbis", b"strang") + b"".join(rest))
+    result = read(tmp_path, vorbis(44_100, 1) + unknown + vorbis(22_050, 1))
+    assert result.source_seconds == pytest.approx(2, abs=0.02)
     assert UNDECODED in result.problem
+
+
+def test_integers_of_64_bits_are_read_as_those_of_32_are(tmp_path):
+    sound = np.random.default_rng(0).uniform(-1, 1, (1, 22_050)).astype(np.float32)
+    wide, narrow = (read(tmp_path, av_written("wav", f"pcm_s{bits}le", sound, SAMPLE_RATE_HZ)) for bits in (64, 32))
+    np.testing.assert_allclose(wide.waveform, narrow.waveform, atol=1e-6)
 
 
 def test_joined_files_are_read_to_the_end_whatever_their_rates(tmp_path):
