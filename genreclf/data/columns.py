@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from genreclf.csv_text import DELIMITERS, CsvText
 from genreclf.errors import GenreclfError
-from genreclf.text import normalize_name
+from genreclf.text import normalize_name, spelling_key
 
 # By meaning, its usual names without case, spaces and punctuation. A plural means the same.
 NAMES = {
@@ -20,7 +20,17 @@ NAMES = {
     "fold": "fold foldid foldnumber foldname split splitname subset partition",
     "license": "license licence licensename licencename licenseurl licenceurl",
 }
-MEANING = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
+# Those of exports in German, French, Spanish, Portuguese and Italian, without accents
+_OTHER_LANGUAGES = {
+    "path": "datei dateiname dateipfad pfad fichier nomfichier nomdefichier chemin archivo nombrearchivo ruta arquivo "
+    "caminho percorso nomefile",
+    "genre": "genero genere gattung musikrichtung stil estilo",
+    "artist": "kunstler interpret artiste artista interprete cantante cantor",
+    "title": "titel titre titulo titolo",
+}
+MEANING = {
+    name: meaning for known in (NAMES, _OTHER_LANGUAGES) for meaning, names in known.items() for name in names.split()
+}
 KEYS = ("path", "clip")
 # Of the columns of a plan of `genreclf tag`: the one that a person fills in, and those that tell that it is a plan
 CORRECT, PLAN_COLUMNS = "correct", ("action", "present")
@@ -41,6 +51,11 @@ class Columns:
     def key(self) -> str:
         """The meaning of the column that identifies clips, one of KEYS."""
         return next(key for key in KEYS if key in self.number_of)
+
+    @property
+    def key_name(self) -> str:
+        """The name of that column."""
+        return self.names[self.number_of[self.key]]
 
     def told(self, used: Sequence[str] = ()) -> str:
         """What a user should know: names that were taken as others, and columns that were ignored; may be empty.
@@ -101,7 +116,7 @@ def read_header(text: CsvText) -> Columns:
 
 def meaning_of(name: str) -> str | None:
     """The meaning of a column's name, None for an unknown one."""
-    plain = normalize_name(name)
+    plain = spelling_key(name)
     singulars = (plain, plain.removesuffix("s"), plain.removesuffix("es"), plain.removesuffix("ies") + "y")
     return next((MEANING[form] for form in singulars if form in MEANING), None)
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genreclf.data.artists import artist_key
 from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
 from genreclf.data.membership import title_keys
 from genreclf.data.split import SPLITS, listed
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
-from genreclf.text import first_names, normalize_name
+from genreclf.text import first_names
 
 # What two clips may share: a recording (found by sound), and cells of data.table.
 SHARED = ("recording", "artist", "title", "group")
@@ -75,7 +76,7 @@ def not_compared(rows: Sequence[Row], split_of: Mapping[int, str | None]) -> dic
 def shared_keys(rows: Sequence[Row], metadata: Sequence[ClipMetadata]) -> Keys:
     """The column of each of SHARED for these clips. Titles are compared together with their artists."""
     declared = {
-        "artist": [normalize_name(one.artist) or None for one in metadata],
+        "artist": [artist_key(one.artist) or None for one in metadata],
         "title": title_keys(metadata),
         "group": [one.group or None for one in metadata],
     }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from genreclf.data.artists import artist_key
 from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
@@ -29,7 +30,7 @@ from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError
 from genreclf.text import first_names, normalize_name
 
-_COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|none|title|track|audiotrack|intro|outro)?\d*"
+_COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|nan|nil|none|null|title|track|audiotrack|intro|outro)?\d*"
 
 
 @dataclass(frozen=True)
@@ -218,20 +219,20 @@ def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Itera
 
 
 def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
-    """One key per artist, by normalized name; for an unknown one, none ("single") or one per class ("together").
+    """One `artist_key` per artist; for an unknown one, none ("single") or one per class ("together").
 
     The latter is the cautious choice, as any two of these clips may be by the same artist.
     """
     unknowns = [f"unknown {label}" if unknown == "together" else None for label in labels]
-    return [normalize_name(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
+    return [artist_key(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
 
 
 def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
-    """One key per title and artist, by normalized names; None without a title.
+    """One key per title and artist; None without a title.
 
     Clips without an artist share a title too, unless it is a number or a word that many songs have.
     """
-    names = [(normalize_name(one.artist), normalize_name(one.title)) for one in metadata]
+    names = [(artist_key(one.artist), normalize_name(one.title)) for one in metadata]
     return [
         f"{artist}\0{title}" if title and (artist or not re.fullmatch(_COMMON_TITLE, title)) else None
         for artist, title in names

@@ -1,4 +1,5 @@
-"""Clips whose file names number them as pieces of one longer clip: blues.00000.3.wav, song_part2.mp3. Pure: no I/O."""
+"""Clips whose file names say that they are pieces or stems of one longer clip: blues.00000.3.wav, song_part2.mp3,
+song_vocals.wav. Pure: no I/O."""
 
 import re
 from collections import defaultdict
@@ -9,12 +10,25 @@ from pathlib import PurePosixPath
 from genreclf.data.split import split_word
 from genreclf.text import normalize_name
 
-# What follows the name of the whole clip: separators, a word for a piece (if any) and its number.
-_END = re.compile(
-    r"[\s._(\[-]+(?P<word>part|pt|piece|segment|seg|chunk|slice|section|excerpt|snippet|fragment|window)?"
-    r"[\s._-]*(?P<number>\d+)[)\]]?$",
-    re.IGNORECASE,
+_WORD = "(?:part|pt|piece|segment|seg|chunk|slice|section|excerpt|snippet|fragment|window)"
+_STEM = r"(?:no[\s_-]?)?(?:vocals?|drums?|bass|other|instrumental|accompaniment)"  # as programs that separate name them
+_GAP = r"[\s._(\[-]"
+_SECONDS = r"\d+(?:\.\d+)?"
+
+
+def _scheme(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+# Names that say that a clip is a piece of the group `whole`
+_WITH_WORD = (
+    _scheme(rf"(?P<whole>.+?){_GAP}+{_WORD}?{_GAP}*\d+{_GAP}*of{_GAP}*\d+[)\]]?"),  # song_01_of_10
+    _scheme(rf"(?P<whole>.+?){_GAP}+{_WORD}(?:{_GAP}*\d+|{_GAP}+(?:[a-z]|[ivx]+))[)\]]?"),  # song - Part 2, song part b
+    _scheme(rf"{_WORD}{_GAP}*\d+{_GAP}+(?P<whole>.+)"),  # part2_song
+    _scheme(rf"(?P<whole>.+?){_GAP}+{_SECONDS}s?{_GAP}+{_SECONDS}s"),  # song_0-30s
+    _scheme(rf"(?P<whole>.+?){_GAP}+{_STEM}[)\]]?"),  # song_vocals
 )
+_NUMBERED = _scheme(rf"(?P<whole>.+?){_GAP}+(?P<number>\d+)[)\]]?")  # song.3, which may also be the third song
 # Names that number songs, not the pieces of one
 _NO_CLIP = ("track", "audiotrack", "song", "title", "audio", "clip", "file", "sample", "music", "recording", "untitled")
 
@@ -24,8 +38,7 @@ class Piece:
     """What a file's name says."""
 
     whole: str  # the name of the whole clip, with its folder
-    number: int
-    has_word: bool  # it is called a part, a segment or the like
+    number: int | None  # None: its name says in words that it is a piece
 
 
 def whole_clips(paths: Sequence[str], labels: Sequence[str], evident: bool) -> list[str]:
@@ -41,24 +54,25 @@ def whole_clips(paths: Sequence[str], labels: Sequence[str], evident: bool) -> l
             by_whole[piece.whole].append(piece)
     several = {whole: found for whole, found in by_whole.items() if len(found) > 1}
     if evident:
-        numbered = {whole: found for whole, found in several.items() if not all(piece.has_word for piece in found)}
-        if not _run_on(numbered, len(paths)):
-            several = {whole: found for whole, found in several.items() if whole not in numbered}
+        numbers = {whole: [one.number for one in found if one.number is not None] for whole, found in several.items()}
+        if not _run_on(list(filter(None, numbers.values())), len(paths)):
+            several = {whole: found for whole, found in several.items() if not numbers[whole]}
     return [piece.whole if piece is not None and piece.whole in several else "" for piece in pieces]
 
 
 def _piece(path: str, label: str) -> Piece | None:
-    parts, name = path.split("/")[:-1], PurePosixPath(path).stem
-    end = _END.search(name)
-    stem = normalize_name(name[: end.start()]) if end else ""
-    if end is None or stem in ("", *_NO_CLIP, normalize_name(label), *map(normalize_name, parts[-1:])):
+    folders, name = path.split("/")[:-1], PurePosixPath(path).stem
+    around = [folder for folder in folders if not split_word(folder)]  # pieces of one clip may be in train and in test
+    if len(around) > 1 and re.fullmatch(_STEM, name, re.IGNORECASE):  # song/vocals.wav
+        return Piece("/".join(around), None)
+    found = next(filter(None, (scheme.fullmatch(name) for scheme in (*_WITH_WORD, _NUMBERED))), None)
+    whole = normalize_name(found["whole"]) if found else ""
+    if found is None or whole in ("", *_NO_CLIP, normalize_name(label), *map(normalize_name, folders[-1:])):
         return None
-    folders = [part for part in parts if not split_word(part)]  # pieces of one clip may be in train and in test
-    return Piece("/".join([*folders, name[: end.start()]]), int(end["number"]), bool(end["word"]))
+    return Piece("/".join([*around, found["whole"]]), int(found["number"]) if found.re is _NUMBERED else None)
 
 
-def _run_on(numbered: dict[str, list[Piece]], clips: int) -> bool:
+def _run_on(numbers: Sequence[Sequence[int]], clips: int) -> bool:
     """Whether these are evidently pieces: 9 of 10 whole clips have nearly all numbers from 0 or 1 to their last."""
-    ends = [(found, max(piece.number for piece in found)) for found in numbered.values()]
-    complete = [found for found, last in ends if last <= 1.25 * len(found)]
-    return len(complete) >= max(2, 0.9 * len(ends)) and 2 * sum(map(len, complete)) >= clips
+    complete = [found for found in numbers if max(found) <= 1.25 * len(found)]
+    return len(complete) >= max(2, 0.9 * len(numbers)) and 2 * sum(map(len, complete)) >= clips

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from genreclf.data.clip_name import gtzan_name
 from genreclf.errors import GenreclfError
 
 SPLITS = ("train", "val", "test")
@@ -217,13 +218,6 @@ def _published_lists() -> dict[str, list[str]]:
     from torchaudio.datasets import gtzan  # imported here: nothing else in the split needs torchaudio
 
     return {"train": gtzan.filtered_train, "val": gtzan.filtered_valid, "test": gtzan.filtered_test}
-
-
-def gtzan_name(path: str) -> str:
-    """`.../blues00000.png` -> `blues.00000`; other names are returned without folder and suffix."""
-    stem = re.split(r"[/\\]", path)[-1]
-    match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z][A-Za-z0-9]*)?$", stem)  # .3 is no suffix, but a piece's number
-    return f"{match[1]}.{match[2]}" if match else stem
 
 
 def refusals(

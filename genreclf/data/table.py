@@ -3,31 +3,23 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from genreclf.csv_text import read_csv_text
+from genreclf.data.artists import UNKNOWN, is_no_artist
+from genreclf.data.clip_name import clip_name
 from genreclf.data.columns import Columns, read_header
 from genreclf.data.notices import tell_once
-from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError
-from genreclf.frontend.clip import is_clip
 from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
 
-# What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
-_UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")
-_NO_ARTIST = (
-    *("", *_UNKNOWN),
-    *("unknownartist", "unknownartists", "artistunknown", "noartist", "anonymous", "unknownperformer", "unknownband"),
-    *("va", "various", "variousartist", "variousartists", "multipleartists", "diverse", "verschiedene"),
-    *("unbekannterkünstler", "unbekannterinterpret", "artistadesconocido", "variosartistas", "artisteinconnu"),
-    *("artistesdivers", "artistasconosciuto", "artistivari"),
-)
+_GENRES = ("none", "unknown", "unbekannt")  # may be the class of out-of-scope music (data.none)
 _used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
 
 
@@ -94,6 +86,9 @@ def read_genres(
         raise GenreclfError(
             f"{table.where}: its column {column!r} is empty; write the correct genres of some files there"
         )
+    if lists := [genre for genre in genres.values() if re.fullmatch(r"[\[({].*[\])}]", genre)]:
+        remedy = "write several genres as rock;pop, with task=multilabel"
+        raise GenreclfError(f"{table.where}: {lists[0]!r} is a list, not the name of a genre; {remedy}")
     if has_genres:
         _tell(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
     _tell(table, "rows match no audio file or picture in data.path", [row for row in table.rows if row not in matched])
@@ -138,33 +133,43 @@ def _open(file: Path, task: str = MULTICLASS) -> Table:
     where = f"data.table={file}"
     text = read_csv_text(file, where)
     columns = read_header(text)
-    rows: dict[str, ClipMetadata] = {}
-    of_row: dict[str, tuple[str, ...]] = {}
+    cells: dict[str, tuple[str, ...]] = {}
     for line, row in text.rows(columns.delimiter):
-        cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
-        cells = list(map(unescape_formula, cells)) if columns.plan else cells
-        number = columns.number_of[columns.key]
-        name = unescape_bytes(cells[number]) if columns.plan else cells[number]
-        if not name:
-            raise GenreclfError(f"{where}: line {line} has no {columns.names[number]}; fill it in, or delete the line")
-        if any(cells[len(columns.names) :]):
-            fault = f"line {line} has more cells than the first line"
-            raise GenreclfError(f"{where}: {fault}; put cells that contain {columns.delimiter!r} in quotes")
-        if name in rows:
-            raise GenreclfError(f"{where}: two rows for {columns.names[number]} {name!r}; delete one of them")
-        of_row[name] = tuple(map(str.strip, cells))
-        rows[name] = metadata_of({meaning: of_row[name][at] for meaning, at in columns.number_of.items()})
-        if columns.plan and task == MULTICLASS:
-            rows[name] = replace(rows[name], genre=next(iter(split_genres(rows[name].genre)), ""))
+        name, of_row = _cells(row, columns, f"{where}: line {line}")
+        before = cells.setdefault(name, of_row)
+        if before != of_row:  # a row that says the same once more is harmless
+            column = next(column for column in range(len(before)) if before[column] != of_row[column])
+            both = f"with {columns.names[column]} {before[column]!r} and, in line {line}, {of_row[column]!r}"
+            raise GenreclfError(f"{where}: two rows for {columns.key_name} {name!r}, {both}; delete one of them")
     for told in filter(None, (text.note, columns.told(_used.get()))):
         tell_once(f"{where}: {told}")
-    return Table(file, columns, rows, of_row)
+    return Table(file, columns, {name: _metadata(of_row, columns, task) for name, of_row in cells.items()}, cells)
+
+
+def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple[str, ...]]:
+    """A row's name of a clip, and its cells. Raises GenreclfError, which begins with `where`."""
+    cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
+    cells = list(map(unescape_formula, cells)) if columns.plan else cells
+    name = cells[columns.number_of[columns.key]]
+    if not name.strip():
+        raise GenreclfError(f"{where} has no {columns.key_name}; fill it in, or delete the line")
+    if any(cells[len(columns.names) :]):
+        remedy = f"put cells that contain {columns.delimiter!r} in quotes"
+        raise GenreclfError(f"{where} has more cells than the first line; {remedy}")
+    return unescape_bytes(name) if columns.plan else name, tuple(map(str.strip, cells[: len(columns.names)]))
+
+
+def _metadata(cells: Sequence[str], columns: Columns, task: str) -> ClipMetadata:
+    found = metadata_of({meaning: cells[number] for meaning, number in columns.number_of.items()})
+    if columns.plan and task == MULTICLASS:
+        return replace(found, genre=next(iter(split_genres(found.genre)), ""))
+    return found
 
 
 def metadata_of(cells: dict[str, str]) -> ClipMetadata:
     """The metadata that a row has with these cells, by the meaning of their columns."""
     known = {
-        meaning: "" if _stands_for_none(cell, meaning) else cell
+        meaning: "" if _is_unknown(cell, meaning) else cell
         for meaning, cell in cells.items()
         if meaning not in ("path", "clip")
     }
@@ -181,21 +186,22 @@ def overridden(row: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
     return replace(row, **{name: cell for name, cell in cells.items() if cell})
 
 
-def _stands_for_none(cell: str, meaning: str) -> bool:
-    plain = normalize_name(cell)
+def _is_unknown(cell: str, meaning: str) -> bool:
     if meaning == "artist":
-        return plain in _NO_ARTIST
-    return meaning in ("album", "group") and (plain in _UNKNOWN if plain else not cell.strip("-?"))
+        return is_no_artist(cell)
+    known = {"genre": _GENRES, "album": (), "group": (), "fold": ()}.get(meaning)
+    plain = normalize_name(cell)
+    return known is not None and (plain in UNKNOWN and plain not in known if plain else not cell.strip("-?"))
 
 
 def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     """The key of each clip's row; None for a clip without a row."""
-    paths_read = [unicodedata.normalize("NFC", path) for path in paths]
-    for form in _forms(table.columns.key, [*paths_read, *table.rows]):
+    clips = [unicodedata.normalize("NFC", path) for path in paths]
+    for form in _forms(table.columns.key, clips, table.rows):
         rows: dict[str, list[str]] = defaultdict(list)
         for name in table.rows:
             rows[form(name)].append(name)
-        found = [rows.get(form(path), []) for path in paths_read]
+        found = [rows.get(form(clip), []) for clip in clips]
         if any(found):
             _check_one_to_one(table, paths, found)
             return [names[0] if names else None for names in found]
@@ -204,12 +210,25 @@ def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     raise GenreclfError(f"{table.where}: {fault}; compare the names ({firsts})")
 
 
-def _forms(key: str, names: Sequence[str]) -> list[Callable[[str], str]]:
+def _forms(key: str, clips: Sequence[str], names: Iterable[str]) -> list[Callable[[str], str]]:
     """The ways to compare the table's names with those of clips, the strictest first; the first that fits is taken."""
-    depth = max((len(_parts(name)) for name in names), default=1)
-    tails: list[Callable[[str], str]] = [_tail(count) for count in range(depth, 0, -1)]
-    looser = [*tails, _stem] if key == "path" else [_stem, *tails]
-    return [str, *looser, _number]
+    depth = max((len(_parts(name)) for name in (*clips, *names)), default=1)
+    tails: list[Callable[[str], str]] = [_tail(count) for count in range(depth - 1, 0, -1)]
+    looser = [*tails, clip_name] if key == "path" else [clip_name, *tails]
+    return [_clip_of(clips), *looser, _number]
+
+
+def _clip_of(clips: Sequence[str]) -> Callable[[str], str]:
+    """Takes a name to the clip's path that it spells in another way: with other case, slashes or spaces, or with ./"""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        alike["/".join(_parts(clip))].append(clip)
+
+    def form(name: str) -> str:
+        found = alike.get("/".join(_parts(name)), [])
+        return found[0] if len(found) == 1 else name
+
+    return form
 
 
 def _parts(name: str) -> list[str]:
@@ -222,17 +241,11 @@ def _tail(count: int) -> Callable[[str], str]:
     return lambda name: "/".join(_parts(name)[-count:])
 
 
-def _stem(name: str) -> str:
-    """A file's name without folder and suffix; for GTZAN's in any usual spelling, `blues.00000`."""
-    last = re.split(r"[/\\]", name.strip())[-1]
-    known = gtzan_name(last)
-    return last.rpartition(".")[0] if known == last and is_clip(last) else known
-
-
 def _number(name: str) -> str:
-    """The number that a file's name is: tables write 2 for 000002.mp3."""
-    stem = _stem(name)
-    return stem.lstrip("0") if stem.isdecimal() else stem
+    """The number that a file's name is: tables write 2, or 2.0, for 000002.mp3."""
+    stem = clip_name(name)
+    number = re.fullmatch(r"0*(\d+?)(\.0+)?", stem)
+    return number[1] if number else stem
 
 
 def _check_one_to_one(table: Table, paths: Sequence[str], found: Sequence[Sequence[str]]) -> None:
@@ -242,8 +255,7 @@ def _check_one_to_one(table: Table, paths: Sequence[str], found: Sequence[Sequen
             fault = f"two rows for {path!r}: {names[0]!r} and {names[1]!r}"
             raise GenreclfError(f"{table.where}: {fault}; delete one of them")
         if names and clip_of.setdefault(names[0], path) != path:
-            column = table.columns.names[table.columns.number_of[table.columns.key]]
-            fault = f"{column} {names[0]!r} matches {clip_of[names[0]]!r} and {path!r}"
+            fault = f"{table.columns.key_name} {names[0]!r} matches {clip_of[names[0]]!r} and {path!r}"
             raise GenreclfError(
                 f"{table.where}: {fault}; give each clip's whole path below data.path in a column path, or rename one"
             )

@@ -6,8 +6,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from genreclf.data.clip_name import clip_name
 from genreclf.data.notices import tell_once
-from genreclf.data.split import gtzan_name
 from genreclf.errors import GenreclfError, reason
 from genreclf.text import first_names
 
@@ -80,17 +80,11 @@ def _rows(file: Path, names: Sequence[str], paths: Sequence[str]) -> np.ndarray:
     if len(row_of) < len(names):
         twice = next(name for row, name in enumerate(names) if row_of[name] != row)
         raise GenreclfError(f"teacher={file}: two vectors for {twice!r}; delete one of them")
-    rows = np.array([row_of.get(path, row_of.get(_stem(path), -1)) for path in paths])
+    rows = np.array([row_of.get(path, row_of.get(clip_name(path), -1)) for path in paths])
     if (rows < 0).all():
         firsts = f"first name: {next(iter(names), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
         raise GenreclfError(f"teacher={file}: none of its {len(names)} names matches a clip; compare them ({firsts})")
     return rows
-
-
-def _stem(path: str) -> str:
-    name = path.rpartition("/")[2]
-    known = gtzan_name(name)
-    return name.rpartition(".")[0] if known == name else known
 
 
 def _whitened(vectors: np.ndarray, training: Sequence[int]) -> np.ndarray:

@@ -18,6 +18,11 @@ SCHEMES = [
     "{song} - Part {piece:02d}.wav",
     "{song}.seg_{piece}.wav",
     "{song}_chunk-{piece}.wav",
+    "{song}_{piece:02d}_of_10.wav",
+    "{song} ({piece}of5).wav",
+    "{song}_pt{piece}_of_5.wav",
+    "part{piece}_{song}.mp3",
+    "{song}_{piece}s_{piece}.5s.wav",
 ]
 
 
@@ -29,6 +34,18 @@ def test_numbered_pieces_have_the_name_of_their_clip(scheme, first, evident):
     names = [scheme.format(song=song, piece=piece) for song in songs for piece in range(first, first + 5)]
     found = wholes(names, evident)
     assert found == [f"rock/{song}" for song in songs for _ in range(5)]
+
+
+@pytest.mark.parametrize("scheme", ["{song}_{stem}.wav", "{song} (No {stem}).wav", "{song}/{stem}.wav"])
+def test_the_stems_of_a_song_have_its_name(scheme):
+    songs, stems = ["A", "B"], ["vocals", "Drums", "bass", "other"]
+    found = wholes([scheme.format(song=song, stem=stem) for song in songs for stem in stems], True)
+    assert found == ["rock/A"] * 4 + ["rock/B"] * 4
+
+
+def test_parts_may_have_letters_or_roman_numbers():
+    names = ["Echoes part A.wav", "Echoes part B.wav", "Shine On, Part I.wav", "Shine On, Part IV.wav", "Party.wav"]
+    assert wholes(names, True) == ["rock/Echoes"] * 2 + ["rock/Shine On,"] * 2 + [""]
 
 
 @pytest.mark.parametrize("evident", [True, False])
@@ -43,6 +60,7 @@ def test_numbered_pieces_have_the_name_of_their_clip(scheme, first, evident):
         [f"Track {number:02d}.mp3" for number in range(20)],
         [f"song {letter}.wav" for letter in "abcdefgh"],
         ["One-1.wav", "Two-2.wav", "Three-3.wav"],
+        ["House Party.wav", "House Parts.wav", "vocals.wav", "drums.wav"],
     ],
 )
 def test_numbers_of_songs_are_no_pieces(names, evident):

@@ -17,12 +17,12 @@ from omegaconf import OmegaConf
 from torchaudio.datasets import gtzan
 
 from genreclf.config import build, config_folder
+from genreclf.data.clip_name import gtzan_name
 from genreclf.data.split import (
     SPLITS,
     SplitConfig,
     assign,
     divided_groups,
-    gtzan_name,
     published,
     published_missing,
     rank_in_class,

@@ -53,7 +53,11 @@ def test_a_table_may_give_folds_alone(tmp_path):
         ("file;Label;genre\nx;y;z\n", "utf-8", "'Label' and 'genre' both mean genre"),
         ("clip,artist\nrock.1,x\n", "utf-8", "none of its 1 rows .*'rock.1'.*'blues/blues.00000.png'"),
         ("clip,artist\n", "utf-8", "none of its 0 rows"),
-        ("clip,artist\nblues.00000,x\nblues.00000,y\n", "utf-8", "two rows for clip 'blues.00000'; delete"),
+        (
+            "clip,artist\nblues.00000,x\nblues.00000,y\n",
+            "utf-8",
+            "two rows for clip 'blues.00000', with artist 'x' and, in line 3, 'y'; delete",
+        ),
         ("clip,artist\nblues.00001,x\nblues00001,y\n", "utf-8", "two rows .*'blues.00001' and 'blues00001'; delete"),
         ("clip,artist\nblues.00001,x\n,y\n", "utf-8", "line 3 has no clip; .*delete"),
         ("clip,title,artist\nx,One, Two,y\n", "utf-8", "line 2 .*; put .*quotes"),
@@ -195,6 +199,9 @@ def test_typographic_marks_of_windows_are_read(tmp_path):
         ("track_id", ["2", "134"], ["000/000002.mp3", "000/000134.mp3"]),
         ("clip", ["blues.00000.0", "blues.00000.1"], ["blues/blues.00000.0.wav", "blues/blues.00000.1.wav"]),
         ("id", ["Mr. Smith", "Mrs. Smith"], ["Mr. Smith.wav", "Mrs. Smith.wav"]),
+        ("id", ["2.0", "134.0"], ["000/000002.mp3", "000/000134.mp3"]),  # as pandas writes a column with a gap
+        ("path", ["rock/a.wav", "./jazz\\B.wav "], ["rock/a.wav", "jazz/b.wav"]),
+        ("file", ["Rock/a.wav", "rock/a.wav"], ["Rock/a.wav", "rock/a.wav"]),
     ],
 )
 def test_clips_are_found_by_the_strictest_form_of_their_names_that_fits(tmp_path, column, names, clips):
@@ -228,6 +235,31 @@ NOBODY = [
 def test_a_name_of_nobody_is_no_artist(tmp_path, name):
     path = table(tmp_path, f"clip,artist,title\nblues.00000,{name},None\n")
     assert read_table(path, CLIPS)[0] == ClipMetadata(title="None")
+
+
+def test_cells_that_hold_no_value_are_no_genre_fold_or_group(tmp_path):
+    rows = "a.wav,nan,NaN,N/A,null\nb.wav,-,?,<NA>,na\nc.wav,unknown,1,x,y\n"
+    path = table(tmp_path, "path,genre,fold,group,album\n" + rows)
+    found = read_table(path, ["a.wav", "b.wav", "c.wav"])
+    assert found == [ClipMetadata(), ClipMetadata(), ClipMetadata(genre="unknown", fold="1", group="x")]
+
+
+def test_a_list_of_genres_in_one_cell_is_refused(tmp_path):
+    path = table(tmp_path, "path,genre\nx.wav,\"['rock', 'pop']\"\n")
+    with pytest.raises(GenreclfError, match=r"^data.table=.*rock.*pop.* is a list.*rock;pop"):
+        read_genres(path, ["x.wav"], task="multilabel")
+
+
+@pytest.mark.parametrize("header", ["Datei;Künstler", "Dateiname;Interpret", "fichier;Artiste", "Archivo;artistas"])
+def test_columns_may_have_their_names_in_other_languages(tmp_path, header):
+    for form in ("NFC", "NFD"):
+        path = table(tmp_path, unicodedata.normalize(form, header) + "\nblues.00000.png;Björk\n")
+        assert read_table(path, CLIPS)[0].artist == "Björk"
+
+
+def test_a_row_that_is_there_twice_is_read_once(tmp_path):
+    path = table(tmp_path, "path,artist\nx.wav,one\ny.wav,two\nx.wav, one\n")
+    assert [one.artist for one in read_table(path, ["x.wav", "y.wav"])] == ["one", "two"]
 
 
 @pytest.mark.parametrize("name", ["The Unknown", "Nana", "Various Cruelties", "Nada Surf", "None More Black"])
@@ -299,13 +331,13 @@ def test_clips_and_rows_that_do_not_fit_are_told_without_genres_too(tmp_path, ca
 # What a file may be called and a table in UTF-8 can say.
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-ARTISTS = WORDS.map("x {}".format)  # no word that stands for an unknown one
+NAMED = WORDS.map("x {}".format)  # no word that stands for an unknown one
 
 
 @given(
     st.dictionaries(
         NAMES.map(lambda name: unicodedata.normalize("NFC", name)),
-        st.tuples(WORDS, WORDS, ARTISTS, ARTISTS),
+        st.tuples(NAMED, WORDS, NAMED, NAMED),
         min_size=1,
     )
 )
