@@ -72,7 +72,8 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         with lasting_outputs():
             try:
-                own, of_output = main(*args, **kwargs), _output_code()
+                own = main(*args, **kwargs)
+                of_output = 0 if own == USER_ERROR else _output_code()  # an error has been told, perhaps this one
                 return own or of_output
             except GenreclfError as error:
                 return user_error(error)

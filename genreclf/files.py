@@ -18,12 +18,13 @@ _tidied: set[Path] = set()  # folders from which this process has removed them
 def user_path(path: str | os.PathLike[str]) -> Path:
     """The path that a user means: ~ is the home folder, also where no shell has replaced it (key=~/x).
 
-    Raises GenreclfError for a user without a home folder.
+    As in a shell, a name such as ~$song.mp3 that is not that of a user stays. Raises GenreclfError for a user without a
+    home folder.
     """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise GenreclfError(f"{os.fspath(path)}: no home folder is known; set HOME, or give the whole path") from error
+    expanded = os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser takes ./~x for ~x, and refuses unknown users
+    if expanded.split("/")[0] == "~":
+        raise GenreclfError(f"{os.fspath(path)}: no home folder is known; set HOME, or give the whole path")
+    return Path(expanded)
 
 
 def check_ends(file: Path) -> Path:
@@ -41,12 +42,24 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Writes `content` (text as UTF-8) beside `path`, flushes it to disk, and renames it into place.
 
     Surrogate escapes in text, from file names, become their bytes. The folder must exist. Unfinished files that killed
-    processes left in it are removed. Raises OSError where the file cannot be written; a file that was there before then
-    stays as it was.
+    processes left in it are removed. A link stays, and its target is replaced. A device or a pipe takes the content as
+    it is. Raises OSError where the file cannot be written; a file that was there before then stays as it was.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    if is_stream(path):
+        path.write_bytes(data)
+        return
     with replacement(path) as temporary:
         temporary.write_bytes(data)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether this is a device or a pipe: a file renamed to it would take its place."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def write_once(path: Path, content: str) -> None:
@@ -77,18 +90,19 @@ def write_once(path: Path, content: str) -> None:
 def replacement(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` for the `with` statement to fill; then it is flushed to disk and renamed to it.
 
-    If the statement fails, `path` stays as it was. Unfinished files that killed processes left in the folder are
-    removed. An OSError is raised with the name `path`.
+    Of a link, it is its target. If the statement fails, `path` stays as it was. Unfinished files that killed processes
+    left in the folder are removed. An OSError is raised with the name `path`.
     """
+    target = Path(os.path.realpath(path))
     try:
-        _remove_unfinished(path.parent)
-        temporary, file = _open_locked(path.parent)
+        _remove_unfinished(target.parent)
+        temporary, file = _open_locked(target.parent)
         try:
             with file:
                 yield temporary
                 os.fsync(file.fileno())
-                temporary.replace(path)
-                _flush_folder(path.parent)
+                temporary.replace(target)
+                _flush_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

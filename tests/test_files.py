@@ -8,9 +8,24 @@ from genreclf import files
 from genreclf.csv_text import read_csv_text
 from genreclf.data.path_list import read_paths
 from genreclf.errors import GenreclfError
-from genreclf.files import write_atomically
+from genreclf.files import user_path, write_atomically
 from genreclf.inference.journal import Journal
 from genreclf.tags.genre_log import read_log
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("~", "/home/me"), ("~/a", "/home/me/a"), ("./~", "~"), ("a/~", "a/~"), ("~$a.mp3", "~$a.mp3"), ("./~a", "~a")],
+)
+def test_only_a_home_folder_is_put_in_place_of_a_tilde(monkeypatch, word, meant):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_path(word) == Path(meant)
+
+
+def test_a_user_without_a_home_folder_is_told(monkeypatch):
+    monkeypatch.setattr(os.path, "expanduser", os.fspath)
+    with pytest.raises(GenreclfError, match=r"^~/a: .*HOME"):
+        user_path("~/a")
 
 
 @pytest.mark.parametrize("content", ["text: ä\n", b"\x00\xff", "name \udcff in Latin-1"])
@@ -19,6 +34,28 @@ def test_content_is_written_unchanged(tmp_path, content):
     expected = content if isinstance(content, bytes) else os.fsencode(content)
     assert (tmp_path / "file").read_bytes() == expected
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    for content in ("old", "new"):
+        write_atomically(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "elsewhere" / "file").read_text() == content
+
+
+def test_a_pipe_takes_the_content_and_stays_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    found = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_atomically(tmp_path / "pipe", "content")
+    reader.join()
+    assert (found, (tmp_path / "pipe").is_fifo()) == ([b"content"], True)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(Path("/dev/full"), "content")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

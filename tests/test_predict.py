@@ -217,6 +217,8 @@ def test_a_journal_that_was_cut_off_anywhere_resumes(kept, library, predict, no_
         (["--journal", "notes.txt"], "notes.txt", "another file"),
         (["--journal", "no/x"], "no/x", "another place"),
         (["--parquet", "no/x"], "no/x", "another file"),
+        (["--parquet", "."], ".", "a folder"),
+        (["--parquet", "x" * 256], "x" * 256, "shorter name"),
         (["empty"], "empty", "another"),
     ],
 )

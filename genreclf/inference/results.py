@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError
-from genreclf.files import write_atomically
+from genreclf.files import is_stream, write_atomically
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction
 from genreclf.inference.task import MULTILABEL
@@ -130,10 +130,15 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mappi
 
 
 def check_output(path: Path | None) -> None:
-    """Raises GenreclfError for a file whose folder is missing or read-only: before long work starts."""
-    if path is not None and not path.parent.is_dir():
+    """Raises GenreclfError for a folder, and a file whose folder is missing or read-only: before long work starts."""
+    if path is None or is_stream(path):
+        return
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_dir():
+        raise GenreclfError(f"{path}: a folder; give the name of a file")
+    if not folder.is_dir():
         raise GenreclfError(f"{path}: its folder does not exist; choose another file")
-    if path is not None and not os.access(path.parent, os.W_OK):
+    if not os.access(folder, os.W_OK):
         raise GenreclfError(f"{path}: its folder is read-only; change its permissions, or choose another file")
 
 
