@@ -1,8 +1,36 @@
-"""The name of a clip: that of its file without folder and suffix, in one spelling."""
+"""The names and paths of clips, as lists and tables spell them."""
 
 import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 from genreclf.frontend.clip import is_clip
+
+
+def path_parts(path: str) -> list[str]:
+    """The parts of a path of any system, without case."""
+    return [part.strip() for part in re.split(r"[/\\]", path.casefold()) if part.strip() not in ("", ".")]
+
+
+def path_among(clips: Iterable[str]) -> Callable[[str], str]:
+    """Takes a path to that of the clip which it means, and any other path to itself.
+
+    It may differ in case, slashes, spaces around its parts, "./" and the form of accents, if only one clip does so.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        alike[_plain(clip)].append(clip)
+
+    def meant(path: str) -> str:
+        found = alike.get(_plain(path), [])
+        return found[0] if len(found) == 1 else path
+
+    return meant
+
+
+def _plain(path: str) -> str:
+    return unicodedata.normalize("NFC", "/".join(path_parts(unicodedata.normalize("NFC", path))))
 
 
 def file_name(path: str) -> str:

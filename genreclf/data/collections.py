@@ -8,7 +8,7 @@ from typing import Any
 from genreclf.data.build_store import build_store
 from genreclf.data.fingerprint import find_matches_between
 from genreclf.data.leaks import compared
-from genreclf.data.path_list import read_paths, without
+from genreclf.data.path_list import existing_file, read_paths, without
 from genreclf.data.sources import DataConfig, Source, data_folder, on_disk, sources_of
 from genreclf.data.store import Store, csv_line, open_store
 from genreclf.errors import GenreclfError
@@ -113,11 +113,13 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
     if not path.is_file():
         raise GenreclfError(f"{path}: no such file or folder; give another")
     names = [path.name] if is_clip(path.name) else read_paths(path, str(path))
-    missing = [name for name in names if not (path.parent / name).is_file()]
+    found = [existing_file(path.parent, name) for name in names]
+    missing = [name for name, file in zip(names, found, strict=True) if file is None]
     if missing:
         fault = f"{len(missing)} of its {len(names)} paths are no files in {path.parent} (first: {missing[0]!r})"
         raise GenreclfError(f"{path}: {fault}; correct them, or name the column of paths path")
-    return _collection(str(path), path.parent, [Source(name, "") for name in names], data, {})
+    files = dict.fromkeys(filter(None, found))  # a list may name a file twice
+    return _collection(str(path), path.parent, [Source(file, "") for file in files], data, {})
 
 
 def _below(folder: Path) -> tuple[list[Source], dict[str, list[str]]]:

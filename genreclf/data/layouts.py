@@ -85,16 +85,16 @@ def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], 
 
 def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:
     """Refuses one folder that holds the folders of the genres; reports several folders that hold the same ones."""
-    inside: dict[str, set[str]] = {}
-    for top, *below in parts:
-        inside.setdefault(top, set()).update(below[:-1][:1])
-    first, *others = inside.items()
-    if len(first[1]) < 2 or any(names != first[1] for _, names in others):
+    shared = os.path.commonpath(["/".join(part[:-1]) for part in parts])
+    depth = len(shared.split("/")) if shared else 0
+    inside: dict[str, set[str]] = {}  # by folder: the folders in it
+    for part in parts:
+        inside.setdefault("/".join(part[: depth or 1]), set()).update(part[depth or 1 : -1][:1])
+    common = sorted(set.intersection(*inside.values()))
+    if len(common) < 2 or all(map(split_word, common)):
         return
-    names = first_names(sorted(first[1]))
-    if not others:
-        raise GenreclfError(
-            f"data.path={folder}: has one folder with {names} in it; give data.path={folder / first[0]}"
-        )
+    names = first_names(common)
+    if shared:
+        raise GenreclfError(f"data.path={folder}: has one folder with {names} in it; give data.path={folder / shared}")
     remedy = "if these are the genres, give them in data.table"
     tell_once(f"data.path={folder}: its folders {first_names(sorted(inside))} all have {names} in them; {remedy}")

@@ -2,11 +2,11 @@
 
 import csv
 import io
-import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from genreclf.csv_text import DELIMITERS
+from genreclf.csv_text import DELIMITERS, csv_line
+from genreclf.data.clip_name import path_among
 from genreclf.data.columns import meaning_of
 from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
@@ -18,13 +18,7 @@ from genreclf.text import first_names
 
 def write_paths(file: Path, paths: Iterable[str]) -> None:
     """Writes a table with the column `path`. Raises OSError where it cannot be written."""
-    write_atomically(file, "".join(_line(path) for path in ("path", *paths)))
-
-
-def _line(path: str) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([path])  # which ends with \r\n, and therefore quotes a path that holds either
-    return line.getvalue().removesuffix("\r\n") + "\n"
+    write_atomically(file, "".join(csv_line([path]) for path in ("path", *paths)))
 
 
 def read_paths(file: Path, where: str) -> list[str]:
@@ -61,11 +55,11 @@ def without(sources: Sequence[Source], file: Path | None, folder: Location) -> l
     """
     if file is None:
         return list(sources)
-    where = f"data.drop={file}"
-    listed = {_form(path, folder): path for path in read_paths(file, where)}
-    kept = [source for source in sources if _form(source.path, folder) not in listed]
-    known = {_form(source.path, folder) for source in sources}
-    unknown = [path for form, path in listed.items() if form not in known]
+    where, clip_of = f"data.drop={file}", path_among(source.path for source in sources)
+    listed = {clip_of(_relative(path, folder)): path for path in read_paths(file, where)}
+    kept = [source for source in sources if source.path not in listed]
+    known = {source.path for source in sources}
+    unknown = [path for clip, path in listed.items() if clip not in known]
     if listed and len(unknown) == len(listed):
         names = f"first path: {unknown[0]!r}, first clip: {sources[0].path!r}" if sources else "it has no clips"
         remedy = f"compare the names ({names}), or leave out data.drop"
@@ -76,9 +70,14 @@ def without(sources: Sequence[Source], file: Path | None, folder: Location) -> l
     return kept
 
 
-def _form(path: str, folder: Location) -> str:
-    """A path relative to `folder`, in Unicode's composed form, as spreadsheets and file systems write accents apart."""
-    plain = PurePosixPath(path)
-    if isinstance(folder, Path) and plain.is_absolute() and plain.is_relative_to(folder.absolute()):
-        plain = plain.relative_to(folder.absolute())
-    return unicodedata.normalize("NFC", str(plain))
+def _relative(path: str, folder: Location) -> str:
+    """The same path, relative to `folder` if it is absolute and inside."""
+    if isinstance(folder, Path) and Path(path).is_relative_to(folder.absolute()):
+        return Path(path).relative_to(folder.absolute()).as_posix()
+    return path
+
+
+def existing_file(folder: Path, path: str) -> str | None:
+    """The path of a file that a list names, relative to `folder`; None for no file. Windows writes other slashes."""
+    spellings = (path, path.strip(), path.strip().replace("\\", "/"))
+    return next((spelling for spelling in spellings if (folder / spelling).is_file()), None)

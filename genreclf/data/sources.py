@@ -260,14 +260,18 @@ def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, path
     return sources
 
 
+def _plain(label: str) -> str:
+    """A class's name without case and spaces at its ends, and with Unicode's composed characters."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold()).split())
+
+
 def _check(sources: Sequence[Source], task: str, where: str, need: str, remedy: str) -> None:
     """Refuses fewer than two classes, and two names that are probably one class (copied between file systems)."""
     first: dict[str, str] = {}
     for label in sorted({genre for source in sources for genre in genres_of(source.label, task)}):
-        form = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).lower())
-        other = first.setdefault(form, label)
+        other = first.setdefault(_plain(label), label)
         if other != label:
-            fault = f"classes {other!r} and {label!r} differ only in case or form of accents"
+            fault = f"classes {other!r} and {label!r} differ only in case, spaces or form of accents"
             raise GenreclfError(f"{where}: {fault}; {remedy}")
     if len(first) < 2:
         raise GenreclfError(f"{where}: {len(sources)} clips in {len(first)} classes; it must {need}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from genreclf.csv_text import read_csv_text
 from genreclf.data.artists import UNKNOWN, is_no_artist
-from genreclf.data.clip_name import clip_name
+from genreclf.data.clip_name import clip_name, path_among, path_parts
 from genreclf.data.columns import Columns, read_header
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
@@ -212,33 +212,15 @@ def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
 
 def _forms(key: str, clips: Sequence[str], names: Iterable[str]) -> list[Callable[[str], str]]:
     """The ways to compare the table's names with those of clips, the strictest first; the first that fits is taken."""
-    depth = max((len(_parts(name)) for name in (*clips, *names)), default=1)
+    depth = max((len(path_parts(name)) for name in (*clips, *names)), default=1)
     tails: list[Callable[[str], str]] = [_tail(count) for count in range(depth - 1, 0, -1)]
     looser = [*tails, clip_name] if key == "path" else [clip_name, *tails]
-    return [_clip_of(clips), *looser, _number]
-
-
-def _clip_of(clips: Sequence[str]) -> Callable[[str], str]:
-    """Takes a name to the clip's path that it spells in another way: with other case, slashes or spaces, or with ./"""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for clip in clips:
-        alike["/".join(_parts(clip))].append(clip)
-
-    def form(name: str) -> str:
-        found = alike.get("/".join(_parts(name)), [])
-        return found[0] if len(found) == 1 else name
-
-    return form
-
-
-def _parts(name: str) -> list[str]:
-    """The parts of a path of any system, without case."""
-    return [part.strip() for part in re.split(r"[/\\]", name.casefold()) if part.strip() not in ("", ".")]
+    return [path_among(clips), *looser, _number]
 
 
 def _tail(count: int) -> Callable[[str], str]:
     """Takes the last `count` parts of a path, or all: a table may hold paths from another folder than data.path."""
-    return lambda name: "/".join(_parts(name)[-count:])
+    return lambda name: "/".join(path_parts(name)[-count:])
 
 
 def _number(name: str) -> str:

@@ -122,7 +122,7 @@ def test_page_csv_and_json_hold_the_same_pairs(found, folders, data):
 
 def test_several_collections_lists_and_single_files_may_be_given(folders, data, tmp_path):
     _, other = folders
-    (other / "list.csv").write_text("label,file\nx,mp3/later.mp3\ny,stranger 6.ogg\n")
+    (other / "list.csv").write_text("label,file\nx,mp3\\later.mp3 \ny,stranger 6.ogg\ny,stranger 6.ogg\n")
     (tmp_path / "list.txt").write_text(f"{other / 'quiet.wav'}\n")
     paths = [other / "list.csv", tmp_path / "list.txt", other / "middle.flac"]
     found = compare_collections(own_collection(data), [other_collection(path, data) for path in paths])

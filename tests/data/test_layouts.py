@@ -74,6 +74,11 @@ def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
         (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are not genres"),
         (["genres/rock/x.wav", "genres/jazz/x.wav"], r"data\.path=.*/genres"),
         (["my music/rock/x.wav", "my music/jazz/x.wav"], r"one folder with 'jazz', 'rock' .*data\.path=.*/my music$"),
+        (["a/b/rock/x.wav", "a/b/jazz/x.wav"], r"one folder with 'jazz', 'rock' .*data\.path=.*/a/b$"),
+        (
+            ["gtzan/Data/genres_original/rock/x.wav", "gtzan/Data/images_original/rock/x.png"],
+            r"data\.path=.*/gtzan/Data$",
+        ),
     ],
 )
 def test_other_folders_that_are_no_genres_are_refused(tmp_path, names, message):
@@ -98,6 +103,12 @@ def test_folders_that_hold_the_same_folders_are_told(tmp_path, capsys):
     fill(tmp_path, *(f"disc {disc}/{genre}/x.wav" for disc in (1, 2) for genre in ("rock", "jazz")))
     assert {source.label for source in list_sources(tmp_path)} == {"disc 1", "disc 2"}
     assert "'disc 1', 'disc 2' all have 'jazz', 'rock'" in capsys.readouterr().err
-    fill(tmp_path, "disc 2/pop/x.wav")
+    fill(tmp_path, "disc 2/pop/x.wav", "disc 3/rock/x.wav", "disc 3/jazz/x.wav")
     list_sources(tmp_path)
+    assert "'disc 1', 'disc 2', 'disc 3' all have 'jazz', 'rock'" in capsys.readouterr().err
+
+
+def test_folders_that_hold_no_folders_in_common_are_genres(tmp_path, capsys):
+    fill(tmp_path, "rock/Various Artists/x.wav", "rock/Queen/x.wav", "jazz/Various Artists/x.wav", "jazz/Monk/x.wav")
+    assert {source.label for source in list_sources(tmp_path)} == {"rock", "jazz"}
     assert capsys.readouterr().err == ""

@@ -61,7 +61,7 @@ SOURCES = [Source(path, path[0]) for path in ("a/1.wav", "a/2.wav", "b/é.wav")]
 
 def test_listed_clips_are_left_out_however_their_paths_are_written(tmp_path, capsys):
     assert without(SOURCES, None, tmp_path) == SOURCES
-    content = f"./a/1.wav\n{tmp_path}/a/2.wav\nb/e\u0301.wav\nb/gone.wav\n"
+    content = f".\\A\\1.wav \n{tmp_path}/a/2.wav\nb/e\u0301.wav\nb/gone.wav\n"
     assert without(SOURCES, written(tmp_path, content.encode()), tmp_path) == []
     told = capsys.readouterr().err
     assert "3 clips are left out" in told and "'b/gone.wav'" in told
