@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -69,44 +70,53 @@ def write_once(path: Path, content: str) -> None:
     """
     if path.exists():
         return
-    temporary, file = _open_locked(path.parent)
-    try:
-        with file:
-            file.write(content.encode(errors="surrogateescape"))
-            file.flush()
-            os.fsync(file.fileno())
-            try:
-                os.link(temporary, path)  # a rename would replace what another process has written
-            except FileExistsError:
-                pass
-            except OSError:  # a file system without links
-                temporary.replace(path)
-        _flush_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _new_file(path) as (temporary, file):
+        file.write(content.encode(errors="surrogateescape"))
+        file.flush()
+        os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)  # a rename would replace what another process has written
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            temporary.replace(path)
 
 
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` for the `with` statement to fill; then it is flushed to disk and renamed to it.
 
-    Of a link, it is its target. If the statement fails, `path` stays as it was. Unfinished files that killed processes
-    left in the folder are removed. An OSError is raised with the name `path`.
+    Of a link, it is its target. If the statement fails, `path` stays as it was. The permissions of a file that is
+    replaced stay. Unfinished files that killed processes left in the folder are removed. An OSError is raised with the
+    name `path`.
     """
     target = Path(os.path.realpath(path))
+    _remove_unfinished(target.parent)
+    with _new_file(path) as (temporary, file):
+        with suppress(FileNotFoundError):
+            shutil.copymode(target, temporary)
+        yield temporary
+        os.fsync(file.fileno())
+        temporary.replace(target)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A new file beside `path`, or its target, which is removed unless it has been renamed by then.
+
+    An OSError is raised with the name `path`, which the user knows.
+    """
+    folder = Path(os.path.realpath(path)).parent
     try:
-        _remove_unfinished(target.parent)
-        temporary, file = _open_locked(target.parent)
+        temporary, file = _open_locked(folder)
         try:
             with file:
-                yield temporary
-                os.fsync(file.fileno())
-                temporary.replace(target)
-                _flush_folder(target.parent)
+                yield temporary, file
+                _flush_folder(folder)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None  # the name that the user knows
+        error.filename, error.filename2 = os.fspath(path), None
         raise
 
 

@@ -8,7 +8,7 @@ from genreclf import files
 from genreclf.csv_text import read_csv_text
 from genreclf.data.path_list import read_paths
 from genreclf.errors import GenreclfError
-from genreclf.files import user_path, write_atomically
+from genreclf.files import user_path, write_atomically, write_once
 from genreclf.inference.journal import Journal
 from genreclf.tags.genre_log import read_log
 
@@ -34,6 +34,20 @@ def test_content_is_written_unchanged(tmp_path, content):
     expected = content if isinstance(content, bytes) else os.fsencode(content)
     assert (tmp_path / "file").read_bytes() == expected
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_permissions_of_a_file_stay(tmp_path):
+    write_atomically(tmp_path / "file", "old")
+    (tmp_path / "file").chmod(0o640)
+    write_atomically(tmp_path / "file", "new")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("write", [write_atomically, write_once])
+def test_an_error_names_the_file_that_the_user_knows(tmp_path, write):
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "missing" / "file", "")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "missing" / "file"), None)
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path):

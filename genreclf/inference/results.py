@@ -140,6 +140,8 @@ def check_output(path: Path | None) -> None:
         raise GenreclfError(f"{path}: its folder does not exist; choose another file")
     if not os.access(folder, os.W_OK):
         raise GenreclfError(f"{path}: its folder is read-only; change its permissions, or choose another file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise GenreclfError(f"{path}: it is read-only; change its permissions, or choose another file")
 
 
 def write_output(path: Path, content: str | bytes) -> None:
