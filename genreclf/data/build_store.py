@@ -17,7 +17,7 @@ import numpy as np
 
 from genreclf.data.clip_reader import ClipReader, Content, Read
 from genreclf.data.fingerprint import SKETCH_BANDS, find_matches
-from genreclf.data.membership import merge_groups
+from genreclf.data.groups import merge_groups
 from genreclf.data.path_list import without
 from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
 from genreclf.data.store import (

@@ -1,12 +1,11 @@
 """Which clips of a store are used, in which split each is, and which clips must stay together."""
 
-import itertools
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
-from genreclf.data.artists import artist_key
+from genreclf.data.groups import conflicts, groups_of, merge_groups
 from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
@@ -17,7 +16,6 @@ from genreclf.data.split import (
     assign,
     divided_groups,
     folder_splits,
-    members,
     published_missing,
     rare_classes,
     rarest,
@@ -28,9 +26,7 @@ from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError
-from genreclf.text import first_names, normalize_name
-
-_COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|nan|nil|none|null|title|track|audiotrack|intro|outro)?\d*"
+from genreclf.text import first_names
 
 
 @dataclass(frozen=True)
@@ -53,16 +49,13 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     Prints to standard error which classes are left out, which names look like pieces of one clip, and a split in the
     table that is not used.
     """
-    readable = [clip for clip, row in enumerate(rows) if row.columns]
-    recordings, labels = [rows[clip].group for clip in readable], [rows[clip].label for clip in readable]
-    conflicting = tuple(tuple(readable[i] for i in clips) for clips in conflicts(recordings, labels))
-    dropped = {clip for clips in conflicting for clip in clips} if data.label_conflicts == "drop" else set()
-    clips = [clip for clip in readable if clip not in dropped]
+    clips, conflicting = _usable(rows, data)
     used = [rows[clip] for clip in clips]
     paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
     found = _of_table_and_tags([row.path for row in rows], data, split) if clips else _Found([], None, {})
-    metadata = _metadata(rows, clips, data, found.metadata)
-    groups = _groups(used, metadata, data)
+    metadata = _metadata(used, data, [found.metadata[clip] for clip in clips])
+    unknown_artists = data.unknown_artists if data.names_artists else "single"
+    groups = groups_of(used, metadata, unknown_artists)
     folds = [one.fold for one in metadata]
     _check_folders(paths, data, split)
     official = None if found.official is None else [found.official[clip] for clip in clips]
@@ -70,24 +63,21 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     # Two training folds of one run are training and test of another.
     parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
     reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
-    counted = _by_genre(genres, splits)
-    rare = rare_classes(split, *counted) if data.rare_classes == "drop" else {}
-    if len(set(counted[1]) - set(rare)) < 2:
-        rare = {}  # nothing could be trained without them: the refusals name them
-    _tell(paths, [row.label for row in used], groups, folds, data, split)
-    _tell_rare(rare, counted[1], split)
-    genres = [tuple(genre for genre in each if genre not in rare) for each in genres]
+    _tell_lost(rows, clips, splits, data, split)
+    _tell_unused_split(folds, data, split)
+    _tell_pieces(used, groups, data)
+    genres = _without_rare(genres, splits, data, split)
     kept = [i for i, each in enumerate(genres) if each]
-    genres, groups, assigned = [genres[i] for i in kept], [groups[i] for i in kept], [splits[i] for i in kept]
-    of_genre = [group for group, each in zip(groups, genres, strict=True) for _ in each]
-    reasons += refusals(split, *_by_genre(genres, assigned), of_genre)
     clips, metadata = [clips[i] for i in kept], [metadata[i] for i in kept]
+    genres, groups, splits = [genres[i] for i in kept], [groups[i] for i in kept], [splits[i] for i in kept]
+    of_genre = [group for group, each in zip(groups, genres, strict=True) for _ in each]
+    reasons += refusals(split, *_by_genre(genres, splits), of_genre)
     missing = found.missing
     if split.name == "published" and found.official is None:
         missing = published_missing([rows[clip].path for clip in clips])
     return Membership(
         clips=tuple(clips),
-        splits=tuple(assigned),
+        splits=tuple(splits),
         groups=tuple(groups),
         metadata=tuple(metadata),
         genres=tuple(genres),
@@ -97,10 +87,33 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     )
 
 
+def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tuple[int, ...], ...]]:
+    """The readable clips, without what `data.label_conflicts` drops; and the clips of each recording in two classes."""
+    readable = [clip for clip, row in enumerate(rows) if row.columns]
+    found = conflicts([rows[clip].group for clip in readable], [rows[clip].label for clip in readable])
+    conflicting = tuple(tuple(readable[i] for i in clips) for clips in found)
+    dropped = set(chain(*conflicting)) if data.label_conflicts == "drop" else set()
+    return [clip for clip in readable if clip not in dropped], conflicting
+
+
 def _by_genre(genres: Sequence[Sequence[str]], splits: Sequence[str | None]) -> tuple[list[str | None], list[str]]:
     """For each genre of each clip, the clip's split and the genre."""
     pairs = [(split, genre) for split, each in zip(splits, genres, strict=True) for genre in each]
     return [split for split, _ in pairs], [genre for _, genre in pairs]
+
+
+def _without_rare(
+    genres: Sequence[tuple[str, ...]], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
+) -> list[tuple[str, ...]]:
+    """The genres of each clip without those that `data.rare_classes` drops; says on standard error which ones."""
+    counted = _by_genre(genres, splits)
+    rare = rare_classes(split, *counted) if data.rare_classes == "drop" else {}
+    of_genre = Counter(counted[1])
+    if not rare or len(of_genre) - len(rare) < 2:  # nothing could be trained without them: the refusals name them
+        return list(genres)
+    counts = ", ".join(f"{genre!r} ({of_genre[genre]} clips)" for genre in rare)
+    tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
+    return [tuple(genre for genre in each if genre not in rare) for each in genres]
 
 
 @dataclass(frozen=True)
@@ -112,15 +125,12 @@ class _Found:
     missing: Mapping[str, Sequence[str]]
 
 
-def _metadata(
-    rows: Sequence[Row], clips: Sequence[int], data: DataConfig, of_all: Sequence[ClipMetadata]
-) -> list[ClipMetadata]:
-    """What table and tags say of each of `clips`; with data.group=stem, pieces of one clip are a group, too."""
-    metadata = [of_all[clip] for clip in clips]
-    if data.group is None or not clips:
+def _metadata(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata]) -> list[ClipMetadata]:
+    """What table and tags say of each clip; with data.group=stem, pieces of one clip are a group, too."""
+    if data.group is None or not used:
         return metadata
-    paths, labels = [rows[clip].path for clip in clips], [rows[clip].label for clip in clips]
-    wholes = whole_clips(paths, labels, evident=False)
+    paths = [row.path for row in used]
+    wholes = whole_clips(paths, [row.label for row in used], evident=False)
     if not any(wholes):
         remedy = "give the groups in data.table, or data.group=null"
         raise GenreclfError(f"data.group=stem: no names are those of pieces (first: {first_names(paths)}); {remedy}")
@@ -152,13 +162,6 @@ def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _F
     return _Found(found.metadata, None, {})
 
 
-def _groups(used: Sequence[Row], metadata: Sequence[ClipMetadata], data: DataConfig) -> list[str]:
-    paths, labels, recordings = ([getattr(row, name) for row in used] for name in ("path", "label", "group"))
-    artists = artist_keys(metadata, labels, data.unknown_artists) if data.names_artists else []
-    declared = [one.group or None for one in metadata]
-    return merge_groups(paths, recordings, artists, title_keys(metadata), declared)
-
-
 def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
     """Refuses the default split where the folders give another."""
     found = folder_splits(paths)
@@ -167,78 +170,33 @@ def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -
         raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
 
 
-def _tell(
-    paths: Sequence[str],
-    labels: Sequence[str],
-    groups: Sequence[str],
-    folds: Sequence[str],
-    data: DataConfig,
-    split: SplitConfig,
+def _tell_lost(
+    rows: Sequence[Row], clips: Sequence[int], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
 ) -> None:
-    """What a user should know of the assignment, on standard error."""
+    """Which classes have no usable clip, and which clips are in no split."""
+    of_class = Counter(genre for row in rows for genre in genres_of(row.label, data.task))
+    used = {genre for clip in clips for genre in genres_of(rows[clip].label, data.task)}
+    lost = [f"{genre!r} ({of_class[genre]} clips)" for genre in sorted(of_class.keys() - used)]
+    if lost and used:
+        tell_once(f"data.path={data.path}: no clip of {len(lost)} classes can be used: {', '.join(lost)}")
+    unused = [rows[clip].path for clip, part in zip(clips, splits, strict=True) if part is None]
+    if unused:
+        tell_once(f"split={split.name}: {len(unused)} clips are in no split ({first_names(unused)})")
+
+
+def _tell_unused_split(folds: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
     words = {split_word(fold) for fold in folds if fold}
     if split.name != "table" and words and None not in words:
         tell_once(f"data.table={data.table}: its split is not used; split=table uses it")
-    wholes = whole_clips(paths, labels, evident=True) if data.group is None else []
+
+
+def _tell_pieces(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> None:
+    """Which clips seem to be pieces, unless they are in one group."""
+    paths = [row.path for row in used]
+    wholes = whole_clips(paths, [row.label for row in used], evident=True) if data.group is None else []
     pieces = [i for i, whole in enumerate(wholes) if whole]
-    if len({(wholes[i], groups[i]) for i in pieces}) > len({wholes[i] for i in pieces}):  # some are not in one group
-        counts = f"{len(pieces)} clips seem to be pieces of {len({wholes[i] for i in pieces})}"
+    songs = {wholes[i] for i in pieces}
+    if len({(wholes[i], groups[i]) for i in pieces}) > len(songs):  # some are not in one group
+        counts = f"{len(pieces)} clips seem to be pieces of {len(songs)} longer ones"
         names = first_names([paths[i] for i in pieces])
         tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
-
-
-def _tell_rare(rare: Mapping[str, Sequence[str]], genres: Sequence[str], split: SplitConfig) -> None:
-    """Which genres are left out; `genres` are those of all clips."""
-    if rare:
-        of_genre = Counter(genres)
-        counts = ", ".join(f"{genre!r} ({of_genre[genre]} clips)" for genre in rare)
-        tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
-
-
-def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
-    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, transitively.
-
-    A group is named after its first member in `names`. None is no key.
-    """
-    parent = list(range(len(names)))
-
-    def root(clip: int) -> int:
-        while parent[clip] != clip:
-            parent[clip] = parent[parent[clip]]
-            clip = parent[clip]
-        return clip
-
-    shared = []
-    for column in keys:
-        first: dict[str, int] = {}
-        shared += [(clip, first.setdefault(key, clip)) for clip, key in enumerate(column) if key is not None]
-    for one, other in itertools.chain(shared, pairs):
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return [names[root(clip)] for clip in range(len(names))]
-
-
-def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
-    """One `artist_key` per artist; for an unknown one, none ("single") or one per class ("together").
-
-    The latter is the cautious choice, as any two of these clips may be by the same artist.
-    """
-    unknowns = [f"unknown {label}" if unknown == "together" else None for label in labels]
-    return [artist_key(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
-
-
-def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
-    """One key per title and artist; None without a title.
-
-    Clips without an artist share a title too, unless it is a number or a word that many songs have.
-    """
-    names = [(artist_key(one.artist), normalize_name(one.title)) for one in metadata]
-    return [
-        f"{artist}\0{title}" if title and (artist or not re.fullmatch(_COMMON_TITLE, title)) else None
-        for artist, title in names
-    ]
-
-
-def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
-    """The groups of duplicate recordings whose clips are in several classes, as clip numbers."""
-    return [clips for clips in members(groups) if len({labels[clip] for clip in clips}) > 1]

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from genreclf.data.artists import artist_key
-from genreclf.data.membership import artist_keys, conflicts, merge_groups
+from genreclf.data.groups import artist_keys, conflicts, merge_groups
 from genreclf.data.table import ClipMetadata, read_table
 
 KEYS = st.lists(st.tuples(*[st.sampled_from([None, *"abcdefgh"])] * 3), min_size=1, max_size=40)

@@ -248,6 +248,30 @@ def test_rare_classes_are_refused_together_or_left_out(tmp_path, capsys):
     assert {rows[clip].label for clip in few.clips} == {"a", "b", "c"}
 
 
+def test_classes_without_a_usable_clip_and_clips_in_no_split_are_told(tmp_path, capsys):
+    rows = [*ROWS, replace(row("jazz.00000"), columns=0)]
+    table = tmp_path / "clips.csv"
+    folds = [*(FOLDERS[i % 3] for i in range(len(NAMES) - 1)), "nan"]
+    table.write_text("clip,fold\n" + "".join(f"{name},{fold}\n" for name, fold in zip(NAMES, folds, strict=True)))
+    member = membership(rows, plain(tmp_path, table=table), load("table"))
+    assert member.splits == (*folds[:-1], None) and not member.refusals
+    told = capsys.readouterr().err
+    assert "'jazz' (1 clips)" in told and f"1 clips are in no split ('{ROWS[-1].path}')" in told
+
+
+@pytest.mark.parametrize("split", ["hashed", "folds"])
+def test_a_clip_as_audio_and_as_a_picture_is_one(tmp_path, split):
+    """Also where the picture is one of those that do not match the sound."""
+    pictures = [
+        replace(
+            one, path=one.path.replace(".0", "0").replace(".wav", ".png"), digest=f"{one.digest} drawn", group=f"g{i}"
+        )
+        for i, one in enumerate(ROWS)
+    ]
+    splits = membership([*ROWS, *pictures], plain(tmp_path), load(split)).splits
+    assert splits[: len(ROWS)] == splits[len(ROWS) :] and len(set(splits)) == 3
+
+
 def test_the_default_split_is_refused_where_the_folders_are_one(tmp_path):
     rows = in_folders(ROWS)
     with pytest.raises(GenreclfError, match=r"^data\.path=.*: its folders test, train, val .*split=folders"):

@@ -1,0 +1,75 @@
+"""Which clips must stay together: those of one recording, file name, artist, title or declared group. Pure: no I/O."""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from genreclf.data.artists import artist_key
+from genreclf.data.clip_name import clip_name
+from genreclf.data.split import members
+from genreclf.data.store import Row
+from genreclf.data.table import ClipMetadata
+from genreclf.text import normalize_name
+
+# Titles that many songs have
+_COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|nan|nil|none|null|title|track|audiotrack|intro|outro)?\d*"
+
+
+def groups_of(rows: Sequence[Row], metadata: Sequence[ClipMetadata], unknown_artists: str) -> list[str]:
+    """The group of each clip. `unknown_artists` is "single" or "together", see `artist_keys`."""
+    paths, labels, recordings = ([getattr(row, name) for row in rows] for name in ("path", "label", "group"))
+    # Files of one name in one folder are one clip as audio and as a picture: x.wav, x.png
+    names = [f"{path.rpartition('/')[0]}/{clip_name(path)}" for path in paths]
+    artists = artist_keys(metadata, labels, unknown_artists)
+    return merge_groups(
+        paths, recordings, names, artists, title_keys(metadata), [one.group or None for one in metadata]
+    )
+
+
+def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
+    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, transitively.
+
+    A group is named after its first member in `names`. None is no key.
+    """
+    parent = list(range(len(names)))
+
+    def root(clip: int) -> int:
+        while parent[clip] != clip:
+            parent[clip] = parent[parent[clip]]
+            clip = parent[clip]
+        return clip
+
+    shared = []
+    for column in keys:
+        first: dict[str, int] = {}
+        shared += [(clip, first.setdefault(key, clip)) for clip, key in enumerate(column) if key is not None]
+    for one, other in chain(shared, pairs):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return [names[root(clip)] for clip in range(len(names))]
+
+
+def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
+    """One `artist_key` per artist; for an unknown one, none ("single") or one per class ("together").
+
+    The latter is the cautious choice, as any two of these clips may be by the same artist.
+    """
+    unknowns = [f"unknown {label}" if unknown == "together" else None for label in labels]
+    return [artist_key(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
+
+
+def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
+    """One key per title and artist; None without a title.
+
+    Clips without an artist share a title too, unless it is a number or a word that many songs have.
+    """
+    names = [(artist_key(one.artist), normalize_name(one.title)) for one in metadata]
+    return [
+        f"{artist}\0{title}" if title and (artist or not re.fullmatch(_COMMON_TITLE, title)) else None
+        for artist, title in names
+    ]
+
+
+def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
+    """The groups of duplicate recordings whose clips are in several classes, as clip numbers."""
+    return [clips for clips in members(groups) if len({labels[clip] for clip in clips}) > 1]
