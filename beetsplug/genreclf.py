@@ -14,6 +14,7 @@ from beets.ui import Subcommand, UserError, should_write
 from beets.util import displayable_path
 from confuse import Optional
 
+from genreclf.cores import cores
 from genreclf.errors import GenreclfError
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
@@ -112,7 +113,7 @@ class GenreclfPlugin(BeetsPlugin):
         if not items:
             return
         paths = [Path(os.fsdecode(item.path)) for item in items]
-        found = predict_files(self._predictor, paths, os.cpu_count() or 1)
+        found = predict_files(self._predictor, paths, cores())
         with progress_bar("finding genres", "songs") as report:
             for number, (item, (_, prediction)) in enumerate(zip(items, found, strict=True), 1):
                 report(number, len(items))

@@ -7,13 +7,13 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from genreclf.errors import missing_package, user_error
+from genreclf.errors import GenreclfError, missing_package, user_error
 
 if TYPE_CHECKING:
     from genreclf.inference.classifier import Classifier
 
 __version__ = "0.1.0"
-__all__ = ["Classifier"]
+__all__ = ["Classifier", "GenreclfError"]
 
 
 # onnxruntime 1.32 reports each use to its makers, unless it finds this when it is loaded.

@@ -20,8 +20,10 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     """The path that a user means: ~ is the home folder, also where no shell has replaced it (key=~/x).
 
     As in a shell, a name such as ~$song.mp3 that is not that of a user stays. Raises GenreclfError for a user without a
-    home folder.
+    home folder, and for an empty path, which Path would take for the current folder.
     """
+    if not os.fspath(path):
+        raise GenreclfError("the path of a file or folder is empty; give one, or . for the current folder")
     expanded = os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser takes ./~x for ~x, and refuses unknown users
     if expanded.split("/")[0] == "~":
         raise GenreclfError(f"{os.fspath(path)}: no home folder is known; set HOME, or give the whole path")

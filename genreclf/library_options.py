@@ -9,11 +9,11 @@ from genreclf.command_options import (
     Parser,
     add_journal_option,
     check_contents,
-    cores,
     find_files,
     positive,
     predictor_settings,
 )
+from genreclf.cores import cores
 from genreclf.files import user_path
 from genreclf.frontend.folder import contents_of
 from genreclf.frontend.object_store import Location, StorePath, location, objects_below

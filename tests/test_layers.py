@@ -19,6 +19,7 @@ BASE = (
     "csv_text",
     "outputs",
     "stopping",
+    "cores",
     "errors",
     "files",
     "config",

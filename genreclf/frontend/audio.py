@@ -142,7 +142,7 @@ def read_samples(samples: np.ndarray, rate_hz: float) -> Audio:
 
 
 def _block(samples: np.ndarray) -> np.ndarray:
-    """Samples of any kind -> (samples, channels) float32, integers of the usual sizes with full scale -1..1."""
+    """Samples of any kind -> (samples, channels) float32, integers of 8 and 16 bits with full scale -1..1."""
     kind = f"samples: {samples.dtype} of shape {samples.shape}"
     if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
         raise GenreclfError(f"{kind}; give numbers, (samples,), (samples, channels) or (channels, samples)")
@@ -154,9 +154,10 @@ def _block(samples: np.ndarray) -> np.ndarray:
         raise GenreclfError(f"{kind}: unclear which axis is time; give 1 to {MAX_CHANNELS} channels of more samples")
     with np.errstate(over="ignore"):  # what is beyond float32 is refused as infinite
         block = samples.astype(np.float32)
-    if samples.dtype.itemsize <= 2 and samples.dtype.kind in "iu":
-        full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        block -= full_scale if samples.dtype.kind == "u" else 0
+    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    if samples.dtype.kind == "u":  # their middle is silence
+        block -= full_scale
+    if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:
         block /= full_scale
     return block
 

@@ -1,7 +1,6 @@
 """The HTTP service: POST an audio file or a picture, get its genre as JSON."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from genreclf import __version__
+from genreclf.cores import cores
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import read_upload
 from genreclf.http.uploads import Uploads, busy
@@ -72,7 +72,7 @@ class ConcurrencyLimit:
 
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     """The application: POST /classify, GET /health, GET /metrics, and /docs."""
-    workers = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "worker")
+    workers = ThreadPoolExecutor(cores(), "worker")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from genreclf.cores import cores
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import user_path
 from genreclf.frontend.clip import samples_clip
+from genreclf.frontend.object_store import Location, location
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES_JSON, WEIGHTS, find_bundle
@@ -76,26 +78,34 @@ class Classifier:
     def classify(self, sound: str | os.PathLike[str] | ArrayLike, rate_hz: float | None = None) -> Prediction:
         """The genre, or the genres, of an audio file or spectrogram picture, or of samples at `rate_hz`.
 
-        Samples are an array, a sequence or a torch tensor, integer or float of any scale: (samples,),
-        (samples, channels) or (channels, samples). Raises GenreclfError for a file that cannot be read, for samples
-        that are not audio, and for a shape that leaves open which axis is time.
+        A file is given by its path, or by the URL of an object in a store (s3://bucket/song.mp3). Samples are an array,
+        a sequence or a torch tensor, integer or float of any scale: (samples,), (samples, channels) or (channels,
+        samples). Raises GenreclfError for a file that cannot be read, for samples that are not audio, and for a shape
+        that leaves open which axis is time.
         """
         if isinstance(sound, str | os.PathLike):
-            return self.predictor.predict_file(user_path(sound))
+            return self.predictor.predict_file(location(os.fspath(sound)))
         samples = _array(sound)
         if rate_hz is None:
             raise GenreclfError("classify: samples need their sample rate; give rate_hz")
         try:
             rate = float(rate_hz)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise GenreclfError(f"classify: rate_hz={rate_hz!r} is not a number; give samples per second") from error
         return self.predictor.predict(samples_clip(samples, rate))
 
     def classify_many(
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
-    ) -> Iterator[tuple[Path, Prediction | GenreclfError]]:
-        """Each path, in order, with its prediction or its error, by `workers` threads (default: one per core)."""
-        return predict_files(self.predictor, map(user_path, paths), workers or len(os.sched_getaffinity(0)))
+    ) -> Iterator[tuple[Location, Prediction | GenreclfError]]:
+        """Each path or URL, in order, with its prediction or its error, by `workers` threads (default: one per core).
+
+        Raises GenreclfError for a single path, and for fewer than one thread.
+        """
+        if isinstance(paths, str | os.PathLike):
+            raise GenreclfError(f"classify_many: {os.fspath(paths)} is a single path; give a list of paths")
+        if workers is not None and workers < 1:
+            raise GenreclfError(f"classify_many: workers={workers}; give 1 or more")
+        return predict_files(self.predictor, (location(os.fspath(path)) for path in paths), workers or cores())
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if it cannot."""
@@ -156,6 +166,8 @@ def _state_license(hub: Any, file: Path, license: str) -> None:
 
 def _array(sound: Any) -> np.ndarray:
     """Whatever NumPy reads as an array; of a torch tensor, its values."""
+    if isinstance(sound, bytes | bytearray) or hasattr(sound, "read"):  # the content of a file would pass for samples
+        raise GenreclfError(f"classify: {type(sound).__name__}; give the path of a file, or samples as an array")
     if np.ma.is_masked(sound):
         raise GenreclfError("classify: some samples are masked; fill them, such as samples.filled(0)")
     try:

@@ -1,11 +1,11 @@
 """A bundle's model.onnx, run by onnxruntime: the way every prediction is made."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
+from genreclf.cores import cores
 from genreclf.errors import GenreclfError, reason
 from genreclf.inference.model_info import ModelOutput, read_bundle_config
 from genreclf.inference.run_folder import MODEL_ONNX
@@ -29,7 +29,7 @@ class OnnxModel:
     def __init__(self, bundle: Path, device: str = "auto", threads: int | None = None) -> None:
         config = read_bundle_config(bundle)
         self.info, self.weights_sha256 = config.info, config.weights_sha256
-        self._session = _open(bundle / MODEL_ONNX, _providers(device), threads or len(os.sched_getaffinity(0)))
+        self._session = _open(bundle / MODEL_ONNX, _providers(device), threads or cores())
         if self._session.get_modelmeta().custom_metadata_map.get(WEIGHTS_PROPERTY) != self.weights_sha256:
             raise GenreclfError(
                 f"{bundle / MODEL_ONNX}: belongs to other weights than config.json; copy the bundle again"

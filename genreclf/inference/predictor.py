@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +45,13 @@ class Prediction:
     genres: tuple[str, ...]  # one, or those that reach their thresholds; none where none can be given
     probability: float  # of the first of them, the most probable; if there is none, of the most probable of all
     probabilities: tuple[float, ...]  # the mean over the segments, with the temperature for this length applied
-    segments: tuple[Segment, ...]
+    segments: tuple[Segment, ...] = field(repr=False)
     seconds: float  # the length of the clip
     note: str  # a warning about the file, or empty
-    attention: np.ndarray | None  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
-    embedding: np.ndarray  # (D,) float32: the net's context vector, the mean over the segments
+    attention: np.ndarray | None = field(
+        repr=False
+    )  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
+    embedding: np.ndarray = field(repr=False)  # (D,) float32: the net's context vector, the mean over the segments
     no_genre: str = ""  # why none is given: "silence: ...", or out-of-scope music; empty if one is
     known: float | None = None  # probability that the clip is of one of the genres; None: not estimated
     task: str = MULTICLASS  # of the model

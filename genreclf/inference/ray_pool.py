@@ -26,6 +26,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from genreclf import __version__
+from genreclf.cores import cores
 from genreclf.errors import GenreclfError, reason
 from genreclf.text import one_line
 
@@ -84,7 +85,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     _check_reachable(cluster)
     own: dict[str, Any] = {}
     if cluster.address == LOCAL:
-        own = {"num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
+        own = {"num_cpus": cores(), "include_dashboard": False}
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **own)

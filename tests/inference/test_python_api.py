@@ -1,5 +1,6 @@
 """The Python API: the predictions of the command, from files and samples, and bundles to and from a hub."""
 
+import io
 import shutil
 import socket
 from collections.abc import Iterator
@@ -72,6 +73,28 @@ def test_many_files_come_in_order_and_an_unreadable_one_has_its_error(classifier
         assert result.probabilities == classifier.classify(path).probabilities
 
 
+def test_a_single_path_is_not_taken_for_a_list(classifier, songs):
+    for path in (songs[0], str(songs[0])):
+        with pytest.raises(GenreclfError, match="single path"):
+            classifier.classify_many(path)
+    with pytest.raises(GenreclfError, match="workers=-1"):
+        classifier.classify_many(songs, workers=-1)
+
+
+def test_an_object_of_a_store_is_classified_as_the_file_is(classifier, songs):
+    fsspec = pytest.importorskip("fsspec")
+    content = songs[0].read_bytes()
+    fsspec.filesystem("memory").pipe("/bucket/song.wav", content)
+    expected, url = classifier.classify(songs[0]).probabilities, "memory://bucket/song.wav"
+    ((path, many),) = classifier.classify_many([url])
+    assert classifier.classify(url).probabilities == many.probabilities == expected and str(path) == url
+
+
+def test_a_prediction_is_shown_on_a_line(classifier, songs):
+    shown = repr(classifier.classify(songs[0]))
+    assert "genres=" in shown and "\n" not in shown and len(shown) < 1_000
+
+
 def test_threads_share_it(classifier, songs):
     expected = [classifier.classify(song).probabilities for song in songs]
     with ThreadPoolExecutor(4) as threads:
@@ -93,7 +116,12 @@ def test_threads_share_it(classifier, songs):
         (np.zeros(1000, np.float32), float("nan"), "nan Hz"),
         (np.zeros((5, 5), np.float32), 22_050, "which axis"),
         (np.zeros((90, 900), np.float32), 22_050, "which axis"),
-        (b"RIFF", 22_050, "samples: "),
+        (np.zeros(1000, np.float32), 10**400, "rate_hz=10"),
+        (b"RIFF", 22_050, "path of a file"),
+        (b"song.wav", None, "path of a file"),
+        (bytearray(100_000), 22_050, "path of a file"),
+        (io.BytesIO(b"RIFF"), 22_050, "path of a file"),
+        ("", None, "empty"),
         (None, 22_050, "samples: "),
         ([[1, 2], [3]], 22_050, "list"),
         (np.zeros(1_000 * 7_300, np.float32), 1_000, "2 hours"),
@@ -129,9 +157,10 @@ def test_samples_may_come_in_any_form_that_leaves_no_doubt(classifier, stereo, s
     assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-3) and found.seconds == expected.seconds
 
 
-@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.int32, np.float16])
+@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.uint16, np.int32, np.uint32, np.float16])
 def test_the_kind_of_number_does_not_matter(classifier, stereo, kind):
-    scale, middle = {np.int16: (2**15 - 1, 0), np.uint8: (127, 128), np.int32: (2**15, 0)}.get(kind, (1, 0))
+    scales = {np.int16: (2**15 - 1, 0), np.uint8: (127, 128), np.uint16: (2**15 - 1, 2**15), np.int32: (2**15, 0)}
+    scale, middle = {**scales, np.uint32: (2**31 - 2**8, 2**31)}.get(kind, (1, 0))
     samples = (stereo * scale + middle).astype(kind)
     expected = classifier.classify(samples.astype(np.float64) - middle, SAMPLE_RATE_HZ).probabilities
     assert classifier.classify(samples, SAMPLE_RATE_HZ).probabilities == pytest.approx(expected, abs=1e-3)
@@ -238,7 +267,7 @@ def test_an_upload_without_a_connection_is_one_line(classifier, monkeypatch):
 
 
 def test_the_package_offers_it():
-    assert genreclf.Classifier is Classifier and genreclf.__all__ == ["Classifier"]
+    assert genreclf.Classifier is Classifier and genreclf.GenreclfError is GenreclfError
     with pytest.raises(AttributeError, match="Clasifier"):
         _ = genreclf.Clasifier
 
