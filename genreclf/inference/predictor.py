@@ -48,9 +48,8 @@ class Prediction:
     segments: tuple[Segment, ...] = field(repr=False)
     seconds: float  # the length of the clip
     note: str  # a warning about the file, or empty
-    attention: np.ndarray | None = field(
-        repr=False
-    )  # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
+    # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
+    attention: np.ndarray | None = field(repr=False)
     embedding: np.ndarray = field(repr=False)  # (D,) float32: the net's context vector, the mean over the segments
     no_genre: str = ""  # why none is given: "silence: ...", or out-of-scope music; empty if one is
     known: float | None = None  # probability that the clip is of one of the genres; None: not estimated
