@@ -117,6 +117,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
             responses.labels(status).inc()
         return prediction_row(prediction, classes, segments)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> dict[str, Any]:
         """The service's status and version, its model, and the model's genres; if multi-label, their thresholds."""
@@ -124,6 +125,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
         several = {} if info.thresholds is None else {"thresholds": dict(zip(classes, info.thresholds, strict=True))}
         return {"status": "ok", "version": __version__, "model": info.name, "classes": classes, **several}
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics")
     async def prometheus() -> Response:
         """Counts and times, for Prometheus."""

@@ -89,6 +89,7 @@ class _Form:
 
     def __init__(self) -> None:
         self.files: list[bytearray] = []
+        self.is_whole = False
         self._name, self._value = bytearray(), bytearray()
         self._is_file = False
 
@@ -115,6 +116,9 @@ class _Form:
         if self._is_file:
             self.files[-1] += data[start:end]
 
+    def on_end(self) -> None:
+        self.is_whole = True
+
 
 def _file_in_form(body: bytearray, content_type: str) -> bytearray:
     """The one file of a form (RFC 7578)."""
@@ -129,6 +133,8 @@ def _file_in_form(body: bytearray, content_type: str) -> bytearray:
         raise GenreclfError(
             f"upload: damaged form ({reason(error)}); send the file as curl -F file=@song.mp3 does"
         ) from error
+    if form.files and not form.is_whole:
+        raise GenreclfError("upload: the form is cut off before its end; send it again")
     if len(form.files) != 1:
         raise GenreclfError(f"upload: {len(form.files)} files in the form; send one, as curl -F file=@song.mp3 does")
     return form.files[0]

@@ -260,6 +260,22 @@ def test_other_forms_get_the_reason(port, body, kind):
     assert status == 422 and json.loads(content)["detail"].startswith("upload: ")
 
 
+@pytest.mark.parametrize("lost_bytes", [1, 4, 9, 3_000])
+def test_a_form_that_is_cut_off_is_refused(port, songs, lost_bytes):
+    """The part of the file that came would pass for the whole."""
+    body, kind = form(("name=file", songs[0].read_bytes()))
+    whole = body.removesuffix(b"\r\n")
+    assert request(port, "POST", "/classify", whole, Content_Type=kind)[0] == 200
+    status, _, content = request(port, "POST", "/classify", whole[:-lost_bytes], Content_Type=kind)
+    assert status == 422 and "cut off" in json.loads(content)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+def test_who_asks_only_for_the_head_gets_no_body(port, path):
+    status, _, content = request(port, "HEAD", path)
+    assert (status, content) == (200, b"")
+
+
 def test_it_describes_itself(port, predictor):
     status, _, content = request(port, "GET", "/health")
     assert status == 200 and json.loads(content)["status"] == "ok"
