@@ -55,19 +55,20 @@ def obtain(archive: Archive, folder: Path, where: str, other_way: str) -> None:
     """
     parent = folder.parent
     parent.mkdir(parents=True, exist_ok=True)
+    check_vacant(folder, where)
     file = parent / archive.name
     if not file.is_file():
         _check_space(archive, parent, where)
         _download(archive, file, where, other_way)
-    digest = _digest(file, archive.algorithm)
-    if digest != archive.digest:
-        file.unlink()
-        raise GenreclfError(
-            f"{file}: {archive.algorithm} {digest[:12]} differs from the known archive's {archive.digest[:12]}; it was "
-            f"deleted; run the same command again, or {other_way}"
-        )
+    check_digest(file, archive.algorithm, archive.digest, other_way)
     unpack(file, folder, archive.limits, other_way)
     file.unlink()
+
+
+def check_vacant(folder: Path, where: str) -> None:
+    """Raises GenreclfError, which begins with `where`, if there is something in a folder to unpack to."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise GenreclfError(f"{where}: {folder} is there, but not in the usual layout; complete it, or move it away")
 
 
 def _check_space(archive: Archive, folder: Path, where: str) -> None:
@@ -99,6 +100,15 @@ def _resume(url: str, out: BinaryIO) -> None:
             raise
 
 
+def check_digest(file: Path, algorithm: str, known: str, other_way: str) -> None:
+    """Deletes an archive with another checksum than the `known` one, and raises GenreclfError."""
+    digest = _digest(file, algorithm)
+    if digest != known:
+        file.unlink()
+        differs = f"{algorithm} {digest[:12]} differs from the known archive's {known[:12]}; it was deleted"
+        raise GenreclfError(f"{file}: {differs}; run the same command again, or {other_way}")
+
+
 def _digest(file: Path, algorithm: str) -> str:
     size, found = file.stat().st_size, hashlib.new(algorithm, usedforsecurity=False)
     with file.open("rb") as content, progress_bar(f"checking {file.name}", "MiB") as report:
@@ -120,9 +130,13 @@ def unpack(archive: Path, folder: Path, limits: Limits, other_way: str) -> None:
         with progress_bar("unpacking", "files") as report:
             if zipfile.is_zipfile(archive):
                 _unpack_zip(archive, partial, limits, report)
-            else:
+            elif tarfile.is_tarfile(archive):
                 with tarfile.open(archive) as tar:
                     tar.extractall(partial, filter=_member_filter(limits, report))
+            else:
+                raise ValueError("it is no tar or zip archive, or is damaged")
+        if not partial.is_dir():
+            raise ValueError("it has no files in a top folder")
         partial.replace(folder)
     except _DAMAGED as error:
         raise GenreclfError(f"{archive}: cannot be unpacked ({reason(error)}); {other_way}") from error

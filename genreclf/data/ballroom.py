@@ -32,8 +32,10 @@ def _dances(folder: Path) -> dict[str, str]:
     """The dance of each folder in `folder`. Rumba may be divided: Rumba-American, Rumba-International, Rumba-Misc."""
     if not folder.is_dir():
         return {}
-    dances = {inside.name: inside.name.partition("-")[0] for inside in folder.iterdir() if inside.is_dir()}
-    return {name: dance for name, dance in dances.items() if dance in DANCES}
+    known = {dance.lower(): dance for dance in DANCES}
+    names = [inside.name for inside in folder.iterdir() if inside.is_dir()]
+    dances = {name: known.get(name.lower().partition("-")[0]) for name in names}
+    return {name: dance for name, dance in dances.items() if dance}
 
 
 def fetch(path: Path, subset: str) -> None:

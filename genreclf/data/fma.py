@@ -1,14 +1,15 @@
 """FMA (Defferrard et al. 2017): MP3 files by number, and tracks.csv, whose header has two rows and an index row."""
 
-import csv
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from genreclf.data.archives import Archive, Limits, obtain
+from genreclf.data.clip_name import clip_name
 from genreclf.data.table import metadata_of
-from genreclf.data.tracks import Layout, Track, reading
+from genreclf.data.tracks import Layout, Track, reading, table_rows
 
 SUBSETS = ("small", "medium", "large")  # each holds those before it
 FULL = "full"  # the untrimmed files of the large subset
@@ -32,7 +33,6 @@ SHORT = frozenset(
     )
 )
 NO_AUDIO, CUT_SHORT, NO_TOP_GENRE = "known to hold no audio", "known to be cut short", "of several top genres, or none"
-_MAX_CELL = 2**24  # biographies are longer than the csv module expects
 # Of the two header rows, the columns that are read: their meaning in a table
 _COLUMNS = {
     ("track", "genre_top"): "genre",
@@ -77,6 +77,16 @@ def _obtain(what: str, path: Path) -> None:
     obtain(archive, path / name, "data=fma", OTHER_WAY)
 
 
+def key(path: str) -> str:
+    """A clip's path as the tables have it: files may be converted, or lie in one folder."""
+    number = clip_name(path)
+    return _path(number) if re.fullmatch(r"\d{6}", number) else path
+
+
+def _path(number: str) -> str:
+    return f"{number[:3]}/{number}.mp3"
+
+
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
     """The tracks of the subset, by path. Raises GenreclfError for a table that cannot be read."""
     file = layout.tables / TRACKS
@@ -87,21 +97,18 @@ def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
 def genre_names(layout: Layout) -> dict[str, str]:
     """The names of the genres, by their numbers. Raises GenreclfError for a table that cannot be read."""
     file = layout.tables / GENRES
-    with reading(file), file.open(encoding="utf-8", newline="") as text:
-        return {row[0]: row[3].strip() for row in list(csv.reader(text))[1:]}  # after genre_id, #tracks and parent
+    with reading(file):
+        return {row[0]: row[3].strip() for row in list(table_rows(file, 4))[1:]}  # after genre_id, #tracks and parent
 
 
 @functools.lru_cache(maxsize=2)  # 106,574 rows of 52 columns, which a training asks for several times
 def _read(file: Path, subset: str, *_: int) -> dict[str, Track]:
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
-    earlier = csv.field_size_limit(_MAX_CELL)
-    try:
-        with reading(file), file.open(encoding="utf-8", newline="") as text:
-            rows = csv.reader(text)
-            number_of = _columns(next(rows, []), next(rows, []))
-            return dict(_tracks(rows, number_of, wanted))
-    finally:
-        csv.field_size_limit(earlier)
+    with reading(file):
+        header = [*islice(table_rows(file, 0), 2), [], []]
+        number_of = _columns(header[0], header[1])
+        rows = islice(table_rows(file, max(number_of.values()) + 1), 2, None)
+        return dict(_tracks(rows, number_of, wanted))
 
 
 def _columns(groups: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], int]:
@@ -119,14 +126,15 @@ def _tracks(
     for row in rows:
         if row[0] == "track_id" or row[number_of[_SUBSET]] not in wanted:  # the former is the index row
             continue
+        if not row[0].isdecimal():
+            raise ValueError(f"{row[0]!r} is not the number of a track")
         number = int(row[0])
         cells = {meaning: row[number_of[pair]].strip() for pair, meaning in _COLUMNS.items()}
         left_out = _left_out(number, cells["genre"])
         if left_out:
             cells["genre"] = ""
         genres = () if left_out in (NO_AUDIO, CUT_SHORT) else tuple(re.findall(r"\d+", row[number_of[_ALL_GENRES]]))
-        name = f"{number:06d}"
-        yield f"{name[:3]}/{name}.mp3", Track(metadata_of(cells), row[number_of[_SPLIT]], left_out, genres)
+        yield _path(f"{number:06d}"), Track(metadata_of(cells), row[number_of[_SPLIT]], left_out, genres)
 
 
 def _left_out(number: int, genre: str) -> str:

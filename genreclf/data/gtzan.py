@@ -1,6 +1,5 @@
 """GTZAN (Tzanetakis and Cook 2002): found in a folder in one of its usual layouts, or downloaded and unpacked."""
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -25,21 +24,16 @@ OTHER_WAY = "get the archive elsewhere, unpack it, and set data.path to its fold
 def gtzan_folder(folder: Path) -> Path:
     """The folder of the ten genres in `folder`; if there is none, the archive is downloaded and unpacked first.
 
-    An interrupted download resumes. Raises GenreclfError if the archive cannot be had, is another, or is damaged.
+    An interrupted download resumes. Raises GenreclfError if the archive cannot be downloaded, has another checksum, or
+    is damaged, and for an incomplete folder `genres`.
     """
     found = find_genres(folder)
     if found:
         return found
+    archives.check_vacant(folder / "genres", "data=gtzan")
     print(NOTICE, file=sys.stderr)
     archive = _fetch(folder)
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != ARCHIVE_SHA256:
-        archive.unlink()
-        raise GenreclfError(
-            f"{archive}: SHA-256 {digest[:12]} differs from the known archive's {ARCHIVE_SHA256[:12]}; it was deleted; "
-            f"run the same command again, or {OTHER_WAY}"
-        )
+    archives.check_digest(archive, "sha256", ARCHIVE_SHA256, OTHER_WAY)
     unpack(archive, folder / "genres")
     archive.unlink()
     return folder / "genres"

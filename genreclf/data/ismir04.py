@@ -1,11 +1,11 @@
 """ISMIR04 genre (Cano et al. 2006): whole songs of Magnatune in three parts, each with a table without a header."""
 
-import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from genreclf.data.table import metadata_of
-from genreclf.data.tracks import Layout, Track, reading
+from genreclf.data.tracks import Layout, Track, reading, table_rows
 from genreclf.errors import GenreclfError
 
 PARTS = {"training": "train", "development": "val", "evaluation": "test"}
@@ -38,12 +38,13 @@ def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
 
 def _tracks(file: Path, part: str) -> Iterator[tuple[str, Track]]:
     """The class is one of six; the folders may be the eight genres of which some are joined (metal_punk)."""
-    with reading(file), file.open(encoding="utf-8", newline="") as text:
-        for row in csv.reader(text):
-            if not row or row[0] == "class":
+    with reading(file):
+        for row in table_rows(file, 6):
+            if row[0] == "class":
                 continue
             genre, artist, album, title, _, path = row[:6]
             if part == ANONYMOUS:
                 artist = f"{part} {artist}"
             cells = {"genre": genre, "artist": artist, "album": album, "title": title, "license": LICENSE}
-            yield f"{part}/{path}", Track(metadata_of(cells), PARTS[part])
+            parts = [name for name in re.split(r"[/\\]", path) if name not in ("", ".")]
+            yield "/".join([part, *parts]), Track(metadata_of(cells), PARTS[part])

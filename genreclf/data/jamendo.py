@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genreclf.data.table import metadata_of
-from genreclf.data.tracks import Layout, Track, reading
+from genreclf.data.tracks import Layout, Track, reading, table_rows
 from genreclf.errors import GenreclfError
 
 SPLITS = 5
@@ -44,8 +44,8 @@ def fetch(path: Path, subset: str) -> None:
 
 
 def key(path: str) -> str:
-    """A clip's path as the tables have it: files of low bit rate are named 41/241.low.mp3."""
-    return re.sub(r"\.low\.mp3$", ".mp3", path)
+    """A clip's path as the tables have it: files of low bit rate are named 41/241.low.mp3; they may be converted."""
+    return re.sub(r"(\.low)?\.\w+$", ".mp3", path)
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
@@ -57,8 +57,8 @@ def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
 
 def _tracks(file: Path, part: str, licenses: dict[str, str]) -> Iterator[tuple[str, Track]]:
     """Rows are of different lengths: from the sixth column on, each has a tag."""
-    with reading(file), file.open(encoding="utf-8", newline="") as text:
-        for row in csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE):
+    with reading(file):
+        for row in table_rows(file, 5, "\t", csv.QUOTE_NONE):
             if row[0] == "TRACK_ID":
                 continue
             _, artist, album, path, _, *tags = row

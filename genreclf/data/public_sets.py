@@ -43,6 +43,7 @@ PUBLIC_SETS = {
         "the run's record lists them",
         subsets=fma.SUBSETS,
         splits=1,
+        key=fma.key,
         genre_names=fma.genre_names,
     ),
     "jamendo": PublicSet(jamendo.find, jamendo.fetch, jamendo.tracks, "", splits=jamendo.SPLITS, key=jamendo.key),

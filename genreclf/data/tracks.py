@@ -1,13 +1,16 @@
-"""What the modules of public data sets say: where a data set lies, and what its tables hold."""
+"""Where a public data set lies, and what its tables hold."""
 
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from genreclf.data.table import ClipMetadata
 from genreclf.errors import GenreclfError, reason
+
+Rows = Iterator[list[str]]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,22 @@ class Track:
     split: str = ""  # the part of the published split, as the data set names it
     left_out: str = ""  # why
     genres: tuple[str, ...] = ()  # all of them, where it may have several; by name, or by the numbers of its tables
+
+
+_MAX_CELL = 2**24  # FMA's biographies are longer than the csv module expects
+
+
+def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Rows:
+    """The rows of a table that hold anything. Raises ValueError for one of fewer than `columns` cells."""
+    csv.field_size_limit(_MAX_CELL)
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
+        for row in reader:
+            if not any(row):
+                continue
+            if len(row) < columns:
+                raise ValueError(f"line {reader.line_num} has {len(row)} cells, not {columns}")
+            yield row
 
 
 @contextmanager

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from data_config import data_config
 from local_hub import LocalHub, local_hub, no_hub
-from public_trees import fma_track, fma_tree, jamendo_tables, sound
+from public_trees import fma_csv, fma_track, fma_tree, jamendo_tables, sound
 from test_membership import load
 
 from genreclf.data import archives, ballroom, fma
 from genreclf.data.archives import Archive, Limits
 from genreclf.data.build_store import prepared_store
 from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.membership import Membership, membership
 from genreclf.data.notices import tell_once
 from genreclf.data.sources import DataConfig, Source, data_folder, rows_of_public, sources_of
@@ -128,6 +129,17 @@ def test_tracks_without_a_file_and_files_without_a_track_are_told(tmp_path, caps
     assert "000/000005.mp3" in told and "000/000007.mp3" in told
 
 
+def test_blank_rows_do_not_matter_and_files_may_be_converted_or_in_one_folder(tmp_path):
+    fma_tree(tmp_path, FMA)
+    data = data_config("fma", path=tmp_path, cache=tmp_path)
+    before = sorted((Path(one.path).stem, one.label) for one in sources_of(data, data_folder(data)))
+    table, audio = tmp_path / "fma_metadata" / "tracks.csv", tmp_path / "fma_small"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes() + b"\n\n")
+    for number, file in enumerate(sorted(audio.rglob("*.mp3"))):
+        file.rename(audio / file.name if number % 2 else file.with_suffix(".wav"))
+    assert sorted((Path(one.path).stem, one.label) for one in sources_of(data, data_folder(data))) == before
+
+
 def test_a_table_of_the_user_overrides_fmas(tmp_path):
     fma_tree(tmp_path, FMA)
     (tmp_path / "mine.csv").write_text("track_id,genre,artist\n2,Rap,\n99134,Rap,Somebody\n10,,Someone\n")
@@ -145,7 +157,10 @@ def test_a_table_of_the_user_overrides_fmas(tmp_path):
         (b"", "header rows"),
         (fma_tree.__doc__.encode(), "header rows"),
         (b"\xff\xfe\x00", "tracks.csv"),
+        (fma_csv(FMA).encode() + b"150,x\n", f"line {len(fma_csv(FMA).splitlines()) + 1} has 2 cells"),
+        (fma_csv(FMA).replace("\n10,", "\nten,").encode(), "'ten' is not the number of a track"),
     ],
+    ids=str,
 )
 def test_an_unreadable_fma_table_is_one_line(tmp_path, content, part):
     fma_tree(tmp_path, FMA)
@@ -252,6 +267,14 @@ def ballroom_tree(folder: Path) -> Path:
     return folder
 
 
+def test_ballrooms_folders_may_be_in_any_case(tmp_path):
+    for dance in ballroom.DANCES:
+        (tmp_path / dance.lower()).mkdir()
+        (tmp_path / dance.lower() / "x.wav").touch()
+    data = data_config("ballroom", path=tmp_path, cache=tmp_path)
+    assert {source.label for source in sources_of(data, data_folder(data))} == set(ballroom.DANCES)
+
+
 @pytest.mark.parametrize("inside", ["", "BallroomData"])
 def test_ballrooms_dances_are_its_folders_and_its_cds_are_groups(tmp_path, inside):
     data = data_config("ballroom", path=ballroom_tree(tmp_path) / inside, cache=tmp_path)
@@ -312,6 +335,13 @@ def test_ismir04s_classes_and_parts(tmp_path):
     assert labels == ["classical", "metal_punk"] * 3
     assert found.groups[2] == found.groups[4] != found.groups[0]  # one artist, whom its parts divide
     assert {one.license for one in found.metadata} == {"CC BY-NC-SA 1.0"}
+
+
+def test_ismir04s_paths_may_be_written_otherwise(tmp_path):
+    table = ismir_tree(tmp_path) / "metadata" / "training" / "tracklist.csv"
+    table.write_text(table.read_text().replace('"classical/bach/', '"./classical\\bach\\') + "\n")
+    data = data_config("ismir04", path=tmp_path, cache=tmp_path)
+    assert len(sources_of(data, data_folder(data))) == 6
 
 
 def test_without_ismir04_the_message_names_its_folders(tmp_path):
@@ -407,6 +437,17 @@ def test_another_archive_is_deleted_and_refused(tmp_path, monkeypatch):
         with pytest.raises(GenreclfError, match=r"x\.zip: sha1 .*differs.*run the same command again, or get it"):
             archives.obtain(archive, tmp_path / "top", "data=x", "get it")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_incomplete_data_set_is_told_before_the_download(tmp_path, monkeypatch):
+    (tmp_path / "top" / "Waltz").mkdir(parents=True)
+    with local_hub(monkeypatch, zip_of({"top/a": b"1"})) as hub:
+        with pytest.raises(GenreclfError, match=r"data=x: .*/top is there, but not in the usual layout"):
+            archives.obtain(on_server(hub, "x.zip"), tmp_path / "top", "data=x", "get it")
+        assert not hub.ranges
+    (tmp_path / "genres" / "blues").mkdir(parents=True)
+    with pytest.raises(GenreclfError, match=r"^data=gtzan: .*/genres is there"):
+        gtzan_folder(tmp_path)
 
 
 def test_too_little_space_is_told_before_the_download(tmp_path, monkeypatch):
