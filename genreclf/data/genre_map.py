@@ -21,7 +21,7 @@ _COLUMNS = ("tag", "genre")
 NONE = "none"  # the genre in a map for out-of-scope music
 _LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags in one, "Pop/Funk" is one
 # What programs write where they know no genre, as `spelling_key` has it
-_NO_GENRE = frozenset(
+NO_GENRE = frozenset(
     (
         *("default", "genre", "misc", "miscellaneous", "na", "nil", "nogenre", "none", "null", "other", "tba"),
         *("unclassifiable", "unclassified", "undefined", "unknown", "unknowngenre", "unspecified"),
@@ -93,7 +93,7 @@ class GenreMap:
     def _says_something(self, tag: str) -> bool:
         key = spelling_key(tag)
         return any(map(str.isalnum, tag)) and (
-            key not in _NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})
+            key not in NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})
         )
 
 

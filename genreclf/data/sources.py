@@ -1,16 +1,16 @@
 """Finds the clips: by folders, in a table of genres, by the files' tags, in a public data set, or the demo music."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genreclf.data.classes import check_classes, tell_odd_classes
 from genreclf.data.demo import write_demo
 from genreclf.data.genre_map import GenreMap, load_genre_map
 from genreclf.data.gtzan import gtzan_folder
-from genreclf.data.labels import genres_of, normal_label
+from genreclf.data.labels import normal_label
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
 from genreclf.data.public_sets import (
@@ -77,7 +77,8 @@ class DataConfig:
             raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; also give data=tags")
         for key, known in KNOWN.items():
             if getattr(self, key) not in known:
-                raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {', '.join(map(str, known))}")
+                words = ", ".join(word or "null" for word in known)
+                raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {words}")
 
     def _check_task(self) -> None:
         if self.task not in TASKS:
@@ -93,7 +94,7 @@ class DataConfig:
         subsets = public_set(self.fetch, self.name).subsets if self.fetch not in (None, GTZAN) else ()
         if subsets is not None and (self.subset or "") not in (subsets or ("",)):
             hint = f"known: {', '.join(subsets)}" if subsets else "this data set has no subsets; remove it"
-            raise GenreclfError(f"data.subset={self.subset}: unknown; {hint}")
+            raise GenreclfError(f"data.subset={self.subset or 'null'}: unknown; {hint}")
         if self.tags and self.public:
             raise GenreclfError(f"data.tags={self.tags}: data={self.fetch} has tables of genres; remove data.tags")
 
@@ -153,7 +154,10 @@ def sources_of(data: DataConfig, folder: Location) -> list[Source]:
     """The clips of a data set, whose `data_folder` is `folder`, before `data.drop`. Raises as `list_sources`."""
     if data.public:
         return _public_sources(data, folder)
-    return list_sources(folder, data.table, data.tag_genres, data.task)
+    sources = list_sources(folder, data.table, data.tag_genres, data.task)
+    labels = [source.label for source in sources]
+    tell_odd_classes(labels, data.task, f"data.path={data.path}", data.none)
+    return sources
 
 
 def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicRows:
@@ -177,10 +181,8 @@ def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
         read_genres(data.table, paths, f"keep those of {data.fetch}")  # which reports rows without a clip
     found = rows_of_public(data, paths)
     tell_left_out(f"data={data.fetch}", paths, found)
-    sources = _sources(paths, [one.genre for one in found.metadata], data.task)
     need = f"hold clips of at least two genres of {data.fetch}, as its tables name them"
-    _check(sources, data.task, f"data.path={folder}", need, "use one spelling")
-    return sources
+    return _sources(paths, [one.genre for one in found.metadata], data.task, f"data.path={folder}", need)
 
 
 def list_sources(
@@ -204,25 +206,26 @@ def list_sources(
             tell_once(
                 f"data.path={folder}: {len(beside)} clips outside the folders have no class ({first_names(beside)})"
             )
-        sources = _sources(inside, labels_of_folders(folder, inside), task)
         need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
-        _check(sources, task, f"data.path={folder}", need, "move the files of one into the other")
-    else:
-        sources = _sources(paths, genres, task)
-        need = "name clips of at least two genres; with data=tags, files without a row have the genre of their tags"
-        _check(sources, task, f"data.table={table}", need, "use one spelling")
-    return sources
+        remedy = "move the files of one into the other"
+        return _sources(inside, labels_of_folders(folder, inside), task, f"data.path={folder}", need, remedy)
+    need = "name clips of at least two genres; with data=tags, files without a row have the genre of their tags"
+    return _sources(paths, genres, task, f"data.table={table}", need)
 
 
-def _sources(paths: Sequence[str], cells: Sequence[str], task: str) -> list[Source]:
-    """The clips that have a genre."""
+def _sources(
+    paths: Sequence[str], cells: Sequence[str], task: str, where: str, need: str, remedy: str = "use one spelling"
+) -> list[Source]:
+    """The clips that have a genre. Raises GenreclfError as `check_classes`."""
     labels = [normal_label(cell, task) for cell in cells]
+    check_classes(list(filter(None, labels)), task, where, need, remedy)
     return [Source(path, label) for path, label in zip(paths, labels, strict=True) if label]
 
 
 def _clips_below(folder: Location) -> list[str]:
     if isinstance(folder, Path) and not folder.is_dir():
-        raise GenreclfError(f"data.path={folder}: no such folder; give the folder of your music")
+        fault = "is not a folder" if folder.exists() else "no such folder"
+        raise GenreclfError(f"data.path={folder}: {fault}; give the folder of your music")
     contents = folder_contents(folder)
     if contents.unreadable:
         raise contents.unreadable[0]
@@ -253,25 +256,6 @@ def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, path
         read_genres(table, paths, "keep those of their tags")  # which reports rows without a clip
     found = _rows_of_tags(folder, table, tag_genres, paths)
     tell_genres(f"data.path={folder}", found)
-    sources = _sources(paths, [one.genre for one in found.metadata], tag_genres.task)
     remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
     need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
-    _check(sources, tag_genres.task, f"data.path={folder}", need, "use one spelling")
-    return sources
-
-
-def _plain(label: str) -> str:
-    """A class's name without case and spaces at its ends, and with Unicode's composed characters."""
-    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold()).split())
-
-
-def _check(sources: Sequence[Source], task: str, where: str, need: str, remedy: str) -> None:
-    """Refuses fewer than two classes, and two names that are probably one class (copied between file systems)."""
-    first: dict[str, str] = {}
-    for label in sorted({genre for source in sources for genre in genres_of(source.label, task)}):
-        other = first.setdefault(_plain(label), label)
-        if other != label:
-            fault = f"classes {other!r} and {label!r} differ only in case, spaces or form of accents"
-            raise GenreclfError(f"{where}: {fault}; {remedy}")
-    if len(first) < 2:
-        raise GenreclfError(f"{where}: {len(sources)} clips in {len(first)} classes; it must {need}")
+    return _sources(paths, [one.genre for one in found.metadata], tag_genres.task, f"data.path={folder}", need)

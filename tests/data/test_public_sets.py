@@ -356,7 +356,7 @@ def test_without_ismir04_the_message_names_its_folders(tmp_path):
     ("name", "values", "message"),
     [
         ("fma", {"subset": "full"}, r"data\.subset=full: .*small, medium, large"),
-        ("fma", {"subset": None}, r"data\.subset=None: .*small, medium, large"),
+        ("fma", {"subset": None}, r"data\.subset=null: .*small, medium, large"),
         ("ballroom", {"subset": "small"}, r"data\.subset=small: .*remove it"),
         ("folder", {"subset": "small", "path": Path()}, r"data\.subset=small: .*remove it"),
         (

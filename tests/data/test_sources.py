@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unreadable import make_unreadable
 
 from genreclf.data import sources
-from genreclf.data.sources import DataConfig, Source, data_folder, list_sources
+from genreclf.data.sources import DataConfig, Source, data_folder, list_sources, sources_of
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
@@ -146,11 +146,21 @@ def test_two_classes_that_look_alike_are_refused(tmp_path, other):
     assert "; move the files" in str(error.value)
 
 
+def test_classes_that_are_probably_none_or_one_are_told(tmp_path, capsys):
+    fill(tmp_path, "hip hop/x.wav", "Hip-Hop/y.wav", "unknown/z.wav", "rock/z.wav")
+    sources_of(data_config(path=tmp_path, cache=tmp_path), tmp_path)
+    told = capsys.readouterr().err
+    assert "'Hip-Hop' and 'hip hop' are two classes" in told and "data.none=unknown" in told and told.count("\n") == 2
+    (tmp_path / "hip hop" / "x.wav").rename(tmp_path / "Hip-Hop" / "x.wav")
+    sources_of(data_config(path=tmp_path, cache=tmp_path, none="unknown"), tmp_path)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(GenreclfError, match=r"^data\.path=.*/none: no such folder; give the folder"):
         list_sources(tmp_path / "none")
     fill(tmp_path, "file.wav")
-    with pytest.raises(GenreclfError, match="no such folder"):
+    with pytest.raises(GenreclfError, match="is not a folder"):
         list_sources(tmp_path / "file.wav")
 
 

@@ -1,0 +1,52 @@
+"""The names of a data set's classes: which ones are refused, and which ones look odd."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+
+from genreclf.data.genre_map import NO_GENRE
+from genreclf.data.labels import genres_of
+from genreclf.data.notices import tell_once
+from genreclf.errors import GenreclfError
+from genreclf.text import spelling_key
+
+
+def _classes(labels: Sequence[str], task: str) -> list[str]:
+    return sorted({genre for label in labels for genre in genres_of(label, task)})
+
+
+def check_classes(labels: Sequence[str], task: str, where: str, need: str, remedy: str) -> None:
+    """Raises GenreclfError for fewer than two classes, and for two names of one class (copied between file systems).
+
+    `labels` are those of the clips. The message begins with `where`; `need` and `remedy` end it.
+    """
+    first: dict[str, str] = {}
+    for label in _classes(labels, task):
+        other = first.setdefault(_plain(label), label)
+        if other != label:
+            fault = f"classes {other!r} and {label!r} differ only in case, spaces or form of accents"
+            raise GenreclfError(f"{where}: {fault}; {remedy}")
+    if len(first) < 2:
+        raise GenreclfError(f"{where}: {len(labels)} clips in {len(first)} classes; it must {need}")
+
+
+def _plain(label: str) -> str:
+    """A class's name without case and spaces at its ends, and with Unicode's composed characters."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold()).split())
+
+
+def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | None) -> None:
+    """Prints to standard error which classes are probably no genre, and which ones are probably one genre.
+
+    `none` is the class of out-of-scope music.
+    """
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for label in _classes(labels, task):
+        spellings[spelling_key(label)].append(label)
+    for key, names in spellings.items():
+        if key in NO_GENRE and none not in names:
+            remedy = f"if they are of none of the genres, give data.none={names[0]}"
+            tell_once(f"{where}: the clips of {names[0]!r} are a class like the others; {remedy}")
+        if len(names) > 1:
+            both = " and ".join(map(repr, names))
+            tell_once(f"{where}: {both} are two classes; if they are one genre, use one spelling")
