@@ -8,7 +8,8 @@ import numpy as np
 from genreclf.data.artists import artist_key
 from genreclf.data.fingerprint import MIN_OVERLAP_FRAMES
 from genreclf.data.groups import title_keys
-from genreclf.data.split import SPLITS, listed
+from genreclf.data.gtzan_lists import listed
+from genreclf.data.split import SPLITS
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
 from genreclf.text import first_names

@@ -6,22 +6,14 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from genreclf.data.groups import conflicts, groups_of, merge_groups
+from genreclf.data.gtzan_lists import published_missing
 from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
 from genreclf.data.sources import DataConfig, data_folder, on_disk, rows_of_public
-from genreclf.data.split import (
-    SplitConfig,
-    assign,
-    divided_groups,
-    folder_splits,
-    published_missing,
-    rare_classes,
-    rarest,
-    refusals,
-    split_word,
-)
+from genreclf.data.split import SplitConfig, assign, folder_splits, rarest, split_word
+from genreclf.data.split_refusals import divided_groups, rare_classes, refusals
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata, read_table
 from genreclf.data.tag_rows import tag_rows

@@ -18,16 +18,9 @@ from torchaudio.datasets import gtzan
 
 from genreclf.config import build, config_folder
 from genreclf.data.clip_name import gtzan_name
-from genreclf.data.split import (
-    SPLITS,
-    SplitConfig,
-    assign,
-    divided_groups,
-    published,
-    published_missing,
-    rank_in_class,
-    refusals,
-)
+from genreclf.data.gtzan_lists import published, published_missing
+from genreclf.data.split import SPLITS, SplitConfig, assign, rank_in_class
+from genreclf.data.split_refusals import divided_groups, refusals
 from genreclf.errors import GenreclfError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -324,6 +317,7 @@ def test_the_tables_folds_are_taken_in_the_order_of_their_numbers():
     folds = ["10", "2", "1", "", "3", "2"]
     assert given_folds(folds, 0) == ["train", "val", "test", None, "train", "val"]
     assert given_folds(folds, 3) == ["test", "train", "val", None, "train", "train"]
+    assert given_folds(["10.0", "2.0", "1.0"], 2) == ["test", "train", "val"]
     assert given_folds(["b", "a", "c", "a"], 1) == ["test", "train", "val", "train"]
 
 

@@ -1,0 +1,71 @@
+"""Why no training can use a split. Pure: no I/O."""
+
+from collections.abc import Sequence
+
+from genreclf.data.split import GIVEN, SPLITS, SplitConfig
+
+
+def refusals(
+    config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str]
+) -> list[str]:
+    """Why no training can use this split, a line each: fewer than two classes, a needed split that is empty, and all
+    classes that are missing in a needed split."""
+    reasons = []
+    classes = sorted(set(labels))
+    if len(classes) < 2:
+        remedy = "repair the files that cannot be read, or add others"
+        reasons.append(f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); {remedy}")
+    absent = [split for split in needed_splits(config, splits) if split not in splits]
+    if config.name in GIVEN and splits and absent:
+        remedy = ", or give split.validation=false temperature=NUMBER" if absent == ["val"] else ""
+        return [*reasons, f"split={config.name}: no clip is in {' or '.join(absent)}; add some{remedy}"]
+    rare = rare_classes(config, splits, labels)
+    if rare:
+        listed = ", ".join(_count(label, missing, labels, groups) for label, missing in rare.items())
+        change = ", change split.shares or split.salt" if config.name == "hashed" else ""
+        others = "leave them out with data.rare_classes=drop, or train on all clips with split=all, without scores"
+        remedy = f"give them more clips{change}, {others}"
+        reasons.append(
+            f"too few clips for split={config.name} in {len(rare)} of {len(classes)} classes: {listed}; {remedy}"
+        )
+    return reasons
+
+
+def needed_splits(config: SplitConfig, splits: Sequence[str | None]) -> list[str]:
+    """The splits that need clips of each class."""
+    optional = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
+    if config.name in GIVEN and "test" not in splits:
+        optional = {"test"}  # a test list may be withheld: training needs only the other two
+    return [split for split in SPLITS if split not in optional and (split != "val" or config.validation)]
+
+
+def rare_classes(config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str]) -> dict[str, list[str]]:
+    """The classes without clips in a needed split, and these splits."""
+    have, needed = set(zip(splits, labels, strict=True)), needed_splits(config, splits)
+    missing = {label: [split for split in needed if (split, label) not in have] for label in sorted(set(labels))}
+    return {label: absent for label, absent in missing.items() if absent}
+
+
+def _count(label: str, missing: Sequence[str], labels: Sequence[str], groups: Sequence[str]) -> str:
+    of_class = [group for group, other in zip(groups, labels, strict=True) if other == label]
+    in_groups = f" in {len(set(of_class))} groups" if len(set(of_class)) < len(of_class) else ""
+    return f"{label!r} ({len(of_class)} clips{in_groups}, none in {' and '.join(missing)})"
+
+
+def divided_groups(name: str, paths: Sequence[str], groups: Sequence[str], parts: Sequence[str | None]) -> list[str]:
+    """Why the split `name` cannot be used, a line for each declared group that has clips in two parts.
+
+    `parts` are splits, or a table's numbered folds: of these, any two are training and test of some run. An item of
+    `groups` is empty for a clip that is declared in none, and one of `parts` is empty or None for a clip in none.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    reasons: dict[str, str] = {}
+    for path, group, part in zip(paths, groups, parts, strict=True):
+        if not (group and part):
+            continue
+        other, other_part = first.setdefault(group, (path, part))
+        if part != other_part:
+            where = f"{other!r} is in {other_part!r}, {path!r} in {part!r}"
+            remedy = "keep its clips together, choose split=hashed or split=folds, or declare no such group"
+            reasons.setdefault(group, f"split={name}: group {group!r} is divided: {where}; {remedy}")
+    return list(reasons.values())
