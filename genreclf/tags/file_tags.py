@@ -47,12 +47,12 @@ def read_tags(path: Path) -> FileTags:
         except formats.UntaggableError:  # Matroska and other formats that only ffmpeg knows
             return _tags_by_ffmpeg(path)
         found = _NO_TAGS if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
-        # A WAV file may have the tags of RIFF, which mutagen does not read, beside ID3 or in place of it.
-        if found.genres or not formats.is_wave(opened):
+        if found.genres:
             return found
-        riff = _tags_by_ffmpeg(path)
-        others = (mine or other for mine, other in zip(found[1:], riff[1:], strict=True))
-        return FileTags(riff.genres, *map(str, others))
+        # Beside ID3 or in place of it, WAV files may have the tags of RIFF, which mutagen does not read, and MP3 APEv2.
+        others = _tags_by_ffmpeg(path) if formats.is_wave(opened) else FileTags(*formats.ape_fields(path))
+        fields = (field or other for field, other in zip(found[1:], others[1:], strict=True))
+        return FileTags(others.genres, *map(str, fields))
 
 
 def _tags_by_ffmpeg(path: Path) -> FileTags:
@@ -60,9 +60,9 @@ def _tags_by_ffmpeg(path: Path) -> FileTags:
 
     tags = container_tags(path)
     if tags is None:
-        raise GenreclfError(f"{path}: tags of this kind of file cannot be read; is it audio?")
+        raise GenreclfError(f"{path}: tags of this kind of file cannot be read")
     genre = tags.get("genre", "")
-    return FileTags((genre,) if genre else (), *(tags.get(name, "") for name in ("artist", "album", "title")))
+    return FileTags((genre,) if genre.strip() else (), *(tags.get(name, "") for name in ("artist", "album", "title")))
 
 
 def read_genre_tag(path: Path) -> GenreTag:
@@ -189,12 +189,12 @@ def _genreclf_error(path: Path, error: Exception) -> GenreclfError:
     cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else error  # mutagen wraps them
     if isinstance(cause, FileNotFoundError):
         return GenreclfError(f"{path}: no such file; check the path (a relative one starts at the current folder)")
-    if isinstance(cause, OSError):
-        return GenreclfError(f"{path}: {cause.strerror or reason(cause)}; {remedy(cause)}")
+    if isinstance(cause, OSError) and cause.errno:
+        return GenreclfError(f"{path}: {cause.strerror}; {remedy(cause)}")
     formats = _formats()
     if isinstance(error, formats.UntaggableError):
         return GenreclfError(f"{path}: {error}; choose another file")
     if isinstance(error, formats.MutagenError):
-        return GenreclfError(f"{path}: its tags cannot be read ({reason(error)}); is the file damaged?")
+        return GenreclfError(f"{path}: its tags cannot be read ({reason(error)}); copy the file again if it is damaged")
     failed = f"{path}: its tags failed ({type(error).__name__}: {reason(error)})"
     return GenreclfError(f"{failed}; please report it with the file")

@@ -22,6 +22,7 @@ from genreclf.text import spelling_key
 
 # An ID3v1 tag: the last bytes of a file. The very last one is the number of the genre.
 _ID3V1_BYTES, _ID3V1_START, _ID3V1_NO_GENRE = 128, b"TAG", 255
+_RIFF_BYTES = 12  # of the head of a RIFF file, which ends with its kind
 
 
 class Keys(NamedTuple):
@@ -78,15 +79,34 @@ def open_file(path: Path) -> mutagen.FileType:
 
     Raises UntaggableError for a file without known tags, and MutagenError for a damaged one.
     """
-    opened = mutagen.File(path)
+    try:
+        opened = mutagen.File(path)
+    except MutagenError:
+        opened = _opened_by_content(path)
     if opened is None:
         raise UntaggableError("tags of this kind of file are not supported")
     return opened
 
 
+def _opened_by_content(path: Path) -> mutagen.FileType | None:
+    """A file whose name is that of another format."""
+    with os.fdopen(os.open(path, os.O_RDONLY), "rb") as nameless:
+        is_avi = nameless.read(_RIFF_BYTES).endswith(b"AVI ")  # which passes for WAV
+        nameless.seek(0)
+        return None if is_avi else mutagen.File(nameless)
+
+
 def is_wave(opened: mutagen.FileType) -> bool:
     """Whether this is a WAV file."""
     return isinstance(opened, WAVE)
+
+
+def ape_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
+    """`read_fields` for an APEv2 tag at the end of a file, of any format; nothing if there is none."""
+    try:
+        return read_fields(APEv2(path))
+    except MutagenError:
+        return (), "", "", ""
 
 
 def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> EditableTags:
@@ -124,9 +144,10 @@ def texts(tags: Any, key: str) -> tuple[str, ...]:
 
 
 def genre_names(tags: Any) -> tuple[str, ...]:
-    """The genres of a file by name: ID3's numbers, such as "(17)", become names."""
+    """The genres of a file by name: ID3's numbers, such as "(17)", become names; blank ones are left out."""
     values = texts(tags, keys_of(tags).genre)
-    return tuple(TCON(text=list(values)).genres) if isinstance(tags, ID3) else values
+    names = TCON(text=list(values)).genres if isinstance(tags, ID3) else values
+    return tuple(filter(str.strip, names))
 
 
 def read_fields(tags: Any) -> tuple[tuple[str, ...], str, str, str]:

@@ -19,6 +19,7 @@ pytest.importorskip("mutagen")
 import av
 import mutagen
 from av_files import av_encoded
+from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TCON, ID3v1SaveOptions
 from tag_files import SUFFIXES, encoded, other_tags, packets, samples, song
 
@@ -325,3 +326,45 @@ def test_a_genre_tag_survives_as_it_is(tmp_path):
     path = song(tmp_path / "song.wav", "(17)")
     assert read_genre_tag(path) == GenreTag(("(17)",), None)
     assert TCON(text=["(17)"]).genres == ["Rock"]
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".opus", ".m4a", ".wv"])
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_genre_is_none(suffix, blank, tmp_path):
+    path = song(tmp_path / f"song{suffix}", blank)
+    assert read_tags(path) == ((), "Ann; Bo", "Album", "Lied é")
+
+
+def test_the_ape_tag_of_an_mp3_is_read_where_id3_has_no_genre(tmp_path):
+    path = song(tmp_path / "song.mp3")
+    ape = APEv2()
+    ape["Genre"], ape["Artist"] = ["Ska", "Dub"], "Cy"
+    ape.save(path)
+    assert read_tags(path) == (("Ska", "Dub"), "Ann; Bo", "Album", "Lied é")
+    write_genres(path, ["jazz"])
+    assert read_tags(path).genres == ("jazz",)
+    assert dict(APEv2(path)) == dict(ape)
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".opus", ".m4a", ".wav", ".mp3"])
+def test_tags_are_read_and_written_whatever_the_name(suffix, tmp_path):
+    other = ".m4a" if suffix == ".mp3" else ".mp3"
+    path = song(tmp_path / f"song{suffix}", "Old").rename(tmp_path / f"song{other}")
+    assert read_tags(path).genres == ("Old",)
+    write_genres(path, ["new"])
+    assert read_tags(path).genres == ("new",)
+
+
+def test_a_video_of_avi_is_not_called_damaged(tmp_path):
+    path = tmp_path / "song.avi"
+    path.write_bytes(av_encoded("avi", "libmp3lame"))
+    assert read_tags(path).genres == ()
+    with pytest.raises(GenreclfError, match="not supported"):
+        write_genres(path, ["jazz"])
+
+
+def test_a_file_that_ends_inside_its_tags_is_told(tmp_path):
+    path = song(tmp_path / "song.mp3", "Old")
+    os.truncate(path, 1_000)
+    with pytest.raises(GenreclfError, match=r"tags cannot be read .*copy"):
+        read_tags(path)
