@@ -16,7 +16,9 @@ WRITTEN = ("magma", "viridis", "inferno", "plasma")  # that `picture.write_pictu
 # Defaults of librosa and matplotlib, and the old one. In JPEG of low quality another map may be nearer than the right
 # one, by 5 to 13 %; usually the right one is two to twenty times as near.
 _USUAL, _UNUSUAL = (GREY, *WRITTEN, "coolwarm", "jet"), 1.25
+_GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 _SAMPLE = 2048  # pixels that choose the map
+_MOSTLY = 0.5  # of the pixels: lines at each beat take up to 45 %
 _AT_ONCE = 8192  # colours that are compared with a map at a time: 8 MB
 _MANY_GREYS = 100  # of 256. So many of an even map lie among those of the uneven one by chance once in 10 million
 # JPEG stores brightness finer than colour. Rows: brightness, blue and red difference (ITU-R 601) at half weight.
@@ -30,12 +32,13 @@ class Inverted:
     levels: np.ndarray  # (height, width) uint8
     colours: str  # "grey" or the name of a map
     distance: np.ndarray  # (height, width) float32: of each pixel from its map's colour, RMS of the channels
+    covered: float = 0.0  # the share of the plot that something drawn over it hides, and that was filled in
 
 
 def exact(pixels: np.ndarray) -> Inverted | None:
     """(height, width, 3) uint8 -> levels, if all colours are grey or of one map as imshow or as pcolormesh round them.
 
-    Of two levels with one colour, the lower.
+    Of the levels of one colour, the middle one, or of two the lower.
     """
     colours, place = np.unique(_packed(pixels), return_inverse=True)
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all() and not _uneven(colours):
@@ -43,12 +46,30 @@ def exact(pixels: np.ndarray) -> Inverted | None:
     if len(colours) > 256:
         return None
     for name, table in _exact_tables():
-        known, first_level = np.unique(_packed(table), return_index=True)
+        known, level_of_known = _known(table)
         if np.isin(colours, known).all():
-            levels = first_level.astype(np.uint8)[np.searchsorted(known, colours)]
+            levels = level_of_known[np.searchsorted(known, colours)]
             levels = levels[place].reshape(pixels.shape[:2])
             return Inverted(levels, name, np.zeros(levels.shape, np.float32))
     return None
+
+
+def mostly_exact(pixels: np.ndarray) -> Inverted | None:
+    """(height, width, 3) uint8 -> levels, if most colours are grey or of one map, and the others drawn over it.
+
+    Lines and text: `distance` is infinite where they are, and 0 elsewhere.
+    """
+    packed = _packed(pixels)
+    sample = packed.reshape(-1)[:: -(-packed.size // _SAMPLE)]
+    tables = {(GREY, 0): _GREYS} | {(name, place): table for place, (name, table) in enumerate(_exact_tables())}
+    shares = {key: np.isin(sample, _packed(table)).mean() for key, table in tables.items()}
+    best = max(shares, key=lambda key: shares[key])
+    if shares[best] < _MOSTLY:
+        return None
+    known, level_of_known = _known(tables[best])
+    place = np.minimum(np.searchsorted(known, packed), len(known) - 1)
+    distance = np.where(known[place] == packed, 0, np.inf).astype(np.float32)
+    return Inverted(level_of_known[place], best[0], distance)
 
 
 def nearest(pixels: np.ndarray) -> Inverted:
@@ -61,16 +82,27 @@ def nearest(pixels: np.ndarray) -> Inverted:
     distinct = _unpacked(colours)
     step = -(-place.size // _SAMPLE)
     sample = distinct[place.reshape(-1)[::step]] @ _COMPARED.T
-    maps = {GREY: np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)}
-    maps |= {name: tables.mean(axis=0, dtype=np.float32) for name, tables in _tables().items()}
+    maps = _mean_tables()
     name = min(maps, key=lambda one: _misfit(sample, maps[one]) * (1 if one in _USUAL else _UNUSUAL))
-    compared = maps[name] @ _COMPARED.T
-    levels = np.empty(len(distinct), np.uint8)
-    for first in range(0, len(distinct), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        levels[part] = _squares(distinct[part] @ _COMPARED.T, compared).argmin(axis=1)
+    levels = levels_of(distinct, name)
     distance = np.sqrt(np.square(distinct - maps[name][levels]).mean(axis=1))
     return Inverted(levels[place], name, distance[place])
+
+
+def levels_of(colours: np.ndarray, name: str) -> np.ndarray:
+    """(N, 3) colours, 0 to 255 -> (N,) uint8 levels of the nearest colours of grey or a map."""
+    table = _mean_tables()[name]
+    compared = table @ _COMPARED.T
+    levels = np.empty(len(colours), np.uint8)
+    for first in range(0, len(colours), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        levels[part] = _squares(colours[part] @ _COMPARED.T, compared).argmin(axis=1)
+    return levels
+
+
+def distinct_colours(name: str) -> int:
+    """How many different colours grey or a map has: 256, or a few in a list of colours."""
+    return len(np.unique(_mean_tables()[name], axis=0))
 
 
 def _misfit(sample: np.ndarray, table: np.ndarray) -> float:
@@ -95,6 +127,19 @@ def _tables() -> dict[str, np.ndarray]:
     """Each map's (2, 256, 3) uint8 colours, as imshow (truncated) and as pcolormesh (rounded) draw them."""
     with np.load(_FILE) as file:
         return dict(zip(file["names"].tolist(), file["tables"], strict=True))
+
+
+@cache
+def _mean_tables() -> dict[str, np.ndarray]:
+    """The (256, 3) float32 colours of grey and of each map, the mean of both roundings."""
+    means = {name: tables.mean(axis=0, dtype=np.float32) for name, tables in _tables().items()}
+    return {GREY: _GREYS.astype(np.float32), **means}
+
+
+def _known(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(256, 3) uint8 -> the packed colours that differ, sorted, and the middle of the uint8 levels of each."""
+    known, first, count = np.unique(_packed(table), return_index=True, return_counts=True)
+    return known, (first + (count - 1) // 2).astype(np.uint8)
 
 
 def _exact_tables() -> Iterator[tuple[str, np.ndarray]]:

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 _SAME = 24  # of 255: how far colours of one paint differ after JPEG, and the border where a frame's edge blends with it
-_EDGE = 0.8  # of an edge
+_EDGE, _LABELLED_EDGE = 0.8, 0.6  # of an edge, and of one that tick labels may reach: the border's colour
 _GAP = 3  # pixels between a plot and its labels: 3.5 points, matplotlib's, at 72 dots per inch
 _MIN_SIDE = 32  # pixels: what is smaller is a label or a colour bar
 _SECOND_PLOT = 0.3  # of the largest plot's area
 _SILENT = 0.002  # of a plot
-_BAR = 0.95  # of a plot's height: its colour bar's
+_BAR = 0.95  # of a plot's side: its colour bar's
+# The colours of a bar: how far the widest channel reaches, and the sum of all changes. Of matplotlib's maps only the
+# longest lists of colours change by more.
+_BAR_RANGE, _BAR_CHANGES = 64, 3000
 _USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matplotlib 2 and later, 1, Kaggle's figures
 _TWO_COLOURS = 0.9  # of a plot, in the steps of 16 levels that are most frequent
 _CONTRAST = 128  # of 255: frames are black on white or white on black
 _MAX_FRAME = 8  # pixels: the frame's thickness of 0.8 points at 600 dots per inch, and what blends with it
+_BLENDED_LINES = 2  # on each side, that may blend with the frame
 _BLENDED = 56  # of 255
 _OFF_MAP = 6.0  # of 255: what blends with the frame is farther from the map's colours
 
@@ -49,6 +53,7 @@ class Plot:
     box: Box  # the whole picture if it has no border
     fault: str  # why the figure is not that of one spectrogram; empty if it may be
     framed: bool = False  # whether the axes' frame is around it
+    bar: np.ndarray | None = None  # (length, 3) uint8: the colours of its colour bar, from the lower or left end
 
 
 def find_plot(pixels: np.ndarray) -> Plot:
@@ -56,11 +61,15 @@ def find_plot(pixels: np.ndarray) -> Plot:
     edges = [edge.astype(np.int16) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])]
     if (border := _border_colour(edges)) is not None:
         return _plot_inside(border, pixels)
-    # Cut at its labels, a figure has its border at some edges only. A plot without a border may have two silent edges,
-    # but no frame further in.
+    # Cut at its labels or axes, a figure has its border at some edges only. A plot without a border may have silent
+    # edges, but no frame further in, no colour bar, and nothing that is written beside it.
     for colour in _cut_borders(edges):
         plot = _plot_inside(colour, pixels)
         if plot.framed and _is_drawn_line(pixels[:, plot.box.left - 1], colour):
+            return plot
+    for colour in _edge_colours(edges):
+        plot = _plot_inside(colour, pixels)
+        if plot.bar is not None or _is_beside_labels(plot.box, colour, pixels):
             return plot
     return Plot(_whole(pixels), _lines(pixels))
 
@@ -74,21 +83,89 @@ def _plot_inside(border: np.ndarray, pixels: np.ndarray) -> Plot:
     plots = [one for one in large if one.area >= _SECOND_PLOT * large[0].area]
     box = _without_frame(large[0], pixels)
     framed = box != large[0]
-    has_bar = any(_is_colour_bar(one, box) for one in blocks)
-    if not framed and not has_bar and _silent_edges(box, border, pixels):
-        box = _usual_axes(box, whole)
-    return Plot(box, f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels)), framed)
+    bar = next((one for one in blocks if _is_colour_bar(one, box, pixels)), None)
+    box = _axes(box, framed, bar, ink)
+    fault = f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels))
+    return Plot(box, fault, framed, None if bar is None else _along(bar, pixels))
 
 
-def _is_colour_bar(block: Box, plot: Box) -> bool:
-    """Whether a block stands beside a plot and is as tall: the plot's axes are narrower than usual."""
-    beside = min(block.bottom, plot.bottom) - max(block.top, plot.top)
-    return block.left >= plot.right and beside >= _BAR * (plot.bottom - plot.top)
+def _axes(box: Box, framed: bool, bar: Box | None, ink: np.ndarray) -> Box:
+    """What is drawn inside the axes, given what is inside their frame, or all that is seen of it."""
+    drawn = _without_margins(box, ink)
+    if not _has_silence(drawn, ink):
+        return drawn
+    if framed:
+        return box
+    if bar is None:
+        return _usual_axes(box, _whole(ink))
+    if _is_upright(bar):
+        is_longer = bar.bottom - bar.top > box.bottom - box.top + _MAX_FRAME
+        return Box(bar.top, bar.bottom, box.left, box.right) if is_longer else box
+    is_longer = bar.right - bar.left > box.right - box.left + _MAX_FRAME
+    return Box(box.top, box.bottom, bar.left, bar.right) if is_longer else box
 
 
-def _silent_edges(box: Box, border: np.ndarray, pixels: np.ndarray) -> bool:
-    """Whether a plot without a frame has its border's colour inside, so that silence at its edges cannot be seen."""
-    return bool((~_differs(box.of(pixels), border)).mean() > _SILENT)
+def _without_margins(box: Box, ink: np.ndarray) -> Box:
+    """The longest part of a box that is not mostly empty: without margins inside the frame, and a title close to it.
+
+    Sides without any stay, whatever the frame leaves of a line.
+    """
+    inner = box.shrunk(_BLENDED_LINES)
+    inside = inner.of(ink)
+    ends = []
+    for axis, low, high in ((1, box.top, box.bottom), (0, box.left, box.right)):
+        share = inside.mean(axis=axis)
+        first, last = max(_runs(share >= 0.5 * share.max(), 1), key=lambda run: run[1] - run[0])
+        ends += [low + (first and first + _BLENDED_LINES), high]
+        if last < len(share):
+            ends[-1] = low + _BLENDED_LINES + last
+    return Box(*ends)
+
+
+def _is_colour_bar(block: Box, plot: Box, pixels: np.ndarray) -> bool:
+    """Whether a block stands beside a plot, is as long, and has colours that change evenly."""
+    if _is_upright(block):
+        beside = block.left >= plot.right or block.right <= plot.left
+        shared = _shared(block.top, block.bottom, plot.top, plot.bottom)
+    else:
+        beside = block.top >= plot.bottom or block.bottom <= plot.top
+        shared = _shared(block.left, block.right, plot.left, plot.right)
+    if not beside or shared < _BAR:
+        return False
+    colours = _along(block, pixels).astype(np.int16)
+    return bool(np.ptp(colours, axis=0).max() >= _BAR_RANGE and np.abs(np.diff(colours, axis=0)).sum() <= _BAR_CHANGES)
+
+
+def _along(bar: Box, pixels: np.ndarray) -> np.ndarray:
+    """(length, 3) uint8: the colours of a bar from its lower or left end on, without its outline."""
+    inside = bar.of(pixels)
+    inside = inside[::-1, inside.shape[1] // 2] if _is_upright(bar) else inside[inside.shape[0] // 2]
+    outline = len(inside) // 16
+    return inside[outline : len(inside) - outline]
+
+
+def _is_upright(box: Box) -> bool:
+    return box.bottom - box.top > box.right - box.left
+
+
+def _shared(low: int, high: int, plot_low: int, plot_high: int) -> float:
+    """The share of a plot's side that a block's side is beside."""
+    return (min(high, plot_high) - max(low, plot_low)) / (plot_high - plot_low)
+
+
+def _is_beside_labels(plot: Box, border: np.ndarray, pixels: np.ndarray) -> bool:
+    """Whether something that stands out from a border is outside a plot that has none of the border's colour inside.
+
+    Silence beside music is not such a border: it has nothing in it, or sounds that are hardly louder.
+    """
+    outside = np.abs(pixels.astype(np.int16) - border).max(axis=2) > _CONTRAST
+    plot.of(outside)[:] = False
+    return bool(outside.any()) and not _has_silence(plot, _differs(pixels, border))
+
+
+def _has_silence(box: Box, ink: np.ndarray) -> bool:
+    """Whether a plot has its border's colour inside, so that silence at its edges cannot be seen."""
+    return bool(1 - box.of(ink).mean() > _SILENT)
 
 
 def _usual_axes(box: Box, whole: Box) -> Box:
@@ -135,17 +212,23 @@ def _whole(pixels: np.ndarray) -> Box:
     return Box(0, height, 0, width)
 
 
-def _border_colour(edges: list[np.ndarray]) -> np.ndarray | None:
+def _border_colour(edges: list[np.ndarray], least: float = _EDGE) -> np.ndarray | None:
     """The (3,) colour of these edges, if it is one; a label may reach an edge."""
     colour = np.median(np.concatenate(edges), axis=0).astype(np.int16)
     shares = [(np.abs(edge - colour).max(axis=1) <= _SAME).mean() for edge in edges]
-    return colour if min(shares) >= _EDGE else None
+    return colour if min(shares) >= least else None
 
 
 def _cut_borders(edges: list[np.ndarray]) -> list[np.ndarray]:
     """The colours that the left edge, where tick labels stand, has in common with another one."""
     top, bottom, left, right = edges
     colours = (_border_colour([left, other]) for other in (bottom, top, right))
+    return [colour for colour in colours if colour is not None]
+
+
+def _edge_colours(edges: list[np.ndarray]) -> list[np.ndarray]:
+    """The colours of single edges."""
+    colours = (_border_colour([edge], _LABELLED_EDGE) for edge in edges)
     return [colour for colour in colours if colour is not None]
 
 
@@ -174,12 +257,12 @@ def _blocks(box: Box, ink: np.ndarray) -> list[Box]:
     return [block for part in parts for block in _blocks(part, ink)]
 
 
-def _runs(used: np.ndarray) -> list[tuple[int, int]]:
+def _runs(used: np.ndarray, gap: int = _GAP) -> list[tuple[int, int]]:
     """[first, end) of the runs of True, those joined that are less than a gap apart."""
     places = np.flatnonzero(used)
     if not len(places):
         return []
-    breaks = np.flatnonzero(np.diff(places) > _GAP)
+    breaks = np.flatnonzero(np.diff(places) > gap)
     first, last = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]]
     return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
 
@@ -209,7 +292,7 @@ def _without_frame(box: Box, pixels: np.ndarray) -> Box:
     whole = (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
     sides = (inside, inside[::-1], across, across[::-1])  # each (lines, length, 3), from the edge inwards
     inner = [side for side, is_whole in zip(sides, whole, strict=True) if is_whole]
-    if not inner:
+    if len(inner) < 2:  # of one side alone, a frame cannot be told from silence
         return box
     colour = np.median(np.concatenate([side[0] for side in inner]), axis=0)
     frame = min(_frame_lines(side, colour) for side in inner)

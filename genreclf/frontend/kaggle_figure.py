@@ -101,7 +101,8 @@ def _changed(pixels: np.ndarray) -> np.ndarray | None:
     inside = pixels[rows][:, int(np.ceil(56 * wide)) : int(387 * wide)]
     found = nearest(inside)
     levels = _of_brightness(inside) if found.colours == GREY else found.levels
-    return levels if found.colours in (GREY, "magma") and (levels <= _LOWEST).mean() >= _LOST else None
+    of_kaggle = (levels <= _LOWEST).mean() >= _LOST and seems_upper_40_db(levels)
+    return levels if found.colours in (GREY, "magma") and of_kaggle else None
 
 
 def _of_brightness(inside: np.ndarray) -> np.ndarray:

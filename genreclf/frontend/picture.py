@@ -13,7 +13,18 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import check_input_file
 from genreclf.frontend.band_axis import ANY_AXIS, BandAxis, FigureAxis, find_axis, to_bands
-from genreclf.frontend.colour_maps import GREY, WRITTEN, Inverted, exact, nearest, written_table
+from genreclf.frontend.colour_maps import (
+    GREY,
+    WRITTEN,
+    Inverted,
+    distinct_colours,
+    exact,
+    levels_of,
+    mostly_exact,
+    nearest,
+    written_table,
+)
+from genreclf.frontend.drawn_over import filled, is_drawn_over
 from genreclf.frontend.figure import Box, find_plot, off_map_edges
 from genreclf.frontend.kaggle_figure import kaggle_levels, seems_upper_40_db, upper_40_db
 from genreclf.frontend.log_mel import N_BANDS
@@ -29,6 +40,7 @@ MAX_COLUMNS = MAX_PIXELS // N_BANDS
 
 # What Pillow's decoders raise for a broken picture.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+_FEW_COLOURS = 64  # of a map: a list of colours
 _FRAME_LINES = 4  # that may blend with a plot
 _MAX_DISTANCE = 14.0  # of 255, from the map's colours. JPEG moves them by up to 12; of photos they are 16 and more away
 
@@ -65,22 +77,31 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
     plot = find_plot(pixels)
     if not plot.box.of(opaque).all():
         raise GenreclfError(f"{path}: has transparent pixels; save it without an alpha channel")
-    return _read_plot(_inverted(pixels, plot.box), plot.fault, figure)
+    inverted = _inverted(pixels, plot.box)
+    return _read_plot(inverted, plot.fault, figure, _loud_is_high(plot.bar, inverted.colours))
 
 
-def _read_plot(plot: Inverted, fault: str, figure: FigureAxis) -> Picture:
+def _loud_is_high(bar: np.ndarray | None, colours: str) -> bool | None:
+    """Whether a colour bar, (length, 3) from its low end on, begins with a map's first levels; None if it is unclear."""
+    if bar is None:
+        return None
+    levels = levels_of(bar.astype(np.float32), colours).astype(int)
+    return bool(levels[-1] > levels[0])
+
+
+def _read_plot(plot: Inverted, fault: str, figure: FigureAxis, loud_is_high: bool | None) -> Picture:
     distance = float(np.sqrt(np.square(plot.distance).mean()))
     drawn = plot.levels[::-1]
-    levels = upright(drawn)
+    levels = upright(drawn, loud_is_high=loud_is_high)
     if not fault and distance > _MAX_DISTANCE:
-        fault = "its colours are of no colour map, as of a photo or a cover"
+        fault = "its colours fit no colour map: a photo, a cover, or much is drawn over it"
     axis = find_axis(levels, figure)
     bands = to_bands(levels, axis)
     fault, decibels = fault or fault_of_plot(levels, bands), _DECIBELS
     # Kaggle's plots that were cut out and then resized or saved as JPEG.
     if plot.colours == "magma" and distance and axis.kind == "bands" and seems_upper_40_db(bands):
         bands, decibels = upper_40_db(bands), "the upper 40 dB"
-    note = "" if fault else f"figure: {plot.colours}{_turned(drawn, levels)}, {_axis_note(axis, decibels)}"
+    note = "" if fault else f"figure: {_colours_note(plot, _turned(drawn, levels))}, {_axis_note(axis, decibels)}"
     return Picture(bands, plot.colours, note, _no_mel(fault))
 
 
@@ -93,6 +114,14 @@ def _turned(drawn: np.ndarray, levels: np.ndarray) -> str:
         " reversed, upside down": 255 - drawn[::-1],
     }
     return next(name for name, turned in kinds.items() if np.array_equal(levels, turned))
+
+
+def _colours_note(plot: Inverted, turned: str) -> str:
+    """The map, and what it cost: few colours, lines or text over the plot."""
+    few, covered = distinct_colours(plot.colours), round(100 * plot.covered)
+    steps = f" in only {few} colours" if few < _FEW_COLOURS else ""
+    hidden = f", {covered} % of it hidden by lines or text and filled in" if covered else ""
+    return f"{plot.colours}{turned}{steps}{hidden}"
 
 
 def _axis_note(axis: BandAxis, decibels: str) -> str:
@@ -114,9 +143,13 @@ def _inverted(pixels: np.ndarray, box: Box) -> Inverted:
     inner = [exact(box.shrunk(lines).of(pixels)) for lines in range(1 + _FRAME_LINES * framed)]
     if found := min(filter(None, inner), key=lambda one: one.colours == GREY, default=None):  # a frame is grey, too
         return found
-    found = nearest(box.of(pixels))
+    found, under_lines = nearest(box.of(pixels)), mostly_exact(box.of(pixels))
+    if under_lines and is_drawn_over(np.isinf(under_lines.distance), found.distance):
+        found = under_lines
     inside = off_map_edges(found.distance)
-    return Inverted(inside.of(found.levels), found.colours, inside.of(found.distance))
+    levels, distance = inside.of(found.levels), inside.of(found.distance)
+    covered = np.isinf(distance)
+    return Inverted(filled(levels, covered), found.colours, np.where(covered, 0, distance), float(covered.mean()))
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:

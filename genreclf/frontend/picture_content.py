@@ -30,18 +30,23 @@ _BIAS = -11.7
 _FARTHEST = 8.0  # standard deviations: how far one measure counts
 
 
-def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE) -> np.ndarray:
+def upright(
+    levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: bool | None = None
+) -> np.ndarray:
     """(rows, columns) uint8 levels as drawn, the bottom row first -> loud is high, low frequency first.
 
     The bass is loud in music; where the picture seems quiet at the bottom, either its colours or its rows are reversed.
     Sounds begin suddenly and fade, and stand out as lines: that tells which. Nothing is reversed up to `least_slope`.
+    `loud_is_high`: what a colour bar tells.
     """
     seen = reduced(levels)
     if seen is None:
         return levels
     slope, polarity, direction = _slope(seen), _polarity(seen), _direction(seen)
     if slope > least_slope:
-        return 255 - levels if direction > polarity else levels[::-1]
+        if loud_is_high is None:
+            loud_is_high = polarity >= direction
+        return levels[::-1] if loud_is_high else 255 - levels
     if slope < -_MIN_SLOPE and max(direction, polarity) < -_SURE:
         return 255 - levels[::-1]
     return levels
