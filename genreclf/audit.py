@@ -134,6 +134,8 @@ def _share(leak: Leak) -> str:
 
 
 def _verdict(found: Audit) -> str:
+    if not found.held_out_clips:
+        return "the chosen split has no validation or test clips, so it has no leak"
     absent = {part: found.not_compared[part] for part in SPLITS}
     unseen = f"; {not_compared_line(absent)}" if any(absent.values()) else ""
     chosen = found.leaks["chosen"].values()

@@ -303,7 +303,7 @@ def test_recordings_in_another_collection_are_listed_and_can_be_left_out(faulty,
     ("arguments", "message"),
     [
         (["data.path=nowhere"], "data.path=nowhere: .*give"),
-        (["strict=maybe"], "strict='maybe': expected bool"),
+        (["strict=maybe"], "strict='maybe': expected true or false"),
         (["out=taken"], "out=taken: .*choose another folder"),
         (["split=published", "data.path=unlisted"], "split=published: .*use split=hashed"),
         (["split=folds", "split.folds=2"], r"split\.fold=0, split\.folds=2: need"),

@@ -75,6 +75,7 @@ class Audit:
 
     clips: int
     training_clips: int  # of them, in the chosen split
+    held_out_clips: int  # validation and test clips
     seconds: float
     classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "left_out"
     findings: dict[str, list[Finding]]
@@ -154,6 +155,7 @@ def audit(
     return Audit(
         clips=len(rows),
         training_clips=member.splits.count("train"),
+        held_out_clips=sum(map(member.splits.count, HELD_OUT)),
         seconds=sum(map(seconds, readable)),
         classes=class_balance(rows, split_of, task),
         findings=findings(rows),

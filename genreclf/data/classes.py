@@ -8,7 +8,8 @@ from genreclf.data.genre_map import NO_GENRE
 from genreclf.data.labels import genres_of
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
-from genreclf.text import spelling_key
+from genreclf.tags.plan import split_genres
+from genreclf.text import first_names, spelling_key
 
 
 def _classes(labels: Sequence[str], task: str) -> list[str]:
@@ -40,6 +41,10 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
 
     `none` is the class of out-of-scope music.
     """
+    several = [label for label in _classes(labels, task) if len(split_genres(label)) > 1]
+    if several:
+        remedy = "task=multilabel takes them as several genres"
+        tell_once(f"{where}: {first_names(several)} are classes of these names; {remedy}")
     spellings: dict[str, list[str]] = defaultdict(list)
     for label in _classes(labels, task):
         spellings[spelling_key(label)].append(label)
