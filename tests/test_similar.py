@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_embeddings_of_another_model_are_refused(music, run, monkeypatch):
         (["c.wav", "--in", "bad.npz"], "bad.npz", "embed"),
         (["c.wav", "--in", "bad.parquet"], "bad.parquet", "embed"),
         (["c.wav", "--in", "bad.csv"], "bad.csv", "embed"),
+        (["c.wav", "--in", "empty.csv"], "empty.csv", "columns"),
+        (["c.wav", "--in", "pickle.npz"], "pickle.npz", "not in NumPy's format"),
         (["c.wav", "--in", "nan.npz"], "nan.npz", "embed"),
         (["gone.wav", "--in", "good.npz"], "gone.wav", ""),
         (["still.wav", "--in", "good.npz"], "silence", "music"),
@@ -99,6 +102,8 @@ def test_embeddings_of_another_model_are_refused(music, run, monkeypatch):
 def test_wrong_calls_are_one_line(words, key, remedy, music, run):
     for suffix in (".npz", ".parquet", ".csv"):
         (music / f"bad{suffix}").write_text("genre,path\nx,y\n")
+    (music / "empty.csv").write_text("")
+    (music / "pickle.npz").write_bytes(pickle.dumps(["x"]))
     model = TinyModel.weights_sha256
     write_embeddings(Embeddings(("x",), np.full((1, 2), np.nan, np.float32), model), music / "nan.npz")
     write_embeddings(Embeddings(("x",), np.ones((1, 2), np.float32), model), music / "good.npz")

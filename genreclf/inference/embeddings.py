@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def read_embeddings(file: Path) -> Embeddings:
 
 
 def _read_npz(file: Path) -> Embeddings:
+    if file.is_file() and not zipfile.is_zipfile(file):  # NumPy would advise to load it as a pickle
+        raise ValueError("not in NumPy's format .npz")
     with np.load(file) as arrays:  # refuses pickles
         model = str(arrays["model"]) if "model" in arrays else ""
         return Embeddings(tuple(arrays["path"].tolist()), arrays["embedding"].astype(np.float32), model)
@@ -86,7 +89,7 @@ def _write_parquet(embeddings: Embeddings, out: Path) -> None:
 
 def _read_csv(file: Path) -> Embeddings:
     with check_ends(file).open(encoding="utf-8-sig", newline="") as lines:
-        header, *rows = csv.reader(lines)
+        header, *rows = [*csv.reader(lines)] or [[]]
     if header[:1] != ["path"] or not all(name.startswith("embedding_") for name in header[1:]):
         raise ValueError("its columns are not path and embedding_...")
     values = np.array([row[1:] for row in rows], np.float32)

@@ -27,7 +27,7 @@ def predict_files(
         try:
             return predictor.predict_file(path)
         except GenreclfError as error:
-            return error
+            return type(error)(str(error))  # without its traceback, which holds all that was decoded
         except MemoryError:
             return GenreclfError(f"{path}: too large for the free memory; cut it into shorter files")
         except Exception as error:

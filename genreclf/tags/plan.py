@@ -96,6 +96,8 @@ def read_plan(file: Path) -> list[PlanRow]:
         action = row["action"].strip().lower() if len(cells) > names.index("action") else ""
         if action not in ACTIONS:
             raise GenreclfError(f"{file}: line {line}: action {action!r}: expected {', '.join(ACTIONS)}; mend it")
+        if not row["path"]:
+            raise GenreclfError(f"{file}: line {line}: no path; give one, or delete the line")
         text = {name: unescape_formula(row.get(name, "")) for name in _TEXT}
         rows.append(
             PlanRow(unescape_bytes(unescape_formula(row["path"])), action, probability=None, known=None, **text)

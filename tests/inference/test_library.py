@@ -1,12 +1,15 @@
 """A library of files: what fails for one costs no other its prediction, and who stops does not wait."""
 
+import gc
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 from genreclf.errors import GenreclfError
+from genreclf.frontend.object_store import StoreError
 from genreclf.inference.library import predict_files
 
 
@@ -41,6 +44,26 @@ def test_one_failing_file_costs_its_own_row_alone(failure):
     assert [result for path, result in results if path.name != "b"] == ["a", "c"]
     error = results[1][1]
     assert isinstance(error, GenreclfError) and str(error).startswith("b: ") and "\n" not in str(error)
+
+
+def test_an_error_holds_nothing_of_its_file():
+    class Decoder:
+        pass
+
+    class Failing:
+        def predict_file(self, path: Path) -> None:
+            decoder = Decoder()
+            alive.append(weakref.ref(decoder))
+            try:
+                raise ValueError(decoder)
+            except ValueError as error:
+                raise StoreError(f"{path}: damaged") from error
+
+    alive = []
+    results = list(predict_files(Failing(), [Path("a"), Path("b")], workers=1))
+    gc.collect()
+    assert [type(result) for _, result in results] == [StoreError, StoreError]
+    assert [reference() for reference in alive] == [None, None]
 
 
 def test_who_stops_early_waits_for_no_file():
