@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _check_combination(parser, options)
     check_installed()
+    if options.m3u:
+        options.m3u.mkdir(parents=True, exist_ok=True)  # it may fail: before the work
     if options.apply:
         return _apply(options)
     if options.undo:
