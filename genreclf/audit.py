@@ -9,18 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from genreclf.audit_collections import ignored_files, show_shared
 from genreclf.config import build
 from genreclf.data.audit import Audit, audit
 from genreclf.data.audit_page import audit_page
 from genreclf.data.build_store import prepared_store
-from genreclf.data.collections import (
-    Comparison,
-    Contents,
-    compare_collections,
-    other_collection,
-    own_collection,
-    pairs_csv,
-)
+from genreclf.data.collections import compare_collections, other_collection, own_collection, pairs_csv
 from genreclf.data.collections_page import collections_page
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
@@ -31,15 +25,14 @@ from genreclf.data.store import Store, open_store
 from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
-from genreclf.frontend.folder import FolderContents, folder_contents
+from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.object_store import Location
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
-from genreclf.text import first_names, one_line, shell_command
+from genreclf.text import one_line, shell_command
 
 PAGE, NUMBERS = "audit.html", "audit.json"
 PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"
-PAIRS_SHOWN = 10  # on the terminal
 UNUSED = "clips without a class"  # or dropped
 FOUND = 1  # the exit code with --strict
 
@@ -107,7 +100,7 @@ def _show(found: Audit) -> None:
     faults = ", ".join(f"{kind} {len(clips)}" for kind, clips in found.findings.items() if clips)
     print(f"{found.clips} clips of {len(found.classes)} classes; findings: {faults or 'none'}")
     if found.ignored:
-        print(one_line(_files(found.ignored)))
+        print(one_line(ignored_files(found.ignored)))
     if found.rates:
         print("sample rates: " + ", ".join(f"{rate:,} Hz {count}" for rate, count in found.rates.items()))
     print(f"pairs of one recording: {len(found.pairs)}, in groups: {len(found.duplicate_groups)}")
@@ -121,10 +114,6 @@ def _show(found: Audit) -> None:
     for refusal in found.refusals:
         print(one_line(f"training would refuse this split: {refusal}"))
     print(one_line(_verdict(found)))
-
-
-def _files(ignored: dict[str, list[str]]) -> str:
-    return FolderContents([], ignored, []).told()
 
 
 def _share(leak: Leak) -> str:
@@ -156,69 +145,22 @@ def _compare(data: DataConfig, options: AuditConfig) -> int:
     found = compare_collections(one, others)
     page, numbers = collections_page(found, one, others), json.dumps(found.plain(), indent=1)
     _write(options.out, {PAIRS_PAGE: page, PAIRS_NUMBERS: numbers, PAIRS_TABLE: pairs_csv(found.pairs)})
-    _show_shared(found)
-    for what, name in _PAIRS_FILES.items():
+    show_shared(found)
+    for what, name in (("page", PAIRS_PAGE), ("numbers", PAIRS_NUMBERS), ("table", PAIRS_TABLE)):
         print(one_line(f"{what}: {options.out / name}"))
     if options.drop_list is not None:
-        try:
-            write_paths(options.drop_list, found.shared)
-        except OSError as error:
-            remedy = "choose another file"
-            raise GenreclfError(
-                f"--drop-list {options.drop_list}: cannot be written ({reason(error)}); {remedy}"
-            ) from error
-        use = shell_command("genreclf", "train", f"data={data.name}", f"data.path={data.path}")
-        print(one_line(f"{len(found.shared)} clips to leave out: {options.drop_list}"))
-        print(one_line(f"to leave them out: {use} {shell_command(f'data.drop={options.drop_list}')}"))
+        _write_drop_list(options.drop_list, found.shared, data)
     return FOUND if options.strict and (found.pairs or found.is_blind) else 0
 
 
-_PAIRS_FILES = {"page": PAIRS_PAGE, "numbers": PAIRS_NUMBERS, "table": PAIRS_TABLE}
-
-
-def _show_shared(found: Comparison) -> None:
-    for contents in (found.collection, *found.others):
-        print(one_line(_contents(contents)))
-    if found.same_files:
-        print(f"files that are in both collections are not pairs: {found.same_files}")
-    if found.pairs:
-        heads = ("clip", "sounds like", "in", "confidence", "begins after", "in common")
-        rows = [
-            (
-                *(pair.path, pair.other, pair.against, f"{pair.confidence:.2f}"),
-                *(f"{round(pair.offset_seconds, 1) + 0:.1f} s", f"{pair.overlap_seconds:.1f} s"),
-            )
-            for pair in found.pairs[:PAIRS_SHOWN]
-        ]
-        title = f"{min(PAIRS_SHOWN, len(found.pairs))} of {len(found.pairs)} pairs of one recording"
-        print_table([(head, "text" if number < 3 else "number") for number, head in enumerate(heads)], rows, title)
-    print(one_line(_shared_verdict(found)))
-
-
-def _contents(contents: Contents) -> str:
-    absent = [f"{len(contents.left_out)} left out ({first_names(list(contents.left_out))})"] * bool(contents.left_out)
-    if contents.ignored:
-        absent.append(_files(contents.ignored))
-    if contents.not_compared:
-        names = first_names(contents.not_compared)
-        absent.append(f"{len(contents.not_compared)} not compared by sound, as shorter than 4 s or uniform ({names})")
-    if contents.figures:
-        absent.append(
-            f"{contents.figures} are Kaggle's figures without quiet sounds, about a tenth of which find no match"
-        )
-    return "; ".join([f"{contents.name}: {contents.clips} clips", *absent])
-
-
-def _shared_verdict(found: Comparison) -> str:
-    others = ", ".join(other.name for other in found.others)
-    if found.pairs:
-        clips = f"{len(found.shared)} of {found.collection.clips} clips of {found.collection.name}"
-        return f"{clips} sound like a recording in {others}"
-    if found.is_blind:
-        return f"whether {found.collection.name} shares recordings with {others} is not known: no two could be compared"
-    each = (found.collection, *found.others)
-    partly = " among the clips that could be compared" if any(one.compared < one.clips for one in each) else ""
-    return f"no recording of {found.collection.name} was found in {others}{partly}"
+def _write_drop_list(file: Path, paths: Sequence[str], data: DataConfig) -> None:
+    try:
+        write_paths(file, paths)
+    except OSError as error:
+        raise GenreclfError(f"--drop-list {file}: cannot be written ({reason(error)}); choose another file") from error
+    print(one_line(f"{len(paths)} clips to leave out: {file}"))
+    use = shell_command("genreclf", "train", f"data={data.name}", f"data.path={data.path}", f"data.drop={file}")
+    print(one_line(f"to leave them out: {use}"))
 
 
 main = partial(run_command, "audit", run_audit, options=("against", "drop_list"))

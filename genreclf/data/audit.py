@@ -1,11 +1,10 @@
 """The audit of a data set: faulty clips, duplicates, label conflicts, leaks between splits. Pure: no I/O."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
+from genreclf.data.findings import Finding, findings, rates, seconds
 from genreclf.data.fingerprint import Match
 from genreclf.data.labels import genres_of
 from genreclf.data.leaks import (
@@ -22,36 +21,10 @@ from genreclf.data.leaks import (
 from genreclf.data.membership import Membership
 from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
-from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED
-from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.inference.task import MULTICLASS
-from genreclf.text import one_line
-
-SHORT_SHARE = 0.5  # the view `whole` stretches every clip to 256 columns, so a short one appears at another tempo
 
 # "none found so far": some clips could not be compared. "unknown": none could, on one side at least.
 VERDICTS = ("leaks", "unknown", "none found so far", "none found")
-# The last one is information, not a fault.
-FINDINGS = (
-    *("unreadable", "silent", "no_music", "no_spectrogram"),  # left out
-    *("truncated", "clipped", "too_short", "wrong_rate", "other_rate"),
-)
-# The words with which the front end begins why a clip is left out, although it can be read.
-_LEFT_OUT = {
-    "silence": "silent",
-    "clicks": "no_music",
-    "test tone": "no_music",
-    "noise": "no_music",
-    "no mel spectrogram": "no_spectrogram",
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A clip, by its path, and the reason why it is listed."""
-
-    path: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -169,53 +142,6 @@ def audit(
         leaking=leaking_clips(paths, member.splits, keys),
         refusals=list(member.refusals),
     )
-
-
-def findings(rows: Sequence[Row]) -> dict[str, list[Finding]]:
-    """The clips with each fault of FINDINGS; a clip may have several."""
-    readable = [row for row in rows if row.columns]
-    median_seconds = median(map(seconds, readable)) if readable else 0.0
-    usual_rate = max(rates(readable).items(), key=lambda item: (item[1], item[0]), default=(0, 0))[0]
-    found: dict[str, list[Finding]] = {kind: [] for kind in FINDINGS}
-    for row in rows:
-        faults = _faults(row, median_seconds, usual_rate) if row.columns else {_kind_of(row): row.problem}
-        for kind, why in faults.items():
-            found[kind].append(Finding(row.path, why))
-    return found
-
-
-def seconds(row: Row) -> float:
-    """The length of a readable clip."""
-    return row.frames / FRAME_RATE_HZ
-
-
-def rates(readable: Sequence[Row]) -> Counter[int]:
-    """The number of audio clips at each sample rate in Hz; pictures have none."""
-    return Counter(row.source_rate_hz for row in readable if row.source_rate_hz)
-
-
-def _kind_of(row: Row) -> str:
-    """The kind of a clip that is left out."""
-    of_file = one_line(row.path)
-    return next((kind for word, kind in _LEFT_OUT.items() if f"{of_file}: {word}: " in row.problem), "unreadable")
-
-
-def _faults(row: Row, median_seconds: float, usual_hz: int) -> dict[str, str]:
-    """The reasons by kind for a readable clip."""
-    faults = {}
-    for note in row.problem.split("; "):  # noted when the file was decoded
-        if TRUNCATED in note or UNDECODED in note:
-            faults["truncated"] = note
-        if CLIPPED in note:
-            faults["clipped"] = note
-    length, rate_hz = seconds(row), row.source_rate_hz
-    if length < SHORT_SHARE * median_seconds:
-        faults["too_short"] = f"{length:.1f} s; the median of the data set is {median_seconds:.1f} s"
-    if 0 < rate_hz < SAMPLE_RATE_HZ:
-        faults["wrong_rate"] = f"{rate_hz:,} Hz: nothing above {rate_hz / 2:,.0f} Hz"
-    elif rate_hz not in (0, usual_hz):
-        faults["other_rate"] = f"{rate_hz:,} Hz; most have {usual_hz:,} Hz"
-    return faults
 
 
 def class_balance(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from genreclf.data.audit import FINDINGS, Audit
+from genreclf.data.audit import Audit
+from genreclf.data.findings import FINDINGS
 from genreclf.data.leaks import HELD_OUT, SHARED
 from genreclf.data.store import Store
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS

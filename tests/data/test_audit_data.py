@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreclf.config import build, config_folder
-from genreclf.data.audit import FINDINGS, VERDICTS, audit, class_balance, findings, leak_summary, pairs
+from genreclf.data.audit import VERDICTS, audit, class_balance, leak_summary, pairs
 from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, STRIP_ROWS, WIDTH, audit_page, draw_pair
+from genreclf.data.findings import FINDINGS, findings
 from genreclf.data.fingerprint import Fingerprints, Match, fingerprint
 from genreclf.data.leaks import (
     RANDOM_SEEDS,
