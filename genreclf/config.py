@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -31,6 +32,18 @@ RENAMED = {
     "model.net.own_scale": "renamed: use model.net.standardize",
     "model=committee": "removed: compare runs with genreclf compare RUN RUN, or average their predictions",
     "model.members": "removed: compare runs with genreclf compare RUN RUN, or average their predictions",
+}
+
+
+# As messages name them
+TYPE_NAMES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+    type(None): "null",
+    list: "a list",
 }
 
 
@@ -64,6 +77,11 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {nearest[0]!r}?" if nearest else otherwise
 
 
+def yaml_word(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dicts -> one dict with dotted keys: {"a": {"b": 1}} -> {"a.b": 1}."""
     if not isinstance(config, dict):
@@ -76,6 +94,18 @@ def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
+def _shown(value: Any) -> str:
+    """A value of a wrong type: text in quotes, as 3 may be one."""
+    return repr(value) if isinstance(value, str) else yaml_word(value)
+
+
+def _path(value: str, where: str) -> Path:
+    try:
+        return user_path(value)
+    except GenreclfError as error:
+        raise GenreclfError(f"{where}={value}: {error}") from error
+
+
 def _checked(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, types.UnionType):  # with None, or of a path and a URL
         other = typing.get_args(hint)[1]
@@ -85,14 +115,14 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     origin = typing.get_origin(hint) or hint
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise GenreclfError(f"{where}={value!r}: expected a list")
+            raise GenreclfError(f"{where}={_shown(value)}: expected a list")
         return tuple(_checked(item, typing.get_args(hint)[0], where) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(hint, value, where)  # type: ignore[arg-type]  # mypy: is_dataclass may narrow to an instance
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):
-        return user_path(value)
+        return _path(value, where)
     if not isinstance(value, origin) or (hint is int and isinstance(value, bool)):
-        raise GenreclfError(f"{where}={value!r}: expected {origin.__name__}, got {type(value).__name__}")
+        raise GenreclfError(f"{where}={_shown(value)}: expected {TYPE_NAMES.get(origin, origin.__name__)}")
     return value

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import pickle
 import sys
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ import yaml
 from genreclf.command_options import Parser
 from genreclf.config import build
 from genreclf.errors import GenreclfError, command
-from genreclf.exporters.bundle import Bundle, save_bundle
+from genreclf.exporters.bundle import Bundle, fields_of_task, save_bundle
 from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
+from genreclf.inference.task import MULTICLASS
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
 from genreclf.text import one_line, shell_command
@@ -59,8 +61,11 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
                 "picture_seconds": config["data"]["picture_seconds"],
                 "frames_per_column": record["data"]["frames_per_column"],
                 "temperature": temperature,
-                "prior_power": parameters["optim"]["prior_power"],
-                "shares": parameters["shares"],
+                **fields_of_task(
+                    parameters.get("task", MULTICLASS),  # earlier versions had no other
+                    parameters["shares"],
+                    parameters["optim"]["prior_power"],
+                ),
             }
         )
         net = GenreClassifier(build(ModelConfig, parameters["net"], "net"))
@@ -92,9 +97,12 @@ def _parser() -> Parser:
 
 
 def _temperature(word: str) -> float:
-    number = float(word)
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
     if not 0 < number < 1_000:
-        raise argparse.ArgumentTypeError("give a number above 0 and below 1000")
+        raise argparse.ArgumentTypeError(f"{word}: give a number above 0 and below 1000")
     return number
 
 

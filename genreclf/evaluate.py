@@ -1,50 +1,44 @@
 """Scores a run on its own clips, or any model on other labelled music: genreclf evaluate MODEL."""
 
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from genreclf.config import build
 from genreclf.data.columns import meaning_of
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
 from genreclf.data.sources import DataConfig
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError, reason
-from genreclf.evaluation.card import main_scores, model_card
-from genreclf.evaluation.clip_set import OTHER, ClipSet, clips_of_split, other_music
+from genreclf.evaluation.clip_set import OTHER, clips_of_split, other_music
 from genreclf.evaluation.logged_scores import logged_scores
-from genreclf.evaluation.multilabel_plots import draw_multilabel_scores
-from genreclf.evaluation.multilabel_scoring import score_multilabel_clips, unlabelled_genres
-from genreclf.evaluation.plots import ClipView, draw_confusion, draw_per_class, draw_reliability
-from genreclf.evaluation.predictions import Predictions, predict_clips, write_predictions
-from genreclf.evaluation.report import report_page
+from genreclf.evaluation.provenance import (
+    NO_TRAINING,
+    describe_bundle,
+    describe_leaks,
+    describe_model,
+    describe_training,
+)
+from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, write_card, write_results
 from genreclf.evaluation.score_tables import print_scores
-from genreclf.evaluation.scoring import score_clips, worst_mistakes
+from genreclf.evaluation.scored_music import score_music
 from genreclf.evaluation.slices import check_slices
-from genreclf.evaluation.torch_model import TorchModel
-from genreclf.exporters.bundle import Bundle, load_bundle
-from genreclf.files import user_path, write_atomically
+from genreclf.exporters.bundle import load_bundle
+from genreclf.files import user_path
 from genreclf.frontend.object_store import Location, absolute
-from genreclf.hydra_command import compose, instantiate, run_command
+from genreclf.hydra_command import compose, run_command
 from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import Predictor
 from genreclf.inference.task import MULTILABEL, TASKS
 from genreclf.inference.tta import check_tta
 from genreclf.text import one_line
-from genreclf.training.loggers import Loggers
+from genreclf.training.loggers import new_loggers
 from genreclf.training.resume import check_data, read_run
 
-FORMAT = 4  # of metrics.json
-SPLITS = ("test", "val")
 _DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 
 
@@ -79,8 +73,8 @@ class EvaluateConfig:
         check_tta(self.tta)
         if self.task not in (None, *TASKS):
             raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
-        if self.clips not in SPLITS:
-            raise GenreclfError(f"clips={self.clips}: unknown; choose one of {', '.join(SPLITS)}")
+        if self.clips not in SCORED_SPLITS:
+            raise GenreclfError(f"clips={self.clips}: unknown; choose one of {', '.join(SCORED_SPLITS)}")
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
@@ -117,38 +111,25 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     bundle = load_bundle(run / run_folder.BUNDLE)
     _check_task(config, bundle.info)
     datamodule = _training_data(run, config)
-    music = clips_of_split(datamodule, split, config.slices)
-    scored = _score(bundle, music, config)
-    member = datamodule.membership
-    rows = datamodule.store.rows
-    shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), split)
-    absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
+    scored = score_music(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
+    slices = [f"slices=[{','.join(config.slices)}]"] if config.slices else []
+    moved = (f"data.{key}={path}" for key, path in config.data.given().items())
     metrics = {
         "format": FORMAT,
         "run": str(run),
         **describe_model(run, bundle),
         "split": split,
         "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
-        "audit": leak_line(shared, split, absent),
-        "audit_leaks": has_leak({split: shared}),
-        "audit_not_compared": {part: absent[part] for part in ("train", split)},
-        "command": [
-            config.run,
-            f"clips={split}",
-            f"tta={config.tta}",
-            *([f"slices=[{','.join(config.slices)}]"] if config.slices else []),
-            *(f"data.{key}={path}" for key, path in config.data.given().items()),
-        ],
+        **describe_leaks(datamodule, split),
+        "command": [config.run, f"clips={split}", f"tta={config.tta}", *slices, *moved],
         "tta": scored.results,
     }
-    folder = run / run_folder.EVALUATION / split
     try:
-        _write(folder, metrics, scored)
-        _write_card(run)
+        write_results(run / run_folder.EVALUATION / split, metrics, scored)
+        write_card(run)
     except OSError as error:
-        raise GenreclfError(
-            f"{run}: cannot be written ({reason(error)}); free space, or change its permissions"
-        ) from error
+        remedy = "free space, or change its permissions"
+        raise GenreclfError(f"{run}: cannot be written ({reason(error)}); {remedy}") from error
     return metrics
 
 
@@ -167,12 +148,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     record = read_run(run)[1] if run else {}
     seen = record.get("data", {}).get("seen_files")
     music, left_out = other_music(data, bundle.info.classes, frozenset(seen or ()), config.slices)
-    scored = _score(bundle, music, config)
-    if seen is None:
-        leak = "whether the model was trained with some of these clips is not known: then the scores are too high"
-    else:
-        leak = f"files that the training of the model saw: {left_out.seen}, left out; not noticed are copies in other "
-        leak += "files (genreclf audit --against finds them), and files that the training of an initial model saw"
+    scored = score_music(bundle, music, config.tta, config.device)
     metrics = {
         "format": FORMAT,
         "run": config.run,
@@ -182,7 +158,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
         "split": OTHER,
         "clips": {OTHER: len(music.clips)},
         "left_out": asdict(left_out),
-        "audit": leak,
+        "audit": _seen_line(None if seen is None else left_out.seen),
         "audit_leaks": False,
         "audit_not_compared": {},
         "training_known": seen is not None,
@@ -191,12 +167,22 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     }
     folder = config.out or Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
     try:
-        _write(folder, metrics, scored)
+        write_results(folder, metrics, scored)
     except OSError as error:
         raise GenreclfError(f"out={folder}: cannot be written ({reason(error)}); choose another folder") from error
     print_scores(metrics)
     print(one_line(f"report: {folder / run_folder.REPORT}"))
     return metrics
+
+
+def _seen_line(seen: int | None) -> str:
+    """What is known of other music that the training saw; `seen` files were left out, None: there is no record."""
+    if seen is None:
+        return "whether the model was trained with some of these clips is not known: then the scores are too high"
+    return (
+        f"files that the training of the model saw: {seen}, left out; not noticed are copies in other files "
+        "(genreclf audit --against finds them), and files that the training of an initial model saw"
+    )
 
 
 def _check_task(config: EvaluateConfig, info: ModelInfo) -> None:
@@ -259,128 +245,16 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     return datamodule
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What the predictions for a set of clips give."""
-
-    predictions: dict[str, Predictions]  # by TTA
-    results: dict[str, Any]  # by TTA
-    mistakes: list[ClipView]
-
-
-def _score(bundle: Bundle, music: ClipSet, config: EvaluateConfig) -> Scored:
-    """Predicts without TTA and with that of the configuration."""
-    # Calibration needs the probabilities before the temperature too.
-    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), config.device)
-    several = bundle.info.task == MULTILABEL
-    scored_by, shown_by = (score_multilabel_clips, unlabelled_genres) if several else (score_clips, worst_mistakes)
-    found, predictions, results = {}, {}, {}
-    for tta in dict.fromkeys(("none", config.tta)):
-        clips = (*music.clips, *music.none)
-        found[tta] = predict_clips(Predictor(model, tta), music.store, clips, f"scoring, tta={tta}")
-        predictions[tta], results[tta] = scored_by(found[tta], bundle.info, music)
-    return Scored(predictions, results, shown_by(predictions["none"], found["none"], music))
-
-
-def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
-    """The part of metrics.json that does not depend on the scored clips."""
-    return {**describe_bundle(bundle), **describe_training(run)}
-
-
-def describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    """The part of metrics.json that is about the model."""
-    return {
-        "model": bundle.info.name,
-        "task": bundle.info.task,
-        "classes": list(bundle.info.classes),
-        "thresholds": bundle.info.thresholds,
-        "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
-        "view": bundle.info.view.name,
-        "temperature": bundle.info.temperature,
-    }
-
-
-# That of a model whose training left no record
-NO_TRAINING = dict.fromkeys(("trained_with", "git_commit", "seed", "weights"))
-
-
-def describe_training(run: Path) -> dict[str, Any]:
-    """The part of metrics.json that is about the training."""
-    config, record = read_run(run)
-    return {
-        # A resumed run equals an uninterrupted one, so ckpt=last is not needed to repeat it.
-        "trained_with": [word for word in record["overrides"] if word != "ckpt=last"],
-        "git_commit": record["git_commit"],
-        "seed": record["seed"],
-        "weights": record["weights"],
-        "data_name": _data_name(config["data"]["name"]),
-        "data_fetch": config["data"].get("fetch"),
-        "data_subset": config["data"].get("subset"),
-        "split_name": config["split"]["name"],
-        "store_digest": record["data"]["store_digest"],
-    }
-
-
-def _data_name(name: str) -> str:
-    """The name of a data set; of one in a folder (data=hub), the folder's, as cards are published."""
-    return Path(name).name if Path(name).exists() else name
-
-
-def _write(folder: Path, metrics: dict[str, Any], scored: Scored) -> None:
-    """The report, the numbers, the predictions and the plots."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / run_folder.PREDICTIONS, scored.predictions)
-    write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
-    write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, scored, folder), scored.mistakes))
-
-
-def _write_card(run: Path) -> None:
-    """Model card and main scores, in the bundle of a run."""
-    bundle, by_split = run / run_folder.BUNDLE, _all_metrics(run)
-    write_atomically(bundle / run_folder.CARD, model_card(by_split))
-    write_atomically(bundle / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
-
-
 def _log(metrics: dict[str, Any]) -> None:
     """The scores, the report and the card, for the services that know the run."""
     run = Path(metrics["run"])
     config, record = read_run(run)
     known = record.get("loggers", {})
-    made = {name: instantiate(config["logger"][name], f"logger.{name}") for name in known if name in config["logger"]}
-    with Loggers(made, run) as loggers:
+    group = {name: config["logger"][name] for name in known if name in config["logger"]}
+    with new_loggers(group, run) as loggers:
         loggers.scores(logged_scores(metrics))
         card, scores = (f"{run_folder.BUNDLE}/{name}" for name in (run_folder.CARD, run_folder.SCORES_JSON))
         loggers.files(f"{run_folder.EVALUATION}/{metrics['split']}", card, scores)
-
-
-def _draw(metrics: dict[str, Any], scored: Scored, folder: Path) -> dict[str, bytes]:
-    """Draws the plots to files; returns the files' bytes by name."""
-    for tta, result in metrics["tta"].items():
-        clip = result["clip"]
-        part = f", {metrics['split']}" if metrics["split"] != OTHER else ""
-        model = f"Model {metrics['model'].upper()}{part}"
-        if metrics["task"] == MULTILABEL:
-            draw_multilabel_scores(clip, scored.predictions[tta], f"{model}, {clip['n']} clips", folder, tta)
-            continue
-        title = f"{model}: {clip['accuracy']:.1%} of {clip['n']} clips"
-        draw_confusion(np.array(clip["confusion"]), metrics["classes"], title, folder / f"confusion-{tta}.png")
-        draw_per_class(clip["per_class"], title, folder / f"per-class-{tta}.png")
-        draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png")
-    return {file.stem: file.read_bytes() for file in folder.glob("*.png")}
-
-
-def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
-    """The metrics of the splits that have been scored, test clips first."""
-    found = {}
-    for split in SPLITS:
-        file = run / run_folder.EVALUATION / split / run_folder.METRICS
-        metrics = json.loads(file.read_text()) if file.is_file() else {}
-        if metrics.get("format") == FORMAT:
-            found[split] = metrics
-        elif metrics:
-            note = f"{file}: from an earlier version, not in the model card; score clips={split} again"
-            print(one_line(note), file=sys.stderr)
-    return found
 
 
 def _show(metrics: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -99,29 +99,30 @@ def translate(
     words = list(map(_in_home, words))
     usage = _usage(config_name, *("DIR" if key == "data.path" else key for key in free))
     takes_path = bool(free)
-    words, translated = _take_options(words, {key: isinstance(defaults[key], list) for key in options}, usage)
+    words, settings = _take_options(words, {key: isinstance(defaults[key], list) for key in options}, usage)
+    of_hydra: list[str] = []  # first, as its parser takes no settings on both sides of an option
     is_value = False  # of the option before
     for word in words:
         if is_value:
-            translated.append(word)
+            of_hydra.append(word)
         elif word in flags:
-            translated.append(f"{word[2:].replace('-', '_')}=true")
+            settings.append(f"{word[2:].replace('-', '_')}=true")
         elif word.startswith("-"):
             _check_option(word, [*flags, *map(_option, options)], usage)
-            translated.append(word)
+            of_hydra.append(word)
         elif _is_override(word, takes_path):
             if defaults.get(word.partition("=")[0].lstrip("+")) == "???":
                 raise GenreclfError(f"{word}: give it without the key; {usage}")
-            translated.append(_override(word, extra_keys))
+            settings.append(_override(word, extra_keys))
         elif free:
             key = free.pop()
             if key == "data.path" and not any(one.startswith("data=") for one in words):
-                translated.append("data=folder")
-            translated.append(_quote(key, _literal(word)))
+                settings.append("data=folder")
+            settings.append(_quote(key, _literal(word)))
         else:
             raise GenreclfError(f"{word}: unexpected; {usage}")
         is_value = not is_value and word in _OPTIONS
-    return translated
+    return [*of_hydra, *settings]
 
 
 def _take_options(words: Sequence[str], options: Mapping[str, bool], usage: str) -> tuple[list[str], list[str]]:
@@ -154,15 +155,6 @@ def compose(config_name: str, overrides: Sequence[str], extra_keys: Sequence[str
     return _plain(hydra.compose(config_name, translate(overrides, config_name, extra_keys)), config_name)
 
 
-def instantiate(config: dict[str, Any], key: str, **arguments: Any) -> Any:
-    """The object that `config["_target_"]` makes. Raises GenreclfError with `key` and the reason where it cannot."""
-    try:
-        return hydra.utils.instantiate(config, **arguments)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        raise GenreclfError(f"{key}: {reason(cause)}") from error
-
-
 def _option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
@@ -181,7 +173,7 @@ def _check_option(word: str, flags: Sequence[str], usage: str) -> None:
 def _is_override(word: str, takes_path: bool) -> bool:
     """Whether `word` has a key. A path may contain "=" too, as the folders of a sweep do."""
     key, equals, _ = word.partition("=")
-    if word.startswith("~") and not word.startswith("~/"):  # Hydra's deletion of a key
+    if word.startswith("~") and not word.startswith("~/"):  # Hydra's deletion of a key, which `_override` refuses
         return True
     is_path = ("/" in key and not key.lstrip("+").startswith("hydra/")) or os.path.exists(word)  # noqa: PTH110 - any text
     return bool(equals) and not (takes_path and is_path)
@@ -200,10 +192,16 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
     """
     key, equals, value = word.partition("=")
     name = key.lstrip("+")
+    if not name or name.startswith("~"):
+        raise GenreclfError(f"{word}: names no key to set; give KEY=VALUE, as in logger=none or data.table=null")
     values = [part.strip(" '\"") for part in value.strip("[]").split(",")]
     for old in (name, *(f"{name}={part}" for part in values)):
         if old in RENAMED:
             raise GenreclfError(f"{old}: {RENAMED[old]}")
+    if name and (config_folder() / name).is_dir() and re.fullmatch(r"null|true|false|[-+.\d]*", value):
+        raise GenreclfError(_unknown_choice(f"{name}/{value}", None))  # Hydra would name neither the group nor a choice
+    if equals and name == "run" and value in ("", "null"):
+        raise GenreclfError(f"{word}: no folder; give one, or leave it out")
     # A key that is known needs no "+". Without it Hydra refuses an unknown one.
     if re.split("[./]", name)[0] not in _OPEN_GROUPS:
         key = f"++{name}" if name in extra_keys else name
@@ -259,6 +257,8 @@ def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> s
     """Hydra's errors have several lines: one line, with the nearest known key."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(error.missing_cfg_file, error.options)
+    if ambiguous := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
+        return f"{ambiguous[1]}: several values; add -m for a sweep over them, or give a list in brackets"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
         return reason(error)

@@ -2,52 +2,16 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from optuna import Trial
-from optuna.trial import TrialState
 
 from genreclf.config import build, config_folder
-from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.errors import USER_ERROR, GenreclfError, command
-from genreclf.evaluation.predictions import predict_clips
-from genreclf.evaluation.torch_model import TorchModel
-from genreclf.exporters.bundle import load_bundle
-from genreclf.files import user_path, write_atomically
+from genreclf.errors import GenreclfError, command
 from genreclf.hydra_command import run_command
-from genreclf.inference.predictor import Predictor
-from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
-from genreclf.inference.task import MULTICLASS, MULTILABEL
-from genreclf.search_pictures import draw_search
-from genreclf.search_space import Dimension, read_space, split_words
-from genreclf.search_study import Study
 from genreclf.stopping import stoppable
-from genreclf.text import one_line, shell_command
-from genreclf.train import TRAINER_KEYS, train
-from genreclf.training.clip_metrics import CLIP_SCORES
-from genreclf.training.processes import on_several_devices
-from genreclf.training.pruning import Pruned, Pruning
-from genreclf.training.resume import read_run
-
-# By task, with the names of `CLIP_SCORES`
-OBJECTIVES = {
-    MULTICLASS: {"log_loss": "loss", "accuracy": "accuracy"},
-    MULTILABEL: {"log_loss": "loss", "mean_average_precision": "mean_average_precision"},
-}
-BEST = "best.txt"  # the command that trains with the best settings
-STATES = {
-    "finished": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "still running in other workers": TrialState.RUNNING,
-}
-_FAILURES = 3  # at the beginning, after which a search ends: they are hardly the fault of the settings
-_STOPPED = 128  # and above: the exit code of a training that was asked to end
 
 
 @dataclass(frozen=True)
@@ -77,133 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = run_command("search", lambda config, _: configs.append(config), own)
     if code or not configs:  # a mistake, or --help
         return code
-    return _search(build(SearchConfig, configs[0], ""), [word for word in words if word not in own])
+    from genreclf.search_trials import search  # needs optuna, without which the help works
 
-
-def _search(config: SearchConfig, words: list[str]) -> int:
-    words = [*words, *(read_space(config.space) if config.space else [])]
-    space, fixed = split_words(words)
-    if not space:
-        raise GenreclfError("no key has a range; give one, as in 'optim.learning_rate=tag(log, interval(1e-4, 1e-2))'")
-    folder = user_path(config.run)
-    epochs, task = _check(fixed, folder, config.objective)
-    settings = [*sorted(words), f"objective={config.objective}"]
-    study = Study(folder, config.storage, config.objective, settings, epochs // 4 if config.pruning else None)
-    while True:
-        with study.next_trial(config.trials) as trial:
-            if trial is None:
-                break
-            code = _run_trial(study, trial, space, fixed, OBJECTIVES[task], config.objective)
-        if code >= _STOPPED:
-            return code
-        _check_failures(study)
-    return _finish(study, fixed, config)
-
-
-def _check(fixed: list[str], folder: Path, objective: str) -> tuple[int, str]:
-    """The number of epochs, and the task. Raises GenreclfError for words that no training takes."""
-    configs: list[dict[str, Any]] = []
-    run_command("train", lambda config, _: configs.append(config), [*fixed, f"hydra.run.dir={folder}"], TRAINER_KEYS)
-    if not configs:
-        raise GenreclfError("the search has not started; fix that, and run the same command")
-    task: str = configs[0]["task"]
-    if objective not in OBJECTIVES[task]:
-        known = ", ".join(OBJECTIVES[task])
-        raise GenreclfError(f"objective={objective}: not one of a search with task={task}; choose one of {known}")
-    trainer = configs[0]["trainer"]
-    if on_several_devices(trainer):
-        devices = trainer["devices"]
-        remedy = "leave it out; more workers, each with the same command and run=FOLDER, share a search"
-        raise GenreclfError(f"trainer.devices={devices}: a search trains each model on one device; {remedy}")
-    epochs: int = trainer["max_epochs"]
-    return epochs, task
-
-
-def _run_trial(
-    study: Study,
-    trial: Trial,
-    space: list[Dimension],
-    fixed: list[str],
-    objectives: dict[str, str],
-    objective: str,
-) -> int:
-    """Trains and scores a model with the settings of a trial; returns the exit code of its training."""
-    folder, chosen = study.trial_folder(trial), [dimension.suggest(trial) for dimension in space]
-    print(one_line(f"trial {trial.number}: {' '.join(chosen)}"))
-    resume = ["ckpt=last"] if (folder / CONFIG_YAML).is_file() else []
-    pruned: list[Pruned] = []
-
-    def worse(epoch: int, value: float) -> bool:
-        trial.report(value, epoch)
-        return trial.should_prune()
-
-    def task(settings: dict[str, Any], overrides: list[str]) -> None:
-        try:
-            train(settings, overrides, [Pruning(f"val/{objectives[objective]}", worse)], part_of=str(study.folder))
-        except Pruned as stopped:
-            pruned.append(stopped)
-
-    with redirect_stdout(None):
-        code = run_command("train", task, [*fixed, *chosen, f"run={folder}", *resume], TRAINER_KEYS)
-    if code >= _STOPPED:  # the trial is resumed another time
-        return code
-    if pruned:
-        print(f"trial {trial.number}: {pruned[0]}")
-        study.tell(trial, TrialState.PRUNED)
-    elif code:
-        study.tell(trial, TrialState.FAIL)
-    else:
-        found = validation_scores(folder)
-        study.tell(trial, TrialState.COMPLETE, found[objectives[objective]])
-        shown = ", ".join(f"{name} {found[score]:.4f}" for name, score in objectives.items())
-        print(f"trial {trial.number}: {shown}; the best so far: {_best(study)}")
-    return code
-
-
-def validation_scores(run: Path) -> dict[str, float]:
-    """The scores, as `CLIP_SCORES` names them, of a run's model on its validation clips."""
-    bundle, datamodule = load_bundle(run / BUNDLE), SpectrogramDataModule.from_config(read_run(run)[0])
-    datamodule.setup()
-    clips = datamodule.clips["val"]
-    if not clips:
-        raise GenreclfError(f"{run}: has no validation clips, by which settings are compared; choose another split")
-    predictions = predict_clips(Predictor(TorchModel(bundle, "auto")), datamodule.store, clips, "scoring")
-    probabilities = torch.tensor([prediction.probabilities for prediction in predictions])
-    target = torch.from_numpy(datamodule.targets(clips))
-    metric = CLIP_SCORES[datamodule.data.task]()
-    metric.update(probabilities, target, torch.arange(len(clips)))
-    found: dict[str, float] = metric.compute()
-    return found
-
-
-def _check_failures(study: Study) -> None:
-    """Raises GenreclfError where nothing but failures has come of the search."""
-    failures, others = study.count(TrialState.FAIL), study.count(TrialState.COMPLETE) + study.count(TrialState.PRUNED)
-    if failures >= _FAILURES and not others:
-        raise GenreclfError(f"the first {failures} trainings failed, so the search stops; see the messages above")
-
-
-def _best(study: Study) -> str:
-    best = study.best()
-    return f"trial {best.number}, {best.value:.4f}" if best else "none"
-
-
-def _finish(study: Study, fixed: list[str], config: SearchConfig) -> int:
-    """Writes and prints the best settings, and draws the pictures."""
-    best = study.best()
-    if best is None:
-        print(one_line(f"genreclf: {study.folder}: no training has finished"), file=sys.stderr)
-        return USER_ERROR
-    numbers = {name: study.count(state) for name, state in STATES.items()}
-    numbers["failed"] -= study.interrupted()
-    print("trials: " + ", ".join(f"{number} {name}" for name, number in numbers.items() if number))
-    line = shell_command("genreclf", "train", *fixed, *(f"{key}={value}" for key, value in best.params.items()))
-    write_atomically(study.folder / BEST, line + "\n")
-    pictures = ", ".join(map(str, draw_search(study.study, config.objective, study.folder)))
-    for text in (f"best {config.objective}: {best.value:.4f}", f"run folder: {study.trial_folder(best)}", pictures):
-        print(one_line(text))
-    print(line)
-    return 0
+    return search(build(SearchConfig, configs[0], ""), [word for word in words if word not in own])
 
 
 if __name__ == "__main__":

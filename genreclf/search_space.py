@@ -14,7 +14,7 @@ from optuna import Trial
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.hydra_command import translate
-from genreclf.train import TRAINER_KEYS
+from genreclf.training.trainer import TRAINER_KEYS
 
 _REMEDY = "give interval(LOW, HIGH), range(FROM, UP_TO) or a,b"
 

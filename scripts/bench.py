@@ -39,7 +39,8 @@ from genreclf.frontend.picture import write_picture
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
 from genreclf.training.memory import keep_freed_memory
-from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.module import GenreModule
+from genreclf.training.optim_config import OptimConfig
 
 ROUNDS = 5
 BATCH = 16

@@ -27,7 +27,8 @@ from genreclf.data.demo import STYLES
 from genreclf.data.segment_batches import Batch
 from genreclf.frontend.picture import write_picture
 from genreclf.nets.config import ModelConfig
-from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.module import GenreModule
+from genreclf.training.optim_config import OptimConfig
 from genreclf.training.recorded_steps import RecordedStep
 
 BATCH, PROFILED, TIMED = 32, 8, 50

@@ -25,14 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
 from genreclf.data.table import columns_in_use
-from genreclf.evaluate import describe_model
 from genreclf.evaluation.calibration import cross_calibrate, fit_temperature
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.clip_set import ClipSet, clips_of_split
 from genreclf.evaluation.known_fit import fit_known
 from genreclf.evaluation.predictions import predict_clips
+from genreclf.evaluation.provenance import describe_leaks, describe_model
 from genreclf.evaluation.scoring import score_clips
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle
@@ -156,12 +155,9 @@ def held_out(fold: int, runs: Sequence[Path]) -> HeldOut:
         music = clips_of_split(datamodule, "test", SLICES)
     predictor = Predictor(TorchModel(load_bundle(runs[-1] / run_folder.BUNDLE), "cpu"))
     found = predict_clips(predictor, music.store, (*music.clips, *music.none), f"scoring fold {fold}")
-    member, rows = datamodule.membership, datamodule.store.rows
-    shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), "test")
-    absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
-    paths = [*absent["train"], *absent["test"]]
-    line = leak_line(shared, "test", absent)
-    return HeldOut(music, found, np.full(len(music.clips), fold), [line], has_leak({"test": shared}), paths)
+    shared = describe_leaks(datamodule, "test")
+    paths = [path for paths in shared["audit_not_compared"].values() for path in paths]
+    return HeldOut(music, found, np.full(len(music.clips), fold), [shared["audit"]], shared["audit_leaks"], paths)
 
 
 def pooled(held: Sequence[HeldOut]) -> HeldOut:

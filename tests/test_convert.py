@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,9 @@ from genreclf.inference.run_folder import MODEL_ONNX
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return random_bundle("a", channels=[8, 8, 16, 16], lstm_units=[8], statistics_units=0)
+    made = random_bundle("a", channels=[8, 8, 16, 16], lstm_units=[8], statistics_units=0)
+    classes = len(made.info.classes)
+    return replace(made, info=replace(made.info, shares=(1 / classes,) * classes))
 
 
 @pytest.fixture
@@ -48,6 +50,16 @@ def test_a_checkpoint_becomes_a_bundle(run, bundle, capsys, monkeypatch):
     assert (run / "last" / MODEL_ONNX).read_text() == weights_sha256(bundle)
     (net,) = translated
     assert all(torch.equal(value, bundle.net.state_dict()[name]) for name, value in net.net.state_dict().items())
+
+
+def test_a_checkpoint_of_several_genres_becomes_a_bundle_of_several(run, bundle, monkeypatch):
+    monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")
+    saved = torch.load(run / "last.ckpt", weights_only=True)
+    saved["hyper_parameters"]["task"] = "multilabel"
+    torch.save(saved, run / "last.ckpt")
+    assert main([str(run / "last.ckpt")]) == 0
+    info = load_bundle(run / "last").info
+    assert info.task == "multilabel" and info.thresholds == (0.5,) * len(bundle.info.classes) and info.shares is None
 
 
 def refusal(capsys, *words: object) -> str:
@@ -83,6 +95,7 @@ def test_files_that_are_no_checkpoints_are_refused_and_run_no_code(run, capsys, 
 
 
 def test_wrong_options_are_refused(run, capsys):
-    assert "--temperature" in refusal(capsys, run / "last.ckpt", "--temperature", "0")
+    for word in ("0", "nan", "hot"):
+        assert f"--temperature: {word}: give" in refusal(capsys, run / "last.ckpt", "--temperature", word)
     (run / "file").touch()
     assert "--out" in refusal(capsys, run / "last.ckpt", "--out", run / "file")

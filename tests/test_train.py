@@ -27,8 +27,9 @@ from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.exporters.bundle import load_bundle
 from genreclf.inference.temperature import apply_temperature
-from genreclf.train import RunConfig, main
+from genreclf.train import main
 from genreclf.training.folder import locked
+from genreclf.training.settings import RunConfig
 
 # The smallest real training: a narrow Model A with two time steps, 12 clips, three batches per epoch.
 QUICK = [
@@ -254,7 +255,7 @@ def blocked(*arguments, **named):
         ("genreclf.data.clip_reader.read_clip", "run the same command again"),
         ("genreclf.data.build_store.find_matches", "run the same command again"),
         ("genreclf.training.baselines.fit_baseline", "ckpt=last"),
-        ("genreclf.train.fit_temperature", "ckpt=last"),
+        ("genreclf.evaluation.trained_bundle.fit_temperature", "ckpt=last"),
         ("genreclf.exporters.bundle.bundle_onnx", "ckpt=last"),
     ],
 )
@@ -280,7 +281,7 @@ def test_a_run_folder_is_for_one_training_at_a_time(music, message, tmp_path):
     [
         ("optim.learning_rate=1e30", ("nan", "lower optim.learning_rate")),
         ("trainer.max_epochs=2", ("trainer.max_epochs=2", "has 3", "higher")),
-        ("model=b", ("model.", "leave it out")),
+        ("model=b", ("model=b gives ", "leave it out")),
     ],
 )
 def test_what_cannot_go_on_ends_with_one_line(argument, parts, run, music, message, tmp_path):
@@ -303,8 +304,11 @@ def test_what_cannot_go_on_ends_with_one_line(argument, parts, run, music, messa
         ("optim.optimizer=sgd", ("optim.optimizer='sgd'", "adam, adamw, muon")),
         ("ckpt=last", ("refused", "run=FOLDER")),
         ("ckpt=best", ("ckpt=best", "last")),
-        ("batch_size=many", ("batch_size='many'", "int")),
+        ("batch_size=many", ("batch_size='many'", "whole number")),
         ("temperature=nan", ("temperature=nan", "above 0")),
+        ("teacher=", ("teacher=", "empty")),
+        ("init=", ("init=", "leave it out")),
+        ("model.name=", ("model.name=", "give a name")),
         ("augment.band_shift=65", ("augment.band_shift=65", "64")),
         ("optim.warmup=0.1", ("optim.warmup=0.1", "optim.warmup=null")),
         ("trainer.max_epochs=many", ("trainer.max_epochs=many", "whole number from 1")),
@@ -329,7 +333,8 @@ def test_a_mistake_is_refused_before_the_data_are_read(argument, parts, message)
 @pytest.mark.parametrize(
     ("key", "value", "bound"),
     [
-        *(("batch_size", 1, "at least 2"), ("seed", -1, "at least 0")),
+        *(("batch_size", 1, "at least 2"), ("seed", -1, "from 0 to"), ("seed", 2**32, "from 0 to 4294967295")),
+        ("workers", 500, "from 0 to 256"),
         *(("temperature", value, "above 0") for value in (0.0, -1.0, math.nan, math.inf)),
     ],
 )
@@ -346,6 +351,7 @@ def test_values_out_of_range_are_refused(key, value, bound):
     [
         (["trainer.accelerator=gpu"], ("trainer.accelerator=gpu: ", "gpu backend")),
         (["trainer.devices=0"], ("trainer.devices=0: ",)),
+        (["trainer.val_check_interval=100"], ("trainer.val_check_interval=100: ", "training batches")),
         (["trainer.limit_train_batches=0"], ("trainer.limit_train_batches=0", "at least one epoch")),
         (["trainer.enable_checkpointing=false"], ("trainer.enable_checkpointing=false: ", "enable_checkpointing")),
         (["trainer.limit_val_batches=0"], ("optim.checkpoint=best", "limit_val_batches=0", "optim.checkpoint=last")),
@@ -353,6 +359,7 @@ def test_values_out_of_range_are_refused(key, value, bound):
             ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=3", "optim.checkpoint=last"],
             ("optim.schedule=plateau", "check_val_every_n_epoch=3", "optim.schedule=onecycle"),
         ),
+        (["model.net.channels=[100000,8,16,16]"], ("model.net:", "memory")),
         (["model.weights=auto"], ("model.weights=auto", "none")),
         (["model.net.time_pool=3"], ("model.net.time_pool=3", "1, 2, 4, 8, 16")),
         (["model.kind=choir"], ("model.kind='choir'", "classifier, svm, majority")),

@@ -135,6 +135,7 @@ def test_variables_of_slurm_do_not_touch_a_plain_training(music, cache, tmp_path
         (("-m", "seed=0,1", "trainer.devices=2"), False, ("trainer.devices=2: ", "-m")),
         (("trainer.devices=2", "trainer.strategy=fsdp"), False, ("trainer.strategy=fsdp: ", "ddp")),
         (("trainer.devices=2",), True, ("trainer.devices=2: ", "run=FOLDER")),
+        (("trainer.num_nodes=2",), False, ("trainer.num_nodes=2: ", "srun or torchrun")),
     ],
 )
 def test_what_several_processes_cannot_do_is_refused(arguments, torchrun, said, cache, tmp_path):

@@ -1,9 +1,10 @@
 """A trained net on disk: model.safetensors, model.onnx and config.json in a folder."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +27,16 @@ class Bundle:
 
     net: Net
     info: ModelInfo
+
+
+def fields_of_task(task: str, shares: Sequence[float], prior_power: float) -> dict[str, Any]:
+    """The fields of a ModelInfo that depend on the task, before anything is fitted on validation clips.
+
+    `shares` are those of the classes among the training clips; `prior_power` as in ModelInfo.
+    """
+    if task == MULTILABEL:
+        return {"task": task, "thresholds": (0.5,) * len(shares)}
+    return {"task": task, "shares": tuple(shares), "prior_power": prior_power}
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:

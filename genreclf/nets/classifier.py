@@ -1,5 +1,6 @@
 """Models A and B: from a segment's levels to genre logits, and their parameters as an optimizer takes them."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -226,8 +227,7 @@ def _check(config: ModelConfig) -> None:
             f"model.net.head_dropout={list(config.head_dropout)}: give one rate for each of head_units="
             f"{list(config.head_units)}"
         )
-    if config.statistics_units < 0:
-        raise GenreclfError(f"model.net.statistics_units={config.statistics_units}: give 0 or more")
+    _check_units(config)
     _check_dropout(config)
     if not config.lstm_units:
         raise GenreclfError("model.net.lstm_units=[]: give at least one BiLSTM")
@@ -236,6 +236,16 @@ def _check(config: ModelConfig) -> None:
             f"model.net.attention_heads={config.attention_heads}: must divide {2 * config.lstm_units[-1]}, twice the "
             "last of lstm_units"
         )
+
+
+def _check_units(config: ModelConfig) -> None:
+    """The sizes of layers, and the numbers that have no upper limit."""
+    for key in ("projection_units", "lstm_units", "head_units"):
+        if any(units < 1 for units in getattr(config, key)):
+            raise GenreclfError(f"model.net.{key}={list(getattr(config, key))}: give whole numbers from 1")
+    for key in ("statistics_units", "noise_std", "l2_backbone", "l2_projection", "l2_head"):
+        if not 0 <= getattr(config, key) < math.inf:
+            raise GenreclfError(f"model.net.{key}={getattr(config, key)}: give 0 or more")
 
 
 def _check_dropout(config: ModelConfig) -> None:

@@ -1,5 +1,6 @@
 """Fits the models that need no epochs: the SVM and the majority class."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from genreclf.config import yaml_word
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTILABEL
@@ -44,8 +46,8 @@ def _one_hot(target: Tensor, classes: int) -> Tensor:
 
 
 def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
-    if not model["c"] > 0:
-        raise GenreclfError(f"model.c={model['c']}: give a number above 0")
+    if type(model["c"]) not in (int, float) or not 0 < model["c"] < math.inf:
+        raise GenreclfError(f"model.c={yaml_word(model['c'])}: give a number above 0")
     untrained: Any = new_net(SVM, {**values, "support_vectors": 0}, "model.net")
     # Overlapping segments would add support vectors, and so size, but no accuracy.
     segments = datamodule.loader(datamodule.dataset("train", overlapping=False), datamodule.batch_size)

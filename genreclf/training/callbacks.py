@@ -17,7 +17,7 @@ from genreclf.files import write_atomically
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from genreclf.inference.task import MULTICLASS
 from genreclf.training.clip_metrics import BEST, TRAIN_METRICS, VAL_METRICS
-from genreclf.training.module import OptimConfig
+from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import average_statistics
 
 

@@ -1,5 +1,6 @@
 """The services that keep a run's settings, metrics and files beside its folder. None of them can end a training."""
 
+import importlib
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -10,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
 
-from genreclf.errors import missing_package, reason
+from genreclf.errors import GenreclfError, missing_package, reason
 from genreclf.stopping import Stopped
 from genreclf.text import one_line
 from genreclf.training.pruning import Pruned
@@ -20,6 +22,11 @@ from genreclf.training.record import update_record
 from genreclf.training.resume import read_run
 
 _PAUSE = 9  # times as long as a failed attempt took
+# The classes that a configuration may name, and no others: that of a run folder may come from elsewhere.
+_TARGETS = {
+    *("genreclf.training.mlflow_logger.MlflowLogger", "genreclf.training.wandb_logger.WandbLogger"),
+    *(f"lightning.pytorch.loggers.{name}" for name in lightning_loggers.__all__),
+}
 Ids = dict[str, str]  # what a service needs to find a run again
 
 
@@ -135,3 +142,24 @@ class Loggers:
                 self._away.add(name)
                 later = "the run continues without it" if missing else "the run continues, and tries again later"
                 print(one_line(f"logger={name}: {missing or reason(error)}; {later}"), file=sys.stderr)
+
+
+def new_loggers(group: Mapping[str, Mapping[str, Any]], folder: Path, first: bool = True) -> Loggers:
+    """The loggers of a configuration's group `logger`; `first` as in `Loggers`.
+
+    Raises GenreclfError for one that is unknown or cannot be made.
+    """
+    return Loggers({name: _new_logger(f"logger.{name}", settings) for name, settings in group.items()}, folder, first)
+
+
+def _new_logger(key: str, settings: Mapping[str, Any]) -> Any:
+    target = settings.get("_target_") if isinstance(settings, Mapping) else None
+    if target not in _TARGETS:
+        known = "logger=NAME, or a class of lightning.pytorch.loggers as _target_"
+        raise GenreclfError(f"{key}: {target!r} is not a logger; give {known}")
+    module, _, name = str(target).rpartition(".")
+    arguments = {argument: value for argument, value in settings.items() if argument != "_target_"}
+    try:
+        return getattr(importlib.import_module(module), name)(**arguments)
+    except Exception as error:  # of any class: each logger has its checks
+        raise GenreclfError(f"{key}: {reason(error)}") from error

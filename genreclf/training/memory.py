@@ -1,6 +1,12 @@
-"""The memory of a process that trains on a CPU."""
+"""The memory of a process that trains."""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from genreclf.errors import GenreclfError
 
 # Parameters of glibc's mallopt, from its malloc.h, and the values that keep freed memory
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -17,3 +23,14 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, _NEVER)
+
+
+@contextmanager
+def memory_for(what: str, remedy: str) -> Iterator[None]:
+    """Within it, a lack of memory, of the machine or of its GPU, is a GenreclfError about the key `what`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+            raise GenreclfError(f"{what}: there is not enough memory; {remedy}") from error
+        raise

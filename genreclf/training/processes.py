@@ -68,6 +68,11 @@ def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool)
         raise GenreclfError(f"trainer.strategy={trainer['strategy']}: not supported; leave it out, or give ddp")
     outside = cluster(trainer).creates_processes_externally
     asked = f"trainer.devices={trainer['devices']}"
+    if trainer.get("num_nodes", 1) != 1 and not outside:
+        remedy = "start the command with srun or torchrun, which start it on all nodes"
+        raise GenreclfError(
+            f"trainer.num_nodes={trainer['num_nodes']}: this process alone would wait for others; {remedy}"
+        )
     if sweep and not outside:
         raise GenreclfError(
             f"{asked}: the second process of a job would start the whole sweep again; leave out -m, or choose "

@@ -45,6 +45,11 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
     stored, flat_was, flat_now = flatten(config), flatten(was), flatten(now)
     config = {**config, **{key: now[key] for key in _FREE}}
     config["data"]["cache"] = now["cache"]
+    if missing := [key for key in now if key not in config]:
+        raise GenreclfError(
+            f"{folder / CONFIG_YAML}: lacks {', '.join(missing)}; copy the run again, or start a new one"
+        )
+    config["trainer"].pop("_target_", None)  # in runs of earlier versions
     for key in sorted({*flat_was, *flat_now, *given}):
         changed = flat_was.get(key) != flat_now.get(key) or key in given
         if not changed or key.partition(".")[0] in _FREE or key == "data.cache":
@@ -54,7 +59,8 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
             value = _found(value, stored.get(key), repeated=before.get(key) == given.get(key))
         elif value != stored.get(key) and not (key == _EPOCHS and value > stored[key]):
             only = f"; only a higher {_EPOCHS} can be given" if key == _EPOCHS else ""
-            raise GenreclfError(f"{key}={value}: the run in {folder} has {stored.get(key)}{only}; leave it out")
+            about = _words_about(key, value, before, given)
+            raise GenreclfError(f"{about}: the run in {folder} has {stored.get(key)}{only}; leave it out")
         if key in (*MOVABLE, _EPOCHS):
             group, name = key.split(".")
             config[group][name] = value
@@ -64,12 +70,26 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration and the record of a run. Raises GenreclfError where one is missing or damaged."""
+    config, record = _read(folder / CONFIG_YAML, yaml.safe_load), _read(folder / RECORD, json.loads)
+    overrides = record.get("overrides")
+    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
+        raise GenreclfError(f"{folder / RECORD}: damaged (overrides); copy the run again")
+    for key in ("data", "model"):
+        if not isinstance(config.get(key), dict):
+            raise GenreclfError(f"{folder / CONFIG_YAML}: damaged ({key}); copy the run again")
+    if "name" not in config["model"]:
+        raise GenreclfError(f"{folder / CONFIG_YAML}: damaged (model.name); copy the run again")
+    return config, record
+
+
+def _read(file: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        config, record = yaml.safe_load((folder / CONFIG_YAML).read_text()), json.loads((folder / RECORD).read_text())
-        _ = config["data"], config["model"]["name"], record["overrides"]
-        return config, record
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise GenreclfError(f"{folder}: damaged run folder ({reason(error)}); copy the run again") from error
+        values = parse(file.read_text())
+        if not isinstance(values, dict):
+            raise ValueError("no keys with values")
+        return values
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise GenreclfError(f"{file}: cannot be read ({reason(error)}); copy the run again") from error
 
 
 def check_data(
@@ -92,6 +112,14 @@ def check_data(
 
 def _by_key(words: Sequence[str]) -> dict[str, str]:
     return {word.lstrip("+").partition("=")[0]: word for word in words}
+
+
+def _words_about(key: str, value: Any, before: dict[str, str], given: dict[str, str]) -> str:
+    """What was typed that changes a key: itself, its group, or else all new words."""
+    group = key.partition(".")[0]
+    new = [word for name, word in given.items() if before.get(name) != word and name.partition(".")[0] not in _FREE]
+    typed = [given[group]] if group in given else new
+    return f"{key}={value}" if key in given or not typed else f"{', '.join(typed)} gives {key}={value}"
 
 
 def _found(given: str | None, stored: str | None, repeated: bool) -> str | None:

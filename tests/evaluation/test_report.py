@@ -12,11 +12,11 @@ from bundles import random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genreclf.evaluate import describe_model
 from genreclf.evaluation.calibration import calibration
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions
+from genreclf.evaluation.provenance import describe_model
 from genreclf.evaluation.report import command_line, confident_predictions, confusions, report_page
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.slices import none_scores, slice_scores

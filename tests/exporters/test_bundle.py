@@ -166,7 +166,7 @@ def test_an_older_format_is_refused(folder):
     ("key", "value", "reason"),
     [
         ("classes", "rock", "classes='rock'"),
-        ("classes", ["ska", 1, "dub"], "expected str"),
+        ("classes", ["ska", 1, "dub"], "expected text"),
         ("classes", ["ska", "dub"], "net.num_classes=3, 2 classes"),
         ("classes", ["ska", "ska", "dub"], "different names"),
         ("picture_seconds", "30", "picture_seconds='30'"),

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import io
+import math
 
 import pytest
 import torch
@@ -422,6 +423,11 @@ def test_groups_hold_each_trainable_parameter_once(name):
         ({"attention_heads": 0}, r"net.attention_heads=0.*divide 192"),
         ({"frequency_pooling": "max"}, r"net.frequency_pooling='max'.*rows or mean_max"),
         ({"statistics_units": -1}, r"net.statistics_units=-1.*0 or more"),
+        ({"lstm_units": (8, 0)}, r"net.lstm_units=\[8, 0\].*from 1"),
+        ({"projection_units": (-4,)}, r"net.projection_units=\[-4\].*from 1"),
+        ({"noise_std": -0.1}, r"net.noise_std=-0.1.*0 or more"),
+        ({"noise_std": math.nan}, r"net.noise_std=nan.*0 or more"),
+        ({"l2_head": math.inf}, r"net.l2_head=inf.*0 or more"),
         ({"statistics_dropout": 1.0}, r"net.statistics_dropout=1.0.*below 1"),
     ],
 )

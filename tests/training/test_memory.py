@@ -3,6 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from genreclf.errors import GenreclfError
+from genreclf.training.memory import memory_for
 
 FAULTS = """
 import resource
@@ -22,3 +26,16 @@ print(faults)
 def test_freed_memory_serves_the_next_array():
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 100  # otherwise one for each of 16,384 pages, or 544 where numpy asks for large ones
+
+
+def test_a_lack_of_memory_is_about_its_key():
+    with (
+        pytest.raises(GenreclfError, match=r"^batch_size=3: .*memory; give less"),
+        memory_for("batch_size=3", "give less"),
+    ):
+        torch.empty(2**50)
+
+
+def test_another_error_is_a_bug():
+    with pytest.raises(RuntimeError, match="size"), memory_for("batch_size=3", "less"):
+        torch.empty(2) + torch.empty(3)

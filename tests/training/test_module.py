@@ -10,7 +10,8 @@ from genreclf.config import build
 from genreclf.errors import GenreclfError
 from genreclf.nets.config import ModelConfig
 from genreclf.training.losses import divergence
-from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.module import GenreModule
+from genreclf.training.optim_config import OptimConfig
 
 
 def optim_config(name: str, **changes) -> OptimConfig:

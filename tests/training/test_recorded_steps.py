@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader
 
 from genreclf.config import build
 from genreclf.nets.config import ModelConfig
-from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.module import GenreModule
+from genreclf.training.optim_config import OptimConfig
 from genreclf.training.recorded_steps import PLAIN_STEPS, StepRecorder, obstacle
 
 CLASSES, STEPS, EPOCHS = ["x", "y", "z"], 4, 3

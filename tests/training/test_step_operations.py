@@ -13,7 +13,8 @@ from genreclf.data.datamodule import to_images
 from genreclf.nets.config import ModelConfig
 from genreclf.nets.depthwise import DepthwiseConv2d
 from genreclf.training.callbacks import RunningAverage
-from genreclf.training.module import GenreModule, OptimConfig
+from genreclf.training.module import GenreModule
+from genreclf.training.optim_config import OptimConfig
 
 # Launches of a step with what this version needs, rounded up
 LIMITS = {"a": 600, "b": 850, "b_scratch": 1_050}

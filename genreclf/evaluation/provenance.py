@@ -1,0 +1,65 @@
+"""What metrics.json says of a model, its training, and the split of its clips."""
+
+from pathlib import Path
+from typing import Any
+
+from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
+from genreclf.exporters.bundle import Bundle
+from genreclf.training.resume import read_run
+
+
+def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
+    """The part of metrics.json that does not depend on the scored clips."""
+    return {**describe_bundle(bundle), **describe_training(run)}
+
+
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    """The part of metrics.json that is about the model."""
+    return {
+        "model": bundle.info.name,
+        "task": bundle.info.task,
+        "classes": list(bundle.info.classes),
+        "thresholds": bundle.info.thresholds,
+        "parameters": sum(parameter.numel() for parameter in bundle.net.parameters()),
+        "view": bundle.info.view.name,
+        "temperature": bundle.info.temperature,
+    }
+
+
+# That of a model whose training left no record
+NO_TRAINING = dict.fromkeys(("trained_with", "git_commit", "seed", "weights"))
+
+
+def describe_training(run: Path) -> dict[str, Any]:
+    """The part of metrics.json that is about the training."""
+    config, record = read_run(run)
+    return {
+        # A resumed run equals an uninterrupted one, so ckpt=last is not needed to repeat it.
+        "trained_with": [word for word in record["overrides"] if word != "ckpt=last"],
+        "git_commit": record["git_commit"],
+        "seed": record["seed"],
+        "weights": record["weights"],
+        "data_name": _data_name(config["data"]["name"]),
+        "data_fetch": config["data"].get("fetch"),
+        "data_subset": config["data"].get("subset"),
+        "split_name": config["split"]["name"],
+        "store_digest": record["data"]["store_digest"],
+    }
+
+
+def _data_name(name: str) -> str:
+    """The name of a data set; of one in a folder (data=hub), the folder's, as cards are published."""
+    return Path(name).name if Path(name).exists() else name
+
+
+def describe_leaks(datamodule: SpectrogramDataModule, split: str) -> dict[str, Any]:
+    """The part of metrics.json that is about what the clips of a held-out split share with the training clips."""
+    member, rows = datamodule.membership, datamodule.store.rows
+    shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), split)
+    absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
+    return {
+        "audit": leak_line(shared, split, absent),
+        "audit_leaks": has_leak({split: shared}),
+        "audit_not_compared": {part: absent[part] for part in ("train", split)},
+    }

@@ -1,0 +1,37 @@
+"""A bundle and a set of clips -> predictions and scores, without and with TTA."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genreclf.evaluation.clip_set import ClipSet
+from genreclf.evaluation.multilabel_scoring import score_multilabel_clips, unlabelled_genres
+from genreclf.evaluation.plots import ClipView
+from genreclf.evaluation.predictions import Predictions, predict_clips
+from genreclf.evaluation.scoring import score_clips, worst_mistakes
+from genreclf.evaluation.torch_model import TorchModel
+from genreclf.exporters.bundle import Bundle
+from genreclf.inference.predictor import Predictor
+from genreclf.inference.task import MULTILABEL
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the predictions for a set of clips give."""
+
+    predictions: dict[str, Predictions]  # by TTA
+    results: dict[str, Any]  # by TTA
+    mistakes: list[ClipView]
+
+
+def score_music(bundle: Bundle, music: ClipSet, tta: str, device: str) -> Scored:
+    """Predicts a set of clips without TTA and with `tta`; `device` as in `TorchModel`."""
+    # Calibration needs the probabilities before the temperature too.
+    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), device)
+    several = bundle.info.task == MULTILABEL
+    scored_by, shown_by = (score_multilabel_clips, unlabelled_genres) if several else (score_clips, worst_mistakes)
+    found, predictions, results = {}, {}, {}
+    for name in dict.fromkeys(("none", tta)):
+        clips = (*music.clips, *music.none)
+        found[name] = predict_clips(Predictor(model, name), music.store, clips, f"scoring, tta={name}")
+        predictions[name], results[name] = scored_by(found[name], bundle.info, music)
+    return Scored(predictions, results, shown_by(predictions["none"], found["none"], music))

@@ -1,0 +1,56 @@
+"""The arguments of Lightning's Trainer that a run may have."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning import Trainer
+
+from genreclf.config import config_folder
+from genreclf.errors import GenreclfError
+from genreclf.training.trainer import check_trainer
+
+DEFAULTS = {
+    **yaml.safe_load((config_folder() / "trainer" / "default.yaml").read_text()),
+    **{"max_epochs": 1, "precision": "32-true"},
+}
+VALID = {
+    "accumulate_grad_batches": 2,
+    "deterministic": "warn",
+    "devices": [0],
+    "gradient_clip_val": 1,
+    "limit_train_batches": 0.5,
+    "max_time": "00:01:00:00",
+    "profiler": "simple",
+    "strategy": "auto",
+    "val_check_interval": 0.5,
+}
+
+
+@pytest.mark.parametrize("key", VALID)
+def test_values_that_lightning_takes_are_accepted(key):
+    check_trainer({**DEFAULTS, key: VALID[key]}, None)
+    Trainer(**{**DEFAULTS, "accelerator": "cpu", "logger": False, key: 1 if key == "devices" else VALID[key]})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("deterministic", "foo"), ("benchmark", 1), ("sync_batchnorm", "yes"), ("enable_progress_bar", "no")),
+        *(("max_steps", "many"), ("num_nodes", None), ("limit_train_batches", "half"), ("gradient_clip_val", True)),
+        *(("gradient_clip_val", -1), ("gradient_clip_val", float("nan"))),
+        *(("accumulate_grad_batches", 0), ("accumulate_grad_batches", 1.5), ("max_epochs", True)),
+    ],
+)
+def test_a_value_of_another_type_is_refused(key, value):
+    """Lightning takes some of these, and then ignores them or fails in the middle of a training."""
+    with pytest.raises(GenreclfError, match=rf"^trainer\.{key}=.*(expected|give) "):
+        check_trainer({**DEFAULTS, key: value}, None)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(VALID)), st.none() | st.booleans() | st.integers() | st.text(max_size=3)))
+def test_whatever_the_values_are_a_mistake_names_its_key(values):
+    try:
+        check_trainer({**DEFAULTS, **values}, None)
+    except GenreclfError as error:
+        assert str(error).partition("=")[0].removeprefix("trainer.") in values
