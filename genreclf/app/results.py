@@ -10,7 +10,7 @@ from genreclf.app.visits import Song, Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.analysis import Analysis
 from genreclf.inference.catalog import ModelEntry
-from genreclf.inference.library import Result
+from genreclf.inference.library import Result, one_error
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row, file_row
 
@@ -89,6 +89,7 @@ def song_row(song: Song, result: Result, classes: Sequence[str], segments: bool)
 
 def _analyze(model: Model, song: Song, picture_seconds: float, label: str) -> Analysis:
     try:
-        return analyzed(model.predictor.digest, song.digest, picture_seconds, model.predictor, song.content, label)
+        with one_error(song.name):
+            return analyzed(model.predictor.digest, song.digest, picture_seconds, model.predictor, song.content, label)
     except GenreclfError as error:
         raise GenreclfError(str(error).replace("upload", song.name, 1)) from error

@@ -25,7 +25,7 @@ _SWEEP_SECONDS = 60.0
 
 def runs_folder() -> Path:
     """The folder with the user's runs and comparisons."""
-    return user_path(os.environ.get("GENRECLF_RUNS", "runs"))
+    return user_path(os.environ.get("GENRECLF_RUNS") or "runs")
 
 
 def current_visit() -> Visit:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from genreclf.errors import GenreclfError, reason
@@ -15,24 +16,34 @@ Result = Prediction | GenreclfError
 AnyLocation = TypeVar("AnyLocation", bound=Location)
 
 
+@contextmanager
+def one_error(name: object) -> Iterator[None]:
+    """Whatever fails for the file of this name, be it a lack of memory or a defect of a decoder, is a GenreclfError."""
+    try:
+        yield
+    except GenreclfError:
+        raise
+    except MemoryError as error:
+        raise GenreclfError(f"{name}: too large for the free memory; cut it into shorter files") from error
+    except Exception as error:
+        failed = f"{name}: failed ({type(error).__name__}: {reason(error)})"
+        raise GenreclfError(f"{failed}; please report it with the file") from error
+
+
 def predict_files(
     predictor: Predictor, paths: Iterable[AnyLocation], workers: int
 ) -> Iterator[tuple[AnyLocation, Result]]:
     """Each path with its prediction, or with the error that says why it has none; `workers` threads share the work.
 
-    Whatever fails for one file, if it is a lack of memory or a defect of a decoder, costs no other file its prediction.
+    Whatever fails for one file costs no other file its prediction.
     """
 
     def predict(path: AnyLocation) -> Result:
         try:
-            return predictor.predict_file(path)
+            with one_error(path):
+                return predictor.predict_file(path)
         except GenreclfError as error:
             return type(error)(str(error))  # without its traceback, which holds all that was decoded
-        except MemoryError:
-            return GenreclfError(f"{path}: too large for the free memory; cut it into shorter files")
-        except Exception as error:
-            failed = f"{path}: failed ({type(error).__name__}: {reason(error)})"
-            return GenreclfError(f"{failed}; please report it with the file")
 
     waiting: deque[tuple[AnyLocation, Future[Result]]] = deque()
     threads = ThreadPoolExecutor(workers)

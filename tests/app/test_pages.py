@@ -16,8 +16,10 @@ import soundfile
 from PIL import Image
 from tiny_sounds import music_like
 
+from genreclf.app import state
 from genreclf.app.__main__ import main
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
+from genreclf.frontend.clip import Clip, read_upload
 from genreclf.inference.predictor import load_predictor
 from genreclf.inference.run_folder import PRETRAINED
 
@@ -345,6 +347,19 @@ def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
     given(app, (name, content()))
     assert len(app.error) == 1 and app.error[0].value.replace("\\", "").startswith(name) and said in app.error[0].value
     assert not genres_of(app) and said in component(app, "live_region")
+
+
+def test_a_defect_of_a_decoder_costs_one_file_of_a_page(app, monkeypatch):
+    def defective(content: bytes, *bounds: object) -> Clip:
+        if len(content) < 200_000:
+            raise ValueError("a defect")
+        return read_upload(content, *bounds)
+
+    monkeypatch.setattr(state, "read_upload", defective)
+    given(app, ("short.wav", song(3, 5)), ("long.wav", song(6, 5)))
+    first, second = component(app, "songs_table")["songs"]
+    assert first["answers"] == ["not readable"] and "a defect" in first["note"] and "report" in first["note"]
+    assert second["answers"][0].split()[0] in CLASSES
 
 
 SILENCE = song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ)
