@@ -18,6 +18,7 @@ import numpy as np
 from genreclf.data.clip_reader import ClipReader, Content, Read
 from genreclf.data.fingerprint import SKETCH_BANDS, find_matches
 from genreclf.data.groups import merge_groups
+from genreclf.data.older_stores import copied, known_clips
 from genreclf.data.path_list import without
 from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
 from genreclf.data.store import (
@@ -29,7 +30,6 @@ from genreclf.data.store import (
     TABLE,
     TOKENS,
     Row,
-    Store,
     csv_line,
     open_fingerprints,
     open_store,
@@ -46,7 +46,6 @@ from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.inference.array_task import part_of
 from genreclf.progress import progress_bar
 
-Known = dict[Content, tuple[Store, int]]  # a store that holds the file, and its number there
 # Reads clips, in the order given; a file that older stores hold is only told.
 Engine = Callable[[ClipReader, Sequence[Source]], Iterator[Read | Content]]
 
@@ -188,11 +187,11 @@ def _write_clips(
         table = stack.enter_context(journal.open("ab"))
         report = stack.enter_context(progress_bar("making spectrograms", "clips"))
         report(len(rows), len(sources))
-        known = _known_clips(store, folder, settings)
+        known = known_clips(store, {"format": FORMAT, "folder": str(folder), **settings})
         seconds, figure = settings["picture_seconds"], FigureAxis(**settings["figure"])
         todo = sources[len(rows) :]
         for source, read in zip(todo, engine(ClipReader(folder, seconds, figure, frozenset(known)), todo), strict=True):
-            row, blocks = _copied(source, *known[read]) if isinstance(read, Content) else read
+            row, blocks = copied(source, *known[read]) if isinstance(read, Content) else read
             rows.append(replace(row, offset=arrays[0].rows))
             for array, block in zip(arrays, blocks, strict=True):
                 array.append(block)
@@ -200,30 +199,6 @@ def _write_clips(
             table.flush()
             report(len(rows), len(sources))
     return rows
-
-
-def _known_clips(store: Path, folder: Location, settings: dict[str, Any]) -> Known:
-    """The clips in finished stores of the same format, folder and settings."""
-    known: Known = {}
-    expected = {"format": FORMAT, "folder": str(folder), **settings}
-    for path in sorted(store.parent.glob(f"*/{META}"), key=lambda path: path.stat().st_mtime):
-        try:
-            if not expected.items() <= json.loads(path.read_text()).items():
-                continue
-            older = open_store(path.parent)
-        except (OSError, ValueError, AttributeError, GenreclfError):
-            continue  # a damaged older store does not keep a new one from being built
-        for number, row in enumerate(older.rows):
-            if row.columns:
-                known[Content(row.digest, Path(row.path).suffix.lower())] = older, number
-    return known
-
-
-def _copied(source: Source, older: Store, number: int) -> Read:
-    """The row and the arrays of a clip from an older store."""
-    prints = older.fingerprints.of_clip(number)
-    row = replace(older.rows[number], path=source.path, label=source.label)
-    return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
 
 
 class AppendableNpy:

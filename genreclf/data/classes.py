@@ -1,5 +1,6 @@
 """The names of a data set's classes: which ones are refused, and which ones look odd."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,7 +9,6 @@ from genreclf.data.genre_map import NO_GENRE
 from genreclf.data.labels import genres_of
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
-from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, spelling_key
 
 
@@ -41,17 +41,23 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
 
     `none` is the class of out-of-scope music.
     """
-    several = [label for label in _classes(labels, task) if len(split_genres(label)) > 1]
-    if several:
-        remedy = "task=multilabel takes them as several genres"
+    names = _classes(labels, task)
+    if several := [name for name in names if _joins_genres(name, names)]:
+        remedy = "to give a clip several genres, use task=multilabel, and semicolons between them"
         tell_once(f"{where}: {first_names(several)} are classes of these names; {remedy}")
     spellings: dict[str, list[str]] = defaultdict(list)
-    for label in _classes(labels, task):
-        spellings[spelling_key(label)].append(label)
-    for key, names in spellings.items():
-        if key in NO_GENRE and none not in names:
-            remedy = f"if they are of none of the genres, give data.none={names[0]}"
-            tell_once(f"{where}: the clips of {names[0]!r} are a class like the others; {remedy}")
-        if len(names) > 1:
-            both = " and ".join(map(repr, names))
+    for name in names:
+        spellings[spelling_key(name)].append(name)
+    for key, alike in spellings.items():
+        if key in NO_GENRE and none not in alike:
+            remedy = f"if they are of none of the genres, give data.none={alike[0]}"
+            tell_once(f"{where}: the clips of {alike[0]!r} are a class like the others; {remedy}")
+        if len(alike) > 1:
+            both = " and ".join(map(repr, alike))
             tell_once(f"{where}: {both} are two classes; if they are one genre, use one spelling")
+
+
+def _joins_genres(name: str, known: Sequence[str]) -> bool:
+    """Whether this is several genres in one cell: "rock;pop", or "rock, pop" where there is a class rock or pop."""
+    parts = [part.strip() for part in re.split(r"[;,|/]", name)]
+    return len(parts) > 1 and (";" in name or not set(parts).isdisjoint(known))

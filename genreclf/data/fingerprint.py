@@ -11,12 +11,13 @@ Everything is smoothed over half a second, so that a downsampled spectrogram mat
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from genreclf.data.token_hits import BATCH, Report, TokenTable, hits_between, hits_within
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS
 
 # Constants without a source were set by hand; scripts/recordings.py measures the whole. A frame is 23.2 ms.
@@ -31,12 +32,9 @@ _PATCH_OFFSETS = np.arange(-48, 49, 6)  # frames: 2.2 s in 17 steps, four times 
 _BAND_WAVES, _TIME_WAVES = 5, 6  # 30 signs and the region's number make a 32-bit token
 _WEAK_BITS = 3  # tried flipped: 8 tokens per patch, which all have to be stored
 
-# A token that many clips share says little, so each is compared with the next 32 only: this bounds the cost.
-_NEIGHBOURS = 32
 _WINDOW_STEPS = 64  # 8.9 s around a common token (Haitsma and Kalker: 3 s, in steps of 11.6 ms)
 _CHANGE_STEPS = 3  # 0.42 s, a little less than the smoothing
 MAX_BIT_ERROR_RATE = 0.35  # Haitsma and Kalker's
-_BATCH = 1 << 14  # hits compared at once: 8 MB of words
 MATCH_CONFIDENCE = 0.77  # measured: two drones of the demo music reach 0.76; other versions of a real piece, 0.66
 MIN_OVERLAP_FRAMES = 172  # 4 s: of copies cut to 4 s, 100 % of audio and 82 % of pictures are still found
 _OFFSETS_TRIED = 3  # the offsets with the most common tokens
@@ -154,19 +152,20 @@ def borders(sizes: Iterable[int]) -> np.ndarray:
     return np.cumsum([0, *sizes])
 
 
-Report = Callable[[int, int], None]
+def _tokens(library: Fingerprints) -> TokenTable:
+    return TokenTable(library.tokens, np.diff(library.token_borders))
 
 
 def find_matches(library: Fingerprints, report: Report = lambda done, total: None) -> list[Match]:
     """All pairs of clips that hold the same recording, in order. The cost grows with the tokens, not with the pairs."""
-    return _matches(library, library, _hits_within(library, report))
+    return _matches(library, library, hits_within(_tokens(library), len(_REGIONS), report))
 
 
 def find_matches_between(
     one: Fingerprints, other: Fingerprints, report: Report = lambda done, total: None
 ) -> list[Match]:
     """The same for the pairs of a clip of `one` (`Match.first`) and a clip of `other` (`Match.second`)."""
-    return _matches(one, other, _hits_between(one, other, report))
+    return _matches(one, other, hits_between(_tokens(one), _tokens(other), len(_REGIONS), report))
 
 
 def _matches(one: Fingerprints, other: Fingerprints, hits: Iterable[np.ndarray]) -> list[Match]:
@@ -178,58 +177,6 @@ def _matches(one: Fingerprints, other: Fingerprints, hits: Iterable[np.ndarray])
     borders = np.flatnonzero((np.diff(by_pair[:, :2], axis=0) != 0).any(axis=1)) + 1
     found = (_best_match(one, other, pair) for pair in np.split(by_pair, borders) if len(pair))
     return [match for match in found if match is not None]
-
-
-@dataclass(frozen=True)
-class _Tokens:
-    """The tokens of one region, sorted; equal ones in the order of their clips."""
-
-    token: np.ndarray  # (n,) uint32
-    clip: np.ndarray  # (n,) int32
-    time: np.ndarray  # (n,) uint32: its frame
-
-    @classmethod
-    def of(cls, library: Fingerprints, region: int) -> "_Tokens":
-        counts = np.diff(library.token_borders)
-        clip_of = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        chosen = np.flatnonzero(library.tokens[:, 0] >> 30 == region)
-        token = library.tokens[chosen, 0]
-        order = np.argsort(token, kind="stable")
-        return cls(token[order], clip_of[chosen[order]], library.tokens[chosen[order], 1])
-
-
-def _hits_within(library: Fingerprints, report: Report) -> Iterator[np.ndarray]:
-    """Yields (hits, 4) int64: two clips, and the frame in each of them at which they have a token in common."""
-    for region in range(len(_REGIONS)):
-        report(region, len(_REGIONS))
-        tokens = _Tokens.of(library, region)
-        for distance in range(1, _NEIGHBOURS + 1):
-            same = np.flatnonzero(tokens.token[distance:] == tokens.token[:-distance])
-            if not len(same):
-                break
-            yield from _in_batches(tokens, tokens, same, same + distance)
-    report(len(_REGIONS), len(_REGIONS))
-
-
-def _hits_between(one: Fingerprints, other: Fingerprints, report: Report) -> Iterator[np.ndarray]:
-    """The same, with the first clip in `one` and the second in `other`."""
-    for region in range(len(_REGIONS)):
-        report(region, len(_REGIONS))
-        tokens, others = _Tokens.of(one, region), _Tokens.of(other, region)
-        begin = np.searchsorted(others.token, tokens.token)
-        count = np.searchsorted(others.token, tokens.token, "right") - begin  # of equal tokens in `other`
-        # Each clip, and each of its tokens, begins elsewhere among them, so that together they reach all.
-        start = np.arange(len(begin)) + tokens.token
-        for distance in range(min(_NEIGHBOURS, count.max(initial=0))):
-            same = np.flatnonzero(count > distance)
-            yield from _in_batches(tokens, others, same, begin[same] + (start[same] + distance) % count[same])
-    report(len(_REGIONS), len(_REGIONS))
-
-
-def _in_batches(tokens: _Tokens, others: _Tokens, one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(one), _BATCH):
-        a, b = one[start : start + _BATCH], other[start : start + _BATCH]
-        yield np.stack([tokens.clip[a], others.clip[b], tokens.time[a], others.time[b]], axis=1).astype(np.int64)
 
 
 def _bit_error_rate(
@@ -251,8 +198,8 @@ def _bit_error_rate(
 def _change_bits(sketches: np.ndarray) -> np.ndarray:
     """(steps,) uint32, a bit per band: whether the next band rises more in the 0.4 s from each step."""
     words = np.zeros(len(sketches), np.uint32)
-    for start in range(0, len(sketches), _BATCH):
-        bits = _rises(_changes(sketches[start : start + _BATCH + _CHANGE_STEPS].astype(np.int16)))
+    for start in range(0, len(sketches), BATCH):
+        bits = _rises(_changes(sketches[start : start + BATCH + _CHANGE_STEPS].astype(np.int16)))
         words[start : start + len(bits)] = np.packbits(bits, axis=1).view(np.uint32)[:, 0]
     return words
 

@@ -157,12 +157,16 @@ def test_classes_that_are_probably_none_or_one_are_told(tmp_path, capsys):
 
 
 def test_genres_joined_in_one_cell_are_told_unless_a_clip_may_have_several(tmp_path, capsys):
-    fill(tmp_path, "x.wav", "y.wav")
-    (tmp_path / "genres.csv").write_text("path,genre\nx.wav,rock;pop\ny.wav,jazz\n")
-    for task, lines in (("multiclass", 1), ("multilabel", 0)):
+    fill(tmp_path, "x.wav", "y.wav", "z.wav")
+    for cell, task, lines in (
+        ("rock;pop", "multiclass", 1),
+        ("rock;pop", "multilabel", 0),
+        ("jazz, pop", "multilabel", 1),
+    ):
+        (tmp_path / "genres.csv").write_text(f'path,genre\nx.wav,"{cell}"\ny.wav,jazz\nz.wav,R/B\n')
         sources_of(data_config(path=tmp_path, cache=tmp_path, table=tmp_path / "genres.csv", task=task), tmp_path)
         told = [line for line in capsys.readouterr().err.splitlines() if "ignored" not in line]
-        assert len(told) == lines and all("'rock;pop'" in line and "multilabel" in line for line in told)
+        assert len(told) == lines and all(f"'{cell}' are" in line and "multilabel" in line for line in told)
 
 
 def test_a_missing_folder_is_refused(tmp_path):

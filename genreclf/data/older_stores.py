@@ -1,0 +1,37 @@
+"""Clips whose spectrograms an older store holds, so that they need not be computed again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from genreclf.data.clip_reader import Content, Read
+from genreclf.data.sources import Source
+from genreclf.data.store import META, Store, open_store
+from genreclf.errors import GenreclfError
+
+Known = dict[Content, tuple[Store, int]]  # a store that holds the file, and the clip's number there
+
+
+def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
+    """The clips in the finished stores beside `store` whose META holds `made_from`; of several, the newest has it."""
+    known: Known = {}
+    for path in sorted(store.parent.glob(f"*/{META}"), key=lambda path: path.stat().st_mtime):
+        try:
+            if not made_from.items() <= json.loads(path.read_text()).items():
+                continue
+            older = open_store(path.parent)
+        except (OSError, ValueError, AttributeError, GenreclfError):
+            continue  # a damaged older store does not keep a new one from being built
+        for number, row in enumerate(older.rows):
+            if row.columns:
+                known[Content(row.digest, Path(row.path).suffix.lower())] = older, number
+    return known
+
+
+def copied(source: Source, older: Store, number: int) -> Read:
+    """The row and the arrays of a clip from an older store."""
+    prints = older.fingerprints.of_clip(number)
+    row = replace(older.rows[number], path=source.path, label=source.label)
+    return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)
