@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import yaml
 
 from genreclf.command_options import Parser
@@ -22,6 +21,7 @@ from genreclf.inference.task import MULTICLASS
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
 from genreclf.text import one_line, shell_command
+from genreclf.training.checkpoint_io import read_checkpoint_file
 
 # What reading a file of another kind raises.
 _MALFORMED = (EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, yaml.YAMLError)
@@ -46,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def read_checkpoint(path: Path, temperature: float) -> Bundle:
     """The net of a checkpoint in its run folder, described by the folder's config.yaml and record.json.
 
-    Only tensors and plain data are unpickled. Raises GenreclfError for another file, and where those are missing.
+    Raises GenreclfError for another file, and where those are missing.
     """
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = read_checkpoint_file(path)
         parameters, state = saved["hyper_parameters"], saved["state_dict"].items()
         config = yaml.safe_load((path.parent / CONFIG_YAML).read_text())
         record = json.loads((path.parent / RECORD).read_text())

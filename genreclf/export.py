@@ -9,7 +9,7 @@ from typing import Any
 from genreclf.config import did_you_mean
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
-from genreclf.exporters.export import export_models
+from genreclf.exporters.export import check_input, export_models
 from genreclf.exporters.formats import FORMATS, INPUTS
 from genreclf.files import user_path
 from genreclf.hydra_command import run_command
@@ -20,6 +20,8 @@ from genreclf.text import one_line
 def export(config: dict[str, Any], overrides: list[str]) -> None:
     """Writes a file for each `format` and `input`; prints its path, its size and its difference from the bundle."""
     formats, inputs = _chosen(config, "format", FORMATS), _chosen(config, "input", INPUTS)
+    for kind in inputs:
+        check_input(formats, kind)  # before the first file is written
     model = str(config["run"])  # YAML reads run=2026 as a number
     bundle = load_bundle(find_bundle(model))
     folder = _default_folder(model) if config["out"] is None else user_path(str(config["out"]))

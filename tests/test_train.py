@@ -394,6 +394,21 @@ def test_resuming_with_other_settings_is_refused(run, music, message):
     assert "optim.label_smoothing=0.2" in line and "0.1" in line and "leave it out" in line
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *(("record.json", content) for content in ("no JSON", "[]", "{}", '{"overrides": 3}', '{"overrides": [3]}')),
+        *(("config.yaml", content) for content in ("}{", "3", "data: {}", "{data: {}, model: {name: a}}")),
+        ("last.ckpt", "no archive"),
+    ],
+)
+def test_a_damaged_run_folder_is_not_resumed(file, content, run, message, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / file).write_text(content)
+    line = message(f"run={copy}", "ckpt=last", "trainer.max_epochs=4", net=())
+    assert str(copy / file) in line and "copy" in line
+
+
 def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
     where = [f"data.path={music}", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
     words = [*QUICK, *where, "optim.checkpoint=first,last", "seed=0"]

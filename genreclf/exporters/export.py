@@ -39,10 +39,7 @@ def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Pat
     Raises GenreclfError for an input that a format does not support, for a net that a format cannot represent, where
     file and bundle differ by more than the format's limit, and for a file that cannot be written.
     """
-    for name in formats:
-        if kind not in FORMATS[name].max_difference:
-            supported = ",".join(FORMATS[name].max_difference)
-            raise GenreclfError(f"format={name}: does not support input={kind}; give input={supported}")
+    check_input(formats, kind)
     exportables: dict[bool, Exportable] = {}  # by Format.any_length
     for name in formats:
         any_length, path = FORMATS[name].any_length, folder / f"{kind}{FORMATS[name].suffix}"
@@ -50,6 +47,14 @@ def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Pat
             example = _example(bundle, name, kind, 2, torch.Generator().manual_seed(0))
             exportables[any_length] = Exportable(_module(bundle, name, kind), example)
         yield path, _export(bundle, name, kind, exportables[any_length], path)
+
+
+def check_input(formats: Sequence[str], kind: str) -> None:
+    """Raises GenreclfError for a kind of input that one of the formats does not support."""
+    for name in formats:
+        if kind not in FORMATS[name].max_difference:
+            supported = ",".join(FORMATS[name].max_difference)
+            raise GenreclfError(f"format={name}: does not support input={kind}; give input={supported}")
 
 
 def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: Path) -> float:

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class CheckpointFiles(TorchCheckpointIO):
         """
         folder = Path(path).parent.resolve()  # as ModelCheckpoint has it
         try:
-            checkpoint: dict[str, Any] = torch.load(path, map_location, weights_only=True)
+            checkpoint = read_checkpoint_file(Path(path), map_location)
             for state in checkpoint["callbacks"].values():
                 if "dirpath" in state:
                     state.update(_in_folder(state, folder))
@@ -50,6 +51,18 @@ class CheckpointFiles(TorchCheckpointIO):
         ) as error:
             raise GenreclfError(f"{path}: damaged ({reason(error)}); copy it again, or start a new run") from error
         return checkpoint
+
+
+def read_checkpoint_file(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint; only tensors and plain data are unpickled.
+
+    Raises OSError for a file that cannot be read, and for another file ValueError or what torch raises.
+    """
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):  # torch would take it for a file of its early versions
+            raise ValueError("not an archive of tensors")
+    content: dict[str, Any] = torch.load(path, map_location, weights_only=True)
+    return content
 
 
 def _in_folder(state: dict[str, Any], folder: Path) -> dict[str, Any]:
