@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from genreclf.cores import cores
 from genreclf.data.clip_reader import ClipReader, Content, Read
 from genreclf.data.fingerprint import SKETCH_BANDS, find_matches
 from genreclf.data.groups import merge_groups
@@ -62,13 +63,13 @@ _ARRAYS = (
 
 def read_in_threads(reader: ClipReader, sources: Sequence[Source]) -> Iterator[Read | Content]:
     """The engine of this machine. One thread per core reads ahead by a few clips, which bounds the memory."""
-    cores = len(os.sched_getaffinity(0))
+    ahead = 2 * cores()
     queue: deque[Future[Read | Content]] = deque()
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         try:
             for source in sources:
                 queue.append(pool.submit(reader, source))
-                if len(queue) == 2 * cores:
+                if len(queue) == ahead:
                     yield queue.popleft().result()
             while queue:
                 yield queue.popleft().result()

@@ -44,7 +44,7 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
     names = _classes(labels, task)
     if several := [name for name in names if _joins_genres(name, names)]:
         remedy = "to give a clip several genres, use task=multilabel, and semicolons between them"
-        tell_once(f"{where}: {first_names(several)} are classes of these names; {remedy}")
+        tell_once(f"{where}: there are classes named {first_names(several)}; {remedy}")
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in names:
         spellings[spelling_key(name)].append(name)

@@ -57,12 +57,16 @@ def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
         )
     if splits:
         return [part[1] for part in parts]
-    if tops and all(_NO_GENRES.fullmatch(normalize_name(top)) for top in tops):
+    if tops and all(map(_is_no_genre, tops)):
         remedy = f"give data.path={folder / tops[0]}, or genres in data.table"
         raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are not genres; {remedy}")
     if parts:
         _check_inside(folder, parts)
     return [part[0] for part in parts]
+
+
+def _is_no_genre(name: str) -> bool:
+    return bool(_NO_GENRES.fullmatch(normalize_name(name)))
 
 
 def named_splits(paths: Sequence[str]) -> list[str]:
@@ -91,10 +95,12 @@ def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:
     for part in parts:
         inside.setdefault("/".join(part[: depth or 1]), set()).update(part[depth or 1 : -1][:1])
     common = sorted(set.intersection(*inside.values()))
-    if len(common) < 2 or all(map(split_word, common)):
-        return
     names = first_names(common)
+    if len(common) < 2:
+        return
     if shared:
         raise GenreclfError(f"data.path={folder}: has one folder with {names} in it; give data.path={folder / shared}")
+    if all(split_word(name) or _is_no_genre(name) for name in common):
+        return
     remedy = "if these are the genres, give them in data.table"
     tell_once(f"data.path={folder}: its folders {first_names(sorted(inside))} all have {names} in them; {remedy}")

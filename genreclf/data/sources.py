@@ -1,6 +1,5 @@
 """Finds the clips: by folders, in a table of genres, by the files' tags, in a public data set, or the demo music."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from genreclf.progress import progress_bar
 from genreclf.text import first_names
 
 GTZAN = "gtzan"  # which has no tables
+MAX_PICTURE_SECONDS = 100_000  # more than a day
 KNOWN = {
     "group": (None, "stem"),
     "unknown_artists": ("single", "together"),
@@ -43,7 +43,7 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set. Raises GenreclfError for `picture_seconds` that are not above 0, and for an unknown word."""
+    """A data set. Raises GenreclfError for a value out of its range, and for an unknown word."""
 
     name: str
     path: Location  # contains one folder per class, or the files that `table` names
@@ -68,9 +68,15 @@ class DataConfig:
     task: str = MULTICLASS  # or multilabel; a default: runs of earlier versions lack it
 
     def __post_init__(self) -> None:
-        if not 0 < self.picture_seconds < math.inf:
-            raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: give a number of seconds above 0")
-        _ = self.figure_axis  # refuses unknown words
+        if not self.name:
+            raise GenreclfError("data.name: is empty; give a name")
+        if not 0 < self.picture_seconds <= MAX_PICTURE_SECONDS:
+            limit = f"give a number of seconds above 0, up to {MAX_PICTURE_SECONDS:,}"
+            raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: {limit}")
+        try:
+            _ = self.figure_axis  # refuses unknown words
+        except GenreclfError as error:
+            raise GenreclfError(f"data.{error}") from error
         self._check_task()
         self._check_public()
         if self.genre_map is not None and not self.tags:

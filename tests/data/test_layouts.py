@@ -108,6 +108,13 @@ def test_folders_that_hold_the_same_folders_are_told(tmp_path, capsys):
     assert "'disc 1', 'disc 2', 'disc 3' all have 'jazz', 'rock'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("inside", [("fold1", "fold2"), ("train", "test"), ("audio", "images")])
+def test_folders_of_no_genres_inside_the_genres_are_not_called_genres(tmp_path, capsys, inside):
+    fill(tmp_path, *(f"{genre}/{name}/x.wav" for name in inside for genre in ("rock", "jazz")))
+    assert {source.label for source in list_sources(tmp_path)} == {"rock", "jazz"}
+    assert "if these are the genres" not in capsys.readouterr().err
+
+
 def test_folders_that_hold_no_folders_in_common_are_genres(tmp_path, capsys):
     fill(tmp_path, "rock/Various Artists/x.wav", "rock/Queen/x.wav", "jazz/Various Artists/x.wav", "jazz/Monk/x.wav")
     assert {source.label for source in list_sources(tmp_path)} == {"rock", "jazz"}

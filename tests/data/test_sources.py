@@ -166,7 +166,7 @@ def test_genres_joined_in_one_cell_are_told_unless_a_clip_may_have_several(tmp_p
         (tmp_path / "genres.csv").write_text(f'path,genre\nx.wav,"{cell}"\ny.wav,jazz\nz.wav,R/B\n')
         sources_of(data_config(path=tmp_path, cache=tmp_path, table=tmp_path / "genres.csv", task=task), tmp_path)
         told = [line for line in capsys.readouterr().err.splitlines() if "ignored" not in line]
-        assert len(told) == lines and all(f"'{cell}' are" in line and "multilabel" in line for line in told)
+        assert len(told) == lines and all(f"named '{cell}'" in line and "multilabel" in line for line in told)
 
 
 def test_a_missing_folder_is_refused(tmp_path):
@@ -287,10 +287,19 @@ def test_demo_music_is_rendered_once_into_a_folder_of_its_settings(tmp_path, mon
     assert len({folder, *others}) == 4
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e9])
 def test_picture_seconds_have_to_be_above_zero(tmp_path, seconds):
-    with pytest.raises(GenreclfError, match=r"^data\.picture_seconds=.*: give .* above 0$"):
+    with pytest.raises(GenreclfError, match=r"^data\.picture_seconds=.*: give .* above 0, up to 100,000$"):
         dataclasses.replace(demo_config(tmp_path, 0), picture_seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "known"),
+    [("figure", "mels", "mel"), ("figure_hz", -1.0, ""), ("group", "x", "null"), ("name", "", "")],
+)
+def test_a_value_that_is_none_of_the_known_ones_is_refused_with_its_key(tmp_path, key, value, known):
+    with pytest.raises(GenreclfError, match=rf"^data\.{key}.*: .*{known}"):
+        data_config(path=tmp_path, cache=tmp_path, **{key: value})
 
 
 def test_what_is_ignored_is_told_on_standard_error(tmp_path, capsys):
