@@ -17,7 +17,7 @@ from genreclf.cores import cores
 from genreclf.files import user_path
 from genreclf.frontend.folder import contents_of
 from genreclf.frontend.object_store import Location, StorePath, location, objects_below
-from genreclf.inference.predicted_rows import Contents, Engine, journaled, open_journal, thread_rows
+from genreclf.inference.predicted_rows import Contents, Engine, predicted_rows, thread_rows
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row
 
@@ -89,8 +89,7 @@ def library_rows(
 ) -> list[Row]:
     """The rows of all files, in order."""
     with engine_of(options, predictor, contents) as engine:
-        results = journaled(paths, engine, open_journal(options.journal, predictor, contents))
-        return [result.row for result in results]
+        return list(predicted_rows(paths, predictor, contents, engine, options.journal))
 
 
 def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Contents) -> AbstractContextManager[Engine]:

@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from genreclf.frontend.clip import PICTURE_SUFFIXES
 from genreclf.frontend.folder import folder_contents
 from genreclf.inference.catalog import read_scores
 from genreclf.inference.embeddings import Embeddings, write_embeddings
-from genreclf.inference.predicted_rows import predicted_rows
+from genreclf.inference.predicted_rows import Contents, predicted_rows, thread_rows
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.reliability import at_least
 from genreclf.inference.results import Row, check_output
@@ -38,10 +39,7 @@ def make_plan(options: argparse.Namespace) -> int:
     paths, unreadable_folders = find_files(options.paths)
     songs = _without_pictures(paths)
     predictor = _load(options)
-    predicted = predicted_rows(
-        predictor, songs, options.workers, options.journal, embedding=options.embeddings is not None
-    )
-    rows = list(predicted)
+    rows = list(_predicted(songs, predictor, options))
     tell_problems(row["problem"] for row in rows)
     wanted = _rules(options, predictor)
     plan = _plan_rows(rows, wanted)
@@ -92,6 +90,12 @@ def _load(options: argparse.Namespace) -> Predictor:
             raise GenreclfError(f"--model {options.model or DEFAULT_MODEL}: a plan {fault}; train with another name")
     tell_default_model(options)
     return predictor
+
+
+def _predicted(songs: Sequence[Path], predictor: Predictor, options: argparse.Namespace) -> Iterator[Row]:
+    contents = Contents(embedding=options.embeddings is not None)
+    engine = partial(thread_rows, predictor, options.workers, contents)
+    return predicted_rows(songs, predictor, contents, engine, options.journal)
 
 
 def _rules(options: argparse.Namespace, predictor: Predictor) -> Rules:
@@ -159,7 +163,7 @@ def watch(options: argparse.Namespace) -> int:
         write_plan([], options.plan)
     print(f"genreclf: watching; Ctrl-C ends it; the plan: {options.plan}", file=sys.stderr)
     for paths in arrivals(options.paths, lambda: set(_songs(options.paths)) - planned):
-        for row in predicted_rows(predictor, paths, options.workers, options.journal):
+        for row in _predicted(paths, predictor, options):
             planned_row = plan_row(row, wanted)
             append_rows([planned_row], options.plan)
             line = f"{planned_row.action}  {planned_row.genre or planned_row.note}  {planned_row.path}"

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard
 
-from genreclf.frontend.decoder import UNRECOGNISED, UndecodableError
+from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
 from genreclf.frontend.tag_bytes import end_tag_bytes
 
 # Formats that hold what they play. No playlist (concat, hls, dash), picture sequence, device or script is among them.
@@ -58,7 +58,7 @@ class AvDecoder:
             self.rate_hz: int = self._stream.rate
             self.channels: int = self._stream.channels
             if not self.rate_hz or not self.channels:
-                raise UndecodableError("its header gives no sample rate or no channels")
+                raise UndecodableError(NO_RATE)
             self._stream.codec_context.thread_count = 1  # several files are read at once
             self._packets = self._container.demux(self._stream)
             self._first = self._next_packet()

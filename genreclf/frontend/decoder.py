@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 UNRECOGNISED = "format not recognised"
+NO_RATE = "its header gives no sample rate or no channels"
 
 
 class UndecodableError(Exception):

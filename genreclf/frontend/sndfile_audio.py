@@ -8,7 +8,7 @@ from io import FileIO
 import numpy as np
 import soundfile
 
-from genreclf.frontend.decoder import UndecodableError
+from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
 
 # A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors: long ones are faster.
 _BLOCK_FRAMES = 4_096
@@ -19,6 +19,8 @@ _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile's number of frames for a FLAC whose header gives none (written to a pipe): it does not tell whether such a
 # file is whole.
 _UNKNOWN_FRAMES = 2**63 - 1
+# What some of libsndfile's messages mean.
+_MEANINGS = {"Format not recognised": UNRECOGNISED, "Internal error : SF_INFO struct incomplete": NO_RATE}
 # Writers that cannot seek (pipes) leave a placeholder of at least this value as the length in bytes.
 _PLACEHOLDER_BYTES = 0x7FFF_F000
 
@@ -44,8 +46,7 @@ class SndfileDecoder:
             # would call back for every few kilobytes, which only one thread at a time can serve.
             self._file = _Stream(handle.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
-            # Some of libsndfile's messages have two lines.
-            raise UndecodableError("libsndfile: " + " ".join(error.error_string.split()).rstrip(".")) from error
+            raise UndecodableError(_reason(error.error_string)) from error
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         frames = self._file.frames
@@ -84,6 +85,12 @@ class SndfileDecoder:
     def close(self) -> None:
         """See `Decoder`."""
         self._file.close()
+
+
+def _reason(message: str) -> str:
+    """Why libsndfile does not open a file; some of its messages have two lines."""
+    line = " ".join(message.split()).rstrip(".")
+    return _MEANINGS.get(line, f"libsndfile: {line}")
 
 
 def _header_bytes_share(file: _Stream) -> float:

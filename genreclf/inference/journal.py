@@ -7,8 +7,7 @@ from typing import Any
 from genreclf.errors import GenreclfError, remedy
 from genreclf.files import check_ends
 from genreclf.frontend.object_store import Location, StorePath
-
-Row = dict[str, Any]
+from genreclf.inference.results import Row
 
 
 class Journal:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,26 +38,14 @@ Engine = Callable[[Sequence[Location]], Iterator[FileRow]]
 
 
 def predicted_rows(
-    predictor: Predictor,
-    paths: Sequence[Location],
-    workers: int,
-    journal_file: Path | None = None,
-    segments: bool = False,
-    embedding: bool = False,
+    paths: Sequence[Location], predictor: Predictor, contents: Contents, engine: Engine, journal_file: Path | None
 ) -> Iterator[Row]:
-    """A row per path (see `file_row`), with the (D,) `embedding` if asked for; shows the progress.
+    """A row per path, in order (see `file_row`), with these contents; shows the progress.
 
     Rows in the journal are not predicted again. Raises GenreclfError for a journal that cannot be used.
     """
-    contents = Contents(segments, embedding)
-    engine = partial(thread_rows, predictor, workers, contents)
-    for result in journaled(paths, engine, open_journal(journal_file, predictor, contents)):
-        yield result.row
-
-
-def open_journal(file: Path | None, predictor: Predictor, contents: Contents) -> Journal | None:
-    """The journal in `file` for this predictor's rows; None without a file. Raises GenreclfError as `Journal` does."""
-    return Journal(file, rows_digest(predictor, contents)) if file else None
+    journal = Journal(journal_file, rows_digest(predictor, contents)) if journal_file else None
+    return (result.row for result in journaled(paths, engine, journal))
 
 
 def rows_digest(predictor: Predictor, contents: Contents) -> str:

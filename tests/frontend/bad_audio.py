@@ -382,7 +382,7 @@ RATES_AND_CHANNELS = [
     Case("2-ghz.au", au(rate_hz=2**31 - 1), refused=bad_rate("2,147,483,647")),
     Case("4-ghz.wav", wav(fmt(rate_hz=2**32 - 1), DATA), refused=no_audio()),
     Case("2-ghz.ogg", summed(patched(ogg(), 40, b"\xff\xff\xff\x7f")), refused=bad_rate("2,147,483,647")),
-    Case("0-hz.wav", wav(fmt(rate_hz=0), DATA), refused=no_audio()),
+    Case("0-hz.wav", wav(fmt(rate_hz=0), DATA), refused=NO_CHANNELS),
     Case("0-hz.au", au(rate_hz=0), refused=no_audio()),
     Case("nan-hz.aiff", aiff(comm(rate=b"\xff" * 10), SSND), refused=no_audio()),
     Case("0-channels.wav", wav(fmt(channels=0), DATA), refused=NO_CHANNELS),
@@ -501,15 +501,13 @@ CHUNKS = [
     Case("rifx.wav", encoded("WAV", "PCM_16", endian="BIG"), sound=tone),
     Case("little-endian.au", encoded("AU", "PCM_16", endian="LITTLE"), sound=tone),
     Case("sowt.aiff", encoded("AIFF", "PCM_16", endian="LITTLE"), sound=tone),
-    Case(
-        "riff-of-avi.wav", chunk(b"RIFF", b"AVI " + fmt() + DATA), refused=no_audio("libsndfile: Format not recognised")
-    ),
+    Case("riff-of-avi.wav", chunk(b"RIFF", b"AVI " + fmt() + DATA), refused=UNKNOWN),
     Case("ssnd-before-comm.aiff", aiff(SSND, comm()), sound=tone),
     Case("no-comm.aiff", aiff(SSND), refused=no_audio()),
     Case("no-ssnd.aiff", aiff(comm()), refused=no_audio()),
     Case("offset-0.au", au(offset=0), sound=tone),
     Case("offset-behind-the-end.au", au(offset=10**6), refused=NO_SAMPLES),
-    Case("unknown-coding.au", au(encoding=99), refused=no_audio("libsndfile: Format not recognised")),
+    Case("unknown-coding.au", au(encoding=99), refused=UNKNOWN),
 ]
 CUT = [
     Case("half.wav", half(encoded("WAV", "PCM_16")), **HALF),
