@@ -17,7 +17,7 @@ HUB_TIMEOUT_SECONDS = 5.0
 ARCHIVE_SHA256 = "24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"  # as in torchaudio
 MAX_UNPACKED_BYTES = 4 * 1024**3
 MAX_MEMBERS = 20_000
-NOTICE = "GTZAN has no stated license and holds copyrighted music; use it for research only, and do not share it"
+NOTICE = "GTZAN has no stated licence and holds copyrighted music; use it for research only, and do not share it"
 OTHER_WAY = "get the archive elsewhere, unpack it, and set data.path to its folder"
 
 
@@ -48,8 +48,8 @@ def find_genres(folder: Path) -> Path | None:
 def _fetch(folder: Path) -> Path:
     archive = folder / "genres.tar.gz"
     partial = archive.with_name(archive.name + ".partial")
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         url = hf_hub_url(HUB_ID, HUB_FILE, repo_type="dataset")
         about = get_hf_file_metadata(url, timeout=HUB_TIMEOUT_SECONDS)
         # Not hf_hub_download: it restarts the download at each call.

@@ -66,7 +66,7 @@ def test_gtzan_is_fetched_checked_and_unpacked(hub, tmp_path, capsys):
     sources = list_sources(data_folder(config))
     assert [source.path for source in sources] == [f"{genre}/{genre}.0000{n}.au" for genre in GENRES for n in (0, 1)]
     assert (tmp_path / "gtzan" / "genres" / "blues" / "blues.00000.au").read_bytes() == sound(0)
-    assert "no stated license" in capsys.readouterr().err
+    assert "no stated licence" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.tar.gz*"))
     asked = len(hub.ranges)
     assert data_folder(config) == tmp_path / "gtzan" / "genres" and len(hub.ranges) == asked  # it is there
