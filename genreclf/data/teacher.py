@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from genreclf.text import first_names
 NAMES = "clip"  # the array or column with the clips' names
 COMPONENTS = 128  # of each teacher; what varies less is mostly noise
 MIN_CLIPS = 2  # in training with a vector: fewer have no components
+_MAX_NUMBER = 1e30  # the squares of larger ones would overflow
 _LEAST_SHARE = 1e-6  # of the first component's variance: smaller ones are rounding
 
 
@@ -36,19 +37,23 @@ def teacher_vectors(file: Path, paths: Sequence[str], training: Sequence[int]) -
         raise GenreclfError(
             f"teacher={file}: has vectors for {len(taught)} training clips; give it at least {MIN_CLIPS}"
         )
-    reduced = np.concatenate([_whitened(vectors, taught) for vectors in teachers], 1)  # (names, K)
+    whitened = {name: _whitened(vectors, taught) for name, vectors in teachers.items()}
+    for name, vectors in whitened.items():
+        if not vectors.shape[1]:
+            raise GenreclfError(f"teacher={file}: {name!r} is the same for all training clips; leave it out")
+    reduced = np.concatenate(list(whitened.values()), 1)  # (names, K)
     targets = np.full((len(paths), reduced.shape[1]), np.nan, np.float32)
     known = rows >= 0
     targets[known] = reduced[rows[known]]
     return targets
 
 
-def _read(file: Path) -> tuple[list[str], list[np.ndarray]]:
+def _read(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     """The clips' names, and the (names, D) vectors of each teacher."""
     try:
-        arrays = _parquet(file) if file.suffix.lower() == ".parquet" else dict(np.load(file, allow_pickle=False))
+        arrays = _parquet(file) if file.suffix.lower() == ".parquet" else _npz(file)
         names = [str(name) for name in arrays.pop(NAMES)]
-        teachers = {name: np.asarray(vectors, np.float64) for name, vectors in arrays.items()}
+        teachers = {name: vectors.astype(np.float64, casting="same_kind") for name, vectors in arrays.items()}
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         need = f"an .npz or .parquet with {NAMES!r} and vectors of one length"
         raise GenreclfError(f"teacher={file}: cannot be read ({reason(error)}); give {need}") from error
@@ -56,11 +61,19 @@ def _read(file: Path) -> tuple[list[str], list[np.ndarray]]:
         if vectors.ndim != 2 or len(vectors) != len(names):
             fault = f"{name!r} has shape {vectors.shape}, with {len(names)} clips"
             raise GenreclfError(f"teacher={file}: {fault}; give one vector per clip")
-        if not np.isfinite(vectors).all():
-            raise GenreclfError(f"teacher={file}: {name!r} has numbers that are not finite; leave those clips out")
+        if not (np.abs(vectors) < _MAX_NUMBER).all():
+            fault = f"{name!r} has numbers that are not finite, or above {_MAX_NUMBER:g}"
+            raise GenreclfError(f"teacher={file}: {fault}; leave those clips out")
     if not teachers:
         raise GenreclfError(f"teacher={file}: has no vectors besides {NAMES!r}; add an array with one vector per clip")
-    return names, list(teachers.values())
+    return names, teachers
+
+
+def _npz(file: Path) -> dict[str, np.ndarray]:
+    if file.is_file() and not is_zipfile(file):
+        raise ValueError("it is no .npz file")
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _parquet(file: Path) -> dict[str, np.ndarray]:
