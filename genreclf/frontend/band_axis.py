@@ -26,7 +26,7 @@ _BINS = (1025, 513, 2049, 129, 257)  # of librosa's usual n_fft, and of matplotl
 _SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
 # Rows below and above the plot that the frame hides, or that blend with it.
 _SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-_STEPS = (-0.3, -0.15, 0.0, 0.15, 0.3)
+_FINER = ((-0.3, -0.15, 0.0, 0.15, 0.3), (-0.1, -0.05, 0.0, 0.05, 0.1))
 _ROUGH = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 2.0))
 _MIN_ROWS = 32
 _FITTED = 6  # of the candidates: the best, and the usual ones
@@ -263,8 +263,10 @@ def _best_fit(changes: np.ndarray, rows: int, axis: _Candidate) -> _Fit:
         fits = (_Fit(axis, _match(changes, _cells(axis, rows, *pair)), *pair) for pair in product(*hidden))
         return max(fits, key=lambda fit: (fit.match, -abs(fit.below) - abs(fit.above)))
 
-    near = best([*_SHIFTS], [*_SHIFTS])
-    return best(*([shift + step for step in _STEPS] for shift in (near.below, near.above)))
+    fit = best([*_SHIFTS], [*_SHIFTS])
+    for steps in _FINER:
+        fit = best(*([shift + step for step in steps] for shift in (fit.below, fit.above)))
+    return fit
 
 
 def _match(changes: np.ndarray, cells: np.ndarray) -> float:

@@ -26,10 +26,10 @@ def filled(levels: np.ndarray, covered: np.ndarray) -> np.ndarray:
     while covered.any():  # once, and once more where covered rows and columns cross
         along_row, far_along_row = _nearest(covered)
         along_column, far_along_column = (result.T for result in _nearest(covered.T))
-        rows, columns = np.indices(covered.shape, sparse=True)
-        in_row, in_column = levels[rows, along_row], levels[along_column, columns]
+        in_row = np.take_along_axis(levels, along_row, axis=1)
+        in_column = np.take_along_axis(levels, along_column, axis=0)
         levels = np.where(far_along_row <= far_along_column, in_row, in_column)
-        covered = covered.all(axis=1)[:, None] & covered.all(axis=0)
+        covered = np.outer(covered.all(axis=1), covered.all(axis=0))
     return levels
 
 

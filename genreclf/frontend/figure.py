@@ -1,6 +1,6 @@
 """Finds the plot in a figure: inside its border, titles, tick labels and the axes' frame, beside its colour bar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ _USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matp
 _TWO_COLOURS = 0.9  # of a plot, in the steps of 16 levels that are most frequent
 _CONTRAST = 128  # of 255: frames are black on white or white on black
 _MAX_FRAME = 8  # pixels: the frame's thickness of 0.8 points at 600 dots per inch, and what blends with it
+_FULL_LINE = 0.8  # of the fullest line's ink: a line of the plot; titles have less
 _BLENDED_LINES = 2  # on each side, that may blend with the frame
 _BLENDED = 56  # of 255
 _OFF_MAP = 6.0  # of 255: what blends with the frame is farther from the map's colours
@@ -58,20 +59,39 @@ class Plot:
 
 def find_plot(pixels: np.ndarray) -> Plot:
     """The plot of (height, width, 3) uint8; the whole picture if there is no border around it."""
-    edges = [edge.astype(np.int16) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])]
+    plot = _outer_plot(pixels)
+    inside = plot.box.of(pixels)
+    if plot.bar is not None or (border := _border_colour(_edges(inside))) is None:
+        return plot
+    inner = _framed_plot(border, inside)  # of a figure in a window, or on a page
+    if inner is None:
+        return plot
+    top, left = plot.box.top, plot.box.left
+    box = Box(top + inner.box.top, top + inner.box.bottom, left + inner.box.left, left + inner.box.right)
+    return replace(inner, box=box)
+
+
+def _outer_plot(pixels: np.ndarray) -> Plot:
+    edges = _edges(pixels)
     if (border := _border_colour(edges)) is not None:
         return _plot_inside(border, pixels)
     # Cut at its labels or axes, a figure has its border at some edges only. A plot without a border may have silent
     # edges, but no frame further in, no colour bar, and nothing that is written beside it.
     for colour in _cut_borders(edges):
-        plot = _plot_inside(colour, pixels)
-        if plot.framed and _is_drawn_line(pixels[:, plot.box.left - 1], colour):
+        if plot := _framed_plot(colour, pixels):
             return plot
     for colour in _edge_colours(edges):
         plot = _plot_inside(colour, pixels)
         if plot.bar is not None or _is_beside_labels(plot.box, colour, pixels):
             return plot
     return Plot(_whole(pixels), _lines(pixels))
+
+
+def _framed_plot(border: np.ndarray, pixels: np.ndarray) -> Plot | None:
+    """The plot inside a border, if it has a frame that stands out from it."""
+    plot = _plot_inside(border, pixels)
+    has_frame = plot.framed and plot.box.left and _is_drawn_line(pixels[:, plot.box.left - 1], border)
+    return plot if has_frame else None
 
 
 def _plot_inside(border: np.ndarray, pixels: np.ndarray) -> Plot:
@@ -106,20 +126,18 @@ def _axes(box: Box, framed: bool, bar: Box | None, ink: np.ndarray) -> Box:
 
 
 def _without_margins(box: Box, ink: np.ndarray) -> Box:
-    """The longest part of a box that is not mostly empty: without margins inside the frame, and a title close to it.
+    """The box without empty space inside the frame, and without a title close to what is drawn.
 
     Sides without any stay, whatever the frame leaves of a line.
     """
     inner = box.shrunk(_BLENDED_LINES)
-    inside = inner.of(ink)
-    ends = []
-    for axis, low, high in ((1, box.top, box.bottom), (0, box.left, box.right)):
-        share = inside.mean(axis=axis)
-        first, last = max(_runs(share >= 0.5 * share.max(), 1), key=lambda run: run[1] - run[0])
-        ends += [low + (first and first + _BLENDED_LINES), high]
-        if last < len(share):
-            ends[-1] = low + _BLENDED_LINES + last
-    return Box(*ends)
+    drawn = _without_ticks(inner, ink, _FULL_LINE)
+    return Box(
+        box.top if drawn.top == inner.top else drawn.top,
+        box.bottom if drawn.bottom == inner.bottom else drawn.bottom,
+        box.left if drawn.left == inner.left else drawn.left,
+        box.right if drawn.right == inner.right else drawn.right,
+    )
 
 
 def _is_colour_bar(block: Box, plot: Box, pixels: np.ndarray) -> bool:
@@ -182,10 +200,11 @@ def _usual_axes(box: Box, whole: Box) -> Box:
 
 
 def _lines(pixels: np.ndarray) -> str:
-    """Whether a plot has next to only two colours, as a waveform or a curve on its ground has."""
+    """Why a plot that has next to only two colours is no spectrogram; empty for others, and for one colour."""
     coarse = (pixels >> 4).astype(np.int32) @ np.array([256, 16, 1], np.int32)
     counts = np.sort(np.bincount(coarse.reshape(-1)))[::-1]
-    return "a waveform, or lines on a plain ground" if counts[:2].sum() > _TWO_COLOURS * coarse.size else ""
+    two_colours = counts[0] < coarse.size and counts[:2].sum() > _TWO_COLOURS * coarse.size
+    return "nearly all of two colours: a waveform, lines, text, or power that is not in decibels" if two_colours else ""
 
 
 def off_map_edges(distance: np.ndarray) -> Box:
@@ -210,6 +229,11 @@ def _inner(strange: np.ndarray, size: int) -> tuple[int, int]:
 def _whole(pixels: np.ndarray) -> Box:
     height, width = pixels.shape[:2]
     return Box(0, height, 0, width)
+
+
+def _edges(pixels: np.ndarray) -> list[np.ndarray]:
+    """Each (length, 3) int16: the upper, lower, left and right edge."""
+    return [edge.astype(np.int16) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])]
 
 
 def _border_colour(edges: list[np.ndarray], least: float = _EDGE) -> np.ndarray | None:
@@ -257,21 +281,22 @@ def _blocks(box: Box, ink: np.ndarray) -> list[Box]:
     return [block for part in parts for block in _blocks(part, ink)]
 
 
-def _runs(used: np.ndarray, gap: int = _GAP) -> list[tuple[int, int]]:
+def _runs(used: np.ndarray) -> list[tuple[int, int]]:
     """[first, end) of the runs of True, those joined that are less than a gap apart."""
     places = np.flatnonzero(used)
     if not len(places):
         return []
-    breaks = np.flatnonzero(np.diff(places) > gap)
+    breaks = np.flatnonzero(np.diff(places) > _GAP)
     first, last = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]]
     return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
 
 
-def _without_ticks(box: Box, ink: np.ndarray) -> Box:
-    """The box without the lines at its edges that are mostly empty: tick marks, half of what a label leaves."""
+def _without_ticks(box: Box, ink: np.ndarray, least: float = 0.5) -> Box:
+    """The box without the lines at its edges that have less ink than this share of the fullest: tick marks, labels."""
     inside = box.of(ink)
-    rows = np.flatnonzero(inside.mean(axis=1) >= 0.5 * inside.mean(axis=1).max())
-    columns = np.flatnonzero(inside.mean(axis=0) >= 0.5 * inside.mean(axis=0).max())
+    rows, columns = (
+        np.flatnonzero(share >= least * share.max()) for share in (inside.mean(axis=1), inside.mean(axis=0))
+    )
     top, bottom, left, right = map(int, (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
     return Box(box.top + top, box.top + bottom, box.left + left, box.left + right)
 

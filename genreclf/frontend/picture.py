@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
@@ -82,7 +82,7 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
 
 
 def _loud_is_high(bar: np.ndarray | None, colours: str) -> bool | None:
-    """Whether a colour bar, (length, 3) from its low end on, begins with a map's first levels; None if it is unclear."""
+    """Whether a colour bar, (length, 3) from its low end on, begins with a map's first levels; None without one."""
     if bar is None:
         return None
     levels = levels_of(bar.astype(np.float32), colours).astype(int)
@@ -189,12 +189,11 @@ def _decoded(path: Path) -> Image.Image:
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             _check_size(path, *image.size)
-            image.load()
-            return image
+            return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise GenreclfError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into shorter pictures") from error
     except UnidentifiedImageError as error:
-        raise GenreclfError(f"{path}: cannot be read as a picture; give a PNG or JPEG file") from error
+        raise GenreclfError(f"{path}: no PNG or JPEG picture; give a PNG or JPEG file") from error
     except _BROKEN as error:
         raise GenreclfError(f"{path}: broken picture ({reason(error)}); save it again") from error
 

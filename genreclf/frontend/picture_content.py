@@ -30,9 +30,7 @@ _BIAS = -11.7
 _FARTHEST = 8.0  # standard deviations: how far one measure counts
 
 
-def upright(
-    levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: bool | None = None
-) -> np.ndarray:
+def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: bool | None = None) -> np.ndarray:
     """(rows, columns) uint8 levels as drawn, the bottom row first -> loud is high, low frequency first.
 
     The bass is loud in music; where the picture seems quiet at the bottom, either its colours or its rows are reversed.
