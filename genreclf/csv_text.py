@@ -24,7 +24,7 @@ class CsvText:
 
     where: str  # how messages about it begin
     text: str
-    note: str  # what to tell of its encoding: empty for UTF-8, UTF-16 and UTF-32
+    note: str  # about its encoding, for the user: empty for UTF-8, UTF-16 and UTF-32
     skipped: int  # lines before the header
 
     def header(self, delimiter: str) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def _unreadable(where: str, error: Exception) -> GenreclfError:
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
-    """The text, and what to tell of its encoding."""
+    """The text, and `CsvText.note`."""
     if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as UTF-16's does
         return content.decode("utf-32"), ""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -72,9 +72,10 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         with lasting_outputs():
             try:
-                own = main(*args, **kwargs)
-                of_output = 0 if own == USER_ERROR else _output_code()  # an error has been told, perhaps this one
-                return own or of_output
+                code = main(*args, **kwargs)
+                # A usage error has been reported; it may be that of the output, from a command within this one.
+                output_code = 0 if code == USER_ERROR else _output_code()
+                return code or output_code
             except GenreclfError as error:
                 return user_error(error)
             except OSError as error:
@@ -99,7 +100,7 @@ def remedy(error: OSError) -> str:
 
 
 def _output_code() -> int:
-    """The exit code of a command that did its work, by what became of its output."""
+    """The exit code of a command that did its work: not 0 if its output was lost."""
     error = lost_output()
     if error is None:
         return 0

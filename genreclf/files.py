@@ -1,4 +1,4 @@
-"""Paths that a user names; and writing files so that nobody, not even after a kill, sees half of one."""
+"""Paths that a user gives, and writing files so that no incomplete one is ever seen, not even after a kill."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ _tidied: set[Path] = set()  # folders from which this process has removed them
 def user_path(path: str | os.PathLike[str]) -> Path:
     """The path that a user means: ~ is the home folder, also where no shell has replaced it (key=~/x).
 
-    As in a shell, a name such as ~$song.mp3 that is not that of a user stays. Raises GenreclfError for a user without a
+    As in a shell, a name such as ~$song.mp3, which is no user's, stays as it is. Raises GenreclfError if there is no
     home folder, and for an empty path, which Path would take for the current folder.
     """
     if not os.fspath(path):
@@ -31,7 +31,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 
 def check_ends(file: Path) -> Path:
-    """The file, if it is none of those devices whose content never ends, as that of /dev/zero; a pipe is fine.
+    """The file, unless it is a device, whose content may never end, as that of /dev/zero; a pipe is fine.
 
     Raises OSError for such a device, and for a file that is missing.
     """
@@ -88,9 +88,9 @@ def write_once(path: Path, content: str) -> None:
 def replacement(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` for the `with` statement to fill; then it is flushed to disk and renamed to it.
 
-    Of a link, it is its target. If the statement fails, `path` stays as it was. The permissions of a file that is
-    replaced stay. Unfinished files that killed processes left in the folder are removed. An OSError is raised with the
-    name `path`.
+    If `path` is a link, its target is replaced. If the statement fails, `path` stays as it was. A file that is replaced
+    passes on its permissions. Unfinished files that killed processes left in the folder are removed. An OSError is
+    raised with the name `path`.
     """
     target = Path(os.path.realpath(path))
     _remove_unfinished(target.parent)

@@ -43,7 +43,7 @@ def add_library_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_library_options(parser: Parser, options: argparse.Namespace, outputs: Sequence[str]) -> None:
-    """Raises GenreclfError for options that do not go together; `outputs` name those that say where results go."""
+    """Raises GenreclfError for options that exclude each other; `outputs` are the names of those for the output."""
     steps = [f"--{name}" for name in _STEPS if getattr(options, name)]
     if not options.paths and not options.shards:
         parser.error("FILE: missing; give a file, a folder or a URL")
@@ -105,7 +105,7 @@ def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Conte
 
 def _shard(word: str) -> tuple[int, int]:
     """I/N, as an argparse type."""
-    from genreclf.inference.array_task import read_shard  # only those who predict in shards wait for it
+    from genreclf.inference.array_task import read_shard  # imported only for shards
 
     try:
         return read_shard(word)

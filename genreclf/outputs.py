@@ -52,7 +52,7 @@ def lost_output() -> OSError | None:
 
 
 def reader_is_gone(error: OSError) -> bool:
-    """Whether an output failed because nobody reads it any more: nothing that a message would reach."""
+    """Whether an output failed because nobody reads it any more; then nobody would read a message either."""
     return error.errno in _READER_GONE
 
 

@@ -63,7 +63,7 @@ def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) 
 
 
 def _shards(options: argparse.Namespace) -> int:
-    from genreclf.shard_steps import merged, run_shard, show_missing  # only those who predict in shards wait for it
+    from genreclf.shard_steps import merged, run_shard, show_missing  # imported only for shards
 
     if options.missing:
         return show_missing(options)

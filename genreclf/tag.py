@@ -90,7 +90,7 @@ def _add_plan_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Raises GenreclfError for options that do not go together."""
+    """Raises GenreclfError for options that exclude each other."""
     steps = [name for name in ("apply", "undo") if getattr(options, name)] + ["FILE"] * bool(options.paths)
     if len(steps) != 1:
         parser.error("give files with --plan, or --apply PLAN, or --undo LOG")
@@ -128,7 +128,7 @@ def _undo(options: argparse.Namespace) -> int:
 
 
 def _change_each(items: Sequence[Item], change: Callable[[Item], Outcome], label: str) -> Counter[str]:
-    """Changes a file per item; tells problems at once, and returns how many files had each outcome."""
+    """Changes a file per item, reports problems at once, and returns how many files had each outcome."""
     counts: Counter[str] = Counter()
     with progress_bar(label, "files") as report:
         for number, item in enumerate(items, 1):

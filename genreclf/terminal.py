@@ -18,7 +18,7 @@ def print_table(
 
     In a terminal, texts fold where the table would be wider; numbers do not. In a pipe or a file, a row is a line.
     """
-    from rich.cells import cell_len  # a tenth of the time to the first prediction: only who prints a table waits for it
+    from rich.cells import cell_len  # imported only for a table: a tenth of the time to the first prediction
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 _HTML = '<div role="status" aria-live="polite"></div>'
-# Seen by nobody, but part of the page, unlike what is not displayed.
+# Invisible, but part of the page, unlike what is not displayed.
 _CSS = (
     "div { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }"
 )

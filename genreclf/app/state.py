@@ -57,7 +57,7 @@ def _visits() -> Visits:
 
 
 def _sweep(visits: Visits) -> None:
-    """Songs go when their time is over, also if nobody opens a page."""
+    """Removes songs when their time is over, even if nobody opens a page."""
     while True:
         time.sleep(_SWEEP_SECONDS)
         visits.sweep()

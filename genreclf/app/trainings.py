@@ -198,5 +198,5 @@ def _files(folder: Path, songs: Sequence[Corrected]) -> Iterator[tuple[str, str,
 
 
 def _suffix(content: bytes) -> str:
-    """For a name that tells no type; which kind of sound it is, the reader finds out."""
+    """For a name without a known suffix; the reader detects the kind of sound by itself."""
     return next((suffix for start, suffix in _PICTURES if content.startswith(start)), ".wav")

@@ -73,7 +73,7 @@ class Visit:
         return sum(len(song.content) for song in list(self.songs.values()))
 
     def add(self, songs: Iterable[Song]) -> None:
-        """Takes an upload, whose first song will be shown. What is too much becomes a refusal."""
+        """Adds an upload, whose first song will be shown. Songs beyond the limits are refused."""
         with self.lock:
             self.refusals, self.wanted = [], []
             for song in songs:
@@ -133,7 +133,10 @@ class Visit:
 
 
 class Visits:
-    """All visits, shared by all sessions; bounded in number, bytes and time. `is_open` tells of a session's page."""
+    """All visits, shared by all sessions; bounded in number, bytes and time.
+
+    `is_open` says whether a session's page is open.
+    """
 
     def __init__(self, is_open: Callable[[str], bool], now: Callable[[], float] = time.monotonic) -> None:
         self._is_open, self._now = is_open, now

@@ -92,9 +92,10 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
 def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float) -> tuple[AnySink, Source]:
     """Decodes a file to mono at 22,050 Hz: the mean of the channels, then band-limited resampling (soxr, HQ).
 
-    The type is sniffed from the content; the suffix is ignored. Of a video, it is the first audio stream. A truncated
-    file gives the part that exists. `problem` says so, and also where most of a file's end could not be decoded. Of
-    channels that cancel (a stereo file in antiphase), the loudest is used alone. Float samples keep their scale.
+    The type is sniffed from the content; the suffix is ignored. From a video, the first audio stream is read. A
+    truncated file gives the part that exists. `problem` says so, and also where most of a file's end could not be
+    decoded. If the channels cancel (a stereo file in antiphase), only the loudest is used. Float samples keep their
+    scale.
 
     Raises GenreclfError for a file that is missing, not audio, empty, has samples that are not finite, or exceeds
     `max_seconds` or the bounds above, which are checked before and while decoding.
@@ -277,7 +278,7 @@ class _Waveform:
         self._pass_on(self._resampler.resample_chunk(block) if self._resampler else block)
 
     def end_resampling(self) -> None:
-        """Hands on what the resampler holds back."""
+        """Passes on what the resampler still holds."""
         if self._resampler:
             self._pass_on(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         self._resampler = None
@@ -306,7 +307,7 @@ class _Level:
 
     @property
     def scale(self) -> float:
-        """`Source.peak`; decoders of lossy formats overshoot a little, which is none."""
+        """`Source.peak`: 1 for integer samples, although decoders of lossy formats overshoot a little."""
         return max(1.0, self.peak) if self._is_float else 1.0
 
     def note(self) -> str:
@@ -317,7 +318,7 @@ class _Level:
 
 def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
     seconds = waveform.seconds
-    expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # of joined files, it is that of the first
+    expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # for joined files, that of the first one
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
     if fault := end_fault(handle) or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
@@ -329,7 +330,7 @@ def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
 
 
 def _clearest(reasons: list[str]) -> str:
-    """The last decoder's reason, unless it is only that the format is not known."""
+    """The last decoder's reason, unless it only does not know the format."""
     return next((reason for reason in reversed(reasons) if not reason.startswith(UNRECOGNISED)), UNRECOGNISED)
 
 

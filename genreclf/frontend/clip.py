@@ -46,7 +46,7 @@ def read_clip(
 ) -> Clip:
     """Reads audio of at most `max_seconds`, or a picture that shows `picture_seconds` of music; the suffix decides.
 
-    `figure` is for pictures that are drawn figures, `suffix` for a path that lacks it.
+    `figure` describes the axis of pictures that are drawn figures; `suffix` is for a path without one.
 
     Raises GenreclfError for a file that cannot be read.
     """

@@ -33,10 +33,10 @@ _STEADY = 4.0  # levels: the largest standard deviation of a loud band over time
 _AUDIBLE = 60 * 255 / 80  # levels: bands that are closer to the loudest are judged
 _NEAR_BANDS, _NEAR_COLUMNS, _FAR_COLUMNS, _LAGS = 4, 4, 64, 20
 _CORRELATED = 0.07
-_MIN_CHANGING_BANDS, _MIN_NOISE_COLUMNS = 6, 90  # fewer tell too little
+_MIN_CHANGING_BANDS, _MIN_NOISE_COLUMNS = 6, 90  # fewer are not enough to judge
 _GLIDE_STEPS = 128  # at most
-_GLIDE = 0.8  # the share of steps in which the pitch goes on in the same direction
-_NARROW = 8  # bands: how many of a column are loud at a time, in the median
+_GLIDE = 0.8  # the share of steps in which the pitch keeps its direction
+_NARROW = 8  # bands: the median number of loud bands in a column
 
 
 class LevelMeter:
@@ -81,7 +81,7 @@ class LevelMeter:
         return "" if self._channel is None else f"channels that cancel: channel {self._channel + 1} used alone"
 
     def unsuitable(self) -> str:
-        """Why no genre can be given, as far as levels tell; empty if the samples may be music."""
+        """Why no genre can be given, judged by levels alone; empty if the samples may be music."""
         self._measure()
         rms = np.concatenate([*self._rms, np.zeros(1)])
         loudest = float(rms.max())
@@ -108,10 +108,10 @@ class LevelMeter:
         self._offset = max(self._offset, float(np.abs(means).max(initial=0)))
 
 
-def unsuitable_sound(heard: str, levels: np.ndarray) -> str:
-    """Why no genre can be given to a sound: what its `LevelMeter` says, confirmed for hiss, or else its spectrogram."""
-    if heard and not (heard.startswith(_HISS) and not _is_smooth(levels)):
-        return heard
+def unsuitable_sound(by_level: str, levels: np.ndarray) -> str:
+    """Why no genre can be given to a sound: `LevelMeter.unsuitable`, confirmed for hiss, or else by its spectrogram."""
+    if by_level and not (by_level.startswith(_HISS) and not _is_smooth(levels)):
+        return by_level
     return unsuitable_levels(levels)
 
 

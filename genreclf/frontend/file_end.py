@@ -26,9 +26,9 @@ _ASF_PROPERTIES, _ASF_FLAGS_AT = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365
 
 
 def end_fault(handle: FileIO) -> str:
-    """Why the file is not whole: `NO_END_PAGE` or `CUT_BLOCK`; empty where it is, or where its container does not say.
+    """Why the file is incomplete: `NO_END_PAGE` or `CUT_BLOCK`; empty if it is whole or its container does not say.
 
-    The position in the file stays.
+    The position in the file does not change.
     """
     head = os.pread(handle.fileno(), _HEAD_BYTES, 0)
     if head.startswith(ogg_pages.MAGIC):
@@ -87,7 +87,7 @@ def _box_bytes(head: bytes) -> int:
 def _element_bytes(head: bytes) -> int:
     """Of Matroska and WebM: an identifier, and a length whose first byte says how many it has.
 
-    Of an element of unknown length, as in streams, it is its header, so that what it holds follows.
+    For an element of unknown length, as in streams, this is its header; what it contains follows as elements.
     """
     id_bytes = 9 - head[0].bit_length()
     size_head = head[id_bytes : id_bytes + 1].strip(b"\0")
@@ -114,7 +114,7 @@ def _real_bytes(head: bytes) -> int:
 
 
 def _program_bytes(head: bytes) -> int:
-    """Of a part of an MPEG program stream."""
+    """The length of a part of an MPEG program stream."""
     if not head.startswith(b"\0\0\1") or len(head) < 14 or head[3] < _PACK[3]:
         return 0
     if head.startswith(_PACK):

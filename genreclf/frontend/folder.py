@@ -14,7 +14,7 @@ from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.text import first_names
 
 COVER_ART = "cover art"
-# The words of which the names of pictures beside songs consist, as players, shops and scanners write them.
+# The words in the file names of cover art, as players, shops and scanners write them.
 _COVER_WORDS = frozenset(
     (
         *("album", "albumart", "albumcover", "art", "artist", "artwork", "back", "backcover", "background", "banner"),
@@ -47,7 +47,7 @@ class FolderContents:
 def folder_contents(folder: Location) -> FolderContents:
     """The audio files and pictures below a folder or a URL, and the other files; see `contents_of`.
 
-    Links to folders are followed, but not round in circles. Raises GenreclfError for a URL that cannot be listed.
+    Links to folders are followed, but not in a loop. Raises GenreclfError for a URL that cannot be listed.
     """
     if isinstance(folder, StorePath):
         return contents_of(objects_below(folder))
@@ -63,7 +63,7 @@ def folder_contents(folder: Location) -> FolderContents:
 def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:
     """The clips and the other files among `names`, relative to a folder, without those that begin with a dot.
 
-    Pictures beside songs whose names are those of cover art ("cover", "folder", "front", "AlbumArtSmall", ...) are no
+    Pictures beside songs that are named like cover art ("cover", "folder", "front", "AlbumArtSmall", ...) are not
     clips.
     """
     clips: list[str] = []

@@ -18,7 +18,7 @@ def memory_file(name: str, pieces: Iterable[bytes | bytearray]) -> Iterator[Path
             file.writelines(pieces)
         yield path
     except GenreclfError as error:
-        # Of the same class: whoever catches it may tell errors that pass from those that stay.
+        # Of the same class, because callers distinguish temporary errors from permanent ones.
         raise type(error)(str(error).replace(str(path), name)) from error
     finally:
         os.close(handle)

@@ -27,7 +27,7 @@ class StorePath:
     """The URL of an object, or the beginning of the URLs of several (a prefix)."""
 
     url: str
-    listed: dict[str, Any] | None = field(default=None, compare=False, repr=False)  # what a listing told of it
+    listed: dict[str, Any] | None = field(default=None, compare=False, repr=False)  # details from a listing
 
     def __str__(self) -> str:
         return self.url
@@ -119,7 +119,7 @@ def _pieces(path: StorePath) -> Iterator[bytes]:
 
 def _opened(path: StorePath) -> tuple[Any, str]:
     """The file system and the object's key in it; fsspec keeps one file system for all objects of a store."""
-    import fsspec  # only who asks for a store needs it
+    import fsspec  # needed only for object stores
 
     system, key = fsspec.core.url_to_fs(path.url)
     return system, key.rstrip("/")
@@ -127,7 +127,7 @@ def _opened(path: StorePath) -> tuple[Any, str]:
 
 @contextmanager
 def _told(path: StorePath) -> Iterator[None]:
-    """Makes one line of what the libraries raise: each store has exceptions of its own."""
+    """Turns the libraries' exceptions, which differ from store to store, into a GenreclfError."""
     try:
         yield
     except GenreclfError:

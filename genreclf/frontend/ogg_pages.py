@@ -18,7 +18,7 @@ class _Page(NamedTuple):
 
 
 def has_end_page(handle: FileIO) -> bool:
-    """Whether the pages go on to one that is whole and marked as the last. The position in the file stays."""
+    """Whether the pages go on to one that is whole and marked as the last. The position in the file does not change."""
     last = deque(_pages(handle), maxlen=1)
     return any(page.flags & _END_FLAG and page.end <= os.fstat(handle.fileno()).st_size for page in last)
 
@@ -26,7 +26,7 @@ def has_end_page(handle: FileIO) -> bool:
 def chain_bounds(handle: FileIO) -> list[int]:
     """Where the files begin that were joined to this one, itself the first, and where the last ends.
 
-    The position in the file stays.
+    The position in the file does not change.
     """
     bounds, before = [], 0
     for page in _pages(handle):

@@ -16,8 +16,8 @@ _UNCOMPRESSED_BLOCK_FRAMES = 65_536
 _UNCOMPRESSED_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _UNCOMPRESSED_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe): it does not tell whether such a
-# file is whole.
+# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe): it cannot say whether such a
+# file is complete.
 _UNKNOWN_FRAMES = 2**63 - 1
 # What some of libsndfile's messages mean.
 _MEANINGS = {"Format not recognised": UNRECOGNISED, "Internal error : SF_INFO struct incomplete": NO_RATE}

@@ -12,13 +12,16 @@ _APE, _APE_BYTES, _APE_SIZE_AT, _APE_FLAGS_AT, _APE_HAS_HEADER = b"APETAGEX", 32
 
 
 def tag_bytes(handle: FileIO) -> int:
-    """Of a WAV or AIFF file, the chunks behind its samples; of others, APEv2 and ID3v1. The position stays."""
+    """The size of the chunks behind the samples of WAV and AIFF, and of APEv2 and ID3v1 tags in other files.
+
+    The position in the file does not change.
+    """
     head = os.pread(handle.fileno(), 4, 0)
     return _chunk_bytes(handle, _ORDERS[head]) if head in _ORDERS else end_tag_bytes(handle)
 
 
 def end_tag_bytes(handle: FileIO) -> int:
-    """The bytes of an APEv2 and an ID3v1 tag at the end of a file. The position stays."""
+    """The bytes of an APEv2 and an ID3v1 tag at the end of a file. The position does not change."""
     size = os.fstat(handle.fileno()).st_size
     end = os.pread(handle.fileno(), _ID3V1_BYTES + _APE_BYTES, max(0, size - _ID3V1_BYTES - _APE_BYTES))
     id3v1_bytes = _ID3V1_BYTES if end[-_ID3V1_BYTES:].startswith(_ID3V1) else 0

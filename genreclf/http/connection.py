@@ -1,4 +1,4 @@
-"""Connections on which a request has to come: uvicorn itself waits for ever."""
+"""Connections that are closed if no request arrives on them; uvicorn itself waits forever."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 def impatient_protocol(seconds: float) -> type[H11Protocol]:
     """uvicorn's HTTP, closing a connection on which no request's head is complete within `seconds`.
 
-    The time counts from the connection's begin, and from each response.
+    The time counts from the start of the connection, and from each response.
     """
 
     class Impatient(H11Protocol):

@@ -30,7 +30,7 @@ _BODY = {
     }
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    408: {"description": "The upload stood still."},
+    408: {"description": "The upload stalled."},
     413: {"description": "The upload is larger than the service accepts."},
     422: {"description": "The upload is not a readable audio file or picture; the detail says why."},
     503: {"description": "The server is busy; Retry-After says when to retry."},

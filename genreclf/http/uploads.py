@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect
 from genreclf.errors import GenreclfError, reason
 
 RETRY_AFTER_SECONDS = 1
-# A client that sends less on average counts as one that stands still: 32 kbit/s, as much as a modem sent.
+# A client that sends less than this on average counts as stalled: 32 kbit/s, the rate of a modem.
 _MIN_BYTES_PER_SECOND = 4_096
-# Only for clients that stand still: one that is still sending would see a broken connection, not the response.
+# Only for stalled clients: one that is still sending would see a broken connection, not the response.
 _CLOSE = {"Connection": "close"}
 _FORM = "multipart/form-data"
 
@@ -25,14 +25,14 @@ logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 def busy() -> HTTPException:
-    """The response of a server that can take no more."""
+    """The response of a server that is at its limit."""
     return HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 class Uploads:
     """Receives uploads of at most `max_bytes`, and holds at most `total_bytes` of all of them at one time.
 
-    An upload that brings nothing for `stall_seconds`, or next to nothing, is given up.
+    An upload that receives nothing for `stall_seconds`, or next to nothing, is given up.
     """
 
     def __init__(self, max_bytes: int, total_bytes: int, stall_seconds: float) -> None:
@@ -43,8 +43,8 @@ class Uploads:
     async def received(self, request: Request) -> AsyncIterator[bytearray]:
         """The file, which counts as held within the `with`.
 
-        Raises HTTPException: 400 for a client that left, 408 for one that stands still, 413 for too large an upload,
-        503 without room for it; GenreclfError for a form without a file.
+        Raises HTTPException: 400 if the client has disconnected, 408 if it stalls, 413 for too large an upload,
+        503 if there is no room for it; GenreclfError for a form without a file.
         """
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_bytes:

@@ -76,7 +76,7 @@ def read_scores(bundle: Path) -> Scores | None:
 
 
 def _read_reliability(values: Any) -> tuple[ReliabilityBin, ...]:
-    """That of a scores.json; those of earlier versions have none. A damaged one hides no other score."""
+    """The bins of a scores.json; none if it is of an earlier version. Damaged bins do not hide the other scores."""
     try:
         return read_bins(values)
     except GenreclfError:

@@ -24,7 +24,7 @@ class Embeddings:
 
     paths: tuple[str, ...]
     values: np.ndarray  # (N, D) float32
-    model: str  # the SHA-256 of the model's weights; empty where the file does not tell it
+    model: str  # the SHA-256 of the model's weights; empty if the file does not say
 
     def nearest(self, query: np.ndarray) -> list[tuple[str, float]]:
         """The paths with the cosine similarity of their embeddings to `query`, (D,); the most similar first."""
@@ -36,7 +36,7 @@ class Embeddings:
 
 
 def write_embeddings(embeddings: Embeddings, out: Path) -> None:
-    """Writes a .npz, .parquet or .csv file. A CSV does not tell the model. Raises GenreclfError where that fails."""
+    """Writes a .npz, .parquet or .csv file. A CSV does not name the model. Raises GenreclfError where that fails."""
     _FORMATS[out.suffix][1](embeddings, out)
 
 

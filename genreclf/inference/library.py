@@ -18,7 +18,7 @@ AnyLocation = TypeVar("AnyLocation", bound=Location)
 
 @contextmanager
 def one_error(name: object) -> Iterator[None]:
-    """Whatever fails for the file of this name, be it a lack of memory or a defect of a decoder, is a GenreclfError."""
+    """Turns any failure for the file of this name, be it a lack of memory or a defect, into a GenreclfError."""
     try:
         yield
     except GenreclfError:
@@ -35,7 +35,7 @@ def predict_files(
 ) -> Iterator[tuple[AnyLocation, Result]]:
     """Each path with its prediction, or with the error that says why it has none; `workers` threads share the work.
 
-    Whatever fails for one file costs no other file its prediction.
+    A failure for one file does not affect the others.
     """
 
     def predict(path: AnyLocation) -> Result:
@@ -56,4 +56,6 @@ def predict_files(
         for path, future in waiting:
             yield path, future.result()
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)  # who stops early does not wait for the files begun
+        threads.shutdown(
+            wait=False, cancel_futures=True
+        )  # a caller that stops early does not wait for files in progress

@@ -21,7 +21,7 @@ def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
 
     `prior` is None (the model's own mix), "uniform", "training" (the shares of the training clips), or the path of a
     CSV with the columns genre and weight (how common it is: a share or a number of songs). Raises GenreclfError for a
-    model that does not know the shares of its training clips or tells several genres, and for a file that cannot be
+    model that does not know the shares of its training clips or predicts several genres, and for a file that cannot be
     used.
     """
     if prior is not None and info.task == MULTILABEL:

@@ -27,7 +27,7 @@ class _Worker:
     def begin(self, settings: Settings, contents: Contents, digest: str, folder: str) -> str:
         """Loads the model, whose digest has to be `digest`. Returns what is wrong with this node."""
         model, tta, wanted, figure, prior = settings
-        device = "cuda" if wanted == "cuda" else "cpu"  # for auto: Ray gives a GPU only to who asks for one
+        device = "cuda" if wanted == "cuda" else "cpu"  # for auto: Ray gives a GPU only to actors that ask for one
         with suppress(OSError):  # another machine may not have it: whole paths and URLs do without
             os.chdir(folder)
         try:

@@ -35,7 +35,7 @@ _CHUNK_ITEMS = 8  # at most: what a lost node costs, while a message per chunk c
 _CHUNKS_AHEAD = 4  # of an actor, if results are wanted in order: what waits for a slow one before is held in memory
 _ATTEMPTS = 3  # of an item with which actors end, and of an actor that ends as it starts
 _CONNECT_SECONDS = 10.0
-_ADDRESS_REMEDY = "give local, auto, or the HOST:PORT that `ray start` told"
+_ADDRESS_REMEDY = "give local, auto, or the HOST:PORT that `ray start` printed"
 _POLL_SECONDS = 0.2  # how long Ctrl-C may have to wait
 _WAIT_SECONDS = 30.0  # without any actor, until the user is told why
 

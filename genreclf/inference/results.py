@@ -84,7 +84,7 @@ def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
 def _given(row: Row, piece: dict[str, Any]) -> list[tuple[str, float]]:
     """The genres that a clip or a piece of it has, with their probabilities, the most probable first.
 
-    Of a model with one genre, a segment has one only if the clip has.
+    If the model gives one genre, a segment has one only if the clip has one.
     """
     if "genres" in piece:
         return [(name, piece["probabilities"][name]) for name in piece["genres"]]
@@ -106,7 +106,7 @@ def show_json(rows: Iterable[Row], out: TextIO) -> None:
 
 def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
     """Writes a line per clip or segment, one at a time, with a column for each class."""
-    shown = one_line if out.isatty() else utf8  # a program gets names as they are
+    shown = one_line if out.isatty() else utf8  # programs get names as they are
     for number, record in enumerate(_records(rows, classes, segments)):
         if not number:
             out.write(csv_line(map(shown, record)))
@@ -119,7 +119,7 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mappi
     Raises GenreclfError where that fails or pyarrow is not installed.
     """
     try:
-        import pyarrow as pa  # only for those who ask for it: it is large, and slow to import
+        import pyarrow as pa  # large, and slow to import: only for Parquet
         from pyarrow import parquet
     except ImportError as error:
         raise GenreclfError(f"{path}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
@@ -130,7 +130,7 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mappi
 
 
 def check_output(path: Path | None) -> None:
-    """Raises GenreclfError for a folder, and a file whose folder is missing or read-only: before long work starts."""
+    """Raises GenreclfError, before long work starts, for an output that cannot be written: a folder, or read-only."""
     if path is None or is_stream(path):
         return
     folder = Path(os.path.realpath(path)).parent

@@ -1,7 +1,7 @@
-"""A long list of files in shards, which processes that share a folder predict without knowing of each other.
+"""A long list of files in shards, which independent processes that share a folder predict.
 
 The folder holds `manifest.json`, which the first process writes, and a folder per shard: with its journal, and then
-with its rows. A folder of its own keeps what one process tidies away apart from what another writes.
+with its rows. With separate folders, no process removes what another one writes.
 """
 
 import fcntl

@@ -7,7 +7,7 @@ from pathlib import Path
 from genreclf.errors import GenreclfError, missing_package
 
 STILL_SECONDS = 5.0  # a file that has not grown for this long counts as complete
-_LOOK_SECONDS = 60.0  # network drives do not tell what happens on them: look anyway
+_LOOK_SECONDS = 60.0  # network drives send no events: look anyway
 _TICK_MILLISECONDS = 500
 
 

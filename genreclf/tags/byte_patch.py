@@ -1,4 +1,4 @@
-"""The very bytes of a file from its changed copy: where they are in it, and the few that are not."""
+"""Restores a file's exact bytes from its changed copy: what to take from the copy, and the few bytes it lacks."""
 
 import base64
 import hashlib

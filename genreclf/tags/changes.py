@@ -14,7 +14,7 @@ WRITTEN, RESTORED, UNCHANGED, SKIPPED = "written", "restored", "nothing to do", 
 
 
 class Outcome(NamedTuple):
-    """What became of a file."""
+    """The result for a file."""
 
     what: str  # WRITTEN, RESTORED, UNCHANGED or SKIPPED
     problem: str = ""  # why it was skipped

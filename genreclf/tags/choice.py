@@ -63,7 +63,7 @@ def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
 def answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], float]:
     """The genres to write, and the probability to compare with `rules.least`.
 
-    Of a multi-label model, the genres that it gives, and the probability of the least probable one. Else the
+    From a multi-label model: the genres that it gives, and the probability of the least probable one. Else the
     fewest whose probabilities together reach `rules.least`, and their sum. Where none is probable enough, the best one.
     """
     if not row.get("genre"):

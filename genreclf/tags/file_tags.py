@@ -74,7 +74,7 @@ def read_genre_tag(path: Path) -> GenreTag:
 
 
 def check_writable(path: Path) -> None:
-    """Raises GenreclfError for a file whose genre cannot be written, as far as that can be told before."""
+    """Raises GenreclfError for a file whose genre cannot be written, as far as that is known beforehand."""
     formats = _formats()
     with _errors(path):
         formats.editable_tags(_replaceable(path)[0])

@@ -170,7 +170,7 @@ def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
 
 
 def id3v1_number(genre: str = "") -> int:
-    """The number that ID3v1 has for a genre, however it is spelt; 255, that of none, for a genre which it lacks."""
+    """ID3v1's number for a genre, however it is spelt; 255, which means none, for other genres."""
     numbers = {spelling_key(name): number for number, name in enumerate(TCON.GENRES)}
     return numbers.get(spelling_key(genre), _ID3V1_NO_GENRE)
 

@@ -95,7 +95,7 @@ def read_plan(file: Path) -> list[PlanRow]:
         row = dict(zip(names, cells, strict=False))
         action = row["action"].strip().lower() if len(cells) > names.index("action") else ""
         if action not in ACTIONS:
-            raise GenreclfError(f"{file}: line {line}: action {action!r}: expected {', '.join(ACTIONS)}; mend it")
+            raise GenreclfError(f"{file}: line {line}: action {action!r}: expected {', '.join(ACTIONS)}; correct it")
         if not row["path"]:
             raise GenreclfError(f"{file}: line {line}: no path; give one, or delete the line")
         text = {name: unescape_formula(row.get(name, "")) for name in _TEXT}

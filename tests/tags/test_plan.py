@@ -138,8 +138,8 @@ def test_what_a_row_wants():
     [
         (b"", "path", "--plan"),
         (b"path,genre\nx,jazz\n", "action", "--plan"),
-        (b"path,action,genre,present\nx,wrote,jazz,\n", "line 2", "mend"),
-        (b"path,action,genre,present\nx\n", "line 2", "mend"),
+        (b"path,action,genre,present\nx,wrote,jazz,\n", "line 2", "correct"),
+        (b"path,action,genre,present\nx\n", "line 2", "correct"),
         (b"\xff\xfe\0", "cannot be read", "UTF-8"),
         (None, "No such file", "give"),
     ],
