@@ -50,8 +50,8 @@ class Archive:
 def obtain(archive: Archive, folder: Path, where: str, other_way: str) -> None:
     """The content of the archive's top folder -> `folder`, which must not exist yet; resumes where it was interrupted.
 
-    Raises GenreclfError, which begins with `where` and ends with `other_way`, if the archive cannot be had, differs
-    from the known one, is damaged, or if the disk has too little space.
+    Raises GenreclfError, which begins with `where` and ends with `other_way`, if the archive cannot be downloaded,
+    differs from the known one, is damaged, if `folder` is not empty, or if the disk has too little space.
     """
     parent = folder.parent
     parent.mkdir(parents=True, exist_ok=True)

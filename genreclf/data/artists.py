@@ -1,4 +1,4 @@
-"""The names of artists: what stands for none, and what the spellings of one have in common."""
+"""The names of artists: which ones mean that the artist is not known, and which ones are of one artist."""
 
 import re
 
@@ -24,9 +24,9 @@ def is_no_artist(cell: str) -> bool:
 
 
 def artist_key(name: str) -> str:
-    """Equal for the spellings of an artist's name; empty if nothing is left of it.
+    """A key that all spellings of an artist's name have in common; empty for no name.
 
-    Without case, accents, spaces, punctuation, the article "the", and guests ("feat. ..."). Two artists with one key
+    It ignores case, accents, spaces, punctuation, the article "the", and guests ("feat. ..."). Two artists with one key
     stay together, which costs little; one artist with two keys would be a leak.
     """
     plain = _THE.sub("", _GUESTS.split(name.strip())[0])

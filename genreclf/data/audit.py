@@ -100,9 +100,9 @@ class Audit:
 
 
 def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
-    """What a training keeps of the audit in its run folder: its summary, and the clips that no sound was compared of.
+    """What a training keeps of the audit in its run folder: its summary, and the clips that were not compared by sound.
 
-    Without splits for comparison.
+    It compares no other splits.
     """
     found = audit(store, member, compare=False)
     return {**found.summary(), "not_compared_clips": found.not_compared}
@@ -147,7 +147,7 @@ def audit(
 def class_balance(
     rows: Sequence[Row], split_of: dict[int, str | None], task: str = MULTICLASS
 ) -> dict[str, dict[str, int]]:
-    """The number of clips of each class in each split, in none, and left out, as they are unreadable or no music."""
+    """The number of clips of each class in each split, in none of them, and left out as unreadable or no music."""
     columns, genres = (*SPLITS, "none", "left_out"), [genres_of(row.label, task) for row in rows]
     counts = {genre: dict.fromkeys(columns, 0) for genre in sorted({genre for each in genres for genre in each})}
     for clip, row in enumerate(rows):
@@ -165,7 +165,7 @@ def pairs(rows: Sequence[Row], matches: Sequence[Match], split_of: dict[int, str
 
 
 def _equal_files(rows: Sequence[Row]) -> list[Match]:
-    """Each file with the first one of equal content: short and silent clips have no fingerprint."""
+    """Pairs each file with the first file of equal content: short and silent clips have no fingerprint."""
     first: dict[tuple[str, int], int] = {}
     equal = []
     for clip, row in enumerate(rows):

@@ -9,14 +9,15 @@ from genreclf.frontend.clip import is_clip
 
 
 def path_parts(path: str) -> list[str]:
-    """The parts of a path of any system, without case."""
+    """The parts of a path, with slashes or backslashes, in lower case."""
     return [part.strip() for part in re.split(r"[/\\]", path.casefold()) if part.strip() not in ("", ".")]
 
 
 def path_among(clips: Iterable[str]) -> Callable[[str], str]:
-    """Takes a path to that of the clip which it means, and any other path to itself.
+    """A function that returns the path of the clip that a path means, or the path itself if it means none.
 
-    It may differ in case, slashes, spaces around its parts, "./" and the form of accents, if only one clip does so.
+    The two may differ in case, slashes, spaces around the parts, "./" and the form of accents. If two clips fit, a path
+    means neither.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
@@ -34,12 +35,12 @@ def _plain(path: str) -> str:
 
 
 def file_name(path: str) -> str:
-    """The last part of a path of any system."""
+    """The last part of a path, with slashes or backslashes."""
     return re.split(r"[/\\]", path)[-1]
 
 
 def clip_name(path: str) -> str:
-    """The name of a file without folder and suffix; for GTZAN's in any usual spelling, `blues.00000`."""
+    """The name of a file without folder and suffix; `blues.00000` for each usual spelling of GTZAN's names."""
     last = file_name(path.strip())
     known = gtzan_name(last)
     return last.rpartition(".")[0] if known == last and is_clip(last) else known

@@ -87,10 +87,10 @@ class Comparison:
 
 
 def own_collection(data: DataConfig) -> Collection:
-    """The clips of a data set, whatever their classes: all below its folder, or those that have a genre in its table or
-    tags, if it has these.
+    """The clips of a data set, whatever their classes: all below its folder, or with a table or tags, those that have
+    a genre there.
 
-    Without those of `data.drop`. Raises GenreclfError as below.
+    Without those of `data.drop`. Raises GenreclfError as `other_collection` does.
     """
     folder = on_disk(data_folder(data))
     if not folder.is_dir():

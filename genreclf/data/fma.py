@@ -78,7 +78,7 @@ def _obtain(what: str, path: Path) -> None:
 
 
 def key(path: str) -> str:
-    """A clip's path as the tables have it: files may be converted, or lie in one folder."""
+    """A clip's path as the tables have it: 000/000002.mp3 for any file named 000002."""
     number = clip_name(path)
     return _path(number) if re.fullmatch(r"\d{6}", number) else path
 

@@ -7,7 +7,7 @@ from genreclf.errors import GenreclfError
 
 
 def published(names: Sequence[str], fold: int | None = None) -> list[str | None]:
-    """Membership in GTZAN's fault-filtered lists (Kereliuk et al. 2015), which divide artists, as torchaudio has them.
+    """The list that each clip is on, as torchaudio has them; no artist is on two of the lists.
 
     Accepts the usual spellings: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is listed, and for a
     `fold`, as there is one split.

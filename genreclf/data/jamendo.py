@@ -44,7 +44,7 @@ def fetch(path: Path, subset: str) -> None:
 
 
 def key(path: str) -> str:
-    """A clip's path as the tables have it: files of low bit rate are named 41/241.low.mp3; they may be converted."""
+    """A clip's path as the tables have it: 41/241.mp3 for 41/241.low.mp3 or a converted 41/241.wav."""
     return re.sub(r"(\.low)?\.\w+$", ".mp3", path)
 
 

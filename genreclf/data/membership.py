@@ -38,8 +38,8 @@ class Membership:
 def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Membership:
     """Assigns the clips of a store's table. Raises GenreclfError for a split or a table (CSV) that cannot be used.
 
-    Prints to standard error which classes are left out, which names look like pieces of one clip, and a split in the
-    table that is not used.
+    Prints to standard error which classes are left out, which clips are in no split or look like pieces of one clip,
+    and a split in the table that is not used.
     """
     clips, conflicting = _usable(rows, data)
     used = [rows[clip] for clip in clips]

@@ -15,7 +15,10 @@ Known = dict[Content, tuple[Store, int]]  # a store that holds the file, and the
 
 
 def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
-    """The clips in the finished stores beside `store` whose META holds `made_from`; of several, the newest has it."""
+    """The clips in the finished stores beside `store` whose META holds `made_from`.
+
+    Of a clip in several stores, that of the newest is taken.
+    """
     known: Known = {}
     for path in sorted(store.parent.glob(f"*/{META}"), key=lambda path: path.stat().st_mtime):
         try:

@@ -76,7 +76,7 @@ class PublicRows:
 
 
 def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
-    """Where the data set lies; it is fetched if `path` lacks it. Raises GenreclfError if it cannot be had."""
+    """Where the data set lies; it is fetched if `path` lacks it. Raises GenreclfError if it cannot be fetched."""
     found = public.find(path, subset)
     if found is None:
         if public.notice:

@@ -72,7 +72,7 @@ def read_genres(
     """The genre of each clip in `paths`, empty for a clip without one; None if the table has no genres.
 
     Prints to standard error how many clips have no row or no genre, what happens to them (`otherwise`), and how many
-    rows have no clip. Raises as above.
+    rows have no clip. Raises GenreclfError as `read_table` does, and for a cell that is a list.
     """
     table = _open(file, task)
     rows = dict(zip(paths, _rows_of(table, paths), strict=True))
@@ -147,7 +147,7 @@ def _open(file: Path, task: str = MULTICLASS) -> Table:
 
 
 def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple[str, ...]]:
-    """A row's name of a clip, and its cells. Raises GenreclfError, which begins with `where`."""
+    """The clip's name in a row, and the row's cells. Raises GenreclfError, which begins with `where`."""
     cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
     cells = list(map(unescape_formula, cells)) if columns.plan else cells
     name = cells[columns.number_of[columns.key]]
@@ -167,7 +167,7 @@ def _metadata(cells: Sequence[str], columns: Columns, task: str) -> ClipMetadata
 
 
 def metadata_of(cells: dict[str, str]) -> ClipMetadata:
-    """The metadata that a row has with these cells, by the meaning of their columns."""
+    """The metadata in a row with these cells, which are by the meaning of their columns."""
     known = {
         meaning: "" if _is_unknown(cell, meaning) else cell
         for meaning, cell in cells.items()

@@ -35,7 +35,7 @@ _MAX_CELL = 2**24  # FMA's biographies are longer than the csv module expects
 
 
 def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Rows:
-    """The rows of a table that hold anything. Raises ValueError for one of fewer than `columns` cells."""
+    """The rows of a table that are not blank. Raises ValueError for one with fewer than `columns` cells."""
     csv.field_size_limit(_MAX_CELL)
     with file.open(encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
