@@ -58,7 +58,7 @@ def music(tmp_path_factory) -> Path:
         tags = mutagen.File(folder / path)
         tags.update({"genre": genres, "artist": artist, "album": album, "title": title})
         tags.save()
-    (folder / "broken.flac").write_bytes(b"none")
+    (folder / "broken.flac").write_bytes(b"fLaC\0\0\0\x22cut")
     return folder
 
 
