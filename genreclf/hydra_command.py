@@ -261,7 +261,7 @@ def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> s
         return f"{ambiguous[1]}: several values; add -m for a sweep over them, or give a list in brackets"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
-        return reason(error)
+        return reason(error) + (f" ({reason(error.__cause__)})" if error.__cause__ else "")
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         config: Any = OmegaConf.to_container(hydra.compose(config_name), resolve=False)
     known = [*config, *flatten(config), *extra_keys]

@@ -21,7 +21,7 @@ from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.search import SearchConfig
 from genreclf.search_pictures import draw_search
-from genreclf.search_space import Dimension, read_space, split_words
+from genreclf.search_space import read_space, split_words
 from genreclf.search_study import Study
 from genreclf.text import one_line, shell_command
 from genreclf.train import train
@@ -61,7 +61,9 @@ def search(config: SearchConfig, words: list[str]) -> int:
         with study.next_trial(config.trials) as trial:
             if trial is None:
                 break
-            code = _run_trial(study, trial, space, fixed, OBJECTIVES[task], config.objective)
+            chosen = [dimension.suggest(trial) for dimension in space]
+            print(one_line(f"trial {trial.number}: {' '.join(chosen)}"))
+            code = _run_trial(study, trial, [*fixed, *chosen], config.objective, task)
         if code >= _STOPPED:
             return code
         _check_failures(study)
@@ -87,61 +89,58 @@ def _check(fixed: list[str], folder: Path, objective: str) -> tuple[int, str]:
     return epochs, task
 
 
-def _run_trial(
-    study: Study,
-    trial: Trial,
-    space: list[Dimension],
-    fixed: list[str],
-    objectives: dict[str, str],
-    objective: str,
-) -> int:
-    """Trains and scores a model with the settings of a trial; returns the exit code of its training."""
-    folder, chosen = study.trial_folder(trial), [dimension.suggest(trial) for dimension in space]
-    print(one_line(f"trial {trial.number}: {' '.join(chosen)}"))
-    resume = ["ckpt=last"] if (folder / CONFIG_YAML).is_file() else []
-    pruned: list[Pruned] = []
-
-    def worse(epoch: int, value: float) -> bool:
-        trial.report(value, epoch)
-        return trial.should_prune()
-
-    def task(settings: dict[str, Any], overrides: list[str]) -> None:
-        try:
-            train(settings, overrides, [Pruning(f"val/{objectives[objective]}", worse)], part_of=str(study.folder))
-        except Pruned as stopped:
-            pruned.append(stopped)
-
-    with redirect_stdout(None):
-        code = run_command("train", task, [*fixed, *chosen, f"run={folder}", *resume], TRAINER_KEYS)
+def _run_trial(study: Study, trial: Trial, words: list[str], objective: str, task: str) -> int:
+    """Trains a model with the settings of a trial and scores it; returns the exit code of its training."""
+    code, pruned = _train_trial(study, trial, words, f"val/{OBJECTIVES[task][objective]}")
     if code >= _STOPPED:  # the trial is resumed another time
         return code
     if pruned:
-        print(f"trial {trial.number}: {pruned[0]}")
+        print(f"trial {trial.number}: {pruned}")
         study.tell(trial, TrialState.PRUNED)
     elif code:
         study.tell(trial, TrialState.FAIL)
     else:
-        found = validation_scores(folder)
-        study.tell(trial, TrialState.COMPLETE, found[objectives[objective]])
-        shown = ", ".join(f"{name} {found[score]:.4f}" for name, score in objectives.items())
+        found = validation_scores(study.trial_folder(trial))
+        study.tell(trial, TrialState.COMPLETE, found[objective])
+        shown = ", ".join(f"{name} {score:.4f}" for name, score in found.items())
         print(f"trial {trial.number}: {shown}; the best so far: {_best(study)}")
     return code
 
 
+def _train_trial(study: Study, trial: Trial, words: list[str], metric: str) -> tuple[int, Pruned | None]:
+    """The exit code of a training in the folder of its trial, and what pruned it, if it was pruned by this metric."""
+    folder, pruned = study.trial_folder(trial), None
+
+    def worse(epoch: int, value: float) -> bool:
+        trial.report(value, epoch)
+        return bool(trial.should_prune())
+
+    def training(settings: dict[str, Any], overrides: list[str]) -> None:
+        nonlocal pruned
+        try:
+            train(settings, overrides, [Pruning(metric, worse)], part_of=str(study.folder))
+        except Pruned as stopped:
+            pruned = stopped
+
+    resume = ["ckpt=last"] if (folder / CONFIG_YAML).is_file() else []
+    with redirect_stdout(None):
+        code = run_command("train", training, [*words, f"run={folder}", *resume], TRAINER_KEYS)
+    return code, pruned
+
+
 def validation_scores(run: Path) -> dict[str, float]:
-    """The scores, as `CLIP_SCORES` names them, of a run's model on its validation clips."""
+    """The scores of a run's model on its validation clips, by the objectives of its task."""
     bundle, datamodule = load_bundle(run / BUNDLE), SpectrogramDataModule.from_config(read_run(run)[0])
     datamodule.setup()
-    clips = datamodule.clips["val"]
+    clips, task = datamodule.clips["val"], datamodule.data.task
     if not clips:
         raise GenreclfError(f"{run}: has no validation clips, by which settings are compared; choose another split")
     predictions = predict_clips(Predictor(TorchModel(bundle, "auto")), datamodule.store, clips, "scoring")
     probabilities = torch.tensor([prediction.probabilities for prediction in predictions])
-    target = torch.from_numpy(datamodule.targets(clips))
-    metric = CLIP_SCORES[datamodule.data.task]()
-    metric.update(probabilities, target, torch.arange(len(clips)))
+    metric = CLIP_SCORES[task]()
+    metric.update(probabilities, torch.from_numpy(datamodule.targets(clips)), torch.arange(len(clips)))
     found: dict[str, float] = metric.compute()
-    return found
+    return {objective: found[name] for objective, name in OBJECTIVES[task].items()}
 
 
 def _check_failures(study: Study) -> None:

@@ -334,7 +334,7 @@ def test_a_mistake_is_refused_before_the_data_are_read(argument, parts, message)
     ("key", "value", "bound"),
     [
         *(("batch_size", 1, "at least 2"), ("seed", -1, "from 0 to"), ("seed", 2**32, "from 0 to 4294967295")),
-        ("workers", 500, "from 0 to 256"),
+        ("workers", 500, "from 0 to 64"),
         *(("temperature", value, "above 0") for value in (0.0, -1.0, math.nan, math.inf)),
     ],
 )

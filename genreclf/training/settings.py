@@ -16,7 +16,7 @@ from genreclf.training.resume import Resumed
 _LIMITS: dict[str, tuple[int, int | None]] = {
     "seed": (0, 2**32 - 1),  # NumPy takes 32 bits
     "batch_size": (2, None),  # for batch norm
-    "workers": (0, 256),  # each is a process that has imported torch
+    "workers": (0, 64),  # each is a process that has imported torch
     "device_store_mib": (0, None),
 }
 
