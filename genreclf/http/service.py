@@ -70,6 +70,37 @@ class ConcurrencyLimit:
             raise busy()
 
 
+class Metrics:
+    """Counts and times of the requests, for Prometheus."""
+
+    def __init__(self, concurrency: ConcurrencyLimit) -> None:
+        self._registry = CollectorRegistry()
+        self._responses = Counter("genreclf_requests", "responses by status", ["status"], registry=self._registry)
+        in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=self._registry)
+        in_progress.set_function(lambda: concurrency.in_progress)
+        self.seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=self._registry)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Counts the status of the response; raises HTTPException (422) for a GenreclfError."""
+        status = 500
+        try:
+            yield
+            status = 200
+        except GenreclfError as error:
+            status = 422
+            raise HTTPException(status, str(error)) from error
+        except HTTPException as error:
+            status = error.status_code
+            raise
+        finally:
+            self._responses.labels(status).inc()
+
+    def text(self) -> bytes:
+        """In Prometheus' format."""
+        return generate_latest(self._registry)
+
+
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     """The application: POST /classify, GET /health, GET /metrics, and /docs."""
     workers = ThreadPoolExecutor(cores(), "worker")
@@ -82,16 +113,10 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
     concurrency = ConcurrencyLimit(limits.requests)
     uploads = Uploads(limits.max_bytes, limits.total_bytes, limits.stall_seconds)
-    registry = CollectorRegistry()
-    responses = Counter("genreclf_requests", "responses by status", ["status"], registry=registry)
-    in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=registry)
-    in_progress.set_function(lambda: concurrency.in_progress)
-    seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=registry)
-    classes = list(predictor.info.classes)
+    metrics, info = Metrics(concurrency), predictor.info
 
     def predict(content: bytearray) -> Prediction:
-        seconds = predictor.info.picture_seconds
-        return predictor.predict(read_upload(content, seconds, limits.max_seconds, predictor.figure))
+        return predictor.predict(read_upload(content, info.picture_seconds, limits.max_seconds, predictor.figure))
 
     @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
@@ -99,29 +124,19 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
         A multi-label model also lists `genres`.
         """
-        status = 500
-        try:
-            concurrency.check()  # before it is sent
-            with seconds.time():
+        with metrics.counted():
+            concurrency.check()  # before the upload is sent
+            with metrics.seconds.time():
                 async with uploads.received(request) as content:
                     with concurrency.slot():
                         prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
-            status = 200
-        except GenreclfError as error:
-            status = 422
-            raise HTTPException(status, str(error)) from error
-        except HTTPException as error:
-            status = error.status_code
-            raise
-        finally:
-            responses.labels(status).inc()
-        return prediction_row(prediction, classes, segments)
+        return prediction_row(prediction, info.classes, segments)
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> dict[str, Any]:
         """The service's status and version, its model, and the model's genres; if multi-label, their thresholds."""
-        info = predictor.info
+        classes = list(info.classes)
         several = {} if info.thresholds is None else {"thresholds": dict(zip(classes, info.thresholds, strict=True))}
         return {"status": "ok", "version": __version__, "model": info.name, "classes": classes, **several}
 
@@ -129,6 +144,6 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.get("/metrics")
     async def prometheus() -> Response:
         """Counts and times, for Prometheus."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return app
