@@ -27,6 +27,11 @@ class Dimension:
     sweep: Any  # a sweep of Hydra's
     choices: tuple[str, ...]  # as Hydra writes them; empty for numbers
 
+    @property
+    def example(self) -> str:
+        """The word KEY=VALUE with the first value of the range."""
+        return f"{self.key}={self.choices[0] if self.choices else self.sweep.start}"
+
     def suggest(self, trial: Trial) -> str:
         """The word KEY=VALUE of a trial, for Hydra."""
         return f"{self.key}={self._value(trial)}"

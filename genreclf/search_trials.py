@@ -54,7 +54,7 @@ def search(config: SearchConfig, words: list[str]) -> int:
     if not space:
         raise GenreclfError("no key has a range; give one, as in 'optim.learning_rate=tag(log, interval(1e-4, 1e-2))'")
     folder = user_path(config.run)
-    epochs, task = _check(fixed, folder, config.objective)
+    epochs, task = _check([*fixed, *(dimension.example for dimension in space)], folder, config.objective)
     settings = [*sorted(words), f"objective={config.objective}"]
     study = Study(folder, config.storage, config.objective, settings, epochs // 4 if config.pruning else None)
     while True:
@@ -70,10 +70,10 @@ def search(config: SearchConfig, words: list[str]) -> int:
     return _finish(study, fixed, config)
 
 
-def _check(fixed: list[str], folder: Path, objective: str) -> tuple[int, str]:
+def _check(words: list[str], folder: Path, objective: str) -> tuple[int, str]:
     """The number of epochs, and the task. Raises GenreclfError for words that no training takes."""
     configs: list[dict[str, Any]] = []
-    run_command("train", lambda config, _: configs.append(config), [*fixed, f"hydra.run.dir={folder}"], TRAINER_KEYS)
+    run_command("train", lambda config, _: configs.append(config), [*words, f"hydra.run.dir={folder}"], TRAINER_KEYS)
     if not configs:
         raise GenreclfError("the search has not started; fix that, and run the same command")
     task: str = configs[0]["task"]
