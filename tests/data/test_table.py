@@ -257,6 +257,27 @@ def test_columns_may_have_their_names_in_other_languages(tmp_path, header):
         assert read_table(path, CLIPS)[0].artist == "Björk"
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PK\x03\x04\x14\0\x06\0", "a spreadsheet"),
+        (b"PAR1\x15\0\x15", "a Parquet file"),
+        (b'[\n {"path": "x.wav", "artist": "one"}\n]', "JSON"),
+        (b'{"path": "x.wav", "artist": "one"}\n{"path": "y.wav", "artist": "two"}\n', "JSON"),
+    ],
+)
+def test_tables_in_other_formats_are_named(tmp_path, content, kind):
+    (tmp_path / "clips").write_bytes(content)
+    with pytest.raises(GenreclfError) as error:
+        read_table(tmp_path / "clips", ["x.wav"])
+    assert str(error.value) == f"data.table={tmp_path}/clips: is {kind}; export it as CSV"
+
+
+def test_a_cell_may_hold_a_book(tmp_path):
+    path = table(tmp_path, f"path,artist,lyrics\nx.wav,one,{'la ' * 100_000}\n")
+    assert read_table(path, ["x.wav"])[0].artist == "one"
+
+
 def test_a_row_that_is_there_twice_is_read_once(tmp_path):
     path = table(tmp_path, "path,artist\nx.wav,one\ny.wav,two\nx.wav, one\n")
     assert [one.artist for one in read_table(path, ["x.wav", "y.wav"])] == ["one", "two"]
