@@ -134,7 +134,7 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     ("genres", "message"),
     [
         ("x,Low\ny,low", "classes 'Low' and 'low' .*; use one spelling"),
-        ("x,low\nx,high", "two rows for clip 'x'; delete one"),
+        ("x,low\nx,high", "two rows for clip 'x', .*'low'.* line 3, 'high'; delete one"),
         ("x,low\nz,high", "clip 'z' .*'high/z.png' and 'low/z.png'; give .* whole path"),
     ],
 )
