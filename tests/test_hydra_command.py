@@ -105,6 +105,7 @@ def test_a_bug_keeps_its_traceback(command, kind):
         ("run=", ("run=:", "give one")),
         ("run=null", ("run=null:", "give one")),
         ("data=folder", ("data.path:", "data.path=...")),
+        ("--config-name=foo", ("--config-name foo:", "train")),
         ("--strict", ("--strict:", "--help")),
         ("--multirn", ("--multirn:", "'--multirun'")),
         ("--run", ("--run:", "usage: genreclf train")),
