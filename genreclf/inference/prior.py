@@ -1,14 +1,14 @@
 """The mix of genres (class prior) that probabilities assume: how common each genre is."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from genreclf.errors import GenreclfError, reason
-from genreclf.files import check_ends, user_path
+from genreclf.csv_text import DELIMITERS, read_csv_text
+from genreclf.errors import GenreclfError
+from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.task import MULTILABEL
 
@@ -47,16 +47,15 @@ def with_prior(probabilities: np.ndarray, factors: np.ndarray | None) -> np.ndar
 def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     """The weight of each class in the file, which names all of them."""
     where = f"prior={file}"
-    try:
-        with check_ends(file).open(encoding="utf-8-sig", newline="") as lines:
-            table = csv.DictReader(lines)
-            if table.fieldnames != COLUMNS:
-                raise ValueError(f"its first line is not {','.join(COLUMNS)}")
-            rows = {row["genre"]: float(row["weight"]) for row in table}
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    if not file.exists():  # it may be a misspelt word
+        raise GenreclfError(f"{where}: no such file; give uniform, training, or a CSV with {' and '.join(COLUMNS)}")
+    content = read_csv_text(file, where)
+    delimiter = next((each for each in DELIMITERS if list(content.header(each)) == COLUMNS), None)
+    if delimiter is None:
         raise GenreclfError(
-            f"{where}: cannot be read ({reason(error)}); give uniform, training, or a CSV of them"
-        ) from error
+            f"{where}: its first line is not {','.join(COLUMNS)}; give uniform, training, or such a CSV"
+        )
+    rows = {cells[0]: _weight(cells, f"{where}: line {line}") for line, cells in content.rows(delimiter)}
     if missing := [name for name in classes if name not in rows]:
         raise GenreclfError(f"{where}: has no weight for {', '.join(map(repr, missing))}; add a line for each")
     if unknown := [name for name in rows if name not in classes]:
@@ -66,3 +65,11 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise GenreclfError(f"{where}: weights are numbers of at least 0, and one is above 0; correct {weights}")
     return np.array(weights)
+
+
+def _weight(cells: Sequence[str], where: str) -> float:
+    try:
+        (_, weight) = cells
+        return float(weight)
+    except ValueError as error:
+        raise GenreclfError(f"{where}: {', '.join(cells)}: expected a genre and a number; correct the line") from error

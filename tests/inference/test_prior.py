@@ -49,13 +49,21 @@ def test_a_file_gives_any_mix_and_may_rule_a_genre_out(tmp_path):
     np.testing.assert_allclose(trained, [100 / 0.5, 0, 300 / 0.2])
 
 
+def test_a_file_may_be_as_spreadsheets_write_it(tmp_path):
+    file = tmp_path / "mix.csv"
+    file.write_bytes("\ufeffgenre;weight\r\nz;300\r\nx;100\r\ny;0\r\n;\r\n".encode("utf-16-le"))
+    spaced = tmp_path / "plain.csv"
+    spaced.write_text("genre,weight\nz,300\nx,100\ny,0\n")
+    np.testing.assert_array_equal(prior_factors(str(file), INFO), prior_factors(str(spaced), INFO))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read.*uniform, training, or a CSV"),
+        (None, "no such file.*uniform, training, or a CSV"),
         ("x,1\ny,1\nz,1\n", "first line is not genre,weight"),
-        ("genre,weight\nx,1\ny,many\nz,1\n", "cannot be read"),
-        ("genre,weight\nx,1\ny\nz,1\n", "cannot be read"),
+        ("genre,weight\nx,1\ny,many\nz,1\n", "line 3.*number"),
+        ("genre,weight\nx,1\ny\nz,1\n", "line 3.*number"),
         ("genre,weight\nx,1\ny,1\n", "no weight for 'z'"),
         ("genre,weight\nx,1\ny,1\nz,1\nska,1\n", "no genre 'ska'.*x, y, z"),
         ("genre,weight\nx,1\ny,-1\nz,1\n", "at least 0"),
