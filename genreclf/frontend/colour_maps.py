@@ -18,6 +18,7 @@ WRITTEN = ("magma", "viridis", "inferno", "plasma")  # that `picture.write_pictu
 _USUAL, _UNUSUAL = (GREY, *WRITTEN, "coolwarm", "jet"), 1.25
 _GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 _SAMPLE = 2048  # pixels that choose the map
+_ROUGH_STEP, _LIKELY = 8, 4.0  # of them; maps that fit so much worse than the best of these are not compared further
 _MOSTLY = 0.5  # of the pixels: lines at each beat take up to 45 %
 _AT_ONCE = 8192  # colours that are compared with a map at a time: 8 MB
 _MANY_GREYS = 100  # of 256. So many of an even map lie among those of the uneven one by chance once in 10 million
@@ -83,7 +84,9 @@ def nearest(pixels: np.ndarray) -> Inverted:
     step = -(-place.size // _SAMPLE)
     sample = distinct[place.reshape(-1)[::step]] @ _COMPARED.T
     maps = _mean_tables()
-    name = min(maps, key=lambda one: _misfit(sample, maps[one]) * (1 if one in _USUAL else _UNUSUAL))
+    rough = {one: _misfit(sample[::_ROUGH_STEP], table) for one, table in maps.items()}
+    likely = [one for one in maps if rough[one] <= _LIKELY * min(rough.values())]
+    name = min(likely, key=lambda one: _misfit(sample, maps[one]) * (1 if one in _USUAL else _UNUSUAL))
     levels = levels_of(distinct, name)
     distance = np.sqrt(np.square(distinct - maps[name][levels]).mean(axis=1))
     return Inverted(levels[place], name, distance[place])

@@ -9,6 +9,8 @@ _EDGE, _LABELLED_EDGE = 0.8, 0.6  # of an edge, and of one that tick labels may 
 _GAP = 3  # pixels between a plot and its labels: 3.5 points, matplotlib's, at 72 dots per inch
 _MIN_SIDE = 32  # pixels: what is smaller is a label or a colour bar
 _SECOND_PLOT = 0.3  # of the largest plot's area
+_WHITE = 230  # of 255: dark borders cannot be told from silence
+_COLOURED = 0.2  # of a plot; silence may be white only in grey ones
 _SILENT = 0.002  # of a plot
 _BAR = 0.95  # of a plot's side: its colour bar's
 # The colours of a bar: how far the widest channel reaches, and the sum of all changes. Of matplotlib's maps only the
@@ -76,11 +78,13 @@ def _outer_plot(pixels: np.ndarray) -> Plot:
     if (border := _border_colour(edges)) is not None:
         return _plot_inside(border, pixels)
     # Cut at its labels or axes, a figure has its border at some edges only. A plot without a border may have silent
-    # edges, but no frame further in, no colour bar, and nothing that is written beside it.
+    # edges, but no frame further in, no colour bar, and nothing that is written on white beside it.
     for colour in _cut_borders(edges):
         if plot := _framed_plot(colour, pixels):
             return plot
     for colour in _edge_colours(edges):
+        if colour.min() < _WHITE:
+            continue
         plot = _plot_inside(colour, pixels)
         if plot.bar is not None or _is_beside_labels(plot.box, colour, pixels):
             return plot
@@ -104,6 +108,8 @@ def _plot_inside(border: np.ndarray, pixels: np.ndarray) -> Plot:
     box = _without_frame(large[0], pixels)
     framed = box != large[0]
     bar = next((one for one in blocks if _is_colour_bar(one, box, pixels)), None)
+    if framed and (ground := _border_colour(_edges(box.shrunk(_BLENDED_LINES).of(pixels)))) is not None:
+        ink = _differs(pixels, ground)  # axes may have another ground than the figure
     box = _axes(box, framed, bar, ink)
     fault = f"a figure of {len(plots)} plots" if len(plots) > 1 else _lines(box.of(pixels))
     return Plot(box, fault, framed, None if bar is None else _along(bar, pixels))
@@ -151,6 +157,10 @@ def _is_colour_bar(block: Box, plot: Box, pixels: np.ndarray) -> bool:
     if not beside or shared < _BAR:
         return False
     colours = _along(block, pixels).astype(np.int16)
+    inside = block.shrunk(min(_BLENDED_LINES, _smaller_side(block) // 3)).of(pixels)
+    across = np.ptp(inside.astype(np.int16), axis=1 if _is_upright(block) else 0)
+    if np.median(across) > _SAME:
+        return False
     return bool(np.ptp(colours, axis=0).max() >= _BAR_RANGE and np.abs(np.diff(colours, axis=0)).sum() <= _BAR_CHANGES)
 
 
@@ -172,13 +182,12 @@ def _shared(low: int, high: int, plot_low: int, plot_high: int) -> float:
 
 
 def _is_beside_labels(plot: Box, border: np.ndarray, pixels: np.ndarray) -> bool:
-    """Whether something that stands out from a border is outside a plot that has none of the border's colour inside.
-
-    Silence beside music is not such a border: it has nothing in it, or sounds that are hardly louder.
-    """
+    """Whether something that stands out from a border is outside a coloured plot without the border's colour inside."""
     outside = np.abs(pixels.astype(np.int16) - border).max(axis=2) > _CONTRAST
     plot.of(outside)[:] = False
-    return bool(outside.any()) and not _has_silence(plot, _differs(pixels, border))
+    inside = plot.of(pixels)
+    is_coloured = (np.ptp(inside, axis=2) > _SAME).mean() > _COLOURED
+    return bool(outside.any() and is_coloured) and not _has_silence(plot, _differs(pixels, border))
 
 
 def _has_silence(box: Box, ink: np.ndarray) -> bool:

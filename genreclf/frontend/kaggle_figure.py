@@ -25,7 +25,7 @@ _MIN_ROWS, _MIN_COLUMNS = 200, 300  # of a plot that was cut out
 _MIN_CHANGES = 20  # from row to row. By chance each is with 3 in 5 where a band ends: all of 20 once in 30,000
 _MIN_SIDE = 96  # of a figure that was resized
 _BORDER = 245  # of 255: its mean brightness after JPEG
-_LABELS = 0.01  # of the border: a title or tick labels fill more
+_LABELS = 0.002  # of the border: a title or tick labels fill more
 _INK = 128
 # Of a plot, at the lowest colours. In Kaggle's figures it is 14 to 71 %, in 9 of 10 figures of 80 dB less than 6 %.
 _LOST, _LOWEST = 0.1, 6

@@ -41,6 +41,7 @@ MAX_COLUMNS = MAX_PIXELS // N_BANDS
 # What Pillow's decoders raise for a broken picture.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 _FEW_COLOURS = 64  # of a map: a list of colours
+_EXACT = 1.0  # of 255, from the map's colours: less in most of a plot that is neither resized nor JPEG
 _FRAME_LINES = 4  # that may blend with a plot
 _MAX_DISTANCE = 14.0  # of 255, from the map's colours. JPEG moves them by up to 12; of photos they are 16 and more away
 
@@ -143,7 +144,8 @@ def _inverted(pixels: np.ndarray, box: Box) -> Inverted:
     inner = [exact(box.shrunk(lines).of(pixels)) for lines in range(1 + _FRAME_LINES * framed)]
     if found := min(filter(None, inner), key=lambda one: one.colours == GREY, default=None):  # a frame is grey, too
         return found
-    found, under_lines = nearest(box.of(pixels)), mostly_exact(box.of(pixels))
+    found = nearest(box.of(pixels))
+    under_lines = mostly_exact(box.of(pixels)) if np.median(found.distance) < _EXACT else None
     if under_lines and is_drawn_over(np.isinf(under_lines.distance), found.distance):
         found = under_lines
     inside = off_map_edges(found.distance)

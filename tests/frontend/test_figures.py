@@ -9,14 +9,16 @@ import pytest
 from matplotlib import style as styles
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from genreclf.data.demo import render
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import NYQUIST_HZ, FigureAxis, find_axis
 from genreclf.frontend.colour_maps import _tables, nearest
+from genreclf.frontend.drawn_over import filled
 from genreclf.frontend.log_mel import hertz_of_mel, log_mel, mel_of_hertz
 from genreclf.frontend.picture import read_picture
+from genreclf.frontend.picture_content import upright
 
 # Levels of 255: a frame begins within a pixel, so that single rows next to a band's edge count for its neighbour.
 A_ROW_OFF = 1.5
@@ -212,6 +214,115 @@ def test_real_figures():
         assert bool(read_picture(path).unsuitable) == ("mel" not in path.name)
 
 
+@pytest.mark.parametrize("bar", [True, False])
+@pytest.mark.parametrize("title", ["Mel spectrogram", ""])
+@pytest.mark.parametrize("cmap", ["magma", "gray_r"])
+def test_a_plot_without_axes_that_is_cut_at_what_stands_beside_it(tmp_path, music, cmap, title, bar):
+    if cmap == "gray_r" and title and not bar:
+        pytest.skip("a white title bar above silence that is white cannot be told from silence")
+    figure = Figure()
+    axes = figure.add_subplot(title=title)
+    mesh = axes.pcolormesh(music, cmap=cmap, vmin=0, vmax=255)
+    if bar:
+        figure.colorbar(mesh, format="%+2.0f dB")
+    axes.axis("off")
+    FigureCanvasAgg(figure)
+    figure.savefig(tmp_path / "a.png", bbox_inches="tight", pad_inches=0)
+    assert mean_error(tmp_path / "a.png", music) < A_ROW_OFF
+
+
+def test_loud_music_below_a_band_limit_is_not_taken_for_a_plot_below_a_title(tmp_path, music):
+    levels = np.vstack([np.maximum(music[:64], 90), np.zeros_like(music[:64])])
+    levels[100, 150:] = 40  # a whistle
+    path = drawn(tmp_path / "a.png", levels, framed=False)
+    assert mean_error(path, levels) <= TWO_LEVELS
+
+
+@pytest.mark.parametrize(("cmap", "least", "most"), [("Accent", 3, 10), ("tab10", 3, 8), ("tab20", 1.5, 5)])
+def test_lists_of_colours_are_read_as_their_middle_levels_and_the_note_says_so(tmp_path, music, cmap, least, most):
+    count = matplotlib.colormaps[cmap].N
+    picture = read_picture(drawn(tmp_path / "a.png", music, cmap=cmap, framed=False))
+    assert len(np.unique(picture.levels)) <= count
+    assert f"{cmap} in only {count} colours" in picture.note
+    assert least < mean_error(tmp_path / "a.png", music) < most  # a step of 20 colours is 13 levels
+
+
+@pytest.mark.parametrize("ground", ["white", "0.75"])  # of the figure; the axes' own is white
+def test_margins_and_tick_marks_inside_the_frame(tmp_path, music, ground):
+    with styles.context("classic"):  # ticks point inwards, and the axes go on beyond the data
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.pcolormesh(music, cmap="magma", vmin=0, vmax=255)
+        axes.set(xlim=(-40, 340), ylim=(-10, 140))
+    FigureCanvasAgg(figure).print_figure(tmp_path / "a.png", facecolor=ground)
+    assert mean_error(tmp_path / "a.png", music) < A_ROW_OFF
+
+
+def with_grid(axes):
+    axes.grid(visible=True)
+
+
+def with_text_and_lines(axes):
+    axes.axvline(100, color="w", lw=2)
+    axes.axhline(40, color="cyan", ls="--")
+    axes.text(120, 60, "chorus", color="w", fontsize=14)
+
+
+def with_a_curve_and_a_legend(axes):
+    axes.plot(np.arange(300), 40 + 10 * np.sin(np.arange(300) / 9), color="w", label="centroid")
+    axes.legend(loc="upper right")
+
+
+@pytest.mark.parametrize("draw_over", [with_grid, with_text_and_lines, with_a_curve_and_a_legend])
+def test_lines_and_text_over_a_plot_are_filled_in_and_the_note_says_so(tmp_path, music, draw_over):
+    figure = Figure(figsize=(6.4, 4.8), dpi=100)
+    axes = figure.add_subplot()
+    axes.pcolormesh(music, cmap="magma", vmin=0, vmax=255)
+    draw_over(axes)
+    FigureCanvasAgg(figure).print_png(tmp_path / "a.png")
+    assert "hidden by lines or text and filled in" in read_picture(tmp_path / "a.png").note
+    assert mean_error(tmp_path / "a.png", music) < 2 * A_ROW_OFF
+
+
+def test_levels_that_are_covered_come_from_the_nearest_beside():
+    levels, covered = np.tile(np.arange(6, dtype=np.uint8), (4, 1)), np.zeros((4, 6), bool)
+    covered[2], covered[:, 3] = True, True  # two lines that cross
+    expected = levels.copy()
+    expected[:, 3] = 2
+    np.testing.assert_array_equal(filled(np.where(covered, 99, levels), covered), expected)
+
+
+def test_a_colour_bar_tells_which_end_is_loud(tmp_path, music):
+    figure = Figure(figsize=(10, 4), dpi=100)
+    figure.colorbar(figure.add_subplot().pcolormesh(music, cmap="gray_r", vmin=0, vmax=255))
+    FigureCanvasAgg(figure).print_png(tmp_path / "a.png")
+    whole = Image.open(tmp_path / "a.png").convert("RGB")
+    for size in ((224, 224), (299, 299)):
+        whole.resize(size, Image.Resampling.BILINEAR).save(tmp_path / "b.png")
+        assert read_picture(tmp_path / "b.png").note.startswith("figure: grey reversed, ")
+    levels = read_picture(tmp_path / "a.png").levels
+    for loud_is_high, turned in ((True, levels), (False, 255 - levels[::-1])):
+        np.testing.assert_array_equal(upright(levels[::-1], loud_is_high=loud_is_high), turned)
+
+
+def test_a_screenshot_of_a_window_with_a_figure(tmp_path, music):
+    figure = Image.open(drawn(tmp_path / "a.png", music, bar=True)).convert("RGB")
+    window = Image.new("RGB", (figure.width + 80, figure.height + 160), (60, 63, 65))
+    window.paste((240, 240, 240), (0, 0, window.width, 40))
+    ImageDraw.Draw(window).text((20, 15), "Figure 1", fill=0)
+    window.paste(figure, (40, 80))
+    window.save(tmp_path / "b.png")
+    assert mean_error(tmp_path / "b.png", music) < A_ROW_OFF
+
+
+def test_power_and_plain_pictures_are_refused_for_what_they_are(tmp_path, music):
+    drawn(tmp_path / "power.png", 255 * 10 ** (8 * (music / 255 - 1)))
+    assert "not in decibels" in read_picture(tmp_path / "power.png").unsuitable
+    for size in ((640, 480), (1, 1), (500, 1)):
+        Image.new("RGB", size, "white").save(tmp_path / "plain.png")
+        assert "of one colour" in read_picture(tmp_path / "plain.png").unsuitable, size
+
+
 def mel_figure(levels: np.ndarray) -> Figure:
     """A figure with a mel axis as librosa.display draws it, and a title, without a colour bar."""
     centres = hertz_of_mel(np.linspace(0, mel_of_hertz(NYQUIST_HZ), 128))
@@ -271,9 +382,10 @@ def test_kaggles_plots_that_people_cut_out_and_changed(tmp_path, music):
     plot = Image.fromarray(kaggle_figure(np.clip((music.astype(int) - 127.5) / 127.5 * 256, 0, 255).astype(int)))
     plot = plot.crop((54, 35, 390, 253))
     plot.save(tmp_path / "a.jpg", quality=75)
+    plot.crop((1, 1, 334, 216)).save(tmp_path / "inside.jpg", quality=75)
     plot.resize((224, 224), Image.Resampling.BILINEAR).save(tmp_path / "resized.png")
     plot.resize((128, 128), Image.Resampling.BICUBIC).save(tmp_path / "small.jpg", quality=90)
-    for name in ("a.jpg", "resized.png", "small.jpg"):
+    for name in ("a.jpg", "inside.jpg", "resized.png", "small.jpg"):
         picture = read_picture(tmp_path / name)
         assert picture.note.startswith("figure: magma, ") and picture.note.endswith("the upper 40 dB"), name
         assert mean_error(tmp_path / name, np.maximum(music, 128)) < 10, name
@@ -289,3 +401,7 @@ def test_a_figure_of_80_db_with_kaggles_proportions_is_not_taken_for_one(tmp_pat
     FigureCanvasAgg(figure).print_png(tmp_path / "a.png")
     Image.open(tmp_path / "a.png").resize((600, 400)).save(tmp_path / "b.png")
     assert "40 dB" not in read_picture(tmp_path / "b.png").note
+    axes.set(title="Mel spectrogram", frame_on=False)  # with much silence
+    axes.images[0].set_data(np.where(music < 110, 0, music))
+    FigureCanvasAgg(figure).print_png(tmp_path / "c.png")
+    assert "40 dB" not in read_picture(tmp_path / "c.png").note

@@ -210,6 +210,16 @@ def test_a_cmyk_jpeg_is_read(tmp_path):
     assert np.abs(read_picture(tmp_path / "cmyk.jpg").levels.astype(int) - levels).max() <= 6
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize(("orientation", "degrees"), [(3, 180), (6, 90), (8, 270)])
+def test_the_orientation_that_a_file_tells(tmp_path, orientation, degrees, suffix):
+    levels, exif = music_like(), Image.Exif()
+    exif[0x0112] = orientation
+    turned = Image.fromarray(np.ascontiguousarray(levels[::-1])).rotate(degrees, expand=True)
+    turned.save(tmp_path / f"a.{suffix}", exif=exif, quality=95)
+    assert np.abs(read_picture(tmp_path / f"a.{suffix}").levels.astype(int) - levels).max() <= 6
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_pixels_are_refused(tmp_path, mode):
     image = Image.fromarray(music_like()).convert(mode)
