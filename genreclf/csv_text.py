@@ -15,7 +15,17 @@ DELIMITERS = (",", ";", "\t", "|")
 
 # What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
 _NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
-_DELIMITER_LINE = re.compile(r'"?sep=[,;|\t]"?(\r\n?|\n)', re.IGNORECASE)  # which some spreadsheets write first
+# Blank lines, and the line that some spreadsheets write first
+_BEFORE_HEADER = re.compile(r'(?:[ \t]*(?:"?sep=[,;|\t]"?)?(?:\r\n?|\n))*', re.IGNORECASE)
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "a gzip file",
+    b"[": "JSON",
+    b"{": "JSON",
+}
+csv.field_size_limit(2**24)  # of a cell, which may be lyrics or a biography
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,8 @@ class CsvText:
 
         Raises GenreclfError where the text is no CSV.
         """
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter)
+        # Strict: else a quote that is not closed would take all later rows into its cell.
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
         try:
             next(reader, None)
             # Spreadsheets may write blank rows at the end.
@@ -54,11 +65,14 @@ def read_csv_text(file: Path, where: str) -> CsvText:
     Raises GenreclfError, which begins with `where`, for a file that cannot be read.
     """
     try:
-        text, note = _decoded(check_ends(file).read_bytes())
+        content = check_ends(file).read_bytes()
+        _check_kind(content, where)
+        text, note = _decoded(content)
     except (OSError, UnicodeError) as error:
         raise _unreadable(where, error) from error
-    skipped = _DELIMITER_LINE.match(text)
-    return CsvText(where, text[skipped.end() :] if skipped else text, note, int(bool(skipped)))
+    skipped = _BEFORE_HEADER.match(text)
+    end = skipped.end() if skipped else 0
+    return CsvText(where, text[end:], note, len(text[:end].splitlines()))
 
 
 def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n") -> str:
@@ -69,6 +83,13 @@ def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n"
     line = io.StringIO()
     csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
     return line.getvalue().removesuffix("\r\n") + line_end
+
+
+def _check_kind(content: bytes, where: str) -> None:
+    """Raises GenreclfError for the formats that tables are kept in besides CSV."""
+    for begin, kind in _OTHER_KINDS.items():
+        if content.startswith(begin):
+            raise GenreclfError(f"{where}: is {kind}; export it as CSV")
 
 
 def _unreadable(where: str, error: Exception) -> GenreclfError:

@@ -131,6 +131,28 @@ def test_a_pipe_is_read_to_its_end(tmp_path):
     writer.join()
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"PK\x03\x04x", "spreadsheet"), (b"PAR1x", "Parquet"), (b"\x1f\x8bx", "gzip"), (b'[{"path": "x"}]', "JSON")],
+)
+def test_tables_in_other_formats_are_named(tmp_path, content, kind):
+    (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(GenreclfError, match=rf"^table: .*{kind}.*export it as CSV"):
+        read_csv_text(tmp_path / "table.csv", "table")
+
+
+def test_blank_lines_before_the_header_count_as_lines(tmp_path):
+    (tmp_path / "table.csv").write_bytes(b"\r\n \r\nsep=;\r\na;b\r\n\r\n1;" + b"2" * 200_000 + b"\r\n")
+    table = read_csv_text(tmp_path / "table.csv", "table")
+    assert table.header(";") == ("a", "b") and list(table.rows(";")) == [(6, ["1", "2" * 200_000])]
+
+
+def test_a_quote_that_is_not_closed_does_not_swallow_the_rows_behind_it(tmp_path):
+    (tmp_path / "table.csv").write_text('a,b\n1,"2\n3,4\n')
+    with pytest.raises(GenreclfError, match=r"^table: cannot be read"):
+        list(read_csv_text(tmp_path / "table.csv", "table").rows(","))
+
+
 def test_a_journal_on_a_full_disk_is_named():
     with pytest.raises(GenreclfError, match=r"--journal /dev/full: No space left on device; "):
         journal = Journal.__new__(Journal)

@@ -55,7 +55,11 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
         raise GenreclfError(
             f"{where}: its first line is not {','.join(COLUMNS)}; give uniform, training, or such a CSV"
         )
-    rows = {cells[0]: _weight(cells, f"{where}: line {line}") for line, cells in content.rows(delimiter)}
+    rows: dict[str, float] = {}
+    for line, cells in content.rows(delimiter):
+        if cells[0] in rows:
+            raise GenreclfError(f"{where}: line {line}: {cells[0]!r} has a weight already; delete one of the lines")
+        rows[cells[0]] = _weight(cells, f"{where}: line {line}")
     if missing := [name for name in classes if name not in rows]:
         raise GenreclfError(f"{where}: has no weight for {', '.join(map(repr, missing))}; add a line for each")
     if unknown := [name for name in rows if name not in classes]:
@@ -64,7 +68,7 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     weights = [rows[name] for name in classes]
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise GenreclfError(f"{where}: weights are numbers of at least 0, and one is above 0; correct {weights}")
-    return np.array(weights)
+    return np.array(weights) / max(weights)  # products of large numbers would be infinite
 
 
 def _weight(cells: Sequence[str], where: str) -> float:

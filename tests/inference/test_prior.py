@@ -46,7 +46,9 @@ def test_a_file_gives_any_mix_and_may_rule_a_genre_out(tmp_path):
         with_prior(np.array([0.2, 0.5, 0.3]), prior_factors(str(file), INFO)), [2 / 11, 0, 9 / 11]
     )
     trained = prior_factors(str(file), replace(INFO, prior_power=1.0))
-    np.testing.assert_allclose(trained, [100 / 0.5, 0, 300 / 0.2])
+    np.testing.assert_allclose(trained, np.array([100 / 0.5, 0, 300 / 0.2]) / 300)
+    file.write_text("genre,weight\nz,3e307\nx,1e307\ny,0\n")
+    np.testing.assert_allclose(prior_factors(str(file), replace(INFO, prior_power=1.0)), trained)
 
 
 def test_a_file_may_be_as_spreadsheets_write_it(tmp_path):
@@ -64,6 +66,8 @@ def test_a_file_may_be_as_spreadsheets_write_it(tmp_path):
         ("x,1\ny,1\nz,1\n", "first line is not genre,weight"),
         ("genre,weight\nx,1\ny,many\nz,1\n", "line 3.*number"),
         ("genre,weight\nx,1\ny\nz,1\n", "line 3.*number"),
+        ("genre,weight\nx,1\ny,1\nz,1,1\n", "line 4.*number"),
+        ("genre,weight\nx,1\ny,1\nz,1\nx,2\n", "line 5: 'x'"),
         ("genre,weight\nx,1\ny,1\n", "no weight for 'z'"),
         ("genre,weight\nx,1\ny,1\nz,1\nska,1\n", "no genre 'ska'.*x, y, z"),
         ("genre,weight\nx,1\ny,-1\nz,1\n", "at least 0"),
