@@ -88,7 +88,7 @@ def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n"
 def _check_kind(content: bytes, where: str) -> None:
     """Raises GenreclfError for the formats that tables are kept in besides CSV."""
     for begin, kind in _OTHER_KINDS.items():
-        if content.startswith(begin):
+        if content.lstrip().startswith(begin):
             raise GenreclfError(f"{where}: is {kind}; export it as CSV")
 
 

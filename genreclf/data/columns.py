@@ -32,8 +32,6 @@ MEANING = {
     name: meaning for known in (NAMES, _OTHER_LANGUAGES) for meaning, names in known.items() for name in names.split()
 }
 KEYS = ("path", "clip")
-# By how their files begin
-_OTHER_FORMATS = {"PK\x03\x04": "a spreadsheet", "PAR1": "a Parquet file", "[": "JSON", "{": "JSON"}
 # Of the columns of a plan of `genreclf tag`: the one that a person fills in, and those that tell that it is a plan
 CORRECT, PLAN_COLUMNS = "correct", ("action", "present")
 FMA_TABLES = ("album", "artist", "set", "track")  # the first row of FMA's tracks.csv (Defferrard et al. 2017)
@@ -91,7 +89,6 @@ def read_header(text: CsvText) -> Columns:
     without a column that identifies clips or one that says something about them, for two columns of one meaning,
     for FMA's tracks.csv, and for a file that is no CSV.
     """
-    _check_format(text)
     where, splits = text.where, {mark: text.header(mark) for mark in DELIMITERS}
     delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
     names = splits[delimiter]
@@ -115,13 +112,6 @@ def read_header(text: CsvText) -> Columns:
     found = Columns(delimiter, number_of, names, plan)
     _check(found, where)
     return found
-
-
-def _check_format(text: CsvText) -> None:
-    """Refuses files that people also keep tables in."""
-    kind = next((kind for begin, kind in _OTHER_FORMATS.items() if text.text.lstrip().startswith(begin)), "")
-    if kind:
-        raise GenreclfError(f"{text.where}: is {kind}; export it as CSV")
 
 
 def meaning_of(name: str) -> str | None:

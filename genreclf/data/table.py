@@ -1,6 +1,5 @@
 """Metadata of clips from a table (CSV): genre, artist, title, group, fold and licence."""
 
-import csv
 import re
 import unicodedata
 from collections import defaultdict
@@ -20,7 +19,6 @@ from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
 
-MAX_CELL = 2**24  # lyrics and biographies are longer than the csv module expects
 _GENRES = ("none", "unknown", "unbekannt")  # may be the class of out-of-scope music (data.none)
 _used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
 
@@ -133,7 +131,6 @@ def _tell(table: Table, what: str, names: Sequence[str]) -> None:
 
 def _open(file: Path, task: str = MULTICLASS) -> Table:
     where = f"data.table={file}"
-    csv.field_size_limit(MAX_CELL)
     text = read_csv_text(file, where)
     columns = read_header(text)
     cells: dict[str, tuple[str, ...]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from genreclf.data.table import MAX_CELL, ClipMetadata
+from genreclf.data.table import ClipMetadata
 from genreclf.errors import GenreclfError, reason
 
 Rows = Iterator[list[str]]
@@ -33,7 +33,6 @@ class Track:
 
 def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Rows:
     """The rows of a table that are not blank. Raises ValueError for one with fewer than `columns` cells."""
-    csv.field_size_limit(MAX_CELL)
     with file.open(encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
         for row in reader:
