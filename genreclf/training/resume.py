@@ -45,10 +45,10 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
     stored, flat_was, flat_now = flatten(config), flatten(was), flatten(now)
     config = {**config, **{key: now[key] for key in _FREE}}
     config["data"]["cache"] = now["cache"]
-    if missing := [key for key in now if key not in config]:
-        raise GenreclfError(
-            f"{folder / CONFIG_YAML}: lacks {', '.join(missing)}; copy the run again, or start a new one"
-        )
+    missing = [key for key in now if key not in config and key != "task"]  # runs of earlier versions have no task
+    if missing:
+        remedy = "copy the run again, or start a new one"
+        raise GenreclfError(f"{folder / CONFIG_YAML}: lacks {', '.join(missing)}; {remedy}")
     config["trainer"].pop("_target_", None)  # in runs of earlier versions
     for key in sorted({*flat_was, *flat_now, *given}):
         changed = flat_was.get(key) != flat_now.get(key) or key in given
