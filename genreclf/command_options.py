@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from genreclf.config import RENAMED
+from genreclf.cores import cores
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
@@ -75,11 +76,6 @@ def add_file_options(parser: argparse.ArgumentParser, at_least: Literal[0, 1] = 
     parser.add_argument("--workers", type=positive, default=cores(), metavar="N", help="threads (default: all cores)")
 
 
-def cores() -> int:
-    """How many this process may use: a job on a cluster has some of a machine's."""
-    return len(os.sched_getaffinity(0))
-
-
 def add_journal_option(parser: argparse._ActionsContainer) -> None:
     """--journal."""
     kept = "keep results in this file, and resume from it"
@@ -117,7 +113,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
     """
     files, unreadable = [], 0
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a path that cannot be looked at
             files.append(path)
             continue
         contents = folder_contents(path)

@@ -111,7 +111,8 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         other = typing.get_args(hint)[1]
         if dataclasses.is_dataclass(other) and isinstance(value, str) and "://" in value:
             return other(value.rstrip("/"))  # type: ignore[call-arg, operator]  # the class of URLs
-        return None if value is None else _checked(value, typing.get_args(hint)[0], where)
+        may_be_null = value is None and types.NoneType in typing.get_args(hint)
+        return None if may_be_null else _checked(value, typing.get_args(hint)[0], where)
     origin = typing.get_origin(hint) or hint
     if origin is tuple:
         if not isinstance(value, (list, tuple)):

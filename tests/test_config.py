@@ -15,6 +15,7 @@ from genreclf.data.augment import AugmentConfig
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.errors import GenreclfError
+from genreclf.frontend.object_store import StorePath
 from genreclf.frontend.segments import ViewConfig
 from genreclf.nets.baselines import MajorityConfig, SvmConfig
 from genreclf.nets.config import ModelConfig
@@ -129,6 +130,16 @@ GOOD = {"name": "x", "count": 3, "share": 0.5, "on": True, "sizes": [1, 2], "fol
 def test_build_fills_all_fields():
     expected = Sample("x", 3, 0.5, True, (1, 2), Path("~/a").expanduser(), None)
     assert build(Sample, GOOD, "sample") == expected
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    folder: Path | StorePath
+
+
+def test_a_path_or_url_that_is_needed_is_not_null():
+    with pytest.raises(GenreclfError, match=r"sample\.folder"):
+        build(Place, {"folder": None}, "sample")
 
 
 def test_build_converts_equivalent_values():

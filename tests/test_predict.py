@@ -275,6 +275,13 @@ sys.exit(str(late) if late else code)
     assert [Path(row["path"]).name for row in json.loads(done.stdout)] == ["1.wav", "p0.png"]
 
 
+def test_a_path_that_cannot_be_looked_at_costs_its_own_row_alone(library, predict):
+    """The system refuses a name of 300 bytes before it looks for the file."""
+    code, out, _ = predict("x" * 296 + ".wav", library / "p0.png", "--csv")
+    failed, predicted = csv.DictReader(io.StringIO(out))
+    assert code == 1 and failed["error"] and not predicted["error"]
+
+
 def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path):
     """Linked folders are searched; what is ignored is told; a folder that cannot be read counts for the code."""
     music = tmp_path / "music"
