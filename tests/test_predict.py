@@ -279,7 +279,7 @@ def test_a_path_that_cannot_be_looked_at_costs_its_own_row_alone(library, predic
     """The system refuses a name of 300 bytes before it looks for the file."""
     code, out, _ = predict("x" * 296 + ".wav", library / "p0.png", "--csv")
     failed, predicted = csv.DictReader(io.StringIO(out))
-    assert code == 1 and failed["error"] and not predicted["error"]
+    assert code == 1 and failed["problem"] and not predicted["problem"]
 
 
 def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path):
