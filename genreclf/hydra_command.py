@@ -88,15 +88,15 @@ def translate(
 ) -> list[str]:
     """A command line in this package's form -> in Hydra's form.
 
-    A word without a key is the value of the key that the YAML file leaves open (run: ???). --KEY means KEY=true for a
-    key that is false there. `options` are keys of the file that are given as --KEY VALUE, or --KEY VALUE... for a list;
-    a command that has some takes the folder of data=folder as a word without a key. Raises GenreclfError for unknown
-    options, keys of earlier versions, and words in the wrong place.
+    A word without a key is the value of the key that the YAML file leaves open (run: ???); run=RUN is the same. --KEY
+    means KEY=true for a key that is false there. `options` are keys of the file that are given as --KEY VALUE, or --KEY
+    VALUE... for a list; a command that has some takes the folder of data=folder as a word without a key. Raises
+    GenreclfError for unknown options, keys of earlier versions, and words in the wrong place.
     """
     defaults = yaml.safe_load((config_folder() / f"{config_name}.yaml").read_text())
     flags = [_option(key) for key, value in defaults.items() if value is False]
     free = [key for key, value in defaults.items() if value == "???"] or ["data.path"] * bool(options)
-    words = list(map(_in_home, words))
+    words = [_without_key(_in_home(word), defaults) for word in words]
     usage = _usage(config_name, *("DIR" if key == "data.path" else key for key in free))
     takes_path = bool(free)
     words, settings = _take_options(words, {key: isinstance(defaults[key], list) for key in options}, usage)
@@ -111,8 +111,6 @@ def translate(
             _check_option(word, [*flags, *map(_option, options)], usage)
             of_hydra.append(word)
         elif _is_override(word, takes_path):
-            if defaults.get(word.partition("=")[0].lstrip("+")) == "???":
-                raise GenreclfError(f"{word}: give it without the key; {usage}")
             settings.append(_override(word, extra_keys))
         elif free:
             key = free.pop()
@@ -183,6 +181,12 @@ def _in_home(word: str) -> str:
     """KEY=~/x and ~/x with the home folder in place of ~."""
     key, equals, value = ("", "", word) if word.startswith("~/") else word.partition("=")
     return f"{key}{equals}{user_path(value)}" if value == "~" or value.startswith("~/") else word
+
+
+def _without_key(word: str, defaults: Mapping[str, Any]) -> str:
+    """RUN for run=RUN, where the YAML file leaves the key open."""
+    key, _, value = word.partition("=")
+    return value if value and defaults.get(key) == "???" else word
 
 
 def _override(word: str, extra_keys: Sequence[str]) -> str:

@@ -143,8 +143,9 @@ def test_a_word_without_a_key_is_the_run(command, run):
     calls, code, error = command(run, "clips=val", name="evaluate")
     assert (code, error) == (0, "")
     assert (calls[0][0]["run"], calls[0][0]["clips"]) == (run, "val")
-    one, other = (translate(words, "evaluate") for words in ([run, "clips=val"], ["clips=val", run]))
-    assert sorted(one) == sorted(other)
+    forms = ([run, "clips=val"], ["clips=val", run], [f"run={run}", "clips=val"])
+    one, other, with_key = (sorted(translate(words, "evaluate")) for words in forms)
+    assert one == other == with_key
 
 
 def test_a_folder_with_an_equals_sign_is_the_run(command, tmp_path):
@@ -158,7 +159,7 @@ def test_a_folder_with_an_equals_sign_is_the_run(command, tmp_path):
     [
         (["x", "y"], ("y:",)),
         ([], ("run:",)),
-        (["run=x"], ("run=x:",)),
+        (["x", "run=y"], ("y:",)),
         (["--run", "x"], ("--run:",)),
         (["--onnx", "x"], ("--onnx:",)),
     ],
