@@ -494,7 +494,7 @@ def test_wrong_calls_name_the_word_and_the_remedy(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert "RUN" in error_of()
     assert "nowhere" in error_of("nowhere") and "2026" in error_of("2026")
-    assert "genreclf export RUN" in error_of("run=a")
+    assert "genreclf export RUN" in error_of("a", "run=b")
     assert "input=picture" in error_of("a", "format=onnx-int8") and not list(tmp_path.iterdir())
     for wrong, nearest in (
         ("input=[audio]", "waveform"),
