@@ -1,1 +1,1 @@
-"""Trained models as files: bundles, and exports that run without this package (TorchScript, ONNX, torch.export)."""
+"""Trained models as files: bundles, and exports that run without this package (TorchScript, ONNX and torch.export)."""

@@ -1,4 +1,4 @@
-"""A trained net on disk: model.safetensors, model.onnx and config.json in a folder."""
+"""Writes and reads bundles: folders with a trained net's model.safetensors, model.onnx and config.json."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,16 @@ from genreclf.nets.net import Net
 
 @dataclass(frozen=True)
 class Bundle:
-    """A net in eval mode, and what inference needs to know of it."""
+    """A net in eval mode and the information that inference needs."""
 
     net: Net
     info: ModelInfo
 
 
 def fields_of_task(task: str, shares: Sequence[float], prior_power: float) -> dict[str, Any]:
-    """The fields of a ModelInfo that depend on the task, before anything is fitted on validation clips.
+    """Returns the ModelInfo fields that depend on the task, before anything is fitted on validation clips.
 
-    `shares` are those of the classes among the training clips; `prior_power` as in ModelInfo.
+    `shares` are the shares of the classes in the training clips. `prior_power` is the field of ModelInfo.
     """
     if task == MULTILABEL:
         return {"task": task, "thresholds": (0.5,) * len(shares)}
@@ -40,9 +40,9 @@ def fields_of_task(task: str, shares: Sequence[float], prior_power: float) -> di
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
-    """Writes the three files; each replaces an older one only when it is complete, config.json last.
+    """Writes the three files, config.json last. Each replaces an older file only once it is complete.
 
-    Weights that float16 represents exactly, as after `round_to_fp16`, are stored as float16. Raises OSError where the
+    Weights that float16 represents exactly, as after `round_to_fp16`, are stored as float16. Raises OSError if the
     folder cannot be written.
     """
     weights = save(_stored_tensors(bundle.net))
@@ -50,28 +50,28 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     onnx = bundle_onnx(BundleNet(bundle.net, bundle.info.task == MULTILABEL), digest)
     config = BundleConfig(bundle.info, kind_of(bundle.net), asdict(bundle.net.config), digest)
     folder.mkdir(parents=True, exist_ok=True)
-    # A reader between two of these writes sees digests that differ, and refuses the bundle.
+    # A reader between two of these writes sees different digests and refuses the bundle.
     write_atomically(folder / WEIGHTS, weights)
     write_atomically(folder / MODEL_ONNX, onnx)
     write_atomically(folder / MODEL_CONFIG, config.to_json())
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Reads the net and its ModelInfo; no code from the files runs. Raises GenreclfError for files that do not fit."""
+    """Reads a bundle without running code from its files. Raises GenreclfError if the files do not fit together."""
     config = read_bundle_config(folder)
     return Bundle(load_net(folder, config), config.info)
 
 
 def load_net(folder: Path, config: BundleConfig) -> Net:
-    """The net of `config` with the weights in `folder`, in eval mode; raises GenreclfError where they do not fit."""
+    """Returns `config`'s net in eval mode with the weights in `folder`. Raises GenreclfError if they do not fit."""
     path = folder / MODEL_CONFIG
     num_classes = config.net.get("num_classes")
     if num_classes != len(config.info.classes):
         raise GenreclfError(f"{path}: damaged (net.num_classes={num_classes}, {len(config.info.classes)} classes)")
     net = _empty_net(path, config)
-    # Only now, when config and weights agree on its size, does the net get memory.
+    # Allocate memory for the net only after the checks that config and weights agree on its size.
     tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
-    # Filled here, and assigned: for net.to_empty(), torch would import SymPy.
+    # Not net.to_empty(), for which torch would import SymPy.
     filled = {
         name: torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(tensors[name])
         for name, like in net.state_dict().items()
@@ -81,7 +81,7 @@ def load_net(folder: Path, config: BundleConfig) -> Net:
 
 
 def round_to_fp16(net: nn.Module) -> None:
-    """Rounds the weights, which stay float32, to float16 values; raises GenreclfError where one is too large."""
+    """Rounds the weights to float16 values; their dtype stays float32. Raises GenreclfError if one is too large."""
     for name, tensor in net.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_(tensor.half())
@@ -90,7 +90,7 @@ def round_to_fp16(net: nn.Module) -> None:
 
 
 def weights_sha256(bundle: Bundle) -> str:
-    """The SHA-256, in hexadecimal, of the model.safetensors that `save_bundle` writes for the bundle."""
+    """Returns the hexadecimal SHA-256 of the model.safetensors that `save_bundle` writes for the bundle."""
     return hashlib.sha256(save(_stored_tensors(bundle.net))).hexdigest()
 
 
@@ -102,16 +102,16 @@ def _stored_tensors(net: nn.Module) -> dict[str, Tensor]:
 
 
 def _empty_net(path: Path, config: BundleConfig) -> Net:
-    """The net without memory for its weights."""
+    """Returns the net without memory for its weights."""
     try:
         with torch.device("meta"):
             return new_net(config.kind, config.net, "net")
-    except Exception as error:  # sizes that make no net raise another class of exception in each layer
+    except Exception as error:  # for invalid sizes, each kind of layer raises a different exception
         raise GenreclfError(f"{path}: damaged ({reason(error)}); copy the bundle again") from error
 
 
 def _read_fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors; names and shapes are checked before any tensor is read."""
+    """Returns the file's tensors. Checks names and shapes before it reads any tensor."""
     try:
         with safe_open(path, framework="pt") as file:
             _check_fit(path, {name: list(file.get_slice(name).get_shape()) for name in file.keys()}, expected)  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""A bundle -> files that predict the same with no more than the format's runtime."""
+"""Exports a bundle to files that give the same predictions and need only their format's runtime."""
 
 import copy
 import io
@@ -31,13 +31,13 @@ OUTPUTS = {
 
 
 def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Path) -> Iterator[tuple[Path, float]]:
-    """Writes the bundle's model for `kind` of input, one of INPUTS, in each of `formats`, names of FORMATS.
+    """Writes the bundle's model for one `kind` of input (from INPUTS) in each of `formats` (names in FORMATS).
 
-    Yields each file's path and its `max_difference` once it is written. A file contains its description. An existing
+    Yields the path and `max_difference` of each file after writing it. A file contains its own description. An existing
     file is replaced only by a complete one that agrees with the bundle.
 
-    Raises GenreclfError for an input that a format does not support, for a net that a format cannot represent, where
-    file and bundle differ by more than the format's limit, and for a file that cannot be written.
+    Raises GenreclfError if a format does not support the input or cannot represent the net, if file and bundle differ
+    by more than the format's limit, and if a file cannot be written.
     """
     check_input(formats, kind)
     exportables: dict[bool, Exportable] = {}  # by Format.any_length
@@ -50,7 +50,7 @@ def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Pat
 
 
 def check_input(formats: Sequence[str], kind: str) -> None:
-    """Raises GenreclfError for a kind of input that one of the formats does not support."""
+    """Raises GenreclfError if one of the formats does not support this kind of input."""
     for name in formats:
         if kind not in FORMATS[name].max_difference:
             supported = ",".join(FORMATS[name].max_difference)
@@ -82,9 +82,9 @@ def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides what the exporters say about their implementation, and torch's advice against TorchScript.
+    """Hides the exporters' messages about their implementation and torch's advice against TorchScript.
 
-    The files of torch.export, which it recommends, need Python; TorchScript files also run in C++.
+    torch recommends torch.export, but its files need Python; TorchScript files also run in C++.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -97,7 +97,7 @@ def _quiet() -> Iterator[None]:
 
 
 def max_difference(bundle: Bundle, name: str, kind: str, file: Path | BinaryIO) -> float:
-    """The largest difference between a probability of bundle and file, for random batches of PARITY_BATCH_SIZES."""
+    """Returns the largest probability difference between bundle and file over random batches of PARITY_BATCH_SIZES."""
     expected, exported = _module(bundle, name, kind), FORMATS[name].load(file)
     random = torch.Generator().manual_seed(0)
     differences = []
@@ -109,7 +109,7 @@ def max_difference(bundle: Bundle, name: str, kind: str, file: Path | BinaryIO) 
 
 
 def _module(bundle: Bundle, name: str, kind: str) -> nn.Module:
-    # A copy without gradients: callers that forget no_grad then do not keep the activations of an hour of music.
+    # A copy without gradients, so that callers without no_grad do not keep the activations of an hour of music.
     net = copy.deepcopy(bundle.net).cpu().requires_grad_(False)
     if kind == "picture":
         return PictureModel(net, bundle.info).eval()
@@ -118,7 +118,7 @@ def _module(bundle: Bundle, name: str, kind: str) -> nn.Module:
 
 
 def _example(bundle: Bundle, name: str, kind: str, batch_size: int, random: torch.Generator) -> Tensor:
-    """A random batch: (B, 3, 128, 256) uint8 levels, or (B, samples) noise whose loudness varies."""
+    """Returns a random batch: (B, 3, 128, 256) uint8 levels, or (B, samples) of noise with varying loudness."""
     if kind == "picture":
         return torch.randint(256, (batch_size, 3, N_BANDS, SEGMENT_COLUMNS), dtype=torch.uint8, generator=random)
     samples = segment_samples(bundle.info.view)

@@ -1,4 +1,4 @@
-"""The file formats of exported models: how each is written, and how it is loaded to compare it with the bundle."""
+"""The file formats of exported models: how to write each, and how to load it to compare it with the bundle."""
 
 import copy
 import io
@@ -16,22 +16,22 @@ from torch import Tensor, nn
 
 from genreclf.exporters.bundle_onnx import export_program, translate
 
-METADATA_FILE = "genreclf.json"  # the description of the model: an extra file in TorchScript and torch.export files
-METADATA_KEY = "genreclf"  # the same in ONNX files: a metadata property
+METADATA_FILE = "genreclf.json"  # the model's description, an extra file in TorchScript and torch.export files
+METADATA_KEY = "genreclf"  # the model's description in ONNX files, a metadata property
 INPUTS = ("picture", "waveform")
-# The largest difference allowed between a probability of the file and of the bundle, by the inputs that a format
-# supports. The command prints what each file reaches.
+# The largest difference allowed between the probabilities of file and bundle, for each input that a format supports.
+# The command prints each file's difference.
 _EXACT = {"picture": 1e-4, "waveform": 1e-4}
 # onnxruntime's Fourier transform differs from torch's in the last digit, so one level in 50,000 is rounded differently.
 _ONNX = {"picture": 1e-4, "waveform": 1e-3}
-_ROUNDED = {"picture": 0.05}  # without waveform: the front end is not exact in 16 bits
+_ROUNDED = {"picture": 0.05}  # no waveform: the front end is not exact in 16 bits
 _INT8_OPERATORS = ["MatMul", "Gemm", "LSTM"]
 Function = Callable[[Tensor], Tensor]
 
 
 @dataclass
 class Exportable:
-    """A module with an example batch. Graphs that several formats share are made once."""
+    """A module with an example batch. Graphs that several formats share are built once."""
 
     module: nn.Module
     example: Tensor
@@ -43,19 +43,19 @@ class Exportable:
 
     @cached_property
     def onnx(self) -> onnx.ModelProto:
-        """The same in ONNX. Shared: copy it before you change it."""
+        """The module's ONNX graph. It is shared: copy it before you change it."""
         return translate(self.program)
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format. Its files take batches of any size."""
+    """A file format for exported models. Its files accept batches of any size."""
 
     suffix: str
-    any_length: bool  # waveform models take clips of any length; otherwise segments of a fixed length
+    any_length: bool  # waveform models accept clips of any length, otherwise segments of a fixed length
     write: Callable[[Exportable, dict[str, Any]], bytes]  # (module, description) -> the file's content
-    load: Callable[[Path | BinaryIO], Function]  # for files from a trusted source
-    max_difference: dict[str, float]  # by supported input, of INPUTS
+    load: Callable[[Path | BinaryIO], Function]  # only for files from a trusted source
+    max_difference: dict[str, float]  # for each supported input (from INPUTS)
 
 
 def _write_torchscript(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
@@ -85,16 +85,17 @@ def _write_onnx(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
 
 
 def _write_float16(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
-    """Weights and arithmetic in 16 bits where the runtime supports it; input and output keep their types."""
+    """Uses 16-bit weights, and 16-bit arithmetic where the runtime supports it. Input and output keep their types."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     return _serialized(convert_float_to_float16(copy.deepcopy(exportable.onnx), keep_io_types=True), metadata)
 
 
 def _write_int8(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
-    """Weights of matrix products and LSTMs in 8 bits.
+    """Uses 8-bit weights in matrix products and LSTMs.
 
-    Convolutions stay in 32 bits: on a CPU without 8-bit instructions, onnxruntime takes four times as long for them.
+    Convolutions stay in 32 bits: on a CPU without 8-bit instructions, onnxruntime takes four times as long for 8-bit
+    ones.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -115,7 +116,7 @@ def _load_onnx(file: Path | BinaryIO) -> Function:
 
     content = file.read_bytes() if isinstance(file, Path) else file.read()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # its warnings are about graphs that its own tools made
+    options.log_severity_level = 3  # its warnings concern graphs from its own tools
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda batch: torch.from_numpy(session.run(None, {name: batch.numpy()})[0])

@@ -1,4 +1,4 @@
-"""The segmentation of `frontend.segments` in TorchScript, for exported files only. Tests hold the two equal."""
+"""The segmentation of `frontend.segments` in TorchScript, for exported files only. Tests check that both are equal."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from genreclf.frontend.segments import SEGMENT_COLUMNS
 
 
 def trim_silence(levels: Tensor, frames: int) -> tuple[int, int, int, int]:
-    """`frontend.segments.trim_silence` for a (128, columns) tensor."""
+    """Like `frontend.segments.trim_silence`, for a (128, columns) tensor."""
     sounding = levels.amax(0).nonzero()  # (N, 1)
     columns = levels.shape[1]
     if len(sounding) == 0:
@@ -18,7 +18,7 @@ def trim_silence(levels: Tensor, frames: int) -> tuple[int, int, int, int]:
 
 
 def downsample_index(columns: int, frames: int, frames_per_column: float) -> Tensor:
-    """`frontend.segments.downsample_index`: (K,) int64."""
+    """Like `frontend.segments.downsample_index`; returns (K,) int64."""
     if columns * frames_per_column <= frames:
         return torch.arange(columns)
     steps = torch.arange(max(1, int(frames / frames_per_column + 0.5)), dtype=torch.float64)
@@ -27,7 +27,7 @@ def downsample_index(columns: int, frames: int, frames_per_column: float) -> Ten
 
 
 def column_index(columns: int, frames: int, segment_spans: Tensor, width: int = SEGMENT_COLUMNS) -> Tensor:
-    """`frontend.segments.column_index` for (N, 2) int64 spans of one clip: (N, `width`) int64."""
+    """Like `frontend.segments.column_index`, for (N, 2) int64 spans of one clip; returns (N, `width`) int64."""
     # `width` is an argument because TorchScript functions cannot read a module's constants.
     start, length = segment_spans[:, :1], segment_spans[:, 1:]
     j = torch.arange(width, dtype=torch.int64, device=segment_spans.device)

@@ -1,4 +1,4 @@
-"""The modules that are exported: a net together with its preprocessing, and with its probabilities and temperature."""
+"""The modules that are exported: a net with its preprocessing, and with the step from logits to probabilities."""
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ from genreclf.nets.activation import apply_temperature, probabilities
 
 
 class PictureModel(nn.Module):
-    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) probabilities, calibrated. Scripts.
+    """(B, 3, 128, W) levels of segments, uint8 or float in [0, 255] -> (B, classes) calibrated probabilities.
 
-    One segment each, at the temperature for a clip of that length.
+    Each segment gets the temperature for a clip of its length. Works in TorchScript.
     """
 
     def __init__(self, net: nn.Module, info: ModelInfo) -> None:
@@ -32,8 +32,8 @@ class PictureModel(nn.Module):
 class SegmentModel(nn.Module):
     """(B, samples) float waveforms at 22,050 Hz -> (B, classes) calibrated probabilities.
 
-    For formats with a fixed input length. Each waveform is one segment of `segment_samples(view)` samples, and is
-    scaled by the front end as a clip would be.
+    For formats with a fixed input length. Each waveform is one segment of `segment_samples(view)` samples. The front
+    end scales it like a whole clip.
     """
 
     index: Tensor
@@ -42,7 +42,7 @@ class SegmentModel(nn.Module):
         super().__init__()
         frames = info.view.segment_frames
         self.front_end = LogMelSpectrogram()
-        self.front_end.frames_at_once = frames  # one block: the exporter would unroll a loop over several
+        self.front_end.frames_at_once = frames  # one block, because the exporter would unroll a loop
         self.picture = PictureModel(net, info)
         kept = downsample_index(frames, frames, info.frames_per_column)
         self.register_buffer("index", kept[column_index(len(kept), frames, torch.tensor([[0, frames]]))[0]])  # (256,)
@@ -53,14 +53,15 @@ class SegmentModel(nn.Module):
 
 
 def segment_samples(view: ViewConfig) -> int:
-    """The number of samples from which the front end makes the frames of one segment."""
+    """Returns the number of samples from which the front end computes the frames of one segment."""
     return (view.segment_frames - 1) * HOP_SAMPLES
 
 
 class WaveformModel(nn.Module):
-    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) calibrated means over each clip's segments. Scripts.
+    """(B, samples) float waveforms at 22,050 Hz -> (B, classes) calibrated means over each clip's segments.
 
-    Any length from one sample. The net gets at most `batch_size` segments at a time.
+    The waveforms may have any length from one sample. The net gets at most `batch_size` segments at a time. Works in
+    TorchScript.
     """
 
     def __init__(self, net: nn.Module, info: ModelInfo) -> None:
@@ -82,7 +83,7 @@ class WaveformModel(nn.Module):
         kept = first + downsample_index(frames, frames, self.frames_per_column).to(levels.device)
         levels = levels[:, kept]  # (128, columns)
         spans = cover(frames, self.segment_frames, self.hop_frames, self.tolerance)
-        rows = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors of lists, not of tuples
+        rows = [[span[0], span[1]] for span in spans]  # TorchScript makes tensors from lists, not from tuples
         segment_spans = torch.tensor(rows, dtype=torch.int64, device=levels.device)  # (S, 2)
         batches = [self._probabilities(levels, frames, batch) for batch in segment_spans.split(self.batch_size)]
         mean = torch.cat(batches).mean(0, keepdim=True)  # (1, classes)

@@ -1,4 +1,4 @@
-"""Connections that are closed if no request arrives on them; uvicorn itself waits forever."""
+"""HTTP connections that close if no request arrives. uvicorn itself waits forever."""
 
 import asyncio
 
@@ -6,9 +6,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def impatient_protocol(seconds: float) -> type[H11Protocol]:
-    """uvicorn's HTTP, closing a connection on which no request's head is complete within `seconds`.
+    """Returns a uvicorn HTTP protocol that closes a connection without a complete request head after `seconds`.
 
-    The time counts from the start of the connection, and from each response.
+    The time counts from the start of the connection and again from each response.
     """
 
     class Impatient(H11Protocol):

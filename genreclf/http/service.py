@@ -1,4 +1,4 @@
-"""The HTTP service: POST an audio file or a picture, get its genre as JSON."""
+"""The HTTP service: POST an audio file or a picture and get its genre as JSON."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -39,17 +39,17 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the service accepts."""
+    """Limits on the requests that the service accepts."""
 
-    requests: int  # at one time: received, and waiting or predicted
-    max_bytes: int  # of an upload
-    total_bytes: int  # of all uploads at one time, those included that are being received
-    max_seconds: float  # of an upload's audio
-    stall_seconds: float  # an upload, or the head of a request, that stalls for this long is given up
+    requests: int  # in progress at one time, waiting ones included; uploads still being received do not count
+    max_bytes: int  # size of one upload
+    total_bytes: int  # size of all uploads at one time, including those still being received
+    max_seconds: float  # length of an upload's audio
+    stall_seconds: float  # after this long without progress, an upload or request head is rejected
 
 
 class ConcurrencyLimit:
-    """Counts the requests in progress and refuses more than `limit`. An upload takes no slot before it is complete."""
+    """Limits the number of requests in progress. An upload takes a slot only when it is complete."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.in_progress = limit, 0
@@ -71,7 +71,7 @@ class ConcurrencyLimit:
 
 
 class Metrics:
-    """Counts and times of the requests, for Prometheus."""
+    """Counts and durations of the requests, for Prometheus."""
 
     def __init__(self, concurrency: ConcurrencyLimit) -> None:
         self._registry = CollectorRegistry()
@@ -82,7 +82,7 @@ class Metrics:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Counts the status of the response; raises HTTPException (422) for a GenreclfError."""
+        """Counts the status of the response. Turns a GenreclfError into an HTTPException (422)."""
         status = 500
         try:
             yield
@@ -97,18 +97,18 @@ class Metrics:
             self._responses.labels(status).inc()
 
     def text(self) -> bytes:
-        """In Prometheus' format."""
+        """Returns the metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
 def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application: POST /classify, GET /health, GET /metrics, and /docs."""
+    """Returns the application: POST /classify, GET /health, GET /metrics, and /docs."""
     workers = ThreadPoolExecutor(cores(), "worker")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        workers.shutdown()  # finishes what was accepted
+        workers.shutdown()  # finishes the accepted requests
 
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
     concurrency = ConcurrencyLimit(limits.requests)
@@ -120,12 +120,12 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
-        """The genre of a file and the probability of each genre; with `segments`, also the genre over time.
+        """Predicts the genre of a file and the probability of each genre; with `segments`, also the genre over time.
 
         A multi-label model also lists `genres`.
         """
         with metrics.counted():
-            concurrency.check()  # before the upload is sent
+            concurrency.check()  # before the upload is received
             with metrics.seconds.time():
                 async with uploads.received(request) as content:
                     with concurrency.slot():
@@ -135,7 +135,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        """The service's status and version, its model, and the model's genres; if multi-label, their thresholds."""
+        """Returns the service's status and version, the model and its genres and, if multi-label, their thresholds."""
         classes = list(info.classes)
         several = {} if info.thresholds is None else {"thresholds": dict(zip(classes, info.thresholds, strict=True))}
         return {"status": "ok", "version": __version__, "model": info.name, "classes": classes, **several}
@@ -143,7 +143,7 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics")
     async def prometheus() -> Response:
-        """Counts and times, for Prometheus."""
+        """Returns counts and durations of requests, for Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -1,4 +1,4 @@
-"""Receives uploads, as the body of a request or as the file of a form, within bounds of time and memory."""
+"""Receives uploads, as a request body or as a file in a form, within limits on time and memory."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ _MIN_BYTES_PER_SECOND = 4_096
 _CLOSE = {"Connection": "close"}
 _FORM = "multipart/form-data"
 
-# The client is told what is wrong with its form; a log of it would name neither client nor request.
+# The response tells the client what is wrong with its form. The parser's log would name neither client nor request.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 def busy() -> HTTPException:
-    """The response of a server that is at its limit."""
+    """Returns the response of a server that has reached its limit."""
     return HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 class Uploads:
-    """Receives uploads of at most `max_bytes`, and holds at most `total_bytes` of all of them at one time.
+    """Receives uploads of at most `max_bytes` each and holds at most `total_bytes` at one time.
 
-    An upload that receives nothing for `stall_seconds`, or next to nothing, is given up.
+    An upload that stalls for `stall_seconds`, or is much too slow, is rejected.
     """
 
     def __init__(self, max_bytes: int, total_bytes: int, stall_seconds: float) -> None:
@@ -41,10 +41,10 @@ class Uploads:
 
     @asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[bytearray]:
-        """The file, which counts as held within the `with`.
+        """Receives a file and yields its bytes, which count as held until the `with` block ends.
 
-        Raises HTTPException: 400 if the client has disconnected, 408 if it stalls, 413 for too large an upload,
-        503 if there is no room for it; GenreclfError for a form without a file.
+        Raises HTTPException: 400 if the client disconnects, 408 if it stalls, 413 if the upload is too large, and 503
+        if there is no room for it. Raises GenreclfError for a damaged form or one without exactly one file.
         """
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_bytes:
@@ -66,10 +66,10 @@ class Uploads:
                 async with asyncio.timeout(min(allowed, self.stall_seconds)):
                     chunk = await anext(chunks, None)
             except TimeoutError as error:
-                detail = f"upload: nothing came for {self.stall_seconds:g} s, or too slowly; send it again"
+                detail = f"upload: no data for {self.stall_seconds:g} s, or too slow; send it again"
                 raise HTTPException(408, detail, _CLOSE) from error
             except ClientDisconnect as error:
-                raise HTTPException(400, "upload: the client left") from error
+                raise HTTPException(400, "upload: the client disconnected") from error
             if chunk is None:
                 return
             if self.held_bytes + len(chunk) > self.total_bytes:
@@ -121,7 +121,7 @@ class _Form:
 
 
 def _file_in_form(body: bytearray, content_type: str) -> bytearray:
-    """The one file of a form (RFC 7578)."""
+    """Returns the only file of a form (RFC 7578). Raises GenreclfError if there is not exactly one, complete."""
     form = _Form()
     try:
         _, options = parse_options_header(content_type)

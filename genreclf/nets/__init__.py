@@ -1,1 +1,1 @@
-"""The nets: two backbones, the temporal layers, the classifier built of them, and the baselines."""
+"""The nets: two backbones, the temporal layers, the classifier built from them, and the baselines."""

@@ -25,7 +25,7 @@ ALTERNATIVE = "give model.weights=lite0, or the path of a .safetensors file with
 
 
 def load_weights(backbone: EfficientNet, weights: str) -> dict[str, Any]:
-    """Loads pretrained weights into `backbone`; returns what was loaded, for the run's record.
+    """Loads pretrained weights into `backbone` and returns an entry for the run's record.
 
     `weights` is one of
 
@@ -35,12 +35,12 @@ def load_weights(backbone: EfficientNet, weights: str) -> dict[str, Any]:
     - "none": random weights (`EfficientNet.start_shallow`);
     - the path of a .safetensors file with timm's keys; a classifier head in it is ignored.
 
-    Weights of B0 freeze the first layers. Random weights do not: frozen random layers could never learn. Nor do
-    Lite0's, which were trained with another activation and have to adapt.
+    The first layers are frozen if the weights are B0's. They are not frozen if the weights are random, because frozen
+    random layers could never learn, or Lite0's, which were trained with another activation and have to adapt.
 
-    In the record `asked` is `weights`, `pretrained` whether weights were loaded, `source` which, `file` and `sha256`
-    from where, and `reason` why "auto" did not take its first choice. Raises GenreclfError for an unknown word, for a
-    file that cannot be read or does not fit, and for weights that are not available.
+    The entry contains `asked` (`weights`), `pretrained` (True if weights were loaded), `source`, `file`, `sha256`, and
+    `reason` (why "auto" did not use its first choice). Raises GenreclfError if `weights` is an unknown word, if the
+    file cannot be read or does not fit, or if the weights are not available.
     """
     if weights.endswith(".safetensors"):
         return _load_file(backbone, weights, user_path(weights))
@@ -104,7 +104,7 @@ def _record(asked: str, source: str, path: Path) -> dict[str, Any]:
 
 
 def _imagenet_file(backbone: EfficientNet) -> Path:
-    """timm's ImageNet weights: from the local cache of the Hub, else from the Hub, which must answer in seconds."""
+    """Returns timm's ImageNet weights from the Hub's local cache, or downloads them if the Hub responds in seconds."""
     hub_id = backbone.net.pretrained_cfg["hf_hub_id"]
     cached = try_to_load_from_cache(hub_id, HUB_FILE)
     if isinstance(cached, str):
@@ -113,7 +113,7 @@ def _imagenet_file(backbone: EfficientNet) -> Path:
         # A download alone would retry for a long time.
         get_hf_file_metadata(hf_hub_url(hub_id, HUB_FILE), timeout=HUB_TIMEOUT_SECONDS)
         return Path(hf_hub_download(hub_id, HUB_FILE))
-    except Exception as error:  # each cause (offline, proxy, refused, disk full) raises other exceptions
+    except Exception as error:  # each cause (offline, proxy, refused, disk full) raises a different exception
         raise GenreclfError(
             f"model.weights: {hub_id} is not available from the Hugging Face Hub ({reason(error)}); {ALTERNATIVE}"
         ) from error
@@ -128,10 +128,10 @@ def _lite0_file() -> Path:
 
 
 def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """EfficientNet-Lite0's weights under B0's names.
+    """Returns EfficientNet-Lite0's weights under B0's names.
 
-    Lite0 is B0 without Squeeze-and-Excitation, and with ReLU6 instead of SiLU (M. Tan's note on EfficientNet-Lite,
-    2020). Its tensors are B0's other tensors, in the same order. The SE gates start open.
+    Lite0 is B0 without Squeeze-and-Excitation and with ReLU6 instead of SiLU (M. Tan's note on EfficientNet-Lite,
+    2020). Its tensors match B0's in order, apart from the SE layers. The SE gates start open.
     """
     try:
         given = torch.load(path, map_location="cpu", weights_only=True)
@@ -153,7 +153,7 @@ def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, t
 
 
 def _read_fitting(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The file's tensors, without a classifier head; names and shapes are checked before any tensor is read."""
+    """Returns the file's tensors without a classifier head. Checks names and shapes before it reads any tensor."""
     try:
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if not name.startswith("classifier.")]  # noqa: SIM118 (not a dict)

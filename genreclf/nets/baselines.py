@@ -1,4 +1,4 @@
-"""The baselines that a net has to beat: a support vector machine on statistics, and the majority class."""
+"""The baselines that a net has to beat: support vector machines on segment statistics, and the majority class."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ FEATURES: dict[str, type[BandStatistics] | type[SegmentStatistics]] = {
 
 @dataclass(frozen=True)
 class SvmConfig:
-    """The shape of an `Svm`. Raises GenreclfError for unknown features."""
+    """Configuration of an `Svm`. Raises GenreclfError for unknown features."""
 
     num_classes: int
     features: str  # bands or statistics
-    support_vectors: int  # the number of all machines' together
+    support_vectors: int  # total number over all classes
 
     def __post_init__(self) -> None:
         if self.features not in FEATURES:
@@ -28,10 +28,10 @@ class SvmConfig:
 
 
 class Svm(Net):
-    """Support vector machines with an RBF kernel, one class against the rest, on a segment's statistics.
+    """One-vs-rest support vector machines with an RBF kernel on a segment's statistics.
 
-    scikit-learn fits them (`training.baselines`). Here they are plain tensor arithmetic, which bundles, exports and
-    predictions treat like any other net.
+    scikit-learn fits them (`training.baselines`). Here they are plain tensor arithmetic, so that bundles, exports and
+    predictions treat them like any other net.
     """
 
     centre: torch.Tensor
@@ -54,10 +54,10 @@ class Svm(Net):
         self.register_buffer("gamma", torch.zeros(()))
 
     def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Decision values (B, classes), attention (B, 1, 1), which is 1, and the scaled statistics (B, features)."""
+        """Returns decision values (B, classes), attention (B, 1, 1), always 1, and scaled statistics (B, features)."""
         scaled = (self.features(levels).to(self.centre.dtype) - self.centre) / self.scale  # (B, features)
-        # Not torch.cdist, which chooses its algorithm by the number of rows; nor len(), which fixes that number: an
-        # exported file would not accept batches of any size.
+        # Not torch.cdist, which chooses its algorithm by the number of rows, and not len(), which fixes that number:
+        # an exported file would then accept batches of only one size.
         squares = scaled.square().sum(1, keepdim=True) + self.support.square().sum(1)  # (B, support vectors)
         kernel = torch.exp(-self.gamma * (squares - 2 * scaled @ self.support.t()))  # (B, support vectors)
         logits = kernel @ self.coefficients.t() + self.intercept  # (B, classes)
@@ -66,13 +66,13 @@ class Svm(Net):
 
 @dataclass(frozen=True)
 class MajorityConfig:
-    """The shape of a `Majority`."""
+    """Configuration of a `Majority`."""
 
     num_classes: int
 
 
 class Majority(Net):
-    """Predicts for every segment how frequent the classes are in the training data: chance level."""
+    """Predicts the class frequencies of the training data for every segment: chance level."""
 
     log_shares: torch.Tensor
 
@@ -82,6 +82,6 @@ class Majority(Net):
         self.register_buffer("log_shares", torch.zeros(config.num_classes))
 
     def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits (B, classes), all rows equal, attention (B, 1, 1), which is 1, and the logits again."""
+        """Returns logits (B, classes), all rows equal, attention (B, 1, 1), always 1, and the logits as embedding."""
         logits = self.log_shares.expand(levels.shape[0], -1)
         return logits, torch.ones(levels.shape[0], 1, 1, device=levels.device), logits

@@ -1,4 +1,4 @@
-"""The numbers of batches that batch norms have seen, counted by one operation for all."""
+"""One operation that updates the batch counters of all batch norms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def counted_together(net: nn.Module) -> Iterator[None]:
-    """Within it, batch norms do not count the batch each on its own, which costs a GPU as much as the norm itself."""
+    """Updates all batch counters together on exit: on a GPU, a norm's own update takes as long as the norm itself."""
     norms = [norm for norm in net.modules() if isinstance(norm, _BatchNorm) and norm.training]
     counts = [norm.num_batches_tracked for norm in norms]
     try:

@@ -1,4 +1,4 @@
-"""Models A and B: from a segment's levels to genre logits, and their parameters as an optimizer takes them."""
+"""Models A and B: from a segment's levels to genre logits, and their parameter groups for an optimizer."""
 
 import math
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from genreclf.nets.net import Net
 from genreclf.nets.statistics import SegmentStandardize, StatisticsBranch
 from genreclf.nets.temporal import BiLSTM, MultiHeadTemporalAttention
 
-# What the backbone's logits are multiplied by where the gate is closed, so that they are as large as both branches'
-# sum. Measured on model A and 516 held-out clips (see "Why A was underconfident at 8 kHz" in scripts/RESULTS.md).
+# Factor for the backbone's logits where the gate is closed. It makes them as large as the sum of both branches.
+# Measured on model A and 516 held-out clips (see "Why A was underconfident at 8 kHz" in scripts/RESULTS.md).
 ALONE = 1.28
 BACKBONES: dict[str, type[SECNN] | type[EfficientNet]] = {"cnn": SECNN, "efficientnet": EfficientNet}
 
 
 class InputScaling(nn.Module):
-    """Levels in 0..255 -> the backbone's input, (x - mean) / std in channels_last.
+    """Scales levels in [0, 255] to the backbone's input, (x - mean) / std in channels_last.
 
-    x is levels / 255, or with `standardize` the output of `SegmentStandardize`, which does not depend on a clip's level
-    and range. `time_pool` columns are first averaged into one; Gaussian noise of `noise_std` is added in training only;
-    with `band_norm` a batch norm over each band comes last.
+    x is levels / 255 or, with `standardize`, the output of `SegmentStandardize`, which does not depend on a clip's
+    level and range. Before the scaling, `time_pool` columns are averaged into one and, in training only, Gaussian noise
+    with standard deviation `noise_std` is added. With `band_norm`, a batch norm over each band comes last.
     """
 
     mean: torch.Tensor
@@ -54,7 +54,7 @@ class InputScaling(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, levels: torch.Tensor) -> torch.Tensor:
-        """(B, 3, bands, W) of uint8 or float levels -> (B, 3, bands, W // time_pool) in the net's dtype."""
+        """(B, 3, bands, W) uint8 or float levels -> (B, 3, bands, W // time_pool) in the net's dtype."""
         x = levels.to(self.mean.dtype)
         if self.standardize is None:  # a statement, not an expression: TorchScript then compiles only one branch
             x = x / 255
@@ -73,12 +73,12 @@ class InputScaling(nn.Module):
 class GenreClassifier(Net):
     """Backbone -> dense layers on each step (Model B) -> BiLSTMs -> attention over time -> dense head.
 
-    With `statistics_units` a second branch classifies a segment's statistics, always of all 128 bands. It learns from
-    far less music. The branches' logits are added; a gate lowers the weight of the statistics where bands that only
-    they read are silent.
+    With `statistics_units`, a second branch classifies a segment's statistics, always of all 128 bands. It learns from
+    far less music. The logits of both branches are added. A gate lowers the weight of the statistics if the bands that
+    only they read are silent.
 
-    Convolutions run in channels_last, except where a backbone says why not. A training batch needs at least two
-    examples, for batch norm. Raises GenreclfError for a `config` of which no net can be built.
+    Convolutions run in channels_last, except where a comment in a backbone explains otherwise. Batch norm needs at
+    least two examples in a training batch. Raises GenreclfError for an invalid `config`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -117,21 +117,21 @@ class GenreClassifier(Net):
         self._initialise()
 
     def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(B, 3, 128, W) levels, uint8 or float in [0, 255] -> logits (B, classes), attention (B, heads, T), and the
-        attention's context (B, D) as embedding. All are float32, under autocast too.
+        """Returns logits (B, classes), attention (B, heads, T) and, as embedding, the attention's context (B, D).
 
-        With V = W // time_pool, T is V // 16 for "cnn" and ceil(V / 32) for "efficientnet", or ceil(V / 16) with a
+        `levels` are (B, 3, 128, W), uint8 or float in [0, 255]. The outputs are float32, also under autocast. With
+        V = W // time_pool, T is V // 16 for "cnn", and for "efficientnet" ceil(V / 32), or ceil(V / 16) with a
         last_time_stride of 1.
         """
         logits, gates, attention, context = self.branches(levels)
-        # With fewer logits in the sum, the probabilities would be lower than the accuracy.
+        # Without this factor, the backbone's logits alone would be too small, and the probabilities below the accuracy.
         scale = 1 + (self.alone - 1) * (1 - gates[-1])  # (B, 1)
         return scale * gated_sum(logits, gates), attention, context
 
     def branches(
         self, levels: torch.Tensor
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """As `outputs`, but with the logits (B, classes) and the gate (B, 1) of each branch, which the loss needs."""
+        """Like `outputs`, but with the logits (B, classes) and the gate (B, 1) of each branch, which the loss needs."""
         x = self.frequency(self.backbone(self.scaling(levels[:, :, : self.bands])))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
         context, weights = self.attention(self.recurrent(x))  # (B, D), (B, heads, T)
@@ -152,19 +152,19 @@ class GenreClassifier(Net):
 
 
 def gated_sum(logits: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Tensor:
-    """The branches' logits, (B, classes) each, times their gates in [0, 1], (B, 1) each, added -> (B, classes)."""
+    """Sums the branches' logits, (B, classes) each, weighted by their gates in [0, 1], (B, 1) each -> (B, classes)."""
     return (torch.stack(logits) * torch.stack(gates)).sum(0)
 
 
 class Rows(nn.Module):
-    """(B, C, H, T) -> (B, T, H * C): the features of a step are its rows' channels, lowest row first."""
+    """(B, C, H, T) -> (B, T, H * C): concatenates the channels of all rows, lowest row first."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - see the class
         return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, H, C) -> (B, T, H * C)
 
 
 class MeanMax(nn.Module):
-    """(B, C, H, T) -> (B, T, 2 * C): the mean of each channel over the rows, then the maximum of each."""
+    """(B, C, H, T) -> (B, T, 2 * C): the means of the channels over the rows, then the maxima."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - see the class
         return torch.cat([x.mean(2), x.amax(2)], dim=1).transpose(1, 2)  # (B, 2 * C, T) -> (B, T, 2 * C)
@@ -174,10 +174,10 @@ FREQUENCY_POOLINGS: dict[str, type[nn.Module]] = {"rows": Rows, "mean_max": Mean
 
 
 def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
-    """`net`'s trainable parameters as an optimizer's groups, one per weight decay.
+    """Returns `net`'s trainable parameters as optimizer groups, one per weight decay.
 
-    The original adds l2 * sum(w^2) to its loss. The gradient of that is 2 * l2 * w, and Adam adds weight_decay * w to
-    the gradient, so weight_decay = 2 * l2. (AdamW's decay is decoupled from the gradient and needs other rates.)
+    The original adds l2 * sum(w^2) to its loss, whose gradient is 2 * l2 * w. Adam adds weight_decay * w to the
+    gradient, so weight_decay = 2 * l2. (AdamW's decay is decoupled from the gradient and needs other rates.)
     """
     penalties = _penalties(net)
     groups: dict[float, list[nn.Parameter]] = {}
@@ -188,7 +188,7 @@ def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
 
 
 def _penalties(net: GenreClassifier) -> dict[torch.Tensor, float]:
-    """The kernels that the original penalises: the backbone's convolutions and the first dense layer of each stack.
+    """Returns the l2 penalty of each penalised kernel: the backbone's convolutions and each stack's first dense layer.
 
     As in the original, biases, batch norms, SE gates, LSTMs, attention and later dense layers have no penalty.
     """
@@ -201,7 +201,7 @@ def _penalties(net: GenreClassifier) -> dict[torch.Tensor, float]:
 
 
 def _dense_stack(widths: Sequence[int], dropouts: Sequence[float]) -> nn.Sequential:
-    """(N, widths[0]) -> (N, widths[-1]): Dense, ReLU, BatchNorm (Keras's epsilon), Dropout from width to width."""
+    """(N, widths[0]) -> (N, widths[-1]): Dense, ReLU, BatchNorm (Keras's epsilon) and Dropout for each width."""
     layers: list[nn.Module] = []
     for (units_in, units), dropout in zip(pairwise(widths), dropouts, strict=True):
         layers += [nn.Linear(units_in, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.Dropout(dropout)]
@@ -209,7 +209,7 @@ def _dense_stack(widths: Sequence[int], dropouts: Sequence[float]) -> nn.Sequent
 
 
 def _glorot(module: nn.Module) -> None:
-    """Keras's default: Glorot-uniform kernels, biases 0 (Glorot and Bengio 2010)."""
+    """Initialises a layer as Keras does by default: Glorot-uniform kernels, zero biases (Glorot and Bengio 2010)."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -239,7 +239,7 @@ def _check(config: ModelConfig) -> None:
 
 
 def _check_units(config: ModelConfig) -> None:
-    """The sizes of layers, and the numbers that have no upper limit."""
+    """Checks the sizes of layers and the numbers without an upper limit."""
     for key in ("projection_units", "lstm_units", "head_units"):
         if any(units < 1 for units in getattr(config, key)):
             raise GenreclfError(f"model.net.{key}={list(getattr(config, key))}: give whole numbers from 1")
@@ -257,7 +257,7 @@ def _check_dropout(config: ModelConfig) -> None:
 
 
 def _check_time_pool(config: ModelConfig, reduction: int) -> None:
-    """Each time step has to stand for the same number of a segment's columns, and none may be left out."""
+    """Checks that each time step covers the same number of a segment's columns and that no column is left over."""
     if config.time_pool < 1 or SEGMENT_COLUMNS % (config.time_pool * reduction):
         known = [n for n in range(1, SEGMENT_COLUMNS + 1) if not SEGMENT_COLUMNS % (n * reduction)]
         raise GenreclfError(

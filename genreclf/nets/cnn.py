@@ -1,4 +1,4 @@
-"""Model A's backbone: a convolutional net with Squeeze-and-Excitation, which halves time four times."""
+"""Model A's backbone: a convolutional net with Squeeze-and-Excitation that halves the time axis four times."""
 
 from math import prod
 
@@ -35,12 +35,12 @@ class SqueezeExcitation(nn.Module):
 class SECNN(nn.Module):
     """(B, 3, bands, W) -> a feature map (B, num_channels, num_rows, W // 16).
 
-    A `config.stem_stride` of 2 makes the first convolution 5 x 5, and the first pooling reduces by half as much.
+    With a `config.stem_stride` of 2, the first convolution is 5 x 5 and the first pooling factor is halved.
     `config.channels`, `config.frequency_pools` and `config.backbone_dropout` have one number per block. Raises
-    GenreclfError for others, and for pools that leave no row.
+    GenreclfError for any other length, for values out of range, and for pools that leave no row.
     """
 
-    # The scaling of its input, per colour channel: [0, 1] unchanged
+    # Input scaling per colour channel: [0, 1] unchanged
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     time_reduction = TIME_POOL**4

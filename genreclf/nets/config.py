@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that shapes a `GenreClassifier`. Plain data, kept in checkpoints and in a bundle's config.json.
+    """Settings of a `GenreClassifier`. Plain data, stored in checkpoints and in a bundle's config.json.
 
-    `GenreClassifier` checks the values: some depend on the backbone.
+    `GenreClassifier` checks the values, because some of them depend on the backbone.
     """
 
     backbone: str  # cnn (Model A) or efficientnet (Model B)
@@ -17,7 +17,7 @@ class ModelConfig:
     time_pool: int  # columns averaged into one before the backbone; with its halvings it must divide 256
     noise_std: float  # Gaussian noise in training, in units of the scaled input
     band_norm: bool  # batch norm over each band, before the backbone
-    channels: tuple[int, ...]  # cnn: of its four blocks; efficientnet: empty
+    channels: tuple[int, ...]  # cnn: one number per block, of four; efficientnet: empty
     frequency_pools: tuple[int, ...]  # cnn: the factor by which each block reduces the bands; efficientnet: empty
     stem_stride: int  # of the first convolution, in both directions: 1 or 2; efficientnet: 2
     frequency_pooling: str  # features of a time step: "rows" (concatenated) or "mean_max" over the rows
@@ -32,7 +32,7 @@ class ModelConfig:
     statistics_dropout: float  # before and after that layer
     head_units: tuple[int, ...]  # dense layers before the output layer
     head_dropout: tuple[float, ...]  # one rate per layer of head_units
-    l2_backbone: float  # Keras penalties, l2 * sum of squares: of the backbone's convolutions,
-    l2_projection: float  # of the first projection layer,
-    l2_head: float  # and of the first head layer; optimizer=adam alone applies them
-    last_time_stride: int = 2  # efficientnet: 1 skips its last halving of time. A default: older bundles lack it
+    l2_backbone: float  # Keras penalties, l2 * sum of squares, used with optimizer=adam only: backbone's convolutions
+    l2_projection: float  # first projection layer
+    l2_head: float  # first head layer
+    last_time_stride: int = 2  # efficientnet: 1 skips the last halving of time. Has a default: older bundles lack it

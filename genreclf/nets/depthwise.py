@@ -1,4 +1,4 @@
-"""Depthwise convolutions whose gradients are fast on a CPU."""
+"""Depthwise convolutions with gradients that are fast on a CPU."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 from torch.nn.grad import conv2d_weight
 
-FAST_COLUMNS = 3  # of a kernel: for more, oneDNN 3.10 computes the weight gradient of a dense convolution
+FAST_COLUMNS = 3  # for wider kernels, oneDNN 3.10 computes the weight gradient of a dense convolution
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution with one filter for each channel, of odd size, padded to keep the size, and without bias."""
+    """Convolution without bias that has one filter per channel, of odd size and padded by half its size."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, ceil(H / stride), ceil(W / stride))."""
@@ -45,7 +45,7 @@ class _Depthwise(torch.autograd.Function):
 def _input_gradient(
     grad: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
-    """In float32 for bfloat16 with a stride, where oneDNN's takes twenty times as long."""
+    """Computes the input's gradient, in float32 for strided bfloat16, where oneDNN takes twenty times as long."""
     dtype = x.dtype if stride == (1, 1) else torch.promote_types(x.dtype, torch.float32)
     like = torch.empty_like(x, dtype=dtype)  # only its shape and memory format count
     last = (1, 1), False, (0, 0), len(weight), (True, False, False)  # dilation, not transposed, groups, which gradients
@@ -57,11 +57,11 @@ def _input_gradient(
 def weight_gradient(
     grad: Tensor, x: Tensor, size: torch.Size, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
-    """The gradient of a depthwise convolution's weight of `size` (C, 1, k, k).
+    """Returns the gradient of a depthwise convolution's weight, which has `size` (C, 1, k, k).
 
-    `grad` is that of its output, (B, C, H', W'), and `x` its input, (B, C, H, W). A wide kernel's columns are computed
-    in two halves, which share the middle one: for EfficientNet-B0's 5 x 5 kernels, that takes 0.4 of the time (a
-    fifteenth in bfloat16).
+    `grad` is the gradient of the output, (B, C, H', W'), and `x` the input, (B, C, H, W). The columns of a wide kernel
+    are computed in two halves that share the middle column. For EfficientNet-B0's 5 x 5 kernels, this takes 0.4 of the
+    time (a fifteenth in bfloat16).
     """
     channels, width = len(x[0]), size[3]
     if width <= FAST_COLUMNS:

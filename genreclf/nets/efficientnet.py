@@ -1,4 +1,4 @@
-"""Model B's backbone: timm's EfficientNet-B0 (Tan and Le 2019), and which of its layers are frozen."""
+"""Model B's backbone: timm's EfficientNet-B0 (Tan and Le 2019) and its frozen layers."""
 
 from itertools import chain
 from math import ceil
@@ -13,13 +13,13 @@ from genreclf.nets.config import ModelConfig
 from genreclf.nets.depthwise import DepthwiseConv2d
 
 ARCHITECTURE = "efficientnet_b0"
-REDUCTION = 32  # in frequency; in time half of it with a `last_time_stride` of 1
+REDUCTION = 32  # in frequency and time; 16 in time with a `last_time_stride` of 1
 LAST_STRIDED_STAGE = 5
-FILTER_NOISE = 0.5  # norm of the noise in a filter, whose other part has norm 1; chosen on the five GTZAN folds
+FILTER_NOISE = 0.5  # norm of the noise added to a filter of norm 1; chosen on the five GTZAN folds
 
 
 class SqueezeExcite(nn.Module):
-    """The `layers` of timm's, with a mean whose gradient is fast on a CPU."""
+    """timm's Squeeze-and-Excitation `layers`, with a mean whose gradient is fast on a CPU."""
 
     def __init__(self, layers: Any) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class EfficientNet(nn.Module):
     """(B, 3, bands, W) -> a feature map (B, num_channels, ceil(bands / 32), T), from timm's random weights.
 
     T is ceil(W / 32), or ceil(W / 16) with a `config.last_time_stride` of 1. The ImageNet weights expect input in
-    [0, 1], scaled by `mean` and `std` per colour channel. Raises GenreclfError if `config.backbone_dropout` is not two
-    rates, and for channels, pools or a stem other than EfficientNet-B0's.
+    [0, 1], scaled by `mean` and `std` per colour channel. Raises GenreclfError if `config.backbone_dropout` does not
+    have two rates, or if channels, pools or strides do not fit EfficientNet-B0.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -59,7 +59,7 @@ class EfficientNet(nn.Module):
         net: Any = timm.create_model(ARCHITECTURE, num_classes=0, global_pool="", drop_path_rate=stochastic_depth)
         net.blocks[LAST_STRIDED_STAGE][0].conv_dw.stride = (2, config.last_time_stride)
         for block in chain(*net.blocks):
-            block.conv_dw.__class__ = DepthwiseConv2d  # a new layer would have to draw its weights again
+            block.conv_dw.__class__ = DepthwiseConv2d  # a new layer would need new random weights
             block.se = SqueezeExcite(block.se)
         for module in net.modules():
             if isinstance(module, nn.SiLU):
@@ -77,10 +77,10 @@ class EfficientNet(nn.Module):
         return self.dropout(self.net(x))
 
     def start_shallow(self) -> None:
-        """Random weights that learn in few steps; timm's are meant for long training on many images.
+        """Draws random weights that learn in few steps; timm's are meant for long training on many images.
 
         Each block with a skip connection starts as the identity: the scale of its last batch norm is 0 (Goyal et al.
-        2017). Each depthwise filter starts as an identity kernel, or a Gaussian blur where it has a stride, plus noise.
+        2017). Each depthwise filter starts as an identity kernel, or as a Gaussian blur if it has a stride, plus noise.
         """
         module: Any
         for module in self.net.modules():
@@ -91,9 +91,9 @@ class EfficientNet(nn.Module):
                 nn.init.zeros_(module.bn3.weight)
 
     def freeze_first_layers(self) -> None:
-        """Freezes the original's first 100 Keras layers: no gradient, and no new batch norm statistics.
+        """Freezes the original's first 100 Keras layers: no gradients and no updates of batch norm statistics.
 
-        Only for pretrained weights of this architecture; `load_weights` calls it after loading such.
+        Only for pretrained weights of this architecture. `load_weights` calls it after it has loaded them.
         """
         for layer in self._first_layers():
             layer.requires_grad_(False)
@@ -101,7 +101,7 @@ class EfficientNet(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "EfficientNet":
-        """As in every module, but frozen batch norms stay in eval mode, as in Keras."""
+        """Sets the mode as `nn.Module.train` does, but keeps frozen batch norms in eval mode, as in Keras."""
         super().train(mode)
         if self.frozen:
             for layer in self._first_layers():
@@ -120,7 +120,7 @@ class EfficientNet(nn.Module):
 
 
 def _identity_or_blur(depthwise: nn.Conv2d) -> torch.Tensor:
-    """A (k, k) kernel of norm 1: the identity for stride 1, else a Gaussian blur."""
+    """Returns a (k, k) kernel of norm 1: the identity for stride 1, otherwise a Gaussian blur."""
     size = depthwise.kernel_size[0]
     distance = torch.arange(size) - size // 2
     is_identity = depthwise.stride == (1, 1)

@@ -21,9 +21,9 @@ _KINDS: dict[str, tuple[type, type[Net]]] = {
 
 
 def new_net(kind: str, values: Mapping[str, Any], where: str) -> Net:
-    """An untrained net of `kind` with the configuration `values`; messages begin with the key `where`.
+    """Returns an untrained net of `kind` with the configuration `values`.
 
-    Raises GenreclfError for an unknown kind, and for values of which no net can be built.
+    Raises GenreclfError for an unknown kind or invalid values; messages about values begin with the key `where`.
     """
     if kind not in _KINDS:
         raise GenreclfError(f"kind={kind!r}: unknown; known: {', '.join(_KINDS)}")
@@ -32,5 +32,5 @@ def new_net(kind: str, values: Mapping[str, Any], where: str) -> Net:
 
 
 def kind_of(net: nn.Module) -> str:
-    """The `kind` of which `new_net` makes such a net."""
+    """Returns the name that `new_net` takes for this kind of net."""
     return next(kind for kind, (_, cls) in _KINDS.items() if type(net) is cls)

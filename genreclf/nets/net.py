@@ -1,4 +1,4 @@
-"""What all nets have in common."""
+"""The base class of all nets."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Net(nn.Module):
-    """A net that classifies segments. Its `config` is a dataclass of plain data, of which `kinds.new_net` builds it."""
+    """A net that classifies segments. `kinds.new_net` builds it from its `config`, a dataclass of plain data."""
 
     if TYPE_CHECKING:  # TorchScript would read the annotation
         config: Any
@@ -22,4 +22,4 @@ class Net(nn.Module):
 
     @abstractmethod
     def outputs(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`; and an embedding (B, D) of each segment."""
+        """Returns the outputs of `forward` and an embedding (B, D) of each segment."""

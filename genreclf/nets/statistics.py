@@ -1,4 +1,4 @@
-"""Statistics of a whole segment, without order in time: of its bands, its timbre and its rhythm.
+"""Statistics of the bands, timbre and rhythm of a whole segment, without order in time.
 
 Numbers without another source were chosen on the five GTZAN folds.
 """
@@ -14,21 +14,21 @@ from torch import Tensor, nn
 
 from genreclf.frontend.log_mel import N_BANDS
 
-REFERENCE_BANDS = 110  # end at 6.8 kHz, which every sample rate from 16 kHz on contains
+REFERENCE_BANDS = 110  # up to 6.8 kHz, which every sample rate from 16 kHz on contains
 REACH = 4.0  # standard deviations: clips the holes that codecs leave
 LEAST_DEVIATION = 1.0  # levels
 PERCENTILES = (10.0, 50.0, 90.0)
 CEPSTRA = 20  # as in Mandel and Ellis 2005
-RHYTHM_GROUPS = 16  # of bands, all of one size
+RHYTHM_GROUPS = 16  # groups of bands, equal in size
 RHYTHM_CEPSTRA = 12
-# Cycles per segment: edges of ranges that widen with the rate. In 10 s they are 0.1 Hz to 12.8 Hz.
+# Cycles per segment: edges of ranges that widen with the rate. In a 10 s segment they are 0.1 Hz to 12.8 Hz.
 CYCLES = (1, 2, 3, 5, 7, 11, 17, 25, 38, 57, 85, 128)
 # Divisors that give the statistics standard deviations near 1, for float16 and the epsilon of the batch norm.
 _LEVEL_UNIT = 16.0  # of levels
 _UNIT = 0.4  # of standardized levels
 _FLOOR = 1e-3  # added to a mean amplitude before its logarithm
 _QUIET = 0.1  # in `_UNIT`: a band with a smaller deviation is silent
-# The gate of `StatisticsBranch`, by the share of silent bands: open up to the first, closed from the second on.
+# Shares of silent bands: the gate of `StatisticsBranch` is open up to the first and closed from the second on.
 MISSING = (0.15, 0.75)
 # The weight of each group of `SegmentStatistics` in the SVM's kernel. Level and deviation describe the recording more
 # than the music.
@@ -36,10 +36,10 @@ GROUP_WEIGHTS = (1.0, 1.0, 1.0, 0.25)
 
 
 class SegmentStandardize(nn.Module):
-    """Levels of a segment -> standard deviations from its mean.
+    """Standardizes a segment's levels: subtracts their mean and divides by their standard deviation.
 
-    The levels of a clip are stretched to 0..255, and a missing treble or some noise shifts them all; the result here
-    does not depend on that. Mean and deviation are of the bands below 6.8 kHz.
+    The levels of a clip are stretched to 0..255, so missing treble or some noise shifts all of them. The result here
+    does not depend on that. Mean and deviation are computed over the bands below 6.8 kHz.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class SegmentStandardize(nn.Module):
         self.reference_bands, self.reach, self.least = REFERENCE_BANDS, REACH, LEAST_DEVIATION
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, bands, W) float levels -> the same in [-4, 4]; and mean and deviation in levels, (B, C, 1, 1) each.
+        """(B, C, bands, W) float levels -> the same shape in [-4, 4], and mean and deviation in levels, (B, C, 1, 1).
 
         The deviation is at least 1, so silence becomes 0.
         """
@@ -59,15 +59,15 @@ class SegmentStandardize(nn.Module):
         return (x / deviation).clamp(-self.reach, self.reach), mean, deviation
 
     def scaled(self, x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-        """(B, C, H, N) levels -> the same as `forward` makes of them, by its mean and deviation."""
+        """Standardizes (B, C, H, N) levels with the mean and deviation that `forward` returned."""
         return ((x - mean) / deviation).clamp(-self.reach, self.reach)
 
 
 class BandStatistics(nn.Module):
-    """Levels of a segment -> six statistics of each band, in the units of the levels.
+    """Six statistics of each band of a segment, in the unit of the levels.
 
-    Mean, standard deviation, mean absolute change from column to column, and three percentiles (after Tzanetakis and
-    Cook 2002).
+    They are the mean, the standard deviation, the mean absolute change from column to column, and three percentiles
+    (after Tzanetakis and Cook 2002).
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class BandStatistics(nn.Module):
         self.groups, self.group_weights = [self.num_features], [1.0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, 128, W) uint8 or float levels, channels equal, W at least 2 -> (B, 6 * 128), one after the other."""
+        """(B, 3, 128, W) uint8 or float levels, channels equal, W at least 2 -> (B, 6 * 128), grouped by statistic."""
         levels = x[:, 0]  # (B, 128, W)
         return self.statistics(_as_float(levels), self.neighbours(levels))
 
@@ -108,7 +108,7 @@ def _as_float(levels: Tensor) -> Tensor:
 
 
 def _ordered(levels: Tensor, places: list[int]) -> Tensor:
-    """(B, 128, W) -> (B, 128, P) float: what is at these places when each band's levels are in ascending order."""
+    """(B, 128, W) -> (B, 128, P) float: the levels at these places after each band is sorted in ascending order."""
     if not torch.jit.is_scripting():
         graph = torch.jit.is_tracing() or torch.compiler.is_compiling() or levels.requires_grad
         if levels.device.type == "cpu" and not graph:
@@ -117,25 +117,25 @@ def _ordered(levels: Tensor, places: list[int]) -> Tensor:
     if levels.dtype == torch.uint8 and levels.device.type == "cpu":
         return _counted(levels, places)
     ordered = _as_float(levels).sort(2)[0]
-    # Not indexed with `places`, which a GPU would wait to be sent: a CUDA graph cannot record that.
+    # Not indexed with `places`: a GPU would wait for their transfer, which a CUDA graph cannot record.
     return torch.stack([ordered[:, :, place] for place in places], 2)
 
 
 def _counted(levels: Tensor, places: list[int]) -> Tensor:
-    """`_ordered` of uint8 by counting each level: sorting takes onnxruntime as long as the rest of a net."""
+    """Like `_ordered`, for uint8, by counting each level: sorting takes onnxruntime as long as the rest of a net."""
     counts = torch.zeros(levels.shape[0], levels.shape[1], 256, dtype=torch.int32, device=levels.device)
     counts = counts.scatter_add(2, levels.long(), torch.ones_like(levels, dtype=torch.int32))
-    up_to = counts.cumsum(2, dtype=torch.int32)  # (B, 128, 256): how many levels are no higher
+    up_to = counts.cumsum(2, dtype=torch.int32)  # (B, 128, 256): numbers of columns up to each level
     return torch.stack([(up_to <= place).float().sum(2) for place in places], 2)
 
 
 class SegmentStatistics(nn.Module):
-    """Levels of a segment -> its statistics in four `groups`, the first three of the standardized segment.
+    """Statistics of a segment in four `groups`; the first three are computed from the standardized segment.
 
-    Bands: `BandStatistics`. Timbre: the mean of 20 cepstra and the signed square roots of the covariances of the
+    Bands: `BandStatistics`. Timbre: the means of 20 cepstra, and the signed square roots of the covariances of the
     cepstra and of their changes (Mandel and Ellis 2005; roots as in Lin et al. 2017, because covariances are
-    heavy-tailed). Rhythm: the logarithm of the modulation amplitude of groups of bands and of the first cepstra, in
-    ranges of modulation rates (McKinney and Breebaart 2003). Level: the mean and the deviation of the levels.
+    heavy-tailed). Rhythm: the logarithmic modulation amplitudes of groups of bands and of the first cepstra, in ranges
+    of modulation rates (McKinney and Breebaart 2003). Level: the mean and the deviation of the levels.
     """
 
     def __init__(self) -> None:
@@ -181,13 +181,13 @@ class SegmentStatistics(nn.Module):
         """(B, N, W) -> (B, N * 11): the logarithm of the mean modulation amplitude in each range of rates."""
         centred = series - series.mean(2, keepdim=True)
         power = (centred @ waves).square().unflatten(2, [2, -1]).sum(2)  # (B, N, 254) -> (B, N, 2, 127) -> (B, N, 127)
-        # Sums, which are divided afterwards: under autocast, shares would be rounded.
+        # Divide after the sum: under autocast, weights of 1 / size would be rounded.
         means = (power.sqrt() @ ranges) / sizes  # (B, N, 11)
         return (means + self.floor).log().flatten(1)
 
     def _constants(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """`_constants` for (B, bands, W) levels; made only once where operations run at once."""
-        if not torch.jit.is_scripting():  # a statement of its own: TorchScript leaves the rest unread
+        """Returns `_constants` for (B, bands, W) levels, computed only once in eager mode."""
+        if not torch.jit.is_scripting():  # a separate statement, so that TorchScript does not compile the rest
             at_once = not (torch.jit.is_tracing() or torch.compiler.is_compiling())
             if at_once:
                 return _kept_constants(levels.shape[1], levels.shape[2], levels.dtype, levels.device)
@@ -198,7 +198,7 @@ class SegmentStatistics(nn.Module):
 def _kept_constants(
     bands: int, columns: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    with torch.inference_mode(False):  # for uses outside of it, too
+    with torch.inference_mode(False):  # also used outside of inference mode
         levels = torch.empty(1, bands, columns, dtype=dtype, device=device)
         return _constants(levels, CEPSTRA, list(pairwise(CYCLES)))
 
@@ -206,11 +206,12 @@ def _kept_constants(
 def _constants(
     levels: Tensor, cepstra: int, ranges: list[tuple[int, int]]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """What `SegmentStatistics` multiplies (B, bands, W) levels with, which would have to be checked in a bundle:
+    """Returns the constants of `SegmentStatistics` for (B, bands, W) levels.
 
-    the cosines of the cepstra, (cepstra, bands); cosines and sines of the modulation rates, (W, 2 * rates); whether a
-    rate, from 1 on, is in a range, (rates, ranges), 1 or 0; how many rates times columns each range has, (ranges,); and
-    the places of the upper triangle of a matrix of the cepstra.
+    They are not buffers, because a bundle would have to check those. They are the cosines of the cepstra, (cepstra,
+    bands); the cosines and sines of the modulation rates, (W, 2 * rates); 1 or 0 for each rate, from 1 on, that is in a
+    range or not, (rates, ranges); the number of rates times columns in each range, (ranges,); and the flat indices of
+    the upper triangle of a (cepstra, cepstra) matrix.
     """
     columns, last = levels.shape[2], ranges[-1][1]
     rates = torch.arange(1, last, dtype=levels.dtype, device=levels.device)
@@ -230,7 +231,7 @@ def _covariance(series: Tensor) -> Tensor:
 
 
 def _cosines(count: int, like: Tensor) -> Tensor:
-    """(count, bands): the first rows of the orthonormal DCT-II over the bands of `like`, (B, bands, W)."""
+    """(B, bands, W) -> (count, bands): the first rows of the orthonormal DCT-II over the bands, with `like`'s dtype."""
     bands = like.shape[1]
     rows = torch.arange(count, dtype=like.dtype, device=like.device)
     positions = torch.arange(bands, dtype=like.dtype, device=like.device) + 0.5
@@ -241,9 +242,9 @@ def _cosines(count: int, like: Tensor) -> Tensor:
 class StatisticsBranch(nn.Module):
     """A segment's statistics, each normalised and clipped to five deviations -> dense layer of `units` -> logits.
 
-    They include bands from `first_band` on, which the backbone does not read. In music without these bands, from a
-    telephone or an old codec, the statistics are uninformative, and a gate lowers their weight: by the share of the
-    bands that are silent, counting only bands that were not silent in training.
+    They include the bands from `first_band` on, which the backbone does not read. In music without these bands, from a
+    telephone or an old codec, the statistics are uninformative. A gate therefore lowers their weight by the share of
+    these bands that are silent, among those that were not silent in training.
     """
 
     def __init__(self, units: int, dropout: float, num_classes: int, first_band: int) -> None:
@@ -251,7 +252,7 @@ class StatisticsBranch(nn.Module):
         self.statistics = SegmentStatistics()
         features = self.statistics.num_features
         self.norm: Any = nn.BatchNorm1d(features, affine=False)
-        self.within = nn.Hardtanh(-5.0, 5.0)  # clips outliers of music unlike the training data
+        self.within = nn.Hardtanh(-5.0, 5.0)  # clips outliers in music unlike the training data
         self.dense: Any = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(features, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(dropout)
         )
@@ -272,9 +273,9 @@ class StatisticsBranch(nn.Module):
         usual = self.norm.running_mean[:size].unflatten(0, self.band_shape)[
             :, self.first_band :
         ]  # (768,) -> (6, bands)
-        # By the range of the percentiles: a mask in time gives a silent band a deviation.
+        # Uses the range of the percentiles: a mask in time gives a silent band a nonzero deviation.
         had_sound = usual[5] - usual[3] > self.quiet  # (bands,)
-        silent = bands[:, 1] < self.quiet  # (B, bands), by the deviation: treble may be rare
+        silent = bands[:, 1] < self.quiet  # (B, bands); uses the deviation: treble may be rare
         missing = (silent & had_sound).sum(1, keepdim=True) / had_sound.sum().clamp(min=1)  # (B, 1)
         some, many = self.missing
         return ((many - missing) / (many - some)).clamp(0, 1)

@@ -11,8 +11,8 @@ class BiLSTM(nn.Module):
     """A bidirectional LSTM, then batch norm over its features.
 
     `dropout` drops input features, with one mask per example for all steps, as in Keras (where each direction has its
-    mask). `recurrent_dropout` differs from Keras's, which no fused kernel supports: it drops hidden-to-hidden weights,
-    with one mask per batch (Merity et al. 2018). Weights are initialised as in Keras.
+    own mask). `recurrent_dropout` differs from Keras, whose form no fused kernel supports: it drops hidden-to-hidden
+    weights, with one mask per batch (Merity et al. 2018). Weights are initialised as in Keras.
     """
 
     def __init__(self, units_in: int, units: int, dropout: float, recurrent_dropout: float) -> None:
@@ -31,8 +31,8 @@ class BiLSTM(nn.Module):
         return self.norm(x.flatten(0, 1)).view_as(x)  # (B * T, 2 * units) -> (B, T, 2 * units)
 
     def _recur(self, x: torch.Tensor) -> torch.Tensor:
-        # As nn.LSTM calls it, except for the dropout of two weights. In eval mode, and at rate 0, dropout returns the
-        # same tensor, and cuDNN finds the weights in one block, as nn.LSTM stores them.
+        # The call that nn.LSTM makes, except for the dropout of two weights. In eval mode, and at rate 0, dropout
+        # returns the same tensor, so cuDNN finds the weights in one block, as nn.LSTM stores them.
         start = torch.zeros(2, x.shape[0], self.units, dtype=x.dtype, device=x.device)
         weights = [
             self.lstm.weight_ih_l0,
@@ -48,7 +48,7 @@ class BiLSTM(nn.Module):
 
     def _initialise(self) -> None:
         if self.lstm.weight_hh_l0.is_meta:
-            return  # no memory to initialise; torch would import its compiler for it, which takes two seconds
+            return  # no memory to initialise, and torch would import its compiler, which takes two seconds
         for name, parameter in self.lstm.named_parameters():
             if name.startswith("weight_ih"):
                 nn.init.xavier_uniform_(parameter)
@@ -57,11 +57,11 @@ class BiLSTM(nn.Module):
             else:
                 nn.init.zeros_(parameter)
         for bias in (self.lstm.bias_ih_l0, self.lstm.bias_ih_l0_reverse):  # PyTorch adds a second bias, which stays 0
-            nn.init.ones_(bias[self.units : 2 * self.units])  # of the forget gate
+            nn.init.ones_(bias[self.units : 2 * self.units])  # the forget gate's bias
 
 
 class MultiHeadTemporalAttention(nn.Module):
-    """Each head sums a sequence over time with separate weights; a dense layer mixes the sums (Bahdanau et al. 2015).
+    """Additive attention over time: each head computes a weighted sum, a dense layer mixes them (Bahdanau et al. 2015).
 
     `heads` must divide `features`. Weights are initialised as in Keras, with one dense layer per head.
     """
@@ -75,7 +75,7 @@ class MultiHeadTemporalAttention(nn.Module):
         self._initialise()
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, T, features) -> context (B, features), weights (B, heads, T), which sum to 1 over time."""
+        """(B, T, features) -> context (B, features) and weights (B, heads, T) that sum to 1 over time."""
         hidden = torch.tanh(self.hidden(x)).unflatten(-1, [self.heads, -1])  # (B, T, F) -> (B, T, heads, F / heads)
         weights = (hidden * self.score).sum(-1).softmax(dim=1).transpose(1, 2)  # (B, heads, T)
         contexts = (weights @ x).flatten(1)  # (B, heads, features) -> (B, heads * features)
