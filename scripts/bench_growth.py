@@ -37,6 +37,7 @@ from genreclf.inference.task import MULTICLASS
 
 GENRES, COLUMNS, SECONDS, BATCH = 10, 129, 10.0, 16
 COPIES = 10  # one clip in so many
+LEAST_SECONDS = 0.01  # of CPU time, for an exponent from it
 Costs = dict[str, Cost]
 
 
@@ -95,7 +96,7 @@ def main(sizes: list[int], predicting: bool) -> None:
             found = pool.apply(costs, (clips, predicting))
         for what, cost in found.items():
             exponent = ""
-            if before is not None:
+            if before is not None and before[1][what].cpu > LEAST_SECONDS:
                 exponent = f"{math.log(cost.cpu / before[1][what].cpu) / math.log(clips / before[0]):.2f}"
             row = [what, f"{clips:,}", f"{cost.cpu:.2f}", f"{cost.wall:.2f}", f"{cost.cpu / clips * 1e3:.2f}"]
             table.add_row(*row, exponent, f"{cost.peak:.0f}")
