@@ -1,1 +1,1 @@
-"""Tags of audio files: read, and their genre written."""
+"""Reads the tags of audio files and writes their genre."""

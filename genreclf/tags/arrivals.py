@@ -1,4 +1,4 @@
-"""New files in folders, as they appear."""
+"""Watches folders for new files."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 from genreclf.errors import GenreclfError, missing_package
 
 STILL_SECONDS = 5.0  # a file that has not grown for this long counts as complete
-_LOOK_SECONDS = 60.0  # network drives send no events: look anyway
+_LOOK_SECONDS = 60.0  # network drives send no events, so look at this interval anyway
 _TICK_MILLISECONDS = 500
 
 
 def check_watching() -> None:
-    """Raises GenreclfError where the package that watches folders is not installed."""
+    """Raises GenreclfError if the package that watches folders is not installed."""
     try:
         import watchfiles  # noqa: F401
     except ModuleNotFoundError as error:
@@ -20,14 +20,14 @@ def check_watching() -> None:
 
 
 def arrivals(folders: Sequence[Path], find: Callable[[], Iterable[Path]]) -> Iterator[list[Path]]:
-    """Batches of the files that `find` finds and has not found before, each as soon as it is complete; never ends.
+    """Yields batches of new files, each file as soon as it is complete. Never ends.
 
-    `find` is called when something has changed in the folders.
+    `find` returns all files. It is called when something has changed in the folders, and once a minute.
     """
     from watchfiles import watch
 
     seen: set[Path] = set()
-    growing: dict[Path, tuple[tuple[int, int] | None, float]] = {}  # size and time of change, and since when
+    growing: dict[Path, tuple[tuple[int, int] | None, float]] = {}  # `_stamp` of a file, and when it last changed
     looked = -_LOOK_SECONDS
     ticks = watch(*folders, yield_on_timeout=True, rust_timeout=_TICK_MILLISECONDS, watch_filter=None)
     for changes in ticks:
@@ -45,7 +45,7 @@ def arrivals(folders: Sequence[Path], find: Callable[[], Iterable[Path]]) -> Ite
 
 
 def _complete(growing: dict[Path, tuple[tuple[int, int] | None, float]], now: float) -> list[Path]:
-    """The files that have stayed the same for STILL_SECONDS; updates the others."""
+    """Returns the files that have not changed for STILL_SECONDS, and updates the entries of the others."""
     complete = []
     for path, (before, since) in growing.items():
         stamp = _stamp(path)
@@ -57,7 +57,7 @@ def _complete(growing: dict[Path, tuple[tuple[int, int] | None, float]], now: fl
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of modification in nanoseconds; None for a file that is gone."""
+    """Returns size in bytes and modification time in nanoseconds; None if the file no longer exists."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Restores a file's exact bytes from its changed copy: what to take from the copy, and the few bytes it lacks."""
+"""Restores a file's exact bytes from its changed copy: from parts of the copy and the few bytes that it lacks."""
 
 import base64
 import hashlib
@@ -9,12 +9,12 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-_BLOCK = 64  # bytes that are compared at a time
-_MAX_OTHERS = 2**16  # bytes that are not in the copy: more of them would fill the log
+_BLOCK = 64  # bytes compared at a time
+_MAX_OTHERS = 2**16  # the most bytes that may be missing from the copy: more would fill the log
 
 
 class BytePatch(NamedTuple):
-    """What makes a file from its changed copy."""
+    """Instructions that rebuild a file from its changed copy."""
 
     copy_sha256: str
     sha256: str  # of the file
@@ -22,7 +22,7 @@ class BytePatch(NamedTuple):
 
 
 def patch_between(file: Path, copy: Path) -> BytePatch | None:
-    """How `file` can be made from `copy`; None if too many of its bytes are nowhere in it."""
+    """Returns a patch that rebuilds `file` from `copy`; None if the copy lacks too many of the file's bytes."""
     parts = tuple(_parts(_mapped(file), _mapped(copy)))
     if sum(len(part) for part in parts if isinstance(part, bytes)) > _MAX_OTHERS:
         return None
@@ -30,12 +30,12 @@ def patch_between(file: Path, copy: Path) -> BytePatch | None:
 
 
 def belongs_to(patch: BytePatch, copy: Path) -> bool:
-    """Whether nothing has changed the copy since."""
+    """Returns whether the copy is still as it was when the patch was made."""
     return _sha256(copy) == patch.copy_sha256
 
 
 def write_patched(patch: BytePatch, copy: Path, out: Path) -> None:
-    """Writes the file. Raises ValueError if it would not be the same."""
+    """Writes the original file to `out`. Raises ValueError if the result differs from the original."""
     with copy.open("rb") as source, out.open("wb") as target:
         for part in patch.parts:
             target.write(part if isinstance(part, bytes) else _read(source, *part))
@@ -44,13 +44,13 @@ def write_patched(patch: BytePatch, copy: Path, out: Path) -> None:
 
 
 def to_json(patch: BytePatch) -> dict[str, object]:
-    """A patch for a line of the log."""
+    """Converts a patch to values that fit into a line of the log."""
     parts = [base64.b64encode(part).decode() if isinstance(part, bytes) else list(part) for part in patch.parts]
     return {"copy_sha256": patch.copy_sha256, "sha256": patch.sha256, "parts": parts}
 
 
 def from_json(values: dict[str, object]) -> BytePatch:
-    """Undoes `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
+    """Inverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
     parts = values["parts"]
     if not isinstance(parts, list):
         raise TypeError("parts")
@@ -59,13 +59,17 @@ def from_json(values: dict[str, object]) -> BytePatch:
 
 
 def _mapped(path: Path) -> mmap.mmap:
-    """The content of a file, which may be an album of hours and is not read into memory."""
+    """Maps a file, which may be an album of several hours, instead of reading it into memory."""
     with path.open("rb") as source:
         return mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _parts(file: mmap.mmap, copy: mmap.mmap) -> Iterator[tuple[int, int] | bytes]:
-    """The audio is where it was, or moved by as much as the file has grown; a picture may have moved by less."""
+    """Yields the parts of a `BytePatch`.
+
+    The audio is in its old place, or has moved by as many bytes as the file has grown. A picture may have moved by
+    less.
+    """
     moves = [0, len(copy) - len(file)]
     kinds = _kinds(file, copy, moves)
     first, end = max(_runs(kinds), key=lambda run: (run[1] - run[0]) * (kinds[run[0]] < 0))
@@ -81,7 +85,7 @@ def _parts(file: mmap.mmap, copy: mmap.mmap) -> Iterator[tuple[int, int] | bytes
 
 
 def _kinds(file: mmap.mmap, copy: mmap.mmap, moves: list[int]) -> np.ndarray:
-    """(blocks,) int: the number of the first move by which the copy has a block of the file; -1 for none."""
+    """Returns the index of the first move that finds each block of the file in the copy, or -1: (blocks,) int."""
     kinds = np.full(-(-len(file) // _BLOCK), -1)
     for number, moved in enumerate(moves):
         kinds[(kinds < 0) & _equal_blocks(file, copy, moved)] = number
@@ -89,13 +93,13 @@ def _kinds(file: mmap.mmap, copy: mmap.mmap, moves: list[int]) -> np.ndarray:
 
 
 def _runs(kinds: np.ndarray) -> list[tuple[int, int]]:
-    """[first, end) of the runs of one kind."""
+    """Returns the runs of equal kinds as [first, end)."""
     starts = np.flatnonzero(np.diff(kinds, prepend=-2)).tolist()
     return list(zip(starts, [*starts[1:], len(kinds)], strict=True))
 
 
 def _equal_blocks(file: mmap.mmap, copy: mmap.mmap, moved: int) -> np.ndarray:
-    """(blocks,) bool: which blocks of the file the copy has `moved` bytes farther on."""
+    """Returns whether the copy has each block of the file `moved` bytes farther on: (blocks,) bool."""
     equal = np.zeros(len(file), bool)
     begin, end = max(0, -moved), min(len(file), len(copy) - moved)
     former, present = np.frombuffer(file, np.uint8), np.frombuffer(copy, np.uint8)

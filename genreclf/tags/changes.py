@@ -1,4 +1,4 @@
-"""Applying a plan to files, and undoing it."""
+"""Applies a plan to files and undoes it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ class Outcome(NamedTuple):
 
 
 def apply_row(row: PlanRow, log: GenreLog) -> Outcome:
-    """Writes the genres that a row wants, after noting the present ones, and the bytes that change, in the log.
+    """Writes a row's genres to its file. First logs the present genres and the bytes that change.
 
-    A file whose genre or time of modification is not that of the plan stays as it is. Raises GenreclfError where the
-    log cannot be written.
+    A file whose genre or modification time differs from the plan is left unchanged. Raises GenreclfError if the log
+    cannot be written.
     """
     path = Path(row.path)
     try:
@@ -47,9 +47,9 @@ def apply_row(row: PlanRow, log: GenreLog) -> Outcome:
 
 
 def undo_change(change: Change) -> Outcome:
-    """Restores the file from before a change, or its genre if other things in it have changed since.
+    """Restores the file as it was before a change, or only its genre if the file has changed in other ways since.
 
-    A file whose genre is no longer the one that was written stays.
+    A file whose genre is no longer the written one is left unchanged.
     """
     path = Path(change.path)
     try:
@@ -67,7 +67,7 @@ def undo_change(change: Change) -> Outcome:
 
 
 def _changed(row: PlanRow, path: Path, genres: Sequence[str]) -> str:
-    """What of a file is no longer as the plan says; empty for nothing. A spreadsheet may have changed white space."""
+    """Returns how a file differs from the plan; empty if it does not. Ignores white space: spreadsheets change it."""
     if join_genres(genres).split() != row.present.split():
         return f"its genre, now {join_genres(genres)!r}, has changed"
     if row.modified and row.modified.strip() != modified_seconds(path):

@@ -1,4 +1,4 @@
-"""From a prediction and a file's tags to a row of the plan."""
+"""Turns a prediction and a file's tags into a row of the plan."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,28 +12,28 @@ from genreclf.tags.plan import KEEP, SKIP, WRITE, PlanRow, join_genres, modified
 from genreclf.text import percent, spelling_key
 
 LEAST = 0.8
-_LEAST_OF_FURTHER = 0.1  # of a further genre: one of a few per cent says nothing of the song
+_LEAST_OF_FURTHER = 0.1  # least probability of a further genre: a few per cent say nothing about the song
 UNREADABLE = "the file could not be read"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Which answers of the model are written."""
+    """Rules that select which predictions are written as tags."""
 
-    least: float  # the probability that the correct genre is among those written; if multi-label: of each genre
-    overwrite: bool  # also where the file has a genre
-    genres: int  # at most so many for a file
+    least: float  # least total probability of the genres written; if multi-label, of each of them
+    overwrite: bool  # also write to files that have a genre
+    genres: int  # the most genres for a file
 
 
 def rules_for(least: float | None, overwrite: bool, genres: int | None, multilabel: bool) -> Rules:
-    """The rules for a model. By default, a multi-label model writes all genres that reach their thresholds."""
+    """Returns the rules for a model. By default, a multi-label model writes all genres that reach their thresholds."""
     if multilabel:
         return Rules(0.0 if least is None else least, overwrite, sys.maxsize if genres is None else genres)
     return Rules(LEAST if least is None else least, overwrite, genres or 1)
 
 
 def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
-    """The row of the plan for a prediction as `file_row` gives it. Reads the file's tags."""
+    """Returns the plan's row for a prediction from `file_row`. Reads the file's tags."""
     path = Path(row["path"])
     modified = modified_seconds(path)
     genres, probability = answer(row, rules)
@@ -61,10 +61,11 @@ def plan_row(row: Mapping[str, Any], rules: Rules) -> PlanRow:
 
 
 def answer(row: Mapping[str, Any], rules: Rules) -> tuple[tuple[str, ...], float]:
-    """The genres to write, and the probability to compare with `rules.least`.
+    """Returns the genres to write and the probability to compare with `rules.least`.
 
-    From a multi-label model: the genres that it gives, and the probability of the least probable one. Else the
-    fewest whose probabilities together reach `rules.least`, and their sum. Where none is probable enough, the best one.
+    For a multi-label model, these are its genres that reach `rules.least` and the lowest of their probabilities. For
+    other models, they are the fewest genres whose probabilities add up to `rules.least`, and the sum. If no genres
+    reach it, the most probable genre is returned.
     """
     if not row.get("genre"):
         return (), 0.0
@@ -89,7 +90,7 @@ def _several(genres: Sequence[str], probabilities: Mapping[str, float], rules: R
 def _action(
     row: Mapping[str, Any], genres: Sequence[str], probability: float, present: Sequence[str], rules: Rules
 ) -> tuple[str, str]:
-    """What to do, and why nothing is written if so."""
+    """Returns the action and, if nothing is written, the reason."""
     if row["problem"]:
         return SKIP, UNREADABLE
     if present and not rules.overwrite:

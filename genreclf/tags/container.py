@@ -1,4 +1,4 @@
-"""What ffmpeg's libraries (PyAV) read of a file: its encoded audio, apart from all tags, and tags of other formats."""
+"""Reads encoded audio, without tags, and tags that mutagen does not know, with ffmpeg's libraries (PyAV)."""
 
 import hashlib
 import io
@@ -10,11 +10,11 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-_COMMENTS_IN_HEADER = "vorbis"  # the codec whose set-up data hold the comments as well
+_COMMENTS_IN_HEADER = "vorbis"  # the codec whose set-up data also contain the comments
 
 
 def packets_sha256(path: Path) -> str:
-    """The digest of a file's audio packets, their times, and the decoder's set-up. Raises ValueError without audio."""
+    """Digests a file's audio packets, their times and the decoder's set-up. Raises ValueError if it has no audio."""
     digest = hashlib.sha256()
     with _opened(path) as container:
         if not container.streams.audio:
@@ -27,13 +27,13 @@ def packets_sha256(path: Path) -> str:
             for packet in container.demux(stream):
                 digest.update(f" {packet.pts} {packet.size} ".encode())
                 digest.update(packet)
-        except FFmpegError as error:  # a damaged file ends here, before and after
+        except FFmpegError as error:  # a damaged file stops here both before and after the change
             digest.update(type(error).__name__.encode())
     return digest.hexdigest()
 
 
 def container_tags(path: Path) -> dict[str, str] | None:
-    """A file's tags by their names in lower case, as ffmpeg unifies them; None for a file that is no audio."""
+    """Returns a file's tags by ffmpeg's unified names, in lower case; None if the file contains no audio."""
     try:
         with _opened(path) as container:
             if not container.streams.audio:
@@ -45,7 +45,7 @@ def container_tags(path: Path) -> dict[str, str] | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
-    """The file, and no other that it may refer to."""
+    """Opens the file, but no other file that it may refer to."""
     with path.open("rb") as file, av.open(file, "r", metadata_errors="replace", io_open=_nothing) as container:
         yield container
 

@@ -1,4 +1,4 @@
-"""The tags of an audio file: read, and the genre written so that the audio and all else stay as they are."""
+"""Reads the tags of an audio file, and writes its genre without changing the audio or anything else."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ from genreclf.tags.byte_patch import BytePatch, belongs_to, write_patched
 
 
 class FileTags(NamedTuple):
-    """What a file's tags say; empty where they say nothing."""
+    """The contents of a file's tags; empty where a tag is missing."""
 
-    genres: tuple[str, ...]  # names; numbers of ID3 are replaced
+    genres: tuple[str, ...]  # names; ID3's numbers are replaced
     artist: str  # several are joined by "; "
     album: str
     title: str
@@ -27,29 +27,29 @@ _NO_TAGS = FileTags((), "", "", "")
 
 
 class GenreTag(NamedTuple):
-    """The genre as a file stores it: what has to be written to restore it."""
+    """The genre as a file stores it, so that it can be restored."""
 
-    values: tuple[str, ...]  # "(17)" stays "(17)"; empty for no genre
-    id3v1: int | None = None  # the genre's number in an ID3v1 tag, 255 for none; None without such a tag
+    values: tuple[str, ...]  # "(17)" stays "(17)"; empty if there is no genre
+    id3v1: int | None = None  # genre number in the ID3v1 tag, 255 for no genre; None without such a tag
 
 
 def check_installed() -> None:
-    """Raises GenreclfError where the package that reads tags is not installed."""
+    """Raises GenreclfError if the package that reads tags is not installed."""
     _formats()
 
 
 def read_tags(path: Path) -> FileTags:
-    """The tags of an audio file. Raises GenreclfError for a file whose tags cannot be read."""
+    """Reads the tags of an audio file. Raises GenreclfError if they cannot be read."""
     formats = _formats()
     with _errors(path):
         try:
             opened = formats.open_file(path)
-        except formats.UntaggableError:  # Matroska and other formats that only ffmpeg knows
+        except formats.UntaggableError:  # Matroska and other formats that only ffmpeg reads
             return _tags_by_ffmpeg(path)
         found = _NO_TAGS if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
         if found.genres:
             return found
-        # Beside ID3 or in place of it, WAV files may have the tags of RIFF, which mutagen does not read, and MP3 APEv2.
+        # WAV files may have RIFF tags, which mutagen does not read, and MP3 files APEv2 tags, beside or instead of ID3.
         others = _tags_by_ffmpeg(path) if formats.is_wave(opened) else FileTags(*formats.ape_fields(path))
         fields = (field or other for field, other in zip(found[1:], others[1:], strict=True))
         return FileTags(others.genres, *map(str, fields))
@@ -66,7 +66,7 @@ def _tags_by_ffmpeg(path: Path) -> FileTags:
 
 
 def read_genre_tag(path: Path) -> GenreTag:
-    """The genre as `path` stores it. Raises GenreclfError for a file that cannot be read or cannot hold tags."""
+    """Reads the genre as the file stores it. Raises GenreclfError if it cannot be read or the file cannot hold tags."""
     formats = _formats()
     with _errors(path):
         tags = formats.editable_tags(path)
@@ -74,7 +74,7 @@ def read_genre_tag(path: Path) -> GenreTag:
 
 
 def check_writable(path: Path) -> None:
-    """Raises GenreclfError for a file whose genre cannot be written, as far as that is known beforehand."""
+    """Raises GenreclfError if the file's genre cannot be written, as far as can be known before trying."""
     formats = _formats()
     with _errors(path):
         formats.editable_tags(_replaceable(path)[0])
@@ -85,18 +85,19 @@ def _nothing(file: Path, copy: Path) -> None:
 
 
 def write_genres(path: Path, genres: Sequence[str], before_renaming: Callable[[Path, Path], None] = _nothing) -> None:
-    """Writes the genres, as a list, in place of those that the file has; none removes them.
+    """Replaces the file's genres by `genres`; an empty list removes them.
 
-    A copy beside the file is changed, checked, flushed to disk and renamed into place: at any moment the file is
-    whole. Its audio, other tags, times, permissions and owner stay. Behind a link, the file itself is written.
-    `before_renaming` is called with the file and the copy.
-    Raises GenreclfError, and leaves the file as it is, where that cannot be done.
+    A copy beside the file is changed, checked, flushed to disk and renamed into place, so the file is complete at any
+    moment. Its audio, other tags, times, permissions and owner do not change. If `path` is a link, its target is
+    written. `before_renaming` is called with the file and the copy.
+
+    Raises GenreclfError, and leaves the file unchanged, if the genres cannot be written.
     """
     write_genre_tag(path, GenreTag(tuple(genres), _formats().id3v1_number(*genres[:1])), before_renaming)
 
 
 def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path, Path], None] = _nothing) -> None:
-    """`write_genres` for what `read_genre_tag` returned."""
+    """Like `write_genres`, for a genre from `read_genre_tag`."""
     formats = _formats()
     with _errors(path):
         target, status = _replaceable(path)
@@ -117,9 +118,10 @@ def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path
 
 
 def restore_bytes(path: Path, patch: BytePatch) -> bool:
-    """Makes a file byte for byte what it was before `write_genres`; False, and nothing is done, if it changed since.
+    """Restores a file byte for byte to its state before `write_genres`.
 
-    It is replaced as by `write_genres`. Raises GenreclfError where that cannot be done.
+    Returns False, and does nothing, if the file has changed since. Replaces the file as `write_genres` does, and raises
+    GenreclfError if that is not possible.
     """
     with _errors(path):
         target, status = _replaceable(path)
@@ -132,7 +134,7 @@ def restore_bytes(path: Path, patch: BytePatch) -> bool:
 
 
 def _formats() -> ModuleType:
-    """The module that needs mutagen, which is optional."""
+    """Imports the module that needs mutagen, an optional package."""
     try:
         from genreclf.tags import formats
     except ModuleNotFoundError as error:
@@ -147,10 +149,7 @@ def _audio(path: Path) -> str:
 
 
 def _replaceable(path: Path) -> tuple[Path, os.stat_result]:
-    """The file itself, to which `path` may be a link, and its status.
-
-    Raises GenreclfError for one that is not to be replaced.
-    """
+    """Returns the file itself, with links resolved, and its status. Raises GenreclfError if it must not be replaced."""
     target = Path(os.path.realpath(path))
     status = target.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -166,7 +165,7 @@ def _replaceable(path: Path) -> tuple[Path, os.stat_result]:
 
 
 def _copy_status(source: Path, copy: Path, status: os.stat_result) -> None:
-    """Owner, permissions, extended attributes and times; reading has changed the source's own time of access."""
+    """Copies owner, permissions, extended attributes and times. `status` has the access time from before reading."""
     if (copy.stat().st_uid, copy.stat().st_gid) != (status.st_uid, status.st_gid):
         with suppress(PermissionError):
             os.chown(copy, status.st_uid, status.st_gid)
@@ -176,7 +175,7 @@ def _copy_status(source: Path, copy: Path, status: os.stat_result) -> None:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with a file becomes a GenreclfError that names it."""
+    """Turns any exception into a GenreclfError that names the file."""
     try:
         yield
     except GenreclfError:

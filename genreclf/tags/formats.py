@@ -1,4 +1,4 @@
-"""The tag formats that mutagen knows: where each holds the genre, and how it is changed there and nowhere else.
+"""The tag formats that mutagen supports: where each stores the genre, and how to change that and nothing else.
 
 Only this module imports mutagen, which is an optional package.
 """
@@ -20,9 +20,9 @@ from mutagen.wave import WAVE
 
 from genreclf.text import spelling_key
 
-# An ID3v1 tag: the last bytes of a file. The very last one is the number of the genre.
+# An ID3v1 tag is at the end of a file. Its last byte is the genre's number.
 _ID3V1_BYTES, _ID3V1_START, _ID3V1_NO_GENRE = 128, b"TAG", 255
-_RIFF_BYTES = 12  # of the head of a RIFF file, which ends with its kind
+_RIFF_BYTES = 12  # length of a RIFF file's header, which ends with its type
 
 
 class Keys(NamedTuple):
@@ -44,21 +44,21 @@ _KEYS: tuple[tuple[type, Keys], ...] = (
 
 
 class UntaggableError(Exception):
-    """A file of a kind that holds no tags; the message says why."""
+    """Raised for a kind of file that cannot hold tags. The message gives the reason."""
 
 
 @dataclass
 class EditableTags:
-    """The tags of a file, as they are stored."""
+    """The tags of a file as they are stored."""
 
     kind: type[mutagen.FileType]
     tags: Any
-    save: Callable[[Path], None]  # into a file with the same audio
-    id3v1: bytes = b""  # the (128,) bytes of the ID3v1 tag; empty without one
+    save: Callable[[Path], None]  # writes the tags to a file with the same audio
+    id3v1: bytes = b""  # the 128 bytes of the ID3v1 tag; empty if there is none
 
     @property
     def genre(self) -> tuple[str, ...]:
-        """The genre's values as they are stored: "(17)" stays "(17)"; empty for none."""
+        """The genre's values as stored: "(17)" stays "(17)"; empty if there is no genre."""
         return texts(self.tags, keys_of(self.tags).genre)
 
     @genre.setter
@@ -75,9 +75,9 @@ class EditableTags:
 
 
 def open_file(path: Path) -> mutagen.FileType:
-    """A file with its tags for reading, ID3v1's included.
+    """Opens a file to read its tags, including ID3v1's.
 
-    Raises UntaggableError for a file without known tags, and MutagenError for a damaged one.
+    Raises UntaggableError if its tags are not supported, and MutagenError if it is damaged.
     """
     try:
         opened = mutagen.File(path)
@@ -89,20 +89,20 @@ def open_file(path: Path) -> mutagen.FileType:
 
 
 def _opened_by_content(path: Path) -> mutagen.FileType | None:
-    """A file whose name is that of another format."""
+    """Opens a file whose name has the suffix of another format."""
     with os.fdopen(os.open(path, os.O_RDONLY), "rb") as nameless:
-        is_avi = nameless.read(_RIFF_BYTES).endswith(b"AVI ")  # which passes for WAV
+        is_avi = nameless.read(_RIFF_BYTES).endswith(b"AVI ")  # mutagen would take it for WAV
         nameless.seek(0)
         return None if is_avi else mutagen.File(nameless)
 
 
 def is_wave(opened: mutagen.FileType) -> bool:
-    """Whether this is a WAV file."""
+    """Returns whether this is a WAV file."""
     return isinstance(opened, WAVE)
 
 
 def ape_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
-    """`read_fields` for an APEv2 tag at the end of a file, of any format; nothing if there is none."""
+    """Like `read_fields`, for an APEv2 tag at the end of a file of any format; all empty if there is none."""
     try:
         return read_fields(APEv2(path))
     except MutagenError:
@@ -110,9 +110,9 @@ def ape_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
 
 
 def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> EditableTags:
-    """A file's tags for editing, empty ones if it has none; `kind` where the name does not tell it.
+    """Returns a file's tags for editing; empty tags if it has none. `kind` is needed if the name does not show it.
 
-    Raises as `open_file` does, and UntaggableError for a file that cannot hold tags.
+    Raises the exceptions of `open_file`, and UntaggableError for a file that cannot hold tags.
     """
     opened = kind(path) if kind else open_file(path)
     if opened.tags is None:
@@ -127,7 +127,7 @@ def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> Edi
 
 
 def keys_of(tags: Any) -> Keys:
-    """The names of the fields in a file's tags. Raises UntaggableError for a format without such fields."""
+    """Returns the field names in a file's tags. Raises UntaggableError for a format without such fields."""
     for kind, keys in _KEYS:
         if isinstance(tags, kind):
             return keys
@@ -135,7 +135,7 @@ def keys_of(tags: Any) -> Keys:
 
 
 def texts(tags: Any, key: str) -> tuple[str, ...]:
-    """The values of a field; empty for none."""
+    """Returns the values of a field; empty if it has none."""
     value = None if tags is None else tags.get(key)
     if value is None:
         return ()
@@ -144,33 +144,33 @@ def texts(tags: Any, key: str) -> tuple[str, ...]:
 
 
 def genre_names(tags: Any) -> tuple[str, ...]:
-    """The genres of a file by name: ID3's numbers, such as "(17)", become names; blank ones are left out."""
+    """Returns the names of a file's genres without blank ones. ID3's numbers, such as "(17)", become names."""
     values = texts(tags, keys_of(tags).genre)
     names = TCON(text=list(values)).genres if isinstance(tags, ID3) else values
     return tuple(filter(str.strip, names))
 
 
 def read_fields(tags: Any) -> tuple[tuple[str, ...], str, str, str]:
-    """The names of the genres; artist, album and title, of which several values are joined by "; "."""
+    """Returns the genres' names, artist, album and title. Several artists, albums or titles are joined by "; "."""
     keys = keys_of(tags)
     artist, album, title = ("; ".join(texts(tags, key)) for key in keys[1:])
     return genre_names(tags), artist, album, title
 
 
 def same_tags(tags: Any, others: Any) -> bool:
-    """Whether two files' tags are equal."""
+    """Returns whether the tags of two files are equal."""
     return dict(tags.items()) == dict(others.items())
 
 
 def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
-    """Restores a file's ID3v1 tag `before`, which mutagen writes anew from the other tags, with another genre."""
+    """Writes the ID3v1 tag `before` with another genre: mutagen has replaced it by one made from the other tags."""
     with path.open("r+b") as file:
         file.seek(-_ID3V1_BYTES, os.SEEK_END)
         file.write(before[:-1] + bytes([number]))
 
 
 def id3v1_number(genre: str = "") -> int:
-    """ID3v1's number for a genre, however it is spelt; 255, which means none, for other genres."""
+    """Returns ID3v1's number for a genre in any spelling; 255, which means none, for other genres."""
     numbers = {spelling_key(name): number for number, name in enumerate(TCON.GENRES)}
     return numbers.get(spelling_key(genre), _ID3V1_NO_GENRE)
 
@@ -183,9 +183,10 @@ def _id3v1_tag(path: Path) -> bytes:
 
 
 def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> EditableTags:
-    """The frames of an ID3v2 tag in its version, without ID3v1's; of an ID3v1 tag alone, version 2.4 of its fields.
+    """Returns the frames of an ID3v2 tag in its own version, without ID3v1's fields.
 
-    Version 2.2, which mutagen does not write, becomes 2.3.
+    If the file has only an ID3v1 tag, its fields become version 2.4. Version 2.2, which mutagen does not write, becomes
+    2.3.
     """
     tags, version = type(merged)(), 4
     try:
@@ -196,9 +197,9 @@ def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> Edit
     if version == 2:
         tags.update_to_v23()
     written = 4 if version == 4 else 3
-    # Chunks of WAV and AIFF hold ID3v2 alone.
+    # WAV and AIFF chunks hold only ID3v2.
     id3v1 = _id3v1_tag(path) if type(merged) is ID3 else b""
-    # Several values of 2.3 are separated as in 2.4: "/" occurs in names.
+    # Separate several values of 2.3 as in 2.4, because "/" occurs in names.
     return EditableTags(kind, tags, lambda copy: tags.save(copy, v2_version=written, v23_sep=None), id3v1)
 
 
@@ -208,7 +209,7 @@ def _set_id3_genre(tags: ID3, values: Sequence[str]) -> None:
     if values:
         encoding = frames[0].encoding if frames else Encoding.LATIN1
         if encoding == Encoding.LATIN1 and not all(map(_is_latin1, values)):
-            encoding = Encoding.UTF16  # which all versions have
+            encoding = Encoding.UTF16  # all versions support it
         tags.add(TCON(encoding=encoding, text=list(values)))
 
 
@@ -217,7 +218,7 @@ def _is_latin1(text: str) -> bool:
 
 
 def _set_vorbis_genre(tags: VCommentDict, values: Sequence[str]) -> None:
-    """In the place and the spelling of the first entry that there was."""
+    """Writes the genres at the place of the first existing entry, with the same spelling of the key."""
     entries = list(tags)
     places = [place for place, (key, _) in enumerate(entries) if key.upper() == "GENRE"]
     first = places[0] if places else len(entries)

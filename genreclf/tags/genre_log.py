@@ -1,4 +1,4 @@
-"""The log of `genreclf tag --apply`: what each file's genre was before, from which `--undo` restores it."""
+"""The log of `genreclf tag --apply`: each file's previous genre, which `--undo` restores."""
 
 import json
 import os
@@ -13,22 +13,22 @@ from genreclf.tags.file_tags import GenreTag
 
 
 class LogError(GenreclfError):
-    """A log that cannot be written: nothing more may be changed."""
+    """Raised if the log cannot be written; no more files may be changed."""
 
 
 class Change(NamedTuple):
-    """A change of one file."""
+    """A change to one file."""
 
     path: str  # absolute
     before: GenreTag
     after: tuple[str, ...]  # the genres that were written
-    patch: BytePatch | None = None  # the file's bytes from before; None where they are too many
+    patch: BytePatch | None = None  # restores the file's previous bytes; None if there are too many
 
 
 class GenreLog:
-    """A log to which changes are added: JSON Lines in `file`, which is created if it is missing.
+    """A log of changes as JSON Lines in `file`, which is created if it is missing.
 
-    Raises GenreclfError for a file that is not such a log or cannot be written.
+    Raises GenreclfError if the file is not such a log or cannot be written.
     """
 
     def __init__(self, file: Path) -> None:
@@ -38,11 +38,11 @@ class GenreLog:
         self._append(b"")
 
     def add(self, change: Change) -> None:
-        """Adds a change; it is on the disk when this returns."""
+        """Adds a change and flushes it to disk."""
         before = {"genres": list(change.before.values), "id3v1": change.before.id3v1}
         line = {"path": change.path, "before": before, "after": list(change.after)}
         line |= {"bytes": to_json(change.patch)} if change.patch else {}
-        # A newline before each line as well: what a killed process left of a line must not spoil the next.
+        # A newline before each line, too: part of a line that a killed process left must not spoil the next one.
         self._append(b"\n" + json.dumps(line).encode() + b"\n")
 
     def _append(self, content: bytes) -> None:
@@ -57,7 +57,7 @@ class GenreLog:
 
 
 def read_log(file: Path) -> list[Change]:
-    """The changes in a log, in their order. Raises GenreclfError for another file, or one that cannot be read."""
+    """Reads the changes in a log, in order. Raises GenreclfError if the file is not a log or cannot be read."""
     try:
         lines = [line for line in check_ends(file).read_bytes().splitlines() if line.strip()]
     except OSError as error:
@@ -69,7 +69,7 @@ def read_log(file: Path) -> list[Change]:
 
 
 def _change(line: bytes) -> Change | None:
-    """The change on a line; None for what a killed process left of one."""
+    """Reads the change on a line; None for part of a line, left by a killed process."""
     try:
         values = json.loads(line)
         before = GenreTag(_words(values["before"]["genres"]), values["before"]["id3v1"])

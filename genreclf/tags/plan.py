@@ -1,4 +1,4 @@
-"""The plan of `genreclf tag`: a row per file that says which genre would be written, as a CSV that people edit."""
+"""The plan of `genreclf tag`: a CSV file that people edit, with the genre to write to each file."""
 
 import os
 import sys
@@ -17,43 +17,42 @@ ACTIONS = (WRITE, KEEP, SKIP)
 COLUMNS = ("path", "action", "genre", "probability", "known", "present", "correct", "note", "modified")
 _TEXT = ("genre", "present", "correct", "note", "modified")
 _NEEDED = ("path", "action", "genre", "present")
-SEPARATOR = ";"  # of several genres in one cell
+SEPARATOR = ";"  # between several genres in one cell
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What would happen to a file, or what a person wants to happen."""
+    """What would happen to one file, and a person's correction of it."""
 
     path: str
     action: str  # WRITE, KEEP or SKIP
-    genre: str  # the model's answer, several joined by "; "; empty if it has none
-    probability: float | None  # that the correct genre is among these; if multi-label, of the least probable one;
-    # None in a plan that was read
-    known: float | None  # that the music is of one of the model's genres; None also if the model does not estimate it
-    present: str  # the genre in the file's tags, several joined by "; "
+    genre: str  # the predicted genres, joined by "; "; empty if the model gives none
+    probability: float | None  # sum over these genres, or their lowest if multi-label; None in a plan that was read
+    known: float | None  # probability that the music is in scope; None also if the model does not estimate it
+    present: str  # the genres in the file's tags, joined by "; "
     correct: str = ""  # the genre that a person wants
     note: str = ""
-    modified: str = ""  # when the file was changed last, in whole seconds since 1970
-    reason: str = ""  # why the action is KEEP or SKIP, for a summary; not in the file
+    modified: str = ""  # the file's modification time, in whole seconds since 1970
+    reason: str = ""  # why the action is KEEP or SKIP, for a summary; not in the plan's CSV
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The genres to write; none where the file is to stay as it is."""
+        """The genres to write; empty if the file should not change."""
         return split_genres(self.correct) or (split_genres(self.genre) if self.action == WRITE else ())
 
 
 def join_genres(genres: Iterable[str]) -> str:
-    """Several genres in one cell."""
+    """Joins several genres into one cell."""
     return f"{SEPARATOR} ".join(genres)
 
 
 def split_genres(cell: str) -> tuple[str, ...]:
-    """The genres in one cell."""
+    """Splits one cell into genres."""
     return tuple(filter(None, map(str.strip, cell.split(SEPARATOR))))
 
 
 def modified_seconds(path: Path) -> str:
-    """A file's time of modification for a plan; empty for a file that is not there."""
+    """Returns a file's modification time for a plan; empty if the file does not exist."""
     try:
         return str(int(path.stat().st_mtime))
     except OSError:
@@ -61,15 +60,15 @@ def modified_seconds(path: Path) -> str:
 
 
 def write_plan(rows: Iterable[PlanRow], file: Path) -> None:
-    """Writes a plan in UTF-8. Raises OSError where that fails."""
+    """Writes a plan in UTF-8. Raises OSError if that fails."""
     lines = [COLUMNS, *([cells[column] for column in COLUMNS] for cells in map(_cells, rows))]
     write_atomically(file, "".join(map(csv_line, lines)))
 
 
 def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
-    """Adds rows to a plan, with the columns and the delimiter that it has by now; flushed to disk.
+    """Appends rows to a plan with the columns and delimiter that it has now, and flushes them to disk.
 
-    Raises GenreclfError for a file that is no plan, OSError where writing fails.
+    Raises GenreclfError if the file is not a plan or not in UTF-8, and OSError if writing fails.
     """
     content = _open(file)
     delimiter, names = _header(content)
@@ -85,7 +84,7 @@ def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
 
 
 def read_plan(file: Path) -> list[PlanRow]:
-    """The rows of a plan, also after a spreadsheet has saved it. Raises GenreclfError for a file that is no plan."""
+    """Reads a plan, also one that a spreadsheet has saved. Raises GenreclfError if the file is not a plan."""
     content = _open(file)
     delimiter, names = _header(content)
     if content.note:
@@ -110,7 +109,7 @@ def _open(file: Path) -> CsvText:
 
 
 def _header(content: CsvText) -> tuple[str, list[str]]:
-    """The delimiter, and the names of the columns."""
+    """Returns the delimiter and the names of the columns."""
     for delimiter in DELIMITERS:
         names = [name.strip().lower() for name in content.header(delimiter)]
         if all(names.count(name) == 1 for name in _NEEDED):

@@ -1,4 +1,4 @@
-"""A playlist for each genre: extended M3U8 files."""
+"""Writes a playlist for each genre, as extended M3U8 files."""
 
 import os
 import re
@@ -14,16 +14,16 @@ from genreclf.text import one_line, spelling_key
 
 SUFFIX = ".m3u8"
 _HEADER = "#EXTM3U"
-_OURS = "#genreclf: written by genreclf tag, and replaced by its next run"  # a comment for players
+_OURS = "#genreclf: written by genreclf tag, and replaced by its next run"  # players treat it as a comment
 _UNSAFE = re.compile(r'[<>:"/\\|?*]')  # in a file name on Windows or Linux
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
-_NAME_BYTES = 200  # a file name has at most 255, the suffix and a number included
+_NAME_BYTES = 200  # a file name has at most 255, including the suffix and a number
 
 
 def songs_by_genre(plan: Sequence[PlanRow]) -> dict[str, list[Path]]:
-    """The songs of each genre that files have once a plan is applied.
+    """Returns the songs of each genre as they will be once the plan is applied.
 
-    The spellings of a genre are one.
+    Different spellings of a genre count as one genre.
     """
     spelling: dict[str, str] = {}
     songs: defaultdict[str, list[Path]] = defaultdict(list)
@@ -34,10 +34,10 @@ def songs_by_genre(plan: Sequence[PlanRow]) -> dict[str, list[Path]]:
 
 
 def write_playlists(songs: Mapping[str, Sequence[Path]], folder: Path) -> tuple[list[Path], list[GenreclfError]]:
-    """Writes the songs of each genre into a file in `folder`, which is created; paths are relative to it.
+    """Writes a playlist for each genre into `folder`, which is created. Paths are relative to it.
 
-    Returns the files written, and the problems: files that this command has not written stay, and songs whose names a
-    playlist cannot hold are left out. Raises OSError for a folder that cannot be written.
+    Returns the files written and the problems. Files that this command has not written are not replaced, and songs
+    whose names a playlist cannot contain are left out. Raises OSError if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written, problems = [], []
@@ -58,7 +58,7 @@ def write_playlists(songs: Mapping[str, Sequence[Path]], folder: Path) -> tuple[
 
 
 def file_names(genres: Sequence[str]) -> list[str]:
-    """A file name for each genre, valid on all systems, and different also where case does not count."""
+    """Returns a file name for each genre, valid on all systems and unique even if case is ignored."""
     taken: set[str] = set()
     names = []
     for genre in genres:
@@ -80,7 +80,7 @@ def _safe(genre: str) -> str:
 
 
 def _is_free(file: Path) -> bool:
-    """Whether there is no file of this name, or one that `write_playlists` wrote."""
+    """Returns whether no file has this name, or `write_playlists` wrote it."""
     if not os.path.lexists(file):
         return True
     try:
@@ -110,6 +110,6 @@ def _title(song: Path) -> str:
 
 
 def _location(song: Path, folder: Path) -> str:
-    """The path of a song relative to a folder; a name that begins with # is no comment."""
+    """Returns a song's path relative to a folder, with a prefix if it would start with # and read as a comment."""
     place = os.path.relpath(song.absolute(), folder.resolve())
     return f"./{place}" if place.startswith("#") else place
