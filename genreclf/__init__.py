@@ -16,16 +16,16 @@ __version__ = "0.1.0"
 __all__ = ["Classifier", "GenreclfError"]
 
 
-# onnxruntime 1.32 reports each use to its makers, unless it finds this when it is loaded.
+# onnxruntime 1.32 reports each use to its makers unless this is set when it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 try:
     getpass.getuser()
-except (KeyError, OSError):  # a container's user may have a number only; torch cannot be imported without a name
+except (KeyError, OSError):  # a container's user may have only a number, but importing torch needs a name
     os.environ["LOGNAME"] = str(os.getuid())
 
 
 def __getattr__(name: str) -> Any:
-    """Imports `Classifier` on first use: the commands that do without it start faster."""
+    """Imports `Classifier` on first use, so that commands that do not need it start faster."""
     if name == "Classifier":
         from genreclf.inference.classifier import Classifier
 

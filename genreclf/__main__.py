@@ -1,4 +1,4 @@
-"""The `genreclf` command: `genreclf COMMAND ...` runs that command's module, and imports no other."""
+"""The `genreclf` command: `genreclf COMMAND ...` imports and runs only that command's module."""
 
 import atexit
 import gc
@@ -34,14 +34,14 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `genreclf ARGUMENTS` and returns its exit code; reads `sys.argv` when `arguments` is None.
+    """Runs `genreclf ARGUMENTS` and returns its exit code; reads `sys.argv` if `arguments` is None.
 
-    Importing only the chosen module keeps torch out of commands that do without it.
+    Importing only the chosen module keeps torch out of commands that do not need it.
     """
-    # When Python ends, it looks through all objects for cycles, which takes a fifth of the time of a first prediction.
+    # On exit, Python searches all objects for cycles, which takes a fifth of the time of a first prediction.
     atexit.register(gc.freeze)
-    # OpenBLAS's threads would spin when they have nothing to do, for 2^26 cycles: a fifth of the same CPU time. 2^4 is
-    # the least. OpenBLAS reads it when NumPy is imported.
+    # OpenBLAS's idle threads spin for 2^26 cycles, which takes a fifth of the CPU time of a first prediction. 2^4 is
+    # the minimum. OpenBLAS reads the setting when NumPy is imported.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):
@@ -67,13 +67,13 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if message := missing_package(error):
             return user_error(f"{name}: {message}")
-        raise  # our defect
+        raise  # a bug in this package
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
 def _imported(name: str) -> ModuleType:
-    """The module. Python looks for no cycles among the objects of imports, neither meanwhile nor later."""
+    """Imports a module. Python does not search the imported objects for cycles, neither now nor later."""
     gc.disable()
     try:
         return importlib.import_module(name)

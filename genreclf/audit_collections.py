@@ -1,4 +1,4 @@
-"""What the command audit prints of a comparison with other collections."""
+"""Prints the results of comparing a data set with other collections, for the audit command."""
 
 from genreclf.data.collections import Comparison, Contents, SharedRecording
 from genreclf.frontend.folder import FolderContents
@@ -9,12 +9,12 @@ PAIRS_SHOWN = 10
 
 
 def ignored_files(ignored: dict[str, list[str]]) -> str:
-    """How many files of each extension were ignored, with the first names."""
+    """Describes how many files of each extension were ignored, with the first names."""
     return FolderContents([], ignored, []).told()
 
 
 def show_shared(found: Comparison) -> None:
-    """Prints what each collection holds, the first pairs, and what can be said of all."""
+    """Prints the contents of each collection, the first pairs, and the overall result."""
     for contents in (found.collection, *found.others):
         print(one_line(_contents(contents)))
     if found.same_files:

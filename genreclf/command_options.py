@@ -1,4 +1,4 @@
-"""What commands with --options share."""
+"""Options, checks and messages that commands with --options share."""
 
 import argparse
 import math
@@ -25,7 +25,7 @@ SOME_FILES_FAILED = 1  # the exit code when some files could not be read
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises GenreclfError, which is one line, for a usage error."""
+    """An argument parser that raises GenreclfError for a usage error."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
@@ -41,7 +41,7 @@ class _Renamed(argparse.Action):
 
 
 def add_model_options(parser: argparse.ArgumentParser, pictures: bool = True) -> None:
-    """--model, --tta, --device and --prior; for a command that reads `pictures`, also --figure and --figure-hz."""
+    """Adds --model, --tta, --device and --prior, and with `pictures` also --figure and --figure-hz."""
     model = f"a run folder, a bundle folder, or a pretrained model: {' or '.join(pretrained_names())}"
     parser.add_argument("--model", metavar="MODEL", help=f"{model} (default {DEFAULT_MODEL})")
     add_tta_option(parser)
@@ -64,56 +64,56 @@ def _add_figure_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tta_option(parser: argparse.ArgumentParser) -> None:
-    """--tta."""
+    """Adds --tta."""
     names = "|".join(TTA)
     parser.add_argument("--tta", type=_tta, default="none", metavar=names, help="test-time augmentation (default none)")
 
 
 def add_file_options(parser: argparse.ArgumentParser, at_least: Literal[0, 1] = 1) -> None:
-    """FILE... and --workers."""
+    """Adds FILE... and --workers."""
     number, meaning = "*+"[at_least], "a file, or a folder to search for files"
     parser.add_argument("paths", nargs=number, type=user_path, metavar="FILE", help=meaning)
     parser.add_argument("--workers", type=positive, default=cores(), metavar="N", help="threads (default: all cores)")
 
 
 def add_journal_option(parser: argparse._ActionsContainer) -> None:
-    """--journal."""
+    """Adds --journal."""
     kept = "keep results in this file, and resume from it"
     parser.add_argument("--journal", type=user_path, metavar="LOG", help=kept)
 
 
 def load(options: argparse.Namespace) -> Predictor:
-    """The predictor that `add_model_options` describes."""
+    """Loads the predictor for the options of `add_model_options`."""
     return load_predictor(*predictor_settings(options))
 
 
 def predictor_settings(options: argparse.Namespace) -> tuple[str, str, str, FigureAxis, str | None]:
-    """The arguments of `load_predictor` that `add_model_options` describes."""
+    """Returns the arguments of `load_predictor` for the options of `add_model_options`."""
     figure = FigureAxis(options.figure, options.figure_hz)
     return options.model or DEFAULT_MODEL, options.tta, options.device, figure, options.prior
 
 
 def tell_default_model(options: argparse.Namespace) -> None:
-    """Says which model is used, to a user who has chosen none."""
+    """Prints which model is used, if the user has not chosen one."""
     if options.model is None:
         card = PRETRAINED / DEFAULT_MODEL / CARD
         print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
 
 
 def tell_problems(problems: Iterable[object]) -> None:
-    """Prints a line for each that is not empty."""
+    """Prints a line on standard error for each problem that is not empty."""
     for problem in filter(None, problems):
         print(f"genreclf: {problem}", file=sys.stderr)
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
-    """The files of `paths`, a folder replaced by the clips below it, and how many folders could not be read.
+    """Returns the files of `paths`, including clips below folders, and the number of folders that could not be read.
 
-    Reports these folders, and the files that were ignored. Raises GenreclfError for a folder without clips.
+    Reports these folders and the ignored files. Raises GenreclfError for a folder without clips.
     """
     files, unreadable = [], 0
     for path in paths:
-        if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a path that cannot be looked at
+        if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises for a path without access
             files.append(path)
             continue
         contents = folder_contents(path)
@@ -126,7 +126,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 
 
 def check_contents(path: Location, contents: FolderContents) -> None:
-    """Reports what was ignored in a folder. Raises GenreclfError for one without clips."""
+    """Reports the ignored files of a folder. Raises GenreclfError if it has no clips."""
     if contents.ignored:
         print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
     if not contents.clips and not contents.unreadable:
@@ -134,12 +134,12 @@ def check_contents(path: Location, contents: FolderContents) -> None:
 
 
 def positive(word: str) -> int:
-    """A whole number of 1 or more, as an argparse type."""
+    """Parses a whole number of 1 or more, as an argparse type."""
     return _whole_number(word, word.isdecimal() and int(word) >= 1, "1 or more")
 
 
 def share(word: str) -> float:
-    """A number from 0 to 1, as an argparse type."""
+    """Parses a number from 0 to 1, as an argparse type."""
     try:
         value = float(word)
     except ValueError:
@@ -150,8 +150,8 @@ def share(word: str) -> float:
 
 
 def embeddings_file(word: str) -> Path:
-    """The name of a file of embeddings, as an argparse type."""
-    from genreclf.inference.embeddings import SUFFIXES  # predict does without
+    """Parses the name of an embeddings file, as an argparse type."""
+    from genreclf.inference.embeddings import SUFFIXES  # predict does not need it
 
     if Path(word).suffix not in SUFFIXES:
         raise argparse.ArgumentTypeError(f"{word}: unknown suffix; choose one of {', '.join(SUFFIXES)}")
@@ -159,7 +159,7 @@ def embeddings_file(word: str) -> Path:
 
 
 def port(word: str) -> int:
-    """A TCP port, as an argparse type; 0 stands for any free port."""
+    """Parses a TCP port, as an argparse type; 0 means any free port."""
     return _whole_number(word, word.isdecimal() and int(word) <= 65_535, "0 to 65535")
 
 

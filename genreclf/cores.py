@@ -1,8 +1,8 @@
-"""How many processor cores there are to use."""
+"""The number of usable processor cores."""
 
 import os
 
 
 def cores() -> int:
-    """Those that this process may use: a job on a cluster has some of a machine's."""
+    """Returns the number of cores that this process may use. A job on a cluster may have only some of a machine's."""
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""Embeddings of audio files and spectrogram pictures: genreclf embed FILE... --out embeddings.npz."""
+"""Computes embeddings of audio files and spectrogram pictures: genreclf embed FILE... --out embeddings.npz."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ CONTENTS = Contents(embedding=True)
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file has no embedding, or 2 for a usage error."""
+    """Runs the command. Returns 0, 1 if a file has no embedding, or 2 for a usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ["out"])
@@ -65,7 +65,7 @@ def _parser() -> Parser:
 
 
 def _write(rows: Iterable[Row], weights_sha256: str, out: Path) -> int:
-    """Writes the embeddings of the files that have one, in order; names the others. Returns the exit code."""
+    """Writes the embeddings in order, reports the files without one, and returns the exit code."""
     names, values, problems = [], [], []
     for row in rows:
         if row["problem"]:

@@ -12,20 +12,20 @@ from genreclf.text import one_line
 
 USER_ERROR = 2  # the exit code for a usage error or an unusable input
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
-# The extra that brings each package; every other package is part of the full install.
+# The extra that installs each package; all other packages are part of the full install.
 _EXTRAS = {
     "streamlit": "app",
     **dict.fromkeys(("fastapi", "prometheus_client", "python_multipart", "uvicorn"), "serve"),
     **dict.fromkeys(("mutagen", "watchfiles"), "tag"),
 }
-# Those that scripts/setup does not install
+# Extras that scripts/setup does not install
 _PIP_EXTRAS = {
     **{"optuna": "search", "submitit": "slurm", "mlflow": "mlflow", "wandb": "wandb"},
     "datasets": "hub",
     **{"ray": "ray", "fsspec": "s3", "s3fs": "s3", "gcsfs": "gs"},
 }
 _NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
-# What a user can do about the state of a file system, by the error's number.
+# What a user can do about a file system error, by its number.
 _REMEDIES = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
@@ -44,9 +44,9 @@ Arguments = ParamSpec("Arguments")
 
 
 class GenreclfError(Exception):
-    """One line that names the file or the key, says what is wrong and how to fix it.
+    """An error that the user can fix: one line with the file or key, what is wrong, and the remedy.
 
-    Commands print it without a traceback and exit with code 2. Any other exception is a bug of this package.
+    Commands print it without a traceback and exit with code 2. Any other exception is a bug in this package.
     """
 
     def __init__(self, message: str) -> None:
@@ -54,18 +54,18 @@ class GenreclfError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an exception's message, or the name of its class; of the system's errors without the path."""
+    """Returns the first line of an exception's message (without the path for an OSError), or the name of its class."""
     text = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else str(error)
     lines = text.strip().splitlines()
     return " ".join(lines[0].split()) if lines else type(error).__name__
 
 
 def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Decorates a command: a GenreclfError becomes one line on standard error and the exit code 2.
+    """Decorates a command: a GenreclfError becomes one line on standard error and exit code 2.
 
-    So does the state of a file system (full, read-only), where the command has not said more of it. A command whose
-    standard output is no longer read finishes its work; its code is then 141, if it was 0. One that is asked to end
-    returns 128 and the signal's number.
+    So does a file system error (full, read-only) that the command has not handled itself. If nobody reads its standard
+    output any more, a command still finishes its work, and an exit code of 0 becomes 141. A command that a signal stops
+    returns 128 plus the signal's number.
     """
 
     @functools.wraps(main)
@@ -73,7 +73,7 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
         with lasting_outputs():
             try:
                 code = main(*args, **kwargs)
-                # A usage error has been reported; it may be that of the output, from a command within this one.
+                # A usage error has been reported already; a nested command may have reported the lost output.
                 output_code = 0 if code == USER_ERROR else _output_code()
                 return code or output_code
             except GenreclfError as error:
@@ -87,7 +87,7 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
 
 
 def file_system_error(error: OSError) -> GenreclfError:
-    """The line for a file system that is full, read-only or the like; another error is raised again."""
+    """Returns the message for a file system that is full, read-only or the like; raises any other error again."""
     if error.errno not in _REMEDIES:
         raise error
     where = f"{error.filename}: " if error.filename is not None else ""
@@ -95,12 +95,15 @@ def file_system_error(error: OSError) -> GenreclfError:
 
 
 def remedy(error: OSError) -> str:
-    """What a user can do about an error of the file system."""
+    """Returns what a user can do about a file system error."""
     return _REMEDIES.get(error.errno or 0, "check the disk, or choose another place")
 
 
 def _output_code() -> int:
-    """The exit code of a command that did its work: not 0 if its output was lost."""
+    """Returns the exit code of a command that finished its work: 0, or 141 if nobody read its output.
+
+    Raises GenreclfError if the output was lost for another reason.
+    """
     error = lost_output()
     if error is None:
         return 0
@@ -110,13 +113,13 @@ def _output_code() -> int:
 
 
 def user_error(message: object) -> int:
-    """Prints a user's mistake on standard error; returns the exit code."""
+    """Prints a user's mistake on standard error and returns the exit code."""
     print(f"genreclf: {one_line(str(message))}", file=sys.stderr)
     return USER_ERROR
 
 
 def missing_package(error: BaseException | None) -> str:
-    """What to install after an ImportError; empty for other errors, and where a module of genreclf is missing."""
+    """Returns what to install after a ModuleNotFoundError; empty for other errors and for genreclf's own modules."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if package in ("", "genreclf"):
         return ""

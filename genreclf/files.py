@@ -1,4 +1,4 @@
-"""Paths that a user gives, and writing files so that no incomplete one is ever seen, not even after a kill."""
+"""Reads paths that a user gives, and writes files so that none is ever seen incomplete, not even after a kill."""
 
 import errno
 import fcntl
@@ -12,15 +12,15 @@ from typing import IO
 
 from genreclf.errors import GenreclfError
 
-_PREFIX, _SUFFIX = ".genreclf-", ".new"  # of the names of unfinished files
-_tidied: set[Path] = set()  # folders from which this process has removed them
+_PREFIX, _SUFFIX = ".genreclf-", ".new"  # in the names of unfinished files
+_tidied: set[Path] = set()  # folders from which this process has removed unfinished files
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """The path that a user means: ~ is the home folder, also where no shell has replaced it (key=~/x).
+    """Returns the path that a user means: ~ is the home folder, also where no shell has replaced it (key=~/x).
 
-    As in a shell, a name such as ~$song.mp3, which is no user's, stays as it is. Raises GenreclfError if there is no
-    home folder, and for an empty path, which Path would take for the current folder.
+    As in a shell, a name such as ~$song.mp3, where ~ is not followed by a user's name, is not changed. Raises
+    GenreclfError if there is no home folder, and for an empty path, which Path would take for the current folder.
     """
     if not os.fspath(path):
         raise GenreclfError("the path of a file or folder is empty; give one, or . for the current folder")
@@ -31,9 +31,9 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 
 
 def check_ends(file: Path) -> Path:
-    """The file, unless it is a device, whose content may never end, as that of /dev/zero; a pipe is fine.
+    """Returns the file unless it is a device, such as /dev/zero, whose content may never end. A pipe is allowed.
 
-    Raises OSError for such a device, and for a file that is missing.
+    Raises OSError for such a device and for a missing file.
     """
     mode = file.stat().st_mode
     if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and not file.samefile(os.devnull):
@@ -45,8 +45,8 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Writes `content` (text as UTF-8) beside `path`, flushes it to disk, and renames it into place.
 
     Surrogate escapes in text, from file names, become their bytes. The folder must exist. Unfinished files that killed
-    processes left in it are removed. A link stays, and its target is replaced. A device or a pipe takes the content as
-    it is. Raises OSError where the file cannot be written; a file that was there before then stays as it was.
+    processes left in it are removed. If `path` is a link, its target is replaced. A device or pipe is written to
+    directly. Raises OSError if the file cannot be written; an existing file is then left unchanged.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     if is_stream(path):
@@ -57,7 +57,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether this is a device or a pipe: a file renamed to it would take its place."""
+    """Returns whether this is a device or a pipe, which renaming a file to it would replace."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -66,9 +66,9 @@ def is_stream(path: Path) -> bool:
 
 
 def write_once(path: Path, content: str) -> None:
-    """Writes a text file whole, unless there is one of this name; of several processes, one writes it.
+    """Writes a text file atomically, unless it exists. Of several processes, only one writes it.
 
-    The folder must exist. Raises OSError where the file cannot be written.
+    The folder must exist. Raises OSError if the file cannot be written.
     """
     if path.exists():
         return
@@ -86,11 +86,11 @@ def write_once(path: Path, content: str) -> None:
 
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
-    """A new, empty file beside `path` for the `with` statement to fill; then it is flushed to disk and renamed to it.
+    """Yields a new, empty file beside `path` to write to, then flushes it to disk and renames it to `path`.
 
-    If `path` is a link, its target is replaced. If the statement fails, `path` stays as it was. A file that is replaced
-    passes on its permissions. Unfinished files that killed processes left in the folder are removed. An OSError is
-    raised with the name `path`.
+    If `path` is a link, its target is replaced. If the `with` block fails, `path` is left unchanged. The new file gets
+    the permissions of the old one. Unfinished files that killed processes left in the folder are removed. An OSError
+    names `path`.
     """
     target = Path(os.path.realpath(path))
     _remove_unfinished(target.parent)
@@ -104,9 +104,9 @@ def replacement(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file beside `path`, or its target, which is removed unless it has been renamed by then.
+    """Yields a new file beside `path` or its target, and removes it at the end unless it has been renamed.
 
-    An OSError is raised with the name `path`, which the user knows.
+    An OSError names `path`, which the user knows.
     """
     folder = Path(os.path.realpath(path)).parent
     try:
@@ -123,17 +123,17 @@ def _new_file(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _flush_folder(folder: Path) -> None:
-    """So that the new name outlasts a loss of power."""
+    """Flushes a folder to disk, so that a new name in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system that cannot
+        with suppress(OSError):  # some file systems cannot
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def _open_locked(folder: Path) -> tuple[Path, IO[bytes]]:
-    """A new file, locked while it is open; the system releases the lock when the process dies."""
+    """Creates a file that is locked while it is open. The system releases the lock when the process dies."""
     while True:
         path = folder / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
         file = path.open("xb")
@@ -141,11 +141,11 @@ def _open_locked(folder: Path) -> tuple[Path, IO[bytes]]:
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return path, file
-        file.close()  # another process has removed it before it was locked
+        file.close()  # another process removed it before it was locked
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Once a process: looking for them takes as long as the folder has files, and it may be written to for each."""
+    """Removes unfinished files, once per process and folder: the search takes longer the more files the folder has."""
     if folder in _tidied:
         return
     _tidied.add(folder)

@@ -1,4 +1,4 @@
-"""What `predict` and `embed` share: files on disks and in object stores, a journal, shards, and a Ray cluster."""
+"""Options that `predict` and `embed` share: files on disks and in object stores, a journal, shards, a Ray cluster."""
 
 import argparse
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _STEPS = ("shard", "merge", "missing")
 
 
 def add_library_options(parser: argparse.ArgumentParser) -> None:
-    """FILE... and --workers, --journal, --ray, --shards, --shard, --merge, --missing."""
+    """Adds FILE..., --workers, --journal, --ray, --shards, --shard, --merge and --missing."""
     meaning = "a file, a folder to search for files, or the URL of an object or a prefix, such as s3://bucket/music"
     parser.add_argument("paths", nargs="*", type=location, metavar="FILE", help=meaning)
     workers = "threads (default: all cores); with --ray, actors of one thread (default: all CPUs of the cluster)"
@@ -43,7 +43,7 @@ def add_library_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_library_options(parser: Parser, options: argparse.Namespace, outputs: Sequence[str]) -> None:
-    """Raises GenreclfError for options that exclude each other; `outputs` are the names of those for the output."""
+    """Raises GenreclfError for options that exclude each other. `outputs` are the names of the output options."""
     steps = [f"--{name}" for name in _STEPS if getattr(options, name)]
     if not options.paths and not options.shards:
         parser.error("FILE: missing; give a file, a folder or a URL")
@@ -62,7 +62,7 @@ def check_library_options(parser: Parser, options: argparse.Namespace, outputs: 
 
 
 def find_locations(paths: Sequence[Location]) -> tuple[list[Location], int]:
-    """`find_files` for paths among which are URLs."""
+    """Like `find_files`, but the paths may include URLs."""
     files: list[Location] = []
     unreadable = 0
     for path in paths:
@@ -87,13 +87,13 @@ def _stored_clips(prefix: StorePath) -> list[StorePath]:
 def library_rows(
     options: argparse.Namespace, predictor: Predictor, contents: Contents, paths: Sequence[Location]
 ) -> list[Row]:
-    """The rows of all files, in order."""
+    """Returns the rows of all files, in order."""
     with engine_of(options, predictor, contents) as engine:
         return list(predicted_rows(paths, predictor, contents, engine, options.journal))
 
 
 def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Contents) -> AbstractContextManager[Engine]:
-    """What predicts the files: threads, or a Ray cluster for as long as the `with` statement lasts."""
+    """Returns the engine that predicts the files: threads, or a Ray cluster while the `with` block runs."""
     if options.ray is None:
         return nullcontext(partial(thread_rows, predictor, options.workers or cores(), contents))
     from genreclf.inference.ray_engine import ray_engine  # Ray is large, and slow to import
@@ -104,7 +104,7 @@ def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Conte
 
 
 def _shard(word: str) -> tuple[int, int]:
-    """I/N, as an argparse type."""
+    """Parses I/N, as an argparse type."""
     from genreclf.inference.array_task import read_shard  # imported only for shards
 
     try:

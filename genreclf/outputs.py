@@ -1,4 +1,4 @@
-"""Standard output and standard error whose reader may go away (`| head`, a closed terminal): the work goes on."""
+"""Keeps commands running when nobody reads standard output or standard error any more (`| head`, closed terminal)."""
 
 import errno
 import io
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-_READER_GONE = (errno.EPIPE, errno.EIO)  # of a pipe; of a terminal
+_READER_GONE = (errno.EPIPE, errno.EIO)  # for a pipe, for a terminal
 
 
 class _Lasting(io.FileIO):
-    """Drops what cannot be written, and remembers the first error."""
+    """A file that drops data it cannot write, and stores the first error."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """The number of bytes that were taken."""
+        """Writes or drops `data` and returns its number of bytes."""
         if self.error is None:
             try:
                 return super().write(data)
@@ -30,9 +30,9 @@ class _Lasting(io.FileIO):
 
 @contextmanager
 def lasting_outputs() -> Iterator[None]:
-    """Within it, writing to sys.stdout and sys.stderr never fails; both escape what their encoding lacks.
+    """Replaces sys.stdout and sys.stderr by streams whose writes never fail. May be nested.
 
-    May be nested.
+    Both escape characters that their encoding lacks.
     """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_lasting, before)
@@ -45,19 +45,19 @@ def lasting_outputs() -> Iterator[None]:
 
 
 def lost_output() -> OSError | None:
-    """Why something that was printed within `lasting_outputs` did not reach standard output, if so."""
+    """Returns the error that kept text from reaching standard output within `lasting_outputs`; None if it arrived."""
     sys.stdout.flush()
     stream = _raw(sys.stdout)
     return stream.error if isinstance(stream, _Lasting) else None
 
 
 def reader_is_gone(error: OSError) -> bool:
-    """Whether an output failed because nobody reads it any more; then nobody would read a message either."""
+    """Returns whether an output failed because nobody reads it any more. Nobody would read a message then, either."""
     return error.errno in _READER_GONE
 
 
 def _lasting(stream: TextIO | None) -> TextIO:
-    if stream is None:  # it was closed before Python started
+    if stream is None:  # closed before Python started
         return open(os.devnull, "w")  # noqa: PTH123
     if not isinstance(stream, io.TextIOWrapper):  # in a notebook
         return stream
@@ -75,6 +75,6 @@ def _lasting(stream: TextIO | None) -> TextIO:
 
 
 def _raw(stream: TextIO) -> object:
-    """The unbuffered stream below; of an unbuffered stream, its only one."""
+    """Returns the unbuffered stream below a text stream, which itself may be unbuffered."""
     below = getattr(stream, "buffer", None)
     return getattr(below, "raw", below)

@@ -1,4 +1,4 @@
-"""Genres of audio files and spectrogram pictures: genreclf predict FILE... --model MODEL."""
+"""Predicts the genres of audio files and spectrogram pictures: genreclf predict FILE... --model MODEL."""
 
 import argparse
 import sys
@@ -24,14 +24,14 @@ from genreclf.inference.results import Row, check_output, flat, show_csv, show_j
 from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
 from genreclf.stopping import stoppable
 
-# What decodes files with the usual suffixes.
+# The modules that decode files with the usual suffixes.
 _DECODERS = {".wav": "sndfile_audio", ".flac": "sndfile_audio", ".mp3": "av_audio", ".m4a": "av_audio"}
 
 
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file could not be read, or 2 for a usage error."""
+    """Runs the command. Returns 0, 1 if a file could not be read, or 2 for a usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ("json", "csv", "parquet", "top"))
@@ -51,14 +51,14 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) -> None:
-    """Imports what the first file and the table will need, while onnxruntime opens the model without Python's lock."""
+    """Imports modules for the first file and the table while onnxruntime loads the model without Python's lock."""
     decoder = _DECODERS.get(PurePath(str(next(iter(paths), ""))).suffix.lower())
     modules = [f"genreclf.frontend.{decoder}"] if decoder else []
     if not (options.json or options.csv or options.parquet):
         modules += ["rich.console", "rich.table"]
     thread = ThreadPoolExecutor(1)
     for module in modules:
-        thread.submit(import_module, module)  # an error is raised again where the module is needed
+        thread.submit(import_module, module)  # an error will be raised again where the module is needed
     thread.shutdown(wait=False)
 
 
@@ -79,7 +79,7 @@ def _shards(options: argparse.Namespace) -> int:
 
 
 def _noted(rows: Iterable[Row], problems: list[str]) -> Iterator[Row]:
-    """The rows, which need not all be in memory; adds their problems to `problems`."""
+    """Yields the rows, which need not all be in memory, and adds their problems to `problems`."""
     for row in rows:
         if row["problem"]:
             problems.append(row["problem"])

@@ -18,7 +18,7 @@ from genreclf.text import one_line
 
 
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
-    """Builds the store of `data` if it does not exist; prints its contents and the files that could not be read."""
+    """Builds the store of `data` if it does not exist. Prints its contents and the files that could not be read."""
     data, engine = build(DataConfig, config["data"], "data"), _engine(config["ray"])
     store = open_store(prepared_store(data, _shard(config["shard"]), engine))
     for row in store.rows:
@@ -38,7 +38,7 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
 
 
 def _engine(ray: object) -> Engine:
-    """What reads the clips: the threads of this process, or the Ray cluster at the address `ray`."""
+    """Returns the engine that reads the clips: threads of this process, or the Ray cluster at the address `ray`."""
     if ray is None:
         return read_in_threads
     from genreclf.data.ray_clips import read_on_ray  # Ray is large, and slow to import
@@ -48,7 +48,7 @@ def _engine(ray: object) -> Engine:
 
 
 def _shard(word: object) -> tuple[int, int]:
-    """The part of the clips: I/N, "slurm" for the task of its job array, None for all."""
+    """Returns the shard (I, N) to read, for I/N, "slurm" (this task of its job array), or None (all clips)."""
     if word is None:
         return 1, 1
     try:

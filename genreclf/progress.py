@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a bar on standard error, if that is a terminal. The `with` statement yields `report(done, total)`."""
+    """Shows a progress bar on standard error if that is a terminal. Yields the function `report(done, total)`."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    from rich import progress as rich  # slow to import, and without a terminal not needed
+    from rich import progress as rich  # slow to import, and not needed without a terminal
     from rich.console import Console
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""An HTTP service that classifies music: genreclf serve."""
+"""Runs an HTTP service that classifies music: genreclf serve."""
 
 import argparse
 import socket
@@ -13,9 +13,9 @@ GRACE_SECONDS = 30
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Runs until it is stopped, then finishes what it has accepted. Returns 0, or 2 for a usage error."""
+    """Runs the service until it is stopped, and finishes accepted requests. Returns 0, or 2 for a usage error."""
     options = _parser().parse_args(arguments)
-    import uvicorn  # only now: --help does not need it
+    import uvicorn  # imported late, because --help does not need it
 
     from genreclf.http.connection import impatient_protocol
     from genreclf.http.service import Limits, create_app
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Raises GenreclfError where nothing can listen, before the model is loaded."""
+    """Raises GenreclfError, before the model is loaded, if the service cannot listen on this address."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()

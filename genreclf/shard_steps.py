@@ -1,4 +1,4 @@
-"""The steps of --shards: to run a shard, to print what is missing, and to merge."""
+"""The steps of --shards: run a shard, print the missing ones, and merge them."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ from genreclf.text import one_line
 
 
 def run_shard(options: argparse.Namespace, contents: Contents) -> int:
-    """Predicts a shard. Returns 0, or 1 where it is to be run again or a folder could not be read."""
+    """Predicts a shard. Returns 0, or 1 if it must be run again or a folder could not be read."""
     begun = open_shards(options.shards).manifest if has_shards(options.shards) else None
     number, count, numbering = _chosen(options, begun)
     paths, unreadable_folders = _locations(options, begun)
@@ -41,33 +41,33 @@ def run_shard(options: argparse.Namespace, contents: Contents) -> int:
 
 
 def show_missing(options: argparse.Namespace) -> int:
-    """Prints the tasks of the shards that are not finished."""
+    """Prints the job array's tasks whose shards are not finished, and returns 0."""
     if tasks := open_shards(options.shards).missing_tasks():
         print(tasks)
     return 0
 
 
 def merged(options: argparse.Namespace) -> tuple[Manifest, Iterator[Row]]:
-    """The rows of all shards, in the order of a single run, and what is known of them."""
+    """Returns the shards' manifest and all their rows, in the order of a single run."""
     shards = open_shards(options.shards)
     return shards.manifest, shards.merged()
 
 
 def _chosen(options: argparse.Namespace, begun: Manifest | None) -> tuple[int, int, Numbering]:
-    """The number of the shard, how many there are, and the numbering of the job array."""
+    """Returns the number of the shard, the number of shards, and the numbering of the job array."""
     if options.shard:
         return *options.shard, Numbering()
     task = array_task(os.environ)
     if task is None:
         which = "give --shard I/N, --merge or --missing, or run it in a SLURM job array"
         raise GenreclfError(f"--shards {options.shards}: {which}")
-    # A second array, of the tasks that failed, has fewer of them than there are shards.
+    # A second array, with only the failed tasks, has fewer tasks than there are shards.
     count, numbering = (begun.count, begun.numbering) if begun else (task.shards(), task.numbering)
     return numbering.shard(task.task, count), count, numbering
 
 
 def _locations(options: argparse.Namespace, begun: Manifest | None) -> tuple[Sequence[Location], int]:
-    """All files, and how many folders could not be read: those given, or those that the shards began with."""
+    """Returns the given files, or those of the begun shards, and the number of folders that could not be read."""
     if options.paths:
         return find_locations(options.paths)
     if begun is None:

@@ -1,4 +1,4 @@
-"""The songs most similar to one, by their embeddings: genreclf similar FILE --in embeddings.parquet."""
+"""Finds the songs most similar to one, by their embeddings: genreclf similar FILE --in embeddings.parquet."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ from genreclf.text import one_line, utf8
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, or 2 for a usage error or a song without an embedding."""
+    """Runs the command. Returns 0, or 2 for a usage error or a song without an embedding."""
     options = _parser().parse_args(arguments)
     library = read_embeddings(options.library)
     predictor = load(options)
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_model(library: Embeddings, predictor: Predictor, file: Path) -> None:
-    """Embeddings of two models cannot be compared: raises GenreclfError where these are not of `predictor`."""
+    """Raises GenreclfError if the library's embeddings are from another model: they could not be compared."""
     if library.model and library.model != predictor.model.weights_sha256:
         fault = f"made by another model than {predictor.info.name!r}"
         raise GenreclfError(f"{file}: {fault}; give that one with --model, or run genreclf embed again")
@@ -70,7 +70,7 @@ def _check_model(library: Embeddings, predictor: Predictor, file: Path) -> None:
 
 
 def _embedding(predictor: Predictor, file: Path, size: int) -> np.ndarray:
-    """The embedding of a file, (size,). Raises GenreclfError for a file without one, or one of another size."""
+    """Returns a file's embedding, (size,). Raises GenreclfError if it has none, or one of another size."""
     prediction = predictor.predict_file(file)
     if not prediction.embedding.size:
         raise GenreclfError(f"{file}: no embedding ({prediction.no_genre}); give a file with music")

@@ -13,17 +13,17 @@ from genreclf.files import user_path
 from genreclf.inference.run_folder import CARD, MODEL_CONFIG, MODEL_ONNX, SCORES_JSON, find_bundle, pretrained_names
 from genreclf.text import one_line, shell_command
 
-PORT = 7860  # on which the Hub expects a Space
+PORT = 7860  # where the Hub expects a Space
 PACKAGE, MODELS = "genreclf", "models"
-# The small install with the app: the groups predict and app of pyproject.toml
+# The small install with the app: the groups `predict` and `app` in pyproject.toml
 PACKAGES = (
     *("numpy", "onnxruntime", "soundfile", "av", "soxr", "pillow", "rich"),
     *("streamlit", "jinja2", "markdown-it-py"),
 )
 COMMAND = (
     *("python", "-m", "genreclf", "app", "--server.port", str(PORT), "--server.address", "0.0.0.0"),
-    # The Hub shows the page in a frame of another site, where browsers keep back the cookie that this protection
-    # compares: every upload would be refused. The app has no accounts that another site could act for.
+    # The Hub shows the page in a frame on another site, where browsers withhold the cookie that this protection checks,
+    # so every upload would be refused. The app has no accounts that another site could misuse.
     *("--server.headless", "true", "--server.enableXsrfProtection", "false"),
 )
 _DOCKERFILE = f"""FROM python:3.12-slim
@@ -55,12 +55,12 @@ tags:
 Give it a song, and see its genre. Made with genreclf.
 The models' cards are in the folders `genreclf/pretrained` and `models`.
 """
-_ATTRIBUTES = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # files of more than 10 MB, where git pushes the folder
+_ATTRIBUTES = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # for files of more than 10 MB, if git pushes the folder
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a usage error."""
+    """Runs the command. Returns 0, or 2 for a usage error."""
     options = _parser().parse_args(arguments)
     bundles = {Path(model).resolve().name: find_bundle(model) for model in options.model}
     if len(bundles) < len(options.model):
@@ -77,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_space(folder: Path, bundles: dict[str, Path], title: str, license_name: str) -> None:
-    """Writes the package without weights for training, `bundles` by name, and what the Hub needs to build and run it.
+    """Writes the package without training weights, the `bundles` by name, and the files that the Hub needs to run them.
 
-    Raises OSError where the folder cannot be written.
+    Raises OSError if the folder cannot be written.
     """
     here = Path(__file__).parent
     shutil.copytree(here, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.safetensors"))
@@ -91,7 +91,7 @@ def write_space(folder: Path, bundles: dict[str, Path], title: str, license_name
     license_file = here.parent / "LICENSE"
     if license_file.is_file():  # in a checkout
         shutil.copyfile(license_file, folder / "LICENSE")
-    # JSON's strings are YAML's, too.
+    # JSON strings are valid YAML.
     texts = {"title": json.dumps(title), "license": json.dumps(license_name), "heading": one_line(title)}
     (folder / "README.md").write_text(_README.format(**texts, port=PORT), encoding="utf-8")
     (folder / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in _pins()))
@@ -100,7 +100,7 @@ def write_space(folder: Path, bundles: dict[str, Path], title: str, license_name
 
 
 def _pins() -> list[tuple[str, str]]:
-    """The installed version of each package. Raises GenreclfError for one that is missing."""
+    """Returns the installed version of each package. Raises GenreclfError if one is missing."""
     try:
         return [(name, importlib.metadata.version(name)) for name in PACKAGES]
     except importlib.metadata.PackageNotFoundError as error:

@@ -1,4 +1,4 @@
-"""How a command ends when it is asked to, by Ctrl-C or by SIGTERM."""
+"""Ends a command on Ctrl-C or SIGTERM."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-GRACE_SECONDS = 1.2  # for loggers and progress bars to end; then the process ends, whatever it is doing
+GRACE_SECONDS = 1.2  # time for loggers and progress bars to end before the process is ended, whatever it is doing
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was asked to end. `code` is its exit code, as shells report it."""
+    """Raised when a signal asks the process to end. `code` is the exit code, as shells report it."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -24,12 +24,12 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
-    """Within it, Ctrl-C and SIGTERM print the line `note()` on standard error and raise `Stopped` in the main thread.
+    """Makes Ctrl-C and SIGTERM print the line `note()` on standard error and raise `Stopped` in the main thread.
 
-    Python would raise it only when the call that runs returns, and fitting or translating a net is one call that takes
-    minutes. So a thread, which the system wakes, ends the process if it is still there after `GRACE_SECONDS`. What must
-    survive has to survive a kill anyway. A signal that the parent process ignores stays ignored. May be nested; does
-    nothing outside the main thread.
+    Python raises it only when the running call returns, but fitting or exporting a net is one call that takes minutes.
+    Therefore a thread, which the system wakes, ends the process if it is still running after `GRACE_SECONDS`. Data that
+    must survive has to survive a kill anyway. A signal that the parent process ignores stays ignored. May be nested.
+    Does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -56,7 +56,7 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
     except BaseException as error:
         if received:
             told.wait(GRACE_SECONDS)
-            if not isinstance(error, Stopped):  # a library has made another error of it
+            if not isinstance(error, Stopped):  # a library has turned it into another error
                 raise Stopped(received[0]) from None
         raise
     finally:
@@ -69,7 +69,7 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
 
 
 def _end_when_asked(wake: int, note: Callable[[], str], told: threading.Event) -> None:
-    """Waits for one of the signals, or for the end of the pipe; sets `told` when the line is printed."""
+    """Waits for one of the signals or for the end of the pipe. Sets `told` once the line is printed."""
     while number := os.read(wake, 1):
         if number[0] in _SIGNALS:
             line = "\n" * os.isatty(2) + note() + "\n"  # a terminal has just shown ^C
@@ -82,6 +82,6 @@ def _end_when_asked(wake: int, note: Callable[[], str], told: threading.Event) -
 
 
 def _quiet_unraisable(unraisable: Any) -> None:
-    """A signal may come within a callback from which Python lets no exception out. The process ends all the same."""
+    """Hides `Stopped` from a callback that cannot pass exceptions on. The process ends all the same."""
     if not isinstance(unraisable.exc_value, Stopped):
         sys.__unraisablehook__(unraisable)

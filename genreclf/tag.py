@@ -1,4 +1,4 @@
-"""Writes genres into tags of files: genreclf tag DIR --plan plan.csv, then --apply plan.csv; --undo LOG restores."""
+"""Writes genres into files' tags: genreclf tag DIR --plan plan.csv, then --apply plan.csv; --undo LOG restores them."""
 
 import argparse
 import sys
@@ -30,7 +30,7 @@ from genreclf.tags.plan import read_plan
 from genreclf.terminal import print_table
 from genreclf.text import shell_command
 
-LOG_SUFFIX = ".log"  # of the log beside a plan
+LOG_SUFFIX = ".log"  # suffix of the log beside a plan
 LEFT = "left as the plan says"
 
 Item = TypeVar("Item")
@@ -39,13 +39,13 @@ Item = TypeVar("Item")
 @command
 @stoppable(lambda: "stopped: no file is damaged; run the same command again to continue")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 1 where a file was not read or not written as wanted, or 2 for a usage error."""
+    """Runs the command. Returns 0, 1 if a file could not be read or written as wanted, or 2 for a usage error."""
     parser = _parser()
     options = parser.parse_args(arguments)
     _check_combination(parser, options)
     check_installed()
     if options.m3u:
-        options.m3u.mkdir(parents=True, exist_ok=True)  # it may fail: before the work
+        options.m3u.mkdir(parents=True, exist_ok=True)  # now, because it may fail
     if options.apply:
         return _apply(options)
     if options.undo:
@@ -128,7 +128,7 @@ def _undo(options: argparse.Namespace) -> int:
 
 
 def _change_each(items: Sequence[Item], change: Callable[[Item], Outcome], label: str) -> Counter[str]:
-    """Changes a file per item, reports problems at once, and returns how many files had each outcome."""
+    """Changes one file per item, reports problems immediately, and returns the number of files by outcome."""
     counts: Counter[str] = Counter()
     with progress_bar(label, "files") as report:
         for number, item in enumerate(items, 1):

@@ -1,4 +1,4 @@
-"""The plan of `genreclf tag`: predictions and present tags become a table, playlists and embeddings."""
+"""Makes the plan of `genreclf tag`, playlists and embeddings from predictions and existing tags."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ from genreclf.text import one_line, percent, shell_command
 
 
 def make_plan(options: argparse.Namespace) -> int:
-    """Predicts, writes what was asked for, and prints a summary. Returns the command's exit code."""
+    """Predicts, writes the requested files, and prints a summary. Returns the command's exit code."""
     _check_plan_file(options.plan)
     check_output(options.embeddings)
     _check_paths(options.paths)
@@ -53,14 +53,14 @@ def make_plan(options: argparse.Namespace) -> int:
 
 
 def _check_paths(paths: Sequence[Path]) -> None:
-    """Raises GenreclfError for a file or folder that is not there: a plan without it would seem complete."""
+    """Raises GenreclfError for a missing file or folder, because a plan without it would seem complete."""
     for path in paths:
         if not os.path.lexists(path):
             raise GenreclfError(f"{path}: no such file or folder; give files or folders with music")
 
 
 def _check_plan_file(file: Path | None) -> None:
-    """Raises GenreclfError for a file that a new plan must not replace: before long work starts."""
+    """Raises GenreclfError, before long work starts, for a file that a new plan must not replace."""
     check_output(file)
     if file is None or not file.exists():
         return
@@ -82,7 +82,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _load(options: argparse.Namespace) -> Predictor:
-    """The predictor. Raises GenreclfError for one of whose genres a cell of the plan would make two."""
+    """Returns the predictor. Raises GenreclfError if a genre's name contains the separator of a plan's cells."""
     predictor = load(options)
     for name in predictor.info.classes:
         if split_genres(name) != (name,):
@@ -121,7 +121,7 @@ def _write_embeddings(rows: Sequence[Row], predictor: Predictor, out: Path) -> N
 
 
 def _show_summary(plan: Sequence[PlanRow], wanted: Rules, options: argparse.Namespace) -> None:
-    """Prints how many files would be written, kept and skipped, and what is known of answers like those."""
+    """Prints how many files would be written, kept and skipped, and how such predictions did on held-out clips."""
     counts = Counter((row.action, row.reason) for row in plan)
     order = {action: number for number, action in enumerate((WRITE, KEEP, SKIP))}
     lines = sorted(counts.items(), key=lambda item: (order[item[0][0]], -item[1]))
@@ -138,7 +138,7 @@ def _show_summary(plan: Sequence[PlanRow], wanted: Rules, options: argparse.Name
 
 
 def _measured(wanted: Rules, options: argparse.Namespace) -> str:
-    """How answers above the threshold did on held-out clips; empty where that was not measured."""
+    """Describes the accuracy of predictions above the threshold on held-out clips; empty if it was not measured."""
     scores = read_scores(find_bundle(options.model or DEFAULT_MODEL))
     found = at_least(scores.reliability, wanted.least) if scores and scores.task == MULTICLASS else None
     if found is None or wanted.genres > 1 or options.prior or options.tta != "none":
@@ -150,7 +150,7 @@ def _measured(wanted: Rules, options: argparse.Namespace) -> str:
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Adds the files that appear in the folders to the plan, until it is stopped."""
+    """Adds new files in the folders to the plan until the command is stopped."""
     check_watching()
     check_output(options.plan)
     for folder in options.paths:
@@ -179,7 +179,7 @@ def _songs(folders: Sequence[Path]) -> Iterable[Path]:
 
 
 def show_playlists(plan: Sequence[PlanRow], folder: Path) -> bool:
-    """Writes a playlist for each genre that files will have; returns whether all could be written."""
+    """Writes a playlist for each genre that files will have. Returns False if there were problems."""
     written, problems = write_playlists(songs_by_genre(plan), folder)
     tell_problems(problems)
     print(f"{len(written)} playlists in {one_line(str(folder))}")

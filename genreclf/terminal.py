@@ -5,20 +5,20 @@ from typing import Literal
 
 from genreclf.text import one_line
 
-Kind = Literal["text", "number"]  # of a column
+Kind = Literal["text", "number"]  # the kind of a column
 
-_LEAST_WIDTH = 12  # of a folded column, in characters; two of them and the numbers of `compare` fit 80
-_FRAME_WIDTH = 3  # of each column: a line and two spaces
+_LEAST_WIDTH = 12  # of a folded column, in characters: two of them and the numbers of `compare` fit into 80
+_FRAME_WIDTH = 3  # per column: a line and two spaces
 
 
 def print_table(
     columns: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[str]], title: str = "", stderr: bool = False
 ) -> None:
-    """Prints a table of plain text, with a heading and a kind for each column. Nothing is ever cut.
+    """Prints a table of plain text, with a heading and a kind for each column. Nothing is ever cut off.
 
-    In a terminal, texts fold where the table would be wider; numbers do not. In a pipe or a file, a row is a line.
+    In a terminal, texts wrap if the table would be too wide; numbers do not. In a pipe or a file, each row is one line.
     """
-    from rich.cells import cell_len  # imported only for a table: a tenth of the time to the first prediction
+    from rich.cells import cell_len  # imported only for a table: it takes a tenth of the time to a first prediction
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -1,14 +1,14 @@
-"""Names from outside (files, classes, settings) as text that is shown whole and changes nothing around it."""
+"""Shows names from outside (files, classes, settings) in full and without effect on the text around them."""
 
 import re
 import shlex
 import unicodedata
 from collections.abc import Callable, Sequence
 
-NAMES_SHOWN = 3  # of many
+NAMES_SHOWN = 3  # the first of many names
 
-# Unicode's categories Cc, Zl, Zp and Cs, and the marks of Cf that show nothing, or turn the direction of the text
-# around. The zero-width joiners U+200C and U+200D stay: several scripts are written with them.
+# Unicode's categories Cc, Zl, Zp and Cs, and characters of Cf that are invisible or reverse the direction of the text.
+# The zero-width joiners U+200C and U+200D are not included, because several scripts need them.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -21,57 +21,57 @@ _ESCAPED_BYTE = re.compile(r"(\\+)u(dc[89a-f][0-9a-f])")
 
 
 def unicode_escape(character: str) -> str:
-    """Its escape in Python's notation."""
+    """Returns a character's escape in Python's notation."""
     return character.encode("unicode_escape").decode()
 
 
 def one_line(text: str, escape: Callable[[str], str] = unicode_escape) -> str:
-    """A name from outside, or a text with such names, as it is shown: in one line, with nothing hidden.
+    """Returns a name from outside, or a text that contains such names, on one line and without hidden characters.
 
-    Line breaks, other control characters, marks of direction, and bytes that are no UTF-8 become escapes.
+    Line breaks, other control characters, direction marks, and bytes that are not UTF-8 become escapes.
     """
     return _HIDDEN.sub(lambda match: escape(match[0]), text)
 
 
 def first_names(names: Sequence[str]) -> str:
-    """The first of some names, in quotes."""
+    """Returns the first names, in quotes."""
     return ", ".join(map(repr, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def normalize_name(name: str) -> str:
-    """A name without case, spaces and punctuation. Empty if nothing is left."""
+    """Returns a name without case, spaces and punctuation. Empty if nothing is left."""
     return "".join(filter(str.isalnum, name.casefold()))
 
 
 def spelling_key(genre: str) -> str:
-    """A genre without case, accents, spaces and punctuation, and with "and" for "&": equal for all its spellings.
+    """Returns a key that is equal for all spellings of a genre: no case, accents, spaces or punctuation, "&" as "and".
 
-    The genre itself if it has no letters and digits.
+    It is the genre itself if the genre has no letters or digits.
     """
     plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", genre.replace("&", " and ")))
     return normalize_name(plain) or genre
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as 80 %."""
+    """Formats a share in [0, 1], such as 0.8, as 80 %."""
     return f"{share * 100:.0f} %"
 
 
 def utf8(text: str) -> str:
-    """A name from outside for data whose text is UTF-8: other bytes become escapes, all else stays."""
+    """Returns a name from outside as valid UTF-8 text: only bytes that are not UTF-8 become escapes."""
     return text.encode(errors="backslashreplace").decode()
 
 
 def escape_bytes(name: str) -> str:
-    r"""A file name for text that is UTF-8, such as a CSV: bytes that are not UTF-8 become `\udce9` and the like.
+    r"""Returns a file name as valid UTF-8 text, as for a CSV: bytes that are not UTF-8 become escapes such as `\udce9`.
 
-    `unescape_bytes` gives the name back, whatever it is: backslashes before what looks like such an escape are doubled.
+    `unescape_bytes` restores any name, because backslashes before text that looks like such an escape are doubled.
     """
     return _BYTE.sub(lambda match: match[1] * 2 + (unicode_escape(match[2]) if match[2] else ""), name)
 
 
 def unescape_bytes(text: str) -> str:
-    """The file name of which `escape_bytes` made `text`."""
+    """Inverse of `escape_bytes`."""
     return _ESCAPED_BYTE.sub(_unescaped, text)
 
 
@@ -81,36 +81,36 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Text for the cell of a CSV that people open in a spreadsheet, which would run what looks like a formula.
+    """Escapes the text of a CSV cell that a spreadsheet would run as a formula, by an apostrophe before it.
 
-    An apostrophe is put before it, and before those that are there already, so that `unescape_formula` gives it back.
+    Text that already starts with apostrophes gets another one, so that `unescape_formula` can restore it.
     """
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unescape_formula(cell: str) -> str:
-    """The text of which `escape_formula` made `cell`."""
+    """Inverse of `escape_formula`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def markdown_text(text: str) -> str:
-    """A name from outside for a Markdown file: everything is escaped that would become markup or a link."""
+    """Returns a name from outside for Markdown, with everything escaped that would become markup or a link."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&!$:@.])", r"\\\1", one_line(" ".join(text.split())))
 
 
 def shell_command(*words: str) -> str:
-    """A command to paste into a shell, in one line whatever its words contain."""
+    """Returns a command to paste into a shell, on one line whatever its words contain."""
     return " ".join(map(_quoted, words))
 
 
 def _quoted(word: str) -> str:
     if one_line(word) == word:
         return shlex.quote(word)
-    # bash, zsh and POSIX 2024 read the escapes of $'...'.
+    # bash, zsh and POSIX 2024 support $'...' with its escapes.
     return "$'" + one_line(re.sub(r"[\\']", r"\\\g<0>", word), _bytes) + "'"
 
 
 def _bytes(character: str) -> str:
-    """The escapes of the bytes that a file name has for a character, which may be a surrogate escape."""
+    """Returns the escapes of a character's bytes in a file name; the character may be a surrogate escape."""
     encoding = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
     return "".join(f"\\x{byte:02x}" for byte in character.encode(errors=encoding))
