@@ -1,1 +1,1 @@
-"""The app, in Streamlit."""
+"""The Streamlit app."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from genreclf.errors import missing_package, user_error
 
 _MAIN = Path(__file__).with_name("main.py")
-_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 4 * 1024**2  # the number of a setting in glibc's malloc.h, and its value here
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 4 * 1024**2  # the number of this setting in glibc's malloc.h, and its value here
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,22 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if importlib.util.find_spec("streamlit") is None:
         return user_error(missing_package(ModuleNotFoundError(name="streamlit")))
-    from streamlit.web import cli  # only now: --help does not need it
+    from streamlit.web import cli  # imported late, because --help does not need it
 
-    # Loaded before the first page asks for it. Streamlit collects garbage after each run of a page: what is loaded now
-    # is left out of that, which took longer than the page.
+    # Loaded before the first page needs it, and then frozen. Streamlit collects garbage after each run of a page. With
+    # these modules included, that took longer than the page itself.
     importlib.import_module("genreclf.app.timeline")  # and with it the front end and onnxruntime
     gc.freeze()
     _return_large_blocks()
     # Streamlit reads the settings and the theme from .streamlit/config.toml beside main.py.
-    cli.main(["run", str(_MAIN), *words], prog_name="streamlit")  # exits, as a command does
+    cli.main(["run", str(_MAIN), *words], prog_name="streamlit")  # exits the process
     return 0
 
 
 def _return_large_blocks() -> None:
-    """Has glibc return the memory of an upload to the system once it is free, where it would learn to keep it."""
+    """Makes glibc return an upload's memory to the system once it is free. By default it would learn to keep it."""
     library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):  # not on macOS, nor with musl
+    if hasattr(library, "mallopt"):  # missing on macOS and in musl
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""The page that explains what the models are, and what they cannot do."""
+"""The page that explains the models and their limits."""
 
 import streamlit as st
 

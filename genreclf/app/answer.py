@@ -1,4 +1,4 @@
-"""The answer for one song: its genre and how far to trust it, its player, and its downloads."""
+"""The result for one song: its genre and how far to trust it, the player, and the downloads."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ _SYNTHETIC = "This is a synthetic sound, made by this program: the figures for m
 
 
 def answer(visit: Visit, classifier: Classifier) -> None:
-    """Shows the first of the wanted songs that can be read; if none can, why the first one cannot."""
+    """Shows the result for the first readable song in `visit.wanted`, or why the first song cannot be read."""
     wanted = [visit.songs[song] for song in visit.wanted if song in visit.songs]
     refusals: list[tuple[Song, str]] = []
     for song in wanted or list(visit.songs.values())[-1:]:
@@ -59,7 +59,7 @@ def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Ana
 
 
 def _genre(song: Song, model: Model, analysis: Analysis, several: bool) -> None:
-    """The genre, or why there is none."""
+    """Shows the genre, or why there is none."""
     prediction = analysis.prediction
     if several:
         st.caption(words.plain(model.label))
@@ -79,7 +79,7 @@ def _genre(song: Song, model: Model, analysis: Analysis, several: bool) -> None:
 
 
 def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str:
-    """The answer in one sentence, for a screen reader."""
+    """Returns the result in one sentence, for a screen reader."""
     answers = []
     for model, analysis in zip(classifier.models, analyses, strict=True):
         says = words.said(analysis.prediction, model.classes)
@@ -88,7 +88,7 @@ def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str
 
 
 def _details(song: Song, classifier: Classifier, analyses: list[Analysis]) -> None:
-    """The song over time, and the probability of every genre."""
+    """Shows the song over time and the probability of every genre."""
     names = [model.label.split(" (")[0] for model in classifier.models]
     is_picture = not analyses[0].clip.source_rate_hz
     key = " ".join(

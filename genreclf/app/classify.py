@@ -1,4 +1,4 @@
-"""The page that classifies: a song, a recording or a picture in; its genre, over time and with its evidence, out."""
+"""The page that classifies a song, recording or picture, and shows its genre, also over time, and the evidence."""
 
 import streamlit as st
 
@@ -58,7 +58,7 @@ def _empty(visit: Visit) -> None:
 
 
 def _songs(visit: Visit, loaded: Classifier) -> None:
-    """The table of several songs above the answer for one, which is there first."""
+    """Shows the result for one song, which appears first, and above it the table if there are several songs."""
     several = len(visit.songs) > 1
     table = st.container()
     answer(visit, loaded)
@@ -74,7 +74,7 @@ def _songs(visit: Visit, loaded: Classifier) -> None:
 
 
 def _table(visit: Visit, loaded: Classifier) -> list[list[Row]]:
-    """The songs with their results, which are returned, a row for each model."""
+    """Shows the table of songs and returns their results, with a row for each model."""
     songs, rows = list(visit.songs.values()), {}
     for place, song in enumerate(songs, 1):
         rows[song.id] = loaded.rows(visit, song, f"Song {place} of {len(songs)}")

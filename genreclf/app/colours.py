@@ -1,8 +1,8 @@
-"""A colour per genre, for a light and for a dark page; any two differ as much as so many colours can.
+"""Colours for genres, on light and dark pages, that differ from each other as much as possible.
 
-They are chosen in OKLab, in which equal distances look about equally different (Björn Ottosson, 2020,
-https://bottosson.github.io/posts/oklab/), also as people with protanopia and deuteranopia see them (Machado, Oliveira
-and Fernandes, 2009).
+They are chosen in OKLab, where equal distances look about equally different (Björn Ottosson, 2020,
+https://bottosson.github.io/posts/oklab/), and also by how people with protanopia and deuteranopia see them (Machado,
+Oliveira and Fernandes, 2009).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-# Linear sRGB -> the responses of cones -> (with their cube roots) OKLab
+# Linear sRGB -> cone responses; their cube roots -> OKLab
 _CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -25,22 +25,22 @@ _LAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
-# Linear sRGB as seen without the long-wave, and without the middle-wave cones
+# Linear sRGB as seen without the long-wavelength and without the medium-wavelength cones
 _COLOUR_BLIND = np.array(
     [
         [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
         [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     ]
 )
-# The candidates: each lightness with each chroma and hue. All have a contrast above 3:1 with the pages' backgrounds.
-_LIGHT_PAGE, _DARK_PAGE = (0.36, 0.44, 0.52, 0.60), (0.62, 0.71, 0.80, 0.89)  # lightness, of the same colour
+# The candidates are all combinations of lightness, chroma and hue. Their contrast with the page is above 3:1.
+_LIGHT_PAGE, _DARK_PAGE = (0.36, 0.44, 0.52, 0.60), (0.62, 0.71, 0.80, 0.89)  # lightness of the same colours
 _CHROMAS, _HUES = (0.03, 0.09, 0.15, 0.2), tuple(range(0, 360, 12))  # degrees
-# Colour-blind people see fewer colours: so much of a distance counts as one that all others see.
+# Colour-blind people can tell fewer colours apart, so distances as they see them are multiplied by this.
 _COLOUR_BLIND_WEIGHT = 3.0
 
 
 def colours(*models: Sequence[str]) -> dict[str, str]:
-    """The CSS colour of each genre of one or several models; a genre that two models have has one colour."""
+    """Returns the CSS colour of each genre of one or several models. Models share the colour of a common genre."""
     names = list(dict.fromkeys(name for classes in models for name in classes))
     light, dark = palette(len(names))
     return {name: f"light-dark({light[place]}, {dark[place]})" for place, name in enumerate(names)}
@@ -48,9 +48,10 @@ def colours(*models: Sequence[str]) -> dict[str, str]:
 
 @cache
 def palette(count: int) -> tuple[list[str], list[str]]:
-    """`count` colours for a light page, and for a dark one; beyond the number of candidates (480) they recur.
+    """Returns `count` colours for a light page and `count` for a dark one. After all 480 candidates, colours repeat.
 
-    Each is the candidate that differs most from those before it: a longer palette begins with the shorter one.
+    Each colour is the candidate that differs most from the previous ones, so a longer palette begins with a shorter
+    one.
     """
     pages = [_candidates(_LIGHT_PAGE), _candidates(_DARK_PAGE)]
     seen = np.concatenate([_as_seen(page) for page in pages])  # (2 pages * 3 kinds of vision, candidates, 3)
@@ -65,12 +66,12 @@ def palette(count: int) -> tuple[list[str], list[str]]:
 
 
 def _first() -> int:
-    """A strong, dark blue."""
+    """Returns the index of a strong, dark blue."""
     return (_HUES.index(264) * len(_LIGHT_PAGE)) * len(_CHROMAS) + len(_CHROMAS) - 1
 
 
 def _candidates(lightness: Sequence[float]) -> np.ndarray:
-    """(candidates, 3) linear sRGB; the chroma is reduced to what a screen shows."""
+    """Returns (candidates, 3) linear sRGB colours, with the chroma reduced to what a screen can show."""
     hue, light, chroma = (axis.ravel() for axis in np.meshgrid(np.radians(_HUES), lightness, _CHROMAS, indexing="ij"))
     for _ in range(100):
         colour = _linear(np.stack([light, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1))
@@ -80,13 +81,13 @@ def _candidates(lightness: Sequence[float]) -> np.ndarray:
 
 
 def _as_seen(colour: np.ndarray) -> np.ndarray:
-    """(N, 3) linear sRGB -> (3, N, 3) OKLab by three kinds of vision."""
+    """(N, 3) linear sRGB -> (3, N, 3) OKLab, for three kinds of vision."""
     blind = [_COLOUR_BLIND_WEIGHT * _oklab((colour @ kind.T).clip(0, 1)) for kind in _COLOUR_BLIND]
     return np.stack([_oklab(colour), *blind])
 
 
 def _distances(seen: np.ndarray, place: int) -> np.ndarray:
-    """(N,): of each colour to one of them, on the page and with the vision in which they differ least."""
+    """Returns each colour's distance to the one at `place`, (N,): the minimum over pages and kinds of vision."""
     return np.linalg.norm(seen - seen[:, place, None], axis=2).min(axis=0)
 
 

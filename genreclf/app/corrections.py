@@ -1,4 +1,4 @@
-"""Corrections: the correct genre of a song, chosen or typed; their list, to undo and to download as a table."""
+"""Corrections: the correct genre of a song, chosen or typed, and their list with undo and download."""
 
 from collections import Counter
 
@@ -16,13 +16,13 @@ TABLE = "corrections.csv"
 
 
 def genres(visit: Visit, classifier: Classifier) -> list[str]:
-    """What to choose from: the genres of the models, then those that the user has typed."""
+    """Returns the genres to choose from: the models' genres, then those that the user has typed."""
     known = [name for classes in classifier.classes for name in classes]
     return list(dict.fromkeys([*known, *visit.corrections.values()]))
 
 
 def control(visit: Visit, song: Song, classifier: Classifier) -> None:
-    """The correct genre of one song."""
+    """Shows the field for the correct genre of one song."""
     key = f"right genre {song.id}"
     st.session_state[key] = visit.corrections.get(song.id)  # it may have been changed elsewhere
     st.selectbox(
@@ -48,19 +48,19 @@ def _undo(visit: Visit) -> None:
 
 
 def genre_name(typed: object) -> str | None:
-    """A genre as typed, in one line; None for nothing."""
+    """Returns a typed genre on one line; None if nothing was typed."""
     name = " ".join(one_line(typed).split()) if isinstance(typed, str) else ""
     return name[:_MAX_GENRE] or None
 
 
 def table(visit: Visit) -> str:
-    """The corrections as a CSV with the columns path and genre, which `data=folder data.table=` reads."""
+    """Returns the corrections as CSV with the columns path and genre, which `data=folder data.table=` reads."""
     rows = [(visit.songs[song].name, genre) for song, genre in visit.corrections.items()]
     return "".join(csv_line(map(utf8, row)) for row in (("path", "genre"), *rows))
 
 
 def overview(visit: Visit) -> None:
-    """The list of corrections, with undo and download."""
+    """Shows the list of corrections, with undo and download."""
     count = len(visit.corrections)
     st.header("Your corrections", anchor=False)
     if count:

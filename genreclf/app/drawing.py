@@ -1,4 +1,4 @@
-"""What the app draws as HTML: bars and pictures. Text stays text: it fits any screen and has any script."""
+"""Draws bars and pictures as HTML. Text remains text, so it fits any screen and supports any script."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from genreclf.app.words import ranked
 from genreclf.inference.predictor import Prediction
 from genreclf.page import data_uri, escaped
 
-_LEAST_BAR = 0.004  # of the width, so that each genre's colour is seen
+_LEAST_BAR = 0.004  # least share of the width, so that each genre's colour is visible
 
 
 def bars(
@@ -15,9 +15,9 @@ def bars(
     colour: Mapping[str, str],
     thresholds: Sequence[float] | None = None,
 ) -> str:
-    """A bar per genre, the most probable first, as HTML that a screen reader can read; `colour` as `colours` gives.
+    """Returns HTML with a bar per genre, the most probable first, that a screen reader can read.
 
-    `thresholds`, of the classes, are marked on the bars.
+    `colour` is from `colours`. The bars show marks at the classes' `thresholds`, if given.
     """
     marks = dict(zip(classes, thresholds or (), strict=thresholds is not None))
     rows = "".join(
@@ -47,5 +47,5 @@ def _mark(threshold: float | None) -> str:
 
 
 def image(png: bytes, description: str) -> str:
-    """An image as HTML, with a description for those who cannot see it."""
+    """Returns an image as HTML, with a description for people who cannot see it."""
     return f'<img src="{data_uri(png)}" alt="{escaped(description)}" style="width:100%;height:auto">'

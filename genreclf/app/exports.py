@@ -1,4 +1,4 @@
-"""Results as files to download: those of one model as `predict` writes them, those of two with the models' names."""
+"""Results as files to download: one model's results as `predict` writes them, two models' with the models' names."""
 
 import io
 import json
@@ -12,11 +12,11 @@ from genreclf.csv_text import csv_line
 from genreclf.inference.results import Row, flat, show_csv, show_json
 from genreclf.text import utf8
 
-Classes = Sequence[Sequence[str]]  # of each model
+Classes = Sequence[Sequence[str]]  # the classes of each model
 
 
 def as_json(labels: Sequence[str], rows: Sequence[Sequence[Row]]) -> str:
-    """A list with an object for each song; of (songs, models) rows. Of two models, each has its own under its name."""
+    """Returns JSON with an object per song, from (songs, models) rows; two models' results are under their names."""
     if len(labels) == 1:
         text = io.StringIO()
         show_json([row for (row,) in rows], text)
@@ -36,10 +36,10 @@ def _without_path(row: Row) -> Row:
 
 
 def as_csv(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classes, segments: bool) -> str:
-    """A line per song, or per segment; of (songs, models) rows.
+    """Returns CSV with a line per song or per segment, from (songs, models) rows.
 
-    Of two models, a line per song has the columns of each, which begin with its name; their segments, which may differ,
-    have lines of their own, with the name in the column `model`.
+    With two models, a line per song has columns for each, whose names begin with the model's name. Lines per segment
+    are for one model each, named in the column `model`, because the models' segments may differ.
     """
     text = io.StringIO()
     if len(labels) == 1:
@@ -87,7 +87,7 @@ def downloads(
     segments: bool,
     spectrogram: bytes | None = None,
 ) -> None:
-    """The buttons; `stem` is the beginning of the files' names."""
+    """Shows the download buttons. `stem` is the beginning of the files' names."""
     files = {
         "JSON": (as_json(labels, rows), ".json", "application/json"),
         "CSV": (as_csv(labels, rows, classes, segments), ".csv", "text/csv"),

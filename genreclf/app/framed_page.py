@@ -1,4 +1,4 @@
-"""A page from a file, shown as part of the app's page: as high as its content, with no scroll bar of its own."""
+"""Shows an HTML page from a file inside the app's page, as high as its content and without its own scroll bar."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from genreclf.page import SEAL
 
 
 def framed_page(page: str, title: str, key: str) -> None:
-    """Shows a page, which may come from elsewhere: it runs no script and requests nothing. `title` is read out."""
+    """Shows a page, which may come from elsewhere: it cannot run scripts or send requests. `title` is read aloud."""
     digest = hashlib.sha256(page.encode()).hexdigest()
     _component()(key=key, data={"page": page, "head": SEAL, "title": title, "digest": digest})
 

@@ -1,4 +1,4 @@
-"""What a screen reader says when the answer changes."""
+"""Makes a screen reader announce a new result."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 _HTML = '<div role="status" aria-live="polite"></div>'
-# Invisible, but part of the page, unlike what is not displayed.
+# Invisible, but still part of the page: screen readers ignore elements with `display: none`.
 _CSS = (
     "div { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }"
 )
@@ -20,7 +20,7 @@ export default function ({ data, parentElement }) {
 
 
 def announce(text: str) -> None:
-    """Says `text`, unless it was said last."""
+    """Announces `text`, unless it was the last announcement."""
     _component()(key="announcement", data=text, height=1)
 
 

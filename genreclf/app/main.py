@@ -1,4 +1,4 @@
-"""The script that Streamlit runs: `genreclf app` starts it. GENRECLF_RUNS names the folder with your runs (runs)."""
+"""The script that Streamlit runs for `genreclf app`. GENRECLF_RUNS is the folder with your runs (default: runs)."""
 
 from pathlib import Path
 

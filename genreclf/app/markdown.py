@@ -1,4 +1,4 @@
-"""Markdown from files, which may come from elsewhere, as HTML that requests nothing and fits any screen."""
+"""Converts Markdown files, which may come from elsewhere, to HTML that sends no requests and fits any screen."""
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -18,13 +18,13 @@ _STYLES = {
     "fence": _CODE,
     "code_block": _CODE,
 }
-_DEEPEST = 6  # of headings
+_DEEPEST = 6  # the lowest heading level
 
 
 def markdown_html(text: str, top: int = 1) -> str:
-    """Headings, lists, tables, emphasis and code; links, pictures and HTML stay as they are written.
+    """Returns HTML with headings, lists, tables, emphasis and code; links, pictures and HTML stay plain text.
 
-    `top` is the level, 1 to 6, at which the highest headings stand in their page.
+    `top` is the level, 1 to 6, that the highest headings get in the page.
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_OFF)
     tokens = reader.parse("\n".join(map(one_line, text.splitlines())))

@@ -1,4 +1,4 @@
-"""An upload in a format that every browser plays."""
+"""Converts an upload to a format that every browser can play."""
 
 import io
 
@@ -10,7 +10,7 @@ from genreclf.frontend.clip import upload_path
 
 
 def as_flac(content: bytes) -> bytes:
-    """The sound of a file as FLAC: mono, 22,050 Hz, 16 bits. Raises GenreclfError if it cannot be read as audio."""
+    """Returns a file's audio as FLAC: mono, 22,050 Hz, 16 bits. Raises GenreclfError if it cannot be read as audio."""
     with upload_path(content) as path:
         sink, _ = stream_audio(path, _Flac, MAX_SECONDS)
     return sink.finished()
@@ -28,6 +28,6 @@ class _Flac:
         self._file.write(samples)
 
     def finished(self) -> bytes:
-        """The file."""
+        """Returns the content of the finished file."""
         self._file.close()
         return self._content.getvalue()

@@ -1,4 +1,4 @@
-"""The player, a component of the page: sound, spectrogram, genres and attention on one time axis. See player.js."""
+"""The player component: sound, spectrogram, genres and attention on one time axis. See player.js."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -14,7 +14,7 @@ from genreclf.app.timeline import spectrogram_png, timeline
 from genreclf.errors import GenreclfError
 from genreclf.inference.analysis import Analysis
 
-# By how a file begins. A browser finds out the rest itself.
+# MIME types by the first bytes of a file. A browser detects the rest itself.
 _SOUND_TYPES = (
     (b"RIFF", "audio/wav"),
     (b"fLaC", "audio/flac"),
@@ -24,7 +24,7 @@ _SOUND_TYPES = (
     (b"\x1aE\xdf\xa3", "audio/webm"),
 )
 _MP4_PLACE, _MP4 = slice(4, 8), b"ftyp"
-_DECODED = "decoded sound"  # of the last song that the browser refused, in the session's state
+_DECODED = "decoded sound"  # the session's state has this for the last song that the browser could not play
 
 
 def player(
@@ -34,10 +34,10 @@ def player(
     content: bytes | None,
     key: str,
 ) -> None:
-    """Shows a song as all models see it; `content` is its file, or None for a picture.
+    """Shows a song with the predictions of all models. `content` is its file, or None for a picture.
 
-    `key` is equal, in all sessions, only for equal sounds and settings. The parts are chosen and played in
-    the browser: no step there runs the page again.
+    `key` must differ, across all sessions, for different sounds or settings. Choosing and playing parts happens in the
+    browser and does not rerun the page.
     """
     state = st.session_state.get(key) or {}
     data = timeline(analyses, names, classes)
@@ -58,11 +58,11 @@ def _component() -> Callable[..., Any]:
 
 
 def _nothing() -> None:
-    """Streamlit keeps only such values of a component as have a callback."""
+    """Does nothing: Streamlit keeps only those values of a component that have a callback."""
 
 
 def _sound(key: str, content: bytes | None, refused: Sequence[str]) -> tuple[str | None, str]:
-    """The address of a sound that the browser has not refused, or why there is none."""
+    """Returns the address of a sound that the browser has not refused, or None, and a message for the user."""
     if content is None:
         return None, ""
     address = _address(content, _sound_type(content), f"{key} sound")
@@ -84,7 +84,7 @@ def _sound_type(content: bytes) -> str:
 
 
 def _decoded(key: str, content: bytes) -> bytes:
-    """Kept as long as the session plays this song."""
+    """Returns the sound as FLAC. It is kept as long as the session plays this song."""
     kept = st.session_state.get(_DECODED)
     if kept is None or kept[0] != key:
         with st.spinner("Preparing the sound …"):
@@ -94,7 +94,7 @@ def _decoded(key: str, content: bytes) -> bytes:
 
 
 def _address(content: bytes, kind: str, place: str) -> str:
-    """Where the app's own server offers a file, as long as the page shows it at this place."""
+    """Returns the address at which the app's server offers a file, as long as the page shows it at this place."""
     base = st.get_option("server.baseUrlPath").strip("/")
     path = runtime.get_instance().media_file_mgr.add(content, kind, place)
     return f"/{base}{path}" if base else path

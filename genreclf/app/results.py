@@ -1,4 +1,4 @@
-"""The results of the chosen models for a song: computed once, kept with the visit."""
+"""The chosen models' results for a song, computed once and kept with the visit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SYNTHETIC = "synthetic sound, not music"
 
 @dataclass(frozen=True)
 class Model:
-    """A model that the user chose, loaded."""
+    """A loaded model that the user chose."""
 
     entry: ModelEntry
     predictor: Predictor
@@ -27,18 +27,18 @@ class Model:
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The model's name for people."""
         return self.entry.label
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The genres that it knows."""
+        """The model's genres."""
         return self.predictor.info.classes
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """The chosen models, and how pictures are read."""
+    """The chosen models and the setting for pictures."""
 
     models: tuple[Model, ...]
     picture_seconds: float
@@ -50,15 +50,15 @@ class Classifier:
 
     @property
     def classes(self) -> list[tuple[str, ...]]:
-        """The genres that each model knows."""
+        """The genres of each model."""
         return [model.classes for model in self.models]
 
     def analyze(self, song: Song, label: str) -> list[Analysis]:
-        """What each model makes of a song; raises GenreclfError, which calls the song by its name."""
+        """Returns each model's analysis of a song. Raises GenreclfError, with the song's name, if it cannot be read."""
         return [_analyze(model, song, self.picture_seconds, label) for model in self.models]
 
     def rows(self, visit: Visit, song: Song, label: str) -> list[Row]:
-        """The results of each model as data, without segments; a song that cannot be read has the reason."""
+        """Returns each model's result as a row without segments; for an unreadable song, the row has the reason."""
         return [self._row(model, visit, song, label) for model in self.models]
 
     def _row(self, model: Model, visit: Visit, song: Song, label: str) -> Row:
@@ -74,13 +74,13 @@ class Classifier:
 
 
 def classifier(settings: Settings) -> Classifier:
-    """The models of the settings, loaded; raises GenreclfError if one cannot be."""
+    """Loads the models of the settings. Raises GenreclfError if one cannot be loaded."""
     models = [Model(entry, load(entry, settings.averaged), settings.averaged) for entry in settings.entries]
     return Classifier(tuple(models), settings.picture_seconds)
 
 
 def song_row(song: Song, result: Result, classes: Sequence[str], segments: bool) -> Row:
-    """A result as data; that of a demo says that it is synthetic."""
+    """Returns a result as a row. For a demo, it has a note that the sound is synthetic."""
     row = file_row(Path(song.name), result, classes, segments)
     if song.synthetic and not row["problem"]:
         row["note"] = "; ".join(filter(None, (row["note"], _SYNTHETIC)))

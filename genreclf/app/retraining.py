@@ -1,4 +1,4 @@
-"""A training on the corrections: what it needs, the command for it, and its progress."""
+"""Training on the corrections: the requirements, the command, and the progress."""
 
 from collections import Counter
 from functools import cache
@@ -18,17 +18,17 @@ from genreclf.inference.run_folder import PRETRAINED
 from genreclf.text import shell_command
 
 _EVERY_SECONDS = 2.0
-_ENOUGH = 5  # songs of a genre; a training with fewer was not measured
+_ENOUGH = 5  # songs per genre; training with fewer was not measured
 
 
 @cache
 def trainings() -> Trainings:
-    """Those of this server."""
+    """Returns the training runs of this server."""
     return Trainings()
 
 
 def panel(visit: Visit, loaded: Classifier) -> None:
-    """How to train on the corrections of a visit."""
+    """Shows how to train on the corrections of a visit."""
     st.subheader("A model that learns from them", anchor=False)
     model, last = loaded.models[0], trainings().last
     if last:
@@ -88,13 +88,13 @@ def _watched(training: Training) -> None:
     time = clock(training.seconds)
     if done:
         st.progress(min(1.0, done / of), f"Epoch {done} of {of}, {time}")
-    else:  # few songs are learned in one step
+    else:  # with few songs, training is one step
         st.write(f"Learning from {training.songs} songs: {time} so far. Few songs take a minute or two.")
     st.button("Stop the training", on_click=trainings().stop, key="stop")
 
 
 def _progress(training: Training) -> None:
-    """How far the last training is, or how it ended."""
+    """Shows the progress of the last training run, or how it ended."""
     name = words.plain(training.folder.name)
     if training.runs:
         st.write(f"Training {name}")

@@ -1,4 +1,4 @@
-"""The page of scores: what `evaluate` and `compare` wrote. Nothing is computed here."""
+"""The page with the scores that `evaluate` and `compare` wrote. Nothing is computed here."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def page() -> None:
 
 
 def _evaluations() -> dict[str, Path]:
-    """The folders with the scores of a run's clips, or of other music, by what they are called."""
+    """Returns the folders with the scores on a run's clips or on other music, by their names in the app."""
     runs = runs_folder()
     found: dict[str, Path] = {}
     for above in (runs, runs.parent / "evaluations"):
@@ -63,7 +63,7 @@ def _comparisons() -> dict[str, Path]:
 
 
 def _newest_first(folder: Path, pattern: str) -> list[Path]:
-    """The folders of the files that match."""
+    """Returns the folders of the matching files, newest first."""
     return [file.parent for file in sorted(folder.glob(pattern), key=lambda file: -file.stat().st_mtime)]
 
 
@@ -84,7 +84,7 @@ def _evaluation(folder: Path) -> None:
 
 
 def _metric(clip: dict[str, Any], key: str, name: str) -> tuple[str, str, str | None]:
-    """The name of a score, the score, and its interval if there is one."""
+    """Returns the name of a score, the score, and its interval if it has one."""
     interval = clip["intervals"].get(key, {}).get("shown")
     if not interval:
         return name, f"{clip[key]:.1%}", None

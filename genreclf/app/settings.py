@@ -1,4 +1,4 @@
-"""The settings: one model, or two to compare; averaging over pitches; the seconds that a picture shows."""
+"""The settings: one model or two to compare, averaging over pitches, and the length of the music in a picture."""
 
 import os
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import DEFAULT_MODEL, MODEL_CONFIG
 
 _NONE = "none"
-_LEAST_SECONDS = 0.1  # of a picture
+_LEAST_SECONDS = 0.1  # least length of the music in a picture
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose."""
+    """The user's choices."""
 
     entries: tuple[ModelEntry, ...]  # one or two
     averaged: bool  # over three pitches
@@ -31,10 +31,10 @@ class Settings:
 
 
 def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
-    """The settings, behind one button; they belong to the visit, so that a reload keeps them.
+    """Shows the settings behind one button. They belong to the visit, so that a reload keeps them.
 
-    What is kept is the default of its field, never set through the session's state: a browser draws a field behind a
-    button when it is first opened, and does not know by then what was set before.
+    A kept value becomes the default of its field and is not set through the session's state: a browser draws a field
+    behind a button only when the button is first opened, and by then would not have the value.
     """
     kept, by_label = visit.settings, {entry.label: entry for entry in models}
     labels = list(by_label)
@@ -59,14 +59,14 @@ def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
 
 
 def load(entry: ModelEntry, averaged: bool) -> Predictor:
-    """The model; raises GenreclfError if it cannot be loaded."""
+    """Loads a model. Raises GenreclfError if it cannot be loaded."""
     config = entry.folder / MODEL_CONFIG
     changed = config.stat().st_mtime if config.exists() else 0.0
     return load_model(os.fsencode(entry.folder), "pitch_shift" if averaged else "none", changed)
 
 
 def _choice(visit: Visit, key: str, label: str, options: list[str], default: str) -> str:
-    """A choice, which is kept; a run that is there no longer gives way to the default."""
+    """Shows a choice and keeps it. A run that no longer exists is replaced by the default."""
     kept = visit.settings.get(key, default)
     if st.session_state.get(key, kept) not in options:
         st.session_state.pop(key, None)
@@ -76,7 +76,7 @@ def _choice(visit: Visit, key: str, label: str, options: list[str], default: str
 
 
 def _picture_seconds(visit: Visit, model: ModelEntry) -> float:
-    """A model may have been trained on pictures of any length."""
+    """Shows the field for the length of the music in a picture; a model may be trained on pictures of any length."""
     shown, key = model.picture_seconds, f"seconds {model.label}"
     least, most = min(_LEAST_SECONDS, shown), max(float(MAX_SECONDS), shown)
     kept = min(max(visit.settings.get(key, shown), least), most)
@@ -86,7 +86,7 @@ def _picture_seconds(visit: Visit, model: ModelEntry) -> float:
 
 
 def _keep(visit: Visit, key: str, value: object, default: object) -> None:
-    """Keeps what differs from the default."""
+    """Keeps a value that differs from the default."""
     if value == default:
         visit.settings.pop(key, None)
     else:

@@ -1,4 +1,4 @@
-"""The table of several songs, a component of the page: a row opens its song. See songs_table.js."""
+"""The component with the table of several songs; a row opens its song. See songs_table.js."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -17,7 +17,10 @@ _KEY = "songs table"
 
 
 def songs_table(visit: Visit, labels: Sequence[str], rows: dict[str, list[Row]], genres: Sequence[str]) -> None:
-    """The songs in `rows`, by their id, with a row per model, named `labels`; `genres` to correct with."""
+    """Shows the songs in `rows`, which have a row per model by the song's id. `labels` are the models' names.
+
+    `genres` are those that a correction may choose.
+    """
     data = {
         "labels": list(labels) if len(labels) > 1 else [""],
         "genres": list(map(one_line, genres)),
@@ -27,7 +30,7 @@ def songs_table(visit: Visit, labels: Sequence[str], rows: dict[str, list[Row]],
 
 
 def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) -> dict[str, Any]:
-    """What the table shows of a song."""
+    """Returns the table's data for one song."""
     first, right = of_song[0], visit.corrections.get(song)
     notes = dict.fromkeys(row["problem"].removeprefix(f"{row['path']}: ") or row.get("note", "") for row in of_song)
     return {
@@ -45,12 +48,12 @@ def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) ->
 def _answer(row: Row) -> str:
     if row["problem"]:
         return "not readable"
-    names = row.get("genres", [row["genre"]])  # of a multi-label model, or of one
+    names = row.get("genres", [row["genre"]])  # several for a multi-label model, otherwise one
     return one_line(", ".join(f"{name} {percent(row['probabilities'][name])}" for name in names if name)) or "no genre"
 
 
 def _act(visit: Visit, genres: Sequence[str]) -> None:
-    """What the user did in the table."""
+    """Applies the user's last action in the table."""
     act = st.session_state[_KEY].get("act") or {}
     song = act.get("song")
     if song not in visit.songs:

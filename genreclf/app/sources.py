@@ -1,4 +1,4 @@
-"""Where songs come from: uploads, recordings and demos."""
+"""The sources of songs: uploads, recordings and demos."""
 
 import io
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from genreclf.frontend.audio import SAMPLE_RATE_HZ
 _DEMO_SECONDS = 15.0
 _UPLOADS, _RECORDING, _DEMO = "uploads", "recording", "demo"  # the keys of their widgets
 _TAKEN = "taken"  # in the session's state
-_FOLDED_PIXELS = 240  # so that it has one line with a button on a phone
-_WHOLE_PIXELS = 10_000  # Streamlit makes it the page's width; "stretch" would share the line with the buttons
+_FOLDED_PIXELS = 240  # so that it fits on one line with a button on a phone
+_WHOLE_PIXELS = 10_000  # Streamlit limits it to the page's width; "stretch" would share the line with the buttons
 
 
 def take(visit: Visit) -> None:
-    """Takes what was uploaded or recorded, before its place is drawn, which is small as soon as there are songs."""
+    """Adds new uploads and recordings. Call it before `uploads`, whose field is small as soon as there are songs."""
     if songs := [Song(upload.name, _content(upload)) for upload in _new(st.session_state.get(_UPLOADS) or [])]:
         visit.add(songs)
     for upload in _new([st.session_state.get(_RECORDING)]):
@@ -31,7 +31,7 @@ def take(visit: Visit) -> None:
 
 
 def uploads(visit: Visit) -> None:
-    """The place for files, of any type: the reader says which ones it cannot read, and why."""
+    """Shows the field for files. It accepts any type: the reader reports which files it cannot read, and why."""
     limits = f"up to {MAX_BYTES // 1024**2} MB and {MAX_SECONDS // 60} minutes each"
     st.file_uploader(
         f"Drop in songs ({limits}), or pictures of spectrograms",
@@ -44,13 +44,13 @@ def uploads(visit: Visit) -> None:
 
 
 def refusals(visit: Visit) -> None:
-    """Why a file of the last upload was not taken."""
+    """Shows why files of the last upload were not accepted."""
     for refusal in visit.refusals:
         st.error(words.plain(refusal))
 
 
 def others(visit: Visit) -> None:
-    """A recording, and the demos."""
+    """Shows the buttons for recordings and demos."""
     with st.popover("Record"):
         st.audio_input("Record what plays", sample_rate=None, key=_RECORDING)
     with st.popover("Demo"):
@@ -59,7 +59,7 @@ def others(visit: Visit) -> None:
 
 
 def _new(uploads: Sequence[object]) -> list[UploadedFile]:
-    """The files that were not taken before; of those that were, Streamlit still has the names."""
+    """Returns the files that were not taken before. Streamlit still lists the names of those that were."""
     taken: set[str] = st.session_state.setdefault(_TAKEN, set())
     files = [upload for upload in uploads if isinstance(upload, UploadedFile)]
     new = [upload for upload in files if upload.file_id not in taken]
@@ -68,9 +68,9 @@ def _new(uploads: Sequence[object]) -> list[UploadedFile]:
 
 
 def _content(upload: UploadedFile) -> bytes:
-    """The bytes of an upload, which from now on are kept by the visit alone."""
+    """Returns the bytes of an upload and removes them from Streamlit, so that only the visit keeps them."""
     content, context = upload.getvalue(), get_script_run_ctx()
-    # As Streamlit does it for the files of a chat.
+    # Streamlit does the same for the files of a chat.
     if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
     return content
@@ -79,7 +79,7 @@ def _content(upload: UploadedFile) -> bytes:
 def _take_demo(visit: Visit) -> None:
     if style := st.session_state[_DEMO]:
         visit.add([Song(f"{style} (synthetic demo).wav", _demo(style), synthetic=True)])
-        st.session_state[_DEMO] = None  # it can be chosen again
+        st.session_state[_DEMO] = None  # so that it can be chosen again
 
 
 @st.cache_data(max_entries=len(STYLES), show_spinner=False)
@@ -90,7 +90,7 @@ def _demo(style: str) -> bytes:
 
 
 def _new_name(visit: Visit, stem: str, suffix: str) -> str:
-    """A name that no song of the visit has."""
+    """Returns a name that no song of the visit has."""
     names: Sequence[str] = [song.name for song in visit.songs.values()]
     numbered = (f"{stem} {number}" for number in range(2, len(names) + 3))
     return next(name for name in (f"{stem}{suffix}", *(f"{other}{suffix}" for other in numbered)) if name not in names)

@@ -1,4 +1,4 @@
-"""What all pages and sessions share: the folder of runs, visits, loaded models, and results."""
+"""State that all pages and sessions share: the folder of runs, visits, loaded models, and results."""
 
 import os
 import threading
@@ -24,12 +24,12 @@ _SWEEP_SECONDS = 60.0
 
 
 def runs_folder() -> Path:
-    """The folder with the user's runs and comparisons."""
+    """Returns the folder with the user's runs and comparisons."""
     return user_path(os.environ.get("GENRECLF_RUNS") or "runs")
 
 
 def current_visit() -> Visit:
-    """The visit that the page's address names, or else that of this session."""
+    """Returns the visit named in the page's address, or otherwise this session's visit."""
     visits, asked = _visits(), st.query_params.get(_ADDRESS_KEY)
     key = asked if asked and visits.has(asked) else st.session_state.get(_VISIT)
     context = get_script_run_ctx()
@@ -39,13 +39,13 @@ def current_visit() -> Visit:
 
 
 def keep_address(visit: Visit) -> None:
-    """Names the visit in the page's address, once there is anything to keep: a reload and Back find it there."""
+    """Puts the visit into the page's address once there is anything to keep, so that a reload and Back find it."""
     if visit.used and st.query_params.get(_ADDRESS_KEY) != visit.key:
         st.query_params[_ADDRESS_KEY] = visit.key
 
 
 def songs_are_gone(visit: Visit) -> bool:
-    """Whether the page's address names songs that are no longer kept."""
+    """Returns whether the page's address refers to songs that are no longer kept."""
     return st.query_params.get(_ADDRESS_KEY, visit.key) != visit.key
 
 
@@ -57,7 +57,7 @@ def _visits() -> Visits:
 
 
 def _sweep(visits: Visits) -> None:
-    """Removes songs when their time is over, even if nobody opens a page."""
+    """Removes expired songs, even if nobody opens a page."""
     while True:
         time.sleep(_SWEEP_SECONDS)
         visits.sweep()
@@ -65,9 +65,9 @@ def _sweep(visits: Visits) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model …")
 def load_model(folder: bytes, tta: str, changed: float) -> Predictor:
-    """A model, shared by all sessions. `changed` is its modification time, so that a new version is loaded again.
+    """Loads a model, shared by all sessions. `changed` is its modification time, so that a new version is reloaded.
 
-    The folder's name, as the system has it, need not be UTF-8, which Streamlit expects of text.
+    The folder's name is bytes, because it need not be UTF-8, which Streamlit expects of text.
     """
     return load_predictor(Path(os.fsdecode(folder)).absolute(), tta)
 
@@ -78,7 +78,7 @@ def analyzed(
 ) -> Analysis:
     """Analyzes an upload while a progress bar shows `_label`; computed once per `model` and `digest` of the content.
 
-    Raises GenreclfError for an upload that cannot be read.
+    Raises GenreclfError if the upload cannot be read.
     """
     bar = st.progress(0.0, _label)
 

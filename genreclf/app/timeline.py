@@ -1,4 +1,4 @@
-"""Analyses of a song -> what the player draws of them on one time axis, as JSON: names are text, times are seconds."""
+"""Converts analyses of a song to the player's JSON data, on one time axis: names are text, times are in seconds."""
 
 import io
 import itertools
@@ -20,15 +20,15 @@ from genreclf.inference.predictor import Prediction
 from genreclf.text import one_line
 
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, SAMPLE_RATE_HZ // 2)
-_MAX_COLUMNS = 2_000  # of the spectrogram and the attention, about as many as a screen has
-_MAX_DESCRIPTION = 300  # characters: it is read out whole
+_MAX_COLUMNS = 2_000  # of the spectrogram and the attention, about a screen's width in pixels
+_MAX_DESCRIPTION = 300  # characters, because a screen reader reads all of it
 
 
 def timeline(analyses: Sequence[Analysis], names: Sequence[str], classes: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """What all models say of one song; `names` are theirs.
+    """Returns the player's data for all models' analyses of one song. `names` are the models' names.
 
-    Parts have the genre's number in `genres`, and their place in the strip, `left` to `right`, beside what the model
-    read, `start` to `end`. `attention` is that of the first model, in hundredths of its mean, over the whole axis.
+    Each part has the index of its genre in `genres`, its place in the strip, `left` to `right`, and the time that the
+    model read, `start` to `end`. `attention` is from the first model, over the whole axis, in hundredths of its mean.
     """
     first = analyses[0]
     seconds = first.clip.frames / FRAME_RATE_HZ
@@ -36,7 +36,7 @@ def timeline(analyses: Sequence[Analysis], names: Sequence[str], classes: Sequen
     shown = list(dict.fromkeys(part["genre"] for parts in strips for part in parts))
     colour = colours(*classes)
     models = [{"name": one_line(name), "parts": parts} for name, parts in zip(names, strips, strict=True)]
-    description = _description(seconds, strips[0])  # with the genres' names, which are replaced by their numbers now
+    description = _description(seconds, strips[0])  # uses the genres' names, which the next lines replace by indices
     for part in itertools.chain.from_iterable(strips):
         part["genre"] = shown.index(part["genre"])
     return {
@@ -51,7 +51,7 @@ def timeline(analyses: Sequence[Analysis], names: Sequence[str], classes: Sequen
 
 
 def spectrogram_png(levels: np.ndarray) -> bytes:
-    """(128, columns) uint8 levels in the colours of magma, the low bands at the bottom."""
+    """Draws (128, columns) uint8 levels in magma's colours, with low bands at the bottom, and returns the PNG."""
     step = -(-levels.shape[1] // _MAX_COLUMNS)
     picture, file = Image.fromarray(np.ascontiguousarray(levels[::-1, ::step])), io.BytesIO()
     picture.putpalette(written_table("magma").tobytes())
@@ -60,7 +60,7 @@ def spectrogram_png(levels: np.ndarray) -> bytes:
 
 
 def _parts(prediction: Prediction, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The segments; where they overlap, the border lies in the middle."""
+    """Returns the segments as parts. Where segments overlap, the border is in the middle."""
     segments = prediction.segments
     if not segments:
         return []
@@ -76,7 +76,7 @@ def _parts(prediction: Prediction, classes: Sequence[str]) -> list[dict[str, Any
 
 
 def _attention(prediction: Prediction) -> list[int]:
-    """At most as many values as a screen has columns, each the highest of its frames; none where the net has none."""
+    """Returns at most _MAX_COLUMNS values, each the maximum over its frames; empty if the net has no attention."""
     if prediction.attention is None or not len(prediction.attention):
         return []
     first_frames = np.unique(np.linspace(0, len(prediction.attention), _MAX_COLUMNS, endpoint=False).astype(int))
@@ -85,7 +85,7 @@ def _attention(prediction: Prediction) -> list[int]:
 
 
 def _description(seconds: float, parts: Sequence[dict[str, Any]]) -> str:
-    """The whole in a sentence that is read out."""
+    """Returns a summary for screen readers."""
     beginning = f"Spectrogram and genre over time, {length(seconds)}"
     if not parts:
         return beginning

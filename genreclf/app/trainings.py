@@ -1,4 +1,4 @@
-"""A training in the background, started from corrections: a process of its own, of which there is one at a time."""
+"""Trains on corrections in the background, in a separate process; only one at a time."""
 
 import atexit
 import importlib.util
@@ -25,9 +25,9 @@ SONGS, TABLE = "songs", "corrections.csv"  # in the run folder
 _LOG = "training.log"
 _EPOCH = re.compile(r"epoch (\d+)/([1-9]\d*)\b")
 _STOP_SECONDS = 5.0
-_MANY = 20  # songs of each genre; with fewer the last layer alone learns, as measured in scripts/TRIALS.md
-_EPOCHS, _LEARNING_RATE = 30, 5e-4  # of a training on many
-_LOG_BYTES = 4_096  # of its end
+_MANY = 20  # songs of each genre; with fewer, only the last layer learns, as measured in scripts/TRIALS.md
+_EPOCHS, _LEARNING_RATE = 30, 5e-4  # for training on many songs
+_LOG_BYTES = 4_096  # read from the end of the log
 
 _PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 
@@ -42,39 +42,39 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True)
 class Training:
-    """A training that was started."""
+    """A training run that was started."""
 
     folder: Path  # of the run
     songs: int
-    started: float  # on the clock `time.monotonic`, in seconds
+    started: float  # start time by `time.monotonic`, in seconds
     process: "subprocess.Popen[bytes]" = field(repr=False)
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the run is still in progress."""
         return self.process.poll() is None
 
     @property
     def succeeded(self) -> bool:
-        """Whether there is a new model."""
+        """Whether the run ended with a new model."""
         return self.process.poll() == 0 and (self.folder / BUNDLE / MODEL_CONFIG).is_file()
 
     @property
     def seconds(self) -> float:
-        """Since its start."""
+        """The time since the start."""
         return time.monotonic() - self.started
 
     def progress(self) -> tuple[int, int]:
-        """How many epochs have ended, and how many there will be; (0, 1) before the first one has ended."""
+        """Returns the numbers of finished epochs and of all epochs; (0, 1) before the end of the first one."""
         found = [match for line in self._lines() if (match := _EPOCH.match(line))]
         return (int(found[-1][1]), int(found[-1][2])) if found else (0, 1)
 
     def last_line(self) -> str:
-        """The last line that it printed."""
+        """Returns the last line that the run printed."""
         return next(reversed(self._lines()), "")
 
     def _lines(self) -> list[str]:
-        """The last lines that it printed, of those that are not empty."""
+        """Returns the last non-empty lines that the run printed."""
         try:
             with (self.folder / _LOG).open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
@@ -85,7 +85,7 @@ class Training:
 
 
 class Trainings:
-    """The last training of this server, shared by all sessions."""
+    """The last training run of this server, shared by all sessions."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,13 +94,13 @@ class Trainings:
 
     @property
     def last(self) -> Training | None:
-        """The one that runs, or ran last."""
+        """The run in progress, or the last one."""
         return self._last
 
     def start(self, model: str, init: str, folder: Path, songs: Sequence[Corrected]) -> Training:
-        """Writes the songs and their table into a new run folder, and trains on them; see `words`.
+        """Writes the songs and their table into a new run folder and starts training on them; see `words`.
 
-        Raises GenreclfError where one runs already, and where nothing can be written.
+        Raises GenreclfError if a run is already in progress or the folder cannot be written.
         """
         with self._lock:
             if self._last and self._last.runs:
@@ -115,7 +115,7 @@ class Trainings:
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,
-                        start_new_session=True,  # Ctrl-C in the server's terminal ends it by `stop`
+                        start_new_session=True,  # so that Ctrl-C in the server's terminal ends it through `stop`
                     )
             except OSError as error:
                 raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); {remedy(error)}") from error
@@ -123,7 +123,7 @@ class Trainings:
             return self._last
 
     def stop(self) -> None:
-        """Ends the training that runs."""
+        """Ends the run in progress, if there is one."""
         training = self._last
         if training is None or not training.runs:
             return
@@ -136,9 +136,9 @@ class Trainings:
 
 
 def words(model: str, init: str, songs: str, table: str, genres: Sequence[str]) -> list[str]:
-    """The words of `genreclf train` for a training from the model `init`, whose configuration is `model`.
+    """Returns the arguments of `genreclf train` that train from the model `init`, whose configuration is `model`.
 
-    `songs` is a folder, `table` has a row for each song in it that is to be learned; `genres` are theirs.
+    `songs` is a folder. `table` has a row for each song in it to learn from; `genres` are these songs' genres.
     """
     return [
         f"model={model}",
@@ -152,19 +152,19 @@ def words(model: str, init: str, songs: str, table: str, genres: Sequence[str]) 
 
 
 def _extent(genres: Sequence[str]) -> list[str]:
-    """How much of the net learns, and for how long."""
+    """Returns the arguments that set how much of the net learns and for how long."""
     if min(Counter(genres).values(), default=0) < _MANY:
         return ["trainer.max_epochs=0"]
     return [f"trainer.max_epochs={_EPOCHS}", f"optim.learning_rate={_LEARNING_RATE}"]
 
 
 def new_folder(runs: Path) -> Path:
-    """Where the next training goes: RUNS/corrections-TIME."""
+    """Returns the folder for the next run: RUNS/corrections-TIME."""
     return (runs / f"corrections-{time.strftime('%Y-%m-%d_%H-%M-%S')}").absolute()
 
 
 def obstacle(runs: Path) -> str:
-    """Why no training can be started here; empty if one can."""
+    """Returns why training is not possible here; empty if it is possible."""
     if importlib.util.find_spec("torch") is None:
         return "Training needs torch, which is not installed here: install all of genreclf."
     nearest = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.exists())
@@ -174,7 +174,7 @@ def obstacle(runs: Path) -> str:
 
 
 def missing(genres: Sequence[str]) -> str:
-    """What the corrected genres lack for a training; empty for nothing."""
+    """Returns what the corrections lack for training; empty if they suffice."""
     if not genres:
         return "Correct some songs first."
     if len(set(genres)) < 2:
@@ -183,7 +183,7 @@ def missing(genres: Sequence[str]) -> str:
 
 
 def _write(folder: Path, songs: Sequence[Corrected]) -> None:
-    """The songs, whose names need not be names of files, under numbers; and their table."""
+    """Writes the songs, under numbers because their names need not be valid file names, and their table."""
     (folder / SONGS).mkdir(parents=True)
     rows = [("path", "genre", "title"), *_files(folder / SONGS, songs)]
     write_atomically(folder / TABLE, "".join(csv_line(map(utf8, row)) for row in rows))
@@ -198,5 +198,5 @@ def _files(folder: Path, songs: Sequence[Corrected]) -> Iterator[tuple[str, str,
 
 
 def _suffix(content: bytes) -> str:
-    """For a name without a known suffix; the reader detects the kind of sound by itself."""
+    """Returns the suffix for a name without a known one. The reader detects the audio format by itself."""
     return next((suffix for start, suffix in _PICTURES if content.startswith(start)), ".wav")

@@ -1,4 +1,4 @@
-"""The songs of each page in the browser, kept by the server: they outlast a change of page, Back and a reload."""
+"""Keeps the songs of each page in the browser on the server: they survive a change of page, Back and a reload."""
 
 import hashlib
 import secrets
@@ -13,10 +13,10 @@ from genreclf.inference.results import Row
 
 MAX_SONGS = 200
 MAX_VISIT_BYTES = 256 * 1024**2
-KEPT_SECONDS = 15 * 60  # after its page is closed
+KEPT_SECONDS = 15 * 60  # after the page is closed
 _MAX_VISITS = 100
-_MAX_BYTES = 1024**3  # of all visits together
-_CLOSED_BYTES = 32 * 1024**2  # of those whose page is closed, apart from the last one
+_MAX_BYTES = 1024**3  # all visits together
+_CLOSED_BYTES = 32 * 1024**2  # all visits with a closed page together, apart from the last one
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Song:
         digest.update(self.name.encode(errors="surrogatepass"))
         object.__setattr__(self, "id", digest.hexdigest()[:16])
 
-    digest: str = field(init=False)  # of the content
-    id: str = field(init=False)  # of content and name
+    digest: str = field(init=False)  # from the content
+    id: str = field(init=False)  # from content and name
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A genre that the user gave a song, and the one before; None: none."""
+    """A genre that the user gave a song, and the previous one; None means no genre."""
 
     song: str  # its id
     genre: str | None
@@ -48,16 +48,16 @@ class Correction:
 
 @dataclass(eq=False)
 class Visit:
-    """What belongs to a page in the browser: its songs, in the order of upload, its settings and its corrections."""
+    """The songs of a page in the browser, in the order of upload, and its settings and corrections."""
 
-    key: str  # in the page's address; nobody can guess it
+    key: str  # part of the page's address; impossible to guess
     songs: dict[str, Song] = field(default_factory=dict)  # by id
     wanted: list[str] = field(default_factory=list)  # ids; the first one that can be read is shown
     refusals: list[str] = field(default_factory=list)  # of the last upload
     rows: dict[tuple[str, ...], Row] = field(default_factory=dict)  # results, by the song's id and the settings
     settings: dict[str, Any] = field(default_factory=dict)
-    corrections: dict[str, str] = field(default_factory=dict)  # genres by song
-    history: list[Correction] = field(default_factory=list)  # to undo
+    corrections: dict[str, str] = field(default_factory=dict)  # genres by the song's id
+    history: list[Correction] = field(default_factory=list)  # for undo
     sessions: set[str] = field(default_factory=set, repr=False)
     seen: float = 0.0  # when its page was last known to be open
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -69,11 +69,11 @@ class Visit:
 
     @property
     def bytes(self) -> int:
-        """The size of its songs."""
+        """The total size of the songs."""
         return sum(len(song.content) for song in list(self.songs.values()))
 
     def add(self, songs: Iterable[Song]) -> None:
-        """Adds an upload, whose first song will be shown. Songs beyond the limits are refused."""
+        """Adds the songs of an upload; the first will be shown. Songs beyond the limits are refused."""
         with self.lock:
             self.refusals, self.wanted = [], []
             for song in songs:
@@ -95,7 +95,7 @@ class Visit:
             raise GenreclfError(f"{song.name}: the songs of this page may have {limit} MiB together; remove some first")
 
     def remove(self, song: str) -> None:
-        """Forgets a song, its results and its correction."""
+        """Removes a song, its results and its correction."""
         with self.lock:
             self.songs.pop(song, None)
             self.corrections.pop(song, None)
@@ -104,12 +104,12 @@ class Visit:
             self.rows = {key: row for key, row in self.rows.items() if key[0] != song}
 
     def clear(self) -> None:
-        """Forgets all songs."""
+        """Removes all songs."""
         for song in list(self.songs):
             self.remove(song)
 
     def correct(self, song: str, genre: str | None) -> None:
-        """Gives a song a genre; None takes it back."""
+        """Sets the correct genre of a song; None removes it."""
         with self.lock:
             before = self.corrections.get(song)
             if song in self.songs and genre != before:
@@ -117,7 +117,7 @@ class Visit:
                 self.history.append(Correction(song, genre, before))
 
     def undo(self) -> Correction | None:
-        """Takes the last change of a correction back, and returns it."""
+        """Undoes the last change of a correction and returns it; None if there is none."""
         with self.lock:
             if not self.history:
                 return None
@@ -133,9 +133,9 @@ class Visit:
 
 
 class Visits:
-    """All visits, shared by all sessions; bounded in number, bytes and time.
+    """All visits, shared by all sessions, with limits on their number, size and age.
 
-    `is_open` says whether a session's page is open.
+    `is_open` returns whether a session's page is open.
     """
 
     def __init__(self, is_open: Callable[[str], bool], now: Callable[[], float] = time.monotonic) -> None:
@@ -144,7 +144,7 @@ class Visits:
         self._lock = threading.Lock()
 
     def open(self, key: str | None, session: str) -> Visit:
-        """The visit with this key for a session, or a new one."""
+        """Returns the visit with this key, or a new one, and adds the session to it."""
         with self._lock:
             visit = self._visits.pop(key or "", None) or Visit(secrets.token_urlsafe(16))
             self._visits[visit.key] = visit
@@ -154,12 +154,12 @@ class Visits:
         return visit
 
     def has(self, key: str) -> bool:
-        """Whether a visit is still kept."""
+        """Returns whether a visit is still kept."""
         with self._lock:
             return key in self._visits
 
     def sweep(self) -> None:
-        """Drops what is past its time or too much, the least recently used first, and closed pages before open ones."""
+        """Drops expired visits and those beyond the limits: closed before open ones, least recently used first."""
         with self._lock:
             now, closed = self._now(), []
             for visit in reversed(self._visits.values()):  # the most recently used first
@@ -178,7 +178,7 @@ class Visits:
             self._keep([*opened, *kept])
 
     def _keep(self, visits: list[Visit]) -> None:
-        """Keeps the first of these, as far as the limits allow."""
+        """Keeps the first of these visits, up to the limits."""
         total, keys = 0, set()
         for visit in visits[:_MAX_VISITS]:
             total += visit.bytes

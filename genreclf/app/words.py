@@ -1,4 +1,4 @@
-"""Sentences about a prediction, in words that a musician understands."""
+"""Sentences about a prediction that a musician understands."""
 
 import re
 from collections.abc import Sequence
@@ -16,26 +16,26 @@ _MAX_STEM = 100
 
 
 def plain(text: str) -> str:
-    """`text`, such as the name of a file or a genre, for a place that Streamlit reads as Markdown: shown as it is."""
-    # Streamlit looks for these in what remains after Markdown's own escapes. A word joiner, which is invisible, keeps
-    # them from becoming emoji, icons, colours, links, addresses, dashes or arrows.
+    """Escapes text, such as the name of a file or genre, so that Streamlit's Markdown shows it unchanged."""
+    # Streamlit looks for these patterns after Markdown's own escapes. A word joiner, which is invisible, keeps them
+    # from becoming emoji, icons, colours, links, addresses, dashes or arrows.
     joined = re.sub(r":(?=[\w+/-])|@|www(?=\.)|[-<>~](?=[-=>])", "\\g<0>\u2060", one_line(text), flags=re.IGNORECASE)
     return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$&-])", r"\\\1", joined)
 
 
 def file_stem(name: str) -> str:
-    """The name of a song, without its suffix, as the beginning of the name of a download."""
+    """Returns a song's name without its suffix, for the names of downloads."""
     stem = re.sub(r'[/\\:*?"<>|]', "_", one_line(PurePath(name).stem)).strip(" .")
     return stem[:_MAX_STEM] or "song"
 
 
 def percent(share: float) -> str:
-    """84 %, which is not broken into two lines."""
+    """Formats a share as 84 %, without a line break before the sign."""
     return f"{100 * share:.0f}\u00a0%"
 
 
 def said(prediction: Prediction, classes: Sequence[str]) -> str:
-    """The answer in words: "jazz, probability 84 %"; of several genres "rock 84 %, pop 61 %"."""
+    """Returns the prediction in words: "jazz, probability 84 %", or for several genres "rock 84 %, pop 61 %"."""
     if not prediction.genres:
         return no_genre(prediction, classes)
     if prediction.task == MULTICLASS:
@@ -44,12 +44,12 @@ def said(prediction: Prediction, classes: Sequence[str]) -> str:
 
 
 def given(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
-    """The genres of the answer with their probabilities, the most probable first."""
+    """Returns the predicted genres with their probabilities, the most probable first."""
     return [pair for pair in ranked(prediction, classes) if pair[0] in prediction.genres]
 
 
 def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
-    """The accuracy of held-out answers with such a probability; `averaged`: over three pitches."""
+    """Describes the accuracy of held-out predictions with such a probability. `averaged` means over three pitches."""
     if prediction.task == MULTILABEL:
         return (
             "Each genre is judged on its own. The song has all that reach their thresholds, which the bars below mark."
@@ -68,7 +68,7 @@ def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
 
 
 def no_genre(prediction: Prediction, classes: Sequence[str]) -> str:
-    """Why a song has no genre; if it seems to be of none of the model's, which one is nearest."""
+    """Explains why a song has no genre; if none of the model's genres seems to fit, it names the nearest."""
     if not prediction.probabilities:
         return f"{NO_GENRE}: {prediction.no_genre}."
     nearest, probability = ranked(prediction, classes)[0]
@@ -78,17 +78,17 @@ def no_genre(prediction: Prediction, classes: Sequence[str]) -> str:
 
 
 def ranked(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
-    """Genres and their probabilities, the most probable first."""
+    """Returns all genres with their probabilities, the most probable first."""
     return sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])
 
 
 def span(segment: Segment) -> str:
-    """0:05 to 0:15."""
+    """Formats the times of a segment as 0:05 to 0:15."""
     return f"{clock(segment.start_seconds)} to {clock(segment.end_seconds)}"
 
 
 def best(segment: Segment, classes: Sequence[str]) -> tuple[str, float]:
-    """The most probable genre of a segment, and its probability."""
+    """Returns the most probable genre of a segment and its probability."""
     probability = max(segment.probabilities)
     return classes[segment.probabilities.index(probability)], probability
 
@@ -96,7 +96,7 @@ def best(segment: Segment, classes: Sequence[str]) -> tuple[str, float]:
 def agreement(
     first: Prediction, second: Prediction, first_classes: Sequence[str], second_classes: Sequence[str]
 ) -> str:
-    """Whether two models agree on the song, and, if their segments are the same, in which parts they do not."""
+    """Describes whether two models agree on a song and, if their segments are the same, in which parts they differ."""
     one, other = first.genre, second.genre
     if not (one and other):
         named = one or other
