@@ -1,4 +1,4 @@
-"""An upload -> what a page shows of it: the prediction, and the spectrogram that the model read."""
+"""Analyses an upload for a page: the prediction and the spectrogram that the model read."""
 
 import io
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from PIL import Image
 from genreclf.frontend.clip import Clip
 from genreclf.inference.predictor import Prediction, Predictor
 
-# Music is louder in the bass: a band's mean level falls with its number. Below -0.5 for 638 of GTZAN's 639 clips.
+# Correlation of a band's number and mean level. Music is louder in the bass: below -0.5 for 638 of GTZAN's 639 clips.
 MAX_SPECTROGRAM_CORRELATION = -0.3
 _NO_SPECTROGRAM = "no mel spectrogram: low bands are not brighter than high ones, as in music"
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """A clip and what a model made of it."""
+    """A clip, its prediction and its spectrogram."""
 
     clip: Clip
     prediction: Prediction
@@ -25,9 +25,9 @@ class Analysis:
 
 
 def analyze(predictor: Predictor, clip: Clip, report: Callable[[float], None]) -> Analysis:
-    """Predicts a clip; `report` is called with the share that is done, in (0, 1].
+    """Predicts a clip. `report` is called with the finished share, in (0, 1].
 
-    A picture that does not look like a spectrogram has no genre.
+    A picture that does not look like a spectrogram gets no genre.
     """
     clip = judged(clip)
     segmentation = predictor.segment(clip)
@@ -38,7 +38,7 @@ def analyze(predictor: Predictor, clip: Clip, report: Callable[[float], None]) -
 
 
 def judged(clip: Clip) -> Clip:
-    """The clip; a picture that does not show music is unsuitable, with the reason."""
+    """Returns the clip, marked as unsuitable, with the reason, if it is a picture that does not show music."""
     if clip.unsuitable or clip.source_rate_hz or _looks_like_a_spectrogram(clip):
         return clip
     return replace(clip, unsuitable=_NO_SPECTROGRAM)

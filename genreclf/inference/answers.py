@@ -1,4 +1,4 @@
-"""From probabilities to an answer, by the model's task: one genre, or all that reach their thresholds."""
+"""Turns probabilities into genres by the model's task: one genre, or all that reach their thresholds."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,49 +12,49 @@ from genreclf.inference.temperature import apply_temperature, apply_temperature_
 
 
 class Answer(NamedTuple):
-    """What a model says of a clip."""
+    """A model's result for a clip."""
 
     probabilities: np.ndarray  # (classes,), calibrated
     genres: tuple[str, ...]  # the most probable first
-    probability: float  # of the first of them; if there is none, of the most probable genre
-    no_genre: str = ""  # why there is none
-    known: float | None = None  # probability that the clip is of one of the genres; None: not estimated
+    probability: float  # of the most probable genre, even if `genres` is empty
+    no_genre: str = ""  # why `genres` is empty
+    known: float | None = None  # probability that the clip is of one of the genres; None if not estimated
 
 
 @dataclass(frozen=True)
 class OneGenre:
-    """A clip has one genre, the most probable one, unless it seems to be of none; the probabilities sum to 1."""
+    """Gives a clip the most probable genre, unless it seems to be out of scope. Probabilities sum to 1."""
 
     info: ModelInfo
     factors: np.ndarray | None  # see `prior_factors`
 
     @property
     def settings(self) -> list[Any]:
-        """What the answers depend on besides the model, as JSON-like data."""
+        """The settings that change the results, besides the model, as JSON-like data."""
         return [] if self.factors is None else [self.factors.tolist()]
 
     def calibrated(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
-        """(classes,) mean probabilities of `frames` of music -> calibrated ones, for the mix of genres asked for."""
+        """(classes,) mean probabilities over `frames` of music -> calibrated ones for the requested mix of genres."""
         return with_prior(self._with_temperature(probabilities, frames), self.factors)
 
     def answer(self, probabilities: np.ndarray, frames: int) -> Answer:
-        """The answer for (classes,) mean probabilities of a clip with `frames` of music."""
+        """Returns the result for (classes,) mean probabilities of a clip with `frames` of music."""
         calibrated = self.calibrated(probabilities, frames)
         (genre,) = self.genres(calibrated)
         known, no_genre = self._is_known(self._with_temperature(probabilities, frames), genre)
         return Answer(calibrated, () if no_genre else (genre,), float(calibrated.max()), no_genre, known)
 
     def genres(self, calibrated: np.ndarray) -> tuple[str, ...]:
-        """The most probable one."""
+        """Returns the most probable genre."""
         return (self.info.classes[int(np.argmax(calibrated))],)
 
     def _with_temperature(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
         return apply_temperature(probabilities, clip_temperature(self.info.temperature, frames, multilabel=False))
 
     def _is_known(self, probabilities: np.ndarray, nearest: str) -> tuple[float | None, str]:
-        """`Answer.known`, and `Answer.no_genre` where that is too low.
+        """Returns `Answer.known`, and `Answer.no_genre` if it is too low.
 
-        By (classes,) probabilities for the model's own mix of genres; the name of the `nearest` class is for people.
+        `probabilities`, (classes,), are for the model's own mix of genres. `nearest` is the class named in the message.
         """
         if self.info.known is None:
             return None, ""
@@ -64,23 +64,23 @@ class OneGenre:
 
 @dataclass(frozen=True)
 class SeveralGenres:
-    """A clip has all genres that reach their thresholds; the probabilities do not depend on each other."""
+    """Gives a clip all genres that reach their thresholds. Probabilities are independent of each other."""
 
     info: ModelInfo
 
     @property
     def settings(self) -> list[Any]:
-        """What the answers depend on besides the model: nothing."""
+        """The settings that change the results, besides the model: none."""
         return []
 
     def calibrated(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
-        """(classes,) mean probabilities of `frames` of music -> calibrated ones."""
+        """(classes,) mean probabilities over `frames` of music -> calibrated ones."""
         return apply_temperature_to_each(
             probabilities, clip_temperature(self.info.temperature, frames, multilabel=True)
         )
 
     def answer(self, probabilities: np.ndarray, frames: int) -> Answer:
-        """The answer for (classes,) mean probabilities of a clip with `frames` of music."""
+        """Returns the result for (classes,) mean probabilities of a clip with `frames` of music."""
         calibrated = self.calibrated(probabilities, frames)
         if genres := self.genres(calibrated):
             return Answer(calibrated, genres, float(calibrated[self.info.classes.index(genres[0])]))
@@ -89,16 +89,16 @@ class SeveralGenres:
         return Answer(calibrated, (), float(calibrated.max()), no_genre)
 
     def genres(self, calibrated: np.ndarray) -> tuple[str, ...]:
-        """Those that reach their thresholds, the most probable first."""
+        """Returns the genres that reach their thresholds, the most probable first."""
         reached = np.flatnonzero(calibrated >= np.array(self.info.thresholds))
         order = np.argsort(-calibrated[reached], kind="stable")
         return tuple(self.info.classes[number] for number in reached[order])
 
 
 def answers_of(info: ModelInfo, prior: str | None) -> OneGenre | SeveralGenres:
-    """How a model answers, for a mix of genres (see `prior_factors`).
+    """Returns the rule that turns a model's probabilities into genres, for a mix of genres (see `prior_factors`).
 
-    Raises GenreclfError for a `prior` that the model cannot have.
+    Raises GenreclfError if the model does not support `prior`.
     """
     factors = prior_factors(prior, info)
     return SeveralGenres(info) if info.task == MULTILABEL else OneGenre(info, factors)

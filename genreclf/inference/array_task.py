@@ -1,4 +1,4 @@
-"""Shards of a list, numbered from 1, and the tasks of a SLURM job array that do them."""
+"""Shards of a list, numbered from 1, and the tasks of a SLURM job array that process them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ _MIN, _MAX, _STEP = "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY
 
 
 def part_of(count: int, number: int, shards: int) -> slice:
-    """Where shard `number` lies in a list of `count`. Shards follow each other; their sizes differ by at most one."""
+    """Returns the slice of shard `number` in a list of `count` items. Shards' sizes differ by at most one."""
     return slice((number - 1) * count // shards, number * count // shards)
 
 
 def read_shard(word: str) -> tuple[int, int]:
-    """I/N: the number of a shard and how many there are. Raises ValueError for other words."""
+    """Parses I/N, the number of a shard and the number of shards. Raises ValueError for anything else."""
     number, _, count = word.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise ValueError(f"{word}: expected I/N, I from 1 to N, such as 3/10")
@@ -24,17 +24,17 @@ def read_shard(word: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Numbering:
-    """The number of the first task, and the step from each to the next (`--array=10-28:2` has 10 and 2)."""
+    """The number of the first task and the step between tasks (10 and 2 for `--array=10-28:2`)."""
 
     first: int = 1
     step: int = 1
 
     def task(self, shard: int) -> int:
-        """The number of a shard's task."""
+        """Returns the number of a shard's task."""
         return self.first + (shard - 1) * self.step
 
     def shard(self, task: int, shards: int) -> int:
-        """The shard of a task. Raises GenreclfError for a task that has none."""
+        """Returns the shard of a task. Raises GenreclfError for a task without a shard."""
         number, rest = divmod(task - self.first, self.step)
         if rest or not 0 <= number < shards:
             tasks = ranges(self.task(shard) for shard in range(1, shards + 1))
@@ -44,15 +44,15 @@ class Numbering:
 
 @dataclass(frozen=True)
 class ArrayTask:
-    """The task of an array that this process is."""
+    """The task of a job array that this process runs."""
 
     task: int
-    count: int  # of the array's tasks; a second array, of those that failed, has fewer
+    count: int  # of the array's tasks; a second array with only the failed tasks has fewer
     numbering: Numbering
     last: int  # the number of the array's last task
 
     def shards(self) -> int:
-        """How many shards an array makes that begins. Raises GenreclfError for a list of numbers that is no range."""
+        """Returns the number of shards of a first array. Raises GenreclfError if its task numbers are not a range."""
         if self.last != self.numbering.task(self.count):
             numbers = f"{_MIN}={self.numbering.first}, {_MAX}={self.last}, {_COUNT}={self.count}"
             raise GenreclfError(
@@ -61,12 +61,12 @@ class ArrayTask:
         return self.count
 
     def shard(self) -> int:
-        """The shard of this task in an array that begins. Raises GenreclfError as `shards` does."""
+        """Returns this task's shard in a first array. Raises GenreclfError as `shards` does."""
         return self.numbering.shard(self.task, self.shards())
 
 
 def array_task(environment: Mapping[str, str]) -> ArrayTask | None:
-    """The task that SLURM has started, or None. Raises GenreclfError for numbers that are none."""
+    """Returns the task that SLURM has started, or None. Raises GenreclfError if its variables are invalid numbers."""
     if _ID not in environment or _COUNT not in environment:
         return None
     task, count = _number(environment, _ID), _number(environment, _COUNT)
@@ -85,7 +85,7 @@ def _number(environment: Mapping[str, str], key: str, default: int | None = None
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Rising numbers as `sbatch --array=` takes them: 1-3,7,9-10."""
+    """Formats ascending numbers for `sbatch --array=`: 1-3,7,9-10."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Which trained models are available, and their scores. Nothing is loaded."""
+"""Lists the available trained models and their scores without loading them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +11,26 @@ from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG, PRETRAINED, SCOR
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.text import one_line
 
-_MAIN_SCORE = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}  # its key in scores.json, by task
+_MAIN_SCORE = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}  # keys in scores.json, by task
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A bundle's scores.json: the main score on clips that the training did not use."""
+    """A bundle's scores.json: the main score on clips that training did not use."""
 
     value: float  # the accuracy; if multi-label, the mean average precision
     interval: tuple[float, float]  # 95 % interval of the value
     parameters: int
-    reliability: tuple[ReliabilityBin, ...] = ()  # accuracy by the answer's probability; empty where not measured
+    reliability: tuple[ReliabilityBin, ...] = ()  # accuracy by the prediction's probability; empty if not measured
     task: str = MULTICLASS
 
     @property
     def name(self) -> str:
-        """What `value` is."""
+        """The name of the score in `value`."""
         return _MAIN_SCORE[self.task].replace("_", " ")
 
     def __str__(self) -> str:
-        """72.1 % (65 to 79 %)."""
+        """Formats the score and its interval as 72.1 % (65 to 79 %)."""
         low, high = self.interval
         return f"{self.value:.1%} ({low * 100:.0f} to {high:.0%})".replace("%", " %")
 
@@ -42,11 +42,11 @@ class ModelEntry:
     label: str  # for people
     folder: Path  # of the bundle
     scores: Scores | None  # None before the first evaluation
-    picture_seconds: float  # the music that a picture shows, unless the user says otherwise
+    picture_seconds: float  # length of the music in a picture, unless the user chooses another
 
 
 def list_models(runs: Path) -> list[ModelEntry]:
-    """The pretrained models, then the finished runs and bundles below the folder `runs`, the newest first."""
+    """Returns the pretrained models, then the finished runs and bundles below the folder `runs`, newest first."""
     pretrained = [_entry(f"{name} (pretrained)", PRETRAINED / name) for name in pretrained_names()]
     trained = []
     for config in sorted(runs.glob(f"**/{MODEL_CONFIG}"), key=lambda config: -config.stat().st_mtime):
@@ -59,24 +59,24 @@ def _entry(label: str, folder: Path) -> ModelEntry | None:
     try:
         info = read_bundle_config(folder).info
     except GenreclfError:
-        return None  # the commands say what is wrong with it
+        return None  # the commands report what is wrong with it
     return ModelEntry(one_line(label), folder, read_scores(folder), info.picture_seconds)
 
 
 def read_scores(bundle: Path) -> Scores | None:
-    """A bundle folder's scores; None before the first evaluation, or where they are damaged."""
+    """Reads a bundle folder's scores; None before the first evaluation or if they are damaged."""
     try:
         values = read_json_object(bundle / SCORES_JSON)
         low, high = values["interval"]
         interval, reliability = (float(low), float(high)), _read_reliability(values.get("reliability"))
-        task = values.get("task", MULTICLASS)  # those of earlier versions have none
+        task = values.get("task", MULTICLASS)  # earlier versions wrote no task
         return Scores(float(values[_MAIN_SCORE[task]]), interval, int(values["parameters"]), reliability, task)
     except (GenreclfError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
 def _read_reliability(values: Any) -> tuple[ReliabilityBin, ...]:
-    """The bins of a scores.json; none if it is of an earlier version. Damaged bins do not hide the other scores."""
+    """Reads the bins of a scores.json; none in earlier versions. Damaged bins do not hide the other scores."""
     try:
         return read_bins(values)
     except GenreclfError:

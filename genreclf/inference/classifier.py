@@ -43,18 +43,18 @@ Not evaluated yet: `genreclf evaluate` writes the scores here.
 
 
 class Classifier:
-    """Classifies music by genre. Threads may share it."""
+    """Classifies music by genre. Threads may share a classifier."""
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
         self.predictor, self.folder = predictor, folder
 
     @classmethod
     def from_pretrained(cls, model: str | Path, tta: str = "none", device: str = "auto", **hub: Any) -> "Classifier":
-        """Loads a pretrained model by its name (a), a run folder, a bundle folder, or a model of the Hugging Face Hub.
+        """Loads a pretrained model by its name (a), a run folder, a bundle folder, or a model on the Hugging Face Hub.
 
-        `tta` is none, pitch_shift, flip or six; `device` is auto, cpu or cuda. `hub` are hf_hub_download's arguments
-        (revision, cache_dir, local_files_only, token). Nothing is unpickled. Raises GenreclfError for a model that is
-        not found or damaged.
+        `tta` is none, pitch_shift, flip or six; `device` is auto, cpu or cuda. `hub` are arguments of hf_hub_download
+        (revision, cache_dir, local_files_only, token). Nothing is unpickled. Raises GenreclfError if the model is not
+        found or damaged.
         """
         try:
             folder = find_bundle(model)
@@ -71,17 +71,17 @@ class Classifier:
 
     @property
     def card(self) -> str | None:
-        """The model card, in Markdown, if there is one."""
+        """The model card in Markdown; None if there is none."""
         file = self.folder / CARD
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
     def classify(self, sound: str | os.PathLike[str] | ArrayLike, rate_hz: float | None = None) -> Prediction:
-        """The genre, or the genres, of an audio file or spectrogram picture, or of samples at `rate_hz`.
+        """Predicts the genre or genres of an audio file, a spectrogram picture, or samples at `rate_hz`.
 
         A file is given by its path, or by the URL of an object in a store (s3://bucket/song.mp3). Samples are an array,
         a sequence or a torch tensor, integer or float of any scale: (samples,), (samples, channels) or (channels,
-        samples). Raises GenreclfError for a file that cannot be read, for samples that are not audio, and for a shape
-        that leaves open which axis is time.
+        samples). Raises GenreclfError if the file cannot be read, the samples are not audio, or the shape does not show
+        which axis is time.
         """
         if isinstance(sound, str | os.PathLike):
             return self.predictor.predict_file(location(os.fspath(sound)))
@@ -97,9 +97,10 @@ class Classifier:
     def classify_many(
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
     ) -> Iterator[tuple[Location, Prediction | GenreclfError]]:
-        """Each path or URL, in order, with its prediction or its error, by `workers` threads (default: one per core).
+        """Yields each path or URL, in order, with its prediction or error.
 
-        Raises GenreclfError for a single path, and for fewer than one thread.
+        `workers` is the number of threads (default: one per core). Raises GenreclfError for a single path, and for
+        fewer than one thread.
         """
         if isinstance(paths, str | os.PathLike):
             raise GenreclfError(f"classify_many: {os.fspath(paths)} is a single path; give a list of paths")
@@ -108,7 +109,7 @@ class Classifier:
         return predict_files(self.predictor, (location(os.fspath(path)) for path in paths), workers or cores())
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if it cannot."""
+        """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if that fails."""
         target = user_path(folder)
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -132,10 +133,10 @@ class Classifier:
         token: str | None = None,
         license: str | None = None,
     ) -> str:
-        """Uploads the bundle to `repo_id` of the Hugging Face Hub, which is created if necessary; returns its address.
+        """Uploads the bundle to `repo_id` on the Hugging Face Hub, which is created if necessary; returns its address.
 
-        `license` is the Hub's name of a licence (cc-by-nc-4.0), which the card then states. Raises GenreclfError where
-        the card cannot state it, and where the Hub refuses the bundle or cannot be reached.
+        `license` is the Hub's name of a licence (cc-by-nc-4.0), which is written into the card. Raises GenreclfError if
+        the card cannot be changed, the Hub refuses the bundle, or the Hub cannot be reached.
         """
         hub = _import_hub()
         api = hub.HfApi(token=token)
@@ -165,7 +166,7 @@ def _state_license(hub: Any, file: Path, license: str) -> None:
 
 
 def _array(sound: Any) -> np.ndarray:
-    """Whatever NumPy reads as an array; of a torch tensor, its values."""
+    """Converts array-like samples, including torch tensors, to a NumPy array."""
     if isinstance(sound, bytes | bytearray) or hasattr(sound, "read"):  # the content of a file would pass for samples
         raise GenreclfError(f"classify: {type(sound).__name__}; give the path of a file, or samples as an array")
     if np.ma.is_masked(sound):
@@ -174,7 +175,7 @@ def _array(sound: Any) -> np.ndarray:
         for method in ("detach", "cpu"):  # without them, NumPy refuses a tensor with a gradient or on a GPU
             if hasattr(sound, method):
                 sound = getattr(sound, method)()
-        if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not know it
+        if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not support it
             sound = sound.float()
         return np.asarray(sound)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -183,7 +184,7 @@ def _array(sound: Any) -> np.ndarray:
 
 
 def _download(model_id: str, options: dict[str, Any]) -> Path:
-    """The folder in the Hub's cache that holds the bundle."""
+    """Downloads a bundle and returns its folder in the Hub's cache."""
     hub = _import_hub()
     try:
         config, *_ = [hub.hf_hub_download(model_id, name, **options) for name in _REQUIRED]
@@ -198,7 +199,7 @@ def _download(model_id: str, options: dict[str, Any]) -> Path:
 
 def _import_hub() -> Any:
     try:
-        import huggingface_hub  # only for models of the Hub
+        import huggingface_hub  # only for models on the Hub
         import huggingface_hub.errors
     except ImportError as error:
         raise GenreclfError("models of the Hub need huggingface_hub; pip install huggingface-hub") from error
@@ -206,5 +207,5 @@ def _import_hub() -> Any:
 
 
 def _failures(hub: Any) -> tuple[type[Exception], ...]:
-    """What the Hub's client raises, its HTTP library included; ValueError for names and cards that the Hub refuses."""
+    """Returns the exceptions of the Hub's client and its HTTP library; ValueError is for refused names and cards."""
     return hub.errors.HTTPError, ValueError, OSError

@@ -1,4 +1,4 @@
-"""Files of embeddings: what `embed` and `tag` write and `similar` reads."""
+"""Embedding files, which `embed` and `tag` write and `similar` reads."""
 
 import csv
 import io
@@ -20,14 +20,14 @@ _MODEL_KEY = b"genreclf.model"  # in a Parquet file's metadata
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """The embeddings of N files by one model."""
+    """The embeddings of N files, from one model."""
 
     paths: tuple[str, ...]
     values: np.ndarray  # (N, D) float32
-    model: str  # the SHA-256 of the model's weights; empty if the file does not say
+    model: str  # the SHA-256 of the model's weights; empty if the file does not contain it
 
     def nearest(self, query: np.ndarray) -> list[tuple[str, float]]:
-        """The paths with the cosine similarity of their embeddings to `query`, (D,); the most similar first."""
+        """Returns the paths with their embeddings' cosine similarity to `query`, (D,), the most similar first."""
         values, query = self.values.astype(np.float64), query.astype(np.float64)
         norms = np.linalg.norm(values, axis=1) * np.linalg.norm(query)
         cosines = values @ query / np.where(norms, norms, 1)
@@ -36,12 +36,12 @@ class Embeddings:
 
 
 def write_embeddings(embeddings: Embeddings, out: Path) -> None:
-    """Writes a .npz, .parquet or .csv file. A CSV does not name the model. Raises GenreclfError where that fails."""
+    """Writes a .npz, .parquet or .csv file. A CSV does not name the model. Raises GenreclfError if writing fails."""
     _FORMATS[out.suffix][1](embeddings, out)
 
 
 def read_embeddings(file: Path) -> Embeddings:
-    """The content of such a file. Raises GenreclfError for a file that does not hold embeddings."""
+    """Reads such a file. Raises GenreclfError if it does not contain embeddings."""
     if file.suffix not in SUFFIXES:
         raise GenreclfError(f"{file}: unknown suffix; give a file of genreclf embed: {', '.join(SUFFIXES)}")
     try:
@@ -50,13 +50,13 @@ def read_embeddings(file: Path) -> Embeddings:
             raise ValueError("expected a path and an embedding of finite numbers per file")
     except GenreclfError:
         raise
-    except Exception as error:  # of three libraries
+    except Exception as error:  # from three libraries
         raise GenreclfError(f"{file}: cannot be read ({reason(error)}); give a file of genreclf embed") from error
     return found
 
 
 def _read_npz(file: Path) -> Embeddings:
-    if file.is_file() and not zipfile.is_zipfile(file):  # NumPy would advise to load it as a pickle
+    if file.is_file() and not zipfile.is_zipfile(file):  # NumPy would advise loading it as a pickle
         raise ValueError("not in NumPy's format .npz")
     with np.load(file) as arrays:  # refuses pickles
         model = str(arrays["model"]) if "model" in arrays else ""

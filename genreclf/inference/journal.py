@@ -1,4 +1,4 @@
-"""The results of a long run, a line per clip, from which an interrupted run resumes."""
+"""Stores the results of a long job, a line per file, so that it can resume after an interruption."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from genreclf.inference.results import Row
 
 
 class Journal:
-    """Rows by path, in JSON Lines at `file`, which is created if it is missing.
+    """Rows by path, stored as JSON Lines in `file`, which is created if it is missing.
 
-    A row is valid while the file's size and modification time and the `model` (a digest) stay the same. Rows of other
-    models stay in the file. An incomplete line, left by a killed process, is ignored. Raises GenreclfError for a file
-    that is not a journal or cannot be written.
+    A row is valid as long as the file's size and modification time and the `model` (a digest) are the same. Rows of
+    other models stay in the journal. An incomplete line, left by a killed process, is ignored. Raises GenreclfError if
+    `file` is not a journal or cannot be written.
     """
 
     def __init__(self, file: Path, model: str) -> None:
@@ -32,15 +32,15 @@ class Journal:
         self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == model}
 
     def find(self, path: Location) -> Row | None:
-        """The row of a file that has not changed since. Call it before the file is read, and `add` after."""
+        """Returns the row of a file that has not changed since. Call it before reading the file, and `add` afterwards."""
         self.stamps[str(path)] = _stamp(path)
         stamp, row = self.rows.get(str(path), (None, None))
         return row if stamp == self.stamps[str(path)] else None
 
     def add(self, path: Location, row: Row) -> None:
-        """Appends a row to the file."""
+        """Appends a row to the journal."""
         line = {"path": str(path), "stamp": self.stamps[str(path)], "model": self.model, "row": row}
-        # A newline before each line as well: what a killed process left of a line must not spoil the next.
+        # A newline before each line, too: part of a line that a killed process left must not spoil the next one.
         self._append(b"\n" + json.dumps(line).encode() + b"\n")
 
     def _append(self, content: bytes) -> None:
@@ -53,7 +53,7 @@ class Journal:
 
 
 def _stamp(path: Location) -> list[int | str]:
-    """Size in bytes and modification time in nanoseconds, [0, 0] for a missing file; an object's own stamp."""
+    """Returns size in bytes and modification time in ns, [0, 0] for a missing file; for an object, its own stamp."""
     if isinstance(path, StorePath):
         return path.stamp
     try:

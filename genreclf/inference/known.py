@@ -1,4 +1,4 @@
-"""Whether a clip is of one of a model's genres at all."""
+"""Estimates whether a clip is of one of a model's genres at all."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from genreclf.errors import GenreclfError
 
-# Lower probabilities count as this one: they depend on the recording more than on the music. With 1e-6, a model that
-# changed 3 % of its predictions at 8 kHz withheld half of the correct ones there.
+# Lower probabilities are raised to this, because they depend on the recording more than on the music. With 1e-6, a
+# model that changed 3 % of its predictions at 8 kHz withheld half of the correct ones there.
 _LEAST = 0.02
 
 
 @dataclass(frozen=True)
 class Known:
-    """The detector of out-of-scope music: a logistic regression on the logarithms of its probabilities.
+    """A detector of out-of-scope music: logistic regression on the logarithms of a model's probabilities.
 
-    The probability that a clip is of one of the genres, if half of all clips are, is sigmoid(offset + weights * x); x
-    are the logarithms of the calibrated probabilities. Their maximum alone is less informative: some genres are
-    predicted for music of none more often than others. Raises GenreclfError for values that are not finite.
+    The probability that a clip is in scope, if half of all clips are, is sigmoid(offset + weights * x), where x are the
+    logarithms of the calibrated probabilities. Their maximum alone is less informative, because some genres are
+    predicted for out-of-scope music more often than others. Raises GenreclfError for values that are not finite.
     """
 
     offset: float
-    weights: tuple[float, ...]  # of the classes
-    threshold: float  # below it the genre is withheld, as for 5 % of the correct answers
+    weights: tuple[float, ...]  # one per class
+    threshold: float  # below it the genre is withheld, as for 5 % of the correct predictions
 
     def __post_init__(self) -> None:
         if not np.isfinite([self.offset, *self.weights, self.threshold]).all():
@@ -35,5 +35,5 @@ class Known:
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """(..., classes) -> the same of their logarithms, which are at least log(0.02)."""
+    """(..., classes) probabilities -> (..., classes) logarithms, at least log(0.02)."""
     return np.asarray(np.log(np.maximum(probabilities, _LEAST)))

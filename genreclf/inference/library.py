@@ -1,4 +1,4 @@
-"""Many files -> a prediction each, in order: threads decode and predict several at once."""
+"""Predicts many files, in order, with threads that decode and predict several at once."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction, Predictor
 
-_AHEAD = 4  # files per thread that are submitted at a time: memory does not grow with their number
+_AHEAD = 4  # files submitted per thread at a time, so that memory does not grow with the number of files
 
 Result = Prediction | GenreclfError
 AnyLocation = TypeVar("AnyLocation", bound=Location)
@@ -18,7 +18,7 @@ AnyLocation = TypeVar("AnyLocation", bound=Location)
 
 @contextmanager
 def one_error(name: object) -> Iterator[None]:
-    """Turns any failure for the file of this name, be it a lack of memory or a defect, into a GenreclfError."""
+    """Turns any failure for the named file, including a lack of memory or a bug, into a GenreclfError."""
     try:
         yield
     except GenreclfError:
@@ -33,7 +33,7 @@ def one_error(name: object) -> Iterator[None]:
 def predict_files(
     predictor: Predictor, paths: Iterable[AnyLocation], workers: int
 ) -> Iterator[tuple[AnyLocation, Result]]:
-    """Each path with its prediction, or with the error that says why it has none; `workers` threads share the work.
+    """Yields each path with its prediction, or with the error that prevented it. `workers` threads share the work.
 
     A failure for one file does not affect the others.
     """
@@ -43,7 +43,7 @@ def predict_files(
             with one_error(path):
                 return predictor.predict_file(path)
         except GenreclfError as error:
-            return type(error)(str(error))  # without its traceback, which holds all that was decoded
+            return type(error)(str(error))  # without its traceback, which keeps all decoded data alive
 
     waiting: deque[tuple[AnyLocation, Future[Result]]] = deque()
     threads = ThreadPoolExecutor(workers)

@@ -1,4 +1,4 @@
-"""What inference needs to know of a trained model, and a bundle's config.json."""
+"""The information about a trained model that inference needs, and a bundle's config.json."""
 
 import json
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ from genreclf.inference.known import Known
 from genreclf.inference.run_folder import MODEL_CONFIG
 from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 
-FORMATS = {MULTICLASS: 7, MULTILABEL: 8}  # of a bundle; what knows no tasks refuses those of the second
+FORMATS = {MULTICLASS: 7, MULTILABEL: 8}  # of a bundle; versions without tasks refuse the second
 _MAX_CONFIG_BYTES = 100_000
-# Bounds for values from foreign files: integer arithmetic on frames stays exact, and no clip is longer than a day.
+# Limits for values from untrusted files: integer arithmetic on frames stays exact, and no clip is longer than a day.
 _MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A trained model without its weights. Raises GenreclfError for values that no model can have."""
+    """Information about a trained model, without its weights. Raises GenreclfError for invalid values."""
 
     name: str  # the model's configuration: a, b, svm, ...
     classes: tuple[str, ...]  # in the order of the probabilities
     view: ViewConfig  # how clips are cut into segments
-    picture_seconds: float  # the music that a spectrogram picture shows
+    picture_seconds: float  # length of the music in a spectrogram picture
     frames_per_column: float  # time resolution of the training spectrograms: 1 for audio, more for downsampled pictures
     temperature: float  # applied to a clip's mean probabilities
-    # Defaults: bundles of earlier versions lack these.
+    # The following have defaults, because bundles of earlier versions lack them.
     prior_power: float = 1.0  # the probabilities assume the mix shares ** prior_power: 0 uniform, 1 as in training
-    shares: tuple[float, ...] | None = None  # of the classes among the training clips
+    shares: tuple[float, ...] | None = None  # of the classes in the training clips
     known: Known | None = None  # detects out-of-scope music; None for a model trained without any
-    task: str = MULTICLASS  # one genre per clip, or multilabel: any number
-    thresholds: tuple[float, ...] | None = None  # multilabel: of the classes; a clip has those that reach theirs
+    task: str = MULTICLASS  # one genre per clip, or multilabel: any number of genres
+    thresholds: tuple[float, ...] | None = None  # multilabel: one per class; a clip has the classes that reach them
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not self.classes:
@@ -68,7 +68,7 @@ class ModelInfo:
             raise GenreclfError("shares, known, prior_power: not with task=multilabel")
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-like data, from which `from_dict` makes an equal object."""
+        """Returns JSON-like data, from which `from_dict` restores an equal object."""
         values = asdict(self)
         if self.task == MULTICLASS:  # as in earlier versions, so that the digests of their predictions stay valid
             del values["task"], values["thresholds"]
@@ -76,7 +76,7 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
-        """The object of `to_dict`; keys that are not ModelInfo's are ignored. Raises GenreclfError for wrong values."""
+        """Inverse of `to_dict`. Keys that are not ModelInfo's are ignored. Raises GenreclfError for invalid values."""
         own = {key: values[key] for key in cls.__annotations__ if key in values}
         if own.get("known") is not None:
             own["known"] = build(Known, own["known"], "known")
@@ -92,7 +92,7 @@ class ModelOutput(NamedTuple):
 
 
 class Model(Protocol):
-    """A trained model, run by onnxruntime for prediction or by torch for evaluation."""
+    """A trained model that onnxruntime runs for prediction, or torch for evaluation."""
 
     info: ModelInfo
     weights_sha256: str
@@ -108,17 +108,17 @@ class BundleConfig:
     info: ModelInfo
     kind: str  # the kind of net: classifier, svm or majority
     net: dict[str, Any]  # the net's configuration
-    weights_sha256: str  # of model.safetensors; model.onnx carries the same
+    weights_sha256: str  # of model.safetensors; model.onnx contains it, too
 
     def to_json(self) -> str:
-        """The text of config.json."""
+        """Returns the text of config.json."""
         rest: dict[str, Any] = {"kind": self.kind, "net": self.net, "weights_sha256": self.weights_sha256}
         first = {"format": FORMATS[self.info.task], "genreclf": __version__}
         return json.dumps({**first, **self.info.to_dict(), **rest}, indent=1) + "\n"
 
 
 def read_bundle_config(folder: Path) -> BundleConfig:
-    """A bundle folder's config.json; raises GenreclfError if it is missing, damaged or of another format."""
+    """Reads a bundle folder's config.json. Raises GenreclfError if it is missing, damaged or of another format."""
     path = folder / MODEL_CONFIG
     values = read_json_object(path)
     found, known = values.get("format"), FORMATS.values()
@@ -135,7 +135,7 @@ def read_bundle_config(folder: Path) -> BundleConfig:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a small file. Raises GenreclfError where there is none."""
+    """Reads the JSON object in a small file. Raises GenreclfError if there is none."""
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_CONFIG_BYTES + 1)

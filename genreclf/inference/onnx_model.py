@@ -1,4 +1,4 @@
-"""A bundle's model.onnx, run by onnxruntime: the way every prediction is made."""
+"""Runs a bundle's model.onnx with onnxruntime, as all predictions do."""
 
 from pathlib import Path
 
@@ -20,10 +20,10 @@ _CUDA = "CUDAExecutionProvider"
 class OnnxModel:
     """The model of a bundle folder.
 
-    `device` is auto (a GPU if this build of onnxruntime supports one), cpu or cuda. `threads` run one net; by default
-    one for each core that this process may use. The result is the same for any number.
+    `device` is auto (a GPU if this build of onnxruntime supports one), cpu or cuda. `threads` is the number of threads
+    that run the net, by default one per core that this process may use. The result does not depend on it.
 
-    Raises GenreclfError for a bundle that is incomplete or damaged and for a device that is not available.
+    Raises GenreclfError if the bundle is incomplete or damaged, or the device is not available.
     """
 
     def __init__(self, bundle: Path, device: str = "auto", threads: int | None = None) -> None:
@@ -53,18 +53,18 @@ def _providers(device: str) -> list[str]:
 def _open(file: Path, providers: list[str], threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Threads that spin while they wait take their CPU time from the threads that decode files.
+    # Threads that spin while they wait would take CPU time from the threads that decode files.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # With a plan of the memory, each run takes it from the system and gives it back: a quarter of B's time.
+    # With memory patterns, each run allocates its memory from the system and returns it: a quarter of Model B's time.
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors only
     try:
         with file.open("rb") as handle:
-            # onnxruntime copies bytes once more than a file, and takes no names that are not UTF-8.
+            # Not bytes, which onnxruntime would copy once more, and not the name, which it requires to be UTF-8.
             path = f"/proc/self/fd/{handle.fileno()}"
             return onnxruntime.InferenceSession(path, options, providers=providers)
     except OSError as error:
         raise GenreclfError(f"{file}: cannot be read ({error.strerror}); copy the bundle again") from error
-    except Exception as error:  # onnxruntime raises another class for each kind of damage
+    except Exception as error:  # onnxruntime raises a different class for each kind of damage
         message = reason(error).replace(path, file.name)
         raise GenreclfError(f"{file}: damaged ({message}); copy the bundle again") from error

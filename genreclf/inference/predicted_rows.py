@@ -1,4 +1,4 @@
-"""Many files -> a row of plain data each, in order; a journal saves those of an interrupted run."""
+"""Predicts many files, with a row of plain data for each, in order. A journal keeps rows after an interruption."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from genreclf.progress import progress_bar
 
 @dataclass(frozen=True)
 class Contents:
-    """What rows hold besides the prediction of the whole clip."""
+    """Optional contents of rows besides the prediction for the whole clip."""
 
     segments: bool = False
     embedding: bool = False  # (D,), as a list
@@ -26,41 +26,41 @@ class Contents:
 
 
 class FileRow(NamedTuple):
-    """A file's row. One that is not `lasting` tells a failure that may pass: the next run tries again."""
+    """A file's row. If it is not `lasting`, it reports a failure that may be temporary: the next run tries again."""
 
     path: Location
     row: Row
     lasting: bool
 
 
-# Predicts files, each once, in any order. Files are identified by their paths.
+# An engine predicts files, each once, in any order. Files are identified by their paths.
 Engine = Callable[[Sequence[Location]], Iterator[FileRow]]
 
 
 def predicted_rows(
     paths: Sequence[Location], predictor: Predictor, contents: Contents, engine: Engine, journal_file: Path | None
 ) -> Iterator[Row]:
-    """A row per path, in order (see `file_row`), with these contents; shows the progress.
+    """Yields a row per path, in order (see `file_row`), with these contents, and shows a progress bar.
 
-    Rows in the journal are not predicted again. Raises GenreclfError for a journal that cannot be used.
+    Files with a row in the journal are not predicted again. Raises GenreclfError if the journal cannot be used.
     """
     journal = Journal(journal_file, rows_digest(predictor, contents)) if journal_file else None
     return (result.row for result in journaled(paths, engine, journal))
 
 
 def rows_digest(predictor: Predictor, contents: Contents) -> str:
-    """Equal for rows that may stand for each other."""
+    """Returns a digest that is equal for interchangeable rows."""
     return f"{predictor.digest}{contents}"
 
 
 def thread_rows(predictor: Predictor, workers: int, contents: Contents, paths: Sequence[Location]) -> Iterator[FileRow]:
-    """The rows of files, in order, by threads of this process."""
+    """Yields the rows of files, in order, predicted by threads of this process."""
     for path, result in predict_files(predictor, paths, workers):
         yield FileRow(path, _row(path, result, predictor, contents), not isinstance(result, StoreError))
 
 
 def journaled(paths: Sequence[Location], engine: Engine, journal: Journal | None) -> Iterator[FileRow]:
-    """The rows of `paths`, in order; those in the journal as they are, the others by the engine and then kept in it."""
+    """Yields the rows of `paths`, in order: from the journal, or from the engine, and then adds them to the journal."""
     known = {path for path in dict.fromkeys(paths) if journal and journal.find(path) is not None}
     todo = [path for path in dict.fromkeys(paths) if path not in known]
     results, left, arrived = engine(todo), Counter(paths), dict[Location, FileRow]()

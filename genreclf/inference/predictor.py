@@ -1,4 +1,4 @@
-"""A model and a clip -> the genre of the clip and of each of its segments."""
+"""Predicts the genre of a clip, and of each of its segments, with a model."""
 
 import json
 from collections.abc import Callable
@@ -27,23 +27,23 @@ _BATCH_SIZE = 32  # segments; larger ones are no faster on a CPU and take more m
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a clip, in seconds from the clip's start, with one calibrated probability per class."""
+    """A segment of a clip, in seconds from the clip's start, with one calibrated probability per class."""
 
     start_seconds: float
     end_seconds: float
     probabilities: tuple[float, ...]
-    genres: tuple[str, ...]  # the most probable one; of a multi-label model, those that reach their thresholds
+    genres: tuple[str, ...]  # the most probable one; if multi-label, those that reach their thresholds
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The genre of a clip, or its genres. Probabilities are calibrated, in the order of the model's classes.
+    """The predicted genre or genres of a clip. Probabilities are calibrated, in the order of the model's classes.
 
-    A clip without music has none: no genre, probability 0, no probabilities, segments, attention or embedding.
+    A clip without music has no genre, probability 0, and no probabilities, segments, attention or embedding.
     """
 
-    genres: tuple[str, ...]  # one, or those that reach their thresholds; none where none can be given
-    probability: float  # of the first of them, the most probable; if there is none, of the most probable of all
+    genres: tuple[str, ...]  # one, or those that reach their thresholds; empty if none can be given
+    probability: float  # of the most probable genre, even if `genres` is empty
     probabilities: tuple[float, ...]  # the mean over the segments, with the temperature for this length applied
     segments: tuple[Segment, ...] = field(repr=False)
     seconds: float  # the length of the clip
@@ -51,21 +51,21 @@ class Prediction:
     # (frames,): the net's attention over time, 1 if even; 0 in silence at the ends
     attention: np.ndarray | None = field(repr=False)
     embedding: np.ndarray = field(repr=False)  # (D,) float32: the net's context vector, the mean over the segments
-    no_genre: str = ""  # why none is given: "silence: ...", or out-of-scope music; empty if one is
-    known: float | None = None  # probability that the clip is of one of the genres; None: not estimated
-    task: str = MULTICLASS  # of the model
+    no_genre: str = ""  # why `genres` is empty: "silence: ...", or out-of-scope music
+    known: float | None = None  # probability that the clip is of one of the genres; None if not estimated
+    task: str = MULTICLASS  # the model's task
 
     @property
     def genre(self) -> str:
-        """The genre; several are joined by "; ". Empty where none can be given: `no_genre` says why."""
+        """The genre; several are joined by "; ". Empty if none can be given, for the reason in `no_genre`."""
         return join_genres(self.genres)
 
 
 class Predictor:
-    """Predicts clips with one model. Threads may share it.
+    """Predicts clips with one model. Threads may share a predictor.
 
-    `tta` is a key of `TTA`: probabilities are averaged over so many copies of each segment. `prior` is the mix of
-    genres that they stand for (see `prior_factors`); None for the model's.
+    `tta` is a key of `TTA`: probabilities are averaged over its copies of each segment. `prior` is the mix of genres
+    that they assume (see `prior_factors`); None means the model's own.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Predictor:
 
     @property
     def digest(self) -> str:
-        """Equal for predictors that give equal predictions: of the weights, the settings and the TTA."""
+        """A digest of weights, settings and TTA, equal for predictors that give equal predictions."""
         import hashlib  # loads OpenSSL, which only journals and shards need
 
         settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure), length_factor(0)]
@@ -85,15 +85,15 @@ class Predictor:
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def predict_file(self, path: Location) -> Prediction:
-        """Predicts an audio file or a spectrogram picture; raises GenreclfError for a file that cannot be read."""
+        """Predicts an audio file or a spectrogram picture. Raises GenreclfError if it cannot be read."""
         return self.predict(read_clip(path, self.info.picture_seconds, figure=self.figure))
 
     def predict(
         self, clip: Clip, segmentation: Segmentation | None = None, report: Callable[[float], None] | None = None
     ) -> Prediction:
-        """Predicts a clip, of which the caller may have the `segmentation`; `report` gets the share done, in (0, 1].
+        """Predicts a clip. Pass its `segmentation` if you have it. `report` gets the finished share, in (0, 1].
 
-        Raises GenreclfError for a damaged model whose output is not finite.
+        Raises GenreclfError if the model is damaged and its output is not finite.
         """
         if clip.unsuitable:
             return _no_genre(clip, self.info.task)
@@ -106,11 +106,11 @@ class Predictor:
         return self._prediction(clip, cut, ModelOutput(*map(np.concatenate, zip(*outputs, strict=True))))
 
     def segment(self, clip: Clip) -> Segmentation:
-        """The segments that the model reads of a clip."""
+        """Returns the segments of a clip that the model reads."""
         return segment_clip(clip, self.info.view, self.info.frames_per_column)
 
     def _run(self, segments: np.ndarray) -> ModelOutput:
-        """(N, 128, 256) uint8 -> the model's output; probabilities are the mean over the copies of the TTA."""
+        """(N, 128, 256) uint8 -> the model's output, with probabilities averaged over the TTA's copies."""
         outputs = [self.model.predict_proba(copy(segments)) for copy in TTA[self.tta]]
         if not all(np.isfinite(values).all() for output in outputs for values in output):
             raise GenreclfError(f"model {self.info.name}: damaged, its output is not finite; copy or train it again")
@@ -138,7 +138,7 @@ class Predictor:
         )
 
     def _segments(self, cut: Segmentation, probabilities: np.ndarray) -> tuple[Segment, ...]:
-        """The segments, with (S, classes) probabilities as the model gives them."""
+        """Returns the segments with calibrated probabilities, from the model's (S, classes) probabilities."""
         segments = []
         for (start, length), uncalibrated in zip(cut.spans, probabilities, strict=True):
             frames = min(length, cut.frames - start)
@@ -156,10 +156,10 @@ def load_predictor(
     figure: FigureAxis = ANY_AXIS,
     prior: str | None = None,
 ) -> Predictor:
-    """A predictor for a run folder, a bundle folder or a pretrained model's name, run by onnxruntime.
+    """Loads a predictor for a run folder, a bundle folder or a pretrained model's name. onnxruntime runs it.
 
-    Raises GenreclfError for a model that is not there or damaged, an unknown `tta`, a device that is not available, and
-    a `prior` that the model cannot have.
+    Raises GenreclfError if the model is missing or damaged, `tta` is unknown, the device is not available, or the model
+    does not support `prior`.
     """
     check_tta(tta)  # before the model is loaded
     return Predictor(OnnxModel(find_bundle(model), device), tta, figure, prior)
@@ -181,11 +181,11 @@ def _no_genre(clip: Clip, task: str) -> Prediction:
 
 
 def _attention(clip: Clip, cut: Segmentation, weights: np.ndarray) -> np.ndarray | None:
-    """(S, T) attention of the segments -> (frames,) over the clip; None for a model with a single time step."""
+    """(S, T) attention of the segments -> (frames,) attention over the clip; None if the model has one time step."""
     steps = weights.shape[1]
     if steps == 1:
         return None
-    # One value per column of the segments, also where T does not divide 256.
+    # One value per column of the segments, even if T does not divide 256.
     step = np.arange(SEGMENT_COLUMNS) * steps // SEGMENT_COLUMNS
     attention = np.zeros(clip.frames)
     attention[cut.start : cut.start + cut.frames] = paste(weights[:, step] * steps, cut.spans, cut.frames)

@@ -17,12 +17,11 @@ COLUMNS = ["genre", "weight"]
 
 
 def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
-    """(classes,) what a model's probabilities are multiplied by for another mix of genres; None for its own.
+    """Returns factors, (classes,), that convert a model's probabilities to another mix of genres; None for its own.
 
-    `prior` is None (the model's own mix), "uniform", "training" (the shares of the training clips), or the path of a
-    CSV with the columns genre and weight (how common it is: a share or a number of songs). Raises GenreclfError for a
-    model that does not know the shares of its training clips or predicts several genres, and for a file that cannot be
-    used.
+    `prior` is None (the model's own mix), "uniform", "training" (the shares in the training clips), or the path of a
+    CSV with the columns genre and weight (how common it is: a share or a number of songs). Raises GenreclfError if the
+    model does not record the shares in its training clips or predicts several genres, or if the file cannot be used.
     """
     if prior is not None and info.task == MULTILABEL:
         raise GenreclfError(f"prior={prior}: model {info.name} predicts several genres, without a mix; leave it out")
@@ -37,7 +36,7 @@ def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
 
 
 def with_prior(probabilities: np.ndarray, factors: np.ndarray | None) -> np.ndarray:
-    """(..., classes) probabilities times `factors`, scaled to sum to 1 (Saerens et al. 2002)."""
+    """Multiplies (..., classes) probabilities by `factors` and scales them to sum to 1 (Saerens et al. 2002)."""
     if factors is None:
         return probabilities
     products = probabilities * factors
@@ -45,9 +44,9 @@ def with_prior(probabilities: np.ndarray, factors: np.ndarray | None) -> np.ndar
 
 
 def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
-    """The weight of each class in the file, which names all of them."""
+    """Reads the weight of each class, (classes,), from a file that must list them all; the highest becomes 1."""
     where = f"prior={file}"
-    if not file.exists():  # it may be a misspelt word
+    if not file.exists():  # perhaps a misspelt word
         raise GenreclfError(f"{where}: no such file; give uniform, training, or a CSV with {' and '.join(COLUMNS)}")
     content = read_csv_text(file, where)
     delimiter = next((each for each in DELIMITERS if list(content.header(each)) == COLUMNS), None)
@@ -68,7 +67,7 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     weights = [rows[name] for name in classes]
     if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise GenreclfError(f"{where}: weights are numbers of at least 0, and one is above 0; correct {weights}")
-    return np.array(weights) / max(weights)  # products of large numbers would be infinite
+    return np.array(weights) / max(weights)  # products with large numbers would be infinite
 
 
 def _weight(cells: Sequence[str], where: str) -> float:

@@ -1,4 +1,4 @@
-"""Files -> rows on a Ray cluster: actors hold the model."""
+"""Predicts files on a Ray cluster, with actors that hold the model."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,18 +17,18 @@ from genreclf.inference.run_folder import find_bundle
 
 Settings = tuple[str, str, str, FigureAxis, str | None]  # the arguments of `load_predictor`
 
-# Of memory for an actor: one with Model B took 791 MiB for two hours of sound, the longest that is read.
+# Memory for an actor: one with Model B took 791 MiB for two hours of audio, the longest that is read.
 WORKER_BYTES = 2**30
 
 
 class _Worker:
-    """What an actor runs: a predictor in one thread."""
+    """The worker that an actor runs: a predictor in one thread."""
 
     def begin(self, settings: Settings, contents: Contents, digest: str, folder: str) -> str:
-        """Loads the model, whose digest has to be `digest`. Returns what is wrong with this node."""
+        """Loads the model, whose digest must be `digest`. Returns what is wrong with this node, or an empty string."""
         model, tta, wanted, figure, prior = settings
         device = "cuda" if wanted == "cuda" else "cpu"  # for auto: Ray gives a GPU only to actors that ask for one
-        with suppress(OSError):  # another machine may not have it: whole paths and URLs do without
+        with suppress(OSError):  # another machine may not have this folder; absolute paths and URLs do not need it
             os.chdir(folder)
         try:
             self._predictor = Predictor(OnnxModel(find_bundle(model), device, threads=1), tta, figure, prior)
@@ -39,7 +39,7 @@ class _Worker:
         return "" if same else "has another genreclf or another model than this one; install the same on all nodes"
 
     def results(self, paths: Sequence[Location]) -> list[FileRow]:
-        """The rows of files."""
+        """Returns the rows of files."""
         return list(thread_rows(self._predictor, 1, self._contents, paths))
 
 
@@ -47,10 +47,11 @@ class _Worker:
 def ray_engine(
     cluster: Cluster, settings: Settings, digest: str, contents: Contents, workers: int | None = None
 ) -> Iterator[Engine]:
-    """Predicts files on the cluster while the `with` statement lasts.
+    """Yields an engine that predicts files on the cluster while the `with` block runs.
 
-    `workers` is the number of actors; None for one per CPU. `digest` is that of the predictor with these settings, and
-    each actor's must be equal. Raises GenreclfError for a cluster that cannot be reached or whose nodes cannot do it.
+    `workers` is the number of actors; None means one per CPU. `digest` is the digest of the predictor with these
+    settings, and each actor's must be equal. Raises GenreclfError if the cluster cannot be reached or its nodes cannot
+    run the model.
     """
 
     def rows(paths: Sequence[Location]) -> Iterator[FileRow]:
@@ -64,7 +65,7 @@ def ray_engine(
 
 
 def _memory_bytes(paths: Sequence[Location]) -> int:
-    """What an actor may take."""
+    """Returns the memory that an actor may use."""
     stored = [int(path.stamp[0]) for path in paths if isinstance(path, StorePath)]
     return WORKER_BYTES + min(max(stored, default=0), MAX_STORED_BYTES)
 

@@ -1,6 +1,6 @@
-"""Actors of a Ray cluster that work through a list, a few items at a time.
+"""Actors on a Ray cluster that process a list, a few items at a time.
 
-Actors and nodes may end at any time. What they had not given back is done by others, so each item has one result.
+Actors and nodes may end at any time. Others then process their unfinished items, so each item has exactly one result.
 """
 
 import logging
@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-# Ray reads these when it is imported: nothing is sent to its makers, and what it tells of nodes and actors stays out of
-# standard output, where `log_to_driver=False` lets it through.
+# Ray reads these when it is imported. It then sends nothing to its makers, and its messages about nodes and actors stay
+# out of standard output, where `log_to_driver=False` would let them through.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
@@ -30,20 +30,20 @@ from genreclf.cores import cores
 from genreclf.errors import GenreclfError, reason
 from genreclf.text import one_line
 
-LOCAL = "local"  # the address of a cluster of this machine alone
-_CHUNK_ITEMS = 8  # at most: what a lost node costs, while a message per chunk costs next to nothing
-_CHUNKS_AHEAD = 4  # of an actor, if results are wanted in order: what waits for a slow one before is held in memory
-_ATTEMPTS = 3  # of an item with which actors end, and of an actor that ends as it starts
+LOCAL = "local"  # the address of a cluster that consists of this machine
+_CHUNK_ITEMS = 8  # at most; they are lost with a node, while a message per chunk costs almost nothing
+_CHUNKS_AHEAD = 4  # per actor, for results in order: those that wait for a slow chunk before them are held in memory
+_ATTEMPTS = 3  # for an item on which actors end, and for an actor that ends at its start
 _CONNECT_SECONDS = 10.0
 _ADDRESS_REMEDY = "give local, auto, or the HOST:PORT that `ray start` printed"
-_POLL_SECONDS = 0.2  # how long Ctrl-C may have to wait
-_WAIT_SECONDS = 30.0  # without any actor, until the user is told why
+_POLL_SECONDS = 0.2  # the longest delay of Ctrl-C
+_WAIT_SECONDS = 30.0  # without any actor, before the user is told why
 
 Result = TypeVar("Result")
 
 
 class Cluster(NamedTuple):
-    """A cluster, as a user names it."""
+    """A cluster as named by the user."""
 
     option: str  # "--ray " or "ray="
     address: str  # local, auto or HOST:PORT
@@ -53,35 +53,35 @@ class Cluster(NamedTuple):
 
 
 class Worker(Protocol):
-    """What an actor runs, in one thread."""
+    """The worker that an actor runs, in one thread."""
 
     def begin(self, *arguments: Any) -> str:
-        """Gets ready. Returns what is wrong with the node, to follow "a node "; empty if nothing is."""
+        """Prepares the worker. Returns what is wrong with the node, to follow "a node "; empty if nothing is."""
 
     def results(self, items: Sequence[Any]) -> list[Any]:
-        """A result for each item."""
+        """Returns a result for each item."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the actors do, and what each of them needs."""
+    """The work of the actors and the resources that each of them needs."""
 
     worker: Callable[[], Worker]  # a class
     arguments: tuple[Any, ...]  # of `begin`
-    lost: Callable[[Any, str], Any]  # the result for an item with which _ATTEMPTS actors have ended, and the reason
-    memory_bytes: int  # Ray does not limit it, but starts no more actors on a node than have room
+    lost: Callable[[Any, str], Any]  # (item, reason) -> the result for an item on which _ATTEMPTS actors have ended
+    memory_bytes: int  # Ray does not enforce it, but starts only as many actors on a node as fit
     gpus: int = 0
 
 
 class _Chunk(NamedTuple):
     first: int  # the place of the first item in the list
     items: tuple[Any, ...]
-    losses: int = 0  # how many actors have ended with it
+    losses: int = 0  # the number of actors that have ended on it
 
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[None]:
-    """Joins the cluster while the `with` statement lasts. Raises GenreclfError for one that cannot be reached."""
+    """Joins the cluster while the `with` block runs. Raises GenreclfError if it cannot be reached."""
     _check_reachable(cluster)
     own: dict[str, Any] = {}
     if cluster.address == LOCAL:
@@ -89,10 +89,10 @@ def connected(cluster: Cluster) -> Iterator[None]:
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
-    except Exception as error:  # of many classes; a node that is slow to start raises this one itself
+    except Exception as error:  # of many classes; for a node that is slow to start, Ray raises Exception itself
         raise GenreclfError(f"{cluster}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
     finally:
-        with suppress(ValueError):  # not in the main thread, where Ray has replaced none
+        with suppress(ValueError):  # outside the main thread, where Ray does not replace the handler
             signal.signal(signal.SIGTERM, handler)
     try:
         yield
@@ -101,7 +101,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
 
 
 def _check_reachable(cluster: Cluster) -> None:
-    """Raises GenreclfError for a HOST:PORT where nothing answers: Ray would try for minutes."""
+    """Raises GenreclfError for a HOST:PORT that does not respond: Ray would try for minutes."""
     address = os.environ.get("RAY_ADDRESS", "") if cluster.address == "auto" else cluster.address
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal()) or "/" in host:
@@ -115,20 +115,20 @@ def _check_reachable(cluster: Cluster) -> None:
 def results_as_they_come(
     cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None = None
 ) -> Iterator[tuple[int, Any]]:
-    """Each item's place in the list and its result; by as many actors as `workers`, or as the cluster has CPUs."""
+    """Yields each item's place in the list and its result. `workers` is the number of actors (default: one per CPU)."""
     count, size = _sizes(len(items), workers)
     return _Pool(cluster, job, len(items)).results(_chunks(items, size), count)
 
 
 def results_in_order(cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None = None) -> Iterator[Any]:
-    """The results in the order of the items; few wait for the one before, so memory does not grow with their number."""
+    """Yields the results in the order of the items. Few are buffered, so memory does not grow with their number."""
     count, size = _sizes(len(items), workers)
     ahead = _CHUNKS_AHEAD * count * size
     return _in_order(_Pool(cluster, job, ahead).results(_chunks(items, size), count))
 
 
 def _sizes(items: int, workers: int | None) -> tuple[int, int]:
-    """How many actors there are, and how many items a chunk has."""
+    """Returns the number of actors and the number of items per chunk."""
     count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     return count, max(1, min(_CHUNK_ITEMS, items // (4 * count)))
 
@@ -148,23 +148,23 @@ def _in_order(results: Iterable[tuple[int, Result]]) -> Iterator[Result]:
 
 
 class _Pool:
-    """The actors of a job: some are starting, some work at a chunk each.
+    """The actors of a job. Some are starting, others work on a chunk each.
 
-    No chunk begins more than `ahead` items behind the first one that is worked at.
+    A chunk starts only if it is less than `ahead` items after the first one in progress.
     """
 
     def __init__(self, cluster: Cluster, job: Job, ahead: int) -> None:
         self.cluster, self.job, self.ahead = cluster, job, ahead
         resources = {"num_cpus": 1, "num_gpus": job.gpus, "memory": job.memory_bytes}
         self._new_actor = ray.remote(job.worker).options(max_restarts=0, scheduling_strategy="SPREAD", **resources)
-        self._starting: dict[Any, Any] = {}  # of an actor by its reference to the result to come
+        self._starting: dict[Any, Any] = {}  # actors by the references to their future results
         self._working: dict[Any, tuple[Any, _Chunk]] = {}
         self._idle: list[Any] = []
-        self._failed_starts = 0  # one after the other
+        self._failed_starts = 0  # in a row
         self._began = time.monotonic()
 
     def results(self, chunks: deque[_Chunk], actors: int) -> Iterator[tuple[int, Any]]:
-        """The places and results of all items, as they come."""
+        """Yields the places and results of all items as they arrive."""
         for _ in range(min(actors, len(chunks))):
             self._start()
         while chunks or self._working:
@@ -180,7 +180,7 @@ class _Pool:
             self._tell_waiting()
 
     def _start(self) -> None:
-        """Asks for another actor; it waits until the cluster has room."""
+        """Requests another actor, which waits until the cluster has room."""
         actor: Any = self._new_actor.remote()
         self._starting[actor.begin.remote(*self.job.arguments)] = actor
 
@@ -208,14 +208,14 @@ class _Pool:
             raise GenreclfError(f"{self.cluster}: no actor starts ({why}); {remedy}")
 
     def _finished(self, reference: Any, chunks: deque[_Chunk]) -> list[tuple[int, Any]]:
-        """The results of a chunk. If its actor has ended, others get its items, one by one: one may have caused it."""
+        """Returns a chunk's results. If its actor has ended, others get the items one by one: one may be the cause."""
         actor, chunk = self._working.pop(reference)
         try:
             results = ray.get(reference)
         except RayTaskError as error:
             if isinstance(error.cause, GenreclfError):
                 raise error.cause from None
-            raise  # a defect of ours, not the end of the actor
+            raise  # a bug in this package, not the end of the actor
         except RayError:
             ray.kill(actor)
             self._start()

@@ -1,4 +1,4 @@
-"""A model's accuracy on held-out clips, by the probability of the predicted genre: what scores.json says of it."""
+"""A model's accuracy on held-out clips by the probability of the predicted genre, from scores.json."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from genreclf.errors import GenreclfError
 
 
 class ReliabilityBin(NamedTuple):
-    """The held-out clips whose answer had a probability in [low, high); the last bin of a model includes 1."""
+    """The held-out clips whose prediction had a probability in [low, high); the last bin of a model includes 1."""
 
     low: float
     high: float
@@ -17,16 +17,16 @@ class ReliabilityBin(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What was measured of the answers from a probability on."""
+    """Measurements on predictions with at least a certain probability."""
 
-    least: float  # the probability; a bin begins there
-    clips: int  # with an answer of at least this probability
+    least: float  # this probability, where a bin begins
+    clips: int  # with a prediction of at least this probability
     of_clips: int  # all held-out clips
     accuracy: float  # of `clips`
 
 
 def read_bins(values: Any) -> tuple[ReliabilityBin, ...]:
-    """The bins in a scores.json, from low to high; none of one that has none. Raises GenreclfError for other values."""
+    """Reads the bins of a scores.json, from low to high; empty if it has none. Raises GenreclfError if invalid."""
     try:
         bins = tuple(
             ReliabilityBin(float(one["low"]), float(one["high"]), int(one["clips"]), float(one["accuracy"]))
@@ -41,7 +41,7 @@ def read_bins(values: Any) -> tuple[ReliabilityBin, ...]:
 
 
 def bin_of(bins: Sequence[ReliabilityBin], probability: float) -> ReliabilityBin | None:
-    """The bin of an answer with this probability; None where that was not measured."""
+    """Returns the bin of a prediction with this probability; None if that was not measured."""
     for one in bins:
         if one.low <= probability < one.high or probability == one.high == bins[-1].high:
             return one
@@ -49,9 +49,9 @@ def bin_of(bins: Sequence[ReliabilityBin], probability: float) -> ReliabilityBin
 
 
 def at_least(bins: Sequence[ReliabilityBin], least: float) -> Measured | None:
-    """What was measured of answers with a probability of `least` or more; None if that was not measured.
+    """Returns the measurements on predictions with a probability of `least` or more; None if there are none.
 
-    Within a bin nothing is known of its parts: then the measured part begins at the next bin.
+    If `least` is inside a bin, the measurements begin at the next bin, because a bin cannot be divided.
     """
     above = [one for one in bins if one.low >= least - 1e-9]
     if not above:

@@ -1,4 +1,4 @@
-"""Predictions as rows of plain data, and rows as a terminal table, JSON, CSV or Parquet."""
+"""Converts predictions to rows of plain data, and rows to a terminal table, JSON, CSV or Parquet."""
 
 import io
 import json
@@ -21,18 +21,18 @@ Row = dict[str, Any]
 
 
 def file_row(path: Location, result: Prediction | GenreclfError, classes: Sequence[str], segments: bool) -> Row:
-    """The result for one file as JSON-like data; `problem` says why a file has no prediction."""
+    """Returns the result for one file as JSON-like data. `problem` is the reason why a file has no prediction."""
     if isinstance(result, GenreclfError):
         return {"path": str(path), "problem": str(result)}
     return {"path": str(path), **prediction_row(result, classes, segments), "problem": ""}
 
 
 def prediction_row(prediction: Prediction, classes: Sequence[str], segments: bool) -> Row:
-    """A prediction as JSON-like data, with its segments if asked for.
+    """Returns a prediction as JSON-like data, with its segments if requested.
 
-    Where no genre is given, genre and probability are None, and the note says why; without music in the clip, there are
-    no probabilities or segments. `known` is None for a model without it. A multi-label model also lists
-    `genres`, of the clip and of each segment; genre has all of them, and probability is that of the first.
+    If there is no genre, genre and probability are None and the note has the reason. A clip without music has no
+    probabilities or segments. `known` is None if the model does not estimate it. For a multi-label model, there are
+    also `genres`, for the clip and for each segment; genre joins all of them, and probability is that of the first.
     """
     several = prediction.task == MULTILABEL
     pieces = [
@@ -65,7 +65,7 @@ def show_table(rows: Iterable[Row], top: int, segments: bool) -> None:
 
 
 def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
-    """The cells of each line for a file."""
+    """Yields the cells of each line for a file."""
     path = f"{row['path']} ({row['note']})" if row.get("note") else row["path"]
     given = [_given(row, piece) for piece in _pieces(row, segments)]
     has_parts = segments and row.get("segments")
@@ -82,9 +82,9 @@ def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
 
 
 def _given(row: Row, piece: dict[str, Any]) -> list[tuple[str, float]]:
-    """The genres that a clip or a piece of it has, with their probabilities, the most probable first.
+    """Returns the genres of a clip or segment with their probabilities, the most probable first.
 
-    If the model gives one genre, a segment has one only if the clip has one.
+    If the model gives one genre per clip, a segment has a genre only if the clip has one.
     """
     if "genres" in piece:
         return [(name, piece["probabilities"][name]) for name in piece["genres"]]
@@ -96,7 +96,7 @@ def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def show_json(rows: Iterable[Row], out: TextIO) -> None:
-    """Writes the rows as a JSON list, one at a time: they need not all be in memory."""
+    """Writes the rows as a JSON list, one at a time, so that they need not all be in memory."""
     before = "["
     for row in rows:
         out.write(before + "\n " + json.dumps(row, indent=1).replace("\n", "\n "))  # no text has a bare line break
@@ -106,7 +106,7 @@ def show_json(rows: Iterable[Row], out: TextIO) -> None:
 
 def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
     """Writes a line per clip or segment, one at a time, with a column for each class."""
-    shown = one_line if out.isatty() else utf8  # programs get names as they are
+    shown = one_line if out.isatty() else utf8  # programs get names unchanged
     for number, record in enumerate(_records(rows, classes, segments)):
         if not number:
             out.write(csv_line(map(shown, record)))
@@ -116,7 +116,7 @@ def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: T
 def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:
     """Writes `records` as a Parquet file, with `metadata` about all of them.
 
-    Raises GenreclfError where that fails or pyarrow is not installed.
+    Raises GenreclfError if writing fails or pyarrow is not installed.
     """
     try:
         import pyarrow as pa  # large, and slow to import: only for Parquet
@@ -130,7 +130,7 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mappi
 
 
 def check_output(path: Path | None) -> None:
-    """Raises GenreclfError, before long work starts, for an output that cannot be written: a folder, or read-only."""
+    """Raises GenreclfError, before long work starts, if the output is a folder, is read-only, or has no folder."""
     if path is None or is_stream(path):
         return
     folder = Path(os.path.realpath(path)).parent
@@ -145,7 +145,7 @@ def check_output(path: Path | None) -> None:
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Writes a file that the user named; raises GenreclfError where that fails."""
+    """Writes a file that the user named. Raises GenreclfError if that fails."""
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -153,7 +153,7 @@ def write_output(path: Path, content: str | bytes) -> None:
 
 
 def flat(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
-    """Records of plain values, all with the same keys; p_CLASS is a class's probability, None without a prediction."""
+    """Returns flat records with equal keys. p_CLASS is a class's probability, or None without a prediction."""
     return list(_records(rows, classes, segments))
 
 

@@ -1,4 +1,4 @@
-"""File names in a run folder and in a bundle, and where trained models are found. The one place that knows them.
+"""The file names in a run folder and in a bundle, and the search for trained models. Only this module defines them.
 
 RUN/  config.yaml  record.json  audit.json  metrics.csv  curves.png  last.ckpt  best.ckpt
       bundle/  exports/  evaluation/{test,val}/
@@ -45,12 +45,11 @@ DEFAULT_MODEL = "a"  # faster than b, robust to sample rates, and calibrated on 
 
 
 def find_bundle(model: str | Path, key: str = "") -> Path:
-    """The bundle folder of `model`: a pretrained model's name, a run folder, or a bundle folder.
+    """Returns the bundle folder of `model`: a pretrained model's name, a run folder, or a bundle folder.
 
-    Messages name it with the `key` that gives it, such as "init=".
-
-    A pretrained name always means the pretrained model, even if the working folder holds a folder of that name: write
-    ./a for the folder. Raises GenreclfError where there is no bundle.
+    A pretrained name always means the pretrained model, even if the working folder contains a folder of that name:
+    write ./a for the folder. Raises GenreclfError if there is no bundle; `key`, such as "init=", precedes the model in
+    the message.
     """
     if str(model) in pretrained_names():
         return PRETRAINED / str(model)
@@ -68,5 +67,5 @@ def find_bundle(model: str | Path, key: str = "") -> Path:
 
 
 def pretrained_names() -> tuple[str, ...]:
-    """The names of the pretrained models in the package."""
+    """Returns the names of the pretrained models in the package."""
     return tuple(sorted(config.parent.name for config in PRETRAINED.glob(f"*/{MODEL_CONFIG}")))

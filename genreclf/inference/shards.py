@@ -1,7 +1,7 @@
-"""A long list of files in shards, which independent processes that share a folder predict.
+"""Predicts a long list of files in shards, with independent processes that share a folder.
 
-The folder holds `manifest.json`, which the first process writes, and a folder per shard: with its journal, and then
-with its rows. With separate folders, no process removes what another one writes.
+The folder contains `manifest.json`, which the first process writes, and a folder per shard: with its journal at first,
+and with its rows in the end. With separate folders, no process removes files that another one is writing.
 """
 
 import fcntl
@@ -25,19 +25,19 @@ _MANIFEST, _JOURNAL, _ROWS = "manifest.json", "journal", "rows.jsonl"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What all shards have in common. They are numbered from 1."""
+    """The settings and files common to all shards, which are numbered from 1."""
 
     count: int  # of the shards
-    numbering: Numbering  # of the tasks of the job array that began
-    digest: str  # of the rows: of the model, its settings, and `contents`
+    numbering: Numbering  # of the first job array's tasks
+    digest: str  # of the model, its settings and `contents`, see `rows_digest`
     contents: Contents
     classes: tuple[str, ...]
     weights_sha256: str  # of the model
-    working_folder: str  # where relative names of `files` begin; empty if there are none
+    working_folder: str  # to which relative names in `files` refer; empty if there are none
     files: tuple[str, ...]
 
     def part(self, number: int) -> slice:
-        """Where in `files` a shard lies."""
+        """Returns a shard's slice of `files`."""
         return part_of(len(self.files), number, self.count)
 
 
@@ -49,10 +49,10 @@ class Shards:
     manifest: Manifest
 
     def run(self, number: int, paths: Sequence[Location], engine: Engine) -> tuple[int, int]:
-        """Predicts the `paths` of a shard, resumes where it was killed, and finishes it unless a failure may pass.
+        """Predicts the `paths` of a shard, resuming after a kill. Finishes it unless a failure may be temporary.
 
-        Returns how many files have a problem, and how many of these are to be tried again. Raises GenreclfError while
-        another process works on the same shard.
+        Returns the number of files with a problem, and how many of them should be tried again. Raises GenreclfError if
+        another process is working on the same shard.
         """
         shard = self._shard(number)
         shard.mkdir(exist_ok=True)
@@ -70,19 +70,19 @@ class Shards:
         return problems, passing
 
     def is_finished(self, number: int) -> bool:
-        """Whether all files of a shard have their rows."""
+        """Returns whether all files of a shard have their rows."""
         return (self._shard(number) / _ROWS).is_file()
 
     def missing(self) -> list[int]:
-        """The shards that are not finished."""
+        """Returns the numbers of the shards that are not finished."""
         return [number for number in range(1, self.manifest.count + 1) if not self.is_finished(number)]
 
     def missing_tasks(self) -> str:
-        """The tasks of the job array that are not finished, as `sbatch --array=` takes them; "" for none."""
+        """Returns the job array's unfinished tasks in the format of `sbatch --array=`; empty if there are none."""
         return ranges(map(self.manifest.numbering.task, self.missing()))
 
     def merged(self) -> Iterator[Row]:
-        """The rows of all files, in order. Raises GenreclfError where shards are missing or damaged."""
+        """Yields the rows of all files, in order. Raises GenreclfError if shards are missing or damaged."""
         if missing := self.missing():
             names = f"shards {ranges(missing)} of {self.manifest.count}: not finished"
             run_them = f"run them (sbatch --array={self.missing_tasks()}), then merge"
@@ -110,18 +110,18 @@ class Shards:
 
 
 class _UnfinishedError(Exception):
-    """So that the rows are not renamed to the finished ones."""
+    """Raised so that unfinished rows are not renamed into place."""
 
 
 def has_shards(folder: Path) -> bool:
-    """Whether a process has begun."""
+    """Returns whether a process has begun shards in this folder."""
     return (folder / _MANIFEST).is_file()
 
 
 def begin_shards(folder: Path, manifest: Manifest) -> Shards:
     """Writes the manifest if there is none.
 
-    Raises GenreclfError if there is one of other files, another number of shards, or another model.
+    Raises GenreclfError if the existing one has other files, another number of shards, another model or other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_once(folder / _MANIFEST, json.dumps(asdict(manifest)))
@@ -131,7 +131,7 @@ def begin_shards(folder: Path, manifest: Manifest) -> Shards:
 
 
 def open_shards(folder: Path) -> Shards:
-    """The shards that a process has begun. Raises GenreclfError where there are none, or the manifest is damaged."""
+    """Opens the shards that a process has begun. Raises GenreclfError if there are none or the manifest is damaged."""
     file = folder / _MANIFEST
     try:
         return Shards(folder, _manifest(json.loads(file.read_bytes())))
@@ -170,12 +170,12 @@ def _check_same(folder: Path, found: Manifest, wanted: Manifest) -> None:
 
 @contextmanager
 def _locked(journal: Path) -> Iterator[Path]:
-    """The journal, while this process holds its lock, which the system releases when the process dies."""
+    """Yields the journal while this process holds its lock, which the system releases when the process dies."""
     with journal.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise GenreclfError(f"{journal}: another process works on this shard; wait for it, or stop it") from error
         except OSError:
-            pass  # a file system without locks: both would write the same rows
+            pass  # a file system without locks: two processes would write the same rows
         yield journal

@@ -1,4 +1,4 @@
-"""What a model predicts for a clip: its genre, or all of its genres."""
+"""The tasks of models: to predict one genre for a clip, or all of its genres."""
 
 MULTICLASS, MULTILABEL = "multiclass", "multilabel"  # one genre per clip, or several; torchmetrics' terms
 TASKS = (MULTICLASS, MULTILABEL)

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the copies of a segment whose probabilities are averaged."""
+"""Test-time augmentation: changed copies of a segment, whose probabilities are averaged."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ import numpy as np
 
 from genreclf.errors import GenreclfError
 
-Copy = Callable[[np.ndarray], np.ndarray]  # (N, 128, 256) uint8 -> the same
+Copy = Callable[[np.ndarray], np.ndarray]  # (N, 128, 256) uint8 -> (N, 128, 256) uint8
 _SHIFT_BANDS = 2  # half of the largest shift in training (augment.band_shift)
 
 
@@ -20,7 +20,7 @@ def _reversed(segments: np.ndarray) -> np.ndarray:
 
 
 def _shift(segments: np.ndarray, bands: int) -> np.ndarray:
-    """Moved up by `bands`; the band at the edge fills what becomes free."""
+    """Shifts segments up by `bands`. The outermost band fills the gap."""
     last = segments.shape[1] - 1
     return segments[:, np.clip(np.arange(last + 1) - bands, 0, last)]
 
@@ -38,7 +38,7 @@ def _to_levels(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.rint(values.clip(0, 255)), np.uint8)
 
 
-# pitch_shift: transpositions by less than training has seen. flip and six: the original's evaluation and its prediction
+# pitch_shift: smaller transpositions than in training. flip and six: as in the original's evaluation and its prediction
 # of single images; both reverse time, which only augment=original trains on.
 TTA: dict[str, tuple[Copy, ...]] = {
     "none": (_plain,),
