@@ -1,1 +1,1 @@
-"""Scores of predictions, their reports, and comparisons of systems."""
+"""Scores predictions, writes reports, and compares systems."""

@@ -1,4 +1,4 @@
-"""The clips that are scored: those of a run's split, or other labelled music."""
+"""Selects the clips to score: a split of a run's data, or other labelled music."""
 
 import unicodedata
 from collections import Counter
@@ -19,36 +19,36 @@ from genreclf.evaluation.slices import Columns, check_slices, slice_columns
 from genreclf.tags.plan import join_genres
 from genreclf.text import normalize_name
 
-OTHER = "other"  # how results name the clips of other music, in place of a split
+OTHER = "other"  # the name of other music in results, in place of a split
 
 
 @dataclass(frozen=True)
 class ClipSet:
-    """Clips of one store. `labels` and `groups` have an item for each of `clips`."""
+    """Clips of one store. `labels` and `groups` have one item per clip in `clips`."""
 
     store: Store
-    clips: tuple[int, ...]  # numbers in the store
-    labels: tuple[str, ...]  # as the model names its classes; several genres joined
+    clips: tuple[int, ...]  # indices in the store
+    labels: tuple[str, ...]  # the model's class names; several genres are joined
     groups: tuple[str, ...]  # clips of one group are not independent
-    none: tuple[int, ...]  # clips of none of the classes, which have no true class to score
+    none: tuple[int, ...]  # out-of-scope clips, which have no true class to score
     columns: Columns  # the slices: by name, the cell of each clip of the store
 
     def cells(self, clips: Sequence[int]) -> Columns:
-        """The slices of some clips."""
+        """Returns the slices of the given clips."""
         return {name: [cells[clip] for clip in clips] for name, cells in self.columns.items()}
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The numbers of clips of other music that are not scored."""
+    """Numbers of clips of other music that are not scored."""
 
     unreadable: int  # or without music
-    other_classes: dict[str, int]  # by class: those that the model does not have; of several genres, the genres
-    seen: int  # by the model's training, as far as its record tells
+    other_classes: dict[str, int]  # by class that the model does not have; a clip of several genres counts for each
+    seen: int  # seen in the model's training, as far as recorded
 
 
 def clips_of_split(datamodule: SpectrogramDataModule, split: str, slices: Sequence[str]) -> ClipSet:
-    """The clips of a split of a run's data."""
+    """Returns the clips of a split of a run's data."""
     rows, clips = datamodule.store.rows, datamodule.clips[split]
     return ClipSet(
         store=datamodule.store,
@@ -63,12 +63,12 @@ def clips_of_split(datamodule: SpectrogramDataModule, split: str, slices: Sequen
 def other_music(
     data: DataConfig, classes: Sequence[str], seen: Collection[str], slices: Sequence[str]
 ) -> tuple[ClipSet, LeftOut]:
-    """All clips of a data set that a model with these classes can be scored on, and how many are left out.
+    """Returns all clips of a data set that can score a model with these classes, and how many are left out.
 
-    Of a clip of several genres, those count that the model has; it is left out if the model has none of them.
-    `seen` are digests of the files that the model's training saw (`seen_files` in a run's record): they are left out.
-    Names of classes may differ from the model's in case, spaces and punctuation. What is left out or renamed is
-    reported on standard error. Raises GenreclfError where no clip is left.
+    For a clip of several genres, only the model's genres count; the clip is left out if the model has none of them.
+    Files whose digest is in `seen` (`seen_files` in a run's record) are left out, because the model's training used
+    them. Class names may differ from the model's in case, spaces and punctuation. Clips left out and classes renamed
+    are reported on standard error. Raises GenreclfError if no clip is left.
     """
     check_slices(slices, data.table)
     where = f"data.path={data.path}"
@@ -76,7 +76,7 @@ def other_music(
         store = open_store(prepared_store(data))
         if not any(row.columns for row in store.rows):
             raise GenreclfError(f"{where}: no clip could be read; first reason: {store.rows[0].problem}")
-        member = membership(store.rows, data, SplitConfig("all"))  # for the groups: no clip is divided from another
+        member = membership(store.rows, data, SplitConfig("all"))  # only for the groups: all clips are in one split
     rows, group_of = store.rows, dict(zip(member.clips, member.groups, strict=True))
     genres = dict(zip(member.clips, member.genres, strict=True))
     labels = [genre for of_clip in member.genres for genre in of_clip]
@@ -107,7 +107,7 @@ def other_music(
 
 
 def _tell(where: str, class_of: Mapping[str, str], others: Counter[str], classes: Sequence[str], seen: int) -> None:
-    """Which classes are taken as another, and what is left out, on standard error."""
+    """Reports renamed classes and left-out clips on standard error."""
     if renamed := [f"{label!r} as {name!r}" for label, name in class_of.items() if label != name]:
         tell_once(f"{where}: takes {', '.join(renamed)}")
     if others:
@@ -122,7 +122,7 @@ def _columns(slices: Sequence[str], rows: Sequence[Row], table: Path | None) -> 
 
 
 def _class_of(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
-    """The model's class for each label that is one."""
+    """Returns the model's class for each label that matches exactly one."""
     found = {}
     for label in dict.fromkeys(labels):
         composed = unicodedata.normalize("NFC", label)
