@@ -1,4 +1,4 @@
-"""Calibration: whether "80 %" is correct in 80 % of cases, and the temperature that makes it so."""
+"""Measures calibration, and fits the temperature with which predictions made with 80 % are correct in 80 % of cases."""
 
 import itertools
 import math
@@ -12,17 +12,17 @@ from genreclf.inference.temperature import apply_temperature, apply_temperature_
 BINS = 15
 SIMULATIONS = 1_000
 _NUMBERS_AT_ONCE = 5_000_000  # 40 MB
-_LEAST = 1e-12  # a probability of 0 has no logarithm
-# Of the bins of `reliability`. With 20 clips, the standard error of an accuracy of 80 % is 9 points.
+_LEAST = 1e-12  # avoids log(0)
+# The bins of `reliability`. With 20 clips, the standard error of an accuracy of 80 % is 9 points.
 _TWENTIETHS, _LEAST_CLIPS = 20, 20
 
 
 def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """The temperature in [0.05, 20] that minimizes the log-loss of (N, classes) probabilities (Guo et al. 2017).
+    """Fits the temperature, in [0.05, 20], that minimizes the log-loss of (N, classes) probabilities (Guo et al. 2017).
 
-    `target` is (N,) classes or, for several genres, (N, classes) bool; their log-loss is summed over the genres. Fit it
-    on validation clips. A standard normal prior on its logarithm weighs about as much as one or two clips. It keeps the
-    temperature finite for few clips, or if all are correct.
+    `target` is (N,) classes or, for several genres, (N, classes) bool, with the log-loss summed over the genres. Use
+    validation clips. A standard normal prior on the logarithm of the temperature weighs about as much as one or two
+    clips. It keeps the temperature finite if there are few clips, or if all are correct.
     """
 
     def loss(log_temperature: float) -> float:
@@ -37,14 +37,14 @@ def fit_temperature(probabilities: np.ndarray, target: np.ndarray) -> float:
 
 
 def calibrated_by(probabilities: np.ndarray, temperature: float, target: np.ndarray) -> np.ndarray:
-    """The probabilities at this temperature, as what the `target` says of the task."""
+    """Applies a temperature to the probabilities. The shape of `target` determines the task."""
     return (apply_temperature_to_each if target.ndim == 2 else apply_temperature)(probabilities, temperature)
 
 
 def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """(N, classes) probabilities, each fold calibrated with the temperature fitted on all other folds.
+    """Calibrates each fold of (N, classes) probabilities with the temperature fitted on all other folds.
 
-    A clip's label therefore never affects its temperature. `fold` is (N,), with at least two different numbers.
+    A clip's label therefore never affects its own temperature. `fold` is (N,), with at least two different numbers.
     """
     calibrated = np.empty(probabilities.shape)
     for number in np.unique(fold):
@@ -55,15 +55,18 @@ def cross_calibrate(probabilities: np.ndarray, target: np.ndarray, fold: np.ndar
 
 
 def calibration_error(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """The expected calibration error in [0, 1]: the mean of |confidence - accuracy| over bins, weighted by their size
-    (Naeini et al. 2015, Guo et al. 2017). For several genres, (N, classes) bool: over all pairs of a clip and a genre.
+    """Returns the expected calibration error in [0, 1] (Naeini et al. 2015, Guo et al. 2017).
+
+    It is the mean of |confidence - accuracy| over bins, weighted by their size. For several genres, `target` is
+    (N, classes) bool, and the bins are over all pairs of a clip and a genre.
     """
     return _error(*_answers(probabilities, target))
 
 
 def _answers(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The confidence of each answer, and whether it is correct: that a clip is of its most probable class, (N,); of
-    several genres, that it is of each, (N * classes,).
+    """Returns the confidence of each prediction and whether it is correct.
+
+    There is one per clip, (N,), or for several genres one per pair of a clip and a genre, (N * classes,).
     """
     if target.ndim == 2:
         return probabilities.ravel(), target.ravel()
@@ -79,17 +82,17 @@ def _bin_index(confidence: np.ndarray) -> np.ndarray:
 
 
 def _errors(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """(N,) confidences, (draws, N) bool -> (draws,) calibration errors."""
+    """Returns (draws,) calibration errors from (N,) confidences and (draws, N) bool."""
     in_bin = np.zeros((len(confidence), BINS))
     in_bin[np.arange(len(confidence)), _bin_index(confidence)] = 1
     return np.abs((correct - confidence) @ in_bin).sum(axis=1) / len(confidence)
 
 
 def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str, Any]]:
-    """The accuracy of (N, classes) predictions by their confidence, for people: in bins with at least 20 clips.
+    """Returns the accuracy of (N, classes) predictions by confidence, for readers: in bins of at least 20 clips.
 
-    The edges are multiples of 0.05. A bin with fewer clips is joined with the next one, the last with the one before; a
-    set of fewer clips has one bin. Bins are [low, high), the last one includes 1.
+    The edges are multiples of 0.05. A bin with fewer clips is merged with the next one, the last bin with the one
+    before. Fewer than 20 clips make one bin. Bins are [low, high); the last one includes 1.
     """
     return _reliability(*_answers(probabilities, target))
 
@@ -115,13 +118,15 @@ def _reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, 
 
 
 def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    """The calibration of (N, classes) probabilities as JSON-like data. For several genres, "n" and "clips" count pairs
-    of a clip and a genre, and "accuracy" is the share of them where the clip is of the genre.
+    """Returns the calibration of (N, classes) probabilities as JSON-like data.
 
-    `ece_if_calibrated` is the error that a perfectly calibrated model with these confidences shows (mean and 95th
-    percentile): above 0, because bins hold few clips. An error below the percentile is no evidence against the
-    calibration (Bröcker and Smith 2007). `bins` are those with clips, (low, high] by confidence. `reliability` is what
-    scores.json says.
+    For several genres, "n" and "clips" count pairs of a clip and a genre, and "accuracy" is the share of pairs in which
+    the clip has the genre.
+
+    `ece_if_calibrated` is the error of a perfectly calibrated model with these confidences (mean and 95th percentile).
+    It is above 0 because bins hold few clips. An error below the percentile is no evidence against the calibration
+    (Bröcker and Smith 2007). `bins` are the non-empty bins, (low, high] by confidence. scores.json contains
+    `reliability`.
     """
     confidence, correct = _answers(probabilities, target)
     errors, index = _simulated_errors(confidence), _bin_index(confidence)
@@ -144,7 +149,7 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
 
 
 def _simulated_errors(confidence: np.ndarray) -> np.ndarray:
-    """(SIMULATIONS,) the errors of a perfectly calibrated model with these confidences."""
+    """Returns (SIMULATIONS,) errors of a perfectly calibrated model with these confidences."""
     generator, at_once = np.random.default_rng(0), max(1, _NUMBERS_AT_ONCE // len(confidence))
     draws = [min(at_once, SIMULATIONS - start) for start in range(0, SIMULATIONS, at_once)]
     return np.concatenate([_errors(confidence, generator.random((n, len(confidence))) < confidence) for n in draws])

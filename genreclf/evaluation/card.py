@@ -1,4 +1,4 @@
-"""The model card of a bundle (README.md, in the form that model hubs show) and its main scores as JSON."""
+"""Makes the model card of a bundle (README.md, in the format of model hubs) and its main scores as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from genreclf.evaluation.slices import NO_VALUE
 from genreclf.inference.task import MULTILABEL
 from genreclf.page import render
 
-PATH_KEYS = ("data.path", "data.table", "run", "cache")  # and every value that looks like a path
+PATH_KEYS = ("data.path", "data.table", "run", "cache")  # hidden, as is every value that looks like a path
 
 
 def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
-    """The card, from the metrics.json of at least one split. Class names may contain any text.
+    """Returns the card, made from the metrics.json of at least one split. Class names may contain any text.
 
-    The metrics of a pretrained model also have `stages`, the settings of its trainings, each from the weights of the
-    one before; `folds`, how many were scored; and `about`, Markdown on its music.
+    The metrics of a pretrained model also have `stages`, the settings of its training stages, each of which starts from
+    the weights of the one before; `folds`, the number of scored folds; and `about`, Markdown about its music.
     """
     metrics = next(iter(by_split.values()))
     stages = metrics.get("stages", [metrics["trained_with"]])
@@ -32,11 +32,11 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
 
 
 def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """What scores.json holds: the scores of the first split without TTA.
+    """Returns the content of scores.json: the scores of the first split without TTA.
 
-    `interval` is the 95 % interval of the accuracy that reports show. `reliability` is that of
-    `calibration.reliability`, empty for metrics of an earlier version. Shares are in [0, 1]. A multi-label model
-    has the mean average precision in place of the accuracy, and the ROC-AUC.
+    `interval` is the 95 % interval of the accuracy that reports show. `reliability` comes from
+    `calibration.reliability`, and is empty for metrics of an earlier version. Shares are in [0, 1]. A multi-label model
+    has the mean average precision instead of the accuracy, and also the ROC-AUC.
     """
     split, metrics = next(iter(by_split.items()))
     clip, several = metrics["tta"]["none"]["clip"], metrics.get("task") == MULTILABEL
@@ -55,6 +55,6 @@ def main_scores(by_split: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _without_path(override: str) -> str:
-    """Cards are published; they must not reveal folders of their author."""
+    """Hides the value of an override that may be a path: published cards must not reveal their author's folders."""
     key, _, value = override.partition("=")
     return f"{key}=..." if key in PATH_KEYS or set(value) & set("/\\~") else override

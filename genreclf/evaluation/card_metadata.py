@@ -1,4 +1,4 @@
-"""The front matter of a model card, which model hubs read: what the model is, and its scores."""
+"""Makes the front matter of a model card, which describes the model and its scores to model hubs."""
 
 import math
 import re
@@ -12,12 +12,12 @@ from genreclf.inference.task import MULTILABEL
 from genreclf.nets.efficientnet import ARCHITECTURE
 
 TAGS = ["music", "music-genre-classification", "audio-classification"]
-LICENSE, LICENSE_NAME = "other", "not-stated"  # who publishes a model decides it: Classifier.push_to_hub(license=...)
-# The Hub's ids of the data sets that are there under their makers' names, and of pretrained weights
+LICENSE, LICENSE_NAME = "other", "not-stated"  # the publisher chooses one: Classifier.push_to_hub(license=...)
+# The Hub's ids of data sets that their makers published there, and of pretrained weights
 HUB_DATA_SETS = {"gtzan": "marsyas/gtzan"}
 HUB_WEIGHTS = {ARCHITECTURE: "timm/efficientnet_b0.ra_in1k"}
 _SPLITS = {"test": "test", "val": "validation", "folds": "cross-validation"}
-# By the Hub's name of a metric, or ours where it has none: the name that people read, and the key of the result
+# By the Hub's name of a metric, or ours if it has none: the displayed name, and the key in the result
 _METRICS = {
     "accuracy": ("Accuracy", "accuracy"),
     "macro_accuracy": ("Macro-accuracy", "macro_accuracy"),
@@ -33,9 +33,9 @@ _MULTILABEL_METRICS = {
 
 
 def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
-    """The YAML between the lines of dashes, from the metrics.json of at least one split; ends with a line break.
+    """Returns the YAML between the lines of dashes, with a final line break, from the metrics.json of each split.
 
-    Scores are those without TTA, with their 95 % intervals where there are any.
+    The scores are without TTA, with their 95 % intervals if there are any.
     """
     metrics = next(iter(by_split.values()))
     data_set = _hub_data_set(metrics)
@@ -55,7 +55,7 @@ def front_matter(by_split: Mapping[str, dict[str, Any]]) -> str:
 
 
 def _hub_data_set(metrics: Mapping[str, Any]) -> str | None:
-    """The data set's name on the Hub, if it is there."""
+    """Returns the data set's name on the Hub, or None if it is not there."""
     name = str(metrics["data_name"])
     fetched = metrics.get("data_fetch") == HUB and re.fullmatch(r"[\w.-]+/[\w.-]+", name)
     return name if fetched else HUB_DATA_SETS.get(name)
