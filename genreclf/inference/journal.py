@@ -32,7 +32,7 @@ class Journal:
         self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == model}
 
     def find(self, path: Location) -> Row | None:
-        """Returns the row of a file that has not changed since. Call it before reading the file, and `add` afterwards."""
+        """Returns the row of a file that has not changed since. Call it before reading the file, then call `add`."""
         self.stamps[str(path)] = _stamp(path)
         stamp, row = self.rows.get(str(path), (None, None))
         return row if stamp == self.stamps[str(path)] else None
