@@ -1,4 +1,4 @@
-"""Comparison of systems on the same clips: pure functions from their predictions to JSON-like data."""
+"""Compares systems on the same clips: pure functions from predictions to JSON-like data."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from genreclf.evaluation.scores import scores
 from genreclf.evaluation.slices import Columns, by_value, scores_of
 
 LEVEL = 0.05
-# A true difference of so many standard errors is significant at LEVEL in 80 % of test sets.
+# A true difference of this many standard errors is significant at LEVEL in 80 % of test sets.
 DETECTABLE_ERRORS = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(0.8))
 
 
@@ -36,15 +36,15 @@ class System:
         return np.stack([predictions.correct for predictions in self.predictions.values()])
 
     def subset(self, clips: Sequence[int]) -> "System":
-        """The system on the clips of these numbers only."""
+        """Returns the system with only the clips at these indices."""
         chosen = {seed: predictions.subset(clips) for seed, predictions in self.predictions.items()}
         return replace(self, predictions=chosen, fold=self.fold[list(clips)])
 
 
 def calibrate(system: System) -> System:
-    """The system with each fold calibrated by a temperature fitted on the other folds.
+    """Returns the system with each fold calibrated by a temperature fitted on the other folds.
 
-    Its `temperature` is the one that fits all folds, for several seeds their geometric mean. Raises GenreclfError for a
+    Its `temperature` is fitted on all folds; for several seeds, it is their geometric mean. Raises GenreclfError for a
     single fold.
     """
     if len(np.unique(system.fold)) < 2:
@@ -60,9 +60,9 @@ def calibrate(system: System) -> System:
 
 
 def compare(systems: Sequence[System], columns: Columns | None = None) -> dict[str, Any]:
-    """All systems, the most accurate first, and all pairs of them; the systems also by the values of `columns`.
+    """Returns scores of all systems, the most accurate first, all pairs, and scores by the values of `columns`.
 
-    The systems' clips must be equal and in the same order, in which `columns` have their cells.
+    The systems must have the same clips in the same order, which is also the order of the cells in `columns`.
     """
     ranked = sorted(systems, key=lambda system: -system.correct.mean())
     groups = next(iter(ranked[0].predictions.values())).groups
@@ -81,10 +81,10 @@ def compare(systems: Sequence[System], columns: Columns | None = None) -> dict[s
 
 
 def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
-    """The scores of the systems on some clips.
+    """Returns the scores of the systems on some clips.
 
-    `behind_first` is the accuracy of the first system minus that of the system, with its paired interval. It has no p:
-    among many values, some differ by chance.
+    `behind_first` is the accuracy of the first system minus the accuracy of this one, with its paired interval. It has
+    no p value because, among many slices, some differ by chance.
     """
     groups = next(iter(systems[0].predictions.values())).groups
     found = []
@@ -97,7 +97,7 @@ def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
 
 
 def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
-    """The scores of a system: means over the seeds, deviations over seeds and folds, 95 % intervals."""
+    """Returns the scores of a system: means over seeds, deviations over seeds and folds, 95 % intervals."""
     all_predictions = system.predictions.values()
     by_seed = [scores(one.probabilities, one.target, one.classes) for one in all_predictions]
     correct = system.correct
@@ -134,17 +134,17 @@ def _over_seeds(name: str, by_seed: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """The sample standard deviation; None for a single value."""
+    """Returns the sample standard deviation, or None for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:
-    """The difference of two systems' accuracies on the same clips, and its significance.
+    """Returns the difference of two systems' accuracies on the same clips, and its significance.
 
-    `p` is that of the exact McNemar test; with several seeds, twice the median over all pairs of seeds, which is valid
-    for any dependence between them (DiCiccio, DiCiccio and Romano 2020). `only_..._correct` are means over these pairs.
-    `detectable` is the true difference that 80 % of such test sets find significant at the 5 % level (Connor 1987);
-    None if all bootstrap draws are equal.
+    `p` comes from the exact McNemar test. With several seeds it is twice the median over all pairs of seeds, which is
+    valid for any dependence between them (DiCiccio, DiCiccio and Romano 2020). `only_..._correct` are means over these
+    pairs. `detectable` is the true difference that is significant at the 5 % level in 80 % of such test sets (Connor
+    1987), or None if all bootstrap draws are equal.
     """
     first, second = better.correct, other.correct
     seed_pairs = list(itertools.product(first, second))
@@ -166,9 +166,10 @@ def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[s
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """(N,) bool whether each clip is correct, twice -> the two-sided p value of the exact McNemar test (McNemar 1947).
+    """Returns the two-sided p value of the exact McNemar test (McNemar 1947).
 
-    It is the binomial test on the clips that only one of the two classifies correctly.
+    `first` and `second` are (N,) bool: whether each clip is classified correctly. The test is the binomial test on the
+    clips that only one of the two classifies correctly.
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
@@ -176,7 +177,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values, corrected for their number (Holm 1979)."""
+    """Corrects p values for multiple comparisons (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     multiplied = np.arange(len(p_values), 0, -1) * np.array(p_values)[order]
     corrected = np.empty(len(p_values))
@@ -185,7 +186,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def verdict(pair: dict[str, Any], clips: int, groups: int, test: str = "McNemar test") -> str:
-    """The result of a pair in one or two sentences; `test` is that of its p value."""
+    """Describes the result of a pair in one or two sentences; `test` names the test of its p value."""
     better, other, interval = pair["better"], pair["other"], pair["clustered"]
     p = f"p {format_p(pair['p_holm'])}"
     if interval is None:
@@ -207,10 +208,10 @@ def verdict(pair: dict[str, Any], clips: int, groups: int, test: str = "McNemar 
 
 
 def count(number: int, noun: str) -> str:
-    """The number with its noun in singular or plural."""
+    """Returns a number with its noun in the singular or plural."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def format_p(value: float) -> str:
-    """A p value with its relation: = 0.01, or < 0.0001."""
+    """Formats a p value with its relation: = 0.01, or < 0.0001."""
     return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"

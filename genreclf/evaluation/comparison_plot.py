@@ -1,4 +1,4 @@
-"""A comparison -> a picture: the accuracy of each system with its interval, and below them the differences."""
+"""Plots a comparison: the accuracy of each system with its interval, and below them the differences."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,20 @@ from genreclf.evaluation.comparison import LEVEL, count
 from genreclf.plot_text import drawable, names_in_plots, save
 
 MAX_PAIRS = 10
-_LABEL_WIDTH, _TITLE_WIDTH = 34, 56  # characters of a line
-_LINE_INCHES, _GAP_INCHES = 0.155, 0.26  # height of a line of a label, and between two rows
+_LABEL_WIDTH, _TITLE_WIDTH = 34, 56  # in characters per line
+_LINE_INCHES, _GAP_INCHES = 0.155, 0.26  # the height of a label's line, and the gap between two rows
 _MARGIN_INCHES = 1.0  # for title and axis
 
 
 @names_in_plots()
 def draw_comparison(found: dict[str, Any], path: Path) -> None:
-    """Draws what `comparison.compare` returned to a PNG file. Of more than ten pairs, only those of the best system."""
+    """Draws the result of `comparison.compare` to a PNG file. Of more than ten pairs, draws only the best system's."""
     save(comparison_figure(found), path)
 
 
 @names_in_plots()
 def comparison_figure(found: dict[str, Any]) -> Figure:
-    """A row per system above, a row per pair below, each as high as its label; 7.5 inches wide."""
+    """Returns a figure, 7.5 inches wide: a row per system above, a row per pair below, each as high as its label."""
     systems, pairs = found["systems"], pairs_to_draw(found)
     names = [_wrap(system["label"]) for system in systems]
     partial = len(pairs) < len(found["pairs"])  # then the title names the best system
@@ -47,7 +47,7 @@ def comparison_figure(found: dict[str, Any]) -> Figure:
 
 
 def pairs_to_draw(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """All pairs; if there are more than MAX_PAIRS, those of the best system."""
+    """Returns all pairs or, if there are more than MAX_PAIRS, the pairs with the best system."""
     pairs: list[dict[str, Any]] = found["pairs"]
     if len(pairs) <= MAX_PAIRS:
         return pairs

@@ -1,4 +1,4 @@
-"""95 % intervals of scores, from clips or from groups of clips: pure functions."""
+"""Computes 95 % intervals of scores from clips or groups of clips: pure functions."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,13 +12,13 @@ Interval = tuple[float, float]
 
 
 def wilson(hits: int, n: int) -> Interval:
-    """The 95 % interval of a share of `n` >= 1 independent clips, in [0, 1] (Wilson 1927)."""
+    """Returns the 95 % interval, in [0, 1], of a share of `n` >= 1 independent clips (Wilson 1927)."""
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def sum_by_group(per_clip: np.ndarray, groups: Sequence[str]) -> np.ndarray:
-    """(N, ...) values per clip -> (G, ...) float64 sums per group."""
+    """Sums (N, ...) values per clip to (G, ...) float64 values per group."""
     distinct, index = np.unique(np.asarray(groups), return_inverse=True)
     sums = np.zeros((len(distinct), *per_clip.shape[1:]))
     np.add.at(sums, index, per_clip)
@@ -26,10 +26,10 @@ def sum_by_group(per_clip: np.ndarray, groups: Sequence[str]) -> np.ndarray:
 
 
 def bootstrap(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """(G, K) sums per group -> (10,000,) values of `statistic`, each from G groups drawn with replacement.
+    """Returns (10,000,) values of `statistic`, each from the (G, K) sums of G groups drawn with replacement.
 
     This is the cluster bootstrap (Field and Welsh 2007). Clips of one artist resemble each other, and new data would
-    bring new artists, so whole groups are drawn instead of clips. `statistic` maps (draws, K) sums to (draws,) values.
+    have new artists, so whole groups are drawn instead of clips. `statistic` maps (draws, K) sums to (draws,) values.
     """
     generator, size = np.random.default_rng(0), len(sums)
     values = []
@@ -41,7 +41,7 @@ def bootstrap(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -
 
 
 def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
-    """The 95 % percentile interval of `bootstrap`; None for a single group, which cannot be resampled."""
+    """Returns the 95 % percentile interval of `bootstrap`, or None for a single group, which cannot be resampled."""
     if len(sums) < 2:
         return None
     low, high = np.percentile(bootstrap(sums, statistic), (2.5, 97.5))
@@ -49,13 +49,13 @@ def clustered(sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -
 
 
 def mean_per_clip(sums: np.ndarray) -> np.ndarray:
-    """A statistic for `bootstrap`: (draws, 2) numbers of clips and sums of values -> (draws,) means."""
+    """Computes a statistic for `bootstrap`: (draws,) means from (draws, 2) numbers of clips and sums of values."""
     return np.asarray(sums[:, 1] / sums[:, 0])
 
 
 def shown_interval(clustered: Interval | None, wilson: Interval | None) -> Interval | None:
-    """The interval that reports, cards and the app show: the clustered one, or Wilson's where that one is degenerate.
+    """Returns the interval that reports, cards and the app show: the clustered one, or Wilson's if that is degenerate.
 
-    If all clips are correct, all draws are equal: an interval of zero width would claim certainty.
+    If all clips are correct, all draws are equal, and an interval of zero width would claim certainty.
     """
     return clustered if clustered and clustered[0] < clustered[1] else wilson

@@ -1,4 +1,4 @@
-"""Fits the detector of out-of-scope music (of none of a model's genres)."""
+"""Fits the detector of out-of-scope music (music of none of a model's genres)."""
 
 import numpy as np
 from scipy.stats import mannwhitneyu
@@ -9,20 +9,21 @@ from sklearn.preprocessing import StandardScaler
 
 from genreclf.inference.known import Known, log_probabilities
 
-REFUSED = 0.05  # of the correct answers
-MIN_CLIPS = 10  # of each kind: fewer say nothing about 5 %
+REFUSED = 0.05  # the share of correct predictions that are withheld
+MIN_CLIPS = 10  # of each kind; from fewer, 5 % cannot be estimated
 FOLDS = 5
-CHANCE = 0.05  # the significance level: the chance that a useless rule is kept
+CHANCE = 0.05  # the significance level: the probability that a useless rule is kept
 PENALTY = 0.1  # scikit-learn's C: values from 0.01 to 1 were equally good
 
 
 def fit_known(probabilities: np.ndarray, target: np.ndarray, none: np.ndarray) -> Known | None:
-    """(N, classes) calibrated probabilities of clips, their (N,) classes, and (M, classes) of clips of no class.
+    """Fits a penalized logistic regression that separates clips of the classes from out-of-scope clips.
 
-    A logistic regression with a penalty. Both kinds weigh the same, and so do the classes: otherwise the answer would
-    be withheld for most clips of a class that is rare among these. The threshold comes from scores that were
-    cross-fitted, because a rule refuses fewer of the clips that it was fitted on. None for fewer than 10 clips of a
-    kind, or if the cross-fitted scores do not tell the kinds apart (by a one-sided Mann-Whitney test).
+    `probabilities` are calibrated: (N, classes) of clips with the (N,) classes `target`. `none` are (M, classes) of
+    out-of-scope clips. Both kinds have the same weight, and so have the classes; otherwise most clips of a rare class
+    would be withheld. The threshold comes from cross-fitted scores, because a rule withholds fewer of the clips that it
+    was fitted on. Returns None for fewer than 10 clips of a kind, or if the cross-fitted scores do not separate the
+    kinds (one-sided Mann-Whitney test).
     """
     correct = probabilities.argmax(1) == target
     if min(correct.sum(), len(none)) < MIN_CLIPS:
@@ -44,7 +45,7 @@ def fit_known(probabilities: np.ndarray, target: np.ndarray, none: np.ndarray) -
 
 
 def _weights(target: np.ndarray, none: int) -> np.ndarray:
-    """(N + M,) weights of the mean 1."""
+    """Returns (N + M,) weights with mean 1."""
     _, number, count = np.unique(target, return_inverse=True, return_counts=True)
     weights = np.concatenate([1 / count[number] / len(count), np.full(none, 1 / none)])
     return weights * (len(weights) / weights.sum())

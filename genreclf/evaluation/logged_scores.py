@@ -1,4 +1,4 @@
-"""The scores of a run as its loggers keep them: numbers by name."""
+"""Selects the scores of a run that its loggers record: numbers by name."""
 
 from typing import Any
 
@@ -9,8 +9,10 @@ SCORES = ("accuracy", "macro_accuracy", "macro_f1", "top2_accuracy", "top3_accur
 
 
 def logged_scores(metrics: dict[str, Any]) -> dict[str, float]:
-    """The scores of clips in metrics.json: `test/accuracy`, the ends of its 95 % interval `test/accuracy_low` and
-    `_high`, and so on; with test-time augmentation `test/pitch_shift/accuracy`.
+    """Returns the clip scores of metrics.json by name.
+
+    The names are `test/accuracy`, `test/accuracy_low` and `test/accuracy_high` for the ends of its 95 % interval, and
+    so on; with test-time augmentation, `test/pitch_shift/accuracy`.
     """
     found = {}
     for tta, result in metrics["tta"].items():

@@ -1,4 +1,4 @@
-"""Comparison of multi-label systems, on the same clips: from their predictions to JSON-like data."""
+"""Compares multi-label systems on the same clips: from predictions to JSON-like data."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TEST = "test of the mean difference"
 
 
 def compare_multilabel(systems: Sequence[System], columns: Columns | None = None) -> dict[str, Any]:
-    """As `comparison.compare`, by the mean average precision: all systems, the best first, and all pairs of them."""
+    """Compares systems as `comparison.compare` does, but by mean average precision."""
     ranked = sorted(systems, key=lambda system: -_mean(system))
     if np.isnan(_mean(ranked[0])):
         raise GenreclfError("no genre can be compared: all clips or no clip have it; score other clips")
@@ -41,7 +41,7 @@ def compare_multilabel(systems: Sequence[System], columns: Columns | None = None
 
 
 def _mean(system: System) -> float:
-    """The mean average precision, the mean over the seeds; NaN where no genre can be scored."""
+    """Returns the mean average precision, averaged over the seeds; NaN if no genre can be scored."""
     return float(np.mean([_score(one) for one in system.predictions.values()]))
 
 
@@ -50,7 +50,7 @@ def _score(predictions: Predictions) -> float:
 
 
 def _drawn(system: System) -> np.ndarray:
-    """(draws,) the mean over the seeds in each draw of groups; the same draws for all systems. Empty for one group."""
+    """Returns (draws,) means over the seeds, from the same draws of groups for all systems; empty for one group."""
     by_seed = list(system.predictions.values())
     if len(set(by_seed[0].groups)) < 2:
         return np.zeros(0)
@@ -59,9 +59,9 @@ def _drawn(system: System) -> np.ndarray:
 
 
 def _pair(better: System, other: System, drawn: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The difference of two systems' mean average precisions, with its paired interval.
+    """Returns the difference of two systems' mean average precisions, with its paired interval.
 
-    `p` is two-sided, from the normal distribution with the standard deviation of the bootstrap (Efron and Tibshirani
+    `p` is two-sided, from a normal distribution with the standard deviation of the bootstrap (Efron and Tibshirani
     1993, chapter 13).
     """
     difference, draws = _mean(better) - _mean(other), drawn[better.label] - drawn[other.label]
@@ -103,7 +103,7 @@ def _describe(system: System, drawn: np.ndarray) -> dict[str, Any]:
 
 
 def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
-    """The scores of the systems on some clips."""
+    """Returns the scores of the systems on some clips."""
     groups = next(iter(systems[0].predictions.values())).groups
     found = [_describe(system, _drawn(system)) for system in systems]
     return {"clips": len(groups), "groups": len(set(groups)), "systems": found}

@@ -1,4 +1,4 @@
-"""Plots of scores of several genres, each a function from numbers to a PNG file."""
+"""Plots multi-label scores; each function draws numbers to a PNG file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _SHORT, _CHARACTER_INCHES = 24, 0.08
 
 
 def draw_multilabel_scores(clip: dict[str, Any], predictions: Predictions, title: str, folder: Path, tta: str) -> None:
-    """The plots of what `multilabel_clip_scores` returns, to files in `folder`."""
+    """Draws the result of `multilabel_clip_scores` to files in `folder`."""
     draw_average_precisions(clip["per_class"], clip["n"], title, folder / f"average-precision-{tta}.png")
     draw_precision_recall(predictions, title, folder / f"precision-recall-{tta}.png")
     draw_reliability(clip["calibration"], title, folder / f"reliability-{tta}.png", OF_PAIRS)
@@ -26,9 +26,9 @@ def draw_multilabel_scores(clip: dict[str, Any], predictions: Predictions, title
 
 @names_in_plots()
 def draw_average_precisions(table: Sequence[dict[str, Any]], clips: int, title: str, path: Path) -> None:
-    """The rows of `per_class` in the scores -> bars of average precision with their intervals, the highest on top.
+    """Draws the rows of `per_class` in the scores as bars of average precision with intervals, the highest on top.
 
-    A mark shows the share of the clips that have the genre: what guessing reaches.
+    A mark shows the share of clips with the genre, which is the average precision of guessing.
     """
     scored = [row for row in table if row["average_precision"] is not None]
     rows = sorted(scored, key=lambda row: -row["average_precision"])
@@ -53,7 +53,7 @@ def draw_average_precisions(table: Sequence[dict[str, Any]], clips: int, title: 
 
 @names_in_plots()
 def draw_precision_recall(predictions: Predictions, title: str, path: Path) -> None:
-    """Precision against recall of the genres of most clips, with a point at each one's threshold."""
+    """Draws precision against recall for the most frequent genres, with a point at each genre's threshold."""
     target, counts = predictions.target, predictions.target.sum(0)
     frequent = [number for number in np.argsort(-counts, kind="stable")[:MAX_CURVES] if counts[number]]
     figure = Figure(figsize=(7.5, 5), layout="constrained")

@@ -1,4 +1,4 @@
-"""Scores of multi-label models: from (N, classes) probabilities and bool to JSON-like data."""
+"""Scores of multi-label models: from (N, classes) probabilities and bool targets to JSON-like data."""
 
 import math
 from typing import Any
@@ -16,9 +16,9 @@ _RANKED = ("mean_average_precision", "roc_auc")  # in the order of `rankings`
 
 
 def multilabel_clip_scores(predictions: Predictions, columns: Columns | None = None) -> dict[str, Any]:
-    """Scores, 95 % intervals and calibration of a set of clips, also by the values of `columns`.
+    """Returns scores, 95 % intervals and calibration of a set of clips, also by the values of `columns`.
 
-    Shares are in [0, 1], the log-loss, a mean over clips and genres, in nats. A score that cannot be had is None.
+    Shares are in [0, 1]. The log-loss is in nats, a mean over clips and genres. An undefined score is None.
     """
     probabilities, target, groups = predictions.probabilities, predictions.target, predictions.groups
     precisions, areas = rankings(probabilities, target)
@@ -41,17 +41,17 @@ def multilabel_clip_scores(predictions: Predictions, columns: Columns | None = N
 
 
 def log_loss(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(N,) the binary cross-entropy of each clip, the mean over the genres."""
+    """Returns the (N,) binary cross-entropy of each clip, averaged over the genres."""
     return np.asarray(-np.log(np.clip(np.where(target, probabilities, 1 - probabilities), 1e-15, 1)).mean(1))
 
 
 def known(value: Any) -> float | None:
-    """A number, or None for NaN, which JSON does not have."""
+    """Returns the number, or None for NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None
 
 
 def interval(values: np.ndarray) -> Interval | None:
-    """(draws,) values of a bootstrap, NaN where there is none -> their 95 % percentile interval."""
+    """Returns the 95 % percentile interval of (draws,) bootstrap values, which may be NaN; None if all are equal."""
     finite = values[np.isfinite(values)]
     if not len(finite) or finite.min() == finite.max():
         return None
@@ -62,7 +62,7 @@ def interval(values: np.ndarray) -> Interval | None:
 def _intervals(
     predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray] | None
 ) -> dict[str, dict[str, Interval | None]]:
-    """By score; with the keys of `scores.intervals`."""
+    """Returns intervals by score, with keys as in `scores.intervals`."""
     losses, groups = log_loss(predictions.probabilities, predictions.target), predictions.groups
     found = {
         name: None if drawn is None else interval(mean_over_genres(drawn[number]))
@@ -101,13 +101,13 @@ def _per_class(
 
 
 def _counts(predictions: Predictions) -> np.ndarray:
-    """(N, 2 * classes): by genre the hits, and the true ones with the predicted ones; sums give F1."""
+    """Returns (N, 2 * classes): per genre, the hits, then true plus predicted. F1 follows from their sums."""
     true, predicted = predictions.target.astype(int), predictions.predicted.astype(int)
     return np.hstack([true * predicted, true + predicted])
 
 
 def _macro_f1(counts: np.ndarray) -> np.ndarray:
-    """(draws, 2 * classes) sums of `_counts` -> (draws,) mean F1 over genres that occur or are predicted."""
+    """Returns (draws,) mean F1 over genres that occur or are predicted, from (draws, 2 * classes) sums of `_counts`."""
     hits, occurring = np.split(counts, 2, axis=1)
     return (2 * hits / np.maximum(occurring, 1)).sum(axis=1) / np.maximum((occurring > 0).sum(axis=1), 1)
 
