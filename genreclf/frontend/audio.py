@@ -16,10 +16,10 @@ import soxr
 from genreclf.errors import GenreclfError
 from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
-from genreclf.frontend.file_end import CUT_BLOCK, end_fault
-from genreclf.frontend.file_start import suits_libsndfile
+from genreclf.frontend.file_end import CUT_BLOCK, file_end
+from genreclf.frontend.file_start import content_begin, suits_libsndfile
 from genreclf.frontend.ogg_pages import chain_bounds
-from genreclf.frontend.tag_bytes import tag_bytes
+from genreclf.frontend.tag_bytes import tag_bytes, unread_sample_bytes
 
 SAMPLE_RATE_HZ = 22_050
 AUDIO_SUFFIXES = (
@@ -196,6 +196,8 @@ def _decoders(handle: FileIO) -> Iterator[Callable[[FileIO], Decoder]]:
     from genreclf.frontend.av_audio import AvDecoder
 
     yield AvDecoder
+    if (begin := content_begin(handle)) > 0:  # ffmpeg looks for few formats behind ID3v2
+        yield partial(AvDecoder, begin=begin)
 
 
 def _decoded(
@@ -321,9 +323,11 @@ def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
     expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # for joined files, that of the first one
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
-    if fault := end_fault(handle) or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
+    end, size = file_end(handle), os.fstat(handle.fileno()).st_size
+    if fault := end.fault or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
         return f"{TRUNCATED}: {fault}, {seconds:.1f} s decoded"
-    share = decoder.unread_share() - tag_bytes(handle) / os.fstat(handle.fileno()).st_size
+    behind = max(decoder.unread_share(), end.bytes_behind / size) - tag_bytes(handle) / size
+    share = max(behind, unread_sample_bytes(handle) / size)
     if share > _UNREAD_SHARE:
         return f"{share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""

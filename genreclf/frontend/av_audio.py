@@ -27,11 +27,15 @@ _FORMATS = (
 # Frames behind frames: they have no header with a length, and end where no frame follows. MP3 may have one.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
 # Their length is the difference of the first and last time stamp, which may jump, or a placeholder if they were written
-# to a pipe. Their blocks tell whether they are whole (`file_end`).
-_UNRELIABLE = ("asf", "avi", "mpeg", "mpegts", "rm")
+# to a pipe, or what follows the samples counts. Their blocks tell whether they are whole (`file_end`).
+_UNRELIABLE = ("asf", "avi", "mpeg", "mpegts", "rm", "w64")
 # Their headers count the samples, or the frames (of 26 ms for MP3). In others, the length includes the silence that
 # encoders put before and behind the music: up to 5,186 samples of HE-AAC, two frames of 4,096 of WMA.
 _COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv"), 0.05, 0.3
+# One packet behind the other, with little else between them and behind them than tags.
+_SEQUENTIAL = ("aiff", "au", "flac", "mpegts", "tta", "w64", "wav", "wv")
+# A run of sound without a fault of this length is no chance, however much else there is that cannot be decoded.
+_MIN_RUN_SECONDS = 1.0
 # An MP3 file's number of frames is in its first one, of at most this many bytes (320 kbit/s at 32 kHz), so many bytes
 # behind these names; flags say whether Xing's is there. Frames have 576 samples below 32 kHz, and 1,152 from there on.
 _MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
@@ -72,6 +76,7 @@ class AvDecoder:
         self._decoded_bytes = self._lost_bytes = 0  # of packets
         self._damaged_bytes = 0  # of those lost, without zeros at the end
         self._lost_before_end = 0  # before the last packet that was decoded
+        self._run_seconds = self._longest_run_seconds = 0.0  # without a fault
         self._end = self._largest = 0  # the largest packet but the last
         self._last: Packet[AudioStream] | None = None
         self._is_last_damaged = False
@@ -90,12 +95,13 @@ class AvDecoder:
         yield from _block(queue)
         if self._source.fault:
             raise UndecodableError(self._source.fault)
-        if self._damaged_bytes > self._decoded_bytes:
+        if self._damaged_bytes > self._decoded_bytes and self._longest_run_seconds < _MIN_RUN_SECONDS:
             raise UndecodableError("most of it is damaged or protected")
 
     def unread_share(self) -> float:
         """See `Decoder`."""
-        if self._container.format.name in _BARE:
+        name, is_alone = self._container.format.name, len(self._container.streams) == 1
+        if name in _BARE or (name in _SEQUENTIAL and is_alone and self._end):
             return (self._lost_before_end + self._source.size - self._end) / self._source.size
         return self._lost_bytes / max(1, self._lost_bytes + self._decoded_bytes)
 
@@ -105,7 +111,8 @@ class AvDecoder:
             return False
         sync_bytes = _SYNC_BYTES.get(self._container.format.name, 2)
         begins_as_frame = bytes(self._last)[:sync_bytes] == bytes(self._first)[:sync_bytes]
-        if not begins_as_frame or self._last.size > self._largest:  # a tag may hang on it
+        follows = self._last.pos is None or self._last.pos <= self._end  # what was decoded, not other bytes
+        if not begins_as_frame or not follows or self._last.size > self._largest:  # a tag may hang on it
             return False
         return self._is_last_damaged or self._last.size < _mpeg_frame_bytes(self._last)
 
@@ -120,6 +127,7 @@ class AvDecoder:
             try:
                 for frame in packet.decode():
                     is_damaged |= frame.is_corrupt
+                    self._run_seconds += frame.samples / frame.rate
                     yield frame
                 decoded = True
             except FFmpegError:
@@ -133,9 +141,11 @@ class AvDecoder:
             packet = self._next_packet()
 
     def _count(self, packet: "Packet[AudioStream]", decoded: bool) -> None:
+        self._longest_run_seconds = max(self._longest_run_seconds, self._run_seconds)
         if decoded:
             self._decoded_bytes += packet.size
         else:
+            self._run_seconds = 0.0
             self._lost_bytes += packet.size
             # Zeros stand for what a download that was broken off had still to fetch.
             self._damaged_bytes += len(bytes(packet).rstrip(b"\0"))

@@ -1,4 +1,4 @@
-"""Whether a file ends where its container says, for containers that say it."""
+"""Where a file's container ends, for containers that say it: the file may be cut off, or more may follow."""
 
 import os
 from collections.abc import Callable
@@ -6,82 +6,116 @@ from io import FileIO
 from typing import NamedTuple
 
 from genreclf.frontend import ogg_pages
+from genreclf.frontend.file_start import content_begin
 
 NO_END_PAGE, CUT_BLOCK = "no end page", "the last block is cut off"
 
 _HEAD_BYTES = 24  # the longest header of a block (ASF)
 _MAX_BLOCKS = 2**20  # two hours of Flash video have half as many
-_SLACK_BYTES = 16  # writers of AVI and RealMedia may leave out padding, or count a header twice
+_SLACK_BYTES = 16  # writers of AVI, W64 and RealMedia may leave out padding, or count a header twice
+_REST = -1
 _MAX_32 = 0x7FFF_F000  # writers that cannot seek (pipes) leave a length of at least this
 _EBML = bytes.fromhex("1a45dfa3")
 _ELEMENTS = (  # of Matroska: those of a file, of a segment and of a cluster
     *("1a45dfa3", "18538067", "114d9b74", "1549a966", "1654ae6b", "1f43b675", "1c53bb6b", "1254c367", "1043a770"),
-    *("1941a469", "ec", "bf", "e7", "a7", "ab", "a3", "a0"),
+    *("1941a469", "5854", "af", "ec", "bf", "e7", "a7", "ab", "a3", "a0"),
 )
-_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"free", b"skip", b"wide", b"uuid", b"meta")
+_BOXES = (  # of MP4 and QuickTime
+    *(b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"ssix", b"free", b"skip", b"wide", b"uuid"),
+    *(b"meta", b"meco", b"udta", b"pdin", b"prft", b"emsg", b"imda", b"pnot", b"PICT", b"junk"),
+)
+_CAF_CHUNKS = (
+    *(b"desc", b"data", b"pakt", b"chan", b"kuki", b"strg", b"mark", b"regn", b"info", b"inst", b"midi", b"umid"),
+    *(b"ovvw", b"peak", b"edct", b"uuid", b"free"),
+)
+_REAL_CHUNKS = (b".RMF", b"PROP", b"MDPR", b"CONT", b"DATA", b"INDX", b"RMMD", b"RJMD")
+_W64, _W64_CHUNK = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _PACK, _PACK_SEARCH_BYTES = b"\0\0\1\xba", 2**17
 _TS_SYNC, _TS_KINDS, _TS_PACKETS = 0x47, ((188, 0), (192, 4), (204, 0)), 5  # bytes a packet, place of the sync byte
 _ASF, _ASF_DATA = (bytes.fromhex(f"3{digit}26b2758e66cf11a6d900aa0062ce6c") for digit in "06")
 _ASF_PROPERTIES, _ASF_FLAGS_AT = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 88
 
 
-def end_fault(handle: FileIO) -> str:
-    """Why the file is incomplete: `NO_END_PAGE` or `CUT_BLOCK`; empty if it is whole or its container does not say.
+class FileEnd(NamedTuple):
+    """What the container tells of the file's end."""
 
-    The position in the file does not change.
-    """
-    head = os.pread(handle.fileno(), _HEAD_BYTES, 0)
+    fault: str = ""  # why the file is incomplete: `NO_END_PAGE` or `CUT_BLOCK`; empty if it is whole, or not known
+    bytes_behind: int = 0  # the container
+
+
+def file_end(handle: FileIO) -> FileEnd:
+    """What the container says; nothing for one that does not. The position in the file does not change."""
+    begin = content_begin(handle)
+    head = os.pread(handle.fileno(), _HEAD_BYTES, begin)
     if head.startswith(ogg_pages.MAGIC):
-        return "" if ogg_pages.has_end_page(handle) else NO_END_PAGE
+        end = ogg_pages.last_end(handle, begin)
+        return FileEnd(NO_END_PAGE) if end is None else FileEnd("", _size(handle) - end)
     if head.startswith(_PACK):
-        is_cut = _overrun(handle, _last_pack(handle), _program_bytes) > 0
-    elif container := next((each for each in _CONTAINERS if head.startswith(each.magic, each.magic_at)), None):
-        is_known = container.magic != _ASF or not _is_broadcast(handle, head)
-        is_cut = is_known and _overrun(handle, container.first_at, container.block_bytes) > container.slack_bytes
-    else:
-        is_cut = _has_cut_transport_packet(handle)
-    return CUT_BLOCK if is_cut else ""
+        return _compared(handle, _end_of_blocks(handle, _last_pack(handle), _PROGRAM))
+    container = next((each for each in _CONTAINERS if head.startswith(each.magic, each.magic_at)), None)
+    if container is None:
+        return FileEnd(CUT_BLOCK if _has_cut_transport_packet(handle) else "")
+    if container.magic == _ASF and _is_broadcast(handle, begin):
+        return FileEnd()
+    return _compared(handle, _end_of_blocks(handle, begin + container.first_at, container), container.slack_bytes)
 
 
-def _overrun(handle: FileIO, at: int, length: Callable[[bytes], int]) -> int:
-    """How many bytes the last of the blocks that follow each other from `at` on lacks.
+def _compared(handle: FileIO, end: int, slack_bytes: int = 0) -> FileEnd:
+    lacking = end - _size(handle)
+    return FileEnd(CUT_BLOCK if lacking > slack_bytes else "", max(0, -lacking))
 
-    `length` gives the bytes of a block by how it begins; 0 if it is none, or of unknown length.
-    """
-    size = _size(handle)
+
+def _end_of_blocks(handle: FileIO, at: int, container: "_Container") -> int:
+    """Where the last of the blocks ends that follow each other from `at` on; beyond the file if it is cut off."""
+    first, size = at, _size(handle)
     for _ in range(_MAX_BLOCKS):
         if at >= size:
-            return at - size
+            return at
         head = os.pread(handle.fileno(), _HEAD_BYTES, at)
-        if not (size_of_block := length(head)):
-            return 0
-        at += size_of_block
-    return 0
+        length = container.block_bytes(head)
+        is_another_file = at > first and head.startswith(container.magic, container.magic_at)
+        if not length or (is_another_file and not container.joins):
+            return at
+        if length == _REST:
+            return size
+        at += length
+    return size
+
+
+# The length of a block by how it begins: 0 if it is none of the container, `_REST` if it may be the rest of the file.
 
 
 def _riff_bytes(head: bytes) -> int:
     size = int.from_bytes(head[4:8], "little")
-    return 8 + size + size % 2 if head.startswith(b"RIFF") and 0 < size < _MAX_32 else 0
+    is_video = head.startswith(b"RIFF") and head.startswith(b"AVI", 8)
+    return (8 + size + size % 2 if 0 < size < _MAX_32 else _REST) if is_video else 0
+
+
+def _w64_bytes(head: bytes) -> int:
+    size = int.from_bytes(head[16:24], "little")
+    return (-(-size // 8) * 8 if _HEAD_BYTES <= size < 2**63 else _REST) if head[4:16] == _W64_CHUNK else 0
 
 
 def _caf_bytes(head: bytes) -> int:
-    """Of CAF and DSDIFF."""
     size = int.from_bytes(head[4:12], "big", signed=True)
-    return 12 + size if head[:4].isalnum() and size >= 0 else 0
+    return (12 + size if size >= 0 else _REST) if head.startswith(_CAF_CHUNKS) else 0
+
+
+def _dsdiff_bytes(head: bytes) -> int:
+    return 12 + int.from_bytes(head[4:12], "big") if head.startswith(b"FRM8") else 0
 
 
 def _asf_bytes(head: bytes) -> int:
-    """The header's or the samples'; the index behind them is not needed."""
+    """The header's or the samples'; the small index behind them is not needed."""
     size = int.from_bytes(head[16:24], "little")
-    return size if head.startswith((_ASF, _ASF_DATA)) and _HEAD_BYTES <= size < 2**63 else 0
+    return (size if _HEAD_BYTES <= size < 2**63 else _REST) if head.startswith((_ASF, _ASF_DATA)) else 0
 
 
 def _box_bytes(head: bytes) -> int:
-    """Of MP4 and QuickTime."""
     size = int.from_bytes(head[:4], "big")
     if size == 1:
         size = int.from_bytes(head[8:16], "big")
-    return size if head[4:8] in _BOXES and size >= 8 else 0
+    return (size if size >= 8 else _REST) if head.startswith(_BOXES, 4) else 0
 
 
 def _element_bytes(head: bytes) -> int:
@@ -101,7 +135,7 @@ def _element_bytes(head: bytes) -> int:
 
 def _dsf_bytes(head: bytes) -> int:
     size = int.from_bytes(head[4:12], "little")
-    return size if head[:4] in (b"DSD ", b"fmt ", b"data") and size >= 12 else 0
+    return (size if size >= 12 else _REST) if head.startswith((b"DSD ", b"fmt ", b"data")) else 0
 
 
 def _flv_bytes(head: bytes) -> int:
@@ -110,7 +144,7 @@ def _flv_bytes(head: bytes) -> int:
 
 def _real_bytes(head: bytes) -> int:
     size = int.from_bytes(head[4:8], "big")
-    return size if head[:4].strip(b".").isalpha() and 10 <= size < _MAX_32 else 0
+    return (size if 10 <= size < _MAX_32 else _REST) if head.startswith(_REAL_CHUNKS) else 0
 
 
 def _program_bytes(head: bytes) -> int:
@@ -126,26 +160,29 @@ class _Container(NamedTuple):
     magic: bytes
     magic_at: int
     first_at: int  # the first block
-    block_bytes: Callable[[bytes], int]  # see `_overrun`
+    block_bytes: Callable[[bytes], int]
     slack_bytes: int = 0
+    joins: bool = False  # a file that follows is decoded, too
 
 
+_PROGRAM = _Container(_PACK, 0, 0, _program_bytes, joins=True)
 _CONTAINERS = (
-    _Container(b"AVI ", 8, 0, _riff_bytes, _SLACK_BYTES),
+    _Container(b"AVI ", 8, 0, _riff_bytes, _SLACK_BYTES, joins=True),
+    _Container(_W64, 0, 40, _w64_bytes, _SLACK_BYTES),
     _Container(b"caff", 0, 8, _caf_bytes),
     _Container(_ASF, 0, 0, _asf_bytes),
     _Container(b"ftyp", 4, 0, _box_bytes),
-    _Container(_EBML, 0, 0, _element_bytes),
-    _Container(b"FRM8", 0, 0, _caf_bytes),
+    _Container(_EBML, 0, 0, _element_bytes, joins=True),
+    _Container(b"FRM8", 0, 0, _dsdiff_bytes),
     _Container(b"DSD ", 0, 0, _dsf_bytes),
     _Container(b"FLV", 0, 13, _flv_bytes),
     _Container(b".RMF", 0, 0, _real_bytes, _SLACK_BYTES),
 )
 
 
-def _is_broadcast(handle: FileIO, head: bytes) -> bool:
+def _is_broadcast(handle: FileIO, begin: int) -> bool:
     """Whether an ASF file's lengths mean nothing, because they were not known when they were written."""
-    header = os.pread(handle.fileno(), min(_asf_bytes(head), 2**16), 0)
+    header = os.pread(handle.fileno(), 2**16, begin)
     flags_at = header.find(_ASF_PROPERTIES) + _ASF_FLAGS_AT
     return _ASF_FLAGS_AT <= flags_at < len(header) and bool(header[flags_at] & 1)
 

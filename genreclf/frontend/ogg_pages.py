@@ -17,10 +17,14 @@ class _Page(NamedTuple):
     flags: int
 
 
-def has_end_page(handle: FileIO) -> bool:
-    """Whether the pages go on to one that is whole and marked as the last. The position in the file does not change."""
-    last = deque(_pages(handle), maxlen=1)
-    return any(page.flags & _END_FLAG and page.end <= os.fstat(handle.fileno()).st_size for page in last)
+def last_end(handle: FileIO, begin: int) -> int | None:
+    """Where the pages end that follow each other from `begin` on, if the last is whole and marked as the last.
+
+    The position in the file does not change.
+    """
+    last = deque(_pages(handle, begin), maxlen=1)
+    whole = (page for page in last if page.end <= os.fstat(handle.fileno()).st_size)
+    return next((page.end for page in whole if page.flags & _END_FLAG), None)
 
 
 def chain_bounds(handle: FileIO) -> list[int]:
@@ -29,16 +33,15 @@ def chain_bounds(handle: FileIO) -> list[int]:
     The position in the file does not change.
     """
     bounds, before = [], 0
-    for page in _pages(handle):
+    for page in _pages(handle, 0):
         if page.flags & ~before & _BEGIN_FLAG:  # each stream of a file, such as picture and sound, has its first page
             bounds.append(page.begin)
         before = page.flags
     return [*bounds, os.fstat(handle.fileno()).st_size]
 
 
-def _pages(handle: FileIO) -> Iterator[_Page]:
-    """Those from the beginning on that follow each other."""
-    begin = 0
+def _pages(handle: FileIO, begin: int) -> Iterator[_Page]:
+    """Those that follow each other from there on."""
     while (head := os.pread(handle.fileno(), _MAX_HEAD_BYTES, begin)).startswith(MAGIC) and len(head) >= _HEAD_BYTES:
         segments = head[_SEGMENTS_AT]
         end = begin + _HEAD_BYTES + segments + sum(head[_HEAD_BYTES:][:segments])

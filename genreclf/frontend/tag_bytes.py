@@ -1,14 +1,27 @@
-"""How many bytes behind the samples of a file are tags, such as a cover: no music that was left out."""
+"""How many bytes of a file are tags, such as a cover, and how many are samples that no decoder reads."""
 
 import os
+from collections.abc import Iterator
 from io import FileIO
-from typing import Literal
+from typing import Literal, NamedTuple
 
-_ORDERS: dict[bytes, Literal["little", "big"]] = {b"RIFF": "little", b"RIFX": "big", b"FORM": "big"}
-_SAMPLES = (b"data", b"SSND")
+_ORDERS: dict[bytes, Literal["little", "big"]] = {
+    **dict.fromkeys((b"RIFF", b"RF64", b"BW64"), "little"),
+    **dict.fromkeys((b"RIFX", b"FORM"), "big"),
+}
+_FIRST_CHUNK_AT, _SAMPLES = 12, (b"data", b"SSND")
+_LONG, _SIZE_AT = 2**32 - 1, 28  # the length of samples whose true one, in 64 bits, is there
 _MAX_CHUNKS = 10_000
 _ID3V1, _ID3V1_BYTES = b"TAG", 128
 _APE, _APE_BYTES, _APE_SIZE_AT, _APE_FLAGS_AT, _APE_HAS_HEADER = b"APETAGEX", 32, 12, 20, 2**31
+
+
+class _Chunk(NamedTuple):
+    """A part of a WAV or AIFF file."""
+
+    holds_samples: bool
+    begin: int
+    end: int
 
 
 def tag_bytes(handle: FileIO) -> int:
@@ -16,13 +29,29 @@ def tag_bytes(handle: FileIO) -> int:
 
     The position in the file does not change.
     """
-    head = os.pread(handle.fileno(), 4, 0)
-    return _chunk_bytes(handle, _ORDERS[head]) if head in _ORDERS else end_tag_bytes(handle)
+    if not _is_chunked(handle):
+        return end_tag_bytes(handle)
+    chunks = list(_chunks(handle))
+    if not chunks or chunks[-1].end < _size(handle):  # not all of the file is chunks
+        return 0
+    end_of_samples = max((chunk.end for chunk in chunks if chunk.holds_samples), default=chunks[-1].end)
+    return chunks[-1].end - end_of_samples
+
+
+def unread_sample_bytes(handle: FileIO) -> int:
+    """The size of all chunks of samples in a WAV or AIFF file but the last: decoders read one.
+
+    The position in the file does not change.
+    """
+    if not _is_chunked(handle):
+        return 0
+    sizes = [chunk.end - chunk.begin for chunk in _chunks(handle) if chunk.holds_samples]
+    return sum(sizes[:-1])
 
 
 def end_tag_bytes(handle: FileIO) -> int:
     """The bytes of an APEv2 and an ID3v1 tag at the end of a file. The position does not change."""
-    size = os.fstat(handle.fileno()).st_size
+    size = _size(handle)
     end = os.pread(handle.fileno(), _ID3V1_BYTES + _APE_BYTES, max(0, size - _ID3V1_BYTES - _APE_BYTES))
     id3v1_bytes = _ID3V1_BYTES if end[-_ID3V1_BYTES:].startswith(_ID3V1) else 0
     footer = end[: len(end) - id3v1_bytes][-_APE_BYTES:]
@@ -33,18 +62,32 @@ def end_tag_bytes(handle: FileIO) -> int:
     return min(size, id3v1_bytes + ape_bytes)
 
 
-def _chunk_bytes(handle: FileIO, order: Literal["little", "big"]) -> int:
-    """The bytes behind the last chunk of samples, if whole chunks fill the file; else 0."""
-    size = os.fstat(handle.fileno()).st_size
-    at, end_of_samples = 12, 0
+def _is_chunked(handle: FileIO) -> bool:
+    return _magic(handle) in _ORDERS
+
+
+def _chunks(handle: FileIO) -> Iterator[_Chunk]:
+    """The chunks that follow each other and are within the file, or end with it."""
+    size, order, at = _size(handle), _ORDERS[_magic(handle)], _FIRST_CHUNK_AT
     for _ in range(_MAX_CHUNKS):
         if at >= size:
-            break
+            return
         head = os.pread(handle.fileno(), 8, at)
-        at += 8 + int.from_bytes(head[4:], order)
-        if at > size or not all(0x20 <= letter < 0x7F for letter in head[:4]):
-            return 0
-        at += at % 2
-        if head[:4] in _SAMPLES:
-            end_of_samples = min(at, size)
-    return size - end_of_samples if end_of_samples and at >= size else 0
+        name, length = head[:4], int.from_bytes(head[4:], order)
+        holds_samples = name in _SAMPLES
+        if holds_samples and length == _LONG:
+            length = int.from_bytes(os.pread(handle.fileno(), 8, _SIZE_AT), order)
+        end = at + 8 + length
+        # A file that was joined to this one is none of its chunks.
+        if end > size or name in _ORDERS or not all(0x20 <= letter < 0x7F for letter in name):
+            return
+        yield _Chunk(holds_samples, at, min(size, end + end % 2))
+        at = end + end % 2
+
+
+def _magic(handle: FileIO) -> bytes:
+    return os.pread(handle.fileno(), 4, 0)
+
+
+def _size(handle: FileIO) -> int:
+    return os.fstat(handle.fileno()).st_size

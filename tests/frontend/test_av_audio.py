@@ -157,6 +157,45 @@ def test_what_follows_a_whole_file_does_not_make_it_truncated(tmp_path, name, ta
     assert TRUNCATED not in read(tmp_path, content(name) + tag).problem
 
 
+def whole_file(name: str) -> bytes:
+    return mp3(seconds=2) if name == "mp3" else content(name)
+
+
+BEHIND = {
+    "an archive": b"PK\3\4" + np.random.default_rng(0).bytes(400_000),
+    "text": b"some words " * 40_000,
+    "a file of another format": encoded("WAV", "PCM_16", 44_100, 2, seconds=2.5),
+}
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+@pytest.mark.parametrize("name", ["mp3", *FORMATS])
+def test_what_is_behind_a_file_is_told_and_the_file_is_read(tmp_path, name, kind):
+    data = whole_file(name)
+    result = read(tmp_path, data + BEHIND[kind])
+    assert result.source_seconds == pytest.approx(read(tmp_path, data).source_seconds, abs=0.05)
+    share = float(result.problem.partition("%")[0]) / 100
+    assert share == pytest.approx(len(BEHIND[kind]) / (len(data) + len(BEHIND[kind])), abs=0.03)
+    assert UNDECODED in result.problem
+
+
+@pytest.mark.parametrize("name", ["mp3", *FORMATS])
+def test_of_two_files_in_one_both_are_read_or_the_second_is_told(tmp_path, name):
+    data = whole_file(name)
+    one, two = read(tmp_path, data), read(tmp_path, data + data)
+    if two.source_seconds < 1.9 * one.source_seconds:
+        assert two.source_seconds == pytest.approx(one.source_seconds)
+        assert two.problem.startswith(f"50% of the file {UNDECODED}")
+
+
+@pytest.mark.parametrize("name", ["mp3", "aac", "ac3", "mp2"])
+def test_an_archive_before_a_file_is_passed_over(tmp_path, name):
+    data = whole_file(name)
+    result = read(tmp_path, BEHIND["an archive"][:100_000] + data)
+    assert result.source_seconds == pytest.approx(2, abs=0.1)
+    assert UNDECODED in result.problem
+
+
 @pytest.mark.parametrize(("name", "frame_bytes"), [("ac3", 512), ("mp2", 384)])
 def test_a_file_cut_between_two_frames_cannot_be_told(tmp_path, name, frame_bytes):
     result = read(tmp_path, content(name)[: 30 * frame_bytes])
@@ -332,6 +371,14 @@ def test_odd_tags_before_an_mp3_cost_nothing(tmp_path, tags):
     plain, tagged = read(tmp_path, mp3(seconds=3)), read(tmp_path, tags + mp3(seconds=3))
     assert tagged.problem == ""
     assert tagged.source_seconds == pytest.approx(plain.source_seconds, abs=0.06)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "flac", "caf", "rf64", "w64"])
+def test_id3v2_before_any_format_costs_nothing(tmp_path, name):
+    data = content(name) if name in FORMATS else encoded(name.upper(), "PCM_16", 48_000, 2, seconds=2.0)
+    plain, tagged = (read(tmp_path, tag + data) for tag in (b"", id3v2(1_000) + bytes(1_000)))
+    assert tagged.problem == ""
+    np.testing.assert_array_equal(tagged.waveform, plain.waveform)
 
 
 def test_tags_may_be_in_any_encoding(tmp_path):
