@@ -51,7 +51,7 @@ def known(value: Any) -> float | None:
 
 
 def interval(values: np.ndarray) -> Interval | None:
-    """Returns the 95 % percentile interval of (draws,) bootstrap values, which may be NaN; None if all are equal."""
+    """Returns the 95 % percentile interval of the finite (draws,) bootstrap values, or None if they are all equal."""
     finite = values[np.isfinite(values)]
     if not len(finite) or finite.min() == finite.max():
         return None

@@ -1,4 +1,4 @@
-"""The predictions for a set of clips of several genres -> all scores, as JSON-like data."""
+"""Scores multi-label predictions for a set of clips, as JSON-like data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from genreclf.tags.plan import split_genres
 def score_multilabel_clips(
     found: Sequence[Prediction], info: ModelInfo, music: ClipSet
 ) -> tuple[Predictions, dict[str, Any]]:
-    """Calibrated predictions, and the scores of clips. `found` are uncalibrated, of `music.clips`."""
+    """Returns calibrated predictions and clip scores. `found` are uncalibrated predictions for `music.clips`."""
     rows = [music.store.rows[clip] for clip in music.clips]
     genres = [set(split_genres(label)) for label in music.labels]
     target = np.array([[name in of_clip for name in info.classes] for of_clip in genres])
@@ -43,7 +43,7 @@ def score_multilabel_clips(
 
 
 def unlabelled_genres(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
-    """The clips with the most confident predictions of genres that their labels lack (perhaps by mistake)."""
+    """Returns the clips with the most confident predictions of genres that their labels lack (perhaps by mistake)."""
     others = np.where(predictions.target, 0, predictions.probabilities * predictions.predicted)
     worst = np.argsort(-others.max(1), kind="stable")[:MAX_MISTAKES]
     return [

@@ -1,4 +1,4 @@
-"""Plots, each a function from numbers to a PNG file."""
+"""Plots; each function draws numbers to a PNG file."""
 
 import csv
 import io
@@ -18,14 +18,14 @@ from genreclf.plot_text import drawable, names_in_plots, save
 OF_CLIPS = ("accuracy", "probability of the predicted genre", "clips")
 OF_PAIRS = ("true share", "probability of a genre", "pairs")  # of a clip and a genre
 _HERTZ = (100, 500, 1_000, 2_000, 5_000, 10_000)
-_SHORT, _LABEL_WIDTH = 24, 60  # characters of a name that stands on both axes, and of a line of a longer one
+_SHORT, _LABEL_WIDTH = 24, 60  # characters: the longest name shown on both axes; the line width of longer names
 _LINE_INCHES, _CHARACTER_INCHES = 0.17, 0.08
 
 
 def draw_curves(metrics: Path, path: Path, score: str = "accuracy") -> dict[str, float]:
-    """Loss and score per epoch from a run's metrics.csv -> a picture. A score need not be measured in training.
+    """Draws loss and score per epoch from a run's metrics.csv. The score need not be measured on training clips.
 
-    Returns the highest and the last validation score; NaN if no epoch was validated.
+    Returns the highest and the last validation score, or NaN if no epoch was validated.
     """
     with metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -44,16 +44,16 @@ def draw_curves(metrics: Path, path: Path, score: str = "accuracy") -> dict[str,
 
 
 def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
-    """Epochs and values, without the epochs for which the column is empty."""
+    """Returns epochs and values, without the epochs where the column is empty."""
     measured = [row for row in rows if row.get(name)]
     return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]
 
 
 @names_in_plots()
 def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, path: Path) -> None:
-    """(classes, classes) counts, true class by row -> a picture; colours are shares of a row, texts are counts.
+    """Draws (classes, classes) counts, true class by row. Colours are shares of a row; the text shows counts.
 
-    Where names are long, they stand at the rows only, with the numbers of their columns.
+    Long names appear only at the rows, with the numbers of their columns.
     """
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     names = [drawable(name) for name in classes]
@@ -78,7 +78,7 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, pa
 
 @names_in_plots()
 def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """The rows of `per_class` in the scores -> bars of F1, with precision and recall as marks."""
+    """Draws the rows of `per_class` in the scores as bars of F1, with precision and recall as marks."""
     names = lines([f"{row['class']} ({row['support']})" for row in table])
     width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
     figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(table)), layout="constrained")
@@ -96,22 +96,22 @@ def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> N
 
 
 def lines(names: Sequence[str]) -> list[str]:
-    """The names of rows, in lines that are not too long."""
+    """Wraps the names of rows."""
     return [drawable(name, _LABEL_WIDTH) for name in names]
 
 
 def longest(labels: Sequence[str]) -> int:
-    """The number of characters of the longest line."""
+    """Returns the number of characters in the longest line."""
     return max((len(line) for label in labels for line in label.split("\n")), default=0)
 
 
 def row_inches(labels: Sequence[str], least: float) -> float:
-    """The height of a row that has room for the label with the most lines."""
+    """Returns a row height that has room for the label with the most lines."""
     return max(least, _LINE_INCHES * (1 + max((label.count("\n") + 1 for label in labels), default=0)) - 0.1)
 
 
 def title_lines(text: str, width: float) -> str:
-    """A title in lines that fit a figure of that width in inches."""
+    """Wraps a title to fit a figure of the given width in inches."""
     return drawable(text, int(width * 9))
 
 
@@ -119,9 +119,9 @@ def title_lines(text: str, width: float) -> str:
 def draw_reliability(
     calibration: dict[str, Any], title: str, path: Path, words: tuple[str, str, str] = OF_CLIPS
 ) -> None:
-    """What `calibration.calibration` returns -> a reliability diagram, above the number of clips in each bin.
+    """Draws the result of `calibration.calibration` as a reliability diagram, above the number of clips in each bin.
 
-    `words` say what the share on the upright axis is of, what the probability is of, and what is counted.
+    `words` label the vertical axis, the horizontal axis, and the counts.
     """
     bins, (share, probability, counted) = calibration["bins"], words
     centres = [(one["low"] + one["high"]) / 2 for one in bins]
@@ -158,11 +158,11 @@ class ClipView:
     probabilities: tuple[float, ...]  # in the order of the classes
     levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
     seconds: float
-    attention: np.ndarray | None  # (n,) over equal steps of time, 1 if even; None for a net without attention
+    attention: np.ndarray | None  # (n,) over equal time steps, 1 if uniform; None for a net without attention
 
 
 def draw_clip(view: ClipView) -> bytes:
-    """A PNG: the spectrogram on axes of seconds and hertz, with the attention above it."""
+    """Returns a PNG: the spectrogram on axes in seconds and hertz, with the attention above it."""
     figure = Figure(figsize=(7, 2.3 if view.attention is None else 3.1), layout="constrained")
     if view.attention is None:
         picture = figure.subplots()

@@ -1,4 +1,4 @@
-"""The predictions of a scored split, and the Parquet file that holds them; pandas, polars and DuckDB open it."""
+"""Predictions of a scored split, and their Parquet file, which pandas, polars and DuckDB can open."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,21 @@ from genreclf.progress import progress_bar
 from genreclf.tags.plan import join_genres, split_genres
 from genreclf.text import utf8
 
-PREFIX = "p_"  # of the columns that hold the probability of a class
+PREFIX = "p_"  # of the columns with the probability of a class
 _THRESHOLDS = b"genreclf.thresholds"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One entry per clip."""
+    """Predictions with one entry per clip."""
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]  # relative to the data folder
     digests: tuple[str, ...]  # SHA-256 of the files
     groups: tuple[str, ...]  # clips of one group are never split between training and test
-    target: np.ndarray  # (N,) numbers of the true classes; (N, classes) bool where clips may have several genres
+    target: np.ndarray  # (N,) indices of the true classes; (N, classes) bool if clips may have several genres
     probabilities: np.ndarray  # (N, classes), calibrated
-    thresholds: tuple[float, ...] | None = None  # of several genres: from which probability on a clip is of each
+    thresholds: tuple[float, ...] | None = None  # for several genres: the least probability at which a clip has each
 
     @property
     def several(self) -> bool:
@@ -41,7 +41,7 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(N,) numbers of the predicted classes, or (N, classes) bool."""
+        """(N,) indices of the predicted classes, or (N, classes) bool."""
         if self.thresholds is None:
             return np.asarray(self.probabilities.argmax(1))
         return self.probabilities >= np.array(self.thresholds)
@@ -52,7 +52,7 @@ class Predictions:
         return np.asarray(self.predicted == self.target)
 
     def subset(self, clips: Sequence[int]) -> "Predictions":
-        """The entries of these numbers, in this order."""
+        """Returns the entries at these indices, in this order."""
         paths, digests, groups = (
             tuple(names[clip] for clip in clips) for names in (self.paths, self.digests, self.groups)
         )
@@ -62,7 +62,7 @@ class Predictions:
 
 
 def predict_clips(predictor: Predictor, store: Store, clips: Sequence[int], progress: str) -> list[Prediction]:
-    """Predicts clips of the store, given by their numbers, with a progress bar that `progress` labels."""
+    """Predicts the clips at these indices of the store. `progress` labels the progress bar."""
     predictions = []
     with progress_bar(progress, "clips") as report:
         for clip in clips:
@@ -72,15 +72,15 @@ def predict_clips(predictor: Predictor, store: Store, clips: Sequence[int], prog
 
 
 def stored_clip(store: Store, clip: int) -> Clip:
-    """A clip of the store as the front end made it."""
+    """Returns a clip of the store as the front end made it."""
     row = store.rows[clip]
     return Clip(np.array(store.spectrogram(clip)), row.frames, 0, row.frames / FRAME_RATE_HZ, "")
 
 
 def write_predictions(path: Path, by_tta: Mapping[str, Predictions]) -> None:
-    """A row for each clip and TTA: path, digest, group, tta, true, predicted, then p_CLASS for each class.
+    """Writes a row for each clip and TTA: path, digest, group, tta, true, predicted, then p_CLASS for each class.
 
-    Several genres of a clip are joined by semicolons; the metadata of the file then hold their thresholds.
+    Several genres of a clip are joined by semicolons; the file's metadata then contain the thresholds.
     """
     buffer = pa.BufferOutputStream()
     table = pa.concat_tables(_table(tta, predictions) for tta, predictions in by_tta.items())
@@ -106,7 +106,7 @@ def _table(tta: str, predictions: Predictions) -> pa.Table:
 
 
 def cells(numbers: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """(N,) numbers of classes, or (N, classes) bool -> the genres of each clip in one cell."""
+    """Converts (N,) class indices or (N, classes) bool to one cell per clip with its genres."""
     names = np.array(classes)
     if numbers.ndim == 1:
         return list(names[numbers])
@@ -114,7 +114,7 @@ def cells(numbers: np.ndarray, classes: Sequence[str]) -> list[str]:
 
 
 def read_predictions(path: Path, tta: str) -> Predictions | None:
-    """The rows of one TTA, sorted by path; None if the file has none.
+    """Reads the rows of one TTA, sorted by path. Returns None if the file has none.
 
     Raises OSError, KeyError or ValueError (as pyarrow does) for a file that `write_predictions` did not write.
     """

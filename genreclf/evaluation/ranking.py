@@ -1,17 +1,17 @@
-"""How well probabilities rank the clips of a genre above the others: average precision and ROC-AUC, with bootstrap."""
+"""Ranking scores of genres: average precision and ROC-AUC, with their bootstrap."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-DRAWS = 1_000  # each sorts the clips of every genre; enough for the ends of a 95 % interval (Efron and Tibshirani 1993)
+DRAWS = 1_000  # enough for the ends of a 95 % interval (Efron and Tibshirani 1993); each draw sorts all clips per genre
 _NUMBERS_AT_ONCE = 2_000_000
 
 
 def rankings(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, classes) probabilities and bool -> the (classes,) average precisions and ROC-AUCs.
+    """Returns (classes,) average precisions and ROC-AUCs from (N, classes) probabilities and bool.
 
-    NaN for a genre that all clips have, or none. Equal probabilities are one step, as in scikit-learn.
+    NaN for a genre that all clips or no clip have. Equal probabilities are one step, as in scikit-learn.
     """
     precisions, areas = _by_genre(probabilities, target, np.ones((1, len(target))))
     return precisions[0], areas[0]
@@ -20,9 +20,9 @@ def rankings(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
 def bootstrap_rankings(
     probabilities: np.ndarray, target: np.ndarray, groups: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for 1,000 draws of groups with replacement: (1000, classes) each.
+    """Returns the same for 1,000 draws of groups with replacement: (1000, classes) each.
 
-    For equal groups, the draws are equal: differences of two models are paired.
+    Equal groups give equal draws, so that the differences of two models are paired.
     """
     distinct, group = np.unique(np.asarray(groups), return_inverse=True)
     generator, size = np.random.default_rng(0), len(distinct)
@@ -36,7 +36,7 @@ def bootstrap_rankings(
 
 
 def mean_over_genres(values: np.ndarray) -> np.ndarray:
-    """(..., classes) -> (...): the mean over the genres that have a value; NaN where none has."""
+    """Averages (..., classes) to (...), over the genres that are not NaN; NaN if all are."""
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, values, 0).sum(-1) / known.sum(-1))
@@ -49,7 +49,7 @@ def _by_genre(probabilities: np.ndarray, target: np.ndarray, weights: np.ndarray
 
 
 def _areas(probabilities: np.ndarray, target: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) and (N,) of one genre, (draws, N) weights of the clips -> (draws,) average precisions and ROC-AUCs."""
+    """Returns (draws,) average precisions and ROC-AUCs of one genre, from (N,) arrays and (draws, N) clip weights."""
     order = np.argsort(-probabilities, kind="stable")
     ranked, weights = probabilities[order], weights[:, order]
     ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))  # the last of each run of equal probabilities

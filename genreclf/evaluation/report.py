@@ -1,4 +1,4 @@
-"""The scores of a run -> one self-contained HTML page."""
+"""Renders the scores of a run as one self-contained HTML page."""
 
 import math
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ CONFIDENT = 0.8  # an edge of the calibration bins
 
 
 def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: Sequence[ClipView]) -> str:
-    """The page. Names of files and classes may contain any text.
+    """Returns the page. Names of files and classes may contain any text.
 
-    `metrics` is what `evaluate` writes to metrics.json, `pictures` holds PNG files by name ("confusion-none", ...),
-    `mistakes` are shown in their order.
+    `metrics` is the content of metrics.json, `pictures` are PNG files by name ("confusion-none", ...), and `mistakes`
+    are shown in their order.
     """
     plain, classes, trained_with = metrics["tta"]["none"]["clip"], metrics["classes"], metrics["trained_with"] or ()
     several = metrics.get("task") == MULTILABEL
@@ -39,18 +39,18 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
 
 
 def _ranked(view: ClipView, classes: Sequence[str]) -> list[tuple[str, float]]:
-    """The three most probable genres."""
+    """Returns the three most probable genres."""
     return sorted(zip(classes, view.probabilities, strict=True), key=lambda pair: -pair[1])[:3]
 
 
 def _guessing(plain: dict[str, Any]) -> dict[str, Any]:
-    """The mean average precision of guessing: a genre's share of the clips, the mean over those that are scored."""
+    """Returns the mean average precision of guessing: a genre's share of the clips, averaged over scored genres."""
     shares = [row["support"] / plain["n"] for row in plain["per_class"] if row["average_precision"] is not None]
     return {"guessing": sum(shares) / max(len(shares), 1)}
 
 
 def _of_classes(plain: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """What the report of a model of one genre per clip shows."""
+    """Returns the values that only the report of a model of one genre per clip shows."""
     return {
         "confident": confident_predictions(plain["calibration"]["bins"]),
         "confusions": confusions(plain, classes),
@@ -61,7 +61,7 @@ def _of_classes(plain: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]
 
 
 def confusions(scores: dict[str, Any], classes: Sequence[str]) -> list[tuple[str, str, int, int]]:
-    """The most frequent confusions: true class, predicted class, how often, clips of the true class."""
+    """Returns the most frequent confusions: true class, predicted class, count, and clips of the true class."""
     matrix = np.array(scores["confusion"])
     support = matrix.sum(axis=1)
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
@@ -71,7 +71,7 @@ def confusions(scores: dict[str, Any], classes: Sequence[str]) -> list[tuple[str
 
 
 def confident_predictions(bins: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Number, number of correct ones and mean confidence of the predictions above CONFIDENT, from calibration bins."""
+    """Counts all and correct predictions above CONFIDENT, with their mean confidence, from calibration bins."""
     above = [one for one in bins if one["low"] > CONFIDENT - 1e-6]
     n = sum(one["n"] for one in above)
     correct = sum(round(one["n"] * one["accuracy"]) for one in above)
@@ -79,10 +79,10 @@ def confident_predictions(bins: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def temperature_set(trained_with: Sequence[str]) -> bool:
-    """Whether the overrides of the training set the temperature; otherwise it was fitted on the validation clips."""
+    """Returns whether the training's overrides set the temperature; if not, it was fitted on validation clips."""
     return any(word.startswith("temperature=") and word != "temperature=null" for word in trained_with)
 
 
 def command_line(command: str, words: Sequence[str]) -> str:
-    """A command of the package, to paste into a shell."""
+    """Returns a command of the package, to paste into a shell."""
     return shell_command("genreclf", command, *words)

@@ -1,4 +1,4 @@
-"""The files of an evaluation: numbers, predictions, plots, the report, and the card of a run's bundle."""
+"""Writes the files of an evaluation: metrics, predictions, plots, the report, and the card of a run's bundle."""
 
 import json
 import sys
@@ -20,11 +20,11 @@ from genreclf.inference.task import MULTILABEL
 from genreclf.text import one_line
 
 FORMAT = 4  # of metrics.json
-SCORED_SPLITS = ("test", "val")  # the first that was scored gives the card its main scores
+SCORED_SPLITS = ("test", "val")  # the card's main scores come from the first of these that was scored
 
 
 def write_results(folder: Path, metrics: dict[str, Any], scored: Scored) -> None:
-    """The report, the numbers, the predictions and the plots."""
+    """Writes the report, the metrics, the predictions and the plots."""
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / run_folder.PREDICTIONS, scored.predictions)
     write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
@@ -32,14 +32,14 @@ def write_results(folder: Path, metrics: dict[str, Any], scored: Scored) -> None
 
 
 def write_card(run: Path) -> None:
-    """Model card and main scores, in the bundle of a run."""
+    """Writes the model card and the main scores into the bundle of a run."""
     bundle, by_split = run / run_folder.BUNDLE, _all_metrics(run)
     write_atomically(bundle / run_folder.CARD, model_card(by_split))
     write_atomically(bundle / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
 
 
 def _draw(metrics: dict[str, Any], scored: Scored, folder: Path) -> dict[str, bytes]:
-    """Draws the plots to files; returns the files' bytes by name."""
+    """Draws the plots to files and returns the files' bytes by name."""
     for tta, result in metrics["tta"].items():
         clip = result["clip"]
         part = f", {metrics['split']}" if metrics["split"] != OTHER else ""
@@ -55,7 +55,7 @@ def _draw(metrics: dict[str, Any], scored: Scored, folder: Path) -> dict[str, by
 
 
 def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
-    """The metrics of the splits that have been scored, test clips first."""
+    """Reads the metrics of the splits that have been scored, test clips first."""
     found = {}
     for split in SCORED_SPLITS:
         file = run / run_folder.EVALUATION / split / run_folder.METRICS

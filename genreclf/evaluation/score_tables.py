@@ -1,4 +1,4 @@
-"""The scores of an evaluation on the terminal."""
+"""Prints the scores of an evaluation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _SLICE_SHOWN = ("clips", "groups", "accuracy", "95 %", "macro", "log-loss", "ECE
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
-    """Prints the scores in the content of metrics.json, and the line of the audit."""
+    """Prints the scores in `metrics`, the content of metrics.json, and the line about the audit."""
     plain = metrics["tta"]["none"]["clip"]
     part = f"{metrics['split']} " if metrics["split"] != OTHER else ""
     title = f"Model {metrics['model'].upper()}: {plain['n']} {part}clips in {plain['groups']} groups"
@@ -44,7 +44,7 @@ def _macro_accuracy(clip: Mapping[str, Any]) -> str:
 
 
 def _show_slice(name: str, found: Mapping[str, Any]) -> None:
-    """A table of the scores by the values of one column, without TTA."""
+    """Prints a table of the scores without TTA, by the values of one column."""
     columns: list[tuple[str, Kind]] = [(one_line(name), "text"), *((shown, "number") for shown in _SLICE_SHOWN)]
     rows = [
         [
@@ -62,7 +62,7 @@ def _ends(interval: Sequence[float] | None) -> str:
 
 
 def _cells(tta: str, level: str, found: Mapping[str, Any]) -> list[str]:
-    """The row for the scores of clips or of segments."""
+    """Returns the table row for the scores of clips or segments."""
     name, interval, error = f"{tta}, segments", "", ""
     if level == "clip":
         interval = f"{_ends(found['intervals']['accuracy']['shown'])} %"
@@ -72,7 +72,7 @@ def _cells(tta: str, level: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _multilabel_cells(tta: str, found: Mapping[str, Any]) -> list[str]:
-    """The row for the scores of clips of several genres."""
+    """Returns the table row for multi-label clip scores."""
     interval = found["intervals"]["mean_average_precision"]["shown"]
     shares = (
         _share(found["mean_average_precision"]),

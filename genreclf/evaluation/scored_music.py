@@ -1,4 +1,4 @@
-"""A bundle and a set of clips -> predictions and scores, without and with TTA."""
+"""Predicts and scores a set of clips with a bundle, without and with TTA."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ from genreclf.inference.task import MULTILABEL
 
 @dataclass(frozen=True)
 class Scored:
-    """What the predictions for a set of clips give."""
+    """Predictions for a set of clips, their scores, and the worst mistakes."""
 
     predictions: dict[str, Predictions]  # by TTA
     results: dict[str, Any]  # by TTA
@@ -25,7 +25,7 @@ class Scored:
 
 def score_music(bundle: Bundle, music: ClipSet, tta: str, device: str) -> Scored:
     """Predicts a set of clips without TTA and with `tta`; `device` as in `TorchModel`."""
-    # Calibration needs the probabilities before the temperature too.
+    # Measuring calibration also needs the probabilities before the temperature is applied.
     model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), device)
     several = bundle.info.task == MULTILABEL
     scored_by, shown_by = (score_multilabel_clips, unlabelled_genres) if several else (score_clips, worst_mistakes)

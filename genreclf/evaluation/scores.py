@@ -10,7 +10,7 @@ from genreclf.evaluation.intervals import Interval, clustered, mean_per_clip, sh
 
 
 def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """All scores of N predictions; shares are in [0, 1], log-loss is in nats, the Brier score in [0, 2]."""
+    """Returns all scores of N predictions. Shares are in [0, 1], log-loss is in nats, the Brier score in [0, 2]."""
     predicted, labels = probabilities.argmax(1), range(len(classes))
     confusion = confusion_matrix(target, predicted, labels=labels)  # row: true class, column: predicted class
     # Precision, recall and F1 are 0 where they are undefined.
@@ -28,7 +28,7 @@ def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]
 
 
 def _per_clip(probabilities: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-    """(N,) values, the means of which are scores. scikit-learn has only the means; the bootstrap needs the values."""
+    """Returns (N,) values whose means are scores. The bootstrap needs the values; scikit-learn has only the means."""
     one_hot = np.eye(probabilities.shape[1], dtype=bool)[target]
     true = probabilities[one_hot]  # (N,)
     rank = ((probabilities >= true[:, None]) & ~one_hot).sum(axis=1)  # of the true class, from 0; ties count as misses
@@ -44,10 +44,10 @@ def _per_clip(probabilities: np.ndarray, target: np.ndarray) -> dict[str, np.nda
 def intervals(
     probabilities: np.ndarray, target: np.ndarray, groups: Sequence[str]
 ) -> dict[str, dict[str, Interval | None]]:
-    """95 % intervals of the scores of N clips.
+    """Returns 95 % intervals of the scores of N clips.
 
-    `clustered` resamples groups of clips (None for a single group). `wilson`, for shares only, treats clips as
-    independent. `shown` is the one to report, see `shown_interval`.
+    `clustered` resamples groups of clips (None for a single group). `wilson`, only for shares, treats clips as
+    independent. `shown` is the one to report (see `shown_interval`).
     """
     n, classes = probabilities.shape
     per_clip = _per_clip(probabilities, target)
@@ -68,16 +68,16 @@ def intervals(
 
 
 def hits_by_class(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(N, classes) and (N,) -> (N, 2 * classes): a one at the clip's class, and another if the prediction is correct.
+    """Returns (N, 2 * classes): a one at the clip's class, and another if the prediction is correct.
 
-    Their sums are the numbers of clips and of correct predictions by class.
+    The sums are the numbers of clips, and of correct predictions, by class.
     """
     one_hot = np.eye(probabilities.shape[1])[target]
     return np.hstack([one_hot, one_hot * (probabilities.argmax(axis=1) == target)[:, None]])
 
 
 def macro_accuracy(sums: np.ndarray) -> np.ndarray:
-    """(draws, 2 * classes) sums of `hits_by_class` -> (draws,) mean accuracy over the classes that occur.
+    """Returns (draws,) mean accuracy over the classes that occur, from (draws, 2 * classes) sums of `hits_by_class`.
 
     With clips of all classes, this is the balanced accuracy (Brodersen et al. 2010).
     """
@@ -86,7 +86,7 @@ def macro_accuracy(sums: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(confusion: np.ndarray, num_classes: int) -> np.ndarray:
-    """(draws, classes * classes) confusion matrices -> (draws,) mean F1 over classes that occur or are predicted."""
+    """Returns (draws,) mean F1 over classes that occur or are predicted, from (draws, classes * classes) confusions."""
     confusion = confusion.reshape(-1, num_classes, num_classes)  # (draws, true, predicted)
     hits = np.einsum("dcc->dc", confusion)
     occurring = confusion.sum(axis=1) + confusion.sum(axis=2)  # (draws, classes)

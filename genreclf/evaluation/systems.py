@@ -1,4 +1,4 @@
-"""Run folders -> systems: configurations, each with runs of one or more seeds and folds."""
+"""Groups run folders into systems: configurations, each with runs of one or more seeds and folds."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from genreclf.inference.task import MULTICLASS
 # Keys that differ between the runs of one system, or that do not affect predictions.
 RUN_KEYS = ("seed", "run", "ckpt", "cache", "data.cache", "workers", "logger", "split.fold")
 
-_EARLIER = {"task": MULTICLASS, "data.task": MULTICLASS}  # which the runs of earlier versions do not say
+_EARLIER = {"task": MULTICLASS, "data.task": MULTICLASS}  # missing from runs of earlier versions
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The configuration with dotted keys, equal for the runs of one system."""
+        """The configuration with dotted keys, which is equal for all runs of a system."""
         prefixes = tuple(f"{key}." for key in RUN_KEYS)
         found = {**_EARLIER, **flatten(self.config)}
         return {key: value for key, value in found.items() if not f"{key}.".startswith(prefixes)}
@@ -44,9 +44,9 @@ class Run:
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
-    """The finished runs at or below `paths`, each once, and the folders of unfinished ones.
+    """Returns the finished runs at or below `paths`, each once, and the folders of unfinished runs.
 
-    Raises GenreclfError for a path without any finished run.
+    Raises GenreclfError for a path without a finished run.
     """
     found: dict[Path, Run] = {}
     unfinished = []
@@ -77,7 +77,7 @@ def _read(folder: Path) -> Run:
 
 
 def build_systems(predictions: Mapping[Path, Predictions], runs: Sequence[Run]) -> list[System]:
-    """The systems of the runs, with their folds pooled; `predictions` are by run folder.
+    """Returns the systems of the runs, with their folds pooled. `predictions` are by run folder.
 
     Raises GenreclfError if the systems were not scored on the same clips.
     """
@@ -101,7 +101,7 @@ def _system(label: str, runs: Sequence[Run], predictions: Mapping[Path, Predicti
 
 
 def _pool_folds(runs: Sequence[Run], predictions: Mapping[Path, Predictions]) -> tuple[Predictions, np.ndarray]:
-    """The clips of all folds, sorted by path, and the fold of each."""
+    """Pools the clips of all folds, sorted by path, and returns them with the fold of each."""
     parts = [predictions[run.folder] for run in runs]
     scored_by: dict[str, Run] = {}
     for run, part in zip(runs, parts, strict=True):
@@ -145,9 +145,9 @@ def _check_same_clips(first: System, system: System, seed: int) -> None:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Short different names, one per system: the model, and the overrides that not all systems with it share.
+    """Returns a short unique name per system: the model, and the overrides that not all systems with it share.
 
-    If these are equal (defaults or data differ), the configuration keys that differ are added.
+    If these are equal (because defaults or data differ), the configuration keys that differ are added.
     """
     models = [run.config["model"]["name"] for run in runs]
     overrides = [[word for word in run.overrides if _is_descriptive(word)] for run in runs]

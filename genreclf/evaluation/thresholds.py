@@ -1,15 +1,16 @@
-"""From which probability on a clip is of a genre, for multi-label models: chosen on validation clips."""
+"""Fits the thresholds of multi-label models on validation clips."""
 
 import numpy as np
 
-MIN_CLIPS = 5  # of a genre: with fewer, its own threshold would say more about them than about the genre
+MIN_CLIPS = 5  # of a genre; a threshold from fewer would fit these clips rather than the genre
 
 
 def fit_thresholds(probabilities: np.ndarray, target: np.ndarray) -> tuple[float, ...]:
-    """(N, classes) calibrated probabilities and bool -> for each genre the threshold in [0, 1] of the highest F1.
+    """Returns the threshold in [0, 1] with the highest F1 for each genre.
 
-    Genres with fewer than 5 clips have a common one, that of the highest F1 over all pairs of a clip and a genre. A
-    threshold lies halfway between two probabilities; of equally good ones it is the highest.
+    `probabilities`, calibrated, and `target`, bool, are (N, classes). Genres with fewer than 5 clips share a threshold:
+    the one with the highest F1 over all pairs of a clip and a genre. A threshold lies halfway between two
+    probabilities. Of equally good thresholds, the highest is chosen.
     """
     common = best_threshold(probabilities.ravel(), target.ravel())
     by_genre = zip(probabilities.T, target.T, strict=True)
@@ -17,7 +18,7 @@ def fit_thresholds(probabilities: np.ndarray, target: np.ndarray) -> tuple[float
 
 
 def best_threshold(probabilities: np.ndarray, target: np.ndarray) -> float:
-    """(N,) probabilities and bool, of which one at least is true -> the threshold of the highest F1."""
+    """Returns the threshold with the highest F1 for (N,) probabilities and bool, at least one of which is true."""
     order = np.argsort(-probabilities, kind="stable")
     ranked, hits = probabilities[order], np.cumsum(target[order])
     ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))  # the last of each run of equal probabilities
@@ -25,4 +26,4 @@ def best_threshold(probabilities: np.ndarray, target: np.ndarray) -> float:
     end = ends[int(np.argmax(f1))]
     below = ranked[end + 1] if end + 1 < len(ranked) else 0.0
     middle = (ranked[end] + below) / 2
-    return float(middle if middle > below else ranked[end])  # no number lies between two neighbouring floats
+    return float(middle if middle > below else ranked[end])  # there is no float between two adjacent ones

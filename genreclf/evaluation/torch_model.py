@@ -1,4 +1,4 @@
-"""A bundle's net as a predictor's model, run by torch: for evaluation, on a GPU too."""
+"""Runs a bundle's net in torch as the model of a predictor: for evaluation, also on a GPU."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from genreclf.nets.activation import probabilities
 
 
 class TorchModel:
-    """The model of a loaded bundle. `device` is auto, cpu, cuda or another device of torch's.
+    """The model of a loaded bundle. `device` is auto, cpu, cuda or another torch device.
 
     Raises GenreclfError for a device that is not available.
     """
