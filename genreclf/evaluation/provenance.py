@@ -1,4 +1,4 @@
-"""What metrics.json says of a model, its training, and the split of its clips."""
+"""The parts of metrics.json that describe a model, its training, and the split of its clips."""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from genreclf.training.resume import read_run
 
 
 def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
-    """The part of metrics.json that does not depend on the scored clips."""
+    """Returns the part of metrics.json that does not depend on the scored clips."""
     return {**describe_bundle(bundle), **describe_training(run)}
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    """The part of metrics.json that is about the model."""
+    """Returns the part of metrics.json about the model."""
     return {
         "model": bundle.info.name,
         "task": bundle.info.task,
@@ -27,12 +27,12 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-# That of a model whose training left no record
+# The same part for a model without a record of its training
 NO_TRAINING = dict.fromkeys(("trained_with", "git_commit", "seed", "weights"))
 
 
 def describe_training(run: Path) -> dict[str, Any]:
-    """The part of metrics.json that is about the training."""
+    """Returns the part of metrics.json about the training."""
     config, record = read_run(run)
     return {
         # A resumed run equals an uninterrupted one, so ckpt=last is not needed to repeat it.
@@ -49,12 +49,12 @@ def describe_training(run: Path) -> dict[str, Any]:
 
 
 def _data_name(name: str) -> str:
-    """The name of a data set; of one in a folder (data=hub), the folder's, as cards are published."""
+    """Returns the name of a data set. For one in a folder (data=hub), only the folder's: cards are published."""
     return Path(name).name if Path(name).exists() else name
 
 
 def describe_leaks(datamodule: SpectrogramDataModule, split: str) -> dict[str, Any]:
-    """The part of metrics.json that is about what the clips of a held-out split share with the training clips."""
+    """Returns the part of metrics.json about leaks between the clips of a held-out split and the training clips."""
     member, rows = datamodule.membership, datamodule.store.rows
     shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), split)
     absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))

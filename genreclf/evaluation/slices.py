@@ -1,4 +1,4 @@
-"""Scores of the clips that share a value in a column of the table, as JSON-like data."""
+"""Scores slices: clips that share a value in a column of the table. Returns JSON-like data."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from genreclf.evaluation.intervals import clustered, shown_interval, sum_by_grou
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import hits_by_class, macro_accuracy, scores
 
-MAX_VALUES = 20  # of a column; those with the most clips
+MAX_VALUES = 20  # per column: the values with the most clips
 NO_VALUE = "(none)"  # how an empty cell is shown
 Columns = Mapping[str, Sequence[str]]  # by name: the cell of each clip
 
@@ -38,7 +38,7 @@ def check_slices(slices: Sequence[str], table: Path | None) -> None:
 
 
 def slice_columns(slices: Sequence[str], paths: Sequence[str], labels: Sequence[str], table: Path | None) -> Columns:
-    """By slice: the cell of each of these clips, which have these classes. `check_slices` has accepted the slices."""
+    """Returns, by slice, the cell of each clip in `paths`, with classes `labels`. Call `check_slices` first."""
     columns = {}
     with columns_in_use(slices):
         for name in slices:
@@ -48,9 +48,9 @@ def slice_columns(slices: Sequence[str], paths: Sequence[str], labels: Sequence[
 
 
 def by_value(columns: Columns, scored: Callable[[Sequence[int]], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By column: what `scored` gives for the clips (numbers) of each value, and how much is left out.
+    """Returns, by column, the result of `scored` for the clips (indices) of each value, and how many are left out.
 
-    The values with the most clips come first; of more than MAX_VALUES the others are left out.
+    The values with the most clips come first; values after the first MAX_VALUES are left out.
     """
     found = {}
     for name, cells in columns.items():
@@ -67,21 +67,21 @@ def by_value(columns: Columns, scored: Callable[[Sequence[int]], dict[str, Any]]
 
 
 def not_shown(found: Mapping[str, Any]) -> str:
-    """What a title says of the values that `by_value` left out; empty if there are none."""
+    """Describes the values that `by_value` left out, for a title; empty if there are none."""
     left_out = found["left_out"]
     return f"; not shown: {left_out['values']} values, {left_out['clips']} clips" if left_out["values"] else ""
 
 
 def slice_scores(predictions: Predictions, columns: Columns) -> dict[str, dict[str, Any]]:
-    """The scores by the values of each column; `columns` have a cell for each clip."""
+    """Returns the scores by the values of each column; `columns` have a cell for each clip."""
     return by_value(columns, lambda clips: scores_of([predictions.subset(clips)]))
 
 
 def scores_of(by_seed: Sequence[Predictions]) -> dict[str, Any]:
-    """The scores of some clips, of which there are predictions by one or more seeds: means over the seeds.
+    """Returns the scores of some clips from the predictions of one or more seeds: means over the seeds.
 
-    The intervals are 95 %, from resampling groups. None for a single group, and where all draws are equal; that of the
-    accuracy by a single seed is then Wilson's.
+    The 95 % intervals come from resampling groups. They are None for a single group. If all draws are equal, they are
+    None too, except the interval of a single seed's accuracy, which is then Wilson's.
     """
     first = by_seed[0]
     found = [scores(one.probabilities, one.target, one.classes) for one in by_seed]
@@ -101,7 +101,7 @@ def scores_of(by_seed: Sequence[Predictions]) -> dict[str, Any]:
 
 
 def _accuracy(sums: np.ndarray) -> np.ndarray:
-    """(draws, 2 * classes) sums of `hits_by_class` -> (draws,)."""
+    """Returns (draws,) accuracies from (draws, 2 * classes) sums of `hits_by_class`."""
     n, hits = np.split(sums, 2, axis=1)
     return np.asarray(hits.sum(axis=1) / n.sum(axis=1))
 
@@ -112,11 +112,11 @@ def _accuracy(sums: np.ndarray) -> np.ndarray:
 def none_scores(
     known: np.ndarray, none: np.ndarray, known_columns: Columns, none_columns: Columns
 ) -> dict[str, Any] | None:
-    """How well the model tells clips of its classes from those of none of its classes; None without clips of one kind.
+    """Scores how well the model separates clips of its classes from out-of-scope clips. None without clips of one kind.
 
     `known` and `none` are (N,) and (M,) scores, higher for clips that seem to be of a class. `auroc` is the probability
-    that a clip of a class has a higher one than a clip of none (Hendrycks and Gimpel 2017); ties count half. By value
-    of a column: its clips only; where a value has only clips of one kind, all clips of the other.
+    that a clip of a class has a higher score than an out-of-scope clip (Hendrycks and Gimpel 2017); ties count half.
+    The scores by value of a column use only its clips; if these are all of one kind, all clips of the other kind.
     """
     if not len(known) or not len(none):
         return None
@@ -132,9 +132,9 @@ def none_scores(
 
 
 def auroc(higher: np.ndarray, lower: np.ndarray) -> float:
-    """The area under the ROC curve of (N,) and (M,) values: how often one of `higher` is above one of `lower`.
+    """Returns the area under the ROC curve: how often one of the (N,) values `higher` is above one of (M,) `lower`.
 
-    Computed from ranks, as the statistic of Mann and Whitney (1947).
+    It is computed from ranks, like the statistic of Mann and Whitney (1947).
     """
     n, m = len(higher), len(lower)
     ranks = rankdata(np.concatenate([higher, lower]))[:n]
