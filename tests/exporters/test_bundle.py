@@ -17,7 +17,7 @@ from genreclf.inference.model_info import FORMATS
 
 @pytest.fixture(scope="module", autouse=True)
 def no_translation():
-    """Translating a net to ONNX takes long, and other tests cover what it gives."""
+    """Skips the translation to ONNX, which takes long and which other tests cover."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundles, "bundle_onnx", lambda net, digest: b"onnx")
         yield
@@ -39,7 +39,7 @@ def folder(saved, tmp_path) -> Path:
 
 
 def changed(folder: Path, key: str, value: object) -> Path:
-    """The folder with one value of config.json set; "view.hop_frames" is a key within one."""
+    """Sets one value in the folder's config.json. "view.hop_frames" is a nested key."""
     config = json.loads((folder / "config.json").read_text())
     *parents, last = key.split(".")
     place = config
@@ -205,7 +205,7 @@ def test_a_missing_key_is_named(folder):
 
 
 def test_a_net_too_large_for_any_memory_is_refused_before_it_is_made(folder):
-    """10^7 hidden units would take 1.6 petabytes."""
+    """A net with 10^7 hidden units would take 1.6 petabytes."""
     changed(folder, "net.lstm_units", [10**7, 64])
     assert "config.json wants [40000000]" in refused(folder, "model.safetensors")
 
@@ -231,7 +231,7 @@ def test_cut_off_weights_are_refused(folder, saved, size):
 
 
 class Trap:
-    """What a pickle runs when it is opened."""
+    """An object whose pickle runs code when it is loaded."""
 
     def __init__(self, sprung: Path) -> None:
         self.sprung = sprung
@@ -248,4 +248,4 @@ def test_a_pickle_in_place_of_the_weights_is_refused_and_not_run(folder, write):
     assert "cannot be read" in refused(folder, "model.safetensors")
     assert not sprung.exists()
     torch.load(path, weights_only=False) if write is torch.save else pickle.loads(path.read_bytes())
-    assert sprung.exists()  # the trap is a real one
+    assert sprung.exists()  # the trap works

@@ -1,4 +1,4 @@
-"""Exported files: they predict like the bundle and the Python API, describe themselves, and need their runtime only."""
+"""Exported files predict like the bundle and the Python API, describe themselves, and need only their runtime."""
 
 import contextlib
 import dataclasses
@@ -44,8 +44,8 @@ from genreclf.inference.temperature import apply_temperature, length_factor
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 PICTURE_FORMATS = tuple(FORMATS)
-# Picture files hold the nets in all formats, and the waveform files of a quick net the front end: the rest would be
-# slow repeats, as these modules differ in their net only.
+# Picture files test the nets in all formats, and waveform files of a quick net test the front end. Other combinations
+# would be slow repetitions, because the modules differ only in their net.
 EXPORTED = {
     "a": {"picture": PICTURE_FORMATS, "waveform": ("torchscript",)},
     "b": {"picture": PICTURE_FORMATS, "waveform": ("torchscript",)},
@@ -57,7 +57,7 @@ TEMPERATURE = 1.5
 
 
 def music(samples: int, clips: int) -> Tensor:
-    """(clips, samples) float32: a new tone every half second, over a little noise."""
+    """Returns (clips, samples) float32: a new tone every half second, with a little noise."""
     random = torch.Generator().manual_seed(clips)
     tones_hz = 100 + 5_000 * torch.rand(clips, 1 + samples // 11_025, generator=random, dtype=torch.float64)
     phase = tones_hz.repeat_interleave(11_025, 1)[:, :samples].cumsum(1) * (2 * torch.pi / 22_050)
@@ -65,7 +65,7 @@ def music(samples: int, clips: int) -> Tensor:
 
 
 def run(*words: object) -> tuple[int, list[str], str]:
-    """`genreclf export WORDS`: the exit code, the lines of standard output, standard error."""
+    """Runs `genreclf export WORDS`; returns the exit code, the lines of standard output, and standard error."""
     out, error = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         try:
@@ -76,7 +76,7 @@ def run(*words: object) -> tuple[int, list[str], str]:
 
 
 def quick_bundle(**changes: object) -> Bundle:
-    """A net that exports in little time, whose logits differ from segment to segment; `changes` of its ModelInfo."""
+    """Returns a net that exports quickly and whose logits differ between segments; `changes` are for its ModelInfo."""
     bundle = random_bundle("svm")
     bundle.net.gamma.fill_(1e-7)
     bundle.net.coefficients.mul_(torch.tensor([[-1.0], [1.0], [2.0]]))
@@ -84,7 +84,7 @@ def quick_bundle(**changes: object) -> Bundle:
 
 
 def small_bundle(**changes: object) -> Bundle:
-    """A narrow Model A with two time steps, whose logits differ from segment to segment."""
+    """Returns a narrow Model A with two time steps, whose logits differ between segments."""
     bundle = random_bundle("a", channels=[8, 8, 16, 16], lstm_units=[8], statistics_units=4, time_pool=8)
     return Bundle(bundle.net, replace(bundle.info, **changes))
 
@@ -92,9 +92,9 @@ def small_bundle(**changes: object) -> Bundle:
 @dataclasses.dataclass(frozen=True)
 class Exports:
     bundle: Bundle
-    formats: dict[str, tuple[str, ...]]  # of each kind of input
+    formats: dict[str, tuple[str, ...]]  # by kind of input
     folder: Path
-    lines: list[str]  # that the command printed
+    lines: list[str]  # printed by the command
     error: str
 
     def file(self, kind: str, name: str) -> Path:
@@ -103,7 +103,7 @@ class Exports:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> dict[str, Path]:
-    """The folders of the small and the quick net, which see music as Model A does."""
+    """The folders of the small and the quick net, which have Model A's view."""
     folder, info = tmp_path_factory.mktemp("saved"), read_bundle_config(find_bundle("a")).info
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("genreclf.exporters.bundle.bundle_onnx", lambda net, digest: b"")
@@ -115,7 +115,7 @@ def saved(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def exported(saved, tmp_path_factory) -> Callable[[str], Exports]:
-    """A model in the formats of EXPORTED, exported once by the command. No warning may reach the user."""
+    """Exports a model with the command, once, in the formats of EXPORTED. No warning may reach the user."""
 
     @functools.cache
     def export(name: str) -> Exports:
@@ -157,7 +157,7 @@ def test_rounded_files_are_smaller(exports):
 )
 def test_rounded_files_hold_rounded_weights(exported, name, kind):
     def sizes(name: str) -> Counter[int]:
-        """How many numbers of each type the weights are."""
+        """Counts the weights by type."""
         counts: Counter[int] = Counter()
         for tensor in onnx.load(exported("small").file("picture", name)).graph.initializer:
             counts[tensor.data_type] += math.prod(tensor.dims)
@@ -223,7 +223,7 @@ def test_waveform_files_predict_like_python(exports):
         cases = [(11_000, 2), (660_000, 2), (1_600_000, 1)] if FORMATS[name].any_length else [(fixed, 3), (fixed, 1)]
         for samples, clips in cases:
             waveforms = music(samples, clips)
-            # An export also takes half a second, of which Python would name no genre.
+            # An export also accepts half a second, for which Python would give no genre.
             clips_of_python = [replace(samples_clip(one.numpy(), 22_050), unsuitable="") for one in waveforms]
             expected = [predictor.predict(clip).probabilities for clip in clips_of_python]
             assert clips == 1 or np.ptp(expected, axis=0).max() > 3e-3  # three times the tolerance
@@ -294,7 +294,7 @@ def test_files_need_their_runtime_only(exports, kind, name, program, tmp_path):
 
 
 class Probe(nn.Module):
-    """A quick net whose logits differ between segments. Scripts."""
+    """A quick net whose logits differ between segments. Works in TorchScript."""
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         columns = levels.float().mean((1, 2))  # (B, 3, 128, 256) -> (B, 256)
@@ -307,7 +307,7 @@ def info_of(view: ViewConfig, frames_per_column: float = 1.0) -> ModelInfo:
 
 
 def slow_prediction(waveform: Tensor, info: ModelInfo) -> np.ndarray:
-    """(clips, samples) -> (clips, classes): clip by clip and segment by segment, by the NumPy front end."""
+    """(clips, samples) -> (clips, classes), computed clip by clip and segment by segment with the NumPy front end."""
     predictions = []
     for levels in map(log_mel, waveform.numpy()):
         first, _, _, frames = trim_silence(levels, levels.shape[1])
@@ -341,7 +341,7 @@ def test_waveform_models_score_all_segments_of_any_view_in_batches(
 ):
     view = ViewConfig("any", segment_frames, max(2, segment_frames // hops_per_segment), tolerance)
     info = info_of(view, frames_per_column)
-    different = torch.arange(clips) % 3  # the slow prediction sees three clips at most; the others are repeats
+    different = torch.arange(clips) % 3  # the slow prediction gets at most three clips; the others are repetitions
     waveform = music(samples, 3)
     waveform[1, : samples // 3] = 0
     waveform[1, samples // 2 :] = 0
@@ -382,7 +382,7 @@ def test_baselines_export_to_all_formats(name, tmp_path):
         assert path.is_file() and difference <= form.max_difference["picture"]
 
 
-# --- What is refused --------------------------------------------------------------------------------------------------
+# --- Refusals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -426,7 +426,7 @@ def probe_bundle(net: nn.Module) -> Bundle:
 
 
 class Unexportable(Probe):
-    """Branches on the values of its input."""
+    """A net that branches on the values of its input."""
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         logits, columns = super().forward(levels)
@@ -441,7 +441,7 @@ def test_a_net_that_a_format_cannot_represent_is_refused(name, tmp_path):
 
 
 class NotANumber(Probe):
-    """Its logits are NaN."""
+    """A net whose logits are NaN."""
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full([len(levels), 3], torch.nan), levels
@@ -456,7 +456,7 @@ def test_a_file_that_differs_from_the_bundle_is_not_written(tmp_path):
 
 
 class Shifted(Probe):
-    """Another net."""
+    """A net with other logits."""
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         logits, columns = super().forward(levels)
@@ -484,7 +484,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def error_of(*words: object) -> str:
-    """The one line of a call that must fail."""
+    """Returns the error line of a call that must fail."""
     code, out, error = run(*words)
     assert (code, out) == (2, []) and error.startswith("genreclf: ") and error.count("\n") == 1
     return error
@@ -519,7 +519,7 @@ def test_a_damaged_bundle_is_named(tmp_path):
 
 
 def test_files_go_to_the_run_or_to_exports_for_a_pretrained_model(monkeypatch, tmp_path):
-    """A folder named like a pretrained model is meant by ./a only."""
+    """Only ./a means a folder that has the name of a pretrained model."""
     folders = []
 
     def record(bundle, names, kind, folder):

@@ -1,4 +1,4 @@
-"""The torch front end inside exported models gives the levels of the NumPy front end."""
+"""The torch front end in exported models gives the same levels as the NumPy front end."""
 
 import io
 
@@ -17,7 +17,7 @@ FRONT_END = LogMelSpectrogram()
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """More threads than free cores make this transform many times slower."""
+    """Uses one thread: more threads than free cores make this transform many times slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -25,7 +25,7 @@ def one_thread():
 
 
 def torch_levels(samples: np.ndarray, front_end: LogMelSpectrogram = FRONT_END) -> np.ndarray:
-    """(samples,) -> (128, frames) uint8."""
+    """(samples,) -> (128, frames) uint8 levels."""
     return front_end(torch.from_numpy(samples)[None])[0].numpy()
 
 

@@ -1,4 +1,4 @@
-"""The TorchScript segmentation and temperature of exported files against the NumPy ones of everything else."""
+"""Compares the TorchScript segmentation and temperature of exported files with NumPy's, used everywhere else."""
 
 import warnings
 
@@ -24,7 +24,7 @@ def scripted(function):
 @given(st.integers(0, 40), st.integers(0, 300), st.integers(0, 40), st.floats(0.3, 5))
 def test_trim_silence_equals_numpys(before, sounding, after, frames_per_column):
     levels = np.zeros((128, max(1, before + sounding + after)), np.uint8)
-    levels[3, before : before + sounding] = np.arange(sounding) % 3  # silence in between too
+    levels[3, before : before + sounding] = np.arange(sounding) % 3  # also silence in between
     frames = max(1, round(levels.shape[1] * frames_per_column))
     found = torch_segments.trim_silence(torch.from_numpy(levels), frames)
     assert found == segments.trim_silence(levels, frames)
@@ -73,7 +73,7 @@ def test_the_temperature_equals_numpys(weights, temperature):
         found = apply_temperature(torch.from_numpy(probabilities), temperature, multilabel)
         np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
         found = apply_temperature(torch.from_numpy(probabilities).float(), temperature, multilabel)
-        near_one = multilabel and probabilities.max() > 1 - 1e-3  # where float32 has no more digits
+        near_one = multilabel and probabilities.max() > 1 - 1e-3  # where float32 runs out of digits
         np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=5e-3 if near_one else 2e-5)
 
 

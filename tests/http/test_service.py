@@ -1,4 +1,4 @@
-"""The service on a real socket: parallel clients, broken uploads, too many requests, and a stop in the middle."""
+"""The service on a real socket: parallel clients, broken uploads, too many requests, and a stop in between."""
 
 import http.client
 import json
@@ -68,7 +68,7 @@ def request(port: int, method: str, path: str, body: bytes | None = None, **head
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory) -> list[Path]:
-    """Six sounds of 3 to 18 s in four formats, and a picture."""
+    """Six sounds of 3 to 18 s, in four formats, and a picture."""
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     for number, suffix in enumerate((".wav", ".flac", ".ogg", ".mp3", ".wav", ".flac"), 1):
         soundfile.write(folder / f"{number}{suffix}", music_like(3 * number, rng), SAMPLE_RATE_HZ)
@@ -139,14 +139,14 @@ UPLOAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n
 
 
 def answer(client: socket.socket) -> bytes:
-    """All that the server sends until it closes the connection."""
+    """Returns everything that the server sends until it closes the connection."""
     content = b""
     while piece := client.recv(4096):
         content += piece
     return content
 
 
-def test_who_stands_still_or_dribbles_is_given_up_and_keeps_nobody_out(predictor, songs):
+def test_stalled_and_very_slow_clients_are_rejected_and_block_nobody(predictor, songs):
     body = songs[0].read_bytes()
     with running(predictor, replace(LIMITS, requests=2, stall_seconds=2)) as (_, port), ExitStack() as stack:
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(70)]
@@ -162,7 +162,7 @@ def test_who_stands_still_or_dribbles_is_given_up_and_keeps_nobody_out(predictor
                 for client in list(dribbling):
                     try:
                         client.sendall(b"x")
-                    except OSError:  # given up
+                    except OSError:  # the server has closed the connection
                         dribbling.remove(client)
 
         thread = threading.Thread(target=dribble)
@@ -224,7 +224,7 @@ def test_clients_that_leave_are_no_errors(port, songs, caplog):
 
 
 def form(*parts: tuple[str, bytes], boundary: str = "--x1") -> tuple[bytes, str]:
-    """The body and the content type of a form of (disposition, content)."""
+    """Returns the body and content type of a form with these parts, (disposition, content)."""
     body = b""
     for disposition, content in parts:
         body += f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + content + b"\r\n"
@@ -262,7 +262,7 @@ def test_other_forms_get_the_reason(port, body, kind):
 
 @pytest.mark.parametrize("lost_bytes", [1, 4, 9, 3_000])
 def test_a_form_that_is_cut_off_is_refused(port, songs, lost_bytes):
-    """The part of the file that came would pass for the whole."""
+    """The received part of the file could pass for the whole file."""
     body, kind = form(("name=file", songs[0].read_bytes()))
     whole = body.removesuffix(b"\r\n")
     assert request(port, "POST", "/classify", whole, Content_Type=kind)[0] == 200
@@ -298,7 +298,7 @@ def test_responses_are_counted(predictor, songs):
 
 
 class Paused(Predictor):
-    """Predicts once `resume` is set."""
+    """A predictor that waits until `resume` is set."""
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__(predictor.model)
@@ -336,7 +336,7 @@ def test_a_stop_finishes_what_was_accepted(predictor, songs):
 
 
 class Failing(Predictor):
-    """Has a bug."""
+    """A predictor with a bug."""
 
     def predict(self, *_):
         raise RuntimeError("a bug")
@@ -360,7 +360,7 @@ def test_a_bug_gives_status_500_and_the_service_lives(predictor, songs):
         (["--requests", "0"], "--requests", "1 or more"),
         (["--stall-seconds", "0"], "--stall-seconds", "1 or more"),
         (["--total-mb", "1"], "--total-mb", "--max-mb"),
-        (["--host", "203.0.113.7"], "203.0.113.7", "another --host"),  # of a block for documentation (RFC 5737)
+        (["--host", "203.0.113.7"], "203.0.113.7", "another --host"),  # from a block for documentation (RFC 5737)
     ],
 )
 def test_wrong_calls_are_one_line(capsys, words, key, remedy):

@@ -9,7 +9,7 @@ from genreclf.nets.efficientnet import EfficientNet
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """One thread is faster for inputs this small."""
+    """Uses one thread, which is faster for such small inputs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

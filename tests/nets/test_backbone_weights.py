@@ -23,14 +23,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def whole_net() -> dict[str, torch.Tensor]:
-    """The content of timm's file: a net with a head for 1,000 classes."""
+    """The tensors of timm's file: a net with a head for 1,000 classes."""
     torch.manual_seed(5)
     return {name: value.contiguous() for name, value in timm.create_model("efficientnet_b0").state_dict().items()}
 
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path) -> Path:
-    """An empty hub cache and HF_HUB_OFFLINE=1 (read by the hub's client when it is imported)."""
+    """An empty Hub cache and HF_HUB_OFFLINE=1, which the Hub's client reads when it is imported."""
     cache = tmp_path / "hub"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -39,13 +39,13 @@ def offline(monkeypatch, tmp_path) -> Path:
 
 @pytest.fixture
 def no_package(monkeypatch) -> None:
-    """Lite0's package cannot be found, although it may be installed."""
+    """Hides Lite0's package, which may be installed."""
     monkeypatch.setattr(weights, "LITE0_PACKAGE", LITE0_PACKAGE + "_that_nobody_has")
 
 
 @pytest.fixture
 def lite0(monkeypatch, tmp_path) -> Path:
-    """A package like the published one, with random weights; its tensors do not have timm's names."""
+    """A package like the published one, with random weights and without timm's names for the tensors."""
     package = tmp_path / "site" / LITE0_PACKAGE
     (package / LITE0_FILE).parent.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -190,7 +190,7 @@ def test_a_damaged_package_is_refused(backbone, lite0, damage, monkeypatch):
     elif damage == "other net":
         torch.save({"conv.weight": torch.zeros(3)}, path)
     else:
-        torch.save({"conv.weight": print}, path)  # code, which must not be imported
+        torch.save({"conv.weight": print}, path)  # a reference to code, which must not be imported
     with pytest.raises(GenreclfError, match=r"\.pth: (cannot be read as|does not fit).*install the package again") as e:
         load_weights(backbone, "lite0")
     assert "\n" not in str(e.value) and not is_frozen(backbone)

@@ -1,4 +1,4 @@
-"""The baselines, against scikit-learn and NumPy."""
+"""Compares the baselines with scikit-learn and NumPy."""
 
 import io
 
@@ -118,7 +118,7 @@ def test_each_group_of_statistics_has_its_weight_in_the_kernel():
     shares = [group.square().sum(1).mean().item() for group in scaled.split(statistics.groups, 1)]
     weights = [1, 1, 1, 0.25]
     assert shares == pytest.approx([sum(shares) / sum(weights) * weight for weight in weights], rel=1e-3)
-    # The kernel is of the mean of the distances within each group; here NumPy computes it.
+    # NumPy computes the kernel, which uses the mean distance within each group.
     standardized = StandardScaler().fit_transform(statistics(images))
     parts = np.split(standardized, np.cumsum(statistics.groups)[:-1], axis=1)
     distances = [((part[:, None] - part[None]) ** 2).mean(2) for part in parts]

@@ -1,4 +1,4 @@
-"""Batches are counted as batch norms count them."""
+"""Batch counters are updated as batch norms update them."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""The contract of all nets, and what the whole net adds to its parts."""
+"""The contract of all nets, and the behaviour of the whole net beyond that of its parts."""
 
 import copy
 import dataclasses
@@ -15,7 +15,7 @@ from genreclf.errors import GenreclfError
 from genreclf.nets.classifier import ALONE, FREQUENCY_POOLINGS, GenreClassifier, InputScaling, parameter_groups
 from genreclf.nets.config import ModelConfig
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # TorchScript is chosen on purpose
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # TorchScript is used on purpose
 
 MODELS = ("a", "b", pytest.param("a_original", marks=pytest.mark.slow))
 ORIGINALS = ("a_original", "b_original")
@@ -34,7 +34,7 @@ def levels(batch: int, width: int = 128, seed: int = 0) -> torch.Tensor:
 
 
 def warm_up(net: GenreClassifier) -> None:
-    """Gives the batch norms the statistics of a few batches: the logits of a new net in eval mode are nearly 0."""
+    """Gives the batch norms the statistics of a few batches, because a new net's logits in eval mode are nearly 0."""
     norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -48,7 +48,7 @@ def warm_up(net: GenreClassifier) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """One thread is faster for inputs this small."""
+    """Uses one thread, which is faster for such small inputs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -70,7 +70,7 @@ def warm(name) -> GenreClassifier:
 
 @pytest.fixture
 def net(warm) -> GenreClassifier:
-    """In eval mode, with logits that differ from segment to segment."""
+    """The net in eval mode, with logits that differ from segment to segment."""
     return warm.eval()
 
 
@@ -85,7 +85,7 @@ def assert_same(left: tuple[torch.Tensor, ...], right: tuple[torch.Tensor, ...],
 
 
 def test_logits_differ_from_segment_to_segment(net):
-    """Without this, the tests of equality below would hold for a constant net."""
+    """Otherwise the tests of equality below would pass for a constant net."""
     logits, attention = predict(net, levels(4))
     assert logits.std(dim=0).min() > 0.01 and attention.std(dim=0).max() > 1e-3
 
@@ -136,13 +136,13 @@ def test_bfloat16_autocast_on_the_cpu(net):
         logits, attention = predict(net, levels(2, 64))
     assert logits.dtype == attention.dtype == torch.float32
     exact, _ = predict(net, levels(2, 64))
-    # not float32's, but similar
+    # not equal to float32's, but similar
     assert not torch.equal(logits, exact) and torch.cosine_similarity(logits, exact).min() > 0.8
 
 
 def test_bfloat16_autocast_trains_on_the_cpu(warm):
     net = copy.deepcopy(warm).train()
-    # Wide enough that each column of every kernel meets the input: otherwise oneDNN leaves its gradient uninitialised.
+    # Wide enough for each column of every kernel to meet the input: otherwise oneDNN leaves its gradient uninitialised.
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits, _ = net(levels(2))
     logits.square().sum().backward()
@@ -216,7 +216,7 @@ def test_the_statistics_read_all_bands_when_the_backbone_does_not():
 def test_silent_bands_that_the_backbone_does_not_read_close_the_gate(silent, gate):
     net = GenreClassifier(read_config("b_scratch")).eval()
     x = levels(4).float()
-    net.statistics.norm.running_mean.copy_(net.statistics.statistics(x).mean(0))  # as after training on these
+    net.statistics.norm.running_mean.copy_(net.statistics.statistics(x).mean(0))  # as after training on these segments
     x[:, :, 128 - silent :] = 0
     (backbone, statistics), gates, *_ = net.branches(x)
     assert gates[0].flatten().tolist() == [1.0] * 4
@@ -308,7 +308,7 @@ def test_dense_and_convolution_weights_are_initialised_as_in_keras(name):
     assert len(layers) == {"a": 8 + 4 + 1, "b": 1 + 1, "a_original": 8 + 4 + 3}[name]
 
 
-# Keras's counts, from the original's description; a batch norm's mean and variance count as parameters there.
+# Keras's parameter counts, from the original's description. They include the mean and variance of batch norms.
 def dense(units_in: int, units: int) -> int:
     return units_in * units + units
 
@@ -339,7 +339,7 @@ def se_cnn() -> int:
     return count + sum(dense(c, c // 16) + dense(c // 16, c) for c in (256, 512))
 
 
-KERAS_NORMALISATION = 7  # mean and variance of three colours and a count, inside Keras's EfficientNet
+KERAS_NORMALISATION = 7  # means and variances of three colours and a count, in Keras's EfficientNet
 KERAS_EFFICIENTNET_B0 = 4_049_571  # without its top, as Keras prints it
 KERAS_COUNTS = {
     "a_original": {
@@ -360,7 +360,7 @@ KERAS_COUNTS = {
 
 
 def count_as_keras(module: nn.Module) -> int:
-    """Parameters and batch norm statistics, without the second bias that PyTorch gives each LSTM direction."""
+    """Counts parameters and batch norm statistics, without PyTorch's second bias in each LSTM direction."""
     values = [*module.named_parameters(), *module.named_buffers()]
     return sum(v.numel() for name, v in values if "bias_hh" not in name and not name.endswith("num_batches_tracked"))
 

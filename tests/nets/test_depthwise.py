@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def gradients(kind: type[nn.Conv2d], x: torch.Tensor, weight: torch.Tensor, stride: tuple[int, int]) -> list:
-    """The output of a layer, and the gradients of a sum of its squares by its input and its weight."""
+    """Returns a layer's output, and the gradients of its sum of squares with respect to input and weight."""
     size = weight.shape[2]
     layer = kind(len(weight), len(weight), size, stride, size // 2, groups=len(weight), bias=False)
     inputs = [x.clone().requires_grad_(), weight.clone().requires_grad_()]

@@ -10,7 +10,7 @@ from genreclf.nets.efficientnet import EfficientNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# Parameters of Keras's layers of EfficientNet-B0, in order; batch norm statistics count as parameters.
+# Parameter counts of EfficientNet-B0's layers in Keras, in order, including batch norm statistics.
 # Block: (kernel, channels in, channels out, expansion, stride), from Tan and Le 2019, table 1.
 KERAS_BLOCKS = (
     *[(3, 32, 16, 1, 1)],
@@ -88,7 +88,7 @@ def test_a_shallow_start_makes_blocks_with_a_skip_connection_the_identity(backbo
     backbone.start_shallow()
     backbone.train()
     skipping = [block for stage in backbone.net.blocks for block in stage if block.has_skip]
-    assert len(skipping) == 9  # of the sixteen, those that keep size and channels (Tan and Le 2019, table 1)
+    assert len(skipping) == 9  # the blocks, of sixteen, that keep size and channels (Tan and Le 2019, table 1)
     for block in skipping:
         x = torch.randn(2, block.conv_pw.in_channels, 6, 8)
         torch.testing.assert_close(block(x), x)

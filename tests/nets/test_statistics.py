@@ -1,4 +1,4 @@
-"""A segment's statistics, each against NumPy or SciPy."""
+"""Compares each statistic of a segment with NumPy or SciPy."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from scipy.fft import dct
 
 from genreclf.nets.statistics import CEPSTRA, CYCLES, SegmentStandardize, SegmentStatistics, StatisticsBranch
 
-UNIT = 0.4  # of a segment's deviation
+UNIT = 0.4  # as a share of a segment's deviation
 RHYTHM = slice(6 * 128 + 440, 6 * 128 + 440 + 308)
 
 
@@ -19,14 +19,14 @@ def levels(batch: int = 3, width: int = 256, seed: int = 0) -> torch.Tensor:
 
 
 def grey(images: torch.Tensor) -> np.ndarray:
-    """(B, 128, W) standardized."""
+    """Returns standardized levels, (B, 128, W)."""
     values = images[:, 0].double().numpy()
     reference = values[:, :110].reshape(len(values), -1)
     return (values - reference.mean(1)[:, None, None]) / reference.std(1)[:, None, None] / UNIT
 
 
 def roots(series: np.ndarray) -> np.ndarray:
-    """(20, W) -> (210,) signed roots of the covariances' upper triangle."""
+    """(20, W) -> (210,), the signed roots of the covariance matrix's upper triangle."""
     upper = np.cov(series, bias=True)[np.triu_indices(len(series))]
     return np.sign(upper) * np.sqrt(np.abs(upper))
 
@@ -47,7 +47,7 @@ def test_the_statistics_agree_with_numpys(width):
 
 
 @pytest.mark.parametrize("width", [3, 129, 256])
-@pytest.mark.parametrize("highest", [1, 3, 255])  # many equal levels, or few
+@pytest.mark.parametrize("highest", [1, 3, 255])  # many or few equal levels
 def test_scripted_statistics_of_uint8_levels_are_those_of_floats(width, highest):
     images = (levels(2, width) * highest / 255).round()
     scripted = torch.jit.script(SegmentStatistics())
@@ -91,7 +91,7 @@ def test_rhythm_is_the_amplitude_of_numpys_fourier_transform():
 
 
 def test_a_pulse_shows_at_its_rate_only():
-    pulse = (128 + 60 * np.cos(2 * np.pi * 20 * np.arange(256) / 256)).round().astype(np.float32)  # 20 cycles a segment
+    pulse = (128 + 60 * np.cos(2 * np.pi * 20 * np.arange(256) / 256)).round().astype(np.float32)  # 20 cycles
     images = torch.from_numpy(pulse).expand(1, 3, 128, 256)
     rhythm = SegmentStatistics()(images)[0, RHYTHM].reshape(28, -1)[:16]
     loudest = rhythm.argmax(1)
@@ -120,7 +120,7 @@ def test_the_branch_clips_outliers_to_five_deviations():
     branch.eval()
     held = []
     branch.dense.register_forward_pre_hook(lambda module, inputs: held.append(inputs[0]))
-    branch(torch.zeros(1, 3, 128, 256))  # unlike the noise of the training
+    branch(torch.zeros(1, 3, 128, 256))  # unlike the noise in training
     branch(levels(1, seed=99))
     assert held[0].abs().max() == 5
     assert held[1].abs().max() < 5
@@ -131,7 +131,7 @@ def test_a_scripted_branch_agrees_and_the_batch_does_not_matter():
     branch = StatisticsBranch(8, dropout=0.5, num_classes=3, first_band=80).eval()
     images = levels(5).clone()
     branch.norm.running_mean.copy_(branch.statistics(images).mean(0))
-    images[0, :, 104:] = 0  # 24 of 48 bands: the gate is closing
+    images[0, :, 104:] = 0  # 24 of 48 bands: the gate is partly closed
     expected, gate = branch(images)
     assert expected.shape == (5, 3)
     assert gate.flatten().tolist() == pytest.approx([5 / 12, 1, 1, 1, 1])

@@ -13,7 +13,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def lstm_by_hand(x: np.ndarray, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """One direction over (T, features), step by step, gates in the order input, forget, candidate, output."""
+    """Computes one direction over (T, features), step by step, with the gate order input, forget, candidate, output."""
     units = recurrent.shape[1]
     hidden, cell, steps = np.zeros(units), np.zeros(units), []
     for step in x:
@@ -109,7 +109,7 @@ def test_lstm_weights_are_initialised_as_in_keras():
 
 
 def attention_by_hand(module: MultiHeadTemporalAttention, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T, F) of one example -> (F,), (heads, T), head by head."""
+    """(T, F) of one example -> (F,) and (heads, T), computed head by head."""
     w = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
     size = x.shape[1] // module.heads
     contexts, weights = [], []
