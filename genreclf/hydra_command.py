@@ -202,7 +202,7 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
     for old in (name, *(f"{name}={part}" for part in values)):
         if old in RENAMED:
             raise GenreclfError(f"{old}: {RENAMED[old]}")
-    if name and (config_folder() / name).is_dir() and re.fullmatch(r"null|true|false|[-+.\d]*", value):
+    if (config_folder() / name).is_dir() and not _may_be_choice(name, word):
         raise GenreclfError(_unknown_choice(f"{name}/{value}", None))  # Hydra would name neither the group nor a choice
     if equals and name == "run" and value in ("", "null"):
         raise GenreclfError(f"{word}: no folder; give one, or leave it out")
@@ -216,6 +216,15 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
     if name and equals and not _parses(f"{key}={value}"):
         return _quote(key, value)
     return f"{key}{equals}{value}"
+
+
+def _may_be_choice(group: str, word: str) -> bool:
+    """Whether GROUP=VALUE gives a name, or names for a sweep, or a list for the group of which several are chosen."""
+    if not _parses(word):
+        return True  # reported by Hydra
+    override = OverridesParser.create().parse_override(word)
+    kinds = (str, list) if group == "logger" else str
+    return override.is_sweep_override() or (isinstance(override.value(), kinds) and override.value() != "")
 
 
 def _literal(value: str) -> str:

@@ -56,7 +56,7 @@ from genreclf.training.processes import check_processes, end_with_parent, is_fir
 from genreclf.training.record import write_record
 from genreclf.training.recorded_steps import StepRecorder
 from genreclf.training.resume import MOVABLE, check_data, resumed
-from genreclf.training.settings import Settings, run_config, settings_of
+from genreclf.training.settings import Settings, check_net, run_config, settings_of
 from genreclf.training.start import RANDOM, start
 from genreclf.training.sweep_job import Before, done_before
 from genreclf.training.trainer import (
@@ -67,6 +67,7 @@ from genreclf.training.trainer import (
     load_kept_weights,
     new_trainer,
 )
+from genreclf.training.unread_keys import check_typed_keys
 
 HARMLESS = (
     "Total length of `list` across ranks is zero",  # there may be no validation clips
@@ -99,11 +100,11 @@ def train(
         config = {**config, "ckpt": "last" if before is Before.PART else config["ckpt"]}
     if is_first(config["trainer"]):
         with locked(folder), stoppable(_resume_note(folder, config["ckpt"], part_of)):
-            _train(_settings(folder, config, overrides), callbacks)
+            _train(_settings(folder, config, overrides, part_of is not None), callbacks)
     else:
         end_with_parent()
         with redirect_stdout(None):
-            _train(_settings(folder, config, overrides), callbacks)
+            _train(_settings(folder, config, overrides, part_of is not None), callbacks)
 
 
 def _quiet_libraries() -> None:
@@ -129,10 +130,15 @@ def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callabl
     return note
 
 
-def _settings(folder: Path, config: dict[str, Any], overrides: list[str]) -> Settings:
-    """The settings of the run, or those of its folder where it is resumed; raises GenreclfError for what they lack."""
-    config = with_precision(config)
+def _settings(folder: Path, config: dict[str, Any], overrides: list[str], of_several: bool) -> Settings:
+    """The settings of the run, or those of its folder where it is resumed; raises GenreclfError for what they lack.
+
+    `of_several` as in `check_typed_keys`.
+    """
     run = run_config(config)
+    check_net(config["model"])
+    config = with_precision(config)
+    check_typed_keys(config, overrides, of_several)
     check_trainer(config["trainer"], run.init)
     if run.init is not None:
         find_bundle(run.init, "init=")

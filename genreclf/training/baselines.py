@@ -1,6 +1,5 @@
 """Fits the models that need no epochs: the SVM and the majority class."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,24 +9,20 @@ from sklearn.svm import SVC
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genreclf.config import yaml_word
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
-from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTILABEL
 from genreclf.nets.baselines import FEATURES
-from genreclf.nets.kinds import CLASSIFIER, MAJORITY, SVM, new_net
+from genreclf.nets.kinds import MAJORITY, SVM, new_net
 from genreclf.nets.net import Net
 
 
 def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
     """The net of a model without epochs, fitted on the training segments; nothing is random.
 
-    `model` is the configuration's group of that name. Raises GenreclfError for wrong keys in it.
+    `model` is the configuration's group of that name, which `settings.check_net` has accepted.
     """
     values = {**model["net"], "num_classes": len(datamodule.classes)}
     fits = {SVM: _fit_svm, MAJORITY: _fit_majority}
-    if model["kind"] not in fits:
-        raise GenreclfError(f"model.kind={model['kind']!r}: unknown; known: {', '.join((CLASSIFIER, *fits))}")
     return fits[model["kind"]](model, values, datamodule).eval()
 
 
@@ -46,8 +41,6 @@ def _one_hot(target: Tensor, classes: int) -> Tensor:
 
 
 def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
-    if type(model["c"]) not in (int, float) or not 0 < model["c"] < math.inf:
-        raise GenreclfError(f"model.c={yaml_word(model['c'])}: give a number above 0")
     untrained: Any = new_net(SVM, {**values, "support_vectors": 0}, "model.net")
     # Overlapping segments would add support vectors, and so size, but no accuracy.
     segments = datamodule.loader(datamodule.dataset("train", overlapping=False), datamodule.batch_size)

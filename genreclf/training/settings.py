@@ -1,13 +1,17 @@
 """What a training is asked for: the keys of train.yaml outside its groups, and all of it together."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from genreclf.config import build, yaml_word
-from genreclf.errors import GenreclfError
-from genreclf.nets.kinds import CLASSIFIER
+from genreclf.errors import GenreclfError, reason
+from genreclf.inference.task import TASKS
+from genreclf.nets.kinds import CLASSIFIER, MAJORITY, SVM, new_net
 from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import is_first
 from genreclf.training.resume import Resumed
@@ -19,12 +23,15 @@ _LIMITS: dict[str, tuple[int, int | None]] = {
     "workers": (0, 64),  # each is a process that has imported torch
     "device_store_mib": (0, None),
 }
+# By kind of model, what its net has of the data
+_FITTED = {CLASSIFIER: {"num_classes": 2}, SVM: {"num_classes": 2, "support_vectors": 0}, MAJORITY: {"num_classes": 2}}
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """The keys of train.yaml outside its groups. Raises GenreclfError for values out of range."""
 
+    task: str  # multiclass, or multilabel: a clip may have several genres
     seed: int  # of everything random, with the epoch and the device's rank
     batch_size: int  # segments per step and device
     workers: int  # processes that read batches
@@ -37,6 +44,8 @@ class RunConfig:
     ckpt: str | None  # last: resume from the run folder's last.ckpt
 
     def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
         for key, (least, most) in _LIMITS.items():
             value = getattr(self, key)
             if value < least or (most is not None and value > most):
@@ -78,13 +87,28 @@ def run_config(config: Mapping[str, Any]) -> RunConfig:
     return build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
 
 
+def check_net(model: Mapping[str, Any]) -> None:
+    """Raises GenreclfError for a group `model` of which no net can be made, before any music is read."""
+    name, kind, net = model["name"], model["kind"], model["net"]
+    if not isinstance(name, str) or not name or "/" in name:
+        raise GenreclfError(f"model.name={yaml_word(name)}: give a name without slashes")
+    if kind not in _FITTED:
+        raise GenreclfError(f"model.kind={yaml_word(kind)}: unknown; known: {', '.join(_FITTED)}")
+    if not isinstance(net, Mapping):
+        raise GenreclfError(f"model.net={yaml_word(net)}: give its keys, as in model.net.KEY=VALUE")
+    c = model.get("c", 1)
+    if type(c) not in (int, float) or not 0 < c < math.inf:
+        raise GenreclfError(f"model.c={yaml_word(c)}: give a number above 0")
+    try:
+        with torch.device("meta"):  # without memory for its weights
+            new_net(kind, {**net, **_FITTED[kind]}, "model.net")
+    except GenreclfError:
+        raise
+    except Exception as error:  # sizes that make no net raise another class of exception in each layer
+        raise GenreclfError(f"model.net: makes no net ({reason(error)}); check its sizes") from error
+
+
 def settings_of(folder: Path, config: dict[str, Any], overrides: list[str], before: Resumed | None) -> Settings:
-    """Those of a composed configuration. Raises GenreclfError for values out of range, and keys without effect."""
-    run, model = run_config(config), config["model"]
-    if not isinstance(model["name"], str) or not model["name"] or "/" in model["name"]:
-        raise GenreclfError(f"model.name={yaml_word(model['name'])}: give a name without slashes")
-    optim = build(OptimConfig, config["optim"], "optim") if model["kind"] == CLASSIFIER else None
-    for key in ("init", "teacher"):
-        if optim is None and config[key] is not None:
-            raise GenreclfError(f"{key}={config[key]}: model={model['name']} is not trained in epochs; leave it out")
-    return Settings(folder, config, overrides, run, optim, before)
+    """Those of a composed configuration. Raises GenreclfError for values out of range."""
+    optim = build(OptimConfig, config["optim"], "optim") if config["model"]["kind"] == CLASSIFIER else None
+    return Settings(folder, config, overrides, run_config(config), optim, before)

@@ -1,0 +1,55 @@
+"""Keys that a training with the other settings does not read: whoever types one expects something of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from genreclf.data.notices import tell_once
+from genreclf.errors import GenreclfError
+from genreclf.inference.task import MULTILABEL
+from genreclf.nets.kinds import CLASSIFIER
+from genreclf.training.optim_config import OptimConfig
+
+_OFF = ("null", "none", "false", "0", "0.0")  # values that ask for nothing
+_IN_EPOCHS = ("optim", "augment", "trainer", "init", "teacher", "cuda_graph", "device_store_mib")
+_OF_STEPS = tuple(f"optim.{field.name}" for field in fields(OptimConfig) if field.name != "prior_power")
+
+
+def check_typed_keys(config: Mapping[str, Any], overrides: Sequence[str], of_several: bool) -> None:
+    """Raises GenreclfError for an override of a composed configuration whose key, or group, has no effect there.
+
+    `of_several`: the training is one of a sweep or a search, whose words are those of all: then it is told instead.
+    """
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        reasons = (why for why, unread in _unread(config) if f"{key}.".startswith(tuple(f"{name}." for name in unread)))
+        why = next(reasons, None) if value not in _OFF else None
+        if why and of_several:
+            tell_once(f"{word}: without effect: {why}")
+        elif why:
+            raise GenreclfError(f"{word}: {why}; leave it out")
+
+
+def _unread(config: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
+    """What is chosen, and the keys and groups that are not read then."""
+    model, data, optim, augment = (config[group] for group in ("model", "data", "optim", "augment"))
+    if not data["demo_clips_per_style"]:
+        yield f"data={data['name']} is no demo music", ("data.demo_seconds", "data.demo_seed")
+    if model["kind"] != CLASSIFIER:
+        yield f"model={model['name']} is not trained in epochs", _IN_EPOCHS
+        return
+    if config["trainer"]["max_epochs"] == 0:
+        yield "trainer.max_epochs=0 fits the output layer alone", (*_OF_STEPS, "augment", "teacher")
+    if config["init"] is not None:
+        yield f"the first weights are those of init={config['init']}", ("model.weights",)
+    if config["teacher"] is None:
+        yield "there is no teacher", ("optim.teacher_weight",)
+    if config["task"] == MULTILABEL:
+        yield f"not used with task={MULTILABEL}", ("optim.prior_power", "optim.none_weight")
+    if data["none"] is None:
+        yield "there is no data.none", ("optim.none_weight",)
+    if optim["optimizer"] != "adam":
+        penalties = [f"model.net.l2_{part}" for part in ("backbone", "projection", "head")]
+        yield "only optim.optimizer=adam has L2 penalties", penalties
+    if not augment["time_mask_probability"] and not augment["frequency_mask_probability"]:
+        yield "there are no masks", ("augment.mask_share", "augment.mask_fill")
