@@ -1,4 +1,4 @@
-"""The predictions for a set of clips -> all scores, as JSON-like data."""
+"""Scores predictions for a set of clips, as JSON-like data."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,9 +20,9 @@ MAX_MISTAKES = 12
 
 
 def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) -> tuple[Predictions, dict[str, Any]]:
-    """Calibrated predictions, and the scores of clips and, if clips have several, of segments.
+    """Returns calibrated predictions, and the scores of clips and, if a clip has several, of segments.
 
-    `found` are uncalibrated: of `music.clips`, then of `music.none`.
+    `found` are uncalibrated predictions for `music.clips`, then for `music.none`.
     """
     found, none = found[: len(music.clips)], found[len(music.clips) :]
     rows = [music.store.rows[clip] for clip in music.clips]
@@ -49,7 +49,7 @@ def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) ->
 
 
 def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dict[str, Any]:
-    """Scores, intervals and calibration of a set of clips, also by the values of `columns`, as JSON-like data."""
+    """Returns scores, intervals and calibration of clips as JSON-like data, also by the values of `columns`."""
     probabilities, target = predictions.probabilities, predictions.target
     return {
         **scores(probabilities, target, predictions.classes),
@@ -64,7 +64,7 @@ def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dic
 def _none(
     predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, music: ClipSet
 ) -> dict[str, Any] | None:
-    """How well clips of none of the classes are told from the others; None if there are none."""
+    """Scores how well out-of-scope clips are separated from the others. None if there are no such clips."""
     if not none:
         return None
     others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)
@@ -80,7 +80,7 @@ def _none(
 
 
 def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
-    """The wrong predictions with the highest probability; `found` as in `score_clips`."""
+    """Returns the wrong predictions with the highest probability; `found` is as in `score_clips`."""
     classes, probabilities = predictions.classes, predictions.probabilities
     wrong = np.flatnonzero(~predictions.correct)
     worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]

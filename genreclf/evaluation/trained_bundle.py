@@ -1,4 +1,4 @@
-"""A trained net and what is fitted on its validation clips: the temperature, thresholds, the detector `known`."""
+"""Makes the bundle of a trained net: fits temperature, thresholds and the detector `known` on validation clips."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,10 +22,11 @@ from genreclf.training.settings import Settings
 
 
 def trained_bundle(settings: Settings, net: Net, datamodule: SpectrogramDataModule) -> Bundle:
-    """The bundle of a trained net; says what was fitted.
+    """Returns the bundle of a trained net, and prints what was fitted.
 
-    Without a number in the settings, the temperature is fitted. With task=multilabel, so are the thresholds; otherwise,
-    with clips of out-of-scope music, `known`. Without validation clips, they are as `init` has them.
+    The temperature is fitted unless the settings give it. With task=multilabel the thresholds are fitted too;
+    otherwise, given out-of-scope clips, so is the detector `known`. Without validation clips, these values come from
+    `init`.
     """
     run, bundle = settings.run, Bundle(net, _unfitted_info(settings, datamodule))
     if run.temperature is None:
@@ -41,13 +42,16 @@ def trained_bundle(settings: Settings, net: Net, datamodule: SpectrogramDataModu
 
 
 def initial_temperature(init: str, classes: Sequence[str], task: str) -> float:
-    """That of the model `init` if it has the same classes, else 1: with an initial 0.7, models were overconfident."""
+    """Returns the temperature of the model `init` if it has the same classes and task, else 1.
+
+    With an initial temperature of 0.7 instead of 1, models were overconfident.
+    """
     initial = _same_answers(init, classes, task)
     return initial.temperature if initial else 1.0
 
 
 def _unfitted_info(settings: Settings, datamodule: SpectrogramDataModule) -> ModelInfo:
-    prior_power = settings.optim.prior_power if settings.optim else 1.0  # a baseline learns the mix of its clips
+    prior_power = settings.optim.prior_power if settings.optim else 1.0  # a baseline learns the genre mix of its clips
     return ModelInfo(
         name=settings.config["model"]["name"],
         classes=datamodule.classes,
@@ -64,7 +68,7 @@ def _with(bundle: Bundle, **fitted: object) -> Bundle:
 
 
 def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> float:
-    """Fitted on the validation clips, for a bundle whose temperature is 1; without any, `initial_temperature`."""
+    """Fits the temperature of a bundle whose temperature is 1. Without validation clips, uses `initial_temperature`."""
     if not datamodule.clips["val"] and init is not None:
         temperature = initial_temperature(init, bundle.info.classes, bundle.info.task)
         print(f"temperature {temperature:.2f}: not fitted, because there are no validation clips")
@@ -75,7 +79,7 @@ def _temperature(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMo
 
 
 def _thresholds(init: str | None, bundle: Bundle, datamodule: SpectrogramDataModule) -> tuple[float, ...]:
-    """Fitted on the validation clips, for a bundle with its temperature; without any, those of `init`, or else 0.5."""
+    """Fits the thresholds of a bundle with its temperature. Without validation clips, uses those of `init`, or 0.5."""
     info = bundle.info
     if datamodule.clips["val"]:
         return fit_thresholds(*_predicted(bundle, datamodule, datamodule.clips["val"]))
@@ -85,7 +89,7 @@ def _thresholds(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMod
 
 
 def _with_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Bundle:
-    """With the detector of out-of-scope music, for a bundle with its temperature."""
+    """Fits the detector of out-of-scope music for a bundle with its temperature, and adds it."""
     none, _ = _predicted(bundle, datamodule, datamodule.none["val"])
     known = fit_known(*_predicted(bundle, datamodule, datamodule.clips["val"]), none)
     fitted = "`known` is fitted: music that seems to be of none of the genres gets no genre"
@@ -95,7 +99,7 @@ def _with_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Bundle:
 
 
 def _same_answers(init: str, classes: Sequence[str], task: str) -> ModelInfo | None:
-    """The model `init` if it predicts the same genres in the same way, else None."""
+    """Returns the info of the model `init` if it has the same classes and task, else None."""
     initial = read_bundle_config(find_bundle(init)).info
     return initial if set(initial.classes) == set(classes) and initial.task == task else None
 
@@ -103,7 +107,7 @@ def _same_answers(init: str, classes: Sequence[str], task: str) -> ModelInfo | N
 def _predicted(
     bundle: Bundle, datamodule: SpectrogramDataModule, clips: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(clips, classes) probabilities, and the clips' targets (see `SpectrogramDataModule.targets`)."""
+    """Returns (clips, classes) probabilities and the clips' targets (see `SpectrogramDataModule.targets`)."""
     predictor = Predictor(TorchModel(bundle, "cpu"))
     predictions = predict_clips(predictor, datamodule.store, clips, "calibrating")
     return np.array([prediction.probabilities for prediction in predictions]), datamodule.targets(clips)

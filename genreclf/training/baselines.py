@@ -17,9 +17,9 @@ from genreclf.nets.net import Net
 
 
 def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
-    """The net of a model without epochs, fitted on the training segments; nothing is random.
+    """Fits the net of a model without epochs to the training segments; nothing is random.
 
-    `model` is the configuration's group of that name, which `settings.check_net` has accepted.
+    `model` is the configuration's group `model`, which `settings.check_net` has accepted.
     """
     values = {**model["net"], "num_classes": len(datamodule.classes)}
     fits = {SVM: _fit_svm, MAJORITY: _fit_majority}
@@ -31,18 +31,18 @@ def _fit_majority(model: dict[str, Any], values: dict[str, Any], datamodule: Spe
     batches = datamodule.loader(datamodule.dataset("train"), datamodule.batch_size)
     target = torch.cat([_one_hot(batch["target"], values["num_classes"]) for batch in batches])
     shares, several = target.mean(0), datamodule.data.task == MULTILABEL
-    net.log_shares.copy_(shares.logit() if several else shares.log())  # sigmoid or softmax gives the shares again
+    net.log_shares.copy_(shares.logit() if several else shares.log())  # sigmoid or softmax inverts this
     return net
 
 
 def _one_hot(target: Tensor, classes: int) -> Tensor:
-    """(B,) classes -> (B, classes) float32; targets of several genres stay as they are."""
+    """Converts (B,) classes to (B, classes) float32; targets with several genres stay unchanged."""
     return target if target.ndim == 2 else one_hot(target, classes).float()
 
 
 def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
     untrained: Any = new_net(SVM, {**values, "support_vectors": 0}, "model.net")
-    # Overlapping segments would add support vectors, and so size, but no accuracy.
+    # Overlapping segments would add support vectors, and thus size, but no accuracy.
     segments = datamodule.loader(datamodule.dataset("train", overlapping=False), datamodule.batch_size)
     batches = [(untrained.features(to_images(batch, None)["image"].float()), batch["target"]) for batch in segments]
     features, target = (torch.cat(part) for part in zip(*batches, strict=True))
@@ -50,10 +50,10 @@ def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: Spectrog
 
 
 def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> Net:
-    """(N, features) and their targets -> one support vector machine per class, fitted by scikit-learn, as one net.
+    """Fits one support vector machine per class to (N, features) and their targets, and returns them as one net.
 
-    The kernel's width is scikit-learn's "scale": 1 / (number of features * their variance). The weight of a group of
-    features in the kernel does not depend on how many they are.
+    scikit-learn fits the machines. The kernel's width is its "scale": 1 / (number of features * their variance). The
+    weight of a group of features in the kernel does not depend on the size of the group.
     """
     scaler = StandardScaler().fit(features)
     weight = _feature_weights(values["features"])
@@ -74,7 +74,7 @@ def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) 
 
 
 def _feature_weights(name: str) -> np.ndarray:
-    """(features,): the factors that give each group of features its weight in squared distances."""
+    """Returns (features,) factors that give each group of features its weight in squared distances."""
     statistics = FEATURES[name]()
     total = sum(statistics.group_weights) / sum(statistics.groups)
     sizes = zip(statistics.groups, statistics.group_weights, strict=True)

@@ -1,4 +1,4 @@
-"""How checkpoints are written and read."""
+"""Writes and reads checkpoints."""
 
 import io
 import pickle
@@ -14,13 +14,13 @@ from genreclf.files import write_atomically
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Checkpoints that a kill or a full disk cannot damage, in a folder that may be moved."""
+    """Checkpoint files that survive a kill or a full disk, in a folder that may be moved."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Replaces an older file only when the new one is complete.
+        """Writes a checkpoint, and replaces an older file only when the new one is complete.
 
-        Lightning would write to the system's folder for temporary files and move the file from there. If that is
-        another file system, it is copied over the old one.
+        Lightning would write to the system's temporary folder and move the file from there. If that is another file
+        system, the file would be copied over the old one.
         """
         content = io.BytesIO()
         torch.save(checkpoint, content)
@@ -29,9 +29,9 @@ class CheckpointFiles(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Also one that was written on a GPU. The paths in the state of callbacks become those of its folder.
+        """Reads a checkpoint, also one from a GPU, and moves the paths in the callbacks' state to its folder.
 
-        ModelCheckpoint would forget the best accuracy if its folder had another name, and write a worse best.ckpt.
+        If its folder had another name, ModelCheckpoint would forget the best accuracy and write a worse best.ckpt.
         Raises GenreclfError for a damaged file.
         """
         folder = Path(path).parent.resolve()  # as ModelCheckpoint has it
@@ -54,19 +54,19 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def read_checkpoint_file(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint; only tensors and plain data are unpickled.
+    """Reads the content of a checkpoint; only tensors and plain data are unpickled.
 
-    Raises OSError for a file that cannot be read, and for another file ValueError or what torch raises.
+    Raises OSError if the file cannot be read, and ValueError or torch's exceptions if it is not a checkpoint.
     """
     with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):  # torch would take it for a file of its early versions
+        if not zipfile.is_zipfile(file):  # torch would read it as a file of its early versions
             raise ValueError("not an archive of tensors")
     content: dict[str, Any] = torch.load(path, map_location, weights_only=True)
     return content
 
 
 def _in_folder(state: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The entries of ModelCheckpoint's state that contain its folder."""
+    """Returns the entries of ModelCheckpoint's state that contain its folder, changed to `folder`."""
 
     def moved(path: str) -> str:
         return str(folder / Path(path).name) if path else path

@@ -1,4 +1,4 @@
-"""Metrics of clips, from the predictions of their segments."""
+"""Metrics per clip, from the predictions for its segments."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from genreclf.frontend.segments import mean_by_clip
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 
 _LEAST_PROBABILITY = 1e-12
-# By task, what is logged of an epoch, and the score of validation clips that chooses the best epoch.
+# By task: the metrics logged per epoch, and the validation score that selects the best epoch.
 TRAIN_METRICS = {MULTICLASS: ("train/loss", "train/accuracy"), MULTILABEL: ("train/loss",)}
 VAL_METRICS = {
     MULTICLASS: ("val/loss", "val/accuracy"),
@@ -21,7 +21,7 @@ BEST = {MULTICLASS: "accuracy", MULTILABEL: "mean_average_precision"}
 
 
 class ClipScores(Metric):
-    """Collects segments over batches and devices; `compute` scores clips, once per epoch."""
+    """Collects segments over batches and devices, and scores the clips once per epoch."""
 
     full_state_update = False
     probabilities: list[Tensor]
@@ -40,14 +40,14 @@ class ClipScores(Metric):
         self.clip.append(clip)
 
     def compute(self) -> dict[str, float]:
-        """`accuracy` in [0, 1] and `loss`, the mean negative log-likelihood in nats, of clips."""
+        """Returns the `accuracy` of clips in [0, 1] and their `loss`, the mean negative log-likelihood in nats."""
         means, target = self._clips()
         target = target.astype(int)
         likelihood = np.maximum(means[np.arange(len(means)), target], _LEAST_PROBABILITY)
         return {"accuracy": float((means.argmax(1) == target).mean()), "loss": float(-np.log(likelihood).mean())}
 
     def _clips(self) -> tuple[np.ndarray, np.ndarray]:
-        """(clips, classes) mean probabilities, and the target of each clip."""
+        """Returns (clips, classes) mean probabilities and the target of each clip."""
         states = (self.probabilities, self.target, self.clip)
         probabilities, target, clip = (dim_zero_cat(state).float().cpu().numpy() for state in states)
         means, _ = mean_by_clip(probabilities, clip)
@@ -56,11 +56,13 @@ class ClipScores(Metric):
 
 
 class MultilabelClipScores(ClipScores):
-    """The same for clips of several genres."""
+    """The same for clips with several genres."""
 
     def compute(self) -> dict[str, float]:
-        """`mean_average_precision` and `roc_auc` in [0, 1], means over the genres that some clips have and some do not;
-        and `loss`, the mean binary cross-entropy in nats, of clips.
+        """Returns the `mean_average_precision`, `roc_auc` and `loss` of clips.
+
+        The first two are in [0, 1], means over the genres that some clips have and some do not. `loss` is the mean
+        binary cross-entropy in nats.
         """
         means, target = self._clips()
         likelihood = np.maximum(np.where(target > 0, means, 1 - means), _LEAST_PROBABILITY)

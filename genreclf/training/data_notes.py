@@ -1,4 +1,4 @@
-"""What a training says of its data before it begins."""
+"""Notes about the data that are printed before a training run."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from genreclf.text import one_line
 
 
 def show_data(datamodule: SpectrogramDataModule) -> None:
-    """Prints the numbers of clips on standard output, and what is wrong with clips on standard error."""
+    """Prints the numbers of clips on standard output, and problems with clips on standard error."""
     if datamodule.data.name == "demo":
         print("data=demo: generated music, not a benchmark; for real music: data=gtzan or data=folder data.path=FOLDER")
     summary = datamodule.summary()
@@ -25,7 +25,7 @@ def show_data(datamodule: SpectrogramDataModule) -> None:
 
 
 def _problems(summary: dict[str, Any], label_conflicts: str) -> Iterator[str]:
-    """A line for each of the data's problems in `SpectrogramDataModule.summary`."""
+    """Yields a line for each problem of the data in `SpectrogramDataModule.summary`."""
     for name, paths in summary["missing"].items():
         if paths:
             yield f"{len(paths)} clips of the published {name} list are missing (first: {paths[0]})"

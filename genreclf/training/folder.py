@@ -1,4 +1,4 @@
-"""A run folder as a training takes it: one process at a time, one model."""
+"""Prepares a run folder for training: one process at a time, one model."""
 
 import fcntl
 import shutil
@@ -23,9 +23,9 @@ from genreclf.training.resume import read_run
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run folder, which the system releases when the process dies.
+    """Holds the lock of a run folder, which the system releases when the process ends.
 
-    Raises GenreclfError where another process holds it.
+    Raises GenreclfError if another process holds it.
     """
     with (folder / LOCK).open("w") as lock:
         try:
@@ -38,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def check_model(folder: Path, config: dict[str, Any]) -> None:
-    """Raises GenreclfError where the folder holds a run of another model."""
+    """Raises GenreclfError if the folder contains a run of another model."""
     if not (folder / CONFIG_YAML).is_file():
         return
     other, own = read_run(folder)[0]["model"]["name"], config["model"]["name"]
@@ -47,7 +47,7 @@ def check_model(folder: Path, config: dict[str, Any]) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Removes what an earlier run of the same model left in the folder, first the file that makes it a run."""
+    """Removes the files of an earlier run of the same model, starting with the file that marks the folder as a run."""
     for name in (CONFIG_YAML, LAST_CHECKPOINT, BEST_CHECKPOINT, METRICS_CSV):
         (folder / name).unlink(missing_ok=True)
     for name in (BUNDLE, EVALUATION, EXPORTS):

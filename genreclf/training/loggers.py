@@ -1,4 +1,4 @@
-"""The services that keep a run's settings, metrics and files beside its folder. None of them can end a training."""
+"""Services that record a run's settings, metrics and files besides its folder. None of them can stop a training run."""
 
 import importlib
 import sys
@@ -21,21 +21,21 @@ from genreclf.training.pruning import Pruned
 from genreclf.training.record import update_record
 from genreclf.training.resume import read_run
 
-_PAUSE = 9  # times as long as a failed attempt took
-# The classes that a configuration may name, and no others: that of a run folder may come from elsewhere.
+_PAUSE = 9  # times the duration of a failed attempt
+# The only classes that a configuration may name, because the configuration of a run folder may come from elsewhere.
 _TARGETS = {
     *("genreclf.training.mlflow_logger.MlflowLogger", "genreclf.training.wandb_logger.WandbLogger"),
     *(f"lightning.pytorch.loggers.{name}" for name in lightning_loggers.__all__),
 }
-Ids = dict[str, str]  # what a service needs to find a run again
+Ids = dict[str, str]  # with these, a service finds a run again
 
 
 class RunLogger(ABC):
-    """One run in one service. Any method may raise anything: `Loggers` calls them."""
+    """One run in one service. Methods may raise any exception, because `Loggers` calls them."""
 
     @abstractmethod
     def start(self, folder: Path, ids: Ids) -> Ids:
-        """Opens the run that the service has under `ids`, or a new one without them; returns its ids."""
+        """Opens the service's run with these `ids`, or a new run without them, and returns its ids."""
 
     @abstractmethod
     def describe(self, folder: Path, config: dict[str, Any], record: dict[str, Any]) -> None:
@@ -43,43 +43,43 @@ class RunLogger(ABC):
 
     @abstractmethod
     def metrics(self, values: Mapping[str, float], epoch: int | None) -> None:
-        """Logs the metrics of an epoch, counted from 1, or those of the trained model (None)."""
+        """Logs the metrics of an epoch, counted from 1, or of the trained model (None)."""
 
     @abstractmethod
     def files(self, folder: Path, paths: Sequence[Path]) -> None:
-        """Keeps files and folders, which are in `folder`."""
+        """Uploads files and folders, which are in `folder`."""
 
     @abstractmethod
     def model(self, folder: Path, bundle: Path) -> None:
-        """Keeps the trained model."""
+        """Uploads the trained model."""
 
     @abstractmethod
     def end(self, status: str) -> None:
-        """Closes the run: `finished`, `failed` or `stopped`."""
+        """Closes the run with the status `finished`, `failed` or `stopped`."""
 
 
 class Loggers:
-    """The loggers of a run, as a context manager within which the run trains or is scored.
+    """The loggers of a run. A context manager within which the run trains or is scored.
 
-    What a service does not take, as its server is away, is said in one line and tried again with the next call. A
-    service whose package is missing is left out. The ids go into the run's record.
+    If a service fails, for example because its server is down, this is reported in one line, and the call is repeated
+    before the next one. A service whose package is missing is left out. The ids go into the run's record.
     """
 
     def __init__(self, loggers: Mapping[str, Any], folder: Path, first: bool = True) -> None:
-        """`loggers` by name: those of this module, and Lightning's own, which are for the Trainer.
+        """`loggers` are by name: `RunLogger`s, and Lightning's own loggers, which are for the Trainer.
 
-        `first`: of the processes of a training, the first alone logs.
+        `first` is whether this is the first process of the training run, which is the only one that logs.
         """
         self.folder = folder.resolve()
         self.lightning: list[Logger] = [each for each in loggers.values() if isinstance(each, Logger)]
         own = {name: each for name, each in loggers.items() if isinstance(each, RunLogger)}
         self.own: dict[str, RunLogger] = own if first else {}
         self._waiting: dict[str, deque[Callable[[], None]]] = {name: deque() for name in self.own}
-        self._away: set[str] = set()  # of which it has been said
+        self._away: set[str] = set()  # whose failure has been reported
         self._pause_until: dict[str, float] = {}  # by name, in seconds of the monotonic clock
 
     def __enter__(self) -> "Loggers":
-        """The record and the configuration must have been written."""
+        """Starts the loggers. The record and the configuration must have been written."""
         for name, logger in list(self.own.items()):
             self._do(name, partial(self._start, name, logger))
         return self
@@ -99,12 +99,12 @@ class Loggers:
         self._all(lambda logger: logger.metrics(values, None))
 
     def files(self, *names: str) -> None:
-        """Keeps files and folders of the run folder, as far as they are there."""
+        """Uploads the files and folders of the run folder that exist."""
         paths = [path for name in names if (path := self.folder / name).exists()]
         self._all(lambda logger: logger.files(self.folder, paths))
 
     def model(self, name: str) -> None:
-        """Keeps the bundle, which is the folder `name` of the run folder."""
+        """Uploads the bundle, which is the folder `name` in the run folder."""
         self._all(lambda logger: logger.model(self.folder, self.folder / name))
 
     def _start(self, name: str, logger: RunLogger) -> None:
@@ -120,9 +120,10 @@ class Loggers:
             self._do(name, partial(call, logger))
 
     def _do(self, name: str, call: Callable[[], None]) -> None:
-        """Calls what waits for this service, then `call`; at the first error the rest waits on.
+        """Makes the calls that wait for this service, then `call`. After an error, the rest continues to wait.
 
-        A service that does not answer takes at most a tenth of the time: after a failure it is left alone for a while.
+        A service that does not respond takes at most a tenth of the time, because it is not called for a while after a
+        failure.
         """
         waiting, began = self._waiting[name], time.monotonic()
         waiting.append(call)
@@ -145,9 +146,9 @@ class Loggers:
 
 
 def new_loggers(group: Mapping[str, Mapping[str, Any]], folder: Path, first: bool = True) -> Loggers:
-    """The loggers of a configuration's group `logger`; `first` as in `Loggers`.
+    """Returns the loggers of a configuration's group `logger`; `first` is as in `Loggers`.
 
-    Raises GenreclfError for one that is unknown or cannot be made.
+    Raises GenreclfError for a logger that is unknown or cannot be created.
     """
     return Loggers({name: _new_logger(f"logger.{name}", settings) for name, settings in group.items()}, folder, first)
 
@@ -161,5 +162,5 @@ def _new_logger(key: str, settings: Mapping[str, Any]) -> Any:
     arguments = {argument: value for argument, value in settings.items() if argument != "_target_"}
     try:
         return getattr(importlib.import_module(module), name)(**arguments)
-    except Exception as error:  # of any class: each logger has its checks
+    except Exception as error:  # of any class: each logger has its own checks
         raise GenreclfError(f"{key}: {reason(error)}") from error

@@ -1,4 +1,4 @@
-"""The memory of a process that trains."""
+"""Memory of a training process."""
 
 import ctypes
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _NEVER = 2**31 - 1  # bytes
 
 
 def keep_freed_memory() -> None:
-    """Freed memory stays with the process, for its next tensors. Only with glibc; elsewhere nothing happens.
+    """Keeps freed memory in the process, for its next tensors. Does nothing without glibc.
 
-    glibc returns the memory of each large tensor to the system, and requests it again a moment later: 190,000 page
-    faults in a step of Model B with 32 segments, a fifth of its time.
+    glibc returns the memory of each large tensor to the system, and requests it again a moment later. In a step of
+    Model B with 32 segments, this causes 190,000 page faults, which take a fifth of its time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def memory_for(what: str, remedy: str) -> Iterator[None]:
-    """Within it, a lack of memory, of the machine or of its GPU, is a GenreclfError about the key `what`."""
+    """Context manager that converts a lack of memory, on the CPU or GPU, to a GenreclfError about the key `what`."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

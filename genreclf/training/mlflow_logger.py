@@ -1,4 +1,4 @@
-"""A run in MLflow."""
+"""Logs a run to MLflow."""
 
 import json
 import logging
@@ -14,9 +14,9 @@ from genreclf.training.loggers import Ids, RunLogger
 
 SQLITE = "sqlite:///"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
-_BATCH = 100  # parameters in one call, by MLflow's limit
-_MAX_VALUE, _MAX_DIGEST = 6_000, 36  # characters of a parameter and of a data set's digest, by MLflow's limits
-# MLflow's own would keep a training waiting for minutes where a server is away, report to its makers, and print links.
+_BATCH = 100  # parameters in one call: MLflow's limit
+_MAX_VALUE, _MAX_DIGEST = 6_000, 36  # characters of a parameter and of a data set's digest: MLflow's limits
+# MLflow's defaults would make a run wait for minutes if a server is down, report to its makers, and print links.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -26,12 +26,12 @@ _ENVIRONMENT = {
 
 
 class MlflowLogger(RunLogger):
-    """Settings as parameters, metrics by epoch, the data as a data set, files and the bundle as artifacts."""
+    """Logs settings as parameters, metrics by epoch, the data as a data set, and files and the bundle as artifacts."""
 
     def __init__(self, tracking_uri: str | None, experiment: str, run_name: str | None, register: str | None) -> None:
-        """Without a `tracking_uri`: MLFLOW_TRACKING_URI, or else mlflow.db in the working folder.
+        """The default of `tracking_uri` is MLFLOW_TRACKING_URI, or else mlflow.db in the working folder.
 
-        `run_name`: the folder's name by default; `register`: the registered model of which the bundle is a version.
+        The default of `run_name` is the folder's name. The bundle becomes a version of the registered model `register`.
         """
         self.tracking_uri, self.experiment = tracking_uri, experiment
         self.run_name, self.register = run_name, register
@@ -41,7 +41,7 @@ class MlflowLogger(RunLogger):
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
-        for name in ("mlflow", "alembic"):  # they tell of each table that they make
+        for name in ("mlflow", "alembic"):  # they report each table that they create
             logging.getLogger(name).setLevel(logging.WARNING)
         default = ids.get("tracking_uri", SQLITE + str(Path("mlflow.db").resolve()))
         elsewhere = "tracking_uri" not in ids and os.environ.get("MLFLOW_TRACKING_URI")
@@ -53,7 +53,7 @@ class MlflowLogger(RunLogger):
         else:
             run = self.client.create_run(self._experiment_id(uri), run_name=self.run_name or folder.name)
             self.run_id = str(run.info.run_id)
-        # A URI that was given may hold a password.
+        # A URI from the user may contain a password.
         return {"run_id": self.run_id, **({"tracking_uri": uri} if uri == default else {})}
 
     def describe(self, folder: Path, config: dict[str, Any], record: dict[str, Any]) -> None:  # noqa: D102
@@ -70,7 +70,7 @@ class MlflowLogger(RunLogger):
         }
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:_MAX_VALUE]) for key, value in tags.items()])
         run = self.client.get_run(self.run_id)
-        # A parameter cannot be changed: for a run resumed with more epochs, config.yaml has the new number.
+        # A parameter cannot be changed. For a run resumed with more epochs, config.yaml has the new number.
         settings = {
             key: value
             for key, value in flatten(config).items()
@@ -118,7 +118,7 @@ class MlflowLogger(RunLogger):
     def _experiment_id(self, uri: str) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is None:
-            # Files of a database in a file are beside it, whatever the working folder is.
+            # The artifacts of a file database are beside it, independent of the working folder.
             beside = Path(uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts" / self.experiment
             place = beside.as_uri() if uri.startswith(SQLITE) else None
             return str(self.client.create_experiment(self.experiment, place))
@@ -126,7 +126,7 @@ class MlflowLogger(RunLogger):
 
 
 def _dataset(config: dict[str, Any], data: dict[str, Any]) -> Any:
-    """MLflow's data set, from the configuration and the record of the data."""
+    """Returns MLflow's data set, from the configuration and the record of the data."""
     from mlflow.entities import Dataset
 
     return Dataset(

@@ -27,11 +27,11 @@ from genreclf.training.segment_accuracy import SegmentAccuracy
 
 
 class GenreModule(L.LightningModule):
-    """Trains a `GenreClassifier`. The hyperparameters are plain data: a checkpoint loads with `weights_only`.
+    """Trains a `GenreClassifier`. The hyperparameters are plain data, so that a checkpoint loads with `weights_only`.
 
     `consistency` is the weight of the divergence between the predictions for a segment's views, in batches with views.
-    `shares` are those of the classes among the training clips; `teacher`, (clips, K), what teachers say of each clip of
-    the store, NaN where they say nothing. With the `task` MULTILABEL, targets and losses are those of several genres.
+    `shares` are the shares of the classes in the training clips. `teacher` is (clips, K), the teachers' vectors for the
+    clips of the store, NaN for clips without one. With the `task` MULTILABEL, clips may have several genres.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class GenreModule(L.LightningModule):
         self.teacher = None if teacher is None else TeacherLoss(self.net.embedding_size, teacher)
         self.train_accuracy = SegmentAccuracy() if task == MULTICLASS else None
         self.val_clips = CLIP_SCORES[task]()
-        self._losses: list[tuple[int, Tensor]] = []  # of the epoch, with the numbers of the steps; on the device
-        # What makes a training batch's images of its segments, as part of the step; None: batches have images
+        self._losses: list[tuple[int, Tensor]] = []  # step numbers and losses of the epoch, on the device
+        # Makes images from the segments of a training batch, as part of the step; None: batches have images
         self.images: Callable[[Batch], Batch] | None = None
         self.recorder: StepRecorder | None = None  # None: all steps are plain ones
         self._recorded: RecordedStep | None = None  # the step for the current batch
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies of the module, such as that of the averaged weights, have no data."""
+        """Leaves out the data, because copies of the module, such as the averaged weights, do not need it."""
         return {**super().__getstate__(), "images": None}
 
     def on_train_epoch_start(self) -> None:
-        """Seeds the epoch by seed, epoch and rank alone: a resumed run draws the same random numbers."""
+        """Seeds the epoch only by seed, epoch and rank, so that a resumed run draws the same random numbers."""
         # Different for each (seed, epoch, rank) with fewer than 100,003 epochs and 1,009 devices.
         torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank)
         self._losses = []
@@ -82,12 +82,12 @@ class GenreModule(L.LightningModule):
             self.recorder.end()
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
-        """Chooses between a plain step and the repetition of a recorded one."""
+        """Chooses between a plain step and the replay of a recorded one."""
         if self.recorder is not None:
             self._recorded = self.recorder.of(batch, self.optimizers(use_pl_optimizer=False))  # type: ignore[arg-type]
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """A recorded step is all in `training_step`, which the closure calls."""
+        """Steps the optimizer. A recorded step does this in `training_step`, which the closure calls."""
         if self._recorded is None:
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         else:
@@ -102,7 +102,7 @@ class GenreModule(L.LightningModule):
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of one batch. Nothing here waits for the device."""
+        """Returns the loss of one batch. Nothing here waits for the device."""
         loss, logits, target = self.outputs(batch) if self._recorded is None else self._recorded(batch)
         self._losses.append((self.global_step, loss.detach().clone()))
         per_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(logits)}
@@ -113,11 +113,11 @@ class GenreModule(L.LightningModule):
         return loss
 
     def outputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss of a batch, its (B, classes) logits and their targets.
+        """Returns the loss of a batch, its (B, classes) logits and their targets.
 
-        The loss is the cross-entropy, plus the weighted divergence between views and distance to teachers. Each branch
-        of the net has a separate loss: with a common one, the branch that learns faster would leave the other little
-        to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
+        The loss is the cross-entropy, plus the weighted divergence between views and distance to the teachers' vectors.
+        Each branch of the net has a separate loss. With a joint loss, the branch that learns faster would leave little
+        for the other to learn (Wang et al. 2020, What Makes Training Multi-Modal Classification Networks Hard?).
         """
         if self.images is not None:
             batch = self.images(batch)
@@ -133,7 +133,7 @@ class GenreModule(L.LightningModule):
         return loss, gated_sum(branch_logits, gates), batch["target"]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """After the last step, before the validation: raises GenreclfError if a loss was not finite."""
+        """Raises GenreclfError after the last step, before the validation, if a loss was not finite."""
         if self.trainer.is_last_batch:
             self._check_losses()
             average_statistics(self.net)
@@ -147,7 +147,7 @@ class GenreModule(L.LightningModule):
             self._check_finite(f"weight {name}", value, self.global_step)
 
     def _check_losses(self) -> None:
-        """Reads the epoch's losses back, once: a step that reads its loss waits for the device."""
+        """Reads all losses of the epoch at once, because a step that reads its loss waits for the device."""
         steps, losses = zip(*self._losses, strict=True) if self._losses else ((), ())
         self._losses = []
         for step, value in zip(steps, torch.stack(losses).tolist() if losses else (), strict=True):
@@ -161,20 +161,20 @@ class GenreModule(L.LightningModule):
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """With more epochs than before, a cycle's rates are from now on those of a cycle over all epochs."""
+        """Uses the rates of a cycle over all epochs from now on, if there are more epochs than before."""
         for schedule in checkpoint["lr_schedulers"]:
             for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Collects the segments; clips are scored at the end of the epoch."""
+        """Collects the segments. The clips are scored at the end of the epoch."""
         logits, _ = self.net(batch["image"])
         self.val_clips.update(probabilities(logits, self.task == MULTILABEL), batch["target"], batch["clip"])
 
     def on_validation_epoch_end(self) -> None:
         """Logs the scores and the log-loss of clips, and steps the plateau schedule.
 
-        Lightning would step it after the epoch's checkpoint, which a resumed run needs to contain the step.
+        Lightning would step it after the epoch's checkpoint, but a resumed run needs the step in the checkpoint.
         """
         scores = self.val_clips.compute()
         self._check_finite("validation loss", scores["loss"], self.global_step)
@@ -190,12 +190,12 @@ class GenreModule(L.LightningModule):
             scheduler.step()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimizer and its schedule."""
+        """Returns the optimizer and its schedule."""
         optimizer, optim = self._optimizer(), self.optim
         if optim.schedule == "plateau":
             assert optim.factor is not None and optim.patience is not None  # OptimConfig checks it
             plateau = ReduceLROnPlateau(optimizer, "max", optim.factor, optim.patience)
-            # Stepped above. Lightning wants a metric that every epoch has.
+            # It is stepped above. Lightning requires a metric that every epoch has.
             return {
                 "optimizer": optimizer,
                 "lr_scheduler": {"scheduler": plateau, "interval": "epoch", "monitor": "train/loss"},
@@ -215,7 +215,7 @@ class GenreModule(L.LightningModule):
             clips = self._trainer is not None and getattr(self._trainer, "gradient_clip_val", None) is not None
             kind = torch.optim.Adam if is_adam else torch.optim.AdamW
             return kind(groups, fused=not clips)
-        from genreclf.training.muon import Muon  # here: timm takes half a second to import
+        from genreclf.training.muon import Muon  # here, because importing timm takes half a second
 
         return Muon(groups)
 
@@ -228,7 +228,7 @@ def _loss(optim: OptimConfig, shares: Sequence[float], task: str) -> GenreLoss |
 
 
 def _decayed(net: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]:
-    """Matrices and convolutions decay; biases and the scales of batch norms do not."""
+    """Groups the parameters: matrices and convolutions decay; biases and the scales of batch norms do not."""
     trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
@@ -237,7 +237,7 @@ def _decayed(net: nn.Module, weight_decay: float | None) -> list[dict[str, Any]]
 
 
 def _with_learning_rates(groups: list[dict[str, Any]], backbone: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
-    """Each group split in two with separate learning rates; the backbone's groups come last."""
+    """Splits each group in two with separate learning rates; the backbone's groups come last."""
     slow = set(backbone.parameters())
     split = []
     for rate, is_backbone in ((1.0, False), (optim.backbone_rate, True)):

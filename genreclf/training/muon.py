@@ -1,4 +1,4 @@
-"""Muon: the momentum of each matrix is made orthogonal before it becomes a step."""
+"""The Muon optimizer, which orthogonalizes the momentum of each matrix before a step."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -11,7 +11,7 @@ from torch import Tensor
 from genreclf.training.matrix_stacks import MatrixStacks
 
 MOMENTUM = 0.95
-BETAS = (0.9, 0.999)  # of the vectors: Adam's usual ones
+BETAS = (0.9, 0.999)  # for vectors: Adam's defaults
 # Coefficients of the quintic Newton-Schulz iterations, https://leloykun.github.io/ponder/muon-opt-coeffs
 QUINTIC = (
     (4.0848, -6.8946, 2.9270),
@@ -22,28 +22,28 @@ QUINTIC = (
 )
 EPSILON = 1e-7
 STEP_SIZE = 0.2  # the root mean square of an AdamW step (Liu et al. 2025)
-MIN_SIZE, MAX_ASPECT = 4, 128  # of a matrix; others step as vectors, as in timm
+MIN_SIZE, MAX_ASPECT = 4, 128  # of a matrix; others are stepped as vectors, as in timm
 
 
 class Muon(torch.optim.Optimizer):
     """Muon for matrices and convolutions, NAdamW for everything else; both with Nesterov momentum and decoupled decay.
 
-    The step of each matrix is made orthogonal (Jordan 2024, https://kellerjordan.github.io/posts/muon), at the size of
-    an AdamW step (Liu et al. 2025, arXiv:2502.16982); a convolution is the matrix (out, in * height * width). Matrices
-    of similar shapes are orthogonalized together. Equal to timm's Muon(nesterov=True), except that the iteration runs
-    in float32: in bfloat16, a CPU without units for it takes ten times as long.
+    The step of each matrix is orthogonalized (Jordan 2024, https://kellerjordan.github.io/posts/muon) and has the size
+    of an AdamW step (Liu et al. 2025, arXiv:2502.16982). A convolution is the matrix (out, in * height * width).
+    Matrices of similar shapes are orthogonalized together. It equals timm's Muon(nesterov=True), except that the
+    iteration runs in float32: a CPU without bfloat16 units takes ten times as long in bfloat16.
 
-    A step reads nothing back from the device. A group's `lr` is a number, or a tensor of one number on the device: a
-    CUDA graph then reads the rate of each step. All parameters must have a gradient in each step.
+    A step reads nothing from the device. A group's `lr` is a number, or a tensor with one number on the device, from
+    which a CUDA graph reads the rate of each step. All parameters must have a gradient in each step.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
         super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
-        self._stacks: dict[tuple[int, ...], MatrixStacks] = {}  # of the parameters with these identities
+        self._stacks: dict[tuple[int, ...], MatrixStacks] = {}  # by the ids of the parameters
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of all parameters that have a gradient."""
+        """Steps all parameters that have a gradient."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _matrix_steps(self, params: list[Tensor]) -> list[Tensor]:
-        """The steps of matrices, for a rate of 1."""
+        """Returns the steps of matrices, for a learning rate of 1."""
         if not params:
             return []
         grads, momenta = _grads(params), [self._state(p, "momentum") for p in params]
@@ -81,7 +81,7 @@ class Muon(torch.optim.Optimizer):
         return self._stacks[key]
 
     def _vector_steps(self, params: list[Tensor]) -> list[Tensor]:
-        """The steps of NAdamW as in timm (after Dozat 2016), for a rate of 1."""
+        """Returns the steps of NAdamW as in timm (after Dozat 2016), for a learning rate of 1."""
         if not params:
             return []
         grads, (first, second) = _grads(params), BETAS
@@ -91,7 +91,7 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(means, grads, 1 - first)
         torch._foreach_mul_(squares, second)
         torch._foreach_addcmul_(squares, grads, grads, 1 - second)
-        # 1 - beta ** count, the same for all; exact for a beta near 1
+        # 1 - beta ** count, the same for all parameters; exact for a beta near 1
         corrections = (-torch.expm1(counts[0] * _log_betas(counts[0].device))).unbind()
         steps = torch._foreach_lerp(means, grads, 1 - first)
         sizes = torch._foreach_sqrt(squares)
@@ -108,7 +108,7 @@ class Muon(torch.optim.Optimizer):
         return state[name]
 
     def _count(self, parameter: Tensor) -> Tensor:
-        """The number of steps so far, on the parameter's device."""
+        """Returns the number of steps so far, on the parameter's device."""
         state = self.state[parameter]
         if "step" not in state:
             state["step"] = torch.zeros((), device=parameter.device)
@@ -117,7 +117,7 @@ class Muon(torch.optim.Optimizer):
 
 @cache
 def _log_betas(device: torch.device) -> Tensor:
-    """(2,), copied to the device once."""
+    """Returns (2,) logarithms, copied to the device once."""
     return torch.tensor([log(beta) for beta in BETAS], device=device)
 
 
@@ -131,7 +131,7 @@ def _grads(params: list[Tensor]) -> list[Tensor]:
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether a parameter is stepped as a matrix: depthwise convolutions and very flat matrices are not."""
+    """Returns whether a parameter is stepped as a matrix: depthwise convolutions and very flat matrices are not."""
     if parameter.ndim < 2 or min(parameter.shape[:2]) == 1:
         return False
     small, large = sorted((len(parameter), parameter[0].numel()))
@@ -139,10 +139,9 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonalized(stacks: list[Tensor]) -> list[Tensor]:
-    """(N, rows, columns) matrices of one number of rows, not more than columns -> with singular values set near 1.
+    """Sets the singular values of matrices near 1, in stacks (N, rows, columns) with equal rows, rows <= columns.
 
-    By Newton-Schulz iterations, which multiply a matrix by polynomials of its Gram matrix. Zeros around a matrix change
-    nothing.
+    Newton-Schulz iterations multiply a matrix by polynomials of its Gram matrix. Padding with zeros changes nothing.
     """
     products = _newton_schulz(torch.cat([torch.bmm(stack, stack.mT) for stack in stacks]))
     parts = products.split([len(stack) for stack in stacks])
@@ -150,11 +149,11 @@ def orthogonalized(stacks: list[Tensor]) -> list[Tensor]:
 
 
 def _newton_schulz(gram: Tensor) -> Tensor:
-    """(N, size, size) Gram matrices -> the matrices to multiply from the left: singular values become about 0.7 to 1.2.
+    """Returns left factors for (N, size, size) Gram matrices that make the singular values about 0.7 to 1.2.
 
-    These products of polynomials of a Gram matrix are symmetric, and commute with it.
+    These products of polynomials of a Gram matrix are symmetric and commute with it.
     """
-    square = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=EPSILON**2)[:, None, None]  # of the matrices' norms
+    square = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=EPSILON**2)[:, None, None]  # squared norms of the matrices
     gram = gram / square
     first, *others = QUINTIC
     rest = _without_first(gram, *first)
@@ -168,5 +167,5 @@ def _newton_schulz(gram: Tensor) -> Tensor:
 
 
 def _without_first(gram: Tensor, _: float, b: float, c: float) -> Tensor:
-    """The polynomial a + b * gram + c * gram^2, without its first term."""
+    """Evaluates the polynomial a + b * gram + c * gram^2 without its first term."""
     return torch.baddbmm(gram, gram, gram, beta=b, alpha=c)

@@ -1,4 +1,4 @@
-"""How a net is trained: the keys of the group `optim`."""
+"""Optimization settings: the keys of the group `optim`."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from genreclf.errors import GenreclfError
 OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("plateau", "onecycle")
 CHECKPOINTS = ("best", "last")
-# Which choices use a key; with the others it must be null.
+# The choices that use a key; with other choices it must be null.
 _USED_BY = {
     "weight_decay": ("optimizer", ("adamw", "muon")),
     "factor": ("schedule", ("plateau",)),
     "patience": ("schedule", ("plateau",)),
     "warmup": ("schedule", ("onecycle",)),
 }
-# Numbers, and what they must be below
+# Numbers, and their exclusive upper bounds
 _ABOVE_0 = {"learning_rate": math.inf, "backbone_rate": math.inf, "factor": 1, "early_stopping": math.inf}
 _FROM_0 = {
     "teacher_weight": math.inf,
@@ -30,24 +30,24 @@ _FROM_0 = {
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How a net is trained. Raises GenreclfError for unknown choices, and for keys that the chosen ones do not use."""
+    """Optimization settings. Raises GenreclfError for unknown choices, and for keys that the choices do not use."""
 
     optimizer: str  # adam (with the net's L2 penalties), adamw, or muon (NAdamW for vectors)
-    learning_rate: float  # the highest, with onecycle
-    backbone_rate: float  # the backbone's share of it; below 1 for pretrained layers (Howard and Ruder 2018)
+    learning_rate: float  # with onecycle, the highest
+    backbone_rate: float  # the backbone's factor on it; below 1 for pretrained layers (Howard and Ruder 2018)
     weight_decay: float | None  # of matrices and convolutions; adamw and muon
-    label_smoothing: float  # the share of the target that is spread over all classes; multilabel: that is their share
+    label_smoothing: float  # the share of the target spread over all classes; multilabel: mixed with the genre's share
     # task=multiclass only: probabilities assume the mix shares ** prior_power: 0 uniform, 1 as in training
     prior_power: float
-    none_weight: float  # and of the loss of clips of none of the classes
-    teacher_weight: float  # of the squared error of the teachers' vectors, in units of their variance
+    none_weight: float  # task=multiclass only: the weight of the loss of out-of-scope clips
+    teacher_weight: float  # the weight of the squared error of teachers' vectors, in units of their variance
     schedule: str  # plateau (reduces the rate when validation accuracy stagnates) or onecycle (Smith and Topin 2018)
-    factor: float | None  # plateau: the rate is multiplied by it
-    patience: int | None  # plateau: epochs without improvement before that
+    factor: float | None  # plateau: the factor that reduces the rate
+    patience: int | None  # plateau: epochs without improvement before a reduction
     warmup: float | None  # onecycle: the share of the steps in which the rate rises
-    ema_decay: float | None  # of a running average of the weights, which is validated and kept; null: no average
-    early_stopping: int | None  # epochs without improvement that end the training; null: none do
-    checkpoint: str  # the epoch that is kept: best (by validation accuracy) or last
+    ema_decay: float | None  # of the running average of weights, which is validated and kept; null: no average
+    early_stopping: int | None  # epochs without improvement before training stops; null: never
+    checkpoint: str  # the epoch to keep: best (by validation accuracy) or last
 
     def __post_init__(self) -> None:
         choices = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("checkpoint", CHECKPOINTS))

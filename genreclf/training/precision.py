@@ -1,4 +1,4 @@
-"""The precision in which a net is trained, where `trainer.precision` leaves it open."""
+"""Chooses the training precision for `trainer.precision=auto`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ AUTO = "auto"
 
 
 def with_precision(config: dict[str, Any]) -> dict[str, Any]:
-    """A composed configuration with the `trainer.precision` that AUTO means on this machine."""
+    """Replaces a `trainer.precision` of AUTO in a composed configuration by this machine's precision."""
     trainer = config["trainer"]
     if trainer["precision"] != AUTO:
         return config
@@ -17,11 +17,12 @@ def with_precision(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def fastest_precision(accelerator: str, backbone: str | None) -> str:
-    """bf16-mixed on a CPU that multiplies bfloat16 in hardware: a step of Model A takes 0.70 s there instead of 1.22 s.
+    """Returns bf16-mixed for a CNN on a CPU that multiplies bfloat16 in hardware, else 32-true.
 
-    Elsewhere 32-true: other CPUs emulate bfloat16, and on a GPU these small nets were no faster (an H200, in 2026). So
-    for an EfficientNet: bf16-mixed saves 0.3 of a step, but its first gradients then have a cosine of 0.65 with those
-    in 32-true (Model A: 0.95), and on two folds of GTZAN it was 1.6 points less accurate, which may be chance.
+    With bf16-mixed on such a CPU, a step of Model A takes 0.70 s instead of 1.22 s. Other CPUs emulate bfloat16, and on
+    a GPU these small nets were no faster (an H200, in 2026). An EfficientNet saves 0.3 of a step with bf16-mixed, but
+    its first gradients then have a cosine similarity of 0.65 with those in 32-true (Model A: 0.95). On two folds of
+    GTZAN it was 1.6 points less accurate, which may be chance.
     """
     on_cpu = accelerator == "cpu" or (accelerator == AUTO and not torch.accelerator.is_available())
     units = torch.cpu.get_capabilities()

@@ -1,6 +1,7 @@
-"""The processes of a training on several devices: which one this is, and who starts the others.
+"""Processes of a training run on several devices: which one this is, and how the others are started.
 
-Lightning starts them for `genreclf train trainer.devices=2`; `torchrun` and `srun` start the same command in each.
+Lightning starts them for `genreclf train trainer.devices=2`. With `torchrun` and `srun`, each process runs the same
+command.
 """
 
 import os
@@ -28,7 +29,7 @@ _PARENT_POLL_SECONDS = 0.5
 
 
 def on_several_devices(trainer: Mapping[str, Any]) -> bool:
-    """Whether the arguments of a Trainer ask for more than one process, or leave their number to the machine."""
+    """Returns whether the arguments of a Trainer ask for several processes, or leave the number to the machine."""
     devices = trainer["devices"]
     single = str(devices) == "1" or (
         isinstance(devices, Sequence) and len(devices) == 1 and not isinstance(devices, str)
@@ -37,9 +38,10 @@ def on_several_devices(trainer: Mapping[str, Any]) -> bool:
 
 
 def cluster(trainer: Mapping[str, Any]) -> ClusterEnvironment:
-    """Who starts the processes. The variables of a cluster mean nothing to a training in one process.
+    """Returns the environment that starts the processes. A run in one process ignores the variables of a cluster.
 
-    A batch script of SLURM has the variables of its job, too; those of `srun` alone say that there are several.
+    A SLURM batch script also has the variables of its job, but only those of `srun` mean that there are several
+    processes.
     """
     if on_several_devices(trainer):
         if TorchElasticEnvironment.detect():
@@ -50,7 +52,7 @@ def cluster(trainer: Mapping[str, Any]) -> ClusterEnvironment:
 
 
 def is_first(trainer: Mapping[str, Any]) -> bool:
-    """Whether this is the process that prepares, prints, writes and evaluates."""
+    """Returns whether this is the process that prepares, prints, writes and evaluates."""
     if not on_several_devices(trainer):
         return True
     environment = cluster(trainer)
@@ -58,9 +60,9 @@ def is_first(trainer: Mapping[str, Any]) -> bool:
 
 
 def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool) -> None:
-    """Raises GenreclfError for what several processes cannot do.
+    """Raises GenreclfError for settings that do not work with several processes.
 
-    `names_folder`: the command names the run folder; `sweep`: the training is a job of a sweep.
+    `names_folder` is whether the command names the run folder, `sweep` whether the run is a job of a sweep.
     """
     if not on_several_devices(trainer):
         return
@@ -83,14 +85,14 @@ def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool)
 
 
 def strategy(trainer: Mapping[str, Any]) -> DDPStrategy | str:
-    """The Trainer's strategy. Buffers are not copied at each step: `average_statistics` does it when they are used."""
+    """Returns the Trainer's strategy. It does not copy buffers at each step: `average_statistics` averages them."""
     if on_several_devices(trainer):
         return DDPStrategy(broadcast_buffers=False)
     return str(trainer.get("strategy", "auto"))
 
 
 def end_with_parent() -> None:
-    """From now on, this process ends when the one that started it has ended, however that was."""
+    """Makes this process end when its parent process has ended for any reason."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -103,7 +105,7 @@ def end_with_parent() -> None:
 
 @torch.no_grad()
 def average_statistics(net: nn.Module) -> None:
-    """Gives the batch norms of all processes the mean of their running statistics: each has seen other clips."""
+    """Averages the running statistics of batch norms over all processes, each of which has seen other clips."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return
     norms = [norm for norm in net.modules() if isinstance(norm, _BatchNorm)]

@@ -1,4 +1,4 @@
-"""Stops a training that is not promising compared with others."""
+"""Stops a training run that is less promising than others."""
 
 from collections.abc import Callable
 
@@ -7,20 +7,20 @@ from lightning.pytorch.callbacks import Callback
 
 
 class Pruned(Exception):
-    """A training was stopped because others are better."""
+    """A training run was stopped because others are better."""
 
 
 class Pruning(Callback):
-    """After each epoch with a validation, asks `worse` with the epoch, counted from 1, and a metric of the epoch.
+    """Calls `worse` after each validated epoch, with the epoch, counted from 1, and the value of `metric`.
 
-    Raises Pruned where the answer is yes.
+    Raises Pruned if it returns True.
     """
 
     def __init__(self, metric: str, worse: Callable[[int, float], bool]) -> None:
         self.metric, self.worse, self.validated = metric, worse, False
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Only now the metric is this epoch's."""
+        """Notes that the metric is of this epoch from now on."""
         self.validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102

@@ -1,9 +1,9 @@
-"""Training steps recorded once as a CUDA graph and then repeated: one launch in place of a thousand.
+"""Records a training step once as a CUDA graph and then replays it: one launch instead of a thousand.
 
-Small nets keep a GPU waiting for the host, which starts each of a step's operations. A CUDA graph starts them all at
-once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). It repeats the same kernels on the same
-memory, so a step must not depend on values that the host knows: nothing is read back from the device, batches have one
-shape, and the learning rates are tensors.
+With small nets, a GPU waits for the host, which launches each operation of a step. A CUDA graph launches them all at
+once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). It replays the same kernels on the same memory,
+so a step must not depend on values on the host: nothing is read from the device, batches have one shape, and the
+learning rates are tensors.
 """
 
 import sys
@@ -18,12 +18,12 @@ from torch import Tensor
 from genreclf.data.segment_batches import Batch
 from genreclf.errors import reason
 
-PLAIN_STEPS = 3  # before a recording: they create the optimizer's state, and the libraries choose their kernels
+PLAIN_STEPS = 3  # before a recording, to create the optimizer's state and let the libraries choose kernels
 Outputs = tuple[Tensor, ...]  # of a step: the loss, the logits (B, classes), and their targets
 
 
 def obstacle(trainer: L.Trainer) -> str | None:
-    """What keeps the steps of a training on a GPU from being recorded; None where nothing does."""
+    """Returns the reason why steps on a GPU cannot be recorded, or None if they can."""
     found = (
         (trainer.world_size > 1, "more than one device"),
         (bool(trainer.gradient_clip_val), "trainer.gradient_clip_val"),
@@ -34,7 +34,7 @@ def obstacle(trainer: L.Trainer) -> str | None:
 
 
 def cuda_graph(step: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
-    """Records a step without running it. Returns its outputs, which each call of the second value computes anew.
+    """Records a step without running it. Returns its outputs, and a function that computes them again.
 
     The current stream must not be the default one, which cannot be recorded.
     """
@@ -43,7 +43,7 @@ def cuda_graph(step: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             outputs = step()
     except Exception:
-        # After a failed recording, torch's generator takes every random number for a part of one and raises an error.
+        # After a failed recording, torch's generator still expects to be recorded, and raises an error for each draw.
         generator = torch.cuda.default_generators[torch.cuda.current_device()]
         generator.graphsafe_set_state(generator.clone_state())  # the same numbers, and no recording
         raise
@@ -51,9 +51,9 @@ def cuda_graph(step: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]
 
 
 class RecordedStep:
-    """Augmentation, forward, backward and optimizer step for batches like `batch`.
+    """Augmentation, forward pass, backward pass and optimizer step for batches like `batch`.
 
-    `forward` gives the outputs of a batch. Random numbers follow torch's generator, as in a plain step.
+    `forward` returns the outputs of a batch. Random numbers follow torch's generator, as in a plain step.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class RecordedStep:
             optimizer.step()
             return tuple(output.detach() for output in outputs)
 
-        optimizer.zero_grad()  # the gradients then have the recording's memory
+        optimizer.zero_grad()  # the gradients are then in the recording's memory
         with _recordable(self.groups, self.rates):
             self.outputs, self.repeat = record(step)
 
     def __call__(self, batch: Batch) -> Outputs:
-        """The step on another batch; the outputs are valid until the next call."""
+        """Runs the step on another batch. The outputs are valid until the next call."""
         for key, value in batch.items():
             if isinstance(value, Tensor):
                 self.batch[key].copy_(value)
@@ -91,7 +91,7 @@ class RecordedStep:
 
 @contextmanager
 def _recordable(groups: list[dict[str, Any]], rates: list[Tensor]) -> Iterator[None]:
-    """Within it, the optimizer reads its learning rates from tensors. Schedules and checkpoints keep the numbers."""
+    """Lets the optimizer read its learning rates from tensors. Schedules and checkpoints keep the numbers."""
     before: list[dict[str, Any]] = [
         {key: group[key] for key in ("lr", "capturable") if key in group} for group in groups
     ]
@@ -107,16 +107,16 @@ def _recordable(groups: list[dict[str, Any]], rates: list[Tensor]) -> Iterator[N
 
 
 class StepRecorder:
-    """Decides which steps of a training are repetitions of a recorded one."""
+    """Decides which training steps replay a recorded one."""
 
     def __init__(self, forward: Callable[[Batch], Outputs], record: Any = cuda_graph) -> None:
         self.forward, self.record = forward, record
         self.on, self.plain = False, 0
         self.recorded: dict[Any, RecordedStep] = {}  # by the shape of the batches
-        self.stream: torch.cuda.Stream | None = None  # the one before the training's
+        self.stream: torch.cuda.Stream | None = None  # the stream before training
 
     def start(self, trainer: L.Trainer) -> None:
-        """Before the first step: the stream on which steps can be recorded. Reports what prevents that."""
+        """Switches to a stream on which steps can be recorded, before the first step. Reports why it is impossible."""
         self.on, self.plain, self.recorded = False, 0, {}
         if trainer.strategy.root_device.type != "cuda":
             return
@@ -129,14 +129,14 @@ class StepRecorder:
         torch.cuda.set_stream(torch.cuda.Stream())
 
     def end(self) -> None:
-        """After the last step."""
+        """Restores the stream after the last step."""
         if self.stream is not None:
             torch.cuda.synchronize()
             torch.cuda.set_stream(self.stream)
         self.on, self.recorded, self.stream = False, {}, None
 
     def of(self, batch: Batch, optimizer: torch.optim.Optimizer) -> RecordedStep | None:
-        """The recorded step for a batch; None where the step is to be a plain one."""
+        """Returns the recorded step for a batch, or None if the step should be a plain one."""
         if not self.on:
             return None
         shape = tuple((key, tuple(each.shape) if isinstance(each, Tensor) else each) for key, each in batch.items())
@@ -146,7 +146,7 @@ class StepRecorder:
                 return None
             try:
                 self.recorded[shape] = RecordedStep(self.forward, optimizer, batch, self.record)
-            except Exception as error:  # whatever it is: plain steps need no recording
+            except Exception as error:  # of any class: plain steps still work
                 self.on = False
                 optimizer.zero_grad()
                 _tell(reason(error))

@@ -1,4 +1,4 @@
-"""The accuracy of training segments, counted on the device."""
+"""Accuracy of training segments, counted on the device."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from genreclf.data.datamodule import NONE
 
 
 class SegmentAccuracy(Metric):
-    """The share of the segments of known class whose class is predicted; `update` reads nothing back from the device.
+    """The share of segments with a class whose class is predicted. `update` reads nothing from the device.
 
-    (torchmetrics' accuracy selects the known ones, and each step would wait for their number.)
+    (torchmetrics' accuracy selects the segments with a class, so each step would wait for their number.)
     """
 
     full_state_update = False
@@ -23,10 +23,10 @@ class SegmentAccuracy(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, target: Tensor) -> None:
-        """Adds (B, classes) logits with (B,) targets, NONE for segments of no class."""
+        """Adds (B, classes) logits with (B,) targets, which are NONE for segments without a class."""
         self.correct += (logits.argmax(1) == target).sum()
         self.known += (target != NONE).sum()
 
     def compute(self) -> Tensor:
-        """() in [0, 1]; 0 without a segment of known class."""
+        """Returns the accuracy, () in [0, 1]; 0 if no segment has a class."""
         return self.correct / self.known.clamp(min=1)

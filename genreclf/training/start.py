@@ -1,4 +1,4 @@
-"""The weights with which a training starts: random, those of a pretrained backbone, or those of a trained net."""
+"""Initial weights of a training run: random, or from a pretrained backbone, or from a trained net."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,12 +22,11 @@ RANDOM = {"asked": "none", "pretrained": False}
 def start(
     net: GenreClassifier, weights: str, init: str | None, classes: Sequence[str], task: str = MULTICLASS
 ) -> dict[str, Any]:
-    """Gives a net its first weights: those of the model `init`, or else `weights` of its backbone.
+    """Gives a net its initial weights: those of the model `init`, or else `weights` of its backbone.
 
-    With `init`, the outputs for a class that it does not have start at zero. Returns what the run's record says; with
-    `init`, `new_classes` says whether there are such classes, or its outputs mean something else, as those of another
-    `task` do. Raises GenreclfError for an `init` that is not there or
-    has another architecture, and for unknown weights.
+    With `init`, the outputs for a class that it does not have start at zero. Returns the entry for the run's record.
+    With `init`, its `new_classes` is whether there are such classes, or the model has another `task`. Raises
+    GenreclfError for an `init` that does not exist or has another architecture, and for unknown weights.
     """
     if init is not None:
         return {"asked": init, "pretrained": True, **_copy(init, net, classes, task)}
@@ -39,7 +38,7 @@ def start(
 
 
 def _copy(init: str, net: GenreClassifier, classes: Sequence[str], task: str) -> dict[str, Any]:
-    """Copies the weights; returns whose they are, and whether the output layer is new to them."""
+    """Copies the weights. Returns their source, and whether the output layer has new classes or another task."""
     bundle = load_bundle(find_bundle(init))
     name, trained = bundle.info.name, bundle.net
     if not isinstance(trained, GenreClassifier):
@@ -59,13 +58,13 @@ def _copy(init: str, net: GenreClassifier, classes: Sequence[str], task: str) ->
 
 
 def _outputs(net: GenreClassifier) -> list[str]:
-    """The weights and biases that have a row for each class."""
+    """Returns the names of the weights and biases that have a row for each class."""
     layers = [f"head.{len(net.head) - 1}", *(["statistics.head"] if net.statistics else [])]
     return [f"{layer}.{name}" for layer in layers for name in ("weight", "bias")]
 
 
 def _by_class(trained: torch.Tensor, known: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
-    """(classes, ...) rows of zeros, in place of which a class of `known` has its row of `trained`, (known, ...)."""
+    """Returns (classes, ...): the rows of `trained`, (known, ...), for classes in `known`, and zeros for the others."""
     number_of = {spelling_key(label): number for number, label in enumerate(known)}
     rows = trained.new_zeros((len(classes), *trained.shape[1:]))
     for row, label in enumerate(classes):
@@ -75,7 +74,7 @@ def _by_class(trained: torch.Tensor, known: Sequence[str], classes: Sequence[str
 
 
 def _tell(init: str, known: Sequence[str], classes: Sequence[str]) -> None:
-    """Which classes are new, and which the new model will not have."""
+    """Reports the classes that are new, and those that the new model will not have."""
     before, now = ({spelling_key(label) for label in labels} for labels in (known, classes))
     new = [label for label in classes if spelling_key(label) not in before]
     lost = [label for label in known if spelling_key(label) not in now]

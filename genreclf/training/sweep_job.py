@@ -1,4 +1,4 @@
-"""A job of a sweep that is started again does only what is missing."""
+"""Finds out what is left to do for a job of a sweep that is started again."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -12,7 +12,7 @@ _FREE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect
 
 
 class Before(Enum):
-    """What a job's folder holds of it."""
+    """How much of a job its folder contains."""
 
     NOTHING = "nothing"
     PART = "a run that was stopped"
@@ -20,9 +20,9 @@ class Before(Enum):
 
 
 def done_before(folder: Path, overrides: Sequence[str]) -> Before:
-    """What the folder holds of the run with these overrides; a run is finished if it has a bundle.
+    """Returns how much of the run with these overrides the folder contains. A run is finished if it has a bundle.
 
-    Raises GenreclfError where it holds a run with other overrides.
+    Raises GenreclfError if the folder contains a run with other overrides.
     """
     if not (folder / CONFIG_YAML).is_file():
         return Before.NOTHING

@@ -1,4 +1,4 @@
-"""Lightning's Trainer as a run uses it: the arguments it may have, training with it, and the weights that are kept."""
+"""Checks the arguments of Lightning's Trainer, creates it, trains with it, and loads the kept weights."""
 
 import inspect
 import math
@@ -32,7 +32,7 @@ TRAINER_KEYS = tuple(f"trainer.{name}" for name in inspect.signature(L.Trainer).
 _HINTS = typing.get_type_hints(L.Trainer.__init__)
 # Batch norm and running averages lose too much precision in the "true" half precisions.
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16", "None")
-# Arguments that a run cannot have, and what to do instead
+# Arguments that a run does not support, and what to do instead
 _REFUSED = {
     "fast_dev_run": "keeps no model; for a quick trial: trainer.max_epochs=1 trainer.limit_train_batches=2 "
     "trainer.limit_val_batches=2",
@@ -47,7 +47,7 @@ _CHECKPOINT_FILES = {"best": BEST_CHECKPOINT, "last": LAST_CHECKPOINT}
 
 
 def check_trainer(trainer: Mapping[str, Any], init: str | None) -> None:
-    """Raises GenreclfError for arguments with which no model would be trained and kept; `init` as in RunConfig."""
+    """Raises GenreclfError for arguments with which no model would be trained or kept; `init` is as in RunConfig."""
     for key, remedy in _REFUSED.items():
         if trainer.get(key) not in (None, False):
             raise GenreclfError(f"trainer.{key}={trainer[key]}: {remedy}")
@@ -67,11 +67,11 @@ def check_trainer(trainer: Mapping[str, Any], init: str | None) -> None:
 
 
 def _check_types(trainer: Mapping[str, Any]) -> None:
-    """Lightning ignores some values of a wrong type, and fails in the middle of a training for others."""
+    """Raises GenreclfError for wrong types: Lightning ignores some of them, and for others fails during training."""
     for key, value in trainer.items():
         kinds = list(_kinds(_HINTS.get(key)))
         if key in _HINTS and key != "precision" and not any(_is_of(value, kind) for kind in kinds):
-            # What a command line cannot give, such as an object, is not named.
+            # Types that a command line cannot give, such as objects, are not named.
             names = " or ".join(
                 TYPE_NAMES.get(kind, kind) for kind in kinds if isinstance(kind, str) or kind in TYPE_NAMES
             )
@@ -79,7 +79,7 @@ def _check_types(trainer: Mapping[str, Any]) -> None:
 
 
 def _kinds(hint: Any) -> Iterator[Any]:
-    """The types of a type hint, and the values of its literals."""
+    """Yields the types in a type hint and the values of its literals."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType, typing.Literal):
         for part in typing.get_args(hint):
             yield from _kinds(part)
@@ -88,14 +88,14 @@ def _kinds(hint: Any) -> Iterator[Any]:
 
 
 def _is_of(value: Any, kind: Any) -> bool:
-    """Whether a plain value is of a type, or equals a value."""
+    """Returns whether a plain value has a type, or equals a value."""
     if not isinstance(kind, type):
         return bool(value == kind)
     return type(value) is kind or (kind is float and type(value) is int)
 
 
 def check_validation(trainer: Mapping[str, Any], optim: OptimConfig, clips: int) -> None:
-    """Raises GenreclfError for settings that need a validation where there will be none; `clips` are those for it."""
+    """Raises GenreclfError for settings that need a validation if there is none; `clips` counts validation clips."""
     epochs, every = trainer["max_epochs"], trainer["check_val_every_n_epoch"]  # numbers, by check_trainer
     if not clips:
         cause = "there are no validation clips"
@@ -113,7 +113,7 @@ def check_validation(trainer: Mapping[str, Any], optim: OptimConfig, clips: int)
 
 
 def new_trainer(settings: Settings, module: GenreModule, loggers: Loggers, callbacks: Sequence[Callback]) -> L.Trainer:
-    """The Trainer of a run, with `callbacks` besides its own. Raises GenreclfError for what Lightning refuses."""
+    """Returns the Trainer of a run with `callbacks` added. Raises GenreclfError if Lightning refuses an argument."""
     folder, asked, task = settings.folder, settings.config["trainer"], module.task
     epoch_log = EpochLog(folder / METRICS_CSV, loggers.epoch, task)
     of_run = {
@@ -126,7 +126,7 @@ def new_trainer(settings: Settings, module: GenreModule, loggers: Loggers, callb
     }
     try:
         return L.Trainer(**{"enable_progress_bar": sys.stderr.isatty(), **asked, **of_run})
-    except Exception as error:  # of any class: each argument has its checks
+    except Exception as error:  # of any class: each argument has its own checks
         raise _refusal(settings, reason(error)) from error
 
 
@@ -135,7 +135,7 @@ def _refusal(settings: Settings, problem: str) -> GenreclfError:
 
 
 def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule) -> None:
-    """Trains the module. A run that is resumed continues from its checkpoint, if there is one."""
+    """Trains the module. A resumed run continues from its checkpoint if there is one."""
     last = settings.folder / LAST_CHECKPOINT
     resume = settings.before is not None and last.is_file()
     keep_freed_memory()
@@ -155,13 +155,13 @@ def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule:
 
 
 def _is_of_lightning(error: Exception) -> bool:
-    """Whether Lightning itself raised an error: then it is about the Trainer's arguments, and no bug of ours."""
+    """Returns whether Lightning raised an error. It is then about the Trainer's arguments, and not a bug of ours."""
     (*_, (frame, _)) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals["__name__"]).startswith("lightning.")
 
 
 def load_kept_weights(settings: Settings, trainer: L.Trainer, module: GenreModule) -> None:
-    """Gives the trained module, on the CPU, the weights that `optim.checkpoint` keeps."""
+    """Loads the weights that `optim.checkpoint` selects into the trained module, on the CPU."""
     kept = settings.folder / _CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step or not kept.is_file():
         cause = f"no epoch was trained, so there is no {kept.name}; allow at least one epoch"

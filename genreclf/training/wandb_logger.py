@@ -1,4 +1,4 @@
-"""A run in Weights & Biases."""
+"""Logs a run to Weights & Biases."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ _ENVIRONMENT = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}  # no 
 
 
 class WandbLogger(RunLogger):
-    """Settings, metrics by epoch, files and the bundle; offline in the run folder, for `wandb sync`."""
+    """Logs settings, metrics by epoch, files and the bundle; offline in the run folder, for `wandb sync`."""
 
     def __init__(self, mode: str, project: str, entity: str | None, run_name: str | None) -> None:
-        """`mode`: offline or online; `run_name`: the folder's name by default."""
+        """`mode` is offline or online; the default of `run_name` is the folder's name."""
         self.mode: Any = mode
         self.project, self.entity, self.run_name = project, entity, run_name
 
@@ -32,7 +32,7 @@ class WandbLogger(RunLogger):
             id=ids.get("id"),
             dir=folder,
             mode=self.mode,
-            resume="allow" if self.mode == "online" else None,  # offline, parts of one id are joined by `wandb sync`
+            resume="allow" if self.mode == "online" else None,  # offline, `wandb sync` joins parts with the same id
             settings=wandb.Settings(console="off", init_timeout=30, quiet=True),
         )
         return {"id": self.run.id}
@@ -48,7 +48,7 @@ class WandbLogger(RunLogger):
             self.run.log({"epoch": epoch, **values}, step=epoch)
 
     def files(self, folder: Path, paths: Sequence[Path]) -> None:
-        """In a folder of their own: W&B has a `config.yaml`, too."""
+        """Uploads files to a separate folder, because W&B also has a `config.yaml`."""
         for path in paths:
             for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
                 self.run.save(str(file), base_path=str(folder.parent), policy="now")
