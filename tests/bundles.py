@@ -1,4 +1,4 @@
-"""Bundles for tests, without a training."""
+"""Untrained bundles for tests."""
 
 import torch
 from omegaconf import OmegaConf
@@ -17,7 +17,7 @@ def of_yaml(group: str, name: str) -> dict:
 
 
 def random_bundle(name: str, **changes: object) -> Bundle:
-    """A net without training, whose batch norms have statistics other than the initial ones; `changes` of model.net."""
+    """Returns an untrained net whose batch norms have other than initial statistics. `changes` are for model.net."""
     torch.manual_seed(0)
     model = of_yaml("model", name)
     sizes = {"support_vectors": 5} if name == "svm" else {}

@@ -1,4 +1,4 @@
-"""Runs the commands as a user does, in separate processes that need not import torch each time."""
+"""Runs the commands as a user does, in separate processes that do not import torch each time."""
 
 import gc
 import multiprocessing
@@ -12,28 +12,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# A server process imports their modules once. Each command is a fork of it, made before torch has started any thread.
+# A server process imports the modules once. Each command is a fork of it, from before torch has started any thread.
 # "genreclf" is `python -m genreclf` itself.
 COMMANDS = (
     *("genreclf", "app", "audit", "compare", "convert", "embed", "evaluate", "export", "predict", "prepare", "serve"),
     *("search", "train"),
 )
-# What the commands import only when they need it
+# Modules that the commands import only when needed
 LATER = ["matplotlib.backends.backend_agg", "onnxscript", "pandas", "sklearn.svm", "timm", "torch.onnx", "torchaudio"]
 TIMEOUT_SECONDS = 300
-# Runs `before` a command that must not need torch.
+# `before` code for a command that must not need torch
 NO_TORCH = """
 import sys
 for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "torchaudio", "genreclf")]:
     del sys.modules[name]
 sys.modules["torch"] = sys.modules["torchaudio"] = None  # importing it fails
 """
-# For `before`: translating a net to ONNX takes longer than the trainings of these tests.
+# `before` code that skips the translation to ONNX, which takes longer than training in these tests
 NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 
 
 def _module(name: str) -> str:
-    """The module that `python -m` runs for a command."""
+    """Returns the module that `python -m` runs for a command."""
     return {"genreclf": "genreclf.__main__", "app": "genreclf.app.__main__"}.get(name, f"genreclf.{name}")
 
 
@@ -52,7 +52,7 @@ class Finished:
 
 
 def command(name: str, *arguments: object, cache: Path, before: str = "") -> Finished:
-    """`python -m genreclf.NAME ARGUMENTS` in the folder `cache`; `before` is Python code that runs first."""
+    """Runs `python -m genreclf.NAME ARGUMENTS` in the folder `cache`; `before` is Python code that runs first."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
         process = start(name, *arguments, cache=cache, before=before, outputs=outputs)
@@ -66,7 +66,7 @@ def command(name: str, *arguments: object, cache: Path, before: str = "") -> Fin
 def start(
     name: str, *arguments: object, cache: Path, before: str = "", outputs: Sequence[Path]
 ) -> multiprocessing.process.BaseProcess:
-    """Starts the same and returns; `outputs` are the files for standard output and error."""
+    """Starts such a command without waiting; `outputs` are the files for standard output and error."""
     words = [str(argument) for argument in arguments]
     process = _context.Process(target=_run, args=(name, words, str(cache), [str(path) for path in outputs], before))
     process.start()
@@ -74,12 +74,12 @@ def start(
 
 
 def _run(name: str, words: list[str], cache: str, outputs: list[str], before: str) -> None:
-    gc.freeze()  # the collector need not go through the server's modules, which would copy their memory too
+    gc.freeze()  # so that garbage collection does not visit the server's modules, which would also copy their memory
     for number, output in enumerate(outputs, 1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
-    # A suite in the background ignores Ctrl-C, and so would its child processes.
+    # A suite in the background ignores Ctrl-C, and its child processes would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cache)
     os.environ.update(GENRECLF_CACHE=cache, OMP_NUM_THREADS="1", COLUMNS="200")

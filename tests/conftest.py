@@ -20,7 +20,7 @@ from genreclf.data.store import Store, open_store
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 
-# The same examples on every run, without a time limit, as the machine may be slow.
+# The same examples in every run, without a time limit, because the machine may be slow.
 settings.register_profile("genreclf", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("genreclf")
 
@@ -44,17 +44,17 @@ LONGEST = (
 )
 
 
-gc.disable()  # until all tests are collected: importing torch and what else they need leaves next to no garbage
+gc.disable()  # until all tests are collected: importing torch and other packages leaves almost no garbage
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays until the end: collections of garbage need not go through a million objects each."""
+    """Freezes imported objects, which stay until the end, so that garbage collection skips a million of them."""
     gc.freeze()
     gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first."""
+    """Runs long test files first."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
@@ -99,7 +99,7 @@ def tiny_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data(tiny_folder, cache) -> DataConfig:
-    """The tiny folder as `data=folder` gives it."""
+    """The configuration `data=folder` for the tiny folder."""
     return data_config(path=tiny_folder, cache=cache)
 
 
@@ -112,7 +112,7 @@ def tiny_store(tiny_data) -> Store:
 
 @pytest.fixture
 def run_predict(capsys, monkeypatch) -> Callable[..., tuple[int, str, str]]:
-    """Runs `predict`, or `main`, with Model A in this process: exit code, standard output, standard error."""
+    """Runs `predict`, or `main`, with Model A in this process; returns exit code, standard output, standard error."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: object, main: Callable[[list[str]], int] = predict.main) -> tuple[int, str, str]:

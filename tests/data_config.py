@@ -10,6 +10,6 @@ from genreclf.inference.task import MULTICLASS
 
 
 def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
-    """`data=NAME` with these values; paths may be given as paths."""
+    """Returns `data=NAME` with these values. Paths may be `Path` objects."""
     known = yaml.safe_load((config_folder() / "data" / f"{name}.yaml").read_text())
     return build(DataConfig, {**known, "task": MULTICLASS, **values}, "data")

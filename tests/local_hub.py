@@ -1,4 +1,4 @@
-"""A model hub on this machine instead of the real one, with the faults that a test asks for; or one that is down."""
+"""A model hub on this machine instead of the real one, with the faults that a test requests; or one that is down."""
 
 import http.server
 import socket
@@ -15,9 +15,9 @@ REPOSITORY = "mine/music"
 
 
 class LocalHub(http.server.ThreadingHTTPServer):
-    """Serves bytes as every file, of the length `claimed`; or the files of a folder as the repository mine/music.
+    """Serves equal bytes for every file, with the length `claimed`; or a folder's files as the repository mine/music.
 
-    Each of `faults` (drop, stall) breaks one download half way; `ranges` are the offsets at which downloads began.
+    Each of `faults` (drop, stall) breaks one download halfway; `ranges` are the offsets at which downloads began.
     """
 
     def __init__(self, content: bytes | Path) -> None:
@@ -38,7 +38,7 @@ class _Requests(http.server.BaseHTTPRequestHandler):
             self.head(200, self.server.claimed if self.server.folder is None else len(content), content)
 
     def content(self) -> bytes | None:
-        """What is asked for; None after an error was sent."""
+        """Returns the requested content; None after an error was sent."""
         if self.server.folder is None:
             return self.server.content
         file = self.server.folder / self.path.rpartition("/")[2]
@@ -86,7 +86,7 @@ def local_hub(patch: pytest.MonkeyPatch, content: bytes | Path) -> Iterator[Loca
 
 
 def no_hub(patch: pytest.MonkeyPatch) -> None:
-    """A port on which nothing listens."""
+    """Points the Hub's client to a port on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         _go_to(patch, free.getsockname()[1])

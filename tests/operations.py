@@ -1,4 +1,4 @@
-"""Counts the operations that a piece of training gives to the device."""
+"""Counts the operations that training code launches on the device."""
 
 from collections import Counter
 from typing import Any
@@ -7,9 +7,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# They give back a value that the host waits for.
+# Operations that return a value for which the host waits.
 READS = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select")
-# They allocate memory or describe it in another way, and start nothing on a GPU.
+# Operations that allocate memory or return views, and launch nothing on a GPU.
 FREE = (
     *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
     *("detach", "lift_fresh", "_unsafe_view", "_reshape_alias"),
@@ -17,18 +17,18 @@ FREE = (
 
 
 class Operations(TorchDispatchMode):
-    """Within it, each operation is counted by its name.
+    """Counts operations by their name while active.
 
-    One of lists of tensors (`_foreach_`, `_fused_`) is one launch if the lists agree in shapes and strides; else torch
-    starts it for one tensor after the other on a GPU.
+    An operation on lists of tensors (`_foreach_`, `_fused_`) is one launch if the lists have equal shapes and strides.
+    Otherwise torch launches it on a GPU once per tensor.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
         self.launches = 0  # operations other than views and allocations
-        self.read_back: list[str] = []  # those for whose result the host would wait
-        self.copied: list[str] = []  # those that bring the host's numbers to the device, for which the host waits too
+        self.read_back: list[str] = []  # operations for whose result the host would wait
+        self.copied: list[str] = []  # copies from host to device, for which the host also waits
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function.name().split("::")[1].split(".")[0]
@@ -48,18 +48,18 @@ class Operations(TorchDispatchMode):
 
 
 def _is_elsewhere(value: Any) -> bool:
-    """Whether a value is no tensor of the host's memory. A single number is given with the launch."""
+    """Returns whether a value is not a tensor in host memory. A single number is passed with the launch."""
     return not isinstance(value, torch.Tensor) or value.ndim == 0 or value.device.type != "cpu"
 
 
 def _is_mask(index: torch.Tensor | None) -> bool:
-    """Whether an index selects by truth: how many are selected is known to the device alone."""
+    """Returns whether an index is a mask. Only the device knows how many elements it selects."""
     return index is not None and index.dtype in (torch.bool, torch.uint8)
 
 
 def _launches(name: str, args: Any) -> int:
-    """How many launches an operation needs that is no view."""
-    # Of `_fused_` steps: parameters, gradients and their means; the rest are counts of steps
+    """Returns the number of launches of an operation that is not a view."""
+    # For `_fused_` steps: parameters, gradients and their means; the rest are step counts
     lists = [arg for arg in args[:4] if isinstance(arg, (list, tuple)) and arg and isinstance(arg[0], torch.Tensor)]
     if not name.startswith(("_foreach_", "_fused_")) or all(map(_agree, zip(*lists, strict=True))):
         return 1
@@ -67,7 +67,7 @@ def _launches(name: str, args: Any) -> int:
 
 
 def _agree(tensors: tuple[torch.Tensor, ...]) -> bool:
-    """Whether tensors have one shape and order in memory. Strides of axes of length 1 differ between CPU and GPU."""
+    """Returns whether tensors have equal shapes and strides. Strides of axes of length 1 differ between CPU and GPU."""
     layouts = {
         tuple((size, step) for size, step in zip(each.shape, each.stride(), strict=True) if size > 1)
         for each in tensors

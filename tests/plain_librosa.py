@@ -1,4 +1,4 @@
-"""librosa without numba, which in a new environment compiles for half a minute what these tests do not call."""
+"""librosa without numba, which in a new environment compiles code for half a minute that these tests do not call."""
 
 import sys
 from types import ModuleType
@@ -7,7 +7,7 @@ import pytest
 
 
 class Uncompiled(ModuleType):
-    """In place of numba: its decorators return the functions as they are."""
+    """A replacement for numba whose decorators return the functions unchanged."""
 
     def __getattr__(self, name: str):
         if name.startswith("__"):
@@ -16,7 +16,7 @@ class Uncompiled(ModuleType):
 
 
 def load_librosa() -> ModuleType:
-    """librosa; it imports its parts on their first use, so those that tests use are used here."""
+    """Imports librosa and the parts that tests use; by itself, it imports them on their first use."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "numba", Uncompiled("numba"))
         import librosa

@@ -1,4 +1,4 @@
-"""Short waveforms at 22,050 Hz on which implementations of the front end are compared."""
+"""Short waveforms at 22,050 Hz for comparing implementations of the front end."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Small audio files of all kinds that hold tags, and what must stay as it is when these change."""
+"""Small audio files of all kinds that hold tags, and readers for what must not change when tags change."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ SUFFIXES = (*_AV, ".ogg")
 
 @cache
 def encoded(suffix: str) -> bytes:
-    """A second of a tone, without tags."""
+    """Returns one second of a tone, without tags."""
     if suffix != ".ogg":
         container, codec, rate = _AV[suffix]
         return av_encoded(container, codec, rate)
@@ -43,7 +43,7 @@ def encoded(suffix: str) -> bytes:
 
 
 def song(path: Path, *genres: str, id3: int = 4) -> Path:
-    """A file of the kind that its suffix says, with an artist, a title and an album, perhaps a picture, and genres."""
+    """Writes a file of the kind of its suffix, with artist, title, album and genres, and a picture in some formats."""
     path.write_bytes(encoded(path.suffix))
     file = mutagen.File(path)
     if file.tags is None:
@@ -77,19 +77,19 @@ def _keys(file: mutagen.FileType) -> tuple[str, ...]:
 
 
 def samples(path: Path) -> np.ndarray:
-    """All decoded samples."""
+    """Returns all decoded samples."""
     with av.open(str(path)) as file:
         return np.concatenate([frame.to_ndarray().ravel() for frame in file.decode(audio=0)])
 
 
 def packets(path: Path) -> list[str]:
-    """The digest of each encoded packet."""
+    """Returns the digest of each encoded packet."""
     with av.open(str(path)) as file:
         return [hashlib.sha256(bytes(packet)).hexdigest() for packet in file.demux(audio=0)]
 
 
 def other_tags(path: Path) -> dict[str, str]:
-    """All tags but the genre, and the pictures."""
+    """Returns all tags except the genre, and the pictures."""
     file = mutagen.File(path)
     tags = {key: repr(value) for key, value in file.tags.items() if "gen" not in key.lower() and key != "TCON"}
     return tags | {f"picture {number}": repr(one.data) for number, one in enumerate(getattr(file, "pictures", []))}

@@ -37,7 +37,7 @@ def songs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def answers(songs) -> dict[str, Prediction]:
-    """What the pretrained model says of each song, without beets: sure of some, and of one no genre."""
+    """The pretrained model's prediction for each song, without beets: some are certain, and one has no genre."""
     predictor = load_predictor("a")
     found = {name: predictor.predict_file(songs / f"{name}.flac") for name in MUSIC}
     assert found["one"].genre and found["two"].genre and not found["strange"].genre
@@ -46,7 +46,7 @@ def answers(songs) -> dict[str, Prediction]:
 
 
 class Beets:
-    """A library of its own, and the commands on it."""
+    """A separate library, and the commands on it."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self.settings = {"auto": True, "model": "a", "min": 0.0, "overwrite": False} | settings
@@ -60,19 +60,19 @@ class Beets:
         self.library = library.Library(str(folder / "library.db"), str(folder / "lib"))
 
     def run(self, *words: str) -> None:
-        """A command, as on the command line."""
-        config["genreclf"].set(self.settings)  # without what an earlier command has set
+        """Runs a command as on the command line."""
+        config["genreclf"].set(self.settings)  # without the settings of an earlier command
         parser = ui.SubcommandsOptionParser()
         parser.add_subcommand(*default_commands, *plugins.commands())
         command, options, arguments = parser.parse_subcommand(list(words))
         command.func(self.library, options, arguments)
 
     def genres(self) -> dict[str, list[str]]:
-        """By title, in the library."""
+        """Returns the genres in the library, by title."""
         return {item.title: list(item.genres or []) for item in self.library.items()}
 
     def in_files(self) -> dict[str, list[str]]:
-        """By title, in the tags of the library's files."""
+        """Returns the genres in the tags of the library's files, by title."""
         return {item.title: mutagen.File(item.filepath).get("genre", []) for item in self.library.items()}
 
 
@@ -88,7 +88,7 @@ def beets(tmp_path, monkeypatch):
 
 
 def given(answers: dict[str, Prediction], least: float) -> dict[str, list[str]]:
-    """The genres that the rules give: never over a present one, none below the threshold, none that is withheld."""
+    """Returns the genres that the rules write: never over an existing one, never below the threshold or withheld."""
     sure = {name: [one.genre] if one.genre and one.probability >= least else [] for name, one in answers.items()}
     return sure | {"polka": ["Polka"]}
 

@@ -1,4 +1,4 @@
-"""The `genreclf` command: which command it runs, and how it ends."""
+"""The `genreclf` command: the command that it runs, and how it ends."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from genreclf.errors import USER_ERROR
 
 
 def command_that(monkeypatch, action) -> None:
-    """`genreclf predict` runs `action` instead."""
+    """Makes `genreclf predict` run `action` instead."""
     monkeypatch.setitem(sys.modules, "genreclf.predict", SimpleNamespace(main=action))
 
 
@@ -45,7 +45,7 @@ def test_each_command_has_its_help_which_fits_a_screen(name, monkeypatch, capsys
     monkeypatch.setenv("COLUMNS", "200")
     try:
         code = cli.main([name, "--help"])
-    except SystemExit as end:  # argparse and Hydra end so
+    except SystemExit as end:  # argparse and Hydra end this way
         code = end.code or 0
     output = capsys.readouterr().out
     assert code == 0 and f"genreclf {name}" in output
@@ -146,7 +146,7 @@ def test_threads_that_have_nothing_to_do_use_no_processor():
         "from genreclf.__main__ import main\n"
         "main(['--version'])\n"
         "import numpy as np\n"
-        "np.ones((500, 500)) @ np.ones((500, 500))\n"  # by all threads
+        "np.ones((500, 500)) @ np.ones((500, 500))\n"  # on all threads
         "begin = time.process_time()\n"
         "time.sleep(0.2)\n"
         "print(time.process_time() - begin)"

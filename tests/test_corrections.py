@@ -27,7 +27,7 @@ PLAN = "path,action,genre,probability,known,present,correct,note\n"
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
-    """Ten files, which the tags put into four dub, three ska, two rock, and one of no genre."""
+    """Ten files with tags: four dub, three ska, two rock, and one without a genre."""
     folder, rng = tmp_path_factory.mktemp("tagged"), np.random.default_rng(0)
     for number, genre in enumerate(TAGS):
         path = folder / f"{number}.flac"
@@ -40,7 +40,7 @@ def music(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def initial(tmp_path_factory) -> Path:
-    """A model of ska, dub and raï, with a temperature of its own."""
+    """A model for ska, dub and raï, with its own temperature."""
     folder = tmp_path_factory.mktemp("initial")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")
@@ -59,7 +59,7 @@ def plan(folder: Path, *rows: str) -> Path:
 
 
 def test_corrections_and_tags_train_on_from_a_model(music, initial, cache, tmp_path):
-    """The corrected files have their corrections, the others their tags; no temperature can be fitted."""
+    """Corrected files are labelled by their corrections, the others by their tags. No temperature can be fitted."""
     table = plan(
         tmp_path, "9.flac,write,rock,0.9,,,Polka,", "0.flac,keep,ska,0.6,,Dub,ska,", "1.flac,keep,ska,0.6,,Dub,,"
     )
@@ -113,4 +113,4 @@ def test_the_audit_lists_the_files_that_the_tags_leave_out(music, cache, tmp_pat
     by_reason = {reason.partition(": ")[2]: paths for reason, paths in ignored.items()}
     assert by_reason[NO_TAG] == ["9.flac"]
     assert by_reason[NOT_IN_MAP] == [f"{number}.flac" for number in (1, 2, 3, 4, 5, 6)]
-    assert sum(map(len, by_reason.values())) == len(TAGS) - 3  # two of rock, and the correction
+    assert sum(map(len, by_reason.values())) == len(TAGS) - 3  # two rock songs, and the correction

@@ -1,4 +1,4 @@
-"""The links of the documentation, and the sections of it that the code names."""
+"""The documentation's links, and its sections that the code refers to."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ def headings(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings, which differ within each page."""
+    """Returns the anchors that GitHub makes from headings, which are unique within each page."""
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)}
 
 

@@ -1,4 +1,4 @@
-"""How commands end: on mistakes, on the state of file systems, and when nobody reads."""
+"""How commands end: after mistakes, on file system errors, and when nobody reads their output."""
 
 import errno
 import os

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not os.environ.get("GENRECLF_INSTALL"), reason="
 
 
 def run(*words: object, check: bool = True, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The command in `folder`, its output as text; where it fails and `check` is set, the test shows its errors."""
+    """Runs a command in `folder` and returns its output as text. With `check`, a failure fails the test, with its errors."""
     done = subprocess.run(map(str, words), capture_output=True, text=True, cwd=folder, env=ENVIRONMENT)
     assert not check or done.returncode == 0, done.stderr
     return done
@@ -60,10 +60,10 @@ def small(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[Path]:
-    """A WAV, an MP3, a grey picture and one in colour."""
+    """A WAV file, an MP3 file, a grey picture and a colour picture."""
     folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
     samples = render("chorale", 0, 0, 12.0)
-    levels = tiny_picture(400, rng)[::-1]  # the lowest band, at the bottom, is the loudest
+    levels = tiny_picture(400, rng)[::-1]  # the lowest band is at the bottom and the loudest
     paths = [folder / name for name in ("song.wav", "song.mp3", "grey.png", "magma.png")]
     for path in paths[:2]:
         soundfile.write(path, samples, 22_050)

@@ -1,4 +1,4 @@
-"""The layers are in one order: a module imports only from its layer and from those to the left of it."""
+"""The order of the layers: a module imports only from its own layer and from layers to the left of it."""
 
 import ast
 import subprocess
@@ -28,7 +28,7 @@ BASE = (
     "page",
     "plot_text",
 )
-# From left to right; layers in one group are side by side and do not know each other.
+# From left to right. Layers in one group are side by side and do not import each other.
 LAYERS = (
     ("base",),
     ("frontend", "tags"),
@@ -49,13 +49,13 @@ TORCH = ("torch", "torchaudio", "torchvision", "torchmetrics", "lightning", "tim
 
 
 def modules() -> list[str]:
-    """Names such as data/store.py; the package's __init__.py is left out, which offers the public API lazily."""
+    """Returns names such as data/store.py, without the package's __init__.py, which imports the public API lazily."""
     found = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
     return [name for name in found if name != "__init__.py"]
 
 
 def layer_of(module: str) -> str:
-    """The layer of a dotted name below genreclf: data.store -> data, train -> commands."""
+    """Returns the layer of a dotted name below genreclf: data.store -> data, train -> commands."""
     first, *rest = module.split(".")
     if first in BASE or not first:
         return "base"
@@ -63,7 +63,7 @@ def layer_of(module: str) -> str:
 
 
 def imports_of(name: str) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of every import in a module, those inside functions included."""
+    """Yields (line, dotted name) of every import in a module, including those inside functions."""
     for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

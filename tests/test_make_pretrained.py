@@ -1,4 +1,4 @@
-"""The script that makes a pretrained model: from a folder of music to a bundle with scores, and its stages."""
+"""The script that makes a pretrained model, from a folder of music to a bundle with scores, and its stages."""
 
 import csv
 import importlib.util
@@ -35,7 +35,7 @@ def script(monkeypatch) -> ModuleType:
 
 @pytest.fixture
 def music(tmp_path) -> Path:
-    """Two genres of GTZAN and other sources, in three folds, and songs of none of them."""
+    """Two genres from GTZAN and other sources, in three folds, and songs of neither genre."""
     folder, rng = tmp_path / "music", np.random.default_rng(0)
     (folder / "teachers").mkdir(parents=True)
     rows = [
@@ -72,7 +72,7 @@ def test_one_command_trains_scores_and_writes_a_bundle(script, music, cache, tmp
     monkeypatch.setattr(subprocess, "run", run)
     for _ in range(2):  # the second time nothing is trained
         script.main("a", music, tmp_path / "work", [0, 1], tmp_path / "bundle", TINY)
-    assert len(trained) == 3  # without each of two folds, and on all music
+    assert len(trained) == 3  # without each of two folds, and with all music
     info = load_bundle(tmp_path / "bundle").info
     assert info.classes == ("jazz", "rock") and info.temperature != 1
     scores = json.loads((tmp_path / "bundle" / "scores.json").read_text())

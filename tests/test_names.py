@@ -1,4 +1,4 @@
-"""Names from outside, through every command: shown whole and harmless, and nothing is lost if nobody reads."""
+"""Names from outside, in every command: shown in full and harmless, and nothing is lost if nobody reads the output."""
 
 import html
 import json
@@ -24,7 +24,7 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 def song(file: Path, kind: str, seed: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as content:  # libsndfile's wrapper opens no name that is not UTF-8
+    with file.open("wb") as content:  # libsndfile's wrapper opens only names in UTF-8
         soundfile.write(content, tiny_sound(kind, 4, np.random.default_rng(seed)), SAMPLE_RATE_HZ, format="WAV")
 
 
@@ -38,7 +38,7 @@ def music(tmp_path_factory) -> Path:
 
 
 def unread(name: str, *arguments: object, cache: Path) -> Finished:
-    """A command whose output nobody reads: `| head` that has already ended."""
+    """Runs a command whose output nobody reads, as with `| head` that has already ended."""
     pipe, errors = cache / f"pipe-{name}", cache / f"errors-{name}"
     os.mkfifo(pipe)
     process = start(name, *arguments, cache=cache, outputs=[pipe, errors])
@@ -50,7 +50,7 @@ def unread(name: str, *arguments: object, cache: Path) -> Finished:
 
 @pytest.fixture(scope="module")
 def unread_commands(music) -> dict[str, Finished]:
-    """The commands that write files, without a reader, in one folder."""
+    """The results of commands that write files, in one folder and without a reader of their output."""
     cache = music.parent
     data = ("data=folder", f"data.path={music}", "split.shares=[0.4,0.3,0.3]")
     return {

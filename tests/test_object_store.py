@@ -1,4 +1,4 @@
-"""Clips in an object store: a local S3 server gives what the disk gives."""
+"""Clips in an object store: a local S3 server gives the same results as the disk."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def library(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of an S3 server, which the environment names as it would name any other."""
+    """The address of an S3 server, set in the environment like that of any other."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -57,7 +57,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def bucket(server, library) -> str:
-    """The URL of a prefix that holds the library, and what is ignored."""
+    """The URL of a prefix with the library and files to ignore."""
     system = fsspec.filesystem("s3")
     system.mkdir("songs")
     system.put(f"{library}/", "songs/my music/", recursive=True)
@@ -101,13 +101,13 @@ def test_a_journal_knows_objects_by_their_version(bucket, server, run_predict, t
 def test_shards_of_a_bucket_make_the_result_of_a_single_run(bucket, run_predict, tmp_path):
     single = run_predict(bucket, "--csv")[:2]
     for number in (2, 1):
-        words = [bucket] if number == 2 else []  # the second knows the objects from the manifest
+        words = [bucket] if number == 2 else []  # the second takes the objects from the manifest
         assert run_predict(*words, "--shards", tmp_path / "shards", "--shard", f"{number}/2")[0] == 0
     assert run_predict("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == single
 
 
 def test_what_may_pass_is_tried_again(bucket, run_predict, monkeypatch, tmp_path):
-    """A connection that breaks off costs a file its row, but neither the journal nor the shard keeps that."""
+    """A broken connection leaves a file without a prediction, but neither the journal nor the shard keeps that row."""
     real, words = object_store._pieces, [bucket, "--shards", tmp_path / "shards", "--shard", "1/1"]
 
     def pieces(path: StorePath) -> Iterator[bytes]:
@@ -145,7 +145,7 @@ def test_a_shortened_object_is_no_clip(bucket):
 
 
 def test_a_key_is_no_path(bucket, library, run_predict):
-    """Slashes in it are characters as others are."""
+    """Slashes in a key are ordinary characters."""
     fsspec.filesystem("s3").pipe("songs/keys//1.png", (library / "a" / "1.png").read_bytes())
     code, out, _ = run_predict("s3://songs/keys", "--json")
     assert code == 0 and [row["path"] for row in json.loads(out)] == ["s3://songs/keys//1.png"]

@@ -47,7 +47,7 @@ def library(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def sure(tmp_path_factory) -> Path:
-    """Model A without `known`: it names a genre of any sound."""
+    """Model A without `known`, which gives a genre to any sound."""
     folder = tmp_path_factory.mktemp("models") / "a"
     shutil.copytree(PRETRAINED / "a", folder)
     config = json.loads((folder / MODEL_CONFIG).read_text())
@@ -57,7 +57,7 @@ def sure(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def predict(capsys, monkeypatch) -> Run:
-    """Runs the command: exit code, standard output, standard error."""
+    """Runs the command; returns exit code, standard output, standard error."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: object) -> tuple[int, str, str]:
@@ -258,7 +258,7 @@ def test_a_cluster_without_ray_is_one_line(library, capsys, monkeypatch):
 
 
 def test_it_runs_without_torch(library):
-    """Nor does it import what only other commands need."""
+    """It also does not import modules that only other commands need."""
     heavy = ("torch", "torchaudio", "torchvision", "timm", "lightning", "hydra", "omegaconf", "scipy", "sklearn")
     script = f"""
 import sys
@@ -276,14 +276,14 @@ sys.exit(str(late) if late else code)
 
 
 def test_a_path_that_cannot_be_looked_at_costs_its_own_row_alone(library, predict):
-    """The system refuses a name of 300 bytes before it looks for the file."""
+    """The system refuses a name of 300 bytes without looking for the file."""
     code, out, _ = predict("x" * 296 + ".wav", library / "p0.png", "--csv")
     failed, predicted = csv.DictReader(io.StringIO(out))
     assert code == 1 and failed["problem"] and not predicted["problem"]
 
 
 def test_a_folder_loses_no_file_silently(library, predict, monkeypatch, tmp_path):
-    """Linked folders are searched; what is ignored is told; a folder that cannot be read counts for the code."""
+    """Linked folders are searched, ignored files are reported, and an unreadable folder changes the exit code."""
     music = tmp_path / "music"
     (music / "secret").mkdir(parents=True)
     (music / "linked").symlink_to(shutil.copytree(library / "1", tmp_path / "elsewhere"))

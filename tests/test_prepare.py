@@ -18,7 +18,7 @@ from genreclf.frontend.picture import write_picture
 
 @pytest.fixture
 def music(tmp_path) -> Path:
-    """Two genres of three pictures, a copy of one of them, one that is another at half its level, and no picture."""
+    """Two genres of three pictures, a copy of one, another at half its level, and a file that is not a picture."""
     for genre in ("low", "high"):
         (tmp_path / "music" / genre).mkdir(parents=True)
         for number in range(3):
@@ -87,7 +87,7 @@ def test_a_folder_with_odd_names_and_links_is_prepared(odd_folder, tmp_path):
     assert "beside.wav" in beside
     assert len(skipped) == 3 and all(line.startswith("skipped rock 'n' roll") for line in skipped)
     assert "gone.wav: " in skipped[0] and r"no\nmusic.wav: " in skipped[1] and "x.png: silence" in skipped[2]
-    # What standard output cannot show is an escape.
+    # Characters that standard output cannot show become escapes.
     assert result.stdout.splitlines()[1:2] == [r"rock 'n' roll\udcff 11, 歌 1"]
     store = open_store(Path(result.stdout.splitlines()[-1].rsplit(": ", 1)[0]))
     assert len(store.rows) == 15 and all((odd_folder / row.path).is_file() for row in store.rows if row.columns)
@@ -123,7 +123,7 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
         f"data.table={table}: 1 rows match no audio file or picture in data.path (first: 'gone')",
     ]
     assert result.stderr.splitlines() == warned
-    # Another genre gives another store; a training, which lists its clips twice, warns once.
+    # Another genre gives another store. Training lists its clips twice but warns once.
     table.write_text("\n".join(lines).replace("low0,low", "low0,middle"))
     refused = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
     assert refused.returncode == 2 and "'high' (3 clips, none in " in refused.stderr
@@ -210,7 +210,7 @@ TWO_CORES = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[
 
 @pytest.fixture
 def three_hundred(tmp_path) -> Path:
-    """Audio of half a second to two; every tenth clip is a picture, every fiftieth is unreadable."""
+    """Audio of 0.5 to 2 s. Every tenth clip is a picture, and every fiftieth is unreadable."""
     folder, rng = tmp_path / "three hundred", np.random.default_rng(0)
     for number in range(CLIPS):
         path = folder / "ab"[number % 2] / f"{number:03d}"
@@ -226,7 +226,7 @@ def three_hundred(tmp_path) -> Path:
 
 
 def journal_of(cache: Path) -> Path | None:
-    """The table of the unfinished store."""
+    """Returns the table of the unfinished store."""
     return next((cache / "stores").glob("*/clips.csv.partial"), None)
 
 
@@ -235,7 +235,7 @@ def rows_in(journal: Path) -> int:
 
 
 def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], arguments: list[str]) -> int:
-    """Runs `prepare` and kills it `delay` seconds after it has `rows` rows; the number of rows that are left."""
+    """Runs `prepare`, kills it `delay` seconds after it has `rows` rows, and returns the number of rows left."""
     before = journal_of(cache)
     before = before and before.stat().st_ino
     process = start("prepare", *arguments, cache=cache, before=TWO_CORES, outputs=outputs)
@@ -302,7 +302,7 @@ def test_shards_are_put_together_without_reading_a_clip_again(music, tmp_path):
     counts = [int(part.stdout.split()[0]) for part in parts]
     assert sum(counts) == 8 and min(counts) >= 3
     merged = command("prepare", *arguments, cache=tmp_path / "parts", before=READS_NOTHING)
-    assert merged.returncode == 0 and merged.stderr.count("skipped") == 1  # the file that is no picture
+    assert merged.returncode == 0 and merged.stderr.count("skipped") == 1  # the file that is not a picture
     assert merged.stdout.splitlines()[:3] == whole.stdout.splitlines()[:3]
     stores = [open_store(Path(run.stdout.splitlines()[-1].rsplit(": ", 1)[0])) for run in (whole, merged)]
     assert [row.path for row in stores[0].rows] == [row.path for row in stores[1].rows]

@@ -1,4 +1,4 @@
-"""A Ray cluster gives the rows and the spectrograms that threads give, whatever becomes of the nodes."""
+"""A Ray cluster gives the same rows and spectrograms as threads, whatever happens to the nodes."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.object_store import StoreError
 from genreclf.inference.predictor import Predictor
 
-ray_pool = pytest.importorskip("genreclf.inference.ray_pool")  # before Ray, to which it says what to print
+ray_pool = pytest.importorskip("genreclf.inference.ray_pool")  # before Ray, because it configures Ray's messages
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from genreclf.data import ray_clips  # noqa: E402
 from genreclf.inference import ray_engine  # noqa: E402
 
 COUNT = 24
-# Runs a command without a word on actors that a busy machine starts slowly.
+# Runs a command without messages about actors, which a busy machine starts slowly.
 PATIENT = """
 import importlib, sys
 from genreclf.inference import ray_pool
@@ -45,7 +45,7 @@ def library(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes with a CPU each; tests may add others, and end them."""
+    """Two nodes with one CPU each. Tests may add and end others."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         cluster.add_node(num_cpus=1)
@@ -60,15 +60,15 @@ def patience(monkeypatch):
 
 
 def journaled(journal: Path) -> list[str]:
-    """The names of the files with a row, as often as they have one."""
+    """Returns the names of the files with a row, once per row."""
     lines = journal.read_text().splitlines() if journal.exists() else []
     return sorted(Path(json.loads(line)["path"]).name for line in lines if line.endswith("}"))
 
 
 def slow(worker: type) -> type:
-    """A worker that takes its time, so that a node can end while its actor is at work."""
+    """Returns a slow worker, so that a node can end while its actor is working."""
 
-    class Slow(worker):  # which the nodes get as a whole: they cannot import it from here
+    class Slow(worker):  # sent to the nodes by value, because they cannot import it from here
         def results(self, items):
             time.sleep(0.5)
             return super().results(items)
@@ -78,7 +78,7 @@ def slow(worker: type) -> type:
 
 @pytest.fixture
 def lost(cluster, monkeypatch) -> list[str]:
-    """Ends a node as soon as it has an actor at work, one of three; then names what was lost."""
+    """Ends a node as soon as it has a working actor, one of three; then names what was lost."""
     begun, lost, doomed = [], [], cluster.add_node(num_cpus=1)
     has_begun, finished = ray_pool._Pool._has_begun, ray_pool._Pool._finished
 
@@ -88,7 +88,7 @@ def lost(cluster, monkeypatch) -> list[str]:
 
     def note_loss(pool, reference, chunks):
         if len(begun) == 3 and not lost:
-            lost.append("the node")  # whose actor is at work: each has a chunk as soon as it is free
+            lost.append("the node")  # its actor is working: each gets a chunk as soon as it is free
             cluster.remove_node(doomed, allow_graceful=False)
         results = finished(pool, reference, chunks)
         lost.extend([] if results else ["a chunk"])
@@ -103,7 +103,7 @@ def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, lost,
     single = run_predict(library, "--csv", "--segments")
     monkeypatch.setattr(ray_engine, "_Worker", slow(ray_engine._Worker))
     words = [library, "--csv", "--segments", "--ray", cluster.address, "--journal", tmp_path / "journal"]
-    assert run_predict(*words) == single  # no word of Ray's either
+    assert run_predict(*words) == single  # also no message from Ray
     assert lost == ["the node", "a chunk"]
     assert journaled(tmp_path / "journal") == sorted(path.name for path in library.iterdir())
 
@@ -134,7 +134,7 @@ def test_ctrl_c_ends_it_and_its_actors(library, cluster, tmp_path):
     words = [str(library), "--ray", cluster.address, "--journal", str(journal), "--model", "a", "--workers", "1"]
     command = [sys.executable, "-c", PATIENT, "predict", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A suite in the background ignores Ctrl-C, and so would its child processes.
+    # A suite in the background ignores Ctrl-C, and its child processes would, too.
     process = subprocess.Popen(command, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not journaled(journal) and process.poll() is None:
         time.sleep(0.02)
@@ -161,7 +161,7 @@ def test_a_wrong_address_is_one_line(address, library, run_predict):
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> tuple[Path, list[Source]]:
-    """The folder of two genres with 20 clips and a file that is none, and the clips."""
+    """A folder of two genres with 20 clips and a file that is not a clip; and the clips."""
     folder = tmp_path_factory.mktemp("music")
     write_noise_pictures(folder, [f"{'ab'[number % 2]}/{number:02}.png" for number in range(20)], columns=100)
     (folder / "a" / "broken.wav").write_bytes(b"RIFF no sound")
@@ -212,7 +212,7 @@ def test_a_killed_prepare_on_a_cluster_goes_on(music, local_store, cluster, tmp_
     kept = journaled_clips(tmp_path)
     assert process.returncode == -signal.SIGKILL and 0 < kept < 21
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stderr.count("\n") == 1 and "skipped a/broken.wav" in done.stderr  # no word of Ray's
+    assert done.stderr.count("\n") == 1 and "skipped a/broken.wav" in done.stderr  # no message from Ray
     (store,) = (tmp_path / "stores").iterdir()
     assert content(store) == local_store
 

@@ -1,4 +1,4 @@
-"""A model that gives a clip several genres, in all ways that predict; exports are in test_exporting.py."""
+"""A model that gives a clip several genres, in all interfaces; exports are in test_exporting.py."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
-    """A tone of each pitch, silence, and a file that cannot be read."""
+    """A tone of each pitch, silence, and an unreadable file."""
     folder = tmp_path_factory.mktemp("music")
     for pitch in PITCHES:
         soundfile.write(folder / f"{pitch}.wav", tone(pitch, 15.0, RATE_HZ), RATE_HZ)
@@ -45,7 +45,7 @@ def music(tmp_path_factory) -> Path:
 
 
 def expected(path: Path) -> np.ndarray:
-    """(1 + segments, classes): what the clip and each of its segments should get, by Model A's net."""
+    """Returns the expected probabilities of the clip and its segments, by Model A's net: (1 + segments, classes)."""
     net = OnnxModel(PRETRAINED / "a", "cpu")
     cut = segment_clip(read_clip(path, 30.0), net.info.view, net.info.frames_per_column)
     plain = np.concatenate([net.predict_proba(batch).probabilities for batch in cut.segments(8)]).astype(np.float64)
@@ -54,13 +54,13 @@ def expected(path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def songs(music) -> dict[str, np.ndarray]:
-    """What is `expected` of each tone."""
+    """The `expected` probabilities of each tone."""
     return {pitch: expected(music / f"{pitch}.wav") for pitch in PITCHES}
 
 
 @pytest.fixture(scope="module")
 def thresholds(songs) -> tuple[float, ...]:
-    """Below the low tone's probability, or the middle one's, by turns; the high tone reaches none."""
+    """Thresholds below the low tone's and the middle tone's probability, by turns; the high tone reaches none."""
     low, middle, high = (songs[pitch][0] for pitch in PITCHES)
     least = 0.97 * np.where(np.arange(len(CLASSES)) % 2, middle, low)
     return tuple(np.where(high < least, least, 1.0).tolist())
@@ -68,7 +68,7 @@ def thresholds(songs) -> tuple[float, ...]:
 
 @pytest.fixture(scope="module")
 def model(thresholds, tmp_path_factory) -> Path:
-    """A run's bundle: Model A, as if it had been trained for several labels."""
+    """A run's bundle with Model A as if it had been trained for several labels."""
     folder = tmp_path_factory.mktemp("runs") / "several" / "bundle"
     shutil.copytree(PRETRAINED / "a", folder, ignore=shutil.ignore_patterns("README.md", "scores.json"))
     config = json.loads((folder / "config.json").read_text())
@@ -92,14 +92,14 @@ def genres(songs, thresholds) -> dict[str, list[str]]:
 
 
 def reached(probabilities: np.ndarray, thresholds: tuple[float, ...]) -> list[str]:
-    """The genres that reach their thresholds, the most probable first."""
+    """Returns the genres that reach their thresholds, the most probable first."""
     order = np.argsort(-probabilities)
     return [CLASSES[number] for number in order if probabilities[number] >= thresholds[number]]
 
 
 @pytest.fixture
 def run(model, capsys, monkeypatch) -> Run:
-    """`genreclf predict` with the model: exit code, standard output, standard error."""
+    """Runs `genreclf predict` with the model; returns exit code, standard output, standard error."""
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words: object, main: Callable[[list[str]], int] = predict.main) -> tuple[int, str, str]:
@@ -228,10 +228,10 @@ def test_the_service_lists_genres_and_thresholds(model, thresholds, music, genre
 
 
 def planned(run: Run, music: Path, plan: Path, *words: object) -> dict[str, dict[str, str]]:
-    """The rows of a plan of tags, by the name of the file."""
+    """Returns the rows of a tag plan, by the name of the file."""
     from genreclf import tag
 
-    assert run(music, "--plan", plan, *words, main=tag.main)[0] == 1  # a file cannot be read
+    assert run(music, "--plan", plan, *words, main=tag.main)[0] == 1  # one file cannot be read
     with plan.open(encoding="utf-8") as lines:
         return {Path(row["path"]).stem: row for row in csv.DictReader(lines)}
 

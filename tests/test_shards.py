@@ -1,4 +1,4 @@
-"""A library in shards: each is predicted by a process of its own, and the merged result is that of a single run."""
+"""A library in shards: a separate process predicts each, and the merged result equals that of a single run."""
 
 import errno
 import fcntl
@@ -24,7 +24,7 @@ from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.shards import Manifest
 
-COUNT = 7  # clips of the library, and a file that is none
+COUNT = 7  # clips in the library, and a file that is not a clip
 Run = Callable[..., tuple[int, str, str]]
 MANIFEST = Manifest(1, Numbering(), "", Contents(), (), "", "", ())
 
@@ -39,7 +39,7 @@ def library(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(run_predict, monkeypatch) -> Run:
-    """`run_predict`, as a task of a job array if `task` gives its ID, COUNT, MIN, MAX and STEP."""
+    """Like `run_predict`, but as a task of a job array if `task` gives its ID, COUNT, MIN, MAX and STEP."""
 
     def run(*words: object, task: tuple[int, ...] = (), **main: Callable[..., int]) -> tuple[int, str, str]:
         with monkeypatch.context() as patch:
@@ -123,7 +123,7 @@ def test_a_job_array_and_a_second_one_of_what_is_missing(library, run, tmp_path)
     code, _, error = run(library, *shards, task=(13, 2, 12, 13, 1))
     assert code == 2 and "SLURM_ARRAY_TASK_ID=13" in error
     for task in (12, 18):
-        assert run(*shards, task=(task, 2, 12, 18, 1))[0] == 0  # the files are those of the manifest
+        assert run(*shards, task=(task, 2, 12, 18, 1))[0] == 0  # with the manifest's files
     assert run(*shards, "--missing")[:2] == (0, "")
     assert run(*shards, "--merge", "--csv")[1] == run(library, "--csv", task=(3, 9, 0, 8, 1))[1]
 
@@ -182,7 +182,7 @@ def test_two_processes_do_not_run_one_shard_at_once(library, run, tmp_path):
 
 def test_other_shards_files_and_models_are_refused(library, run, tmp_path, monkeypatch):
     shards = ["--shards", tmp_path / "shards"]
-    assert run(library, *shards, "--shard", "1/9")[0] == 0  # of eight files: no file
+    assert run(library, *shards, "--shard", "1/9")[0] == 0  # of eight files, this shard has none
     before = (tmp_path / "shards" / "manifest.json").read_bytes()
     for words, remedy in (
         ([library, *shards, "--shard", "1/8"], "continue with 9"),

@@ -25,7 +25,7 @@ SONGS = {"caf\udce9.wav": "low", "=b().wav": "middle", "c.wav": "high", "a\rd.wa
 
 @pytest.fixture
 def music(tmp_path, monkeypatch) -> Path:
-    """Songs of three pitches, in the working folder."""
+    """Songs with three pitches, in the working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command_options, "load_predictor", tiny_predictor)
     for name, pitch in SONGS.items():

@@ -1,4 +1,4 @@
-"""`genreclf space`: the folder, and its start command in it."""
+"""`genreclf space`: the folder, and the start command in it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from genreclf.inference.run_folder import PRETRAINED
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A Space with a model of its own beside the pretrained ones."""
+    """A Space with its own model beside the pretrained ones."""
     place = tmp_path_factory.mktemp("space")
     shutil.copytree(PRETRAINED / "a", place / "my model")
     title = 'Genres: "mine"'

@@ -1,4 +1,4 @@
-"""How a process ends that Ctrl-C or SIGTERM asks to end, whatever it is doing."""
+"""How a process ends on Ctrl-C or SIGTERM, whatever it is doing."""
 
 import signal
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-# What the process does when the signal comes; each prints "ready" before.
+# The code that the process runs when the signal comes; each prints "ready" first.
 WAITING = "print('ready', flush=True); time.sleep(60)"
-# One call of half a minute, which Python's handlers of signals have to wait for
+# One call of half a minute, for which Python's signal handlers have to wait
 IN_ONE_CALL = "import hashlib; print('ready', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)"
-# A library that makes another error of it, and one that lets none out
+# A library that turns it into another error, and one that lets no exception out
 CHANGED = f"try:\n        {WAITING}\n    except BaseException:\n        raise ValueError"
 UNRAISABLE = f"""
     class Bad:
@@ -30,7 +30,7 @@ def started(work: str, before: str = "") -> subprocess.Popen:
         f"{before}\n@command\n@stoppable(lambda: 'go on with x')\ndef main():\n    {work}\n    return 0\n"
         "sys.exit(main())"
     )
-    # Of the shell that runs the suite in the background, a process inherits that it ignores Ctrl-C.
+    # If a shell runs the suite in the background, processes inherit that Ctrl-C is ignored.
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", default + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -48,7 +48,7 @@ def test_it_ends_within_two_seconds_with_one_line_and_a_failure(work, number):
     _, errors = process.communicate(timeout=30)
     assert errors == "go on with x\n"
     assert process.returncode == 128 + number
-    assert time.monotonic() - before < 2 + 2  # 2 for a busy machine
+    assert time.monotonic() - before < 2 + 2  # 2 s more for a busy machine
 
 
 def test_what_its_parent_ignores_stays_ignored():

@@ -39,7 +39,7 @@ _FORMATS = {
     ".wav": ("wav", "pcm_s16le"),
     ".mka": ("matroska", "flac"),
 }
-# By name: the pitch of its tone (None for silence), its genre, and what a plan says of it
+# By name: the pitch of the tone (None for silence), the genre, and the plan's action
 SONGS = {
     "low.mp3": ("low", (), "write"),
     "caf\udce9 =1.flac": ("low", (), "write"),
@@ -76,7 +76,7 @@ def music(made, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def run(capsys, monkeypatch) -> Run:
-    """Runs the command with a tiny model: exit code, standard output, standard error."""
+    """Runs the command with a tiny model; returns exit code, standard output, standard error."""
     monkeypatch.setattr(command_options, "load_predictor", tiny_predictor)
 
     def call(*words: object) -> tuple[int, str, str]:
@@ -89,18 +89,18 @@ def run(capsys, monkeypatch) -> Run:
 
 
 def genres_in(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Of the files that can hold a genre."""
+    """Returns the genres of the files that can hold one."""
     names = [name for name in SONGS if not name.endswith(".mka") and (folder / name).exists()]
     return {name: read_tags(folder / name).genres for name in names}
 
 
 def state_of(folder: Path) -> dict[str, object]:
-    """All of a folder that a plan must not change."""
+    """Returns everything in a folder that a plan must not change."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
 def count(out: str, *words: str) -> int:
-    """The number of files in the line of a table that has cells with these words."""
+    """Returns the number of files in the table's line that has cells with these words."""
     rows = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if "│" in line]
     (found,) = [row for row in rows if all(any(word in cell.split() for cell in row) for word in words)]
     return int(next(cell for cell in found if cell.isdecimal()))
@@ -109,7 +109,7 @@ def count(out: str, *words: str) -> int:
 def test_a_plan_says_what_would_be_written_and_writes_nothing(music, run):
     before = state_of(music)
     code, out, error = run(music, "--plan", "plan.csv")
-    assert code == 1  # a file could not be read
+    assert code == 1  # one file could not be read
     assert state_of(music) == before and {path.name for path in Path().iterdir()} == {"music", "plan.csv"}
     rows = {Path(row.path).name: row for row in read_plan(Path("plan.csv"))}
     assert rows.keys() == {*SONGS, "bad.mp3"}
@@ -141,7 +141,7 @@ def test_apply_writes_the_plan_once_and_undo_restores(music, run):
     code, out, error = run("--apply", "plan.csv")
     assert (code, error) == (0, "") and "written" not in out and state_of(music) == after
 
-    for restored in (3, 0):  # undoing twice is harmless as well
+    for restored in (3, 0):  # undoing twice is harmless, too
         code, out, error = run("--undo", "plan.csv.log")
         assert (code, error) == (0, "") and (count(out, "restored") if restored else 0) == restored
         assert genres_in(music) == before
@@ -192,7 +192,7 @@ def test_what_a_person_corrects_is_written_whatever_the_plan_says(music, run):
     correct(rock="Hard Rock; Glam", low="dub", high="Raï")
     code, out, error = run("--apply", "plan.csv", "--log", "my.log", "--m3u", "lists")
     assert code == 1 and error.count("\n") == 3
-    assert "low.mka: tags of this kind" in error  # and two names that no playlist can hold
+    assert "low.mka: tags of this kind" in error  # and two names that no playlist can contain
     assert count(out, "written") == 5
     found = genres_in(music)
     assert (found["rock.mp3"], found["low.mp3"], found["high.m4a"]) == (("Hard Rock", "Glam"), ("dub",), ("Raï",))
@@ -376,7 +376,7 @@ def test_watching_adds_files_as_they_appear(made, music, tmp_path):
         assert "first.mp3" in process.stdout.readline()
         content = (made / "=cmd(),;\n.flac").read_bytes()
         (inbox / "new").mkdir()
-        with (inbox / "new" / "slow.flac").open("wb") as file:  # which takes its time
+        with (inbox / "new" / "slow.flac").open("wb") as file:  # slowly
             for start in range(0, len(content), len(content) // 4 + 1):
                 file.write(content[start : start + len(content) // 4 + 1])
                 file.flush()

@@ -55,7 +55,7 @@ def test_a_name_in_markdown_is_text(name):
 
 @pytest.fixture
 def printed(monkeypatch):
-    """What print_table prints, in a terminal of a width or in a pipe."""
+    """Returns the output of print_table in a terminal of some width or in a pipe."""
 
     def show(*arguments, width: int | None = None) -> str:
         file = io.StringIO()

@@ -13,7 +13,7 @@ from tiny_pictures import write_bands
 
 from genreclf.training.loggers import Loggers, RunLogger
 
-# The smallest training in epochs: a narrow Model A, 12 clips
+# The smallest training run with epochs: a narrow Model A, 12 clips
 NET = [
     *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
     *("optim=original", "batch_size=4", "trainer.max_epochs=2"),
@@ -33,7 +33,7 @@ AWAY = ["logger=mlflow", "logger.mlflow.tracking_uri=http://127.0.0.1:9"]
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
-    """Three genres of six pictures each."""
+    """Three genres with six pictures each."""
     return write_bands(tmp_path_factory.mktemp("music"))
 
 
@@ -43,7 +43,7 @@ def train(music: Path, folder: Path, *arguments: str, before: str = "") -> Finis
 
 
 def scored(folder: Path) -> dict:
-    """What metrics.json holds after `genreclf evaluate`."""
+    """Returns the content of metrics.json after `genreclf evaluate`."""
     done = command("evaluate", "run", "tta=none", cache=folder)
     assert done.returncode == 0 and "logger=" not in done.stderr, done.stderr
     return json.loads((folder / "run" / "evaluation" / "test" / "metrics.json").read_text())["tta"]["none"]["clip"]
@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_goes_on_in_the_same_run_of_mlflow(music, tmp_path
 
 
 def wandb_records(folder: Path) -> list:
-    """The records of all parts of an offline run: a header of 7 bytes, then blocks as in LevelDB's log."""
+    """Reads the records of all parts of an offline run: a header of 7 bytes, then blocks as in LevelDB's log."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     found = []
@@ -181,7 +181,7 @@ def test_a_wrong_key_of_a_logger_is_refused(music, tmp_path):
 
 
 class Service(RunLogger):
-    """Fails when its next answer is False, and keeps what it was told."""
+    """A logger that fails if its next planned answer is False, and keeps what it receives."""
 
     def __init__(self, answers: list[bool]) -> None:
         self.answers, self.told = answers, []
@@ -229,7 +229,7 @@ def test_what_a_service_missed_is_sent_later_in_order(tmp_path_factory, answers)
 
 
 def test_a_service_that_does_not_answer_is_left_alone_for_a_while(monkeypatch, tmp_path):
-    """An attempt that takes 5 s of a clock of ours keeps the next ones away for 45 s, but not the last one."""
+    """An attempt that takes 5 s (by a fake clock) delays the next ones for 45 s, but not the last one."""
     (tmp_path / "config.yaml").write_text("{data: {}, model: {name: a}}")
     (tmp_path / "record.json").write_text('{"overrides": []}')
     clock, service = [0.0], Service([])

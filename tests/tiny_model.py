@@ -1,4 +1,4 @@
-"""A model without training: it names a genre by the loudest band."""
+"""An untrained model that predicts the genre from the loudest band."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from genreclf.inference.model_info import ModelInfo, ModelOutput
 from genreclf.inference.predictor import Predictor
 
 CLASSES = ("ska", "dub", "raï")
-# By pitch: the frequency of a tone, and the probabilities that it gets
+# By pitch: the frequency of a tone and its probabilities
 PITCHES_HZ = {"low": 150, "middle": 1_200, "high": 6_000}
 PROBABILITIES = {"low": (0.97, 0.02, 0.01), "middle": (0.12, 0.87, 0.01), "high": (0.03, 0.42, 0.55)}
 
 
 class TinyModel:
-    """See `Model`."""
+    """A `Model` of plain arithmetic."""
 
     weights_sha256 = "0" * 64
 
@@ -35,12 +35,12 @@ def tiny_predictor(
     figure: FigureAxis = ANY_AXIS,
     prior: str | None = None,
 ) -> Predictor:
-    """In place of `load_predictor`."""
+    """Replaces `load_predictor`."""
     return Predictor(TinyModel(), tta, figure, prior)
 
 
 def tone(pitch: str, seconds: float = 2.0, rate_hz: int = 44_100) -> np.ndarray:
-    """(samples,) float32: a trembling tone, as a steady one is a test tone and no music."""
+    """Returns a tone with tremolo, (samples,) float32: a steady one would count as a test tone, not as music."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     noise = np.random.default_rng(0).normal(0, 0.003, len(time))
     sound = (0.3 + 0.2 * np.sin(2 * np.pi * 3 * time)) * np.sin(2 * np.pi * PITCHES_HZ[pitch] * time)

@@ -1,4 +1,4 @@
-"""Small pictures that a front end takes for spectrograms of music."""
+"""Small pictures that the front end accepts as spectrograms of music."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,18 +9,18 @@ from genreclf.frontend.picture import write_picture
 
 
 def rhythm(columns: int) -> np.ndarray:
-    """(columns,) uint8 to add to noise, which is no music without one."""
+    """Returns a rhythm to add to noise, (columns,) uint8; without one, noise does not count as music."""
     return 40 * (np.arange(columns) % 12 < 4).astype(np.uint8)
 
 
 def tiny_picture(columns: int, rng: np.random.Generator) -> np.ndarray:
-    """(128, columns) uint8 levels of noise in a rhythm, louder in the bass; a picture of mere noise is left out."""
+    """Returns rhythmic noise, louder in the bass, (128, columns) uint8 levels. Pictures of plain noise are left out."""
     falling = np.linspace(200, 60, 128)[:, None]
     return (falling + rhythm(columns) + rng.normal(0, 15, (128, columns))).clip(0, 255).astype(np.uint8)
 
 
 def write_bands(folder: Path, brightness: Sequence[int] = (100,) * 6) -> Path:
-    """Three genres of a picture for each brightness: noise in a rhythm, and a brighter band: its place is the genre."""
+    """Writes three genres with a picture per brightness: rhythmic noise and a brighter band that marks the genre."""
     rng = np.random.default_rng(0)
     for position, genre in enumerate(("low", "middle", "high")):
         (folder / genre).mkdir()
@@ -32,7 +32,7 @@ def write_bands(folder: Path, brightness: Sequence[int] = (100,) * 6) -> Path:
 
 
 def write_noise_pictures(folder: Path, names: Sequence[str], columns: int = 300) -> None:
-    """Pictures of these names below `folder`, each of other noise."""
+    """Writes pictures with these names below `folder`, each with different noise."""
     rng = np.random.default_rng(0)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

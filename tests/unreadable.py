@@ -1,4 +1,4 @@
-"""A folder that cannot be read, simulated: the user who runs the tests may be allowed to read everything."""
+"""Simulates a folder that cannot be read, because the user who runs the tests may be allowed to read everything."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 
 
 def make_unreadable(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    """Refuses to list folders whose path ends so."""
+    """Makes listing folders fail if their path has this ending."""
     scan = os.scandir
 
     def refusing(path):

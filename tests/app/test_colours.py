@@ -1,4 +1,4 @@
-"""The colours of genres, measured by formulas of their own: CIELAB for distances, WCAG's for contrast."""
+"""The colours of genres, checked with independent formulas: CIELAB for distances, WCAG for contrast."""
 
 import itertools
 import re
@@ -17,7 +17,7 @@ _WHITE = _XYZ.sum(axis=1)
 
 
 def linear(colour: str) -> np.ndarray:
-    """#rrggbb -> linear sRGB, as WCAG has it."""
+    """#rrggbb -> linear sRGB, as defined by WCAG."""
     value = np.array(list(bytes.fromhex(colour[1:]))) / 255
     return np.where(value <= 0.03928, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
@@ -34,7 +34,7 @@ def cielab(colour: str) -> np.ndarray:
 
 
 def least_distance(shown: list[str]) -> float:
-    """CIE76; 2.3 is just noticeable."""
+    """Returns the least CIE76 distance; 2.3 is just noticeable."""
     return min(float(np.linalg.norm(cielab(a) - cielab(b))) for a, b in itertools.combinations(shown, 2))
 
 

@@ -1,4 +1,4 @@
-"""The bars of the genres, read back from their HTML."""
+"""The genres' bars, read back from their HTML."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Downloads, parsed again: what a user's programs read."""
+"""Downloads, parsed as a user's programs would."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def prediction(classes: tuple[str, ...], parts: int, no_genre: str = "") -> Pred
 
 @pytest.fixture
 def rows():
-    """A song that both models name, one whose genre the second withholds, one that neither can read."""
+    """A song with a genre from both models, one whose genre the second model withholds, and an unreadable one."""
     found = [
         [prediction(CLASSES[0], 2), prediction(CLASSES[1], 3)],
         [prediction(CLASSES[0], 1), prediction(CLASSES[1], 1, "none of these genres; nearest: dub")],

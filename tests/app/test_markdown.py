@@ -1,4 +1,4 @@
-"""Markdown from elsewhere."""
+"""Markdown from untrusted files."""
 
 import re
 

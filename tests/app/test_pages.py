@@ -31,12 +31,12 @@ CLASSES = tuple(json.loads((PRETRAINED / "a" / "config.json").read_text())["clas
 
 @pytest.fixture(autouse=True)
 def main_module(monkeypatch):
-    """Streamlit's test harness leaves its page at `__main__`, which processes of later tests would import."""
+    """Restores `__main__`, where Streamlit's harness leaves its page, which processes of later tests would import."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def copied(model: str, folder: Path, known: dict[str, float] | None) -> None:
-    """A run with a pretrained model's bundle, not evaluated, which tells music of none of its genres by `known`."""
+    """Makes a run with a pretrained model's bundle, not evaluated, that detects out-of-scope music by `known`."""
     shutil.copytree(PRETRAINED / model, folder / "bundle", ignore=shutil.ignore_patterns("README.md", "scores*"))
     config = json.loads((folder / "bundle" / "config.json").read_text())
     (folder / "bundle" / "config.json").write_text(json.dumps({**config, "known": known}))
@@ -46,19 +46,19 @@ def copied(model: str, folder: Path, known: dict[str, float] | None) -> None:
 def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name, model in (("one", "a"), ("two", "b")):
-        copied(model, folder / name, None)  # it names a genre for the noise in these tests
+        copied(model, folder / name, None)  # so that it gives a genre to the noise in these tests
     return folder
 
 
 @pytest.fixture
 def app(runs, monkeypatch):
-    """The page that classifies, with the model "one"."""
+    """The page that classifies music, with the model "one"."""
     monkeypatch.setenv("GENRECLF_RUNS", str(runs))
     return chosen(opened(), "one")
 
 
 def opened(address: dict[str, str] | None = None):
-    """The page, as a browser opens it; `address` are the query parameters."""
+    """Returns the page as a browser opens it; `address` are the query parameters."""
     page = testing.AppTest.from_file(str(APP), default_timeout=SECONDS)
     for key, value in (address or {}).items():
         page.query_params[key] = value
@@ -100,17 +100,17 @@ def text_of(app) -> str:
 
 
 def bodies(app) -> str:
-    """All HTML of the page, but for its style sheet."""
+    """Returns all HTML of the page except its style sheet."""
     return " ".join(element.proto.body for element in app.get("html") if not element.proto.body.startswith("<style"))
 
 
 def genres_of(app) -> list[str]:
-    """The answers, one of each model that gives one."""
+    """Returns the predicted genres, one from each model that gives one."""
     return [html.unescape(name) for name in re.findall(r'class="genre">(.*?)</span>', bodies(app))]
 
 
 def component(app, name: str):
-    """The data of a component of the page; None if it is not there."""
+    """Returns the data of a component on the page; None if it is missing."""
     found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == f"genreclf.{name}"]
     return json.loads(found[0].json) if found else None
 
@@ -183,19 +183,19 @@ def labels_of(page, kind: str) -> list[str]:
 
 
 def right_genre(page) -> str:
-    """The key of the widget that corrects the song that is shown."""
+    """Returns the key of the widget that corrects the song on the page."""
     return next(one.key for one in page.selectbox if one.key.startswith("right genre"))
 
 
 def visit_of(page):
-    """The songs and corrections that the server keeps for a page."""
+    """Returns the songs and corrections that the server keeps for a page."""
     from genreclf.app.state import _visits
 
     return _visits().open(page.query_params["songs"], "a test")
 
 
 def corrected(page, genre: str):
-    """The page after its song was given a genre that was typed, which Streamlit's harness cannot do."""
+    """Returns the page after a typed correction of its song, which Streamlit's harness cannot enter."""
     visit = visit_of(page)
     visit.correct(visit.wanted[0], genre)
     page.run()
@@ -204,7 +204,7 @@ def corrected(page, genre: str):
 
 
 def shown(page, song_id: str):
-    """The page after a click on a song's row; Streamlit's harness cannot click within a component."""
+    """Returns the page after a click on a song's row; Streamlit's harness cannot click within a component."""
     visit_of(page).wanted = [song_id]
     page.run()
     assert not page.exception
@@ -232,7 +232,7 @@ def test_two_models_stand_side_by_side(app):
 
 
 def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
-    from genreclf.app.state import load_model  # with streamlit behind it, which may be absent
+    from genreclf.app.state import load_model  # needs streamlit, which may be missing
 
     asked = []
 
@@ -254,7 +254,7 @@ def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app):
     assert [one["name"] for one in (first, second, third)] == ["a.wav", "b.wav", "c.wav"]
     assert "audio" in first["note"] and first["answers"] == ["not readable"] and "audio" not in second["note"]
     assert all(one["answers"][0].split()[0] in CLASSES for one in (second, third))
-    assert [one["open"] for one in (first, second, third)] == [False, True, False]  # the first that can be read
+    assert [one["open"] for one in (first, second, third)] == [False, True, False]  # the first readable one
     assert heading(app) == r"b\.wav" and not app.error
     shown(app, first["id"])
     assert "audio" in app.error[0].value and not genres_of(app)
@@ -364,7 +364,7 @@ def test_a_defect_of_a_decoder_costs_one_file_of_a_page(app, monkeypatch):
 
 SILENCE = song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ)
 PHOTO = picture(np.random.default_rng(0).integers(0, 256, (128, 200, 4), np.uint8), "JPEG", "CMYK")
-NOISE = picture(np.random.default_rng(0).integers(0, 256, (128, 30), np.uint8))  # too narrow to judge by its columns
+NOISE = picture(np.random.default_rng(0).integers(0, 256, (128, 30), np.uint8))  # too narrow for a check by its columns
 WITHOUT_MUSIC = {"silence.wav": (SILENCE, "silence"), "cmyk.jpg": (PHOTO, "no mel"), "noise.png": (NOISE, "no mel")}
 
 
@@ -378,7 +378,7 @@ def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name):
     given(app, ("song.wav", song()))
     first, second = component(app, "songs_table")["songs"]
     assert first["answers"] == ["no genre"] and why in first["note"] and second["answers"][0].split()[0] in CLASSES
-    row, _ = visit_of(app).rows.values()  # of the downloads
+    row, _ = visit_of(app).rows.values()  # the rows of the downloads
     assert row["genre"] is None and row["probability"] is None and why in row["note"]
 
 
@@ -403,7 +403,7 @@ def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):
 def test_the_command_starts_streamlit_with_the_users_options(monkeypatch):
     calls = []
     monkeypatch.setattr("streamlit.web.cli.main", lambda words, prog_name: calls.append(words))
-    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):  # this process is not the app's
+    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):  # this is not the app's process
         monkeypatch.setattr(setting, lambda: None)
     main(["--server.port", "8600"])
     ((command, file, *options),) = calls

@@ -1,4 +1,4 @@
-"""The copy of a sound that every browser plays."""
+"""The copy of a sound in a format that every browser plays."""
 
 import io
 

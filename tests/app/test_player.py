@@ -1,4 +1,4 @@
-"""Which sound the player offers."""
+"""The sound that the player offers."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ testing = pytest.importorskip("streamlit.testing.v1")
 
 @pytest.fixture(autouse=True)
 def main_module(monkeypatch):
-    """Streamlit's test harness leaves its page at `__main__`, which processes of later tests would import."""
+    """Restores `__main__`, where Streamlit's harness leaves its page, which processes of later tests would import."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
@@ -36,7 +36,7 @@ def _page() -> None:
 
 
 def offered(kind: str, refused: int = 0) -> list[dict]:
-    """The player's data at first, and whenever the browser has refused the sound."""
+    """Returns the player's data at first, and after each time that the browser has refused the sound."""
     page = testing.AppTest.from_function(_page, default_timeout=60)
     page.session_state["kind"] = kind
     found: list[dict] = []

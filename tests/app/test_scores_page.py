@@ -18,7 +18,7 @@ SECONDS = 120
 
 @pytest.fixture(autouse=True)
 def main_module(monkeypatch):
-    """Streamlit's test harness leaves its page at `__main__`, which processes of later tests would import."""
+    """Restores `__main__`, where Streamlit's harness leaves its page, which processes of later tests would import."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
@@ -129,5 +129,5 @@ def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path,
     assert not any(markup in card for markup in ("<img", "<a "))
     page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
     (frame,) = page.get("bidi_component")
-    policy = json.loads(frame.proto.json)["head"]  # tests/browser/test_scores.py sees that it is obeyed
+    policy = json.loads(frame.proto.json)["head"]  # tests/browser checks that browsers obey it
     assert not page.exception and "default-src 'none'" in policy and "script-src" not in policy

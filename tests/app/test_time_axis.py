@@ -16,11 +16,11 @@ def test_ticks_are_few_round_and_evenly_spaced(seconds):
     assert times[0] == 0 and 2 <= len(times) <= 7 and times[-1] <= seconds
     steps = [after - before for before, after in itertools.pairwise(times)]
     assert steps == pytest.approx([steps[0]] * len(steps))
-    # Of a minute, and of an hour, the step is a round part or a multiple: no tick at 0:13 or 0:37.
+    # The step is a round part or a multiple of a minute and of an hour: no tick at 0:13 or 0:37.
     assert any(unit / steps[0] == pytest.approx(round(unit / steps[0])) for unit in (1.0, 60.0, 3_600.0)) or (
         steps[0] % 3_600 == 0
     )
-    assert times[-1] + steps[0] > seconds - 1e-9  # to the end of the axis
+    assert times[-1] + steps[0] > seconds - 1e-9  # up to the end of the axis
 
 
 @given(st.floats(0.005, 200_000.0))
@@ -30,7 +30,7 @@ def test_labels_tell_their_times(seconds):
 
 
 def read(label: str) -> float:
-    """The seconds of 0.05 s, 2:05 or 1:05:00."""
+    """Parses 0.05 s, 2:05 or 1:05:00 to seconds."""
     if label.endswith(" s"):
         return float(label.removesuffix(" s"))
     total = 0.0

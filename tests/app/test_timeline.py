@@ -1,4 +1,4 @@
-"""What the player draws of a song."""
+"""The data that the player draws for a song."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ from genreclf.inference.predictor import Prediction, Segment
 CLASSES = ("blues", "<i>\u202e", "rock")
 FRAMES = 400
 SECONDS = FRAMES / FRAME_RATE_HZ
-# Two parts that overlap: the border lies in the middle between 100 and 300.
+# Two overlapping parts: the border is in the middle between 100 and 300.
 PARTS = ((0, 240, (0.8, 0.1, 0.1)), (160, 400, (0.2, 0.5, 0.3)))
 
 
@@ -33,7 +33,7 @@ def analysis(parts=PARTS, frames: int = FRAMES) -> Analysis:
 
 
 def drawn(*analyses: Analysis, classes=CLASSES) -> dict:
-    """The data, as they arrive in the browser."""
+    """Returns the data as they arrive in the browser."""
     names = ["a", "b"][: len(analyses)]
     return json.loads(json.dumps(timeline(analyses, names, [classes] * len(analyses))))
 
@@ -69,7 +69,7 @@ def test_the_attention_keeps_its_peaks_at_their_places(frames):
     assert len(attention) == min(frames, 2_000)
     expected = analysis(frames=frames).prediction.attention
     assert expected is not None
-    for place, value in enumerate(attention):  # of the frames that the value stands for
+    for place, value in enumerate(attention):  # for the frames that the value covers
         first, end = (int(edge * frames / len(attention)) for edge in (place, place + 1))
         assert value == pytest.approx(100 * expected[first : max(end, first + 1)].max())
 

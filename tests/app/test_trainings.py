@@ -1,4 +1,4 @@
-"""A training on corrections: what it is given, that there is one at a time, and how it is followed and stopped."""
+"""Training on corrections: its inputs, the limit of one run at a time, its progress, and stopping it."""
 
 import csv
 import sys
@@ -19,7 +19,7 @@ SONGS = [
     Corrected("same.MP3", b"three", "jazz"),
     Corrected("\udce9 no suffix", b"\x89PNG four", "jazz"),
 ]
-# In place of an interpreter that trains: it prints what a training prints, and its words.
+# In place of an interpreter that trains: it prints the output of a training run, and its arguments.
 TRAINS = """#!/bin/sh
 echo "epoch 2/3  train/loss 1.0"
 echo "$@" > "$WORDS"

@@ -1,4 +1,4 @@
-"""The songs that the server keeps: whose they are, for how long, and how much."""
+"""The songs that the server keeps: for whom, for how long, and how many."""
 
 import pytest
 from hypothesis import given

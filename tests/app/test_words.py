@@ -17,14 +17,14 @@ CLASSES = ("ska", "dub", "rock")
 
 
 def prediction(*segments: tuple[float, float, float]) -> Prediction:
-    """Of segments of 10 s that start every 5 s."""
+    """Returns a prediction with segments of 10 s that start every 5 s."""
     pieces = tuple(Segment(5.0 * place, 5.0 * place + 10, values, ()) for place, values in enumerate(segments))
     mean = tuple(sum(values) / len(values) for values in zip(*segments, strict=True))
     return Prediction((CLASSES[mean.index(max(mean))],), max(mean), mean, pieces, 20.0, "", None, np.zeros(2))
 
 
 def several(*genres: str) -> Prediction:
-    """Of a multi-label model."""
+    """Returns a prediction of a multi-label model."""
     return replace(prediction((0.2, 0.7, 0.3)), genres=genres, task=MULTILABEL)
 
 
@@ -92,7 +92,7 @@ def test_agreement_names_the_parts_that_differ():
     for pair in ((one, withheld), (withheld, one), (withheld, withheld)):
         said = agreement(*pair, CLASSES, CLASSES)
         assert "none of" in said and "part" not in said and ("ska" in said) == (one in pair)
-    # With other segments, parts are not compared.
+    # With different segments, parts are not compared.
     assert "ska or rock" in agreement(one, prediction((0, 0, 1)), CLASSES, CLASSES)
 
 

@@ -1,4 +1,4 @@
-"""What a page shows of an upload, against the predictor and the readers."""
+"""Compares the analysis of an upload with the predictor and the readers."""
 
 import io
 
@@ -27,18 +27,18 @@ def wav(samples: np.ndarray) -> bytes:
 
 
 def music(seconds: float) -> np.ndarray:
-    """Noise in a rhythm that is louder in the bass."""
+    """Returns rhythmic noise that is louder in the bass."""
     noise = music_like(seconds, np.random.default_rng(0)).cumsum()
     return 0.5 * noise / np.abs(noise).max()
 
 
 def picture(band_levels: np.ndarray, note: str = "") -> Clip:
-    """A spectrogram whose bands have these levels."""
+    """Returns a picture of a spectrogram whose bands have these levels."""
     return Clip(band_levels.astype(np.uint8)[:, None].repeat(300, 1), 1_300, 0, 30.0, note)
 
 
 def with_correlation(correlation: float) -> np.ndarray:
-    """(128,) band levels, around 128, whose correlation with the band's number is as given."""
+    """Returns (128,) band levels, around 128, with this correlation to the band's number."""
     trend = (BANDS - BANDS.mean()) / BANDS.std()
     noise = np.random.default_rng(0).normal(size=128)
     noise -= noise.mean() + trend * (noise * trend).mean()

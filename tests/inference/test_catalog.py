@@ -1,4 +1,4 @@
-"""Available models, without loading any."""
+"""Lists available models without loading any."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ def test_pretrained_models_have_the_scores_of_their_cards(tmp_path):
         card = (entry.folder / "README.md").read_text()
         assert entry.scores is not None and entry.picture_seconds == 30
         assert f"{entry.scores.parameters:,} parameters" in card
-        assert f"| {entry.scores} |" in card.replace("\u00a0", " ")  # a cell of the table of scores
+        assert f"| {entry.scores} |" in card.replace("\u00a0", " ")  # a cell in the table of scores
 
 
 def test_scores_read_as_in_reports():

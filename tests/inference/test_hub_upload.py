@@ -1,4 +1,4 @@
-"""A model to a server that speaks the Hub's protocol, checks the card, and back."""
+"""Uploads a model to a server that speaks the Hub's protocol and checks the card, and downloads it again."""
 
 import base64
 import http.server
@@ -21,7 +21,7 @@ API = f"/api/models/{REPOSITORY}"
 
 
 class _Hub(http.server.BaseHTTPRequestHandler):
-    """Creates repositories, checks YAML, and takes commits of files that are sent whole."""
+    """Creates repositories, checks YAML, and accepts commits of files that are sent in one piece."""
 
     def do_POST(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or self._chunks()
@@ -56,7 +56,7 @@ class _Hub(http.server.BaseHTTPRequestHandler):
         self._answer(200, {"id": REPOSITORY, "sha": "0" * 40, "siblings": []})
 
     def _chunks(self) -> bytes:
-        """A body without a stated length."""
+        """Reads a body without a stated length."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             return b""
         parts = []

@@ -1,4 +1,4 @@
-"""A library of files: what fails for one costs no other its prediction, and who stops does not wait."""
+"""Predicting a library: a failure for one file does not affect the others, and stopping early does not wait."""
 
 import gc
 import threading
@@ -14,7 +14,7 @@ from genreclf.inference.library import predict_files
 
 
 class Scripted:
-    """Stands for a predictor: a file's prediction is its name, or the error that is planned for it."""
+    """A fake predictor: a file's prediction is its name, or the error planned for it."""
 
     def __init__(self, **errors: BaseException) -> None:
         self.errors, self.begun, self.resume = errors, [], threading.Event()

@@ -1,4 +1,4 @@
-"""A bundle's model.onnx: equal to the net in torch, and refused where it does not belong to the bundle."""
+"""A bundle's model.onnx: equal to the net in torch, and refused if it does not belong to the bundle."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Rows of a list of files from an engine that gives them in any order, with a journal or without."""
+"""Rows for a list of files from an engine that returns them in any order, with and without a journal."""
 
 import json
 import tempfile
@@ -15,7 +15,7 @@ from genreclf.inference.predicted_rows import FileRow, journaled
 
 @given(st.data(), st.lists(st.sampled_from("abcdefgh"), max_size=12), st.sets(st.sampled_from("abcdefgh")))
 def test_rows_come_in_order_and_a_journal_keeps_each_once(data, names, passing):
-    """Whatever the order of the engine, and whatever of the list a first run has done."""
+    """For any order of the engine, and any part of the list finished by a first run."""
     asked: list[Sequence[Location]] = []
 
     def engine(paths: Sequence[Location]) -> Iterator[FileRow]:

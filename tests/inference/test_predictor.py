@@ -1,4 +1,4 @@
-"""Clips -> predictions, with a model that is plain arithmetic, so that each number has an independent reference."""
+"""Predictions by a model that is plain arithmetic, so that each number has an independent reference."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ FRAME_SECONDS = 512 / 22_050
 
 
 class Arithmetic:
-    """Probabilities and attention are simple functions of a segment's levels."""
+    """A model whose probabilities and attention are simple functions of a segment's levels."""
 
     weights_sha256 = "0"
 
@@ -152,7 +152,7 @@ def test_music_of_none_of_the_genres_has_no_genre_but_the_nearest_in_all_forms()
         prediction = Predictor(model).predict(clip)
         assert prediction.known == pytest.approx(expected) and prediction.probabilities == sure.probabilities
         assert (prediction.genre, prediction.no_genre == "") == (sure.genre if told else "", told)
-        assert Predictor(model, prior="training").predict(clip).known == prediction.known  # whatever mix is asked for
+        assert Predictor(model, prior="training").predict(clip).known == prediction.known  # for any requested mix
         for segments in (False, True):
             row = file_row(Path("x.wav"), prediction, model.info.classes, segments)
             assert row["known"] == prediction.known and sum(row["probabilities"].values()) == pytest.approx(1)

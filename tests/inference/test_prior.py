@@ -25,7 +25,7 @@ def test_the_models_own_mix_changes_nothing():
 
 @given(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), st.integers(0, 1_000))
 def test_from_one_mix_to_the_other_is_bayes_rule(weights, seed):
-    """The posteriors of two mixes of the same likelihoods are turned into each other."""
+    """Converts the posteriors for two mixes with the same likelihoods into each other."""
     shares = np.array(weights) / sum(weights)
     likelihood = np.random.default_rng(seed).dirichlet(np.ones(3), 4)  # (4, classes)
     uniform, training = (p / p.sum(1, keepdims=True) for p in (likelihood, likelihood * shares))

@@ -1,4 +1,4 @@
-"""The Python API: the predictions of the command, from files and samples, and bundles to and from a hub."""
+"""The Python API: the same predictions as the command, from files and samples, and bundles to and from a hub."""
 
 import io
 import shutil
@@ -37,7 +37,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory) -> list[Path]:
-    """Stereo, 44.1 kHz, 4 to 13 s."""
+    """Stereo songs at 44.1 kHz, 4 to 13 s long."""
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     for number in range(4):
         sound = music_like(4 + 3 * number, rng, 44_100)[:, None] * np.linspace(0, 1, 2)
@@ -57,7 +57,7 @@ def test_samples_are_classified_as_the_file_that_holds_them(classifier, songs):
         samples, rate = soundfile.read(song, dtype="float32")
         from_samples, from_file = classifier.classify(samples, rate), classifier.classify(song)
         assert (from_samples.genre, from_samples.seconds) == (from_file.genre, from_file.seconds)
-        # Samples are resampled whole, files in blocks.
+        # Samples are resampled all at once, files in blocks.
         assert from_samples.probabilities == pytest.approx(from_file.probabilities, abs=1e-3)
         louder = classifier.classify((samples * 20_000).astype(np.int16), rate)
         assert louder.probabilities == pytest.approx(from_file.probabilities, abs=0.02)
@@ -134,7 +134,7 @@ def test_samples_that_are_not_audio_are_refused(classifier, samples, rate, probl
 
 @pytest.fixture(scope="module")
 def stereo() -> np.ndarray:
-    """(samples, 2) float32, 3 s at 22,050 Hz."""
+    """Stereo samples, (samples, 2) float32, 3 s at 22,050 Hz."""
     rng = np.random.default_rng(0)
     sound = np.stack([music_like(3, rng), music_like(3, rng)], axis=1).cumsum(axis=0)
     return (sound / np.abs(sound).max()).astype(np.float32)
@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(classifier, tmp_path):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A hub that serves model a as mine/music; the folder for its cache."""
+    """A hub that serves Model A as mine/music; yields the folder of its cache."""
     with local_hub(monkeypatch, PRETRAINED / "a"):
         yield tmp_path / "cache"
 

@@ -1,4 +1,4 @@
-"""What is read of a scores.json, and looked up in it."""
+"""Reads and looks up the bins of a scores.json."""
 
 import json
 
@@ -20,7 +20,7 @@ def test_a_probability_lies_in_one_bin(probability, place):
 
 def test_from_a_probability_on_the_bins_are_pooled():
     assert at_least(BINS, 0.6) == (0.6, 80, 100, pytest.approx((30 * 0.7 + 50 * 0.9) / 80))
-    assert at_least(BINS, 0.7) == (0.8, 50, 100, 0.9)  # of the part of a bin nothing is known
+    assert at_least(BINS, 0.7) == (0.8, 50, 100, 0.9)  # a bin cannot be divided
     assert at_least(BINS, 0.1) == (0.3, 100, 100, pytest.approx((20 * 0.5 + 30 * 0.7 + 50 * 0.9) / 100))
     assert at_least(BINS, 0.9) is None and at_least((), 0.5) is None and bin_of((), 0.5) is None
 

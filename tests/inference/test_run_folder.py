@@ -8,7 +8,7 @@ from genreclf.inference.run_folder import PRETRAINED, find_bundle, pretrained_na
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A finished run named "a" in the working folder, as the pretrained model is named."""
+    """A finished run in the working folder that is named "a", like the pretrained model."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a" / "bundle").mkdir(parents=True)
     shutil.copyfile(PRETRAINED / "a" / "config.json", tmp_path / "a" / "bundle" / "config.json")

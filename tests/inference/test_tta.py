@@ -8,7 +8,7 @@ SEGMENTS = np.random.default_rng(0).integers(0, 256, (3, 128, 256), dtype=np.uin
 
 
 def by_definition(segment: np.ndarray, tta: str) -> list[np.ndarray]:
-    """The copies of one segment, written out."""
+    """Computes the copies of one segment by their definition."""
     copies = [segment]
     if tta == "pitch_shift":  # two bands down and up; the edge band is repeated
         copies.append(np.concatenate([segment[2:], segment[-1:], segment[-1:]]))

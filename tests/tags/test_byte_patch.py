@@ -1,4 +1,4 @@
-"""`--undo` gives back the very bytes, so that a data set of the files is the same as before."""
+"""`--undo` restores the exact bytes, so that a data set of these files is the same as before."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_a_file_is_made_of_its_copy_whatever_moved(tmp_path):
         copy.write_bytes(content)
         patch = patch_between(file, copy)
         if content.startswith(sound):
-            assert patch is None  # too much of it is nowhere in the copy
+            assert patch is None  # the copy lacks too much of it
             continue
         write_patched(from_json(json.loads(json.dumps(to_json(patch)))), copy, out)
         assert out.read_bytes() == file.read_bytes()

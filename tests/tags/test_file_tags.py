@@ -1,4 +1,4 @@
-"""Reading tags, and writing the genre so that nothing else changes."""
+"""Reading tags, and writing the genre without changing anything else."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ from genreclf.tags import file_tags, formats
 from genreclf.tags.file_tags import GenreTag, read_genre_tag, read_tags, write_genre_tag, write_genres
 
 WHEN = (1_000_000_000_123_456_789, 1_100_000_000_987_654_321)
-# What text of tags may hold: NUL separates values in some formats.
+# Characters that tags may contain: NUL separates values in some formats.
 GENRES = st.lists(
     st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12),
     max_size=3,
@@ -77,10 +77,10 @@ def test_what_was_read_restores_any_genre(suffix, before, after, tmp_path):
 
 
 def test_the_first_files_bytes_come_back(tmp_path):
-    """Of a file whose tags have room for the genre, not one byte is another after the way back."""
+    """A file whose tags have room for the genre is restored byte for byte."""
     for suffix in (".mp3", ".flac", ".m4a"):
         path = song(tmp_path / f"song{suffix}")
-        write_genres(path, ["x" * 40])  # which makes room
+        write_genres(path, ["x" * 40])  # makes room
         write_genres(path, [])
         before = path.read_bytes()
         stored = read_genre_tag(path)
@@ -98,7 +98,7 @@ def test_the_version_of_id3_stays(version, tmp_path):
 
 
 def test_id3_2_2_becomes_2_3(tmp_path):
-    """Which mutagen writes, and every player reads."""
+    """mutagen writes 2.3, and every player reads it."""
     path = tmp_path / "song.mp3"
     frames = b"".join(
         name + len(text + b"\0").to_bytes(3, "big") + b"\0" + text
@@ -195,7 +195,7 @@ def test_behind_a_link_the_file_is_written(tmp_path):
 
 
 def _refused(path: Path, *words: str) -> None:
-    """Writing is refused in one line with these words, and changes nothing."""
+    """Checks that writing is refused in one line with these words and changes nothing."""
     before, folder = path.read_bytes(), sorted(path.parent.iterdir())
     with pytest.raises(GenreclfError) as error:
         write_genres(path, ["jazz"])
@@ -272,7 +272,7 @@ def test_files_without_tags_are_one_line(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".wav", ".mka"])
 def test_tags_that_only_ffmpeg_reads_are_read(suffix, tmp_path):
-    """Those of RIFF in a WAV file, and those of Matroska."""
+    """RIFF tags in a WAV file, and Matroska tags."""
     path, source = tmp_path / f"song{suffix}", tmp_path / "source.wav"
     source.write_bytes(encoded(".wav"))
     with av.open(str(source)) as before, av.open(str(path), "w") as after:

@@ -1,4 +1,4 @@
-"""The plan as a CSV: what is written is read again, also after a spreadsheet."""
+"""The plan as CSV: it is read back as written, also after a spreadsheet has saved it."""
 
 import csv
 import io
@@ -85,7 +85,7 @@ def test_a_plan_is_read_as_it_was_written(names, words, action, tmp_path):
 
 
 def edited(file: Path, encoding: str, columns: list[str], **form: object) -> None:
-    """Saves a plan again as a spreadsheet might, with another order of columns and more of them."""
+    """Saves a plan as a spreadsheet might, with more columns in another order."""
     rows = list(csv.DictReader(io.StringIO(file.read_text(), newline="")))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="mine", extrasaction="ignore", **form)

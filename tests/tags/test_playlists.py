@@ -22,7 +22,7 @@ GENRES = st.lists(
 
 
 def entries(playlist: Path) -> list[str]:
-    """The songs of a playlist, as a player finds them."""
+    """Returns the songs of a playlist, as a player finds them."""
     lines = playlist.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#EXTM3U"
     return [line for line in lines if line and not line.startswith("#")]
