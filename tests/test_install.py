@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not os.environ.get("GENRECLF_INSTALL"), reason="
 
 
 def run(*words: object, check: bool = True, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs a command in `folder` and returns its output as text. With `check`, a failure fails the test, with its errors."""
+    """Runs a command in `folder`; returns its output as text. With `check`, a failure fails the test and is shown."""
     done = subprocess.run(map(str, words), capture_output=True, text=True, cwd=folder, env=ENVIRONMENT)
     assert not check or done.returncode == 0, done.stderr
     return done
