@@ -1,18 +1,21 @@
-"""Files that PyAV encodes, in memory."""
+"""Encodes files with PyAV, in memory."""
 
 import io
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.stream import Disposition
 
 SAMPLE_FORMATS = ("fltp", "flt", "s16p", "s16", "s32", "s64")
 PICTURES_PER_SECOND, PICTURE_PIXELS = 10, 64
 
 
 class Pipe:
-    """Takes bytes in their order."""
+    """A file that can only be written in order."""
 
     def __init__(self) -> None:
         self.content = bytearray()
@@ -35,7 +38,7 @@ def av_encoded(
     video: str = "",
     piped: bool = False,
 ) -> bytes:
-    """A tone of 440 Hz whose mean over the channels has the amplitude 0.5, perhaps with a video of grey pictures."""
+    """Encodes a 440 Hz tone with amplitude 0.5 in the mean over channels, perhaps with a video of grey pictures."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     loudness = np.linspace(0.6, 1.4, channels)[:, None] if channels > 1 else np.ones((1, 1))
     sound = (0.5 * np.sin(2 * np.pi * 440 * time) * loudness).astype(np.float32)
@@ -45,16 +48,12 @@ def av_encoded(
 def av_written(
     container: str, codec: str, sound: np.ndarray, rate_hz: int, video: str = "", piped: bool = False
 ) -> bytes:
-    """(channels, samples) float32, full scale -1..1, in a file, or as written to a pipe (MP4: in fragments)."""
+    """Encodes (channels, samples) float32, full scale -1..1, as a file, or as for a pipe (MP4: in fragments)."""
     buffer = Pipe() if piped else io.BytesIO()
     options = {"movflags": "frag_keyframe+empty_moov"} if piped and container == "mp4" else {}
     with av.open(buffer, "w", format=container, options=options) as file:
         pictures = file.add_stream(video, rate=PICTURES_PER_SECOND) if video else None
-        layout = "mono" if len(sound) == 1 else "stereo"
-        stream = file.add_stream(codec, rate=rate_hz, layout=layout)
-        stream.bit_rate = 128_000
-        formats = {format_.name for format_ in stream.codec.audio_formats}
-        stream.format = next(name for name in SAMPLE_FORMATS if name in formats)
+        stream = _sound_stream(file, codec, sound, rate_hz)
         if pictures:
             pictures.width = pictures.height = PICTURE_PIXELS
             pictures.pix_fmt = "yuv420p"
@@ -62,14 +61,44 @@ def av_written(
                 pixels = np.full((PICTURE_PIXELS, PICTURE_PIXELS, 3), number % 256, np.uint8)
                 file.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels)))
             file.mux(pictures.encode())
-        for frame in _frames(stream, sound, rate_hz, layout):
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode())
+        _mux(file, {stream: sound}, rate_hz)
     return buffer.getvalue()
 
 
+def several_streams(
+    container: str, codec: str, sounds: Mapping[Disposition, np.ndarray], rate_hz: int = 48_000
+) -> bytes:
+    """A stream for each (channels, samples), with this disposition."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as file:
+        streams = {_sound_stream(file, codec, sound, rate_hz): sound for sound in sounds.values()}
+        for stream, disposition in zip(streams, sounds, strict=True):
+            stream.disposition = disposition
+        _mux(file, streams, rate_hz)
+    return buffer.getvalue()
+
+
+def _sound_stream(file: OutputContainer, codec: str, sound: np.ndarray, rate_hz: int) -> av.AudioStream:
+    stream = file.add_stream(codec, rate=rate_hz, layout=_layout(sound))
+    stream.bit_rate = 128_000
+    formats = {format_.name for format_ in stream.codec.audio_formats}
+    stream.format = next(name for name in SAMPLE_FORMATS if name in formats)
+    return stream
+
+
+def _mux(file: OutputContainer, sounds: Mapping[av.AudioStream, np.ndarray], rate_hz: int) -> None:
+    for stream, sound in sounds.items():
+        for frame in _frames(stream, sound, rate_hz, _layout(sound)):
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+
+
+def _layout(sound: np.ndarray) -> str:
+    return "mono" if len(sound) == 1 else "stereo"
+
+
 def _frames(stream: av.AudioStream, sound: np.ndarray, rate_hz: int, layout: str) -> list[av.AudioFrame]:
-    """In the sample format and of the number of samples that the encoder takes."""
+    """Splits samples into frames with the encoder's sample format and frame size."""
     whole = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
     whole.rate, whole.pts, whole.time_base = rate_hz, 0, Fraction(1, rate_hz)
     stream.codec_context.open(strict=False)

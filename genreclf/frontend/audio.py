@@ -92,10 +92,10 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
 def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float) -> tuple[AnySink, Source]:
     """Decodes a file to mono at 22,050 Hz: the mean of the channels, then band-limited resampling (soxr, HQ).
 
-    The type is sniffed from the content; the suffix is ignored. From a video, the first audio stream is read. A
-    truncated file gives the part that exists. `problem` says so, and also where most of a file's end could not be
-    decoded. If the channels cancel (a stereo file in antiphase), only the loudest is used. Float samples keep their
-    scale.
+    The type is sniffed from the content; the suffix is ignored. Of several audio streams, as in a video, the default
+    one is read. A truncated file gives the part that exists. `problem` says so, and also where most of a file's end
+    could not be decoded. If the channels cancel (a stereo file in antiphase), only the loudest is used. Float samples
+    keep their scale.
 
     Raises GenreclfError for a file that is missing, not audio, empty, has samples that are not finite, or exceeds
     `max_seconds` or the bounds above, which are checked before and while decoding.
@@ -229,7 +229,7 @@ def _decoded(
     loudest = meter.cancelled()
     if loudest is not None:
         return _decoded(path, handle, opened, new_sink, max_seconds, loudest)
-    problem = "; ".join(filter(None, [missing, level.note(), meter.note()]))
+    problem = "; ".join(filter(None, [missing, level.note(), meter.note(), decoder.note]))
     source = Source(waveform.first_rate_hz, waveform.seconds, problem, meter.unsuitable(), level.scale)
     return sink, source, is_final or not missing
 

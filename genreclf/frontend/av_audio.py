@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Disposition
 
 from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
 from genreclf.frontend.tag_bytes import end_tag_bytes
@@ -40,15 +40,18 @@ _MIN_RUN_SECONDS = 1.0
 # behind these names; flags say whether Xing's is there. Frames have 576 samples below 32 kHz, and 1,152 from there on.
 _MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
 _SYNC_BYTES = {"amr": 1, "loas": 1}  # with which all frames begin; two in other formats
+_OPUS_RATE_HZ = 48_000  # of all lengths in its headers
+_SPOKEN_OVER = Disposition.comment | Disposition.visual_impaired
 _BLOCK_FRAMES = 65_536
 _MAX_ERRORS = 16  # in a row: ffmpeg looks for the next packet in pieces of a file
 _READ_BYTES = 2**17
 
 
 class AvDecoder:
-    """A `Decoder` of a file's first audio stream, or of a part of the file, from the byte `begin` to `end`.
+    """A `Decoder` of a file's audio stream, or of a part of the file, from the byte `begin` to `end`.
 
-    Nothing but this file is opened, whatever it contains. Raises UndecodableError for what is not audio.
+    Of several streams, the first that the file marks as the default one, or else the first. Nothing but this file is
+    opened, whatever it contains. Raises UndecodableError for what is not audio.
     """
 
     is_certain = True
@@ -59,6 +62,7 @@ class AvDecoder:
         self._container = _opened(self._source)
         try:
             self._stream = _audio_stream(self._container)
+            self.note = _choice_note(self._stream, self._container)
             self.rate_hz: int = self._stream.rate
             self.channels: int = self._stream.channels
             if not self.rate_hz or not self.channels:
@@ -165,10 +169,16 @@ class AvDecoder:
         if name in _BARE or name in _UNRELIABLE:
             return 0.0
         if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
+            return float(stream.duration * stream.time_base) - self._skipped_seconds()
         if container.duration is None or len(container.streams) > 1:  # of a video, it may be that of the pictures
             return 0.0
         return container.duration / av.time_base
+
+    def _skipped_seconds(self) -> float:
+        """Of Opus in Ogg, at the beginning: RFC 7845, 5.1."""
+        head = self._stream.codec_context.extradata or b""
+        is_counted = self._container.format.name == "ogg" and head.startswith(b"OpusHead")
+        return int.from_bytes(head[10:12], "little") / _OPUS_RATE_HZ if is_counted else 0.0
 
     def _seconds_of_mp3(self) -> float:
         """What the header says without the encoder's silence; of joined files, ffmpeg guesses by the bit rate."""
@@ -257,13 +267,24 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     if not container.streams.audio:
         kinds = sorted({stream.type for stream in container.streams})
         raise UndecodableError(f"no audio stream, only {' and '.join(kinds) or 'a header'}")
-    first = container.streams.audio[0]
-    if first.codec_context is None:
+    chosen = next(filter(_is_default, container.streams.audio), container.streams.audio[0])
+    if chosen.codec_context is None:
         raise UndecodableError("its coding is not known")
     for stream in container.streams:
-        if stream.index != first.index:
+        if stream.index != chosen.index:
             stream.discard = Discard.all
-    return first
+    return chosen
+
+
+def _is_default(stream: AudioStream) -> bool:
+    """Whether players choose it: a video may have languages, and comments or descriptions of the pictures."""
+    return bool(stream.disposition & Disposition.default) and not stream.disposition & _SPOKEN_OVER
+
+
+def _choice_note(chosen: AudioStream, container: InputContainer) -> str:
+    streams = container.streams.audio
+    number = [stream.index for stream in streams].index(chosen.index) + 1
+    return f"audio stream {number} of {len(streams)} read" if len(streams) > 1 else ""
 
 
 def _mpeg_frame_bytes(packet: "Packet[AudioStream]") -> int:

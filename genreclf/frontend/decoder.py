@@ -23,6 +23,7 @@ class Decoder(Protocol):
     header_tolerance_seconds: float  # a smaller difference from the decoded length is the format's granularity
     has_float_samples: bool  # they have no full scale
     is_certain: bool  # what it leaves out, no other decoder can read
+    note: str  # what to know of the choice that was made in the file; empty for nothing
 
     def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
         """(frames, channels) float32, full scale -1..1, and their sample rate, until the file ends or fails."""

@@ -18,7 +18,7 @@ class OggChain:
     """A `Decoder` of all parts, whose `bounds` are those of `chain_bounds`. Parts that are not audio are left out."""
 
     header_seconds = expected_seconds = header_tolerance_seconds = 0.0  # no header says how long the whole is
-    has_float_samples, is_certain = False, True
+    has_float_samples, is_certain, note = False, True, ""
 
     def __init__(self, handle: FileIO, bounds: Sequence[int]) -> None:
         self._bounds, self._lost_bytes = bounds, 0.0

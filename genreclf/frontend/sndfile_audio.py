@@ -37,6 +37,7 @@ class SndfileDecoder:
 
     # Encoders may write a length that is a frame too long.
     header_tolerance_seconds = 0.1
+    note = ""
 
     def __init__(self, handle: FileIO) -> None:
         self._handle = handle

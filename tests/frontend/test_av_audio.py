@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from av_files import av_encoded, av_written
+from av.stream import Disposition
+from av_files import av_encoded, av_written, several_streams
 from bad_audio import APE_TAG, ID3V1, encoded, headless, id3v2, mp3, opus, pages, summed
 
 from genreclf.errors import GenreclfError
@@ -105,6 +106,21 @@ def test_a_video_is_its_first_audio_stream(tmp_path, container, codec, video):
     result = read(tmp_path, av_encoded(container, codec, 48_000, seconds=2.0, video=video))
     assert result.source_seconds == pytest.approx(2, abs=0.06)
     assert result.problem == ""
+
+
+DEFAULT, OTHER, COMMENT = Disposition.default, Disposition(0), Disposition.comment
+
+
+@pytest.mark.parametrize(("container", "codec"), [("matroska", "libopus"), ("mp4", "aac")])
+@pytest.mark.parametrize("marks", [(DEFAULT, OTHER), (OTHER, DEFAULT), (DEFAULT | COMMENT, DEFAULT)])
+def test_of_several_streams_the_default_one_is_read_and_told(tmp_path, container, codec, marks):
+    time = np.arange(2 * 48_000) / 48_000
+    number = marks.index(DEFAULT)
+    sounds = [0.5 * np.sin(2 * np.pi * (440 if place == number else 1_000) * time)[None] for place in range(2)]
+    sounds = {mark: sound.astype(np.float32) for mark, sound in zip(marks, sounds, strict=True)}
+    result = read(tmp_path, several_streams(container, codec, sounds))
+    assert_tone(result.waveform)
+    assert result.problem == f"audio stream {number + 1} of 2 read"
 
 
 def test_a_video_without_sound_says_so(tmp_path):
@@ -217,6 +233,16 @@ def test_half_of_an_mp3_is_truncated_with_and_without_a_header(tmp_path):
         read(tmp_path, headless[: len(headless) // 2]).problem
         == f"{TRUNCATED}: the last block is cut off, 2.0 s decoded"
     )
+
+
+@pytest.mark.parametrize("skipped", [0, 312, 3_840, 24_000])
+def test_what_opus_skips_at_its_beginning_is_not_missing(tmp_path, skipped):
+    """RFC 7845, 4.2: at least 3,840 samples for a file that was cut out of a longer one."""
+    data = content("opus")
+    at = data.index(b"OpusHead") + 10
+    result = read(tmp_path, summed(data[:at] + struct.pack("<H", skipped) + data[at + 2 :]))
+    assert result.source_seconds == pytest.approx(2 - (skipped - 312) / 48_000, abs=0.001)
+    assert result.problem == ""
 
 
 @pytest.mark.parametrize("name", ["mp3", "aac", "ac3", "mp2", "mka"])
