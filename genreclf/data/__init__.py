@@ -1,1 +1,1 @@
-"""From files to batches: data sets, spectrogram stores, splits, audits, augmentation."""
+"""Turns files into batches: data sets, spectrogram stores, splits, audits, augmentation."""

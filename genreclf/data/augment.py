@@ -1,4 +1,4 @@
-"""Random changes to training segments, drawn per example from torch's global generator, on the batch's device."""
+"""Augments training segments on the batch's device, with random changes drawn from torch's global generator."""
 
 import math
 from collections.abc import Sequence
@@ -15,30 +15,30 @@ from genreclf.frontend.segments import ViewConfig, spans
 
 MAX_BAND_SHIFT = 64  # half of the bands
 EQUALISER_KNOTS = 8
-LOW_PASS_FROM_BAND = 80  # about 3 kHz: telephones and sample rates of 8 kHz end there
+LOW_PASS_FROM_BAND = 80  # about 3 kHz, the upper limit of telephones and sample rates of 8 kHz
 LOW_PASS_SLOPE = 0.25  # per band, on the [0, 1] scale: 20 dB
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What may happen to a training segment. Levels are on the [0, 1] scale; 0 turns a change off.
+    """Settings of the augmentation. Levels are on the [0, 1] scale; 0 turns a change off.
 
-    Raises GenreclfError for a number out of its range.
+    Raises GenreclfError if a number is out of range.
     """
 
     brightness: float  # the largest level added or subtracted
-    contrast: float  # the largest change of the deviations from the mean level, as a share
-    flip_probability: float  # of reversing time
+    contrast: float  # the largest relative change of the deviations from the mean level
+    flip_probability: float  # probability of reversing time
     time_mask_probability: float
     frequency_mask_probability: float
     mask_share: tuple[float, ...]  # the smallest and largest width of a mask, as shares of its axis
     mask_fill: float | None  # the level inside a mask; None: the example's mean
-    low_pass: float  # probability that the bands above a random one, from the 80th on, fade out: another rate or codec
+    low_pass: float  # probability that bands above a random one, the 80th or higher, fade out: another rate or codec
     noise_floor: float  # the largest level below which all becomes silence, mostly less: another recording's noise
     raised_floor: float  # the largest level to which quieter parts are raised, in half of the examples: fewer decibels
     equaliser: float  # standard deviation of a smooth curve added along the bands: another room, microphone or mix
     band_shift: int  # the largest shift along the bands: another key
-    stretch: float  # how much faster or slower the music is at most, as a share; drawn where segments are cut
+    stretch: float  # the largest relative change of tempo; drawn where segments are cut
     mixup: float  # parameter of the Beta distribution of `mix`
     consistency: float  # weight of the consistency loss between two views of a segment; above 0 makes two views
 
@@ -57,13 +57,13 @@ class AugmentConfig:
 
     @property
     def views(self) -> int:
-        """How often a segment is shown: as by another recording channel, and with a consistency loss without it too."""
+        """The number of copies of a segment: one with a simulated channel, and for a consistency loss one without."""
         return 2 if self.consistency > 0 else 1
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What happens to each of B examples of (H bands, W columns); levels on the [0, 1] scale."""
+    """The random changes to B examples of (H bands, W columns), with levels on the [0, 1] scale."""
 
     low_pass: Tensor  # (B, 1, H, 1) levels to subtract
     noise_floor: Tensor  # (B, 1, 1, 1) levels
@@ -72,16 +72,16 @@ class Draws:
     equaliser: Tensor  # (B, 1, H, 1) levels to add
     brightness: Tensor  # (B, 1, 1, 1) levels to add
     contrast: Tensor  # (B, 1, 1, 1) factors
-    flip: Tensor | None  # (B, 1, 1, 1) bool; None: none is flipped
+    flip: Tensor | None  # (B, 1, 1, 1) bool; None if no example is flipped
     time_mask: Tensor  # (B, 1, 1, W) bool
     frequency_mask: Tensor  # (B, 1, H, 1) bool
 
 
 def random_spans(frames: np.ndarray, view: ViewConfig, stretch: float, rng: np.random.Generator) -> np.ndarray:
-    """(N, 2) starts and lengths in frames: one segment at a random place in each of N clips of (N,) frames.
+    """Draws one segment at a random place in each of N clips of (N,) `frames`: (N, 2) starts and lengths in frames.
 
-    It holds up to 1 + `stretch` times as much or as little music as the view's segment, so it sounds faster or slower.
-    A clip that is not longer than a segment is shown whole.
+    A segment is up to 1 + `stretch` times longer or shorter than the view's, so it sounds faster or slower. A clip that
+    is not longer than a segment is used whole.
     """
     plain = np.array([spans(int(each), view)[0][1] for each in frames])
     factor = (1 + stretch) ** rng.uniform(-1, 1, len(frames))
@@ -91,10 +91,10 @@ def random_spans(frames: np.ndarray, view: ViewConfig, stretch: float, rng: np.r
 
 
 def augment(images: Tensor, config: AugmentConfig) -> Tensor:
-    """(B, C, 128, 256) uint8 or float32 in [0, 255] -> (V * B, C, 128, 256) float32 in [0, 255], V the `views`.
+    """Applies all changes except mixup and stretch to a batch.
 
-    With all changes but mixup and stretch. The second view of a segment is drawn separately, and has neither low-pass
-    nor floors.
+    (B, C, 128, 256) uint8 or float32 in [0, 255] -> (V * B, C, 128, 256) float32 in [0, 255] with V `views`. The second
+    view of a segment has its own draws, without low-pass and floors.
     """
     draws = draw(config.views * len(images), images.shape[2:], config, images.device)
     if config.views > 1:
@@ -104,11 +104,11 @@ def augment(images: Tensor, config: AugmentConfig) -> Tensor:
 
 
 def draw(batch: int, size: Sequence[int], config: AugmentConfig, device: torch.device) -> Draws:
-    """Independent draws for each of `batch` examples of `size`: bands and columns."""
+    """Draws the changes to each of `batch` examples independently. `size` is (bands, columns)."""
     bands, columns = (torch.arange(length, device=device) for length in size)
     bands = bands[:, None]  # (H, 1), for (B, 1, H, 1)
     low, high, chance = _limits(config, tuple(size), device)
-    # All uniform draws at once: on a GPU, each operation costs as much as the next.
+    # All uniform numbers are drawn at once, because on a GPU one large operation costs as much as one small one.
     uniform = torch.rand(len(low), batch, 1, 1, 1, device=device)
     knots = config.equaliser * torch.randn(batch, 1, EQUALISER_KNOTS, device=device)
     # Linear between the knots: (B, 1, knots) -> (B, 1, H)
@@ -132,14 +132,14 @@ def draw(batch: int, size: Sequence[int], config: AugmentConfig, device: torch.d
 
 @cache
 def _limits(config: AugmentConfig, size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each uniform draw of an example the lowest and highest value that it stands for, and the probability that it
-    decides about: (15, 1, 1, 1, 1) each. Copied to the device once.
+    """Returns, for each of an example's 15 uniform draws, the lowest and highest value of its range, and the
+    probability of the event that it decides: (15, 1, 1, 1, 1) each. They are copied to the device once.
     """
     height, width = size
     drawn = [
         *((min(LOW_PASS_FROM_BAND, height), height, 0.0), (0.0, 1.0, config.low_pass)),
-        (0.0, config.noise_floor**0.5, 0.0),  # the square root, so small values are frequent
-        *((0.0, config.raised_floor**2, 0.0), (0.0, 1.0, 0.5)),  # the square, so large ones are
+        (0.0, config.noise_floor**0.5, 0.0),  # square root, so that small values are frequent
+        *((0.0, config.raised_floor**2, 0.0), (0.0, 1.0, 0.5)),  # square, so that large values are
         (-config.band_shift, config.band_shift + 1, 0.0),
         (-config.brightness, config.brightness, 0.0),
         (1 - config.contrast, 1 + config.contrast, 0.0),
@@ -153,7 +153,7 @@ def _limits(config: AugmentConfig, size: tuple[int, int], device: torch.device) 
 
 
 def _mask_places(low: Tensor, high: Tensor, chance: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """(2, B, 1, 1, 1) starts and ends of the masks in time and in frequency, from the last draws; equal for no mask."""
+    """Returns (2, B, 1, 1, 1) starts and ends of the time and frequency masks from the last draws; equal if no mask."""
     shares, places, happens = (slice(row, None, 3) for row in (-6, -5, -4))
     lengths = low[shares].lerp(high[shares], uniform[shares]).round()
     starts = (uniform[places] * (high[places] - lengths)).floor()
@@ -163,7 +163,8 @@ def _mask_places(low: Tensor, high: Tensor, chance: Tensor, uniform: Tensor) -> 
 def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
     """Applies the draws to (B, C, H, W) images in [0, 255].
 
-    From brightness on, in the original notebook's order. Contrast scales the deviations from the example's mean.
+    From brightness on, the order is that of the original notebook. Contrast scales the deviations from the example's
+    mean.
     """
     x = images.float() / 255 - draws.low_pass
     x = (x - draws.noise_floor).clamp(min=0) / (1 - draws.noise_floor)
@@ -179,21 +180,21 @@ def apply(images: Tensor, draws: Draws, mask_fill: float | None) -> Tensor:
 
 
 def shifted(images: Tensor, bands: Tensor) -> Tensor:
-    """(B, C, H, W) moved up by (B, 1, 1, 1) bands; the band at the edge is repeated."""
+    """Moves (B, C, H, W) images up by (B, 1, 1, 1) bands, and repeats the band at the edge."""
     height = images.shape[2]
     source = torch.arange(height, device=images.device)[None, None, :, None] - bands  # (B, 1, H, 1)
     return images.gather(2, source.clamp(0, height - 1).expand_as(images))
 
 
 def mix(images: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Blends each example with another of the batch (mixup: Zhang et al. 2018): lam * example + (1 - lam) * other.
+    """Blends each example with another one of the batch: lam * example + (1 - lam) * other (mixup, Zhang et al. 2018).
 
-    (V, B, C, H, W) images, V views of B examples -> blended images, the (B,) numbers of the others in the batch, (B,)
-    lam. All views of an example are blended alike. lam is drawn from Beta(alpha, alpha); it is at least 0.5, so that
-    the example's class counts at least as much as the other's.
+    (V, B, C, H, W) images, V views of B examples -> blended images, (B,) indices of the other examples, (B,) lam. All
+    views of an example are blended alike. lam is drawn from Beta(alpha, alpha) and is at least 0.5, so that the
+    example's class counts at least as much as the other one's.
     """
     batch = images.shape[1]
-    # A Beta distribution is a Dirichlet distribution of two shares. Validation would wait for the GPU.
+    # A Beta distribution is a Dirichlet distribution of two shares. Validating the arguments would wait for the GPU.
     alphas = torch.full((batch, 2), alpha, device=images.device)
     shares = torch.distributions.Dirichlet(alphas, validate_args=False).sample()
     lam = shares.amax(1)

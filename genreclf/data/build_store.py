@@ -47,11 +47,11 @@ from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.inference.array_task import part_of
 from genreclf.progress import progress_bar
 
-# Reads clips, in the order given; a file that older stores hold is only told.
+# Reads clips in the given order. For a file that an older store contains, it returns only the Content.
 Engine = Callable[[ClipReader, Sequence[Source]], Iterator[Read | Content]]
 
 FRONT_END = {"rate_hz": SAMPLE_RATE_HZ, "n_fft": N_FFT, "hop": HOP_SAMPLES, "bands": N_BANDS, "floor_db": FLOOR_DB}
-HEADER_BYTES = 128  # of NumPy's header, which leaves room for the first axis to grow without moving the data
+HEADER_BYTES = 128  # NumPy's header, which leaves room for the first axis to grow without moving the data
 _JOURNAL = TABLE + ".partial"  # the table while the store is being built
 # The Row field that counts a clip's rows in each array, and the array's file, type and width.
 _ARRAYS = (
@@ -62,7 +62,7 @@ _ARRAYS = (
 
 
 def read_in_threads(reader: ClipReader, sources: Sequence[Source]) -> Iterator[Read | Content]:
-    """The engine of this machine. One thread per core reads ahead by a few clips, which bounds the memory."""
+    """Reads clips on this machine, with one thread per core. Reading only a few clips ahead bounds the memory."""
     ahead = 2 * cores()
     queue: deque[Future[Read | Content]] = deque()
     with ThreadPoolExecutor(cores()) as pool:
@@ -78,10 +78,10 @@ def read_in_threads(reader: ClipReader, sources: Sequence[Source]) -> Iterator[R
 
 
 def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1), engine: Engine = read_in_threads) -> Path:
-    """The folder of the store of `data`; renders the demo music and builds the store where they are missing.
+    """Returns the store folder of `data`, after rendering the demo music and building the store if they are missing.
 
-    `shard` is the number of a part of the clips and how many parts there are. The store of all clips copies the
-    spectrograms of the parts that are there.
+    `shard` is (number of the shard, number of shards). The store of all clips copies the spectrograms from the shards'
+    stores that exist.
     """
     folder = data_folder(data)
     sources = without(sources_of(data, folder), data.drop, folder)
@@ -97,13 +97,13 @@ def build_store(
     figure: FigureAxis = ANY_AXIS,
     engine: Engine = read_in_threads,
 ) -> Path:
-    """The folder of the store for these files and settings, below `cache`; built or completed if it is not there.
+    """Returns the folder below `cache` of the store for these files and settings, building or completing it if needed.
 
     The store's name is a digest of the settings and of the files' paths, sizes, times and readability, so changed files
-    make a new store; spectrograms of equal content are copied from older stores of the same folder. A killed build
-    resumes after the last complete row, and a store that has lost files is built again. Of several processes, one
-    builds and the others wait. A clip that cannot be read, or that has no music in it, becomes a row with the reason.
-    Raises GenreclfError if the store cannot be written.
+    lead to a new store; spectrograms of equal content are copied from older stores of the same folder. A killed build
+    resumes after the last complete row, and a store that has lost files is built again. If several processes need the
+    store, one builds it and the others wait. A clip that cannot be read, or that contains no music, becomes a row with
+    the reason. Raises GenreclfError if the store cannot be written.
     """
     settings = {"front_end": FRONT_END, "picture_seconds": picture_seconds, "figure": asdict(figure)}
     store = cache / "stores" / _key(settings, folder, sources)
@@ -114,7 +114,7 @@ def build_store(
         with (store / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases the lock when a process dies
             if not _is_whole(store):
-                if (store / META).is_file():  # finished, but parts of it were lost
+                if (store / META).is_file():  # finished, but files were lost
                     _remove_files(store)
                 _build(store, folder, sources, settings, engine)
     except OSError as error:
@@ -147,11 +147,11 @@ def _key(settings: dict[str, Any], folder: Location, sources: Sequence[Source]) 
 
 
 def _stamp(path: Location) -> list[int | str]:
-    """What changes when the content of a file changes, or whether it can be read."""
+    """Returns values that change if the file's content or its readability changes."""
     if isinstance(path, StorePath):
         return path.stamp
     status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
-    return [status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)]  # chmod changes none of the rest
+    return [status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)]  # chmod changes neither size nor time
 
 
 def _sha256(content: list[Any]) -> str:
@@ -175,12 +175,12 @@ def _build(store: Path, folder: Location, sources: Sequence[Source], settings: d
 def _write_clips(
     store: Path, folder: Location, sources: Sequence[Source], settings: dict[str, Any], engine: Engine
 ) -> list[Row]:
-    """Appends all clips that are not in the journal yet; returns the rows of all."""
+    """Appends all clips that are not in the journal yet, and returns the rows of all clips."""
     journal = store / _JOURNAL
     rows = read_table(journal) if journal.is_file() else []
-    write_table(journal, rows)  # without a row that a kill cut short
+    write_table(journal, rows)  # drops a row that a kill cut short
     with ExitStack() as stack:
-        # A clip's blocks are written before its row, so the arrays are first cut back to what the rows count.
+        # A clip's blocks are written before its row, so the arrays may be longer than the rows state: cut them back.
         arrays = [
             stack.enter_context(AppendableNpy(store / name, dtype, width, sum(getattr(row, count) for row in rows)))
             for count, name, dtype, width in _ARRAYS
@@ -203,9 +203,9 @@ def _write_clips(
 
 
 class AppendableNpy:
-    """A .npy file that grows by (rows, width) blocks, opened by `np.load(..., mmap_mode="r")` once it is closed.
+    """A .npy file that grows by (rows, width) blocks. Once closed, `np.load(..., mmap_mode="r")` opens it.
 
-    Keeps the first `rows` rows of an existing file and drops the rest: the consistent state after a kill.
+    Keeps the first `rows` rows of an existing file and drops the rest, which restores a consistent state after a kill.
     """
 
     def __init__(self, path: Path, dtype: type[np.generic], width: int, rows: int) -> None:
@@ -216,7 +216,7 @@ class AppendableNpy:
         self._file.seek(0, io.SEEK_END)
 
     def append(self, block: np.ndarray) -> None:
-        """Hands the block to the operating system, so it survives a kill of this process."""
+        """Passes the block to the operating system, so that it survives a kill of this process."""
         self._file.write(np.ascontiguousarray(block, self.dtype).tobytes())
         self._file.flush()
         self.rows += len(block)
@@ -225,7 +225,7 @@ class AppendableNpy:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        """Writes the header, but not after an error: without a header, the file is an unfinished array."""
+        """Writes the header unless there was an error: without a header, the file is an unfinished array."""
         with self._file as file:
             if error is None:
                 file.seek(0)

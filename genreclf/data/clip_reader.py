@@ -1,4 +1,4 @@
-"""A file -> its row of the store's table, and its rows of the store's arrays."""
+"""Converts a file to its row of the store's table and its rows of the store's arrays."""
 
 import hashlib
 from contextlib import suppress
@@ -22,13 +22,13 @@ from genreclf.frontend.segments import trim_silence
 
 
 class Content(NamedTuple):
-    """What is in a file: files of equal content have equal spectrograms."""
+    """Identifies a file's content: files of equal content have equal spectrograms."""
 
     digest: str
-    suffix: str  # which decides how it is read
+    suffix: str  # decides how the file is read
 
 
-Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row, and its rows of the three arrays
+Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row of the table and its rows of the arrays
 _NO_CLIP = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, "")
 _NO_PRINTS = Fingerprint(np.zeros((0, SKETCH_BANDS), np.uint8), np.zeros((0, 2), np.uint32))
 
@@ -40,12 +40,12 @@ class ClipReader:
     folder: Location
     picture_seconds: float
     figure: FigureAxis
-    known: frozenset[Content] = field(repr=False)  # of the files that older stores hold
+    known: frozenset[Content] = field(repr=False)  # files that older stores contain
 
     def __call__(self, source: Source) -> Read | Content:
-        """A clip's row, whose offset and group are not known yet, and its arrays; of a known file the content only.
+        """Returns a clip's row, without offset and group yet, and its arrays; for a known file only its Content.
 
-        Raises StoreError where an object store fails, which may pass.
+        Raises StoreError if an object store fails, which may be temporary.
         """
         path, digest = self.folder / source.path, ""
         try:
@@ -66,7 +66,7 @@ class ClipReader:
         return _row(source, digest, clip, fingerprint(clip.levels, clip.frames), clip.note)
 
     def lost(self, source: Source, why: str) -> Read:
-        """The row of a clip that cannot be read for the reason `why`."""
+        """Returns the row of a clip that cannot be read for the reason `why`, with empty arrays."""
         path = self.folder / source.path
         digest = _file_digest(path) if isinstance(path, Path) else ""
         return _row(source, digest, _NO_CLIP, _NO_PRINTS, str(GenreclfError(f"{path}: {why}")))
@@ -95,7 +95,7 @@ def _row(source: Source, digest: str, clip: Clip, prints: Fingerprint, problem: 
 
 
 def _file_digest(path: Path) -> str:
-    """The SHA-256 of a file; empty if it cannot be read, is too large, or is no regular file (a pipe would block)."""
+    """Returns a file's SHA-256, or "" if it is unreadable, too large, or not a regular file (a pipe would block)."""
     with suppress(OSError):
         if path.is_file() and path.stat().st_size <= MAX_BYTES:
             with path.open("rb") as file:

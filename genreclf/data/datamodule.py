@@ -1,4 +1,4 @@
-"""Batches: the store's segments, split without leaks, augmented on the device."""
+"""Makes batches from a store: segments, split without leaks and augmented on the device."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
 from genreclf.inference.task import MULTICLASS
 
-SEEN_DIGITS = 16  # of a file's SHA-256: two of a million files agree in them with a probability of 3e-8
-NONE = -1  # the target of a clip that is of none of the classes
+SEEN_DIGITS = 16  # of a file's SHA-256: among a million files, two have equal ones with a probability of 3e-8
+NONE = -1  # target of a clip that belongs to none of the classes
 
 
 class SpectrogramDataModule(L.LightningDataModule):
-    """Clips on disk -> batches of images on the device."""
+    """Turns clips on disk into batches of images on the device."""
 
     store: Store  # opened by setup()
 
@@ -49,23 +49,23 @@ class SpectrogramDataModule(L.LightningDataModule):
         self.data, self.split, self.view, self.augment = data, split, view, augment
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.device_store_mib = device_store_mib
-        self.images_in_step = False  # in training, the step itself makes the images, with `training_images`
+        self.images_in_step = False  # if True, the training step itself makes the images, with `training_images`
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SpectrogramDataModule":
-        """The DataModule of a composed configuration; raises GenreclfError for unknown or missing keys."""
+        """Builds the DataModule of a composed configuration. Raises GenreclfError for unknown or missing keys."""
         kinds = (DataConfig, "data"), (SplitConfig, "split"), (ViewConfig, "view"), (AugmentConfig, "augment")
         parts: dict[str, Any] = {key: build(kind, config[key], key) for kind, key in kinds}
-        # Runs of earlier versions have no `device_store_mib`; it does not matter outside the training.
+        # Runs of earlier versions have no `device_store_mib`; it matters only in training.
         numbers = {key: config.get(key, 0) for key in ("batch_size", "workers", "seed", "device_store_mib")}
         return cls(**parts, **numbers)
 
     def prepare_data(self) -> None:
-        """Renders the demo music and builds the store, where they are missing."""
+        """Renders the demo music and builds the store, if they are missing."""
         prepared_store(self.data)
 
     def setup(self, stage: str | None = None) -> None:
-        """Opens the store and assigns the splits; raises GenreclfError for a split that cannot be used for training."""
+        """Opens the store and assigns the splits. Raises GenreclfError if the split cannot be used for training."""
         if hasattr(self, "store"):
             return
         store = open_store(prepared_store(self.data))
@@ -96,8 +96,9 @@ class SpectrogramDataModule(L.LightningDataModule):
             )
 
     def summary(self) -> dict[str, Any]:
-        """What the run's record says about the data: counts by split, what is left out, licences, digests of store and
-        split."""
+        """Returns the data's entries in the run's record: counts by split, clips left out, licences, and the digests of
+        store and split.
+        """
         rows = self.store.rows
         groups = {name: len({self.group_of[clip] for clip in clips}) for name, clips in self.clips.items()}
         used = {name: self.clips[name] + self.none[name] for name in SPLITS}
@@ -123,7 +124,7 @@ class SpectrogramDataModule(L.LightningDataModule):
         }
 
     def _licenses(self) -> dict[str, list[str]]:
-        """By licence, the paths of the clips in use; empty where no table states any."""
+        """Returns the paths of the clips in use by licence; empty if no table states any licence."""
         stated, splits = self.membership.metadata, self.membership.splits
         found: defaultdict[str, list[str]] = defaultdict(list)
         for clip, one, split in zip(self.membership.clips, stated, splits, strict=True):
@@ -133,29 +134,29 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     @property
     def frames_per_column(self) -> float:
-        """The finest time resolution among the training clips: 1 for audio, more for downsampled spectrograms alone."""
+        """The finest time resolution of the training clips: 1 for audio, more if all spectrograms are downsampled."""
         rows = [self.store.rows[clip] for clip in self.clips["train"]]
         return min(row.frames / row.columns for row in rows)
 
     @property
     def class_shares(self) -> list[float]:
-        """The share of the training clips that are of each class. With several genres a clip, the sum is above 1."""
+        """The share of each class in the training clips. If clips have several genres, the sum is above 1."""
         counts = self._count(self.clips["train"])
         return [counts[name] / len(self.clips["train"]) for name in self.classes]
 
     def _count(self, clips: Sequence[int]) -> Counter[str]:
-        """How many of these clips are of each class."""
+        """Counts the clips of each class."""
         return Counter(genre for clip in clips for genre in self.genres_of[clip])
 
     def teacher(self, file: Path) -> np.ndarray:
-        """The teachers' vectors, (clips, K), of all clips of the store (see `teacher_vectors`)."""
+        """Returns the teachers' vectors of all clips in the store: (clips, K), see `teacher_vectors`."""
         training = self.clips["train"] + self.none["train"]
         return teacher_vectors(file, [row.path for row in self.store.rows], training)
 
     def targets(self, clips: Sequence[int]) -> np.ndarray:
-        """(clips,) int64: the number of each clip's class; NONE for a clip of none of the classes.
+        """Returns the class index of each clip, NONE for a clip of none of the classes: (clips,) int64.
 
-        With task=multilabel (clips, classes) float32, 1 for each genre of a clip and 0 for the others.
+        With task=multilabel, returns (clips, classes) float32: 1 for each genre of a clip, 0 for the others.
         """
         number_of = {name: number for number, name in enumerate(self.classes)}
         numbers = [[number_of.get(genre, NONE) for genre in self.genres_of[clip]] for clip in clips]
@@ -167,9 +168,9 @@ class SpectrogramDataModule(L.LightningDataModule):
         return targets
 
     def dataset(self, split: str, overlapping: bool = True, none: bool = False) -> SegmentDataset:
-        """The segments of one split; those of no class too, if `none`.
+        """Returns the segments of one split; if `none`, also those of clips of none of the classes.
 
-        If not `overlapping`, only the last segment of a clip may overlap another.
+        If not `overlapping`, only the last segment of a clip may overlap another one.
         """
         return self._segments(self.clips[split] + (self.none[split] if none else []), overlapping)
 
@@ -179,9 +180,9 @@ class SpectrogramDataModule(L.LightningDataModule):
         return SegmentDataset(self.store, targets, self.view, step)
 
     def train_dataloader(self) -> DataLoader[Batch] | DeviceLoader:
-        """One random segment per clip and epoch, which depend on seed and epoch alone; several processes share them.
+        """Loads one random segment per clip and epoch, which depends only on seed and epoch. Processes share the clips.
 
-        On a GPU, the segments are cut there if the whole store fits in `device_store_mib`.
+        On a GPU, the segments are cut on the device if the whole store fits in `device_store_mib`.
         """
         dataset, (world, rank) = self.dataset("train", none=True), self._processes()
         stretch = self.augment.stretch if self.augment else 0.0
@@ -193,16 +194,17 @@ class SpectrogramDataModule(L.LightningDataModule):
         return self.loader(dataset, self.batch_size, sampler)
 
     def _processes(self) -> tuple[int, int]:
-        """How many processes train, and the number of this one."""
+        """Returns the number of training processes and the rank of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def _fits_on(self, device: torch.device) -> bool:
         return device.type == "cuda" and self.store.columns.nbytes <= self.device_store_mib * 2**20
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """All segments of the validation clips, in order; if there are none, the empty list that Lightning expects.
+        """Loads all segments of the validation clips, in order. Without any, returns the empty list that Lightning
+        expects.
 
-        Each of several processes has whole clips, no clip twice.
+        With several processes, each has whole clips, and no clip is in two of them.
         """
         world, rank = self._processes()
         if 0 < len(self.clips["val"]) < world:
@@ -213,32 +215,32 @@ class SpectrogramDataModule(L.LightningDataModule):
     def loader(
         self, dataset: SegmentDataset, batch_size: int, sampler: Sampler[Any] | None = None
     ) -> DataLoader[Batch]:
-        """Batches of `segments` on the host, in order unless `sampler` gives another."""
+        """Returns a loader of batches with `segments` on the host, in order unless there is a `sampler`."""
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            collate_fn=dict,  # __getitems__ has made the batch
-            # A separate generator: iterators draw from it when they are made, which must not shift the epoch's draws.
+            collate_fn=dict,  # __getitems__ already returns a batch
+            # A separate generator, because a new iterator draws from it, which must not change the epoch's other draws.
             generator=torch.Generator().manual_seed(self.seed),
             pin_memory=torch.cuda.is_available(),
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Segments -> images, on the device; augmented only in training."""
+        """Converts segments to images on the device, with augmentation only in training."""
         if self.trainer is None or not self.trainer.training:
             return to_images(batch, None)
         return batch if self.images_in_step else self.training_images(batch)
 
     def training_images(self, batch: Batch) -> Batch:
-        """Segments -> augmented images."""
+        """Converts segments to augmented images."""
         return to_images(batch, self.augment)
 
 
 def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
-    """A batch with `segments` -> one with `image`; augmented, it may have `other` and `lam`, or `views`."""
+    """Converts a batch with `segments` to one with `image`. Augmentation may add `other` and `lam`, and `views`."""
     image = batch["segments"].transpose(1, 2)[:, None]  # (B, 256, 128) -> (B, 1, 128, 256)
     out: Batch = {"target": batch["target"], "clip": batch["clip"]}
     if augmentation is not None:
@@ -248,11 +250,12 @@ def to_images(batch: Batch, augmentation: AugmentConfig | None) -> Batch:
             mixed, out["other"], out["lam"] = mix(by_view, augmentation.mixup)
             image = mixed.flatten(0, 1)
         if views > 1:
-            # The second view of an example has the same other one: its first view stands for the clip and its class.
+            # Both views of an example are mixed with the same other example. Its number is that of the first view,
+            # which stands for the clip and its class.
             for key in ("target", "clip", "other", "lam"):
                 if key in out:
                     out[key] = torch.cat([out[key]] * views)
             out["views"] = views
-    # The three channels are equal, so the work above is done on one.
+    # The three channels are equal, so the work above is done on one only.
     out["image"] = image.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)  # (V * B, 3, 128, 256)
     return out

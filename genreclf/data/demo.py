@@ -1,10 +1,10 @@
-"""Demo music: ten procedural styles, rendered on the user's machine without a network or a data set.
+"""Renders demo music: ten procedural styles, made on the user's machine without a network or a data set.
 
 The styles are patterns of rhythm and harmony, not imitations of GTZAN's genres. Instruments, drums, keys and mixing are
 drawn from ranges that all styles share, so the mean spectrum identifies a style only in part.
 
-Rendering is deterministic: each clip has a PCG64 generator seeded with a SHA-256 of seed, style and index. Processors
-differ by about 1e-15 of full scale, which rounding to 16 bits removes.
+Rendering is deterministic: each clip has a PCG64 generator seeded with the SHA-256 of seed, style and index. Results on
+different processors differ by about 1e-15 of full scale, which rounding to 16 bits removes.
 """
 
 import functools
@@ -24,7 +24,7 @@ from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
-FULL_SCALE = 32_768  # of 16-bit samples
+FULL_SCALE = 32_768  # for 16-bit samples
 MAX_SECONDS = 600.0
 
 T = TypeVar("T")
@@ -32,9 +32,9 @@ Ranges = tuple[tuple[float, float], ...]
 
 
 class Style(NamedTuple):
-    """A pattern for each role; "|" separates the alternatives, of which each clip draws one. An empty line is silent.
+    """A pattern for each role. "|" separates alternatives, of which each clip draws one. An empty line is silent.
 
-    A line has one character per step and repeats. '.' is a rest, '-' holds the note. Drums: 'x' loud, 'o' soft.
+    A line has one character per step and repeats. '.' is a rest, '-' holds the note. Drums: 'x' is loud, 'o' soft.
     Pitched: a digit is that tone of the chord, from the root up; 'c' is the whole chord; 'p' is root, fifth and octave.
     """
 
@@ -72,8 +72,8 @@ _STYLES = {
 
 STYLES: tuple[str, ...] = tuple(_STYLES)
 
-# Each clip draws from these ranges. Drums: pitch in Hz, decay of the tone in seconds, level of the noise, its lowest
-# frequency in Hz, its decay in seconds. Instruments: brightness, attack in seconds, decay in seconds, sustained level.
+# Each clip draws from these ranges. Drums: pitch in Hz, tone decay in seconds, noise level, lowest frequency of the
+# noise in Hz, noise decay in seconds. Instruments: brightness, attack in seconds, decay in seconds, sustain level.
 _DRUMS: tuple[Ranges, ...] = (
     ((40, 90), (0.10, 0.35), (0.0, 0.3), (100, 800), (0.005, 0.05)),
     ((160, 500), (0.03, 0.10), (0.4, 1.5), (400, 1_500), (0.02, 0.16)),
@@ -86,9 +86,10 @@ _PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (1, 4, 0, 5), (0, 0, 3, 0, 4, 3, 0,
 
 
 def render(style: str, index: int, seed: int, seconds: float) -> np.ndarray:
-    """Clip `index` of `style`: (samples,) float32 mono at `SAMPLE_RATE_HZ`, peak in [0.4, 1), multiples of 1 / 32,768.
+    """Renders clip `index` of `style`: (samples,) float32 mono at `SAMPLE_RATE_HZ`.
 
-    Raises GenreclfError for an unknown style, and for a length below one second or above ten minutes.
+    The peak is in [0.4, 1), and samples are multiples of 1 / 32,768. Raises GenreclfError for an unknown style, and for
+    a length below one second or above ten minutes.
     """
     if style not in _STYLES:
         raise GenreclfError(f"demo style {style!r}: unknown; choose one of {', '.join(STYLES)}")
@@ -106,7 +107,7 @@ def _pick(options: Sequence[T], rng: np.random.Generator) -> T:
 
 
 class _Song:
-    """The tempo, key and chords of one clip, which begins anywhere in a bar, and the tracks that play them."""
+    """The tempo, key and chords of one clip, and the tracks that play them. The clip may begin anywhere in a bar."""
 
     def __init__(self, style: Style, seconds: float, rng: np.random.Generator) -> None:
         self.style, self.rng, self.samples = style, rng, round(seconds * SAMPLE_RATE_HZ)
@@ -118,7 +119,7 @@ class _Song:
         self.roots = _pick(_PROGRESSIONS, rng)
 
     def mix(self) -> np.ndarray:
-        """All tracks and a little noise, with the treble turned down: (samples,)."""
+        """Mixes all tracks and a little noise, with the treble turned down: (samples,)."""
         mix = 0.005 * self.rng.random() ** 3 * self.rng.uniform(-1.0, 1.0, self.samples)
         for lines, drum in zip(self.style.drums, _DRUMS, strict=True):
             mix += self.rng.uniform(0.5, 1.0) * self._drum_track(lines, drum)
@@ -130,7 +131,7 @@ class _Song:
         return np.fft.irfft(np.fft.rfft(mix) * gain, self.samples)
 
     def _events(self, lines: str) -> Iterator[tuple[int, int, str, int]]:
-        """(step, first sample, symbol, steps held) of each note of one of `lines`, a few ms early or late."""
+        """Yields (step, first sample, symbol, steps held) for each note of one of `lines`, a few ms early or late."""
         line = _pick(lines.split("|"), self.rng)
         for event in re.finditer(r"[^.-]-*", (line * self.steps)[: self.steps]):
             seconds = event.start() * self.step_seconds - self.start_seconds + self.rng.uniform(-0.008, 0.008)
@@ -143,7 +144,7 @@ class _Song:
         return track
 
     def _pitched_track(self, lines: str, octave_midi: int) -> np.ndarray:
-        """(samples,) with RMS 1, or silent."""
+        """Renders one of `lines` with a pitched instrument: (samples,) with RMS 1, or silence."""
         track, instrument = np.zeros(self.samples), [self.rng.uniform(*span) for span in _INSTRUMENT]
         note = functools.cache(lambda midi, held: _note(midi, (held - 0.2) * self.step_seconds, *instrument))
         for step, start, symbol, held in self._events(lines):
@@ -154,7 +155,7 @@ class _Song:
         return _normalized(track)
 
     def _pitches(self, symbol: str, step: int, octave_midi: int) -> list[int]:
-        """The MIDI pitches of a symbol at a step."""
+        """Returns the MIDI pitches of a symbol at a step."""
         root = self.roots[step // self.steps_per_chord % len(self.roots)]
         if symbol == "c":
             return [octave_midi + self._semitones(root + tone) % 12 for tone in _CHORD_TONES[:4]]
@@ -167,29 +168,29 @@ class _Song:
 
 
 def _add(track: np.ndarray, sound: np.ndarray, start: int) -> None:
-    """Adds a sound to a track from sample `start`; the parts outside the track are cut off."""
+    """Adds a sound to a track at sample `start`, cutting off the parts outside the track."""
     inside = sound[max(-start, 0) : max(len(track) - start, 0)]
     track[max(start, 0) :][: len(inside)] += inside
 
 
 def _normalized(sound: np.ndarray) -> np.ndarray:
-    """The sound with RMS 1; silence stays silent."""
+    """Scales a sound to RMS 1. Silence stays silent."""
     return sound / (np.sqrt(np.mean(sound**2)) or 1.0)
 
 
 def _note(midi: int, seconds: float, bright: float, attack: float, decay: float, sustain: float) -> np.ndarray:
-    """One note: (samples,), a sum of harmonics whose amplitudes fall by the factor `bright` each."""
+    """Renders one note, a sum of harmonics whose amplitudes decrease by the factor `bright`: (samples,)."""
     t = np.arange(round((seconds + 0.1) * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     hz = 440.0 * 2.0 ** ((midi - 69) / 12)
     # With z the phasor of the pitch, the sum of the harmonics is z / (1 - bright z) (Moorer, JAES 24(9), 1976). The
-    # limit keeps harmonics above the Nyquist frequency at least 60 dB down.
+    # limit on `bright` keeps harmonics above the Nyquist frequency at least 60 dB down.
     phasor, bright = np.exp(2j * np.pi * hz * t), min(bright, 10.0 ** (-6.0 * hz / SAMPLE_RATE_HZ))
     level = sustain + (1.0 - sustain) * np.exp(-t / decay)
     return (phasor / (1.0 - bright * phasor)).imag * level * np.minimum(np.minimum(t / attack, (t[-1] - t) / 0.1), 1.0)
 
 
 def _stroke(drum: Ranges, rng: np.random.Generator) -> np.ndarray:
-    """One drum stroke with peak 1: a falling tone plus high-passed noise, (samples,)."""
+    """Renders one drum stroke with peak 1, a falling tone plus high-passed noise: (samples,)."""
     hz, tone_decay, noise_level, low_hz, noise_decay = (rng.uniform(*span) for span in drum)
     t = np.arange(round(6 * max(tone_decay, noise_decay) * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     gain = 1.0 / (1.0 + (low_hz / np.maximum(np.fft.rfftfreq(len(t), 1 / SAMPLE_RATE_HZ), 1.0)) ** 2)
@@ -202,10 +203,10 @@ def _stroke(drum: Ranges, rng: np.random.Generator) -> np.ndarray:
 def write_demo(
     folder: Path, clips_per_style: int, seconds: float, seed: int, progress: Callable[[int, int], None] | None
 ) -> None:
-    """Writes folder/<style>/<style>.NNNNN.wav (16-bit PCM) for all styles and indices; calls progress(done, total).
+    """Writes folder/<style>/<style>.NNNNN.wav (16-bit PCM) for all styles and indices, and calls progress(done, total).
 
-    Existing files are kept; use one folder per `seconds` and `seed`. Raises GenreclfError as `render` does, for fewer
-    than one clip per style, and for a folder that cannot be written.
+    Existing files are kept, so use one folder per `seconds` and `seed`. Raises GenreclfError as `render` does, and if
+    there is less than one clip per style or the folder cannot be written.
     """
     if clips_per_style < 1:
         raise GenreclfError(f"data.demo_clips_per_style={clips_per_style}: choose at least 1")

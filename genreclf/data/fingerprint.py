@@ -1,11 +1,11 @@
-"""Finds clips that hold the same recording: shifted, cut, re-encoded, louder or quieter, filtered, noisy.
+"""Finds clips of the same recording, even if shifted, cut, re-encoded, louder or quieter, filtered or noisy.
 
 1. Tokens find candidates. A token is 30 sign bits of a small patch of the spectrogram, each the sign of an energy
    difference along bands and time (Haitsma and Kalker, "A highly robust audio fingerprinting system", ISMIR 2002). As
-   they propose, the weakest bits are also tried flipped. Patches lie where the spectrum changes most, so that two
-   copies choose the same places (as landmarks do: Wang, "An industrial-strength audio search algorithm", ISMIR 2003).
-2. Candidates remain if the changes in the surrounding seconds agree, by Haitsma and Kalker's bit error rate.
-3. The correlation of the two spectrograms over all that the clips share decides.
+   they propose, the weakest bits are also tried flipped. Patches lie where the spectrum changes most, so that they are
+   in the same places in two copies (like landmarks: Wang, "An industrial-strength audio search algorithm", ISMIR 2003).
+2. Candidates are kept if the changes in the surrounding seconds agree, by Haitsma and Kalker's bit error rate.
+3. The correlation of the two spectrograms over the whole overlap decides.
 
 Everything is smoothed over half a second, so that a downsampled spectrogram matches the audio it was made from.
 """
@@ -20,30 +20,30 @@ from numpy.lib.stride_tricks import sliding_window_view
 from genreclf.data.token_hits import BATCH, Report, TokenTable, hits_between, hits_within
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS
 
-# Constants without a source were set by hand; scripts/recordings.py measures the whole. A frame is 23.2 ms.
+# Constants without a source were set by hand; scripts/recordings.py measures their combined effect. A frame is 23.2 ms.
 SKETCH_BANDS = 32  # so that one bit per band fills a 32-bit word, as in Haitsma and Kalker
 SKETCH_STEP = 6  # frames, 0.14 s: a quarter of the smoothing, so linear interpolation between steps is accurate
 _SMOOTH_FRAMES = 24  # 0.56 s: seven columns of GTZAN's usual pictures, which show 30 s on 387 columns
 
 _REGIONS = ((0, 12), (8, 20), (16, 32))  # of the 32 bands; noise and filters rarely spoil all three
-_FLUX_FRAMES = 10  # the spectra compared to find a change lie 20 frames (0.46 s) apart: little less than the smoothing
-_PEAK_RADIUS = 8  # frames to each side in which a change is the largest: at most five patches per second
+_FLUX_FRAMES = 10  # a change is the difference of spectra 20 frames (0.46 s) apart, a little less than the smoothing
+_PEAK_RADIUS = 8  # frames on each side in which a patch's change is the largest: at most five patches per second
 _PATCH_OFFSETS = np.arange(-48, 49, 6)  # frames: 2.2 s in 17 steps, four times the smoothing
 _BAND_WAVES, _TIME_WAVES = 5, 6  # 30 signs and the region's number make a 32-bit token
-_WEAK_BITS = 3  # tried flipped: 8 tokens per patch, which all have to be stored
+_WEAK_BITS = 3  # bits tried flipped: 8 tokens per patch, all of which have to be stored
 
 _WINDOW_STEPS = 64  # 8.9 s around a common token (Haitsma and Kalker: 3 s, in steps of 11.6 ms)
 _CHANGE_STEPS = 3  # 0.42 s, a little less than the smoothing
-MAX_BIT_ERROR_RATE = 0.35  # Haitsma and Kalker's
-MATCH_CONFIDENCE = 0.77  # measured: two drones of the demo music reach 0.76; other versions of a real piece, 0.66
+MAX_BIT_ERROR_RATE = 0.35  # Haitsma and Kalker's threshold
+MATCH_CONFIDENCE = 0.77  # measured: two drones of the demo music reach 0.76, different versions of a real piece 0.66
 MIN_OVERLAP_FRAMES = 172  # 4 s: of copies cut to 4 s, 100 % of audio and 82 % of pictures are still found
-_OFFSETS_TRIED = 3  # the offsets with the most common tokens
-_LAGS = (-3, 0, 3)  # frames around each offset: downsampled copies choose their places a few frames apart
+_OFFSETS_TRIED = 3  # offsets with the most tokens in common
+_LAGS = (-3, 0, 3)  # frames around each offset: the patches of downsampled copies are a few frames apart
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What identifies the recording in one clip."""
+    """Features of one clip that identify its recording."""
 
     sketch: np.ndarray  # (steps, 32) uint8: the smoothed spectrogram, a row every 0.14 s
     tokens: np.ndarray  # (tokens, 2) uint32: a token and its frame
@@ -56,12 +56,15 @@ class Match:
     first: int  # the clips' numbers
     second: int
     confidence: float  # 0.77 to 1: the correlation over the shared time, averaged over the better half of the bands
-    offset_seconds: float  # by which the second clip begins after the first; negative: before it
+    offset_seconds: float  # how much later than the first clip the second one begins; negative: earlier
     overlap_seconds: float  # the shared time
 
 
 def fingerprint(levels: np.ndarray, frames: int) -> Fingerprint:
-    """The fingerprint of (128, columns) uint8 levels that cover `frames`. Below 2.6 s: no token, so no match."""
+    """Computes the fingerprint of (128, columns) uint8 levels that cover `frames`.
+
+    Clips shorter than 2.6 s have no tokens, and therefore no matches.
+    """
     smooth = _smoothed(levels, frames)
     tokens = [_region_tokens(smooth[low:high], region) for region, (low, high) in enumerate(_REGIONS)]
     # The sums over 4 bands and 24 frames become means, 0 to 255.
@@ -70,9 +73,9 @@ def fingerprint(levels: np.ndarray, frames: int) -> Fingerprint:
 
 
 def _smoothed(levels: np.ndarray, frames: int) -> np.ndarray:
-    """(32, frames): sums over four bands and 24 frames. They are integers, so results are equal on every machine."""
+    """Returns (32, frames): sums over four bands and 24 frames. Integer sums are the same on every machine."""
     step = N_BANDS // SKETCH_BANDS
-    # Adding four arrays is ten times as fast as NumPy's sum over so short an axis.
+    # Adding four arrays is ten times as fast as NumPy's sum over such a short axis.
     bands = functools.reduce(np.add, (levels[band::step].astype(np.int32) for band in range(step)))  # (32, columns)
     column = np.arange(frames) * levels.shape[1] // frames
     padded = np.pad(bands[:, column], ((0, 0), (_SMOOTH_FRAMES // 2 + 1, _SMOOTH_FRAMES // 2 - 1)), mode="edge")
@@ -81,13 +84,13 @@ def _smoothed(levels: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _region_tokens(bands: np.ndarray, region: int) -> np.ndarray:
-    """(tokens, 2) uint32. A repeated token is kept once, so that a loop cannot outvote the rest of a clip."""
+    """Returns (tokens, 2) uint32. A repeated token is kept only once, so that a loop cannot outvote the other music."""
     bands = bands - bands.mean(axis=0)  # independent of loudness
     times = _patch_times(bands)
     if not len(times):
         return np.zeros((0, 2), np.uint32)
     patches = bands[:, times[:, None] + _PATCH_OFFSETS]  # (bands, patches, steps)
-    # einsum, not BLAS: for products this small BLAS threads cost more than they save, as clips are read in threads.
+    # einsum, not BLAS: clips are read in threads, so for products this small BLAS threads cost more than they save.
     by_time = np.einsum("bps,ts->bpt", patches, _cosines(len(_PATCH_OFFSETS), _TIME_WAVES))  # (bands, patches, 6)
     waves = np.einsum("wb,bpt->pwt", _cosines(len(bands), _BAND_WAVES), by_time)
     waves = waves.reshape(len(times), _BAND_WAVES * _TIME_WAVES)  # (patches, 5, 6) -> (patches, 30)
@@ -97,7 +100,7 @@ def _region_tokens(bands: np.ndarray, region: int) -> np.ndarray:
 
 
 def _patch_times(bands: np.ndarray) -> np.ndarray:
-    """The frames at which the spectrum changes more than at all neighbours, and around which a whole patch fits."""
+    """Returns the frames where the spectrum changes more than at all neighbours and around which a whole patch fits."""
     change = bands[:, 2 * _FLUX_FRAMES :] - bands[:, : -2 * _FLUX_FRAMES]
     flux = np.zeros(bands.shape[1] + 2 * _PEAK_RADIUS)
     first = _PEAK_RADIUS + _FLUX_FRAMES
@@ -111,12 +114,15 @@ def _patch_times(bands: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _cosines(points: int, waves: int) -> np.ndarray:
-    """(waves, points): the first basis functions of the cosine transform (DCT-II), without the constant one."""
+    """Returns (waves, points): the first basis functions of the cosine transform (DCT-II), without the constant one."""
     return np.cos(np.outer(np.arange(1, waves + 1), np.arange(points) + 0.5) * np.pi / points)
 
 
 def _with_weak_bits_flipped(waves: np.ndarray) -> np.ndarray:
-    """(patches, 30) -> (patches, 8) uint32: the sign bits, with each combination of the three weakest bits flipped."""
+    """Returns the sign bits, with each combination of the three weakest bits flipped.
+
+    (patches, 30) -> (patches, 8) uint32
+    """
     powers = np.uint32(1) << np.arange(waves.shape[1], dtype=np.uint32)
     signs = ((waves > 0) * powers).sum(axis=1, dtype=np.uint32)
     strength = np.abs(waves) / np.maximum(np.abs(waves).mean(axis=0), 1e-9)
@@ -127,28 +133,28 @@ def _with_weak_bits_flipped(waves: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """The fingerprints of many clips, one after another."""
+    """The fingerprints of many clips, concatenated."""
 
     sketches: np.ndarray  # clip i has sketches[sketch_borders[i] : sketch_borders[i + 1]]
     sketch_borders: np.ndarray
-    tokens: np.ndarray  # the same with token_borders
+    tokens: np.ndarray  # likewise with token_borders
     token_borders: np.ndarray
 
     @classmethod
     def of(cls, each: Sequence[Fingerprint]) -> "Fingerprints":
-        """Joins fingerprints in memory."""
+        """Concatenates fingerprints in memory."""
         sketches, tokens = [one.sketch for one in each], [one.tokens for one in each]
         ends = borders(map(len, tokens))
         return cls(np.concatenate(sketches), borders(map(len, sketches)), np.concatenate(tokens), ends)
 
     def of_clip(self, clip: int) -> Fingerprint:
-        """The fingerprint of one clip."""
+        """Returns the fingerprint of one clip."""
         sketch = self.sketches[self.sketch_borders[clip] : self.sketch_borders[clip + 1]]
         return Fingerprint(sketch, self.tokens[self.token_borders[clip] : self.token_borders[clip + 1]])
 
 
 def borders(sizes: Iterable[int]) -> np.ndarray:
-    """(clips + 1,): where each clip's rows begin, and where the last clip's end."""
+    """Returns where each clip's rows begin, and where the last clip's rows end: (clips + 1,)."""
     return np.cumsum([0, *sizes])
 
 
@@ -157,14 +163,14 @@ def _tokens(library: Fingerprints) -> TokenTable:
 
 
 def find_matches(library: Fingerprints, report: Report = lambda done, total: None) -> list[Match]:
-    """All pairs of clips that hold the same recording, in order. The cost grows with the tokens, not with the pairs."""
+    """Finds all pairs of clips of the same recording, in order. The cost grows with the tokens, not with the pairs."""
     return _matches(library, library, hits_within(_tokens(library), len(_REGIONS), report))
 
 
 def find_matches_between(
     one: Fingerprints, other: Fingerprints, report: Report = lambda done, total: None
 ) -> list[Match]:
-    """The same for the pairs of a clip of `one` (`Match.first`) and a clip of `other` (`Match.second`)."""
+    """Finds all pairs of a clip in `one` (`Match.first`) and a clip in `other` (`Match.second`), as `find_matches`."""
     return _matches(one, other, hits_between(_tokens(one), _tokens(other), len(_REGIONS), report))
 
 
@@ -182,7 +188,7 @@ def _matches(one: Fingerprints, other: Fingerprints, hits: Iterable[np.ndarray])
 def _bit_error_rate(
     changes: tuple[np.ndarray, np.ndarray], libraries: tuple[Fingerprints, Fingerprints], hits: np.ndarray
 ) -> np.ndarray:
-    """(hits,): the share of bits that differ in about 9 s around each hit, where both clips have them."""
+    """Returns the share of bits that differ in about 9 s around each hit, where both clips have bits: (hits,)."""
     around = np.arange(_WINDOW_STEPS) - _WINDOW_STEPS // 2
     words, inside = [], np.ones((len(hits), _WINDOW_STEPS), bool)
     sides = ((hits[:, 0], hits[:, 2]), (hits[:, 1], hits[:, 3]))
@@ -196,7 +202,7 @@ def _bit_error_rate(
 
 
 def _change_bits(sketches: np.ndarray) -> np.ndarray:
-    """(steps,) uint32, a bit per band: whether the next band rises more in the 0.4 s from each step."""
+    """Returns a bit per band, which is set if the next band rises more in the 0.4 s from each step: (steps,) uint32."""
     words = np.zeros(len(sketches), np.uint32)
     for start in range(0, len(sketches), BATCH):
         bits = _rises(_changes(sketches[start : start + BATCH + _CHANGE_STEPS].astype(np.int16)))
@@ -205,7 +211,10 @@ def _change_bits(sketches: np.ndarray) -> np.ndarray:
 
 
 def _changes(sketch: np.ndarray) -> np.ndarray:
-    """(steps, 32) -> (steps - 3, 32): by how much each band rises in 0.4 s. A fade makes levels alike, not changes."""
+    """Returns how much each band rises in 0.4 s: (steps, 32) -> (steps - 3, 32).
+
+    Two clips that fade have similar levels, but not similar changes.
+    """
     return sketch[_CHANGE_STEPS:] - sketch[:-_CHANGE_STEPS]
 
 
@@ -214,7 +223,10 @@ def _rises(change: np.ndarray) -> np.ndarray:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """The mean over the better half of the bands, as noise and filters spoil the rest; a constant band counts as 0."""
+    """Returns the mean correlation of the better half of the bands, because noise and filters spoil the others.
+
+    The correlation of a constant band is 0.
+    """
     first, second = (each - each.mean(axis=0) for each in (first, second))
     norm = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
     correlation = (first * second).sum(axis=0) / np.maximum(norm, 1e-3)  # (32,)
@@ -222,7 +234,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _best_match(library: Fingerprints, other_library: Fingerprints, hits: np.ndarray) -> Match | None:
-    """The match of one pair of clips with the hits (n, 4); None if they are different recordings."""
+    """Returns the best match of one pair of clips, given its (n, 4) hits, or None if the recordings differ."""
     first, second = (int(clip) for clip in hits[0, :2])
     one = library.of_clip(first).sketch.astype(np.float64)
     other = other_library.of_clip(second).sketch.astype(np.float64)
@@ -236,12 +248,12 @@ def _best_match(library: Fingerprints, other_library: Fingerprints, hits: np.nda
 
 
 def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int, int]:
-    """(confidence, offset, shared steps) of two sketches where `other` begins `offset` frames after `one`.
+    """Returns (confidence, offset, shared steps) of two sketches if `other` begins `offset` frames after `one`.
 
-    The confidence is 0 if the overlap is too short, or if too many bits of the changes differ over all of it.
+    The confidence is 0 if the overlap is too short, or if too many bits of the changes differ over the whole overlap.
     """
     whole, part = divmod(offset, SKETCH_STEP)
-    if part:  # between two steps of `one`: means over half a second are smooth enough to interpolate linearly
+    if part:  # between two steps of `one`; means over half a second are smooth enough for linear interpolation
         one = one[:-1] + (one[1:] - one[:-1]) * (part / SKETCH_STEP)
     start, begin = max(0, whole), max(0, -whole)
     steps = min(len(one) - start, len(other) - begin)
@@ -250,6 +262,6 @@ def aligned(one: np.ndarray, other: np.ndarray, offset: int) -> tuple[float, int
     one, other = _changes(one[start : start + steps]), _changes(other[begin : begin + steps])
     if np.mean(_rises(one) != _rises(other)) > MAX_BIT_ERROR_RATE:
         return 0.0, offset, steps
-    # Also without the loudness that all bands share: an encoder may mute all bands of quiet music.
+    # Also correlate without the loudness common to all bands, because an encoder may mute all bands of quiet music.
     quiet = _correlation(*(each - each.mean(axis=1, keepdims=True) for each in (one, other)))
     return max(_correlation(one, other), quiet), offset, steps

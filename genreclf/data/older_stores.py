@@ -1,4 +1,4 @@
-"""Clips whose spectrograms an older store holds, so that they need not be computed again."""
+"""Copies clips from older stores, so that their spectrograms need not be computed again."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from genreclf.data.sources import Source
 from genreclf.data.store import META, Store, open_store
 from genreclf.errors import GenreclfError
 
-Known = dict[Content, tuple[Store, int]]  # a store that holds the file, and the clip's number there
+Known = dict[Content, tuple[Store, int]]  # a store that contains the file, and the clip's number in it
 
 
 def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
-    """The clips in the finished stores beside `store` whose META holds `made_from`.
+    """Returns the clips in the finished stores beside `store` whose META contains `made_from`.
 
-    Of a clip in several stores, that of the newest is taken.
+    For a clip in several stores, the newest store is used.
     """
     known: Known = {}
     for path in sorted(store.parent.glob(f"*/{META}"), key=lambda path: path.stat().st_mtime):
@@ -26,7 +26,7 @@ def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
                 continue
             older = open_store(path.parent)
         except (OSError, ValueError, AttributeError, GenreclfError):
-            continue  # a damaged older store does not keep a new one from being built
+            continue  # a damaged older store must not prevent a new one from being built
         for number, row in enumerate(older.rows):
             if row.columns:
                 known[Content(row.digest, Path(row.path).suffix.lower())] = older, number
@@ -34,7 +34,7 @@ def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
 
 
 def copied(source: Source, older: Store, number: int) -> Read:
-    """The row and the arrays of a clip from an older store."""
+    """Returns a clip's row and arrays from an older store."""
     prints = older.fingerprints.of_clip(number)
     row = replace(older.rows[number], path=source.path, label=source.label)
     return row, (older.spectrogram(number).T, prints.sketch, prints.tokens)

@@ -1,4 +1,4 @@
-"""Clips -> their rows and arrays on a Ray cluster."""
+"""Reads clips on a Ray cluster."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from genreclf.data.sources import Source
 from genreclf.frontend.object_store import MAX_STORED_BYTES, Location, StorePath
 from genreclf.inference.ray_pool import Cluster, Job, connected, results_in_order
 
-# Of memory for an actor: one took 752 MiB for two hours of sound, the longest that is read.
+# Memory of an actor: one needed 752 MiB for two hours of sound, the longest clip that is read.
 WORKER_BYTES = 2**30
 
 
 class _Worker:
-    """What an actor runs: a reader of clips in one thread."""
+    """Reads clips in an actor, in one thread."""
 
     def begin(self, reader: ClipReader, version: str, present: str, folder: str) -> str:
-        """Returns what is wrong with this node: another version, or the clip `present` is not there."""
-        with suppress(OSError):  # another machine may not have it: whole paths do without
+        """Prepares to read. Returns what is wrong with this node (another version, or no clip `present`), or ""."""
+        with suppress(OSError):  # another machine may not have the folder, and absolute paths do not need it
             os.chdir(folder)
         self._reader = reader
         if version != __version__:
@@ -32,15 +32,15 @@ class _Worker:
         return f"lacks {path}; all nodes need the same files under the same paths" if lacks else ""
 
     def results(self, sources: Sequence[Source]) -> list[Read | Content]:
-        """The rows and arrays of clips."""
+        """Returns the rows and arrays of clips."""
         return list(map(self._reader, sources))
 
 
 def read_on_ray(cluster: Cluster, workers: int | None = None) -> Engine:
-    """Reads clips on a cluster, which this process joins once there is one to read.
+    """Returns an engine that reads clips on a cluster. It joins the cluster only if there are clips to read.
 
-    `workers` is the number of actors; None for one per CPU. The engine raises GenreclfError for a cluster that cannot
-    be reached or whose nodes cannot do it.
+    `workers` is the number of actors, None for one per CPU. The engine raises GenreclfError if the cluster cannot be
+    reached or its nodes cannot read the clips.
     """
     return partial(_read, cluster, workers)
 
@@ -58,7 +58,7 @@ def _read(
 
 
 def _present(folder: Location, sources: Sequence[Source]) -> str:
-    """A clip that is there; empty for none, and in an object store, which is the same for all nodes."""
+    """Returns the path of a clip that exists; "" if none does, and for object stores, which all nodes share."""
     if isinstance(folder, StorePath):
         return ""
     return next((source.path for source in sources if (folder / source.path).exists()), "")

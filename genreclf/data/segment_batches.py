@@ -1,4 +1,4 @@
-"""Segments of clips as batches: read from the store on disk, or cut on a GPU from a copy of the store there."""
+"""Makes batches of segments: read from the store on disk, or cut on a GPU from a copy of the store there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -17,20 +17,20 @@ Item = tuple[int, Span]  # a clip and one of its segments
 
 
 class Batch(TypedDict):
-    """B segments; V * B with V views of each segment, all segments of one view after those of the other."""
+    """A batch of B segments; with V views of each segment V * B, one view of all segments after the other."""
 
-    # (B,) int64: the class; NONE for a clip that is of none of the classes. Or (B, classes) float32: 1 for each genre
+    # (B,) int64: the class, NONE for a clip of none of the classes; or (B, classes) float32: 1 for each genre
     target: Tensor
     clip: Tensor  # (B,) int64: the clip's number in the store
     segments: NotRequired[Tensor]  # (B, 256, 128) uint8, time first: as read from the store
     image: NotRequired[Tensor]  # (B, 3, 128, 256) uint8 or float32 in [0, 255], channels_last: on the device
-    other: NotRequired[Tensor]  # (B,) int64: the number in the batch of the example blended in
-    lam: NotRequired[Tensor]  # (B,) in [0.5, 1]: the weight of an example; 1 - lam is that of the other one
-    views: NotRequired[int]  # V, where it is more than 1
+    other: NotRequired[Tensor]  # (B,) int64: index in the batch of the example blended in
+    lam: NotRequired[Tensor]  # (B,) in [0.5, 1]: weight of an example; the other one has the weight 1 - lam
+    views: NotRequired[int]  # V, if it is more than 1
 
 
 class SegmentDataset(Dataset[Batch]):
-    """Segments of some clips, without the silence at the clips' ends; a batch is read at once.
+    """Segments of clips, without the silence at the clips' ends. A batch is read in one operation.
 
     `items` are every `step`-th of the segments that cover each clip.
     """
@@ -44,28 +44,28 @@ class SegmentDataset(Dataset[Batch]):
         return len(self.items)
 
     def __getitems__(self, chosen: Sequence[int | Item]) -> Batch:
-        """The batch with `segments`, `target` and `clip` of numbers of `items`, or of items that were drawn."""
+        """Returns the batch with `segments`, `target` and `clip` for indices into `items`, or for drawn items."""
         columns, target, clip = self.places([self.items[one] if isinstance(one, int) else one for one in chosen])
         segments = torch.from_numpy(self.store.columns[columns])  # (B, 256, 128)
         return {"segments": segments, "target": torch.from_numpy(target), "clip": torch.from_numpy(clip)}
 
     def places(self, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(N, 256) columns of the store that N items show, their targets and (N,) clips, int64."""
+        """Returns the (N, 256) columns of the store for N items, their targets, and their (N,) clips, int64."""
         clips, shown = zip(*items, strict=True)
         rows = [self.store.rows[clip] for clip in clips]
         sounds = [(row.offset + row.first_sound, row.sound_columns, row.sound_frames) for row in rows]
-        first, columns, frames = np.array(sounds).T[..., None]  # each (N, 1), against the segments' (N, 256) columns
+        first, columns, frames = np.array(sounds).T[..., None]  # each (N, 1), to broadcast with (N, 256) columns
         index = first + column_index(columns, frames, np.array(shown))
         return index, np.array([self.target_of[clip] for clip in clips]), np.array(clips)
 
 
 class RandomSegments(Sampler[Item]):
-    """One segment of each clip of a dataset in random order, at a random place, stretched by up to `stretch`.
+    """Draws one segment of each clip, in random order, at a random place, and stretched by up to `stretch`.
 
-    What it draws depends on seed and epoch alone. Batch k of process `rank` of `world` is batch k * world + rank of
-    what one process would draw, so no clip is drawn twice. What does not fill a batch in each process is left out of
-    the epoch, unless the processes have no full batch: then they share all clips. Raises GenreclfError where a process
-    would have fewer than two, for batch norm.
+    The draws depend only on seed and epoch. Batch k of process `rank` of `world` is batch k * world + rank of a single
+    process, so no clip is drawn twice. The rest that does not fill a batch in each process is left out of the epoch,
+    unless there is no full batch for each process: then they share all clips. Raises GenreclfError if a process would
+    have fewer than two clips, which batch norm needs.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class RandomSegments(Sampler[Item]):
             raise GenreclfError(f"trainer.devices: {len(place)} training clips are too few for {world} devices")
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls it before each epoch."""
+        """Sets the epoch. Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -103,9 +103,9 @@ class RandomSegments(Sampler[Item]):
 
 
 class DeviceLoader:
-    """The batches of a DataLoader with `sampler`, cut on a device from a copy of the store's spectrograms there.
+    """Yields the batches of a DataLoader with `sampler`, cut on a device from a copy of the store's spectrograms.
 
-    The host sends an epoch's places at once; then each batch is one operation, and the host waits for none.
+    The host sends all places of an epoch at once. Then each batch is one operation, and the host never waits.
     """
 
     def __init__(self, dataset: SegmentDataset, sampler: RandomSegments, batch_size: int, device: torch.device) -> None:

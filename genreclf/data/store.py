@@ -1,11 +1,11 @@
-"""All clips' spectrograms in one memory-mapped array beside one table: the format of a store, and how it is opened.
+"""Opens stores, and defines their format: all clips' spectrograms in one memory-mapped array beside one table.
 
 A store is a folder. NumPy and any CSV reader open its files:
     spectrograms.npy  (columns of all clips, 128) uint8, clip after clip; time first, so a segment is contiguous on disk
     sketches.npy, tokens.npy  the clips' fingerprints, clip after clip
     clips.csv         one row per clip
-    recordings.csv    the pairs of clips that hold the same recording
-    store.json        what the store was made from; written last
+    recordings.csv    pairs of clips that hold the same recording
+    store.json        settings that the store was made with; written last
 """
 
 import csv
@@ -32,21 +32,21 @@ TABLE, RECORDINGS, META = "clips.csv", "recordings.csv", "store.json"
 class Row:
     """A clip in the table."""
 
-    path: str  # of the file, relative to the data folder, with forward slashes
+    path: str  # the file's path relative to the data folder, with forward slashes
     label: str  # the class
-    columns: int  # of the spectrogram; 0 for a clip that is left out
+    columns: int  # number of the spectrogram's columns; 0 for a clip that is left out
     frames: int  # the clip's length in frames of 23.2 ms
     offset: int  # the clip's columns are offset : offset + columns of the array
-    first_sound: int  # silence at the ends left out: the first column, counted from `offset`
-    sound_columns: int  # the number of columns from there
-    sound_frames: int  # and the frames that they cover
-    steps: int  # the clip's rows in sketches.npy
-    tokens: int  # the clip's rows in tokens.npy
-    source_rate_hz: int  # of the audio file; 0 for a picture
-    source_seconds: float  # of the audio file, or the seconds that the picture shows
-    digest: str  # SHA-256 of the file; empty for a file that cannot be read
-    group: str  # clips of one group hold the same recording; named after the first of them
-    problem: str  # why the clip is left out (unreadable, no music), or a note on a clip that is not
+    first_sound: int  # the first column after the silence at the beginning, counted from `offset`
+    sound_columns: int  # number of columns from there to the silence at the end
+    sound_frames: int  # number of frames that they cover
+    steps: int  # number of the clip's rows in sketches.npy
+    tokens: int  # number of the clip's rows in tokens.npy
+    source_rate_hz: int  # sample rate of the audio file; 0 for a picture
+    source_seconds: float  # length of the audio file, or of the music that the picture shows
+    digest: str  # SHA-256 of the file; empty if it cannot be read
+    group: str  # equal for clips of the same recording: the path of the first of them
+    problem: str  # why the clip is left out (unreadable, no music), or a note on a clip that is used
 
 
 _ROW_TYPES = get_type_hints(Row)
@@ -61,16 +61,16 @@ class Store:
     columns: np.ndarray  # (columns of all clips, 128) uint8, memory-mapped
     fingerprints: Fingerprints
     matches: tuple[Match, ...]  # pairs of clips that hold the same recording
-    digest: str  # of the content: equal wherever the same files lie under the same relative paths
+    digest: str  # of the contents: equal wherever the same files have the same relative paths
 
     def spectrogram(self, clip: int) -> np.ndarray:
-        """(128, columns) uint8 of one clip, row 0 the lowest band."""
+        """Returns one clip's spectrogram: (128, columns) uint8, row 0 the lowest band."""
         row = self.rows[clip]
         return self.columns[row.offset : row.offset + row.columns].T
 
 
 def open_store(folder: Path) -> Store:
-    """Opens a finished store. Raises GenreclfError if a part is missing or damaged, or the format is another."""
+    """Opens a finished store. Raises GenreclfError if a file is missing or damaged, or the format differs."""
     try:
         meta = json.loads((folder / META).read_text())
         if meta["format"] != FORMAT:
@@ -86,7 +86,7 @@ def open_store(folder: Path) -> Store:
 
 
 def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:
-    """The clips' fingerprints, memory-mapped. Raises ValueError where the arrays do not fit the table."""
+    """Opens the clips' fingerprints, memory-mapped. Raises ValueError if the arrays do not fit the table."""
     steps, tokens = borders(row.steps for row in rows), borders(row.tokens for row in rows)
     sketch_array = _open_array(folder / SKETCHES, np.uint8, SKETCH_BANDS, steps[-1])
     return Fingerprints(sketch_array, steps, _open_array(folder / TOKENS, np.uint32, 2, tokens[-1]), tokens)
@@ -102,7 +102,10 @@ def _open_array(path: Path, dtype: type[np.generic], width: int, length: int) ->
 
 
 def _checked_columns(rows: Sequence[Row]) -> int:
-    """The columns of all clips. Raises ValueError unless they lie one clip after another and cover some time."""
+    """Returns the number of columns of all clips.
+
+    Raises ValueError unless the clips lie one after another and each of them covers some time.
+    """
     end = 0
     for row in rows:
         sound = 0 <= row.first_sound <= row.columns - row.sound_columns and min(row.sound_columns, row.sound_frames) > 0
@@ -118,17 +121,17 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_table(path: Path) -> list[Row]:
-    """The complete rows of clips.csv; a row that a kill cut short is left out, with all that follows it."""
+    """Reads the complete rows of clips.csv. A row that a kill cut short is left out, with everything after it."""
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     complete = text[: text.rfind("\n") + 1]
-    while complete.count('"') % 2:  # a line break inside quotes, of a file name that holds one, ends no row
+    while complete.count('"') % 2:  # a line break inside quotes, from a file name, does not end a row
         complete = complete[: complete.rfind("\n", 0, -1) + 1]
     table = csv.DictReader(io.StringIO(complete, newline=""))
     return [Row(**{name: kind(values[name]) for name, kind in _ROW_TYPES.items()}) for values in table]
 
 
 def write_matches(path: Path, rows: Sequence[Row], matches: Sequence[Match]) -> None:
-    """Writes recordings.csv, in which clips are named by their paths."""
+    """Writes recordings.csv, which identifies clips by their paths."""
     head = csv_line(field.name for field in fields(Match))
     lines = (csv_line((rows[first].path, rows[second].path, *rest)) for first, second, *rest in map(astuple, matches))
     write_atomically(path, head + "".join(lines))
@@ -145,7 +148,7 @@ def _read_matches(path: Path, rows: Sequence[Row]) -> Iterator[Match]:
 
 
 def csv_line(values: Iterable[Any]) -> str:
-    """One line of a table. File names need not be UTF-8: their bytes are written unchanged, as surrogate escapes."""
+    """Formats one line of a table. Bytes of file names that are not UTF-8 stay unchanged, as surrogate escapes."""
     line = io.StringIO()
     csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow(values)
     return line.getvalue()

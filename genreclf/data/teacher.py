@@ -1,4 +1,4 @@
-"""What other nets say about the clips: vectors that a training also predicts (knowledge distillation)."""
+"""Reads vectors from other nets, which the net also learns to predict in training (knowledge distillation)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,21 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.text import first_names
 
 NAMES = "clip"  # the array or column with the clips' names
-COMPONENTS = 128  # of each teacher; what varies less is mostly noise
-MIN_CLIPS = 2  # in training with a vector: fewer have no components
-_MAX_NUMBER = 1e30  # the squares of larger ones would overflow
-_LEAST_SHARE = 1e-6  # of the first component's variance: smaller ones are rounding
+COMPONENTS = 128  # the most components of each teacher; those with less variance are mostly noise
+MIN_CLIPS = 2  # training clips with a vector: fewer have no principal components
+_MAX_NUMBER = 1e30  # the squares of larger numbers would overflow
+_LEAST_SHARE = 1e-6  # of the first component's variance: smaller variances are rounding errors
 
 
 def teacher_vectors(file: Path, paths: Sequence[str], training: Sequence[int]) -> np.ndarray:
-    """The targets of each clip in `paths`: (clips, K) float32, NaN in the rows of clips that `file` does not have.
+    """Returns the targets of the clips `paths`: (clips, K) float32, with NaN in the rows of clips not in `file`.
 
     Each array of the file is one teacher. It is reduced to its first 128 principal components and whitened to variance
-    1, both by the clips `training`; the components of all teachers stand side by side.
+    1, both computed from the clips `training`. The components of all teachers are concatenated.
 
-    `file` is an .npz or .parquet: `clip` holds the clips' paths or names, each other array or column a vector per clip.
-    Prints to standard error how many clips have no vector. Raises GenreclfError for a file that cannot be used.
+    `file` is an .npz or .parquet. `clip` contains the clips' paths or names, and each other array or column a vector
+    per clip. Prints on standard error how many clips have no vector. Raises GenreclfError for a file that cannot be
+    used.
     """
     names, teachers = _read(file)
     rows = _rows(file, names, paths)
@@ -49,7 +50,7 @@ def teacher_vectors(file: Path, paths: Sequence[str], training: Sequence[int]) -
 
 
 def _read(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The clips' names, and the (names, D) vectors of each teacher."""
+    """Reads the clips' names, and the (names, D) vectors of each teacher."""
     try:
         arrays = _parquet(file) if file.suffix.lower() == ".parquet" else _npz(file)
         names = [str(name) for name in arrays.pop(NAMES)]
@@ -88,7 +89,7 @@ def _parquet(file: Path) -> dict[str, np.ndarray]:
 
 
 def _rows(file: Path, names: Sequence[str], paths: Sequence[str]) -> np.ndarray:
-    """(clips,) the row of each clip, -1 for none: by its path, or else by its name without folder and suffix."""
+    """Returns the row of each clip, or -1, by its path or else by its name without folder and suffix: (clips,)."""
     row_of = {name: row for row, name in enumerate(names)}
     if len(row_of) < len(names):
         twice = next(name for row, name in enumerate(names) if row_of[name] != row)
@@ -101,7 +102,10 @@ def _rows(file: Path, names: Sequence[str], paths: Sequence[str]) -> np.ndarray:
 
 
 def _whitened(vectors: np.ndarray, training: Sequence[int]) -> np.ndarray:
-    """(N, D) -> (N, at most 128): principal components, each divided by its deviation over the rows `training`."""
+    """Returns principal components, each divided by its standard deviation over the rows `training`.
+
+    (N, D) -> (N, at most 128)
+    """
     mean = vectors[training].mean(0)
     _, deviations, axes = np.linalg.svd(vectors[training] - mean, full_matrices=False)
     kept = np.flatnonzero(deviations[:COMPONENTS] ** 2 > _LEAST_SHARE * deviations[0] ** 2)

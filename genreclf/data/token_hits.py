@@ -1,4 +1,4 @@
-"""Equal tokens of two clips: the candidates for a match, see `fingerprint`."""
+"""Finds equal tokens of two clips, the candidates for a match (see `fingerprint`)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A token that many clips share says little, so each is compared with the next 32 only: this bounds the cost.
+# A token that many clips share has little meaning, so each is compared only with the next 32, which bounds the cost.
 _NEIGHBOURS = 32
 BATCH = 1 << 14  # hits compared at once: 8 MB of words
 
-Report = Callable[[int, int], None]  # takes how many parts are done, and how many there are
+Report = Callable[[int, int], None]  # takes the number of finished parts and the number of all parts
 
 
 class TokenTable(NamedTuple):
-    """The tokens of many clips, one clip after another."""
+    """The tokens of many clips, concatenated."""
 
     tokens: np.ndarray  # (tokens, 2) uint32: a token, whose upper two bits are its region, and its frame
-    counts: np.ndarray  # (clips,): how many tokens each clip has
+    counts: np.ndarray  # (clips,): number of tokens of each clip
 
 
 @dataclass(frozen=True)
 class _Tokens:
-    """The tokens of one region, sorted; equal ones in the order of their clips."""
+    """The sorted tokens of one region. Equal tokens are in the order of their clips."""
 
     token: np.ndarray  # (n,) uint32
     clip: np.ndarray  # (n,) int32
@@ -38,7 +38,7 @@ class _Tokens:
 
 
 def hits_within(table: TokenTable, regions: int, report: Report) -> Iterator[np.ndarray]:
-    """Yields (hits, 4) int64: two clips, and the frame in each of them at which they have a token in common."""
+    """Yields (hits, 4) int64: two clips with a token in common, and its frame in each of them."""
     for region in range(regions):
         report(region, regions)
         tokens = _Tokens.of(table, region)
@@ -51,13 +51,13 @@ def hits_within(table: TokenTable, regions: int, report: Report) -> Iterator[np.
 
 
 def hits_between(one: TokenTable, other: TokenTable, regions: int, report: Report) -> Iterator[np.ndarray]:
-    """The same, with the first clip in `one` and the second in `other`."""
+    """Yields hits as `hits_within`, with the first clip in `one` and the second one in `other`."""
     for region in range(regions):
         report(region, regions)
         tokens, others = _Tokens.of(one, region), _Tokens.of(other, region)
         begin = np.searchsorted(others.token, tokens.token)
-        count = np.searchsorted(others.token, tokens.token, "right") - begin  # of equal tokens in `other`
-        # Each clip, and each of its tokens, begins elsewhere among them, so that together they reach all.
+        count = np.searchsorted(others.token, tokens.token, "right") - begin  # number of equal tokens in `other`
+        # Each clip, and each of its tokens, starts at another one of them, so that together they reach all.
         start = np.arange(len(begin)) + tokens.token
         for distance in range(min(_NEIGHBOURS, count.max(initial=0))):
             same = np.flatnonzero(count > distance)
