@@ -1,4 +1,4 @@
-"""Archives of data sets: downloaded so that an interrupted download resumes, checked, and unpacked safely."""
+"""Downloads archives of data sets, resuming interrupted downloads, checks them, and unpacks them safely."""
 
 import hashlib
 import shutil
@@ -19,13 +19,13 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.progress import progress_bar
 
 _BLOCK_BYTES = 2**24
-_HEADERS = {"user-agent": "genreclf"}  # some servers refuse those of download tools
-# RuntimeError: zip members with a password, or compressed in an unknown way
+_HEADERS = {"user-agent": "genreclf"}  # some servers refuse download tools
+# RuntimeError: zip members with a password, or with an unknown compression method
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError)
 
 
 class Limits(NamedTuple):
-    """What an archive may hold; more is refused."""
+    """The largest contents of an archive that is unpacked."""
 
     files: int
     bytes: int  # unpacked
@@ -36,22 +36,22 @@ class Archive:
     """An archive on a server."""
 
     url: str
-    algorithm: str  # of its checksum, as hashlib names it
-    digest: str  # in hexadecimal
-    size: int  # bytes, rounded up: what its download needs
+    algorithm: str  # of its checksum, by hashlib's name
+    digest: str  # hexadecimal
+    size: int  # bytes to download, rounded up
     limits: Limits
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The archive's file name."""
         return self.url.rpartition("/")[2]
 
 
 def obtain(archive: Archive, folder: Path, where: str, other_way: str) -> None:
-    """The content of the archive's top folder -> `folder`, which must not exist yet; resumes where it was interrupted.
+    """Downloads an archive, or resumes its download, and unpacks its top folder to `folder`.
 
-    Raises GenreclfError, which begins with `where` and ends with `other_way`, if the archive cannot be downloaded,
-    differs from the known one, is damaged, if `folder` is not empty, or if the disk has too little space.
+    Raises GenreclfError, whose message begins with `where` and ends with `other_way`, if the archive cannot be
+    downloaded, has another checksum, or is damaged, if `folder` is not empty, or if the disk has too little space.
     """
     parent = folder.parent
     parent.mkdir(parents=True, exist_ok=True)
@@ -66,13 +66,13 @@ def obtain(archive: Archive, folder: Path, where: str, other_way: str) -> None:
 
 
 def check_vacant(folder: Path, where: str) -> None:
-    """Raises GenreclfError, which begins with `where`, if there is something in a folder to unpack to."""
+    """Raises GenreclfError, whose message begins with `where`, unless `folder` is empty or does not exist."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise GenreclfError(f"{where}: {folder} is there, but not in the usual layout; complete it, or move it away")
 
 
 def _check_space(archive: Archive, folder: Path, where: str) -> None:
-    """The archive and its content lie beside each other for a while."""
+    """Checks that the disk has space for the archive and its contents, which exist side by side for a while."""
     needed, free = 2 * archive.size, shutil.disk_usage(folder).free
     if free < needed:
         room = f"{needed / 2**30:.1f} GiB of space for {archive.name}, {free / 2**30:.1f} GiB are free"
@@ -85,7 +85,7 @@ def _download(archive: Archive, file: Path, where: str, other_way: str) -> None:
         with partial.open("ab") as out:
             _resume(archive.url, out)
         partial.replace(file)
-    except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises another class
+    except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises a different class
         raise GenreclfError(
             f"{where}: {archive.url} cannot be downloaded ({reason(error)}); run the same command again to resume, or "
             f"{other_way}"
@@ -101,7 +101,7 @@ def _resume(url: str, out: BinaryIO) -> None:
 
 
 def check_digest(file: Path, algorithm: str, known: str, other_way: str) -> None:
-    """Deletes an archive with another checksum than the `known` one, and raises GenreclfError."""
+    """Deletes an archive whose checksum is not `known`, and raises GenreclfError."""
     digest = _digest(file, algorithm)
     if digest != known:
         file.unlink()
@@ -119,10 +119,10 @@ def _digest(file: Path, algorithm: str) -> str:
 
 
 def unpack(archive: Path, folder: Path, limits: Limits, other_way: str) -> None:
-    """The content of the top folder of a tar or zip archive -> `folder`, which appears only when it is complete.
+    """Unpacks the top folder of a tar or zip archive to `folder`, which appears only when it is complete.
 
-    Raises GenreclfError, which ends with `other_way`, and leaves nothing behind, for members that are not files or
-    folders or lie outside, for more than the limits, and for an archive that cannot be read.
+    Raises GenreclfError, whose message ends with `other_way`, and leaves nothing behind, if a member is not a file or
+    folder or lies outside `folder`, if the contents exceed the limits, or if the archive cannot be read.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -145,13 +145,13 @@ def unpack(archive: Path, folder: Path, limits: Limits, other_way: str) -> None:
 
 
 def _inside(name: str) -> PurePosixPath | None:
-    """A member's path without the top folder; None for the top folder itself, and for files that macOS adds."""
+    """Returns a member's path below the top folder, or None for the top folder itself and for files that macOS adds."""
     path = PurePosixPath(*PurePosixPath(name).parts[1:])
     return None if not path.name or path.name.startswith("._") else path
 
 
 def _counter(limits: Limits, report: Callable[[int, int], None]) -> Callable[[int], None]:
-    """Counts members by their size, and refuses more than the limits."""
+    """Returns a function that adds a member's size to the totals and raises ValueError if they exceed the limits."""
     count = size = 0
 
     def add(member: int) -> None:
@@ -167,7 +167,7 @@ def _counter(limits: Limits, report: Callable[[int, int], None]) -> Callable[[in
 def _member_filter(
     limits: Limits, report: Callable[[int, int], None]
 ) -> Callable[[tarfile.TarInfo, str], tarfile.TarInfo | None]:
-    """tarfile's `data` filter, with limits on number and size, without links and without the top folder."""
+    """Returns tarfile's `data` filter with limits on number and size, which refuses links and strips the top folder."""
     add = _counter(limits, report)
 
     def check(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
@@ -192,6 +192,6 @@ def _unpack_zip(archive: Path, folder: Path, limits: Limits, report: Callable[[i
                 continue
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Reads no more than `file_size`, which was counted.
+            # This reads no more than `file_size`, which was counted.
             with content.open(member) as packed, target.open("wb") as out:
                 shutil.copyfileobj(packed, out)

@@ -1,10 +1,10 @@
-"""The names of artists: which ones mean that the artist is not known, and which ones are of one artist."""
+"""Recognises artist names that mean an unknown artist, and different spellings of one artist's name."""
 
 import re
 
 from genreclf.text import normalize_name, spelling_key
 
-# What tables write where they know no value; without case, spaces and punctuation, so "n/a", "N.A." and "<NA>" are one.
+# Words for a missing value in tables, without case, spaces and punctuation: "n/a", "N.A." and "<NA>" are the same.
 UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")
 _NO_ARTIST = (
     *("", *UNKNOWN),
@@ -19,15 +19,15 @@ _THE = re.compile(r"^the[\W_]+(?=\w)|,\s*the$", re.IGNORECASE)  # "The Beatles",
 
 
 def is_no_artist(cell: str) -> bool:
-    """Whether a cell says that the artist is not known, or that there are several."""
+    """Returns whether a cell means that the artist is unknown, or that there are several."""
     return normalize_name(cell) in _NO_ARTIST
 
 
 def artist_key(name: str) -> str:
-    """A key that all spellings of an artist's name have in common; empty for no name.
+    """Returns a key that is equal for all spellings of an artist's name, or "" if there is no name.
 
-    It ignores case, accents, spaces, punctuation, the article "the", and guests ("feat. ..."). Two artists with one key
-    stay together, which costs little; one artist with two keys would be a leak.
+    The key ignores case, accents, spaces, punctuation, the article "the", and guests ("feat. ..."). If two artists
+    share a key, their clips stay in one group, which costs little; if one artist had two keys, it would be a leak.
     """
     plain = _THE.sub("", _GUESTS.split(name.strip())[0])
     return spelling_key(plain) if normalize_name(plain) else ""

@@ -1,4 +1,4 @@
-"""An audit -> one self-contained HTML page, with its styles and pictures inside."""
+"""Renders an audit as one self-contained HTML page, with inline styles and pictures."""
 
 import io
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ WIDTH = 720
 STRIP_ROWS = N_BANDS // 2
 _BAR_ROWS = 8
 _TICK_ROWS = 5
-# The picture's palette: the color map, the background, the marks.
+# The picture's palette: the color map, then the background and the marks.
 _MAP_COLORS = 254
 _BLANK, _MARK = 254, 255
 _BLANK_RGB, _MARK_RGB = (232, 236, 239), (0, 137, 123)
@@ -29,7 +29,7 @@ _MAX_TICKS = 6
 
 
 def audit_page(found: Audit, store: Store, about: dict[str, str]) -> str:
-    """The page. `about` names the data, its path, its table and the split."""
+    """Returns the page as HTML. `about` names the data, its path, its table and the split."""
     drawn = found.pairs[:PAIRS_DRAWN]
     clip_of = {row.path: clip for clip, row in enumerate(store.rows)}
     pictures = []
@@ -54,7 +54,7 @@ def audit_page(found: Audit, store: Store, about: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class PairPicture:
-    """A picture as a PNG file, and the ticks of its time axis."""
+    """A picture of two clips as a PNG file, and the ticks of its time axis."""
 
     png: bytes
     ticks: tuple[tuple[float, float], ...]  # position in [0, 1], seconds
@@ -63,9 +63,10 @@ class PairPicture:
 def draw_pair(
     first: np.ndarray, first_frames: int, second: np.ndarray, second_frames: int, offset_seconds: float
 ) -> PairPicture:
-    """Draws two spectrograms, (128, columns) uint8 with row 0 the lowest band, over their numbers of frames.
+    """Draws two spectrograms, (128, columns) uint8 with row 0 the lowest band, on one time axis.
 
-    The axis is 0 where the first clip begins; the second begins `offset_seconds` later. A bar marks the overlap.
+    Time 0 is the beginning of the first clip; the second one begins `offset_seconds` later. The lengths are given by
+    the numbers of frames. A bar marks the overlap.
     """
     spans = (0.0, first_frames / FRAME_RATE_HZ), (offset_seconds, offset_seconds + second_frames / FRAME_RATE_HZ)
     begin, end = min(spans[0][0], spans[1][0]), max(spans[0][1], spans[1][1])
@@ -79,7 +80,7 @@ def draw_pair(
 
 
 def _strip(levels: np.ndarray, span: tuple[float, float], seconds: np.ndarray) -> np.ndarray:
-    """(64, WIDTH) uint8, the highest band on top; blank outside the clip."""
+    """Returns one clip's strip: (64, WIDTH) uint8, the highest band on top, blank outside the clip."""
     # (128, columns) -> (64, 2, columns) -> (64, columns)
     pooled = levels.reshape(STRIP_ROWS, -1, levels.shape[1]).mean(axis=1)[::-1]
     position = (seconds - span[0]) / (span[1] - span[0])
@@ -93,18 +94,18 @@ def _inside(span: tuple[float, float], seconds: np.ndarray) -> np.ndarray:
 
 
 def _row(marked: np.ndarray, rows: int) -> np.ndarray:
-    """(rows, WIDTH) uint8."""
+    """Returns a strip of marks: (rows, WIDTH) uint8."""
     return np.tile(np.where(marked, np.uint8(_MARK), np.uint8(_BLANK)), (rows, 1))
 
 
 def _tick_seconds(begin: float, end: float) -> list[float]:
-    """Round times in [begin, end], including 0; few enough that their labels do not overlap."""
+    """Returns round times in [begin, end], few enough that their labels do not overlap. 0 is one of them."""
     step = next((step for step in _STEPS_SECONDS if (end - begin) / step < _MAX_TICKS), _STEPS_SECONDS[-1])
     return [step * number for number in range(int(np.ceil(begin / step)), int(np.floor(end / step)) + 1)]
 
 
 def _png(indices: np.ndarray) -> bytes:
-    from matplotlib import colormaps  # imported here: it takes long, and few callers draw
+    from matplotlib import colormaps  # imported here because it is slow and few callers draw
 
     magma = (colormaps["magma"](np.linspace(0, 1, _MAP_COLORS))[:, :3] * 255).round().astype(np.uint8)
     image = Image.fromarray(indices)

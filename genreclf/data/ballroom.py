@@ -1,4 +1,4 @@
-"""Ballroom (Gouyon et al. 2006): WAV files of about 30 s in a folder per dance, without tables and without a split."""
+"""Ballroom (Gouyon et al. 2006): WAV files of about 30 s in one folder per dance, without tables and a split."""
 
 import re
 from pathlib import Path
@@ -18,18 +18,21 @@ ARCHIVE = Archive(
     limits=Limits(2_000, 4 * 2**30),
 )
 OTHER_WAY = "get data1.tar.gz elsewhere, unpack it, and set data.path to its folder"
-_ALBUM = re.compile(r"Albums-(.+)-\d+")  # the name of a file from a CD; the others are named Media-105901
+_ALBUM = re.compile(r"Albums-(.+)-\d+")  # the name of a file from a CD; others have names such as Media-105901
 
 
 def find(path: Path, subset: str) -> Layout | None:
-    """Where it lies: `path` holds BallroomData, or is it."""
+    """Finds the data set: `path` is BallroomData or contains it."""
     folders = (path / FOLDER, path)
     audio = next((folder for folder in folders if set(DANCES) <= set(_dances(folder).values())), None)
     return None if audio is None else Layout(audio, audio)
 
 
 def _dances(folder: Path) -> dict[str, str]:
-    """The dance of each folder in `folder`. Rumba may be divided: Rumba-American, Rumba-International, Rumba-Misc."""
+    """Returns the dance of each folder in `folder`.
+
+    Rumba may be divided: Rumba-American, Rumba-International, Rumba-Misc.
+    """
     if not folder.is_dir():
         return {}
     known = {dance.lower(): dance for dance in DANCES}
@@ -39,12 +42,12 @@ def _dances(folder: Path) -> dict[str, str]:
 
 
 def fetch(path: Path, subset: str) -> None:
-    """Downloads it. Raises GenreclfError as `obtain` does."""
+    """Downloads the data set. Raises GenreclfError as `obtain` does."""
     obtain(ARCHIVE, path / FOLDER, "data=ballroom", OTHER_WAY)
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
-    """The clips, by path. Those of one CD are a group, as no table names the artists."""
+    """Returns the clips by path. The clips of one CD are a group, because no table names the artists."""
     found = {}
     for folder, dance in _dances(layout.audio).items():
         for file in (layout.audio / folder).rglob("*"):

@@ -1,4 +1,4 @@
-"""The names of a data set's classes: which ones are refused, and which ones look odd."""
+"""Checks the class names of a data set: refuses unusable ones, and reports odd ones."""
 
 import re
 import unicodedata
@@ -17,9 +17,10 @@ def _classes(labels: Sequence[str], task: str) -> list[str]:
 
 
 def check_classes(labels: Sequence[str], task: str, where: str, need: str, remedy: str) -> None:
-    """Raises GenreclfError for fewer than two classes, and for two names of one class (copied between file systems).
+    """Raises GenreclfError for fewer than two classes, and for two spellings of one class, as copying between file
+    systems produces.
 
-    `labels` are those of the clips. The message begins with `where`; `need` and `remedy` end it.
+    `labels` are the clips' labels. The message begins with `where` and ends with `need` or `remedy`.
     """
     first: dict[str, str] = {}
     for label in _classes(labels, task):
@@ -32,12 +33,12 @@ def check_classes(labels: Sequence[str], task: str, where: str, need: str, remed
 
 
 def _plain(label: str) -> str:
-    """A class's name without case and spaces at its ends, and with Unicode's composed characters."""
+    """Returns a class name without case and surplus spaces, in Unicode's composed form."""
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold()).split())
 
 
 def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | None) -> None:
-    """Prints to standard error which classes are probably no genre, and which ones are probably one genre.
+    """Prints on standard error which classes are probably not genres, and which ones are probably the same genre.
 
     `none` is the class of out-of-scope music.
     """
@@ -58,6 +59,6 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
 
 
 def _joins_genres(name: str, known: Sequence[str]) -> bool:
-    """Whether this is several genres in one cell: "rock;pop", or "rock, pop" where there is a class rock or pop."""
+    """Returns whether a name lists several genres: "rock;pop", or "rock, pop" if there is a class rock or pop."""
     parts = [part.strip() for part in re.split(r"[;,|/]", name)]
     return len(parts) > 1 and (";" in name or not set(parts).isdisjoint(known))

@@ -1,4 +1,4 @@
-"""Which recordings of one collection are in another too. A collection is a folder, a list of paths, or a file."""
+"""Finds recordings that two collections share. A collection is a folder, a list of paths, or a file."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -23,56 +23,54 @@ from genreclf.progress import progress_bar
 class Collection:
     """Clips to compare by sound."""
 
-    name: str  # its path, as the user gave it
+    name: str  # the collection's path as the user gave it
     folder: Path  # the clips' paths are relative to it
     ignored: dict[str, list[str]]  # by extension: files in the folder that are not clips
     store: Store
 
     def file(self, clip: int) -> Path:
-        """The file of a clip."""
+        """Returns the path of a clip's file."""
         return self.folder / self.store.rows[clip].path
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a collection holds."""
+    """Summary of a collection."""
 
     name: str
     clips: int
     compared: int  # clips that could be compared by sound
-    ignored: dict[str, list[str]]  # by extension: other files
-    left_out: dict[str, str]  # by path, why: neither audio nor a spectrogram, damaged, silent
-    not_compared: list[str]  # shorter than 4 s or uniform: compared byte for byte only
-    figures: (
-        int  # Kaggle's, which hold the top 40 of 80 dB: of 103 that were drawn of known clips, 94 matched the audio
-    )
+    ignored: dict[str, list[str]]  # by extension: files that are not clips
+    left_out: dict[str, str]  # reason by path: neither audio nor a spectrogram, damaged, silent
+    not_compared: list[str]  # clips shorter than 4 s or uniform, which are compared only byte for byte
+    figures: int  # Kaggle's, with only the top 40 of 80 dB: 94 of 103 drawn from known clips matched the audio
 
 
 @dataclass(frozen=True)
 class SharedRecording:
-    """A clip, and one of another collection that holds the same recording; numbers as in Match."""
+    """A clip and one of another collection with the same recording. The numbers are those of a Match."""
 
     path: str
     against: str  # the other collection's name
     other: str  # the clip's path in it
     confidence: float
-    offset_seconds: float  # by which the other clip begins after the first; negative: before it
+    offset_seconds: float  # how much later than the first clip the other one begins; negative: earlier
     overlap_seconds: float
-    same_bytes: bool  # the files are equal
+    same_bytes: bool  # whether the files are equal
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a collection shares with others."""
+    """The recordings that a collection shares with others."""
 
     collection: Contents
     others: list[Contents]
-    same_files: int  # pairs of a file with itself, which are not listed
+    same_files: int  # number of pairs of a file with itself, which are not listed
     pairs: list[SharedRecording]  # the most certain ones first
 
     @property
     def shared(self) -> list[str]:
-        """The clips of the collection that sound like one of the others, sorted."""
+        """The paths of the collection's clips that sound like a clip of another collection, sorted."""
         return sorted({pair.path for pair in self.pairs})
 
     @property
@@ -81,16 +79,16 @@ class Comparison:
         return not (self.collection.compared and any(other.compared for other in self.others))
 
     def plain(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """Converts the comparison to values for JSON."""
         counts = {"clips": self.collection.clips, "shared": len(self.shared), "pairs": len(self.pairs)}
         return {"summary": counts, **asdict(self), "shared": self.shared}
 
 
 def own_collection(data: DataConfig) -> Collection:
-    """The clips of a data set, whatever their classes: all below its folder, or with a table or tags, those that have
-    a genre there.
+    """Returns the clips of a data set of any class, except those in `data.drop`: all clips below its folder, or with a
+    table or tags all that have a genre there.
 
-    Without those of `data.drop`. Raises GenreclfError as `other_collection` does.
+    Raises GenreclfError as `other_collection` does.
     """
     folder = on_disk(data_folder(data))
     if not folder.is_dir():
@@ -102,10 +100,10 @@ def own_collection(data: DataConfig) -> Collection:
 
 
 def other_collection(path: Path, data: DataConfig) -> Collection:
-    """The clips of a folder at any depth, of a list of paths, which are relative to the list's folder, or of one file.
+    """Returns the clips below a folder, in a list of paths (relative to the list's folder), or of a single file.
 
-    Their store is built in the cache of `data` if it is not there. Raises GenreclfError where a file is missing or
-    there is no clip.
+    Builds their store in the cache of `data` if it does not exist. Raises GenreclfError if a file is missing or there
+    is no clip.
     """
     if path.is_dir():
         sources, ignored = _below(path)
@@ -123,11 +121,11 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
 
 
 def _below(folder: Path) -> tuple[list[Source], dict[str, list[str]]]:
-    """The clips below a folder, and the other files. Raises GenreclfError for a folder that cannot be read."""
+    """Returns the clips below a folder, and the other files. Raises GenreclfError if a folder cannot be read."""
     contents = folder_contents(folder)
     if contents.unreadable:
         raise contents.unreadable[0]
-    # The label is that of a data set without a table, so that the store is the same.
+    # The labels are those of a data set without a table, so that both use the same store.
     return [Source(path, path.split("/")[0]) for path in contents.clips], contents.ignored
 
 
@@ -141,7 +139,7 @@ def _collection(
 
 
 def compare_collections(one: Collection, others: Sequence[Collection]) -> Comparison:
-    """The pairs of a clip of `one` and a clip of one of the others that hold the same recording."""
+    """Finds the pairs of a clip in `one` and a clip in one of `others` that hold the same recording."""
     found = [pair for other in others for pair in _pairs(one, other)]
     listed = [pair for pair in found if pair is not None]
     listed.sort(key=lambda pair: (-pair.confidence, pair.path, pair.against, pair.other))
@@ -150,11 +148,11 @@ def compare_collections(one: Collection, others: Sequence[Collection]) -> Compar
 
 
 def _pairs(one: Collection, other: Collection) -> list[SharedRecording | None]:
-    """None for each pair of a file with itself."""
+    """Returns the matching pairs, with None for each pair of a file with itself."""
     found = {pair: (1.0, 0.0, one.store.rows[pair[0]].frames / FRAME_RATE_HZ) for pair in _equal_files(one, other)}
     with progress_bar(f"comparing with {other.name}", "parts") as report:
         matches = find_matches_between(one.store.fingerprints, other.store.fingerprints, report)
-    for match in matches:  # by sound, which replaces that of equal files
+    for match in matches:  # matches by sound replace those of equal files
         found[match.first, match.second] = match.confidence, match.offset_seconds, match.overlap_seconds
     return [_pair(one, other, *pair, *numbers) for pair, numbers in found.items()]
 
@@ -170,7 +168,7 @@ def _pair(
 
 
 def _equal_files(one: Collection, other: Collection) -> list[tuple[int, int]]:
-    """Each clip of `one` with the first file of equal content: short clips have no fingerprint."""
+    """Pairs clips of `one` with the first file of equal content in `other`, because short clips have no fingerprint."""
     first: dict[str, int] = {}
     for clip, row in enumerate(other.store.rows):
         if row.columns:
@@ -193,6 +191,6 @@ def _contents(collection: Collection) -> Contents:
 
 
 def pairs_csv(pairs: Sequence[SharedRecording]) -> str:
-    """A table with a line for each pair, headed by the names of their fields."""
+    """Returns the pairs as CSV: a header with the field names, and a line per pair."""
     head = [field.name for field in fields(SharedRecording)]
     return csv_line(head) + "".join(csv_line([*astuple(pair)[:-1], str(pair.same_bytes).lower()]) for pair in pairs)

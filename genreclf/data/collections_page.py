@@ -1,4 +1,4 @@
-"""A comparison of collections -> one self-contained HTML page, with its styles and pictures inside."""
+"""Renders a comparison of collections as one self-contained HTML page, with inline styles and pictures."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ TEMPLATE = "data/collections_page.html.jinja"
 
 
 def collections_page(found: Comparison, one: Collection, others: Sequence[Collection]) -> str:
-    """The page. `one` and `others` are the collections that were compared."""
+    """Returns the page as HTML. `one` and `others` are the collections that were compared."""
     drawn = found.pairs[:PAIRS_DRAWN]
     places = {each.name: (each, _numbers(each)) for each in others}
     own = one, _numbers(one)
@@ -27,7 +27,7 @@ def collections_page(found: Comparison, one: Collection, others: Sequence[Collec
     )
 
 
-Place = tuple[Collection, dict[str, int]]  # with the number of each clip, by path
+Place = tuple[Collection, dict[str, int]]  # a collection, and its clips' numbers by path
 
 
 def _numbers(collection: Collection) -> dict[str, int]:
@@ -40,7 +40,7 @@ def _picture(pair: SharedRecording, one: Place, other: Place) -> PairPicture:
 
 
 def _drawn(place: Place, path: str) -> tuple[np.ndarray, int]:
-    """A clip's spectrogram and its number of frames."""
+    """Returns a clip's spectrogram and its number of frames."""
     collection, numbers = place
     clip = numbers[path]
     return collection.store.spectrogram(clip), collection.store.rows[clip].frames

@@ -1,4 +1,4 @@
-"""The faults of single clips: left out, truncated, clipped, too short, at another sample rate. Pure: no I/O."""
+"""Finds faults of single clips: left out, truncated, clipped, too short, another sample rate. Pure: no I/O."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODE
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.text import one_line
 
-SHORT_SHARE = 0.5  # the view `whole` stretches every clip to 256 columns, so a short one appears at another tempo
+SHORT_SHARE = 0.5  # of the median: the view `whole` stretches a short clip to 256 columns, which changes its tempo
 # The last one is information, not a fault.
 FINDINGS = (
     *("unreadable", "silent", "no_music", "no_spectrogram"),  # left out
     *("truncated", "clipped", "too_short", "wrong_rate", "other_rate"),
 )
-# The words with which the front end begins why a clip is left out, although it can be read.
+# The first words of the front end's reasons to leave out a clip that it can read.
 _LEFT_OUT = {
     "silence": "silent",
     "clicks": "no_music",
@@ -28,14 +28,14 @@ _LEFT_OUT = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A clip, by its path, and the reason why it is listed."""
+    """A clip's path, and the reason why it is listed."""
 
     path: str
     why: str
 
 
 def findings(rows: Sequence[Row]) -> dict[str, list[Finding]]:
-    """The clips with each fault of FINDINGS; a clip may have several."""
+    """Returns the clips with each fault of FINDINGS. A clip may have several."""
     readable = [row for row in rows if row.columns]
     median_seconds = median(map(seconds, readable)) if readable else 0.0
     usual_rate = max(rates(readable).items(), key=lambda item: (item[1], item[0]), default=(0, 0))[0]
@@ -48,23 +48,23 @@ def findings(rows: Sequence[Row]) -> dict[str, list[Finding]]:
 
 
 def seconds(row: Row) -> float:
-    """The length of a readable clip."""
+    """Returns the length of a readable clip in seconds."""
     return row.frames / FRAME_RATE_HZ
 
 
 def rates(readable: Sequence[Row]) -> Counter[int]:
-    """The number of audio clips at each sample rate in Hz; pictures have none."""
+    """Returns the number of audio clips at each sample rate in Hz. Pictures have no sample rate."""
     return Counter(row.source_rate_hz for row in readable if row.source_rate_hz)
 
 
 def _kind_of(row: Row) -> str:
-    """The kind of a clip that is left out."""
+    """Returns the kind of finding for a clip that is left out."""
     of_file = one_line(row.path)
     return next((kind for word, kind in _LEFT_OUT.items() if f"{of_file}: {word}: " in row.problem), "unreadable")
 
 
 def _faults(row: Row, median_seconds: float, usual_hz: int) -> dict[str, str]:
-    """The reasons by kind for a readable clip."""
+    """Returns the faults of a readable clip, as reasons by kind."""
     faults = {}
     for note in row.problem.split("; "):  # noted when the file was decoded
         if TRUNCATED in note or UNDECODED in note:

@@ -1,4 +1,4 @@
-"""FMA (Defferrard et al. 2017): MP3 files by number, and tracks.csv, whose header has two rows and an index row."""
+"""FMA (Defferrard et al. 2017): MP3 files named by number, and tracks.csv with two header rows and an index row."""
 
 import functools
 import re
@@ -11,12 +11,12 @@ from genreclf.data.clip_name import clip_name
 from genreclf.data.table import metadata_of
 from genreclf.data.tracks import Layout, Track, reading, table_rows
 
-SUBSETS = ("small", "medium", "large")  # each holds those before it
+SUBSETS = ("small", "medium", "large")  # each contains the smaller ones
 FULL = "full"  # the untrimmed files of the large subset
 TRACKS, GENRES = "tracks.csv", "genres.csv"
 SERVER = "https://os.unil.cloud.switch.ch/fma"
 OTHER_WAY = "get fma_metadata.zip and fma_SUBSET.zip elsewhere, unpack them, and set data.path to their folder"
-# The checksums are those of the data set's README.
+# The checksums are from the data set's README.
 ARCHIVES = {
     "metadata": ("f0df49ffe5f2a6008d7dc83c6915b31835dfe733", 0.34),  # GiB
     "small": ("ade154f733639d52e35e32f5593efe5be76c6d70", 7.2),
@@ -24,7 +24,7 @@ ARCHIVES = {
     "large": ("497109f4dd721066b5ce5e5f250ec604dc78939e", 93),
 }
 MOST_FILES = 120_000  # the large subset has 106,574 tracks
-# Tracks without any audio, and others shorter than their 30 s: issues 8 and 44 of the data set's repository
+# Tracks without any audio, and tracks shorter than 30 s: issues 8 and 44 of the data set's repository
 EMPTY = frozenset((99134, 108925, 133297))
 SHORT = frozenset(
     (
@@ -33,7 +33,7 @@ SHORT = frozenset(
     )
 )
 NO_AUDIO, CUT_SHORT, NO_TOP_GENRE = "known to hold no audio", "known to be cut short", "of several top genres, or none"
-# Of the two header rows, the columns that are read: their meaning in a table
+# The columns that are read, by their two header cells, and their meanings in a table
 _COLUMNS = {
     ("track", "genre_top"): "genre",
     ("artist", "name"): "artist",
@@ -45,7 +45,7 @@ _SUBSET, _SPLIT, _ALL_GENRES = ("set", "subset"), ("set", "split"), ("track", "g
 
 
 def find(path: Path, subset: str) -> Layout | None:
-    """Where the subset lies: `path` holds fma_metadata and fma_SUBSET, or that of a larger one, or is the latter."""
+    """Finds the subset: `path` contains fma_metadata and fma_SUBSET (or a larger subset), or is the latter."""
     sizes = [*SUBSETS[SUBSETS.index(subset) :], FULL]
     audio = [folder for folder in (path, *(path / f"fma_{size}" for size in sizes)) if _holds_tracks(folder)]
     tables = _tables(path)
@@ -62,7 +62,7 @@ def _holds_tracks(folder: Path) -> bool:
 
 
 def fetch(path: Path, subset: str) -> None:
-    """Downloads what `path` lacks of the tables and the subset's audio. Raises GenreclfError as `obtain` does."""
+    """Downloads the tables and the subset's audio, as far as `path` lacks them. Raises GenreclfError as `obtain`."""
     if _tables(path) is None:
         _obtain("metadata", path)
     if find(path, subset) is None:
@@ -72,13 +72,13 @@ def fetch(path: Path, subset: str) -> None:
 def _obtain(what: str, path: Path) -> None:
     (digest, gib), name = ARCHIVES[what], f"fma_{what}"
     size = int(gib * 2**30)
-    # The metadata are packed to about a quarter; MP3 files do not get smaller.
+    # The metadata are compressed to about a quarter; MP3 files do not get smaller.
     archive = Archive(f"{SERVER}/{name}.zip", "sha1", digest, size, Limits(MOST_FILES, 8 * size))
     obtain(archive, path / name, "data=fma", OTHER_WAY)
 
 
 def key(path: str) -> str:
-    """A clip's path as the tables have it: 000/000002.mp3 for any file named 000002."""
+    """Returns a clip's path in the tables: 000/000002.mp3 for any file named 000002."""
     number = clip_name(path)
     return _path(number) if re.fullmatch(r"\d{6}", number) else path
 
@@ -88,20 +88,20 @@ def _path(number: str) -> str:
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
-    """The tracks of the subset, by path. Raises GenreclfError for a table that cannot be read."""
+    """Returns the subset's tracks by path. Raises GenreclfError if the table cannot be read."""
     file = layout.tables / TRACKS
     status = file.stat()
     return _read(file, subset, status.st_mtime_ns, status.st_size)
 
 
 def genre_names(layout: Layout) -> dict[str, str]:
-    """The names of the genres, by their numbers. Raises GenreclfError for a table that cannot be read."""
+    """Returns the genres' names by number. Raises GenreclfError if the table cannot be read."""
     file = layout.tables / GENRES
     with reading(file):
-        return {row[0]: row[3].strip() for row in list(table_rows(file, 4))[1:]}  # after genre_id, #tracks and parent
+        return {row[0]: row[3].strip() for row in list(table_rows(file, 4))[1:]}  # genre_id, #tracks, parent, title
 
 
-@functools.lru_cache(maxsize=2)  # 106,574 rows of 52 columns, which a training asks for several times
+@functools.lru_cache(maxsize=2)  # 106,574 rows of 52 columns, which a run needs several times
 def _read(file: Path, subset: str, *_: int) -> dict[str, Track]:
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
     with reading(file):
@@ -112,7 +112,7 @@ def _read(file: Path, subset: str, *_: int) -> dict[str, Track]:
 
 
 def _columns(groups: Sequence[str], names: Sequence[str]) -> dict[tuple[str, str], int]:
-    """The number of each column that is read, from the two header rows."""
+    """Returns the index of each column that is read, from the two header rows."""
     numbers = {pair: number for number, pair in enumerate(zip(groups, names, strict=False))}
     needed = (*_COLUMNS, _SUBSET, _SPLIT, _ALL_GENRES)
     if missing := [pair for pair in needed if pair not in numbers]:
@@ -124,7 +124,7 @@ def _tracks(
     rows: Iterable[Sequence[str]], number_of: dict[tuple[str, str], int], wanted: Sequence[str]
 ) -> Iterator[tuple[str, Track]]:
     for row in rows:
-        if row[0] == "track_id" or row[number_of[_SUBSET]] not in wanted:  # the former is the index row
+        if row[0] == "track_id" or row[number_of[_SUBSET]] not in wanted:  # track_id: the index row
             continue
         if not row[0].isdecimal():
             raise ValueError(f"{row[0]!r} is not the number of a track")

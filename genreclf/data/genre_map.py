@@ -1,4 +1,4 @@
-"""Which genre the words in a file's tags mean: `data.genre_map`."""
+"""Maps the words in a file's tags to genres: `data.genre_map`."""
 
 import re
 from collections import Counter
@@ -19,40 +19,40 @@ BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
 _SPELLINGS = Path(__file__).with_name("genre_spellings.csv")
 _COLUMNS = ("tag", "genre")
 NONE = "none"  # the genre in a map for out-of-scope music
-_LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags in one, "Pop/Funk" is one
-# What programs write where they know no genre, as `spelling_key` has it
+_LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags, "Pop/Funk" is one
+# Words that programs write for a missing genre, as keys from `spelling_key`
 NO_GENRE = frozenset(
     (
         *("default", "genre", "misc", "miscellaneous", "na", "nil", "nogenre", "none", "null", "other", "tba"),
         *("unclassifiable", "unclassified", "undefined", "unknown", "unknowngenre", "unspecified"),
     )
 )
-# Why a file has no genre
+# Reasons why a file has no genre
 NO_TAG, NOT_IN_MAP = "no genre in its tags", "genre not in data.genre_map"
 SEVERAL, EXCLUDED = "tags of several genres", "excluded by data.genre_map"
 OF_NONE = "none of the genres (data.none=none trains with them)"
 
 
 class Choice(NamedTuple):
-    """The genre that a file's tags give, or why they give none."""
+    """The genre from a file's tags, or the reason why they give none."""
 
     genre: str  # several are joined as in tables; empty for none
-    reason: str = ""  # then one of the above
+    reason: str = ""  # one of the reasons above if `genre` is empty
 
 
 @dataclass(frozen=True)
 class GenreMap:
-    """The genres that words in tags mean. Without `genres`, each word is its own genre."""
+    """A mapping from words in tags to genres. Without `genres`, each word is its own genre."""
 
-    genres: Mapping[str, str] | None  # by `spelling_key`; empty for files to leave out
+    genres: Mapping[str, str] | None  # genre by `spelling_key`; "" leaves the file out
     none: str | None  # the class of out-of-scope music (`data.none`)
     task: str = MULTICLASS  # MULTILABEL: a file has all genres that its tags mean
 
     def choose(self, tags: Sequence[str]) -> Choice:
-        """The genre of a file with these genres in its tags.
+        """Returns the genre of a file with these genres in its tags.
 
-        With a map, that which it has for them: they may not mean two. Without a map, the first of them. With the task
-        MULTILABEL all of them.
+        With a map, this is the genre that they map to; two different ones give no genre. Without a map, it is the first
+        tag. With the task MULTILABEL, it is all of them.
         """
         parts = (part.strip() for tag in tags for part in _LIST.split(tag))
         named = list(filter(self._says_something, parts))
@@ -76,7 +76,7 @@ class GenreMap:
         return Choice(genre)
 
     def corrected(self, cell: str) -> str:
-        """The label that a person means by a table's `cell`: genres of the map where it has them, or else its words."""
+        """Returns the label that a person means by a table's `cell`: genres from the map, or else the cell's words."""
         return join_genres(map(self._meant, genres_of(cell, self.task)))
 
     def _meant(self, genre: str) -> str:
@@ -84,7 +84,7 @@ class GenreMap:
         return meant if meant not in ("", NONE) else genre
 
     def _meanings(self, tag: str) -> list[str]:
-        """The genres that the map has for a tag; for one such as "Hip-Hop/Rap", if it has them for both parts."""
+        """Returns the map's genres for a tag. A tag such as "Hip-Hop/Rap" needs a genre for each of its parts."""
         genres = self.genres or {}
         whole = spelling_key(tag)
         keys = [whole] if whole in genres else list(map(spelling_key, _COMPOUND.split(tag)))
@@ -98,9 +98,9 @@ class GenreMap:
 
 
 def load_genre_map(name: str | None, none: str | None, task: str = MULTICLASS) -> GenreMap:
-    """The map `gtzan`, that of a CSV file with the columns tag and genre, or for None one that takes tags as they are.
+    """Loads the map `gtzan` or a CSV file with the columns tag and genre. None gives a map that keeps tags unchanged.
 
-    Raises GenreclfError for a file that cannot be read, lacks these columns, or gives one tag two genres.
+    Raises GenreclfError if the file cannot be read, lacks these columns, or gives one tag two genres.
     """
     if name is None:
         return GenreMap(None, none, task)
@@ -109,7 +109,7 @@ def load_genre_map(name: str | None, none: str | None, task: str = MULTICLASS) -
 
 
 def absolute_genre_map(name: str | None) -> str | None:
-    """The same `data.genre_map` from any working folder."""
+    """Returns a value of `data.genre_map` that means the same in any working folder."""
     return name if name in (None, BUILT_IN) else str(user_path(name).resolve())
 
 
@@ -129,7 +129,7 @@ def _read(text: CsvText) -> dict[str, str]:
 
 
 def _header(text: CsvText) -> tuple[str, list[int]]:
-    """The delimiter, and the numbers of the columns tag and genre."""
+    """Returns the delimiter, and the indices of the columns tag and genre."""
     for delimiter in DELIMITERS:
         names = list(map(normalize_name, text.header(delimiter)))
         if all(names.count(column) == 1 for column in _COLUMNS):
@@ -138,7 +138,7 @@ def _header(text: CsvText) -> tuple[str, list[int]]:
 
 
 def one_spelling(genres: Sequence[str], preferred: Iterable[str]) -> list[str]:
-    """The same genres, each in the spelling that is in `preferred`, or else in the most frequent one of its key."""
+    """Returns the genres in one spelling each: the one in `preferred`, or else the most frequent one."""
     counts = Counter(filter(None, genres))
     spelling: dict[str, str] = {}
     for name in [*dict.fromkeys(preferred), *sorted(counts, key=lambda name: (-counts[name], name))]:

@@ -1,4 +1,4 @@
-"""Which clips must stay together: those of one recording, file name, artist, title or declared group. Pure: no I/O."""
+"""Groups clips that must stay together: one recording, file name, artist, title or declared group. Pure: no I/O."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
 from genreclf.text import normalize_name
 
-# Titles that many songs have
+# Titles that many songs share
 _COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|nan|nil|none|null|title|track|audiotrack|intro|outro)?\d*"
 
 
 def groups_of(rows: Sequence[Row], metadata: Sequence[ClipMetadata], unknown_artists: str) -> list[str]:
-    """The group of each clip. `unknown_artists` is "single" or "together", see `artist_keys`."""
+    """Returns the group of each clip. `unknown_artists` is "single" or "together", see `artist_keys`."""
     paths, labels, recordings = ([getattr(row, name) for row in rows] for name in ("path", "label", "group"))
-    # Files of one name in one folder are one clip as audio and as a picture: x.wav, x.png
+    # Files of one name in one folder are one clip as audio and as a picture: x.wav and x.png.
     names = [f"{path.rpartition('/')[0]}/{clip_name(path)}" for path in paths]
     artists = artist_keys(metadata, labels, unknown_artists)
     return merge_groups(
@@ -27,9 +27,9 @@ def groups_of(rows: Sequence[Row], metadata: Sequence[ClipMetadata], unknown_art
 
 
 def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:
-    """The group of each clip: clips that share a key in any of `keys`, or are a pair, are together, transitively.
+    """Returns the group of each clip. Clips that share a key in any of `keys`, or are a pair, are grouped transitively.
 
-    A group is named after its first member in `names`. None is no key.
+    A group is named after its first member in `names`. None means no key.
     """
     parent = list(range(len(names)))
 
@@ -50,18 +50,18 @@ def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Itera
 
 
 def artist_keys(metadata: Sequence[ClipMetadata], labels: Sequence[str], unknown: str) -> list[str | None]:
-    """One `artist_key` per artist; for an unknown one, none ("single") or one per class ("together").
+    """Returns the `artist_key` of each clip; for unknown artists, None ("single") or one key per class ("together").
 
-    The latter is the cautious choice, as any two of these clips may be by the same artist.
+    The latter is the cautious choice, because any two of these clips may be by the same artist.
     """
     unknowns = [f"unknown {label}" if unknown == "together" else None for label in labels]
     return [artist_key(one.artist) or key for one, key in zip(metadata, unknowns, strict=True)]
 
 
 def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
-    """One key per title and artist; None without a title.
+    """Returns one key per title and artist, or None for a clip without a title.
 
-    Clips without an artist share a title too, unless it is a number or a word that many songs have.
+    Clips without an artist also share a title, unless it is a number or a word that is the title of many songs.
     """
     names = [(artist_key(one.artist), normalize_name(one.title)) for one in metadata]
     return [
@@ -71,5 +71,5 @@ def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
 
 
 def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
-    """The groups of duplicate recordings whose clips are in several classes, as clip numbers."""
+    """Returns the groups of duplicate recordings whose clips are in several classes, as clip numbers."""
     return [clips for clips in members(groups) if len({labels[clip] for clip in clips}) > 1]

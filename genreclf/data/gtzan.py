@@ -1,4 +1,4 @@
-"""GTZAN (Tzanetakis and Cook 2002): found in a folder in one of its usual layouts, or downloaded and unpacked."""
+"""GTZAN (Tzanetakis and Cook 2002): finds it in a folder in its usual layouts, or downloads and unpacks it."""
 
 import sys
 from pathlib import Path
@@ -22,10 +22,10 @@ OTHER_WAY = "get the archive elsewhere, unpack it, and set data.path to its fold
 
 
 def gtzan_folder(folder: Path) -> Path:
-    """The folder of the ten genres in `folder`; if there is none, the archive is downloaded and unpacked first.
+    """Returns the folder of the ten genres in `folder`. If there is none, downloads and unpacks the archive first.
 
     An interrupted download resumes. Raises GenreclfError if the archive cannot be downloaded, has another checksum, or
-    is damaged, and for an incomplete folder `genres`.
+    is damaged, or if a folder `genres` is incomplete.
     """
     found = find_genres(folder)
     if found:
@@ -40,7 +40,7 @@ def gtzan_folder(folder: Path) -> Path:
 
 
 def find_genres(folder: Path) -> Path | None:
-    """The folder that contains the ten genres' folders, if `folder` has one of the usual layouts."""
+    """Returns the folder that contains the ten genres' folders, or None if `folder` has none of the usual layouts."""
     layouts = (folder / layout for layout in LAYOUTS)
     return next((layout for layout in layouts if all((layout / genre).is_dir() for genre in GENRES)), None)
 
@@ -52,14 +52,14 @@ def _fetch(folder: Path) -> Path:
     try:
         url = hf_hub_url(HUB_ID, HUB_FILE, repo_type="dataset")
         about = get_hf_file_metadata(url, timeout=HUB_TIMEOUT_SECONDS)
-        # Not hf_hub_download: it restarts the download at each call.
+        # hf_hub_download would restart the download at each call.
         with partial.open("ab") as file:
             if about.size and file.tell() > about.size:  # from another version of the archive
                 file.truncate(0)
                 file.seek(0)
             http_get(about.location, file, resume_size=file.tell(), expected_size=about.size)
         return partial.replace(archive)
-    except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises another class
+    except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises a different class
         raise GenreclfError(
             f"data=gtzan: {HUB_ID} cannot be downloaded ({reason(error)}); "
             f"run the same command again to resume, or {OTHER_WAY}"
@@ -67,5 +67,5 @@ def _fetch(folder: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """The content of the archive's top folder -> `folder`; raises GenreclfError as `archives.unpack` does."""
+    """Unpacks the archive's top folder to `folder`. Raises GenreclfError as `archives.unpack` does."""
     archives.unpack(archive, folder, Limits(MAX_MEMBERS, MAX_UNPACKED_BYTES), OTHER_WAY)

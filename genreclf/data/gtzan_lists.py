@@ -7,10 +7,10 @@ from genreclf.errors import GenreclfError
 
 
 def published(names: Sequence[str], fold: int | None = None) -> list[str | None]:
-    """The list that each clip is on, as torchaudio has them; no artist is on two of the lists.
+    """Returns the split of each clip in torchaudio's copy of the lists, in which no artist is in two splits.
 
     Accepts the usual spellings: blues.00000.wav, blues00000.png. Raises GenreclfError if no clip is listed, and for a
-    `fold`, as there is one split.
+    `fold`, because there is only one split.
     """
     if fold is not None:
         raise GenreclfError("split.fold: GTZAN has one published split; remove it")
@@ -21,18 +21,18 @@ def published(names: Sequence[str], fold: int | None = None) -> list[str | None]
 
 
 def listed(names: Sequence[str]) -> list[str | None]:
-    """The same for the clips of any data set: None for each clip that is on none of GTZAN's lists."""
+    """Returns the same for the clips of any data set, with None for each clip that is not in GTZAN's lists."""
     split_of = {name: split for split, members in _published_lists().items() for name in members}
     return [split_of.get(gtzan_name(name)) for name in names]
 
 
 def published_missing(names: Sequence[str]) -> dict[str, list[str]]:
-    """By split, the clips of GTZAN's fault-filtered lists that are not among `names`."""
+    """Returns, by split, the clips in GTZAN's fault-filtered lists that are not among `names`."""
     present = {gtzan_name(name) for name in names}
     return {split: [name for name in members if name not in present] for split, members in _published_lists().items()}
 
 
 def _published_lists() -> dict[str, list[str]]:
-    from torchaudio.datasets import gtzan  # imported here: nothing else in the split needs torchaudio
+    from torchaudio.datasets import gtzan  # imported here because nothing else in the split needs torchaudio
 
     return {"train": gtzan.filtered_train, "val": gtzan.filtered_valid, "test": gtzan.filtered_test}

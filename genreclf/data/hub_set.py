@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face Hub, or a folder of its kind: an audio column, whose files are unpacked undecoded."""
+"""Unpacks the audio column of a Hugging Face Hub data set, or of a folder in its format, without decoding it."""
 
 import csv
 import hashlib
@@ -25,17 +25,17 @@ TABLE, AUDIO = "clips.csv", "audio"
 SEVERAL, NO_GENRE = "of several genres", "without a genre"
 _MEANINGS = ("artist", "album", "title", "group", "license")
 _COLUMNS = ("path", "split", "genre", *_MEANINGS, "left_out")
-_SIGNATURES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg"}  # of files without a name; others are MP3
+_SIGNATURES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg"}  # for files without a name; others are MP3
 
 
 class Column(NamedTuple):
-    """A column, with what `datasets` says of its values."""
+    """A column's name, and its feature in `datasets`, which describes its values."""
 
     name: str
     feature: Any
 
     def texts(self, row: Mapping[str, Any], class_label: type) -> list[str]:
-        """The value in a row, or each of a list's, as text; empty for no value. Numbers of classes become names."""
+        """Returns the value in a row, or each value of a list, as text. Class numbers become names."""
         value, feature = row[self.name], getattr(self.feature, "feature", self.feature)
         values = [one for one in (value if isinstance(value, list) else [value]) if one is not None]
         if isinstance(feature, class_label):
@@ -44,7 +44,7 @@ class Column(NamedTuple):
 
 
 def find(name: str, path: Path, subset: str) -> Layout | None:
-    """Where the data set is unpacked below `path`, if it is complete."""
+    """Finds the data set unpacked below `path`; None unless it is complete."""
     folder = _folder(name, path, subset)
     return Layout(folder / AUDIO, folder) if (folder / TABLE).is_file() else None
 
@@ -56,7 +56,7 @@ def _folder(name: str, path: Path, subset: str) -> Path:
 
 
 def fetch(name: str, path: Path, subset: str) -> None:
-    """Unpacks the data set below `path`. Raises GenreclfError, which names what is missing, where it cannot."""
+    """Unpacks the data set below `path`. Raises GenreclfError, which names what is missing, if that is impossible."""
     folder = _folder(name, path, subset)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -71,7 +71,7 @@ def fetch(name: str, path: Path, subset: str) -> None:
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
-    """The clips, by path."""
+    """Returns the clips by path."""
     with reading(layout.tables / TABLE), (layout.tables / TABLE).open(encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text))
     return {row["path"]: _track(row) for row in rows}
@@ -84,7 +84,7 @@ def _track(row: Mapping[str, str]) -> Track:
 
 
 def _unpacked(name: str, subset: str, folder: Path) -> Iterator[list[str]]:
-    """Writes each row's audio to a file; yields the cells of _COLUMNS."""
+    """Writes each row's audio to a file, and yields the cells of _COLUMNS."""
     where, datasets = f"data.name={name}", _import_datasets()
     with progress_bar(f"unpacking {name}", "clips") as report:
         done = 0
@@ -109,8 +109,10 @@ def _import_datasets() -> Any:
 
 @contextmanager
 def _reading(where: str) -> Iterator[None]:
-    """Within it, whatever `datasets` raises is one line: each cause (offline, unknown name, no subset, ...) raises
-    another class."""
+    """Turns any exception of `datasets` into GenreclfError.
+
+    Each cause (offline, unknown name, no subset, ...) raises a different class.
+    """
     try:
         yield
     except Exception as error:
@@ -120,7 +122,7 @@ def _reading(where: str) -> Iterator[None]:
 
 
 def _read(rows: Any, where: str) -> Iterator[dict[str, Any]]:
-    """Rows as plain data. As Arrow tables, datasets hands out audio as it is stored: it needs no decoder."""
+    """Yields the rows as plain data. In the Arrow format, `datasets` returns audio as stored and needs no decoder."""
     tables = iter(rows.with_format("arrow"))
     while True:
         with _reading(where):
@@ -131,9 +133,9 @@ def _read(rows: Any, where: str) -> Iterator[dict[str, Any]]:
 
 
 def _splits(name: str, subset: str, datasets: Any) -> Iterator[tuple[str, Any, dict[str, Column]]]:
-    """Each split's name, its rows, and its columns by meaning.
+    """Yields each split's name, its rows, and its columns by meaning.
 
-    The rows are streamed: datasets would otherwise keep a second copy of all files.
+    The rows are streamed, because `datasets` would otherwise keep a second copy of all files.
     """
     where = f"data.name={name}"
     with _reading(where):
@@ -143,9 +145,10 @@ def _splits(name: str, subset: str, datasets: Any) -> Iterator[tuple[str, Any, d
 
 
 def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str, Column]:
-    """The audio column, that of the genres, and those of artists and the like, by meaning.
+    """Returns, by meaning, the columns of audio, genres and, if present, artists, albums, titles, groups and licences.
 
-    Raises GenreclfError unless there is one of the former, and one of the genres: a class label, or named so.
+    Raises GenreclfError unless there is exactly one audio column and one column of genres, by its name or because it is
+    the only class label.
     """
     audio = [name for name, feature in features.items() if isinstance(feature, datasets.Audio)]
     genres = [name for name in features if name not in audio and meaning_of(name) == "genre"]
@@ -163,7 +166,7 @@ def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str
 
 
 def _audio(value: Any, name: str, where: str) -> tuple[bytes, str]:
-    """The content of a file, and the extension that its name has, or should have."""
+    """Returns a file's content, and the extension of its name or else of its content."""
     value = value or {}
     content, path = value.get("bytes"), value.get("path") or ""
     if content is None:
@@ -173,7 +176,7 @@ def _audio(value: Any, name: str, where: str) -> tuple[bytes, str]:
 
 
 def _of_file(path: str, name: str, where: str) -> bytes:
-    """The content of a file beside the rows. Only the data set's own files are read, whatever the rows say."""
+    """Reads a file that a row refers to. Only the data set's own files are read, whatever the row contains."""
     with _reading(where):
         if Path(name).is_dir() and Path(path).resolve().is_relative_to(Path(name).resolve()):
             return Path(path).read_bytes()
@@ -184,7 +187,7 @@ def _of_file(path: str, name: str, where: str) -> bytes:
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, Column], class_label: type) -> list[str]:
-    """The cells of the columns genre to left_out."""
+    """Returns the cells of the columns genre to left_out."""
     genres = columns["genre"].texts(row, class_label)
     others = ["; ".join(columns[key].texts(row, class_label)) if key in columns else "" for key in _MEANINGS]
     return [join_genres(genres), *others, "" if len(genres) == 1 else SEVERAL if genres else NO_GENRE]

@@ -1,4 +1,4 @@
-"""ISMIR04 genre (Cano et al. 2006): whole songs of Magnatune in three parts, each with a table without a header."""
+"""ISMIR04 genre (Cano et al. 2006): whole songs from Magnatune in three parts, each with a table without a header."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from genreclf.data.tracks import Layout, Track, reading, table_rows
 from genreclf.errors import GenreclfError
 
 PARTS = {"training": "train", "development": "val", "evaluation": "test"}
-ANONYMOUS = "development"  # its artists are numbered, so nobody knows which of them are in the other parts
+ANONYMOUS = "development"  # its artists are numbers, so it is not known which of them are in the other parts
 TABLE = "tracklist.csv"
 LICENSE = "CC BY-NC-SA 1.0"
 
 
 def find(path: Path, subset: str) -> Layout | None:
-    """Where it lies: `path` or the folder ismir04_genre in it holds the folders audio and metadata."""
+    """Finds the data set: `path`, or the folder ismir04_genre in it, contains the folders audio and metadata."""
     for folder in (path, path / "ismir04_genre"):
         tables = folder / "metadata"
         if (folder / "audio").is_dir() and all((tables / part / TABLE).is_file() for part in PARTS):
@@ -24,7 +24,7 @@ def find(path: Path, subset: str) -> Layout | None:
 
 
 def fetch(path: Path, subset: str) -> None:
-    """Raises GenreclfError: no checksum of its archives is known, so they are not downloaded."""
+    """Raises GenreclfError: the archives are not downloaded because their checksums are not known."""
     raise GenreclfError(
         f"data.path={path}: ISMIR04 is not there; get it from http://ismir2004.ismir.net/genre_contest/, and give the "
         f"folder that holds audio/ and metadata/ with {', '.join(PARTS)} in both"
@@ -32,12 +32,14 @@ def fetch(path: Path, subset: str) -> None:
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
-    """The songs, by path. Raises GenreclfError for a table that cannot be read."""
+    """Returns the songs by path. Raises GenreclfError if a table cannot be read."""
     return {path: track for part in PARTS for path, track in _tracks(layout.tables / part / TABLE, part)}
 
 
 def _tracks(file: Path, part: str) -> Iterator[tuple[str, Track]]:
-    """The class is one of six; the folders may be the eight genres of which some are joined (metal_punk)."""
+    """Yields the songs of a table by path. It has six classes; folders may have the eight genres before some were
+    merged (metal_punk).
+    """
     with reading(file):
         for row in table_rows(file, 6):
             if row[0] == "class":

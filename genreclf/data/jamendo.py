@@ -1,4 +1,4 @@
-"""MTG-Jamendo (Bogdanov et al. 2019): MP3 files by number; genre tags and five splits in tables of its repository."""
+"""MTG-Jamendo (Bogdanov et al. 2019): MP3 files named by number, with genre tags and five splits in its repository."""
 
 import csv
 import re
@@ -20,7 +20,7 @@ _LICENSE = re.compile(r"Available under .+: (https?://\S+)")
 
 
 def find(path: Path, subset: str) -> Layout | None:
-    """Where it lies: `path` or a usual folder in it holds the audio; the repository is `path`, in it or beside it."""
+    """Finds the data set: audio in `path` or a usual folder below it; the repository is `path`, in it or beside it."""
     audio = next((path / name for name in AUDIO_FOLDERS if _holds_tracks(path / name)), None)
     clones = (path, path / REPOSITORY, path.parent / REPOSITORY)
     tables = next((folder for folder in clones if _table(folder, 0, PARTS[0]).is_file()), None)
@@ -36,7 +36,7 @@ def _table(tables: Path, split: int, part: str) -> Path:
 
 
 def fetch(path: Path, subset: str) -> None:
-    """Raises GenreclfError, which says how to get the data set: it has its own program for that (156 to 508 GB)."""
+    """Raises GenreclfError with instructions: the data set has its own download program (156 to 508 GB)."""
     raise GenreclfError(
         f"data.path={path}: MTG-Jamendo is not there; clone https://github.com/MTG/{REPOSITORY} into it, and download "
         "the audio beside that with scripts/download/download.py --dataset raw_30s --type audio-low"
@@ -44,19 +44,19 @@ def fetch(path: Path, subset: str) -> None:
 
 
 def key(path: str) -> str:
-    """A clip's path as the tables have it: 41/241.mp3 for 41/241.low.mp3 or a converted 41/241.wav."""
+    """Returns a clip's path in the tables: 41/241.mp3 for 41/241.low.mp3 or a converted 41/241.wav."""
     return re.sub(r"(\.low)?\.\w+$", ".mp3", path)
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:
-    """The tracks of the split with the number `split`, by path. Raises GenreclfError for an unreadable table."""
+    """Returns the tracks of split number `split` by path. Raises GenreclfError if a table cannot be read."""
     licenses = _licenses(layout.tables / LICENSES)
     files = ((part, _table(layout.tables, split, part)) for part in PARTS)
     return {path: track for part, file in files for path, track in _tracks(file, part, licenses)}
 
 
 def _tracks(file: Path, part: str, licenses: dict[str, str]) -> Iterator[tuple[str, Track]]:
-    """Rows are of different lengths: from the sixth column on, each has a tag."""
+    """Yields the tracks of a table by path. Rows have different lengths: all columns from the sixth on are tags."""
     with reading(file):
         for row in table_rows(file, 5, "\t", csv.QUOTE_NONE):
             if row[0] == "TRACK_ID":
@@ -70,7 +70,7 @@ def _tracks(file: Path, part: str, licenses: dict[str, str]) -> Iterator[tuple[s
 
 
 def _licenses(file: Path) -> dict[str, str]:
-    """The licence of each track, by path: a line with the path, one with title and artist, and one with the licence."""
+    """Reads each track's licence by path. A track has three lines: path, title and artist, licence."""
     if not file.is_file():
         return {}
     found, path = {}, ""

@@ -1,4 +1,4 @@
-"""What a user should know of a data set, on standard error."""
+"""Prints notices about a data set on standard error, each only once."""
 
 import functools
 import sys
@@ -7,14 +7,14 @@ from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 
 
-@functools.cache  # a training lists its clips several times
+@functools.cache  # a run lists its clips several times
 def tell_once(line: str) -> None:
-    """Prints a line, at its first call only."""
+    """Prints a line, but only the first time."""
     print(one_line(line), file=sys.stderr)
 
 
 @functools.cache
 def tell_table_once(line: str, columns: tuple[tuple[str, Kind], ...], rows: tuple[tuple[str, ...], ...]) -> None:
-    """Prints a line and the table below it, at its first call only."""
+    """Prints a line and a table below it, but only the first time."""
     print(one_line(line), file=sys.stderr)
     print_table(columns, rows, stderr=True)

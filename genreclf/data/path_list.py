@@ -1,4 +1,4 @@
-"""Lists of clips: a path on each line, or a table with a column of paths. `audit --drop-list` writes one."""
+"""Reads and writes lists of clips: a path on each line, or a table with a column of paths (`audit --drop-list`)."""
 
 import csv
 import io
@@ -17,15 +17,15 @@ from genreclf.text import first_names
 
 
 def write_paths(file: Path, paths: Iterable[str]) -> None:
-    """Writes a table with the column `path`. Raises OSError where it cannot be written."""
+    """Writes a table with the column `path`. Raises OSError if it cannot be written."""
     write_atomically(file, "".join(csv_line([path]) for path in ("path", *paths)))
 
 
 def read_paths(file: Path, where: str) -> list[str]:
-    """The paths in a list, as they are written there, each once.
+    """Reads the paths in a list, unchanged, each once.
 
-    A first line with the name of a column of paths makes it a table, whose other columns are ignored. Raises
-    GenreclfError, which begins with `where`, for a file that cannot be read.
+    If the first line names a column of paths, the list is a table, whose other columns are ignored. Raises
+    GenreclfError, whose message begins with `where`, if the file cannot be read.
     """
     try:
         # File names need not be UTF-8.
@@ -48,10 +48,10 @@ def read_paths(file: Path, where: str) -> list[str]:
 
 
 def without(sources: Sequence[Source], file: Path | None, folder: Location) -> list[Source]:
-    """The clips that the list `file` (`data.drop`; None: no list) does not name; its paths are relative to `folder`.
+    """Returns the clips that the list `file` (`data.drop`, or None) does not name. Its paths are relative to `folder`.
 
-    Prints to standard error how many are left out, and which paths are of no clip. Raises GenreclfError for a list that
-    cannot be read, or of which no path is a clip's.
+    Prints on standard error how many clips are left out, and which paths match no clip. Raises GenreclfError if the
+    list cannot be read, or if none of its paths matches a clip.
     """
     if file is None:
         return list(sources)
@@ -71,13 +71,15 @@ def without(sources: Sequence[Source], file: Path | None, folder: Location) -> l
 
 
 def _relative(path: str, folder: Location) -> str:
-    """The same path, relative to `folder` if it is absolute and inside."""
+    """Makes a path relative to `folder` if it is absolute and below the folder."""
     if isinstance(folder, Path) and Path(path).is_relative_to(folder.absolute()):
         return Path(path).relative_to(folder.absolute()).as_posix()
     return path
 
 
 def existing_file(folder: Path, path: str) -> str | None:
-    """The path of a file that a list names, relative to `folder`; None for no file. Windows writes other slashes."""
+    """Returns the path, relative to `folder`, of a file that a list names, with Windows' slashes replaced; None if
+    there is no such file.
+    """
     spellings = (path, path.strip(), path.strip().replace("\\", "/"))
     return next((spelling for spelling in spellings if (folder / spelling).is_file()), None)

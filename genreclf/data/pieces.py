@@ -1,5 +1,7 @@
-"""Clips whose file names say that they are pieces or stems of one longer clip: blues.00000.3.wav, song_part2.mp3,
-song_vocals.wav. Pure: no I/O."""
+"""Recognises pieces and stems of longer clips by their file names: blues.00000.3.wav, song_part2.mp3, song_vocals.wav.
+
+Pure: no I/O.
+"""
 
 import re
 from collections import defaultdict
@@ -11,7 +13,7 @@ from genreclf.data.split import split_word
 from genreclf.text import normalize_name
 
 _WORD = "(?:part|pt|piece|segment|seg|chunk|slice|section|excerpt|snippet|fragment|window)"
-_STEM = r"(?:no[\s_-]?)?(?:vocals?|drums?|bass|other|instrumental|accompaniment)"  # as programs that separate name them
+_STEM = r"(?:no[\s_-]?)?(?:vocals?|drums?|bass|other|instrumental|accompaniment)"  # names by source separation programs
 _GAP = r"[\s._(\[-]"
 _SECONDS = r"\d+(?:\.\d+)?"
 
@@ -20,7 +22,7 @@ def _scheme(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# Names that say that a clip is a piece of the group `whole`
+# Names of pieces; the group `whole` is the name of the longer clip
 _WITH_WORD = (
     _scheme(rf"(?P<whole>.+?){_GAP}+{_WORD}?{_GAP}*\d+{_GAP}*of{_GAP}*\d+[)\]]?"),  # song_01_of_10
     _scheme(rf"(?P<whole>.+?){_GAP}+{_WORD}(?:{_GAP}*\d+|{_GAP}+(?:[a-z]|[ivx]+))[)\]]?"),  # song - Part 2, song part b
@@ -29,23 +31,23 @@ _WITH_WORD = (
     _scheme(rf"(?P<whole>.+?){_GAP}+{_STEM}[)\]]?"),  # song_vocals
 )
 _NUMBERED = _scheme(rf"(?P<whole>.+?){_GAP}+(?P<number>\d+)[)\]]?")  # song.3, which may also be the third song
-# Names that number songs, not the pieces of one
+# Names that number songs, not the pieces of one song
 _NO_CLIP = ("track", "audiotrack", "song", "title", "audio", "clip", "file", "sample", "music", "recording", "untitled")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a file's name says."""
+    """A piece, as recognised by its file name."""
 
-    whole: str  # the name of the whole clip, with its folder
-    number: int | None  # None: its name says in words that it is a piece
+    whole: str  # name of the whole clip, with its folder
+    number: int | None  # None if a word in the name, such as "part", marks a piece
 
 
 def whole_clips(paths: Sequence[str], labels: Sequence[str], evident: bool) -> list[str]:
-    """For each clip that is one of several pieces, the name of the whole clip; empty for other clips.
+    """Returns the name of the whole clip for each clip that is one of several pieces, and "" for other clips.
 
-    Numbers behind a class's own name (blues.00000) are no pieces. If only `evident` ones are asked for, numbers without
-    a word such as "part" have to run on from 0 or 1 in nearly all of them, and to number most of the clips.
+    Numbers after a class name (blues.00000) do not mark pieces. If `evident`, numbers without a word such as "part"
+    count only if nearly all whole clips have consecutive numbers from 0 or 1, and if they number most of the clips.
     """
     pieces = [_piece(path, label) for path, label in zip(paths, labels, strict=True)]
     by_whole: dict[str, list[Piece]] = defaultdict(list)
@@ -62,7 +64,7 @@ def whole_clips(paths: Sequence[str], labels: Sequence[str], evident: bool) -> l
 
 def _piece(path: str, label: str) -> Piece | None:
     folders, name = path.split("/")[:-1], PurePosixPath(path).stem
-    around = [folder for folder in folders if not split_word(folder)]  # pieces of one clip may be in train and in test
+    around = [folder for folder in folders if not split_word(folder)]  # pieces of a clip may be in both train and test
     if len(around) > 1 and re.fullmatch(_STEM, name, re.IGNORECASE):  # song/vocals.wav
         return Piece("/".join(around), None)
     found = next(filter(None, (scheme.fullmatch(name) for scheme in (*_WITH_WORD, _NUMBERED))), None)
@@ -73,6 +75,9 @@ def _piece(path: str, label: str) -> Piece | None:
 
 
 def _run_on(numbers: Sequence[Sequence[int]], clips: int) -> bool:
-    """Whether these are evidently pieces: 9 of 10 whole clips have nearly all numbers from 0 or 1 to their last."""
+    """Returns whether the numbers are clearly those of pieces, which must be most of the clips.
+
+    9 of 10 whole clips, and at least two, must have nearly all numbers from 0 or 1 to their last one.
+    """
     complete = [found for found in numbers if max(found) <= 1.25 * len(found)]
     return len(complete) >= max(2, 0.9 * len(numbers)) and 2 * sum(map(len, complete)) >= clips

@@ -1,4 +1,4 @@
-"""Public data sets in their usual layouts, which the clips of `data.fetch` come from."""
+"""Finds, fetches and reads public data sets in their usual layouts, for `data.fetch`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +22,16 @@ NOT_LISTED = "not in the data set's tables"
 
 @dataclass(frozen=True)
 class PublicSet:
-    """How a data set is found, fetched and read. `subset` is empty where it has none; splits are counted from 0."""
+    """Functions that find, fetch and read a data set. A subset is "" if there are none; splits are counted from 0."""
 
     find: Callable[[Path, str], Layout | None]
-    fetch: Callable[[Path, str], None]  # raises GenreclfError where it cannot
+    fetch: Callable[[Path, str], None]  # raises GenreclfError if it fails
     tracks: Callable[[Layout, str, int], Mapping[str, Track]]
-    notice: str  # printed before it is fetched
-    subsets: tuple[str, ...] | None = ()  # None: any, or none
-    splits: int = 0  # how many its makers publish
-    key: Callable[[str], str] = str  # a clip's path as its tables have it
-    genre_names: Callable[[Layout], Mapping[str, str]] | None = None  # where its tables number the genres
+    notice: str  # printed before fetching
+    subsets: tuple[str, ...] | None = ()  # None: any or none
+    splits: int = 0  # number of published splits
+    key: Callable[[str], str] = str  # returns a clip's path in the tables
+    genre_names: Callable[[Layout], Mapping[str, str]] | None = None  # if the tables have numbers instead of names
 
 
 PUBLIC_SETS = {
@@ -59,7 +59,7 @@ HUB = "hub"
 
 
 def public_set(fetch: str, name: str) -> PublicSet:
-    """The data set that data.fetch means; of the Hub, the one called `name`."""
+    """Returns the data set for a value of `data.fetch`; for the Hub, the one called `name`."""
     if fetch != HUB:
         return PUBLIC_SETS[fetch]
     return PublicSet(partial(hub_set.find, name), partial(hub_set.fetch, name), hub_set.tracks, "", None, splits=1)
@@ -67,16 +67,16 @@ def public_set(fetch: str, name: str) -> PublicSet:
 
 @dataclass(frozen=True)
 class PublicRows:
-    """What a data set's tables say of clips; the first three have an item per clip."""
+    """Information on clips from a data set's tables. The first three fields have an item per clip."""
 
-    metadata: list[ClipMetadata]  # without a genre where the clip is left out
-    splits: list[str]  # the part of the published split, or empty
-    reasons: list[str]  # why the clip is left out, or empty
-    missing: dict[str, list[str]]  # by split: the tracks that are to be used, of which there is no file
+    metadata: list[ClipMetadata]  # without a genre if the clip is left out
+    splits: list[str]  # part of the published split, or ""
+    reasons: list[str]  # why the clip is left out, or ""
+    missing: dict[str, list[str]]  # by split: tracks in use that have no file
 
 
 def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
-    """Where the data set lies; it is fetched if `path` lacks it. Raises GenreclfError if it cannot be fetched."""
+    """Finds the data set, fetching it if `path` lacks it. Raises GenreclfError if it cannot be fetched."""
     found = public.find(path, subset)
     if found is None:
         if public.notice:
@@ -93,10 +93,10 @@ def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
 def public_rows(
     public: PublicSet, layout: Layout, subset: str, paths: Sequence[str], split: int = 0, task: str = MULTICLASS
 ) -> PublicRows:
-    """What the data set's tables say of the clips `paths`, with the split of the number `split`.
+    """Returns the information in the data set's tables on the clips `paths`, with split number `split`.
 
-    With the task MULTILABEL, a clip of several genres has all of them, as `normal_label` joins them.
-    Raises GenreclfError for a table that cannot be read, and for a split that there is not.
+    With the task MULTILABEL, a clip may have several genres, joined as by `normal_label`.
+    Raises GenreclfError if a table cannot be read or the split does not exist.
     """
     if not 0 <= split < max(public.splits, 1):
         raise GenreclfError(f"split.fold={split}: this data set has {public.splits} published splits, counted from 0")
@@ -128,7 +128,7 @@ def _with_all_genres(track: Track, names: Mapping[str, str] | None) -> Track:
 
 
 def tell_left_out(where: str, paths: Sequence[str], found: PublicRows) -> None:
-    """Prints to standard error which clips are left out and why, and which tracks have no file."""
+    """Prints on standard error which clips are left out and why, and which tracks have no file."""
     counts = Counter(filter(None, found.reasons))
     for reason, count in sorted(counts.items()):
         names = first_names([path for path, other in zip(paths, found.reasons, strict=True) if other == reason])

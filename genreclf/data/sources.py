@@ -1,4 +1,4 @@
-"""Finds the clips: by folders, in a table of genres, by the files' tags, in a public data set, or the demo music."""
+"""Finds the clips: in folders, in a table of genres, by the files' tags, in a public data set, or the demo music."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 from genreclf.progress import progress_bar
 from genreclf.text import first_names
 
-GTZAN = "gtzan"  # which has no tables
+GTZAN = "gtzan"  # a public data set without tables
 MAX_PICTURE_SECONDS = 100_000  # more than a day
 KNOWN = {
     "group": (None, "stem"),
@@ -43,29 +43,29 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set. Raises GenreclfError for a value out of its range, and for an unknown word."""
+    """Settings of a data set. Raises GenreclfError for a value out of range and for an unknown word."""
 
     name: str
     path: Location  # contains one folder per class, or the files that `table` names
     cache: Path  # for spectrograms and demo music
     picture_seconds: float  # length of the music that a whole picture shows
-    figure: str  # the frequency axis of figures: bands, mel, linear, log, or auto, which sees it
-    figure_hz: float  # where that axis ends, in figures that do not show it
-    fetch: str | None  # a public data set: `path` holds it in one of its usual layouts, or it is downloaded there
+    figure: str  # frequency axis of figures: bands, mel, linear, log, or auto, which detects it
+    figure_hz: float  # the end of that axis, for figures that do not show it
+    fetch: str | None  # a public data set, in `path` in one of its usual layouts, or downloaded to it
     subset: str | None  # of that data set
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
-    tags: bool  # genres, artists, albums and titles are those in the files' tags, unless `table` gives others
-    genre_map: str | None  # what the genres in tags mean: gtzan, a CSV with the columns tag and genre; null: themselves
+    tags: bool  # take genres, artists, albums and titles from the files' tags, unless `table` gives others
+    genre_map: str | None  # maps genres in tags: gtzan, a CSV with the columns tag and genre; null: unchanged
     none: str | None  # the genre of clips that are of none of the classes; they train, but are not scored
-    drop: Path | None  # a list of paths, relative to the clips' folder: these clips are left out
+    drop: Path | None  # a list of paths, relative to the clips' folder, of clips to leave out
     group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only reported
     unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
-    label_conflicts: str  # of duplicate recordings in several classes: keep them in one split, or drop them
-    rare_classes: str  # those with too few clips for the split: refuse them, or drop them
+    label_conflicts: str  # duplicate recordings in several classes: keep them in one split, or drop them
+    rare_classes: str  # classes with too few clips for the split: refuse them, or drop them
     demo_clips_per_style: int  # 0: `path` is the user's data
     demo_seconds: float
     demo_seed: int
-    task: str = MULTICLASS  # or multilabel; a default: runs of earlier versions lack it
+    task: str = MULTICLASS  # or multilabel; has a default because runs of earlier versions lack it
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -111,17 +111,17 @@ class DataConfig:
 
     @property
     def public(self) -> bool:
-        """Whether the clips are those of a public data set with tables of genres."""
+        """Whether the clips come from a public data set with tables of genres."""
         return self.fetch not in (None, GTZAN)
 
     @property
     def names_artists(self) -> bool:
-        """Whether something may name the clips' artists."""
+        """Whether the clips' artists may be known, from a table, tags or a public data set."""
         return self.table is not None or self.tags or self.public
 
     @property
     def tag_genres(self) -> GenreMap | None:
-        """What the genres in the files' tags mean; None where tags are not read."""
+        """The map from genres in the files' tags, or None if tags are not read."""
         return load_genre_map(self.genre_map, self.none, self.task) if self.tags else None
 
 
@@ -130,11 +130,11 @@ class Source:
     """A file in the data folder and its class."""
 
     path: str  # relative to the data folder, with forward slashes
-    label: str  # several genres as `normal_label` joins them
+    label: str  # several genres are joined as by `normal_label`
 
 
 def on_disk(folder: Location) -> Path:
-    """The same folder, for what needs files with names. Raises GenreclfError for an object store."""
+    """Returns the folder unchanged if it is on a disk. Raises GenreclfError for an object store."""
     if isinstance(folder, StorePath):
         reads = "an object store is read with data=folder, with its genres as folders or in data.table"
         raise GenreclfError(f"data.path={folder}: {reads}; copy it to a disk for anything else")
@@ -142,7 +142,7 @@ def on_disk(folder: Location) -> Path:
 
 
 def data_folder(config: DataConfig) -> Location:
-    """The folder that contains the classes. GTZAN is downloaded and demo music rendered if missing."""
+    """Returns the folder of the clips. Downloads public data sets and renders demo music if they are missing."""
     if config.fetch == GTZAN:
         return gtzan_folder(on_disk(config.path))
     if config.fetch is not None:
@@ -157,7 +157,10 @@ def data_folder(config: DataConfig) -> Location:
 
 
 def sources_of(data: DataConfig, folder: Location) -> list[Source]:
-    """The clips of a data set, whose `data_folder` is `folder`, before `data.drop`. Raises as `list_sources`."""
+    """Lists the clips of a data set in its `data_folder`, without applying `data.drop`.
+
+    Raises GenreclfError as `list_sources` does.
+    """
     if data.public:
         return _public_sources(data, folder)
     sources = list_sources(folder, data.table, data.tag_genres, data.task)
@@ -167,7 +170,7 @@ def sources_of(data: DataConfig, folder: Location) -> list[Source]:
 
 
 def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicRows:
-    """What the tables of a public data set say of these clips, with cells of `data.table` in their place.
+    """Returns the information in a public data set's tables on these clips. Cells of `data.table` replace theirs.
 
     Raises GenreclfError as `public_rows` does.
     """
@@ -184,7 +187,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
 def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
     paths = _clips_below(folder)
     if data.table is not None:
-        read_genres(data.table, paths, f"keep those of {data.fetch}")  # which reports rows without a clip
+        read_genres(data.table, paths, f"keep those of {data.fetch}")  # reports rows without a clip
     found = rows_of_public(data, paths)
     tell_left_out(f"data={data.fetch}", paths, found)
     need = f"hold clips of at least two genres of {data.fetch}, as its tables name them"
@@ -194,11 +197,12 @@ def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
 def list_sources(
     folder: Location, table: Path | None = None, tag_genres: GenreMap | None = None, task: str = MULTICLASS
 ) -> list[Source]:
-    """The clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
+    """Lists the clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
-    With a column `genre` in a table, the audio files and pictures that have a genre there are clips; otherwise all in
-    the top folders. With the task MULTILABEL, each may have several genres, with semicolons between them. With
-    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. What was ignored is reported.
+    If the table has a column `genre`, the clips are the audio files and pictures with a genre there; otherwise they are
+    all in the top folders. With the task MULTILABEL, a clip may have several genres, separated by semicolons. With
+    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. Ignored files are reported.
+
     Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read, there are fewer than two
     classes, or two class names differ only in case.
     """
@@ -222,7 +226,7 @@ def list_sources(
 def _sources(
     paths: Sequence[str], cells: Sequence[str], task: str, where: str, need: str, remedy: str = "use one spelling"
 ) -> list[Source]:
-    """The clips that have a genre. Raises GenreclfError as `check_classes`."""
+    """Returns the clips that have a genre. Raises GenreclfError as `check_classes` does."""
     labels = [normal_label(cell, task) for cell in cells]
     check_classes(list(filter(None, labels)), task, where, need, remedy)
     return [Source(path, label) for path, label in zip(paths, labels, strict=True) if label]
@@ -241,9 +245,9 @@ def _clips_below(folder: Location) -> list[str]:
 
 
 def tag_counts(data: DataConfig) -> dict[str, Any] | None:
-    """The clips by what their tags say: how many are of each genre, and how many are left out for each reason.
+    """Counts the clips of each genre, and the clips left out for each reason, by the genres in their tags.
 
-    None where tags are not read.
+    None if tags are not read.
     """
     if data.tag_genres is None:
         return None
@@ -259,7 +263,7 @@ def _rows_of_tags(folder: Path, table: Path | None, tag_genres: GenreMap, paths:
 
 def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:
     if table is not None:
-        read_genres(table, paths, "keep those of their tags")  # which reports rows without a clip
+        read_genres(table, paths, "keep those of their tags")  # reports rows without a clip
     found = _rows_of_tags(folder, table, tag_genres, paths)
     tell_genres(f"data.path={folder}", found)
     remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""

@@ -1,4 +1,4 @@
-"""Why no training can use a split. Pure: no I/O."""
+"""Finds the reasons why a split cannot be used for training. Pure: no I/O."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,10 @@ from genreclf.data.split import GIVEN, SPLITS, SplitConfig
 def refusals(
     config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str]
 ) -> list[str]:
-    """Why no training can use this split, a line each: fewer than two classes, a needed split that is empty, and all
-    classes that are missing in a needed split."""
+    """Returns the reasons why this split cannot be used for training, a line each.
+
+    They are: fewer than two classes, a needed split that is empty, and the classes that are missing in a needed split.
+    """
     reasons = []
     classes = sorted(set(labels))
     if len(classes) < 2:
@@ -32,7 +34,7 @@ def refusals(
 
 
 def needed_splits(config: SplitConfig, splits: Sequence[str | None]) -> list[str]:
-    """The splits that need clips of each class."""
+    """Returns the splits that need clips of each class."""
     optional = {"published": {"test"}, "all": {"val", "test"}}.get(config.name, set())
     if config.name in GIVEN and "test" not in splits:
         optional = {"test"}  # a test list may be withheld: training needs only the other two
@@ -40,7 +42,7 @@ def needed_splits(config: SplitConfig, splits: Sequence[str | None]) -> list[str
 
 
 def rare_classes(config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str]) -> dict[str, list[str]]:
-    """The classes without clips in a needed split, and these splits."""
+    """Returns the classes without clips in a needed split, with these splits."""
     have, needed = set(zip(splits, labels, strict=True)), needed_splits(config, splits)
     missing = {label: [split for split in needed if (split, label) not in have] for label in sorted(set(labels))}
     return {label: absent for label, absent in missing.items() if absent}
@@ -53,10 +55,10 @@ def _count(label: str, missing: Sequence[str], labels: Sequence[str], groups: Se
 
 
 def divided_groups(name: str, paths: Sequence[str], groups: Sequence[str], parts: Sequence[str | None]) -> list[str]:
-    """Why the split `name` cannot be used, a line for each declared group that has clips in two parts.
+    """Returns a reason why the split `name` cannot be used, for each declared group that has clips in two parts.
 
-    `parts` are splits, or a table's numbered folds: of these, any two are training and test of some run. An item of
-    `groups` is empty for a clip that is declared in none, and one of `parts` is empty or None for a clip in none.
+    `parts` are splits, or a table's numbered folds, any two of which are training and test data of some run. `groups`
+    has "" for a clip without a declared group; `parts` has "" or None for a clip in no part.
     """
     first: dict[str, tuple[str, str]] = {}
     reasons: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The tags of files as rows of a table: genre, artist, album and title."""
+"""Reads the tags of files as rows of a table: genre, artist, album and title."""
 
 import functools
 import os
@@ -19,22 +19,22 @@ from genreclf.tags.file_tags import FileTags, read_tags
 from genreclf.tags.plan import join_genres
 
 UNREADABLE = "tags cannot be read"
-TAGS_SHOWN = 6  # of a genre
+TAGS_SHOWN = 6  # per genre
 _NO_TAGS = FileTags((), "", "", "")
 
 
 @dataclass(frozen=True)
 class TagRows:
-    """What the tags of clips say, and the table that overrides them. Each has an item per clip."""
+    """Information on clips from their tags and the table that overrides them. Each list has an item per clip."""
 
-    metadata: list[ClipMetadata]  # without a genre where the clip is left out
-    tags: list[str]  # the genres as the tags spell them, joined by "; "
-    reasons: list[str]  # why the tags give no genre, or empty
-    from_table: list[bool]  # whether the table gives the genre
+    metadata: list[ClipMetadata]  # without a genre if the clip is left out
+    tags: list[str]  # the genres as spelled in the tags, joined by "; "
+    reasons: list[str]  # why the tags give no genre, or ""
+    from_table: list[bool]  # whether the genre is from the table
     task: str
 
     def counts(self) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
-        """By genre, and by reason for the clips that are left out: the number of clips by what their tags say."""
+        """Counts clips by genre, and the clips left out by reason. For each, returns the number of clips by tags."""
         taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
         left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for one, tags, reason, corrected in zip(self.metadata, self.tags, self.reasons, self.from_table, strict=True):
@@ -47,7 +47,7 @@ class TagRows:
 
 
 def _ordered(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
-    """The same, the frequent ones first."""
+    """Sorts counts, the largest first."""
     names = sorted(counts, key=lambda name: (-counts[name].total(), name))
     return {name: dict(sorted(counts[name].items(), key=lambda item: (-item[1], item[0]))) for name in names}
 
@@ -55,10 +55,10 @@ def _ordered(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
 def tag_rows(
     folder: Path, paths: Sequence[str], genre_map: GenreMap, table: Sequence[ClipMetadata] | None = None
 ) -> TagRows:
-    """What the tags of the files at `paths`, relative to `folder`, say. Cells of the rows in `table` override it.
+    """Reads the tags of the files at `paths`, relative to `folder`. Cells in the rows of `table` override them.
 
-    Spellings of one genre become one. Pictures have no tags. Prints to standard error which files cannot be read.
-    Raises GenreclfError without the package that reads tags.
+    All spellings of a genre become one. Pictures have no tags. Prints on standard error which files cannot be read.
+    Raises GenreclfError if the package that reads tags is not installed.
     """
     read = _read_all([folder / path for path in paths])
     for error in (one for one in read if isinstance(one, GenreclfError)):
@@ -80,14 +80,14 @@ def tag_rows(
 
 
 def _one_spelling(labels: Sequence[str], preferred: Sequence[str], task: str) -> list[str]:
-    """The same labels, with one spelling of each genre, if possible that in `preferred`."""
+    """Returns the labels with one spelling of each genre, if possible the one in `preferred`."""
     genres, preferred_genres = ([genres_of(label, task) for label in each] for each in (labels, preferred))
     spelled = iter(one_spelling(list(chain(*genres)), filter(None, chain(*preferred_genres))))
     return [normal_label(join_genres(islice(spelled, len(each))), task) for each in genres]
 
 
 def _row(tags: FileTags | GenreclfError, genre: str) -> ClipMetadata:
-    """The row that a table with the columns genre, artist, album and title would have for the file."""
+    """Returns the file's row of a table with the columns genre, artist, album and title."""
     if isinstance(tags, GenreclfError):
         return ClipMetadata()
     return metadata_of({"genre": genre, "artist": tags.artist, "album": tags.album, "title": tags.title})
@@ -112,7 +112,7 @@ def _tags(file: Path) -> FileTags | GenreclfError:
     return _tags_of(os.fspath(file), status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
-@functools.cache  # a training asks for them several times; a file that changed has another key
+@functools.cache  # a run needs them several times; a file that has changed has another key
 def _tags_of(file: str, *_: int) -> FileTags | GenreclfError:
     try:
         return read_tags(Path(file))
@@ -123,7 +123,7 @@ def _tags_of(file: str, *_: int) -> FileTags | GenreclfError:
 
 
 def tell_genres(where: str, found: TagRows) -> None:
-    """Prints to standard error which tags were taken as which genre, and which clips were left out and why."""
+    """Prints on standard error which tags were mapped to which genre, and which clips were left out and why."""
     if not found.tags:
         return
     taken, left_out = found.counts()
@@ -134,7 +134,7 @@ def tell_genres(where: str, found: TagRows) -> None:
 
 
 def _told(counts: Mapping[str, int]) -> tuple[str, str]:
-    """The number of clips, and the most frequent tags."""
+    """Formats the number of clips and the most frequent tags."""
     shown = [f"{tag} {count}" for tag, count in list(counts.items())[:TAGS_SHOWN] if tag]
     others = len(counts) - TAGS_SHOWN
     return str(sum(counts.values())), ", ".join(shown) + (f", and {others} others" if others > 0 else "")

@@ -1,4 +1,4 @@
-"""Where a public data set lies, and what its tables hold."""
+"""Types for the location and the tracks of a public data set, and functions that read its tables."""
 
 import csv
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ Rows = Iterator[list[str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a data set lies."""
+    """The location of a data set."""
 
-    audio: Path  # the clips' folder
-    tables: Path  # the folder of its tables
+    audio: Path  # folder of the clips
+    tables: Path  # folder of the tables
 
 
 @dataclass(frozen=True)
 class Track:
-    """What a data set's tables say of a clip."""
+    """Information on a clip from a data set's tables."""
 
-    metadata: ClipMetadata  # without a genre where the clip is left out
-    split: str = ""  # the part of the published split, as the data set names it
-    left_out: str = ""  # why
-    genres: tuple[str, ...] = ()  # all of them, where it may have several; by name, or by the numbers of its tables
+    metadata: ClipMetadata  # without a genre if the clip is left out
+    split: str = ""  # part of the published split, by the data set's name for it
+    left_out: str = ""  # why the clip is left out
+    genres: tuple[str, ...] = ()  # all genres, if there may be several: names, or the tables' numbers
 
 
 def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Rows:
-    """The rows of a table that are not blank. Raises ValueError for one with fewer than `columns` cells."""
+    """Yields the rows of a table that are not blank. Raises ValueError if one has fewer than `columns` cells."""
     with file.open(encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
         for row in reader:
@@ -45,7 +45,7 @@ def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Within it, a table that cannot be read or understood raises GenreclfError, which names the file."""
+    """Turns errors in reading a table into GenreclfError, which names the file."""
     try:
         yield
     except OSError as error:
