@@ -46,7 +46,7 @@ def initial_temperature(init: str, classes: Sequence[str], task: str) -> float:
 
     With an initial temperature of 0.7 instead of 1, models were overconfident.
     """
-    initial = _same_answers(init, classes, task)
+    initial = _matching_info(init, classes, task)
     return initial.temperature if initial else 1.0
 
 
@@ -83,7 +83,7 @@ def _thresholds(init: str | None, bundle: Bundle, datamodule: SpectrogramDataMod
     info = bundle.info
     if datamodule.clips["val"]:
         return fit_thresholds(*_predicted(bundle, datamodule, datamodule.clips["val"]))
-    initial = _same_answers(init, info.classes, info.task) if init is not None else None
+    initial = _matching_info(init, info.classes, info.task) if init is not None else None
     known = dict(zip(initial.classes, initial.thresholds or (), strict=True)) if initial else {}
     return tuple(known.get(name, 0.5) for name in info.classes)
 
@@ -98,7 +98,7 @@ def _with_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Bundle:
     return _with(bundle, known=known)
 
 
-def _same_answers(init: str, classes: Sequence[str], task: str) -> ModelInfo | None:
+def _matching_info(init: str, classes: Sequence[str], task: str) -> ModelInfo | None:
     """Returns the info of the model `init` if it has the same classes and task, else None."""
     initial = read_bundle_config(find_bundle(init)).info
     return initial if set(initial.classes) == set(classes) and initial.task == task else None

@@ -1,4 +1,4 @@
-"""The callbacks of a training: the epoch log, the running average, checkpoints, early stopping."""
+"""Callbacks of a training run: the epoch log, the running average, checkpoints, early stopping."""
 
 import csv
 import io
@@ -22,10 +22,10 @@ from genreclf.training.processes import average_statistics
 
 
 class EpochLog(Callback):
-    """Writes one row per epoch to a CSV file, passes it on to `report`, and writes a line to standard error.
+    """Writes one row per epoch to a CSV file, passes it to `report`, and prints a line on standard error.
 
-    The validation columns are empty for an epoch without validation (trainer.check_val_every_n_epoch). The metrics are
-    those of the task.
+    The validation columns are empty for an epoch without validation (trainer.check_val_every_n_epoch). The metrics
+    depend on the task.
     """
 
     def __init__(self, path: Path, report: Callable[[dict[str, float]], None], task: str = MULTICLASS) -> None:
@@ -34,7 +34,7 @@ class EpochLog(Callback):
         self.columns = ("epoch", *self.all_metrics, "learning_rate", "seconds")
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """A resumed run keeps the rows of finished epochs."""
+        """Starts the file; a resumed run keeps the rows of finished epochs."""
         if not trainer.is_global_zero:
             return
         rows = []
@@ -51,7 +51,7 @@ class EpochLog(Callback):
         self.metrics = self.training
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The trainer keeps old validation metrics; only from now on they are this epoch's."""
+        """Logs validation metrics from now on: until here, the trainer has those of an earlier epoch."""
         self.metrics = self.all_metrics
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
@@ -69,20 +69,20 @@ class EpochLog(Callback):
 
 
 class RunningAverage(WeightAveraging):
-    """An exponential moving average of weights and buffers; at each step the share `decay` of it is kept.
+    """An exponential moving average of weights and buffers, which keeps the share `decay` of itself at each step.
 
-    In step n at most n / (n + 10) is kept, as in TensorFlow, so the random initial weights lose their influence.
+    Step n keeps at most n / (n + 10), as in TensorFlow, so that the random initial weights lose their influence.
     """
 
     def __init__(self, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self._pairs: list[tuple[Tensor, Tensor]] = []  # the averages, and what they are of
+        self._pairs: list[tuple[Tensor, Tensor]] = []  # each average and the averaged tensor
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        """Creates the average on the device of the training.
+        """Creates the average on the training device.
 
-        Lightning moves the module there only after this hook. An average on the host would make each step wait for a
+        Lightning moves the module there only after this hook. With an average on the host, each step would wait for a
         copy of all weights.
         """
         module.to(trainer.strategy.root_device)
@@ -101,10 +101,10 @@ class RunningAverage(WeightAveraging):
 
     @torch.no_grad()
     def _update(self, module: L.LightningModule, before: int) -> None:
-        """The update after `before` earlier ones: one operation for all weights, nothing read back from the device."""
+        """Updates the average after `before` earlier updates, in one operation and without reading from the device."""
         assert self._average_model is not None
         if not self._pairs:
-            # As in a checkpoint: what is constant, like the teachers' vectors, is in none.
+            # The state dict leaves out constants such as the teachers' vectors.
             pairs = zip(self._average_model.module.state_dict().values(), module.state_dict().values(), strict=True)
             self._pairs = [(average, value) for average, value in pairs if average.is_floating_point()]
         averages, values = map(list, zip(*self._pairs, strict=True))
@@ -113,11 +113,11 @@ class RunningAverage(WeightAveraging):
 
 
 def checkpoints(folder: Path, optim: OptimConfig, task: str = MULTICLASS) -> list[Callback]:
-    """Callbacks that write `best.ckpt` at the highest validation score (BEST) and `last.ckpt` after each epoch, with
-    early stopping and the running average if `optim` asks for them.
+    """Returns the callbacks for checkpoints and, if `optim` asks for them, early stopping and the running average.
 
-    With `ema_decay`, the running average is validated and kept; the checkpoints contain the weights too. `last.ckpt` is
-    written after the other callbacks have run, and contains their state.
+    They write `best.ckpt` at the highest validation score (BEST), and `last.ckpt` after each epoch. With `ema_decay`,
+    the running average is validated and kept, and the checkpoints also contain the weights. `last.ckpt` is written
+    after the other callbacks have run, and contains their state.
     """
     best: dict[str, Any] = {"monitor": f"val/{BEST[task]}", "mode": "max"}
     common: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_top_k": 1}

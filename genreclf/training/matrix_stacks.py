@@ -1,4 +1,4 @@
-"""Matrices of similar shapes as stacks, so that one operation works on all of a stack."""
+"""Stacks matrices of similar shapes, so that one operation processes a whole stack."""
 
 from collections.abc import Sequence
 from itertools import accumulate, groupby
@@ -6,15 +6,15 @@ from itertools import accumulate, groupby
 import torch
 from torch import Tensor
 
-ROW_MULTIPLE = 64  # stacks have a multiple of it as rows: fewer, larger products
-NARROW = 512  # columns: up to here in one stack, wider ones in another, to save work on zeros
+ROW_MULTIPLE = 64  # the rows of stacks are a multiple of this: fewer, larger products
+NARROW = 512  # matrices with more columns go to another stack, to save work on zeros
 
 
 class MatrixStacks:
-    """The place of each element of some matrices in stacks, for parameters of these shapes and strides.
+    """Maps the elements of matrices to places in stacks, for parameters with given shapes and strides.
 
     A convolution (out, in, height, width) is the matrix (out, in * height * width). A matrix with more rows than
-    columns lies in its stack transposed. What a matrix does not fill is zero.
+    columns is transposed in its stack. Places that no matrix fills are zero.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
@@ -45,15 +45,13 @@ class MatrixStacks:
         self.zero = torch.zeros(1, dtype=parameters[0].dtype, device=device)
 
     def stacked(self, matrices: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Matrices or convolutions -> stacks (N, rows, columns), no more rows than columns; those of the same number of
-        rows together.
-        """
+        """Converts matrices or convolutions to stacks (N, rows, columns), rows <= columns, grouped by their rows."""
         flat = torch.cat([*(matrix.flatten() for matrix in matrices), self.zero])
         stacks = [flat.index_select(0, place).view(size) for place, size in zip(self.places, self.sizes, strict=True)]
         return [list(of_one_height) for _, of_one_height in groupby(stacks, key=lambda stack: stack.shape[1])]
 
     def separate(self, stacks: Sequence[Tensor]) -> list[Tensor]:
-        """The other way, from stacks in the same order, with the strides of the parameters."""
+        """Converts stacks, in the same order, back to matrices with the strides of the parameters."""
         flat = torch.cat([stack.flatten() for stack in stacks]).index_select(0, self.found)
         pieces = flat.split([count for count, _, _ in self.layouts])
         layouts = zip(pieces, self.layouts, strict=True)
@@ -61,6 +59,6 @@ class MatrixStacks:
 
 
 def _in_memory(values: Tensor, like: Tensor) -> Tensor:
-    """`values` in one dimension, in the order in which the elements of `like` lie in memory."""
+    """Flattens `values` in the order of the elements of `like` in memory."""
     laid = torch.empty_like(like, dtype=values.dtype, device=values.device).copy_(values.reshape(like.shape))
     return laid.as_strided((laid.numel(),), (1,))

@@ -1,4 +1,4 @@
-"""The last layer of a trained net for other music or other classes, fitted on the embeddings that the net gives."""
+"""Fits the last layer of a trained net to other music or other classes, on the net's embeddings."""
 
 import torch
 from torch import Tensor, nn
@@ -7,21 +7,21 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.nets.classifier import GenreClassifier, gated_sum
 
-# Of the squared distance from the first weights, for embeddings of unit variance and a sum over segments. Chosen for 5
-# to 50 songs of four new genres, where the probabilities are then nearly calibrated; a third of it costs a model up to
-# 2 points with 5 to 20 songs of the genres that it has (see "New genres from few songs" in scripts/TRIALS.md).
+# The weight of the squared distance from the initial weights, for embeddings of unit variance and a sum over segments.
+# Chosen for 5 to 50 songs of four new genres, where it gives nearly calibrated probabilities. A third of it costs a
+# model up to 2 points with 5 to 20 songs of genres that it has (see "New genres from few songs" in scripts/TRIALS.md).
 _PENALTY = 300.0
-_STEPS = 200  # at most; it takes about 30
+_STEPS = 200  # at most; about 30 are needed
 
 
 def fit_output_layer(
     net: GenreClassifier, datamodule: SpectrogramDataModule, log_mix: Tensor, temperature: float
 ) -> None:
-    """Fits the last layer of `net` on the training clips of its classes by logistic regression; nothing is random.
+    """Fits the last layer of `net` to the training clips of its classes by logistic regression, deterministically.
 
-    It stays near the weights that it has; all else in the net stays as it is. `log_mix` is that of the net's loss; the
-    model's probabilities are going to have `temperature`. A net that is trained further from here keeps more of what it
-    knows than from a random layer (Kumar et al. 2022).
+    The layer stays near its present weights, and the rest of the net does not change. `log_mix` comes from the net's
+    loss. `temperature` is the later temperature of the model's probabilities. A net that is trained further from here
+    keeps more of its knowledge than with a random layer (Kumar et al. 2022).
     """
     inputs, others, target = _segments(net, datamodule)
     last = net.head[-1]
@@ -34,7 +34,7 @@ def fit_output_layer(
 
 
 def _segments(net: GenreClassifier, datamodule: SpectrogramDataModule) -> tuple[Tensor, Tensor, Tensor]:
-    """The training segments: (N, D) inputs of the last layer, (N, classes) logits of the other branch, targets."""
+    """Returns, for the training segments, (N, D) inputs of the last layer, other (N, classes) logits, and targets."""
     net.eval()
     inputs, others, target = [], [], []
     with torch.inference_mode():
@@ -48,10 +48,11 @@ def _segments(net: GenreClassifier, datamodule: SpectrogramDataModule) -> tuple[
 
 
 def fitted(inputs: Tensor, others: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The (classes, D) weight and (classes,) bias of a layer of (N, D) `inputs` that is added to (N, classes) `others`.
+    """Fits the (classes, D) weight and (classes,) bias of a layer.
 
-    They minimize the cross-entropy and the squared distance from `weight`. `target` is (N,) classes, or (N, classes)
-    with 1 for each genre; all others are float64.
+    The output of the layer for (N, D) `inputs` is added to the (N, classes) logits `others`. The fit minimizes the
+    cross-entropy plus the penalized squared distance from `weight`. `target` is (N,) classes, or (N, classes) with 1
+    for each genre; all other arguments are float64.
     """
     mean, scale = inputs.mean(0), inputs.std(0, unbiased=False).clamp(min=1e-6)
     scaled, start = (inputs - mean) / scale, weight * scale
@@ -73,7 +74,7 @@ def fitted(inputs: Tensor, others: Tensor, target: Tensor, weight: Tensor, bias:
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """The sum over the segments; of several genres, over these too."""
+    """Sums the cross-entropy over the segments and, for several genres, over the genres."""
     if target.ndim == 1:
         return cross_entropy(logits, target, reduction="sum")
     return binary_cross_entropy_with_logits(logits, target.double(), reduction="sum")

@@ -1,4 +1,4 @@
-"""The record of a run in its folder: enough to repeat it."""
+"""Writes the record of a run to its folder: everything needed to repeat it."""
 
 import importlib.metadata
 import json
@@ -29,8 +29,10 @@ PACKAGES = (
 def write_record(
     folder: Path, config: dict[str, Any], overrides: list[str], details: dict[str, Any], audit: dict[str, Any]
 ) -> None:
-    """Writes `record.json`: overrides, versions, git commit and `details`; `audit.json`, the summary of the data's
-    audit; and last `config.yaml`, the composed configuration. Raises GenreclfError where the folder cannot be written.
+    """Writes the record of a run.
+
+    `record.json` contains overrides, versions, git commit and `details`; `audit.json` the summary of the data's audit.
+    The last file is `config.yaml`, the composed configuration. Raises GenreclfError if the folder cannot be written.
     """
     record = {
         "overrides": overrides,
@@ -62,7 +64,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that contains this file, with `+` if files differ from it; None for a package."""
+    """Returns the commit of this file's checkout, with `+` if files differ, or None for an installed package."""
     here = Path(__file__).parent
     try:
         described = subprocess.run(

@@ -1,4 +1,4 @@
-"""The configuration of a resumed run: that of its folder, changed by the command line."""
+"""Makes the configuration of a resumed run from its folder and the command line."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,27 +14,27 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.object_store import absolute
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 
-MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record tell whether they still say the same
-# Groups and keys that do not affect the training steps; the last two shape the bundle of a finished run.
+MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record show whether their content is the same
+# Groups and keys that do not affect the training steps; the last two affect the bundle of a finished run.
 _FREE = ("run", "ckpt", "logger", "cache", "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
 _EPOCHS = "trainer.max_epochs"
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a run is resumed with."""
+    """The settings and the record with which a run is resumed."""
 
     config: dict[str, Any]
-    overrides: list[str]  # those of the run, and the new ones
-    data: dict[str, Any]  # what the record says about the data
-    loggers: dict[str, Any]  # by which its loggers find it
+    overrides: list[str]  # of the run, and new ones
+    data: dict[str, Any]  # the record's description of the data
+    loggers: dict[str, Any]  # ids with which its loggers find it
 
 
 def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], dict[str, Any]]) -> Resumed:
-    """The run in `folder` with the overrides `typed`; `compose` makes a configuration of overrides.
+    """Returns the run in `folder` with the overrides `typed`; `compose` makes a configuration from overrides.
 
-    An override may repeat what the run has, name data that moved (MOVABLE), ask for more epochs, or change a key that
-    does not affect the training steps. Raises GenreclfError for another one, and where the folder holds no run.
+    An override may repeat the run's value, name data that has moved (MOVABLE), ask for more epochs, or change a key
+    that does not affect the training steps. Raises GenreclfError for other overrides, and if the folder has no run.
     """
     if not (folder / CONFIG_YAML).is_file():
         raise GenreclfError(f"ckpt=last: {folder} holds no run; name one with run=FOLDER, or leave out ckpt=last")
@@ -69,7 +69,7 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration and the record of a run. Raises GenreclfError where one is missing or damaged."""
+    """Reads the configuration and the record of a run. Raises GenreclfError if one is missing or damaged."""
     config, record = _read(folder / CONFIG_YAML, yaml.safe_load), _read(folder / RECORD, json.loads)
     overrides = record.get("overrides")
     if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
@@ -95,7 +95,7 @@ def _read(file: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
 def check_data(
     folder: Path, config: dict[str, Any], now: dict[str, Any], trained: dict[str, Any], otherwise: str
 ) -> None:
-    """Raises GenreclfError if the summaries of the data differ; `otherwise` says what would happen."""
+    """Raises GenreclfError if the summaries of the data differ; `otherwise` describes the consequence."""
     data = config["data"]
     kinds = (
         (
@@ -115,7 +115,7 @@ def _by_key(words: Sequence[str]) -> dict[str, str]:
 
 
 def _words_about(key: str, value: Any, before: dict[str, str], given: dict[str, str]) -> str:
-    """What was typed that changes a key: itself, its group, or else all new words."""
+    """Returns the typed words that change a key: the key itself, its group, or else all new words."""
     group = key.partition(".")[0]
     new = [word for name, word in given.items() if before.get(name) != word and name.partition(".")[0] not in _FREE]
     typed = [given[group]] if group in given else new
@@ -123,7 +123,7 @@ def _words_about(key: str, value: Any, before: dict[str, str], given: dict[str, 
 
 
 def _found(given: str | None, stored: str | None, repeated: bool) -> str | None:
-    """A path given again, where it is now. Repeated words mean the same place, also from another working folder."""
+    """Returns the present place of a path. Repeated words mean the same place, also in another working folder."""
     if given is None:
         return None
     place = absolute(given)

@@ -1,4 +1,4 @@
-"""What a training is asked for: the keys of train.yaml outside its groups, and all of it together."""
+"""Settings of a training run: the keys of train.yaml outside its groups, and all settings together."""
 
 import math
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import is_first
 from genreclf.training.resume import Resumed
 
-# By key, the least and the largest value
+# The smallest and largest values by key
 _LIMITS: dict[str, tuple[int, int | None]] = {
     "seed": (0, 2**32 - 1),  # NumPy takes 32 bits
     "batch_size": (2, None),  # for batch norm
     "workers": (0, 64),  # each is a process that has imported torch
     "device_store_mib": (0, None),
 }
-# By kind of model, what its net has of the data
+# By kind of model: values of its net that depend on the data
 _FITTED = {CLASSIFIER: {"num_classes": 2}, SVM: {"num_classes": 2, "support_vectors": 0}, MAJORITY: {"num_classes": 2}}
 
 
@@ -32,15 +32,15 @@ class RunConfig:
     """The keys of train.yaml outside its groups. Raises GenreclfError for values out of range."""
 
     task: str  # multiclass, or multilabel: a clip may have several genres
-    seed: int  # of everything random, with the epoch and the device's rank
+    seed: int  # of all random numbers, with the epoch and the device's rank
     batch_size: int  # segments per step and device
-    workers: int  # processes that read batches
+    workers: int  # processes that load batches
     device_store_mib: int  # on a GPU, a store of up to this size is copied there
     cuda_graph: bool  # on a GPU, steps are recorded
-    temperature: float | None  # of the probabilities; null: see `trained_bundle`
+    temperature: float | None  # of the probabilities; null: fitted, see `trained_bundle`
     fp16_weights: bool  # the bundle's weights are rounded to float16
-    init: str | None  # a pretrained model's name, a run or a bundle: training starts from its weights
-    teacher: Path | None  # a file with vectors of other nets for the clips, which the training also predicts
+    init: str | None  # a pretrained model's name, a run or a bundle, from whose weights training starts
+    teacher: Path | None  # a file with other nets' vectors for the clips, which the net also learns to predict
     ckpt: str | None  # last: resume from the run folder's last.ckpt
 
     def __post_init__(self) -> None:
@@ -61,34 +61,34 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """A training, all that is known of it before its music is read."""
+    """Settings of a training run, complete before any music is read."""
 
     folder: Path  # of the run
     config: dict[str, Any]  # composed, and plain data
     overrides: list[str]
     run: RunConfig
     optim: OptimConfig | None  # None: a model without epochs
-    before: Resumed | None  # what the folder holds of the run, where it is resumed
+    before: Resumed | None  # the earlier part of the run, if it is resumed
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that prints, writes and evaluates."""
+        """True if this is the process that prints, writes and evaluates."""
         return is_first(self.config["trainer"])
 
     def trainer_words(self, problem: str) -> str:
-        """The words that an error of Lightning's Trainer is about: those whose keys it names, or all of the Trainer."""
+        """Returns the words that an error of Lightning's Trainer is about: those whose keys it names, or all."""
         words = [word for word in self.overrides if word.startswith("trainer.")]
         named = [word for word in words if word.removeprefix("trainer.").partition("=")[0] in problem]
         return ", ".join(named or words) or "trainer"
 
 
 def run_config(config: Mapping[str, Any]) -> RunConfig:
-    """The keys of a composed configuration outside its groups."""
+    """Returns the keys of a composed configuration outside its groups."""
     return build(RunConfig, {key: config[key] for key in RunConfig.__annotations__}, "")
 
 
 def check_net(model: Mapping[str, Any]) -> None:
-    """Raises GenreclfError for a group `model` of which no net can be made, before any music is read."""
+    """Raises GenreclfError for a group `model` from which no net can be made, before any music is read."""
     name, kind, net = model["name"], model["kind"], model["net"]
     if not isinstance(name, str) or not name or "/" in name:
         raise GenreclfError(f"model.name={yaml_word(name)}: give a name without slashes")
@@ -100,15 +100,15 @@ def check_net(model: Mapping[str, Any]) -> None:
     if type(c) not in (int, float) or not 0 < c < math.inf:
         raise GenreclfError(f"model.c={yaml_word(c)}: give a number above 0")
     try:
-        with torch.device("meta"):  # without memory for its weights
+        with torch.device("meta"):  # uses no memory for weights
             new_net(kind, {**net, **_FITTED[kind]}, "model.net")
     except GenreclfError:
         raise
-    except Exception as error:  # sizes that make no net raise another class of exception in each layer
+    except Exception as error:  # each layer raises another class of exception for impossible sizes
         raise GenreclfError(f"model.net: makes no net ({reason(error)}); check its sizes") from error
 
 
 def settings_of(folder: Path, config: dict[str, Any], overrides: list[str], before: Resumed | None) -> Settings:
-    """Those of a composed configuration. Raises GenreclfError for values out of range."""
+    """Returns the settings of a composed configuration. Raises GenreclfError for values out of range."""
     optim = build(OptimConfig, config["optim"], "optim") if config["model"]["kind"] == CLASSIFIER else None
     return Settings(folder, config, overrides, run_config(config), optim, before)
