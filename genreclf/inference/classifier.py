@@ -84,7 +84,7 @@ class Classifier:
         which axis is time.
         """
         if isinstance(sound, str | os.PathLike):
-            return self.predictor.predict_file(location(os.fspath(sound)))
+            return self.predictor.predict_file(_location(sound))
         samples = _array(sound)
         if rate_hz is None:
             raise GenreclfError("classify: samples need their sample rate; give rate_hz")
@@ -99,14 +99,14 @@ class Classifier:
     ) -> Iterator[tuple[Location, Prediction | GenreclfError]]:
         """Yields each path or URL, in order, with its prediction or error.
 
-        `workers` is the number of threads (default: one per core). Raises GenreclfError for a single path, and for
-        fewer than one thread.
+        `workers` is the number of threads (default: one per core). Raises GenreclfError for anything but a list of
+        paths, and for fewer than one thread.
         """
-        if isinstance(paths, str | os.PathLike):
-            raise GenreclfError(f"classify_many: {os.fspath(paths)} is a single path; give a list of paths")
+        if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
+            raise GenreclfError(f"classify_many: {paths!r} is not a list; give a list of paths")
         if workers is not None and workers < 1:
             raise GenreclfError(f"classify_many: workers={workers}; give 1 or more")
-        return predict_files(self.predictor, (location(os.fspath(path)) for path in paths), workers or cores())
+        return predict_files(self.predictor, map(_location, paths), workers or cores())
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if that fails."""
@@ -165,6 +165,13 @@ def _state_license(hub: Any, file: Path, license: str) -> None:
         raise GenreclfError(f"{CARD}: its front matter cannot be changed ({reason(error)}); correct it") from error
 
 
+def _location(path: Any) -> Location:
+    """Returns the file or object that a path or URL names."""
+    if not isinstance(path, str | os.PathLike):
+        raise GenreclfError(f"classify_many: {type(path).__name__} is not a path; give paths, or samples to classify")
+    return location(os.fsdecode(path))
+
+
 def _array(sound: Any) -> np.ndarray:
     """Converts array-like samples, including torch tensors, to a NumPy array."""
     if isinstance(sound, bytes | bytearray) or hasattr(sound, "read"):  # the content of a file would pass for samples
@@ -177,10 +184,13 @@ def _array(sound: Any) -> np.ndarray:
                 sound = getattr(sound, method)()
         if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not support it
             sound = sound.float()
-        return np.asarray(sound)
+        samples = np.asarray(sound)
+        if samples.dtype.hasobject:  # NumPy wraps what it does not know
+            raise TypeError("not numbers")
     except (TypeError, ValueError, RuntimeError) as error:
         kind = type(sound).__name__
         raise GenreclfError(f"classify: {kind} ({reason(error)}); give a path, or samples as an array") from error
+    return samples
 
 
 def _download(model_id: str, options: dict[str, Any]) -> Path:

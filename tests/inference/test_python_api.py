@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import huggingface_hub
@@ -272,6 +273,12 @@ def test_the_package_offers_it():
         _ = genreclf.Clasifier
 
 
+@pytest.mark.parametrize("paths", ["song.mp3", b"song.mp3", Path("song.mp3"), None, 5, [None], [b"RIFF"], [np.ones(9)]])
+def test_what_is_no_list_of_paths_is_one_line(classifier, paths):
+    with pytest.raises(GenreclfError, match="^classify_many: .*give .*paths"):
+        list(classifier.classify_many(paths))
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("samples", "word"),
@@ -280,6 +287,9 @@ def test_the_package_offers_it():
         (torch.zeros(30_000).to_sparse(), "Tensor"),
         (np.ma.masked_array(np.ones(30_000), mask=np.arange(30_000) < 5), "masked"),
         (np.full(30_000, 1e300), "infinite"),
+        (iter([0.0] * 30_000), "list_iterator.*array"),
+        (None, "NoneType.*path"),
+        ([Fraction(1)] * 30_000, "list.*array"),
     ],
 )
 def test_arrays_without_plain_numbers_are_one_line(classifier, samples, word):
