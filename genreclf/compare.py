@@ -40,7 +40,7 @@ _PAIR_COLUMNS: list[tuple[str, Kind]] = [
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a usage error."""
+    """Runs the command. Returns 0, or 2 for a usage error."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     moved = {key: word.partition("=")[2] for word in words for key in MOVABLE if word.startswith(f"{key}=")}
     options = _parser().parse_args([word for word in words if word.partition("=")[0] not in moved])
@@ -67,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="genreclf compare",
-        description="Compares trained models on the same clips and says which differences are significant. Runs of "
+        description="Compares trained models on the same clips and reports which differences are significant. Runs of "
         "one configuration form a system: its seeds are averaged, its folds are pooled.",
-        epilog="Runs without scores are scored first; data.path=FOLDER says where their data are now, data.table=FILE "
-        "and data.drop=FILE the same of those. Writes comparison.md, comparison.json and comparison.png. "
+        epilog="Runs without scores are scored first; if their data have moved, give data.path=FOLDER, data.table=FILE "
+        "or data.drop=FILE. Writes comparison.md, comparison.json and comparison.png. "
         "Exit code: 0, or 2 for a usage error.",
     )
     parser.add_argument(
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(runs: Sequence[Run], moved: Mapping[str, str]) -> Path | None:
-    """The table of the slices: the one on the command line, or that of the first run that has one."""
+    """Returns the table of the slices: from the command line, or from the first run that has one."""
     of_runs = (run.config["data"].get("table") for run in runs)
     found = moved.get("data.table") or next(filter(None, of_runs), None)
     return None if found is None else user_path(found)
@@ -110,14 +110,14 @@ def _columns(system: System, slices: Sequence[str], table: Path | None) -> Colum
 
 
 def _predictions(run: Run, split: str, tta: str, moved: Mapping[str, str]) -> Predictions:
-    """The predictions of a run, which is scored first if it has none."""
+    """Returns the predictions of a run, which is scored first if it has none."""
     file = run.folder / EVALUATION / split / PREDICTIONS
     found = _read(file, tta)
     if found is None:
         from genreclf.evaluate import EvaluateConfig, MovedData, score  # slow: imports torch and Lightning
 
         print(one_line(f"scoring {run.folder}"))
-        # Predictions without TTA are always scored. pitch_shift is what evaluate adds by default.
+        # Predictions without TTA are always scored. By default, evaluate adds pitch_shift.
         scored_tta = "pitch_shift" if tta == "none" else tta
         data = MovedData(*(Path(moved[key]) if key in moved else None for key in MOVABLE))
         score(EvaluateConfig(str(run.folder), split, scored_tta, (), "auto", data, None, None))

@@ -1,4 +1,4 @@
-"""Plain mappings -> the frozen dataclasses that the code uses. Default values are in the YAML files only."""
+"""Converts plain mappings to the frozen dataclasses that the code uses. Default values are only in the YAML files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", bound=DataclassInstance)
 
-# Keys, or key=value, of earlier versions, on the command line and in files: what is wrong with them, and the remedy.
+# Keys, or key=value, of earlier versions, on the command line and in files, with the change and the remedy.
 RENAMED = {
     "half": "renamed: use fp16_weights",
     "view=excerpt": "renamed: use view=downsampled",
@@ -35,7 +35,7 @@ RENAMED = {
 }
 
 
-# As messages name them
+# Names of types in messages
 TYPE_NAMES: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -48,14 +48,14 @@ TYPE_NAMES: dict[Any, str] = {
 
 
 def config_folder() -> Path:
-    """The folder of the YAML files: inside an installed package, beside it in a checkout."""
+    """Returns the folder of the YAML files: inside an installed package, or beside it in a checkout."""
     here = Path(__file__).resolve().parent
     installed = here / "conf"
     return installed if installed.is_dir() else here.parent / "conf"
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """`values` as an instance of the dataclass `cls`; messages begin with the key `where`. Lists become tuples.
+    """Makes an instance of the dataclass `cls` from `values`. Messages begin with the key `where`. Lists become tuples.
 
     Raises GenreclfError for an unknown key, a missing key, or a value of the wrong type.
     """
@@ -72,18 +72,18 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names the known word nearest to `word`, or `otherwise` where none is near."""
+    """Returns a hint with the known word nearest to `word`, or `otherwise` if none is near."""
     nearest = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {nearest[0]!r}?" if nearest else otherwise
 
 
 def yaml_word(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """Formats a value as it is typed on the command line."""
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts -> one dict with dotted keys: {"a": {"b": 1}} -> {"a.b": 1}."""
+    """Flattens nested dicts to one dict with dotted keys: {"a": {"b": 1}} -> {"a.b": 1}."""
     if not isinstance(config, dict):
         return {prefix: config}
     nested = (flatten(value, _join(prefix, str(key))) for key, value in config.items())
@@ -95,7 +95,7 @@ def _join(where: str, key: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value of a wrong type: text in quotes, as 3 may be one."""
+    """Formats a value of a wrong type, with text in quotes, because 3 may be text."""
     return repr(value) if isinstance(value, str) else yaml_word(value)
 
 
@@ -107,7 +107,7 @@ def _path(value: str, where: str) -> Path:
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):  # with None, or of a path and a URL
+    if isinstance(hint, types.UnionType):  # a type or None, or a path or a URL
         other = typing.get_args(hint)[1]
         if dataclasses.is_dataclass(other) and isinstance(value, str) and "://" in value:
             return other(value.rstrip("/"))  # type: ignore[call-arg, operator]  # the class of URLs

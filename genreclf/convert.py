@@ -1,4 +1,4 @@
-"""Makes a bundle of a training checkpoint: genreclf convert RUN/last.ckpt."""
+"""Makes a bundle from a training checkpoint: genreclf convert RUN/last.ckpt."""
 
 import argparse
 import json
@@ -23,18 +23,18 @@ from genreclf.nets.config import ModelConfig
 from genreclf.text import one_line, shell_command
 from genreclf.training.checkpoint_io import read_checkpoint_file
 
-# What reading a file of another kind raises.
+# Exceptions from reading other kinds of files.
 _MALFORMED = (EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, yaml.YAMLError)
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 for a usage error."""
+    """Runs the command. Returns 0, or 2 for a usage error."""
     options = _parser().parse_args(arguments)
     bundle = read_checkpoint(options.checkpoint, options.temperature)
     out = options.out or options.checkpoint.with_suffix("")
     try:
-        out.mkdir(parents=True, exist_ok=True)  # fails before the translation to ONNX, which takes seconds
+        out.mkdir(parents=True, exist_ok=True)  # fails before the conversion to ONNX, which takes seconds
         save_bundle(out, bundle)
     except OSError as error:
         raise GenreclfError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_checkpoint(path: Path, temperature: float) -> Bundle:
-    """The net of a checkpoint in its run folder, described by the folder's config.yaml and record.json.
+    """Reads the net of a checkpoint in its run folder, with the folder's config.yaml and record.json.
 
-    Raises GenreclfError for another file, and where those are missing.
+    Raises GenreclfError for other files, and if one of these is missing.
     """
     try:
         saved = read_checkpoint_file(path)
@@ -84,8 +84,8 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
 def _parser() -> Parser:
     parser = Parser(
         prog="genreclf convert",
-        description="Makes a bundle of a checkpoint, for example of an interrupted training. A training that finishes "
-        "writes its bundle itself.",
+        description="Makes a bundle from a checkpoint, for example of an interrupted run. A finished run already has "
+        "its bundle.",
         epilog="Exit code: 0, or 2 for a usage error.",
     )
     parser.add_argument("checkpoint", type=user_path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")

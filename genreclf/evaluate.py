@@ -44,14 +44,14 @@ _DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 
 @dataclass(frozen=True)
 class MovedData:
-    """Where the data of a training are now. None: where they were."""
+    """The present places of a run's data. None: unchanged."""
 
     path: Location | None
     table: Path | None
     drop: Path | None
 
     def given(self) -> dict[str, str]:
-        """The paths that are given, absolute, by key."""
+        """Returns the given paths by key, made absolute."""
         return {key: absolute(str(path)) for key, path in vars(self).items() if path is not None}
 
 
@@ -62,12 +62,12 @@ class EvaluateConfig:
     run: str  # a run folder; for other music also a bundle, or a pretrained model's name
     clips: str  # test or val; other music is scored whole
     tta: str  # scored in addition to predictions without TTA
-    slices: tuple[str, ...]  # columns of the table by whose values the scores are given, too; or genre
+    slices: tuple[str, ...]  # columns of the table, or genre: also score by their values
     device: str  # auto, cpu or cuda
-    data: MovedData  # their content must be that of the training; other music has a DataConfig instead
-    cache: Path | None  # for spectrograms; None: that of the training
+    data: MovedData  # their content must be the same as in training; other music has a DataConfig instead
+    cache: Path | None  # for spectrograms; None: as in training
     out: Path | None  # for other music: the folder of the results; None: evaluations/TIME-MODEL
-    task: str | None = None  # None: that of the model, which has no other
+    task: str | None = None  # None: the model's task, which is the only possible one
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
@@ -78,16 +78,16 @@ class EvaluateConfig:
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
-    """Scores a run, or a model on other music; writes all files and prints the scores."""
+    """Scores a run, or a model on other music. Writes all files and prints the scores."""
     data, is_run = config["data"], _is_run(config["run"])
     moved = {field.name: data[field.name] for field in fields(MovedData)}
     unmoved = {**config, "slices": _names(config["slices"]), "data": dict.fromkeys(moved)}
-    # A run's data.path is where its data have moved; a model without data of its own needs other music.
+    # For a run, data.path is the new place of its data; a model without data needs other music.
     if "name" in data or (not is_run and data["path"] is not None):
         score_other(build(EvaluateConfig, unmoved, ""), overrides)
         return
     for key in sorted(data.keys() - moved) if is_run else ():
-        raise GenreclfError(f"data.{key}: the data of a run keep theirs; for other music, also give data=folder")
+        raise GenreclfError(f"data.{key}: fixed by the run; for other music, also give data=folder")
     metrics = score(build(EvaluateConfig, {**unmoved, "data": moved}, ""))
     _log(metrics)
     _show(metrics)
@@ -98,13 +98,16 @@ def _is_run(name: str) -> bool:
 
 
 def _names(given: Any) -> list[str]:
-    """The names of a list; a single one, and what is no list to Hydra, may stand without brackets or in them."""
+    """Returns the names of a list. Text, which Hydra does not read as a list, may have brackets or not."""
     names = given.strip("[] ").split(",") if isinstance(given, str) else given
     return [str(name).strip() for name in names if str(name).strip()] if isinstance(names, list) else given
 
 
 def score(config: EvaluateConfig) -> dict[str, Any]:
-    """Scores a run on clips of its data and writes all files; returns metrics.json's content. Raises GenreclfError."""
+    """Scores a run on clips of its data, writes all files, and returns the content of metrics.json.
+
+    Raises GenreclfError.
+    """
     if config.out is not None:
         raise GenreclfError(f"out={config.out}: the scores of a run are in its folder; leave it out")
     run, split = _run_folder(config.run), config.clips
@@ -134,7 +137,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """Scores a model on labelled music that need not be its training's, all of it; writes and prints the scores.
+    """Scores a model on all clips of other labelled music. Writes and prints the scores.
 
     `overrides` are as typed. Returns the content of metrics.json. Raises GenreclfError.
     """
@@ -176,17 +179,17 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
 
 
 def _seen_line(seen: int | None) -> str:
-    """What is known of other music that the training saw; `seen` files were left out, None: there is no record."""
+    """Describes the overlap with the training clips. `seen` files were left out; None: there is no record."""
     if seen is None:
-        return "whether the model was trained with some of these clips is not known: then the scores are too high"
+        return "it is not known whether the model was trained on some of these clips; if so, the scores are too high"
     return (
-        f"files that the training of the model saw: {seen}, left out; not noticed are copies in other files "
-        "(genreclf audit --against finds them), and files that the training of an initial model saw"
+        f"files used in the training of the model: {seen}, left out. Not detected: copies in other files "
+        "(genreclf audit --against finds them), and files used in the training of an initial model"
     )
 
 
 def _check_task(config: EvaluateConfig, info: ModelInfo) -> None:
-    """Refuses what a model of this task cannot be asked for."""
+    """Raises GenreclfError for settings that do not work with the model's task."""
     if config.task not in (None, info.task):
         raise GenreclfError(f"task={config.task}: {config.run} is a model with task={info.task}; leave it out")
     if info.task == MULTILABEL and any(meaning_of(name) == "genre" for name in config.slices):
@@ -196,7 +199,7 @@ def _check_task(config: EvaluateConfig, info: ModelInfo) -> None:
 
 
 def _other_data(overrides: Sequence[str], info: ModelInfo) -> DataConfig:
-    """The data set that the command line describes, data=folder unless it says another; pictures as in prediction."""
+    """Returns the data set of the command line, by default data=folder; pictures are read as in prediction."""
     words = [word for word in overrides if word.lstrip("+").startswith(("data=", "data.", "cache="))]
     keys = {word.lstrip("+").partition("=")[0] for word in words}
     defaults = {"data": "folder", "data.picture_seconds": str(info.picture_seconds), "task": info.task}
@@ -205,7 +208,7 @@ def _other_data(overrides: Sequence[str], info: ModelInfo) -> DataConfig:
 
 
 def _run_of(bundle: Path) -> Path | None:
-    """The run that a bundle is part of, if any."""
+    """Returns the run that a bundle is part of, or None."""
     run = bundle.parent
     return run if bundle.name == run_folder.BUNDLE and (run / run_folder.RECORD).is_file() else None
 
@@ -214,7 +217,7 @@ def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
         remedy = f"give labelled music, data.path=DIR, or a run folder, such as ./{name}"
         raise GenreclfError(f"{name}: the data of a pretrained model are not known; {remedy}")
-    run_folder.find_bundle(name)  # its errors say why this is no run
+    run_folder.find_bundle(name)  # its errors explain why this is not a run
     if not _is_run(name):
         remedy = "give labelled music, data.path=DIR, or the folder of a run"
         raise GenreclfError(f"{name}: has no {run_folder.RECORD}, so no data of its run; {remedy}")
@@ -222,7 +225,7 @@ def _run_folder(name: str) -> Path:
 
 
 def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
-    """The data and split of the run. Raises GenreclfError if they are not those of its training."""
+    """Returns the data and split of the run. Raises GenreclfError if they differ from those in training."""
     trained, record = read_run(run)
     trained["data"].update(config.data.given())
     if config.cache is not None:
@@ -246,7 +249,7 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
 
 
 def _log(metrics: dict[str, Any]) -> None:
-    """The scores, the report and the card, for the services that know the run."""
+    """Logs the scores, the report and the card to the services that have logged the run."""
     run = Path(metrics["run"])
     config, record = read_run(run)
     known = record.get("loggers", {})

@@ -18,7 +18,7 @@ from genreclf.text import one_line
 
 
 def export(config: dict[str, Any], overrides: list[str]) -> None:
-    """Writes a file for each `format` and `input`; prints its path, its size and its difference from the bundle."""
+    """Writes a file for each `format` and `input`. Prints its path, size and difference from the bundle."""
     formats, inputs = _chosen(config, "format", FORMATS), _chosen(config, "input", INPUTS)
     for kind in inputs:
         check_input(formats, kind)  # before the first file is written
@@ -35,12 +35,12 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
 
 
 def _default_folder(model: str) -> Path:
-    # Pretrained models lie inside the installed package, which may be read-only.
+    # Pretrained models are inside the installed package, which may be read-only.
     return Path(EXPORTS) / model if model in pretrained_names() else user_path(model) / EXPORTS
 
 
 def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[str]:
-    """The value of `key`, one of `known` or a list of them."""
+    """Returns the value of `key`, which is one of `known` or a list of them, as a list."""
     words = [str(word) for word in (config[key] if isinstance(config[key], list) else [config[key]])]
     if not words:
         raise GenreclfError(f"{key}=[]: give at least one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Pictures of a search: its history, and how much each key matters."""
+"""Plots of a search: its history, and the importance of each key."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 @names_in_plots()
 def draw_search(study: optuna.Study, objective: str, folder: Path) -> list[Path]:
-    """The history, and from two finished trials on the importance of the keys; returns the files."""
+    """Draws the history and, if at least two trials have finished, the importance of the keys. Returns the files."""
     draw_history(study, objective, folder / HISTORY)
     if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < 2:
         return [folder / HISTORY]
@@ -26,7 +26,7 @@ def draw_search(study: optuna.Study, objective: str, folder: Path) -> list[Path]
 
 
 def draw_history(study: optuna.Study, objective: str, path: Path) -> None:
-    """The objective of each finished trial, and the best so far."""
+    """Draws the objective of each finished trial, and the best so far."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     numbers, values = [trial.number for trial in trials], np.array([trial.value for trial in trials])
     best = np.minimum if study.direction == StudyDirection.MINIMIZE else np.maximum
@@ -42,7 +42,7 @@ def draw_history(study: optuna.Study, objective: str, path: Path) -> None:
 
 
 def draw_importance(importance: dict[str, float], objective: str, path: Path) -> None:
-    """A bar for each key; the shares add up to 1, and the most important one is at the top."""
+    """Draws a bar for each key, the most important one on top. The shares sum to 1."""
     figure = Figure(figsize=(6, 1 + 0.35 * len(importance)), layout="constrained")
     axes = figure.subplots()
     bars = axes.barh(list(importance), list(importance.values()), color=_BLUE)

@@ -1,4 +1,4 @@
-"""The keys of a search and their ranges, in Hydra's syntax for sweeps."""
+"""Keys of a search and their ranges, in Hydra's sweep syntax."""
 
 import json
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class Dimension:
     """A key and its range."""
 
     key: str
-    sweep: Any  # a sweep of Hydra's
-    choices: tuple[str, ...]  # as Hydra writes them; empty for numbers
+    sweep: Any  # a Hydra sweep
+    choices: tuple[str, ...]  # in Hydra's syntax; empty for numbers
 
     @property
     def example(self) -> str:
@@ -33,7 +33,7 @@ class Dimension:
         return f"{self.key}={self.choices[0] if self.choices else self.sweep.start}"
 
     def suggest(self, trial: Trial) -> str:
-        """The word KEY=VALUE of a trial, for Hydra."""
+        """Returns the word KEY=VALUE of a trial, for Hydra."""
         return f"{self.key}={self._value(trial)}"
 
     def _value(self, trial: Trial) -> Any:
@@ -50,7 +50,7 @@ class Dimension:
 
 
 def split_words(words: Sequence[str]) -> tuple[list[Dimension], list[str]]:
-    """The ranges among the words for `genreclf train`, and the other words."""
+    """Splits the words for `genreclf train` into ranges and others."""
     found = {word: _dimension(word) for word in words}
     space = [dimension for dimension in found.values() if dimension]
     keys = [dimension.key for dimension in space]
@@ -61,7 +61,7 @@ def split_words(words: Sequence[str]) -> tuple[list[Dimension], list[str]]:
 
 
 def read_space(path: Path) -> list[str]:
-    """The words KEY=RANGE in a YAML file of keys with ranges; a list is a choice."""
+    """Reads a YAML file of keys with ranges, and returns words KEY=RANGE. A list is a choice."""
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -76,12 +76,12 @@ def read_space(path: Path) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A range of a YAML file, for Hydra, whose lists and quotes are those of JSON."""
+    """Converts a range in a YAML file to Hydra's syntax, which has JSON's lists and quotes."""
     return ",".join(map(json.dumps, value)) if isinstance(value, list) else str(value)
 
 
 def _dimension(word: str) -> Dimension | None:
-    """The range in a word; None where it has none. Raises GenreclfError for a range that cannot be searched."""
+    """Returns the range in a word, or None without one. Raises GenreclfError for a range that cannot be searched."""
     try:
         (override,) = OverridesParser.create().parse_overrides(translate([word], "train", TRAINER_KEYS))
     except HydraException:  # reported by Hydra, with the other words

@@ -1,4 +1,4 @@
-"""Sweeps (-m): the folders of their jobs, and jobs in separate processes, so that one that dies costs no other."""
+"""Sweeps (-m): the folders of their jobs, and jobs in separate processes, which survive the failure of others."""
 
 import hashlib
 import sys
@@ -16,16 +16,16 @@ from hydra.errors import HydraException
 from genreclf.errors import GenreclfError, reason
 from genreclf.text import one_line
 
-_LONGEST_NAME = 120  # bytes; file systems allow 255, and tools put some of their own before or behind
+_LONGEST_NAME = 120  # bytes; file systems allow 255, and tools add prefixes or suffixes
 
 
 def is_sweep(words: Sequence[str]) -> bool:
-    """Whether a command line in Hydra's form starts a sweep."""
+    """Returns whether a command line in Hydra's form starts a sweep."""
     return bool({"-m", "--multirun"} & set(words))
 
 
 def sweep_words(words: Sequence[str]) -> list[str]:
-    """A sweep's command line in Hydra's form, where `run` is the folder of the whole sweep.
+    """Returns a sweep's command line in Hydra's form, in which `run` is the folder of the whole sweep.
 
     The folders of its jobs are named after the keys that differ between them.
     """
@@ -36,7 +36,7 @@ def sweep_words(words: Sequence[str]) -> list[str]:
 
 
 def folder_name(text: str) -> str:
-    """The name of one folder, made of a text; where it is too long or has a slash, with a digest of the text."""
+    """Makes a folder name from a text. If the text is too long or has a slash, the name ends with its digest."""
     name = text.replace("/", "_").encode()
     if name == text.encode() and len(name) <= _LONGEST_NAME:
         return text
@@ -46,13 +46,13 @@ def folder_name(text: str) -> str:
 
 @contextmanager
 def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
-    """Within it, jobs that submitit starts add their exit codes to `codes`, also those that were killed.
+    """Context manager that adds the exit codes of submitit's jobs to `codes`, also of jobs that were killed.
 
-    Without it, the first job that gave no result would end the sweep with a traceback, and the codes of others would
-    stay in their processes.
+    Without it, the first job without a result would end the sweep with a traceback, and the other jobs' exit codes
+    would be lost.
     """
     asked = any(word.startswith("hydra/launcher=submitit") for word in words)
-    if not asked or find_spec("submitit") is None:  # Hydra says that the launcher is missing
+    if not asked or find_spec("submitit") is None:  # Hydra reports that the launcher is missing
         yield
         return
     import submitit
@@ -74,7 +74,7 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
     submitit.Job.results = results
     try:
         yield
-    except RuntimeError as error:  # of the submission; those of jobs are caught above
+    except RuntimeError as error:  # from the submission; errors of jobs are caught above
         raise GenreclfError(f"the sweep's jobs cannot be submitted: {reason(error)}") from error
     finally:
         submitit.Job.results = wait
@@ -88,7 +88,7 @@ def _tell(job: Any, what: str) -> None:
 
 
 def _parsed(word: str) -> list[Any]:
-    """The override that a word is; none for flags and the values of options."""
+    """Parses a word as overrides; empty for flags and the values of options."""
     if word.startswith("-"):
         return []
     try:

@@ -73,7 +73,7 @@ HARMLESS = (
     "Total length of `list` across ranks is zero",  # there may be no validation clips
     ".*does not have many workers.*",  # the store is memory-mapped and needs none
     "Checkpoint directory .* exists and is not empty",  # the run folder holds other files too
-    ".*recommended to use .self.log.*sync_dist=True",  # the metrics of clips are those of all processes already
+    ".*recommended to use .self.log.*sync_dist=True",  # the metrics of clips already include all processes
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # between Lightning and torch
 )
 
@@ -81,10 +81,10 @@ HARMLESS = (
 def train(
     config: dict[str, Any], overrides: list[str], callbacks: Sequence[Callback] = (), part_of: str | None = None
 ) -> None:
-    """One run from a composed configuration; writes the run folder, which is Hydra's output folder.
+    """Trains one run from a composed configuration. Writes the run folder, which is Hydra's output folder.
 
-    `callbacks` are called besides the run's own. `part_of` is the folder of the search that the run is part of. A job
-    of a sweep that has finished before is left as it is, and one that was stopped is resumed.
+    `callbacks` are added to the run's own. `part_of` is the folder of the search that the run is part of. In a sweep, a
+    job that has finished before is left unchanged, and a job that was stopped is resumed.
     """
     _quiet_libraries()
     hydra = HydraConfig.get()
@@ -108,16 +108,16 @@ def train(
 
 
 def _quiet_libraries() -> None:
-    """What Lightning and torch warn about here is chosen on purpose."""
+    """Hides warnings of Lightning and torch about things that are intended here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
 
 
 def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callable[[], str]:
-    """The line for a training that is asked to end; made before the training has written anything."""
+    """Returns a function that makes the line for a stopped run. Call it before the run has written anything."""
     written = folder / CONFIG_YAML
-    # A run that this training is going to replace
+    # An earlier run that this run will replace
     earlier = written.stat().st_mtime_ns if written.is_file() and ckpt is None else None
 
     def note() -> str:
@@ -131,9 +131,9 @@ def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callabl
 
 
 def _settings(folder: Path, config: dict[str, Any], overrides: list[str], of_several: bool) -> Settings:
-    """The settings of the run, or those of its folder where it is resumed; raises GenreclfError for what they lack.
+    """Returns the settings of the run, or of its folder if it is resumed. Raises GenreclfError for unusable ones.
 
-    `of_several` as in `check_typed_keys`.
+    `of_several` is as in `check_typed_keys`.
     """
     run = run_config(config)
     check_net(config["model"])
@@ -154,7 +154,7 @@ def _composed(overrides: list[str]) -> dict[str, Any]:
 
 
 def _train(settings: Settings, callbacks: Sequence[Callback]) -> None:
-    """The training from its seed to its bundle."""
+    """Trains from the seed to the bundle."""
     L.seed_everything(settings.run.seed, workers=True, verbose=False)
     datamodule = _open_data(settings)
     loggers = new_loggers(settings.config["logger"], settings.folder, settings.first)
@@ -178,9 +178,9 @@ def _train(settings: Settings, callbacks: Sequence[Callback]) -> None:
 
 
 def _open_data(settings: Settings) -> SpectrogramDataModule:
-    """The clips and their split; the paths in the configuration become absolute.
+    """Returns the clips and their split, and makes the paths in the configuration absolute.
 
-    Raises GenreclfError where they are not those of the run that is resumed, or give no temperature.
+    Raises GenreclfError if they differ from those of the resumed run, or if there is no way to fit the temperature.
     """
     config, run = settings.config, settings.run
     for key in MOVABLE:
@@ -192,16 +192,16 @@ def _open_data(settings: Settings) -> SpectrogramDataModule:
     datamodule.prepare_data()
     datamodule.setup()
     if run.temperature is None and run.init is None and not datamodule.clips["val"]:
-        remedy = "give a number, as of the folds (1 changes nothing), or init=MODEL"
+        remedy = "give a number, such as that of the folds (1 changes nothing), or init=MODEL"
         raise GenreclfError(f"temperature: there are no validation clips to fit it on; {remedy}")
     if settings.before is not None and settings.before.data:
         now, trained = datamodule.summary(), settings.before.data
-        check_data(settings.folder, config, now, trained, "this would be another training")
+        check_data(settings.folder, config, now, trained, "this would be a different run")
     return datamodule
 
 
 def _module(settings: Settings, optim: OptimConfig, datamodule: SpectrogramDataModule) -> GenreModule:
-    """The net with its loss; its weights are random."""
+    """Returns the net with its loss and random weights."""
     run, task = settings.run, datamodule.data.task
     values = {**settings.config["model"]["net"], "num_classes": len(datamodule.classes)}
     net_config = build(ModelConfig, values, "model.net")
@@ -216,7 +216,7 @@ def _module(settings: Settings, optim: OptimConfig, datamodule: SpectrogramDataM
 
 
 def _first_weights(settings: Settings, module: GenreModule, datamodule: SpectrogramDataModule) -> dict[str, Any]:
-    """Gives the net its first weights; returns what the record says of them."""
+    """Gives the net its initial weights, and returns their entry in the run's record."""
     init, config, task = settings.run.init, settings.config, datamodule.data.task
     weights = start(module.net, config["model"]["weights"], init, datamodule.classes, task)
     if init is not None and (weights["new_classes"] or not config["trainer"]["max_epochs"]):
@@ -226,7 +226,7 @@ def _first_weights(settings: Settings, module: GenreModule, datamodule: Spectrog
 
 
 def _begin(settings: Settings, datamodule: SpectrogramDataModule, weights: dict[str, Any]) -> None:
-    """Says what is trained on which data, and makes the folder that of this run."""
+    """Prints notes about the precision and the data, clears the folder, and writes the run's record."""
     if settings.optim is not None:
         print(f"trainer.precision={settings.config['trainer']['precision']}")
     show_data(datamodule)
@@ -239,7 +239,7 @@ def _begin(settings: Settings, datamodule: SpectrogramDataModule, weights: dict[
 
 
 def _fitted(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule) -> Net:
-    """The net after all epochs, with the weights that are kept. Draws the curves."""
+    """Trains all epochs, draws the curves, and returns the net with the weights that are kept."""
     if not settings.config["trainer"]["max_epochs"]:
         return module.net.eval()
     fit(settings, trainer, module, datamodule)
@@ -254,7 +254,7 @@ def _fitted(settings: Settings, trainer: L.Trainer, module: GenreModule, datamod
 
 
 def _save(settings: Settings, net: Net, datamodule: SpectrogramDataModule, loggers: Loggers) -> None:
-    """Writes the bundle of the trained net, gives it to the loggers, and says what to do next."""
+    """Writes the bundle of the trained net, passes it to the loggers, and prints the next command."""
     folder = settings.folder
     if settings.run.fp16_weights:
         round_to_fp16(net)
@@ -276,5 +276,5 @@ def _save(settings: Settings, net: Net, datamodule: SpectrogramDataModule, logge
 main = partial(run_command, "train", train, extra_keys=TRAINER_KEYS)
 
 if __name__ == "__main__":
-    # Functions of a module with a name can be sent to the processes of a launcher; those of __main__ cannot.
+    # Launchers can pickle the functions of a named module, but not those of __main__.
     sys.exit(importlib.import_module("genreclf.train").main())

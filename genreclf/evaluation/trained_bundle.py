@@ -36,7 +36,7 @@ def trained_bundle(settings: Settings, net: Net, datamodule: SpectrogramDataModu
     if datamodule.none["val"]:
         return _with_known(bundle, datamodule)
     if run.init is not None and read_bundle_config(find_bundle(run.init)).info.known:
-        note = "withholds the genre of out-of-scope music; the new model does so only where data.none names such music"
+        note = "withholds the genre of out-of-scope music; the new model does so only if data.none names such music"
         print(one_line(f"init={run.init} {note}"))
     return bundle
 
@@ -93,8 +93,8 @@ def _with_known(bundle: Bundle, datamodule: SpectrogramDataModule) -> Bundle:
     none, _ = _predicted(bundle, datamodule, datamodule.none["val"])
     known = fit_known(*_predicted(bundle, datamodule, datamodule.clips["val"]), none)
     fitted = "`known` is fitted: music that seems to be of none of the genres gets no genre"
-    apart = "too few such validation clips, or their probabilities do not tell them apart"
-    print(fitted if known else f"`known` is not fitted, so music of none of the genres gets one: {apart}")
+    apart = "there are too few such validation clips, or their probabilities do not separate them from the others"
+    print(fitted if known else f"`known` is not fitted, so music of none of the genres gets a genre: {apart}")
     return _with(bundle, known=known)
 
 

@@ -1,4 +1,4 @@
-"""Keys that a training with the other settings does not read: whoever types one expects something of it."""
+"""Refuses keys that have no effect with the other settings, because a user who types one expects an effect."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -10,15 +10,16 @@ from genreclf.inference.task import MULTILABEL
 from genreclf.nets.kinds import CLASSIFIER
 from genreclf.training.optim_config import OptimConfig
 
-_OFF = ("null", "none", "false", "0", "0.0")  # values that ask for nothing
+_OFF = ("null", "none", "false", "0", "0.0")  # values that switch something off
 _IN_EPOCHS = ("optim", "augment", "trainer", "init", "teacher", "cuda_graph", "device_store_mib")
 _OF_STEPS = tuple(f"optim.{field.name}" for field in fields(OptimConfig) if field.name != "prior_power")
 
 
 def check_typed_keys(config: Mapping[str, Any], overrides: Sequence[str], of_several: bool) -> None:
-    """Raises GenreclfError for an override of a composed configuration whose key, or group, has no effect there.
+    """Raises GenreclfError for an override whose key or group has no effect in the composed configuration.
 
-    `of_several`: the training is one of a sweep or a search, whose words are those of all: then it is told instead.
+    `of_several` is whether the run is part of a sweep or a search, whose overrides are for all of its runs. Such an
+    override is then only reported.
     """
     for word in overrides:
         key, _, value = word.lstrip("+").partition("=")
@@ -31,17 +32,17 @@ def check_typed_keys(config: Mapping[str, Any], overrides: Sequence[str], of_sev
 
 
 def _unread(config: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
-    """What is chosen, and the keys and groups that are not read then."""
+    """Yields each choice that makes keys or groups ineffective, with these."""
     model, data, optim, augment = (config[group] for group in ("model", "data", "optim", "augment"))
     if not data["demo_clips_per_style"]:
-        yield f"data={data['name']} is no demo music", ("data.demo_seconds", "data.demo_seed")
+        yield f"data={data['name']} is not demo music", ("data.demo_seconds", "data.demo_seed")
     if model["kind"] != CLASSIFIER:
         yield f"model={model['name']} is not trained in epochs", _IN_EPOCHS
         return
     if config["trainer"]["max_epochs"] == 0:
         yield "trainer.max_epochs=0 fits the output layer alone", (*_OF_STEPS, "augment", "teacher")
     if config["init"] is not None:
-        yield f"the first weights are those of init={config['init']}", ("model.weights",)
+        yield f"the initial weights come from init={config['init']}", ("model.weights",)
     if config["teacher"] is None:
         yield "there is no teacher", ("optim.teacher_weight",)
     if config["task"] == MULTILABEL:
