@@ -1,4 +1,4 @@
-"""What the commands with key=value settings share: composing the configuration, one-line errors, the exit code."""
+"""Runs commands with key=value settings: composes the configuration, prints one-line errors, returns an exit code."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from genreclf.sweeps import folder_name, is_sweep, outliving_jobs, sweep_words
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
-# Hydra's flags, and its options that take the next word as their value.
+# Hydra's flags, and its options whose value is the next word.
 _FLAGS = {"-h", "--help", "--hydra-help", "--version", "--resolve", "-m", "--multirun", "-sc", "--shell-completion"}
 _OPTIONS = {"-c", "--cfg", "-p", "--package", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name"}
 _OPTIONS |= {"-cd", "--config-dir", "--experimental-rerun"}
@@ -42,10 +42,10 @@ def run_command(
 ) -> int:
     """Composes `config_name` from the command line and calls `task` with it and the overrides, as plain data.
 
-    `arguments` are the words of the command line in the form that `translate` reads, sys.argv's by default.
-    `extra_keys` may be set although the YAML files do not name them; `options` are as in `translate`.
+    `arguments` are the words of the command line in the form that `translate` reads, by default from sys.argv.
+    `extra_keys` may be set although they are not in the YAML files; `options` are as in `translate`.
 
-    Returns the exit code: what `task` returned (None: 0), or 2 after a GenreclfError, which is printed as one line. In
+    Returns the exit code: the result of `task` (None: 0), or 2 after a GenreclfError, which is printed as one line. In
     a sweep all jobs run, and the highest code is returned.
     """
     codes: list[int] = []  # empty until a job starts
@@ -53,22 +53,22 @@ def run_command(
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)
     def job(config: DictConfig) -> int:
         codes.append(0)
-        sys.argv = before  # Hydra has read the words; whoever starts the same command again takes them from here
+        sys.argv = before  # Hydra has read the words; code that starts the same command again reads these
         try:
             plain = _plain(config, config_name)
-            # extra_keys were given to Hydra with a "++" that a user need not type.
+            # extra_keys were given to Hydra with "++", which a user need not type.
             overrides = [word.removeprefix("++") for word in HydraConfig.get().overrides.task]
             codes.append(task(plain, overrides) or 0)
         except GenreclfError as error:
             codes.append(user_error(error))
         except OSError as error:
             codes.append(user_error(file_system_error(error)))
-        return codes[-1]  # from another process, only what is returned comes back
+        return codes[-1]  # from another process, only the return value comes back
 
     before = sys.argv
     words = translate(before[1:] if arguments is None else arguments, config_name, extra_keys, options)
     words = sweep_words(words) if is_sweep(words) else words
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises errors instead of printing them
     try:
         sys.argv = [before[0], *words]  # Hydra reads them there
         with outliving_jobs(words, codes):
@@ -86,11 +86,11 @@ def run_command(
 def translate(
     words: Sequence[str], config_name: str, extra_keys: Sequence[str] = (), options: Sequence[str] = ()
 ) -> list[str]:
-    """A command line in this package's form -> in Hydra's form.
+    """Translates a command line from this package's form to Hydra's form.
 
     A word without a key is the value of the key that the YAML file leaves open (run: ???); run=RUN is the same. --KEY
     means KEY=true for a key that is false there. `options` are keys of the file that are given as --KEY VALUE, or --KEY
-    VALUE... for a list; a command that has some takes the folder of data=folder as a word without a key. Raises
+    VALUE... for a list. For commands with `options`, a word without a key is the folder of data=folder. Raises
     GenreclfError for unknown options, keys of earlier versions, and words in the wrong place.
     """
     defaults = yaml.safe_load((config_folder() / f"{config_name}.yaml").read_text())
@@ -100,7 +100,7 @@ def translate(
     usage = _usage(config_name, *("DIR" if key == "data.path" else key for key in free))
     takes_path = bool(free)
     words, settings = _take_options(words, {key: isinstance(defaults[key], list) for key in options}, usage)
-    of_hydra: list[str] = []  # first, as its parser takes no settings on both sides of an option
+    of_hydra: list[str] = []  # first, because its parser accepts settings only on one side of options
     is_value = False  # of the option before
     for word in words:
         if is_value:
@@ -124,7 +124,7 @@ def translate(
 
 
 def _take_options(words: Sequence[str], options: Mapping[str, bool], usage: str) -> tuple[list[str], list[str]]:
-    """The words without --KEY VALUE..., and these as KEY=VALUE; `options` says by key whether it takes several."""
+    """Splits off the words --KEY VALUE..., as KEY=VALUE. `options` is, by key, whether it takes several values."""
     key_of = {_option(key): key for key in options}
     values: dict[str, list[str]] = {}
     others: list[str] = []
@@ -149,7 +149,7 @@ def _take_options(words: Sequence[str], options: Mapping[str, bool], usage: str)
 
 
 def compose(config_name: str, overrides: Sequence[str], extra_keys: Sequence[str] = ()) -> dict[str, Any]:
-    """The configuration that other overrides would give, as plain data; to be called within a task."""
+    """Returns the configuration for other overrides, as plain data. Call it within a task."""
     return _plain(hydra.compose(config_name, translate(overrides, config_name, extra_keys)), config_name)
 
 
@@ -169,7 +169,7 @@ def _check_option(word: str, flags: Sequence[str], usage: str) -> None:
 
 
 def _is_override(word: str, takes_path: bool) -> bool:
-    """Whether `word` has a key. A path may contain "=" too, as the folders of a sweep do."""
+    """Returns whether `word` has a key. A path may also contain "=", like the folders of a sweep."""
     key, equals, _ = word.partition("=")
     if word.startswith("~") and not word.startswith("~/"):  # Hydra's deletion of a key, which `_override` refuses
         return True
@@ -178,21 +178,21 @@ def _is_override(word: str, takes_path: bool) -> bool:
 
 
 def _in_home(word: str) -> str:
-    """KEY=~/x and ~/x with the home folder in place of ~."""
+    """Replaces ~ by the home folder in KEY=~/x and ~/x."""
     key, equals, value = ("", "", word) if word.startswith("~/") else word.partition("=")
     return f"{key}{equals}{user_path(value)}" if value == "~" or value.startswith("~/") else word
 
 
 def _without_key(word: str, defaults: Mapping[str, Any]) -> str:
-    """RUN for run=RUN, where the YAML file leaves the key open."""
+    """Returns RUN for run=RUN if the YAML file leaves the key open."""
     key, _, value = word.partition("=")
     return value if value and defaults.get(key) == "???" else word
 
 
 def _override(word: str, extra_keys: Sequence[str]) -> str:
-    """The word for Hydra, with the value in quotes if Hydra would misread it.
+    """Returns the word for Hydra, with the value in quotes if Hydra would misread it.
 
-    Paths do not follow Hydra's grammar: they may contain letters of any script, quotes, brackets and commas.
+    Paths need not follow Hydra's grammar: they may contain letters of any script, quotes, brackets and commas.
     """
     key, equals, value = word.partition("=")
     name = key.lstrip("+")
@@ -203,10 +203,10 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
         if old in RENAMED:
             raise GenreclfError(f"{old}: {RENAMED[old]}")
     if (config_folder() / name).is_dir() and not _may_be_choice(name, word):
-        raise GenreclfError(_unknown_choice(f"{name}/{value}", None))  # Hydra would name neither the group nor a choice
+        raise GenreclfError(_unknown_choice(f"{name}/{value}", None))  # Hydra names neither the group nor a choice
     if equals and name == "run" and value in ("", "null"):
         raise GenreclfError(f"{word}: no folder; give one, or leave it out")
-    # A key that is known needs no "+". Without it Hydra refuses an unknown one.
+    # A known key needs no "+". Without it, Hydra refuses an unknown key.
     if re.split("[./]", name)[0] not in _OPEN_GROUPS:
         key = f"++{name}" if name in extra_keys else name
     # Hydra reads a comma as a sweep and ${} as another key, and drops spaces at the ends.
@@ -219,7 +219,7 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
 
 
 def _may_be_choice(group: str, word: str) -> bool:
-    """Whether GROUP=VALUE gives a name, or names for a sweep, or a list for the group of which several are chosen."""
+    """Returns whether GROUP=VALUE gives a name, names for a sweep, or a list for the group that accepts several."""
     if not _parses(word):
         return True  # reported by Hydra
     override = OverridesParser.create().parse_override(word)
@@ -228,12 +228,12 @@ def _may_be_choice(group: str, word: str) -> bool:
 
 
 def _literal(value: str) -> str:
-    """A path for OmegaConf, which reads ${KEY} as the value of a key unless a backslash stands before it."""
+    """Escapes a path for OmegaConf, which reads ${KEY} as the value of a key unless a backslash precedes it."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
 
 
 def _quote(key: str, value: str) -> str:
-    # Backslashes escape only before a quote, and before the one that ends the value.
+    # Backslashes escape only before a quote, including the one that ends the value.
     escaped = re.sub(r'(\\*)("|\Z)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), value)
     return f'{key}="{escaped}"'
 
@@ -258,7 +258,7 @@ def _plain(config: DictConfig, config_name: str) -> dict[str, Any]:
 
 
 def _unknown_choice(file: str, known: Sequence[str] | None) -> str:
-    """The message for GROUP/NAME; of a group that takes several, Hydra does not say what is `known`."""
+    """Returns the message for GROUP/NAME. If a group accepts several choices, Hydra does not list the `known` ones."""
     group, _, name = file.rpartition("/")
     if name.startswith("submitit_"):
         return f"{group}={name}: not installed; run pip install 'genreclf[slurm]'"
@@ -268,7 +268,7 @@ def _unknown_choice(file: str, known: Sequence[str] | None) -> str:
 
 
 def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> str:
-    """Hydra's errors have several lines: one line, with the nearest known key."""
+    """Summarizes an error of Hydra in one line, with the nearest known key."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(error.missing_cfg_file, error.options)
     if ambiguous := re.match(r"Ambiguous value for argument '(.*)'", str(error)):

@@ -1,4 +1,4 @@
-"""The trials of a search, in a database that several workers share."""
+"""Trials of a search, in a database that several workers share."""
 
 import fcntl
 import logging
@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from genreclf.errors import GenreclfError, reason
 
-ATTEMPTS = 3  # of a trial whose worker is killed: it may be the trial that kills it
-_STARTUP_TRIALS = 5  # before trainings are compared with the median of the others
+ATTEMPTS = 3  # at a trial whose worker was killed; the cause may be the trial itself
+_STARTUP_TRIALS = 5  # before trials are compared with the median of the others
 _STUDY, _LOCK, _TRIAL_LOCK = "study.db", ".lock", ".trial"
 
 
@@ -24,9 +24,9 @@ class Study:
     def __init__(
         self, folder: Path, storage: str | None, objective: str, settings: list[str], warmup: int | None
     ) -> None:
-        """`settings`: the words of the search. `warmup`: epochs before a trial may be pruned; None: no pruning.
+        """`settings` are the words of the search, `warmup` the epochs before a trial may be pruned (None: no pruning).
 
-        Raises GenreclfError where the folder holds a search with other settings, or the database cannot be opened.
+        Raises GenreclfError if the folder contains a search with other settings, or the database cannot be opened.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -44,7 +44,7 @@ class Study:
                     direction=StudyDirection.MINIMIZE if objective == "log_loss" else StudyDirection.MAXIMIZE,
                     load_if_exists=True,
                 )
-            except Exception as error:  # of a database: many kinds, also of its driver
+            except Exception as error:  # of many classes, also from the database driver
                 where = f"storage={storage}" if storage else str(folder / _STUDY)
                 raise GenreclfError(f"{where}: cannot be opened ({reason(error)})") from error
             known = self.study.user_attrs.get("settings", settings)
@@ -57,9 +57,9 @@ class Study:
 
     @contextmanager
     def next_trial(self, wanted: int) -> Iterator[optuna.Trial | None]:
-        """A trial, which is this worker's within the `with` statement; None if there are `wanted` ones.
+        """Yields a trial, which this worker holds within the `with` statement; None if there are `wanted` trials.
 
-        Trials whose worker has died are reported as failed, and are repeated in the same folder.
+        Trials whose worker has died are recorded as failed, and repeated in the same folder.
         """
         with self._alone():
             self._give_up_abandoned()
@@ -78,30 +78,30 @@ class Study:
                 lock.close()
 
     def trial_folder(self, trial: optuna.Trial | FrozenTrial) -> Path:
-        """The run folder of a trial."""
+        """Returns the run folder of a trial."""
         return self.folder / trial.user_attrs.get("folder", f"trial-{trial.number:04d}")
 
     def tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None) -> None:
-        """Records how a trial ended."""
+        """Records the result of a trial."""
         self.study.tell(trial, value, state)
 
     def count(self, state: TrialState) -> int:
-        """The number of trials in a state."""
+        """Returns the number of trials in a state."""
         return len(self.study.get_trials(deepcopy=False, states=(state,)))
 
     def interrupted(self) -> int:
-        """The number of failed trials that came again."""
+        """Returns the number of failed trials that were repeated."""
         return sum("attempt" in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
 
     def best(self) -> FrozenTrial | None:
-        """The best of the finished trials."""
+        """Returns the best finished trial, or None."""
         return self.study.best_trial if self.count(TrialState.COMPLETE) else None
 
     def _give_up_abandoned(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             folder = self.trial_folder(trial)
             lock = _lock(folder)
-            if lock is None:  # its worker lives
+            if lock is None:  # its worker is alive
                 continue
             lock.close()
             told = self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -111,7 +111,7 @@ class Study:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Holds the lock of the search: no other worker begins or gives up a trial."""
+        """Holds the lock of the search, so that no other worker begins or gives up a trial."""
         with (self.folder / _LOCK).open("w") as lock:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -119,8 +119,10 @@ class Study:
 
 
 def _lock(folder: Path) -> IO[str] | None:
-    """The lock of a trial, which the system releases when its worker dies; None where another worker holds it, or where
-    the file system has no locks: then trials of dead workers are not noticed.
+    """Locks a trial. The system releases the lock when the worker ends.
+
+    Returns None if another worker holds the lock, or if the file system has no locks. In the latter case, trials of
+    dead workers are not detected.
     """
     folder.mkdir(exist_ok=True)
     lock = (folder / _TRIAL_LOCK).open("w")
