@@ -74,10 +74,13 @@ def test_many_files_come_in_order_and_an_unreadable_one_has_its_error(classifier
         assert result.probabilities == classifier.classify(path).probabilities
 
 
-def test_a_single_path_is_not_taken_for_a_list(classifier, songs):
-    for path in (songs[0], str(songs[0])):
-        with pytest.raises(GenreclfError, match="single path"):
-            classifier.classify_many(path)
+@pytest.mark.parametrize("paths", ["song.mp3", b"song.mp3", Path("song.mp3"), None, 5, [None], [b"RIFF"], [np.ones(9)]])
+def test_what_is_no_list_of_paths_is_one_line(classifier, paths):
+    with pytest.raises(GenreclfError, match=r"^classify_many: .*give .*paths"):
+        list(classifier.classify_many(paths))
+
+
+def test_fewer_than_one_thread_is_refused(classifier, songs):
     with pytest.raises(GenreclfError, match="workers=-1"):
         classifier.classify_many(songs, workers=-1)
 
@@ -123,7 +126,7 @@ def test_threads_share_it(classifier, songs):
         (bytearray(100_000), 22_050, "path of a file"),
         (io.BytesIO(b"RIFF"), 22_050, "path of a file"),
         ("", None, "empty"),
-        (None, 22_050, "samples: "),
+        (None, 22_050, r"NoneType .*path"),
         ([[1, 2], [3]], 22_050, "list"),
         (np.zeros(1_000 * 7_300, np.float32), 1_000, "2 hours"),
     ],
@@ -273,12 +276,6 @@ def test_the_package_offers_it():
         _ = genreclf.Clasifier
 
 
-@pytest.mark.parametrize("paths", ["song.mp3", b"song.mp3", Path("song.mp3"), None, 5, [None], [b"RIFF"], [np.ones(9)]])
-def test_what_is_no_list_of_paths_is_one_line(classifier, paths):
-    with pytest.raises(GenreclfError, match="^classify_many: .*give .*paths"):
-        list(classifier.classify_many(paths))
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("samples", "word"),
@@ -287,9 +284,8 @@ def test_what_is_no_list_of_paths_is_one_line(classifier, paths):
         (torch.zeros(30_000).to_sparse(), "Tensor"),
         (np.ma.masked_array(np.ones(30_000), mask=np.arange(30_000) < 5), "masked"),
         (np.full(30_000, 1e300), "infinite"),
-        (iter([0.0] * 30_000), "list_iterator.*array"),
-        (None, "NoneType.*path"),
-        ([Fraction(1)] * 30_000, "list.*array"),
+        (iter([0.0] * 30_000), r"list_iterator .*array"),
+        ([Fraction(1)] * 30_000, r"list .*array"),
     ],
 )
 def test_arrays_without_plain_numbers_are_one_line(classifier, samples, word):
