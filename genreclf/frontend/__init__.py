@@ -1,1 +1,1 @@
-"""A file to the segments that a model reads: decoding, log-mel spectrograms, segmentation. NumPy only."""
+"""Turns a file into the segments that a model reads: decoding, log-mel spectrograms, segmentation. NumPy only."""

@@ -1,6 +1,6 @@
-"""The rows of a plot -> our 128 mel bands, for the frequency axes that librosa and matplotlib draw.
+"""Converts the rows of a plot to the 128 mel bands, for the frequency axes that librosa and matplotlib draw.
 
-Rows that show one band or bin are equal. Where they repeat tells the axis, unless the plot was resized.
+Rows that show the same band or bin are equal. Where rows repeat reveals the axis, unless the plot was resized.
 """
 
 from collections.abc import Iterator
@@ -17,39 +17,39 @@ from genreclf.frontend.log_mel import FLOOR_DB, N_BANDS, N_FFT, band_of, hertz_o
 KINDS = ("bands", "mel", "linear", "log")
 AUTO = "auto"
 NYQUIST_HZ = SAMPLE_RATE_HZ / 2
-_MIN_TOP_HZ, _MAX_TOP_HZ = 500, 200_000  # of a telephone to the highest usual sample rate
+_MIN_TOP_HZ, _MAX_TOP_HZ = 500, 200_000  # from telephones to the highest usual sample rate
 
 _TOPS_HZ = (NYQUIST_HZ, 8_000.0, 22_050.0, 24_000.0, 16_000.0, 20_000.0, 10_000.0, 5_512.5, 4_000.0)
 _BANDS = (128, 64, 80, 96, 256, 40, 48, 100, 120, 160, 192, 224, 229)
-_BINS = (1025, 513, 2049, 129, 257)  # of librosa's usual n_fft, and of matplotlib's specgram
-# matplotlib's symlog axes as librosa.display sets them: linear up to so many Hz, in a part so many octaves high.
+_BINS = (1025, 513, 2049, 129, 257)  # from librosa's usual n_fft, and from matplotlib's specgram
+# matplotlib's symlog axes as set by librosa.display: Hz up to which they are linear, and height of that part in octaves
 _SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
-# Rows below and above the plot that the frame hides, or that blend with it.
+# Numbers of rows below and above the plot that the frame hides, or that blend with it
 _SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 _FINER = ((-0.3, -0.15, 0.0, 0.15, 0.3), (-0.1, -0.05, 0.0, 0.05, 0.1))
 _ROUGH = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 2.0))
 _MIN_ROWS = 32
-_FITTED = 6  # of the candidates: the best, and the usual ones
-# Correlation: so much better must an unusual axis match, and so much more for each top before its own. JPEG and frames
-# that are not as wide as a pixel hide which of similar ones it is: the right one is ahead by 0.05 to 0.08 in most.
+_FITTED = 6  # number of best candidates that are fitted, besides the usual ones
+# Handicap of an unusual axis in correlation, and its increase for each top before its own. JPEG and frames narrower
+# than a pixel blur the difference between similar axes: in most plots, the right one leads by 0.05 to 0.08.
 _UNUSUAL, _RARER = 0.03, 0.01
 _NEAR = 9  # rows
-_MATCH = 0.5  # correlation; the right axis has 0.57 to 1, others and noise up to 0.45
-# Rows with bins left out between them are as unlike the next as the one after it: the ratio of both differences
-# is 1.05 to 1.46 for linear axes, 1.76 and more where bands fill several rows or were blurred.
+_MATCH = 0.5  # least correlation; the right axis has 0.57 to 1, others and noise have up to 0.45
+# If bins between rows were left out, a row differs from the next as much as from the next but one: the ratio of both
+# differences is 1.05 to 1.46 for linear axes, but 1.76 and more if bands fill several rows or were blurred.
 _UNLIKE, _MANY_ROWS = 1.55, 160
-# Levels from bands at 85 to 95 % of the height to the uppermost 1 %: above for 8 of 10 plots that reach half the
-# sample rate, below for 22 of 24 that do not.
+# Least drop of levels from the bands at 85 to 95 % of the height to the uppermost 1 %: reached by 8 of 10 plots that
+# end at half the sample rate, and not by 22 of 24 others.
 _FADES = 22
 _COLUMNS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
 class FigureAxis:
-    """What the user says of the frequency axis in figures of spectrograms. Raises GenreclfError for unknown ones."""
+    """The user's settings for the frequency axis of spectrogram figures. Raises GenreclfError for an unknown one."""
 
-    kind: str  # one of KINDS, or "auto": what the rows show
-    top_hz: float  # where the axis ends, if the rows do not show it
+    kind: str  # one of KINDS, or "auto": detected from the rows
+    top_hz: float  # the end of the axis, if the rows do not show it
 
     def __post_init__(self) -> None:
         if self.kind not in (AUTO, *KINDS):
@@ -60,29 +60,29 @@ class FigureAxis:
 
 @dataclass(frozen=True)
 class BandAxis:
-    """What the rows of a plot show."""
+    """The frequency axis of a plot's rows."""
 
     kind: str  # one of KINDS
-    top_hz: float  # where the axis ends
+    top_hz: float  # the end of the axis
     hertz: np.ndarray  # (rows,) float64: the centre of each row's band or bin
-    seen: bool  # whether the rows tell it, or the user says it; otherwise it is the most usual of those that may be
+    seen: bool  # whether the axis was detected or given by the user; otherwise it is the most usual possible one
 
 
 @dataclass(frozen=True)
 class _Candidate:
     kind: str
     top_hz: float
-    count: int  # of bands or bins
-    edges: np.ndarray  # (count - 1,) between them, as fractions of the axis
-    handicap: float  # 0 for librosa's usual size, ending where the user says or half the sample rate is
+    count: int  # number of bands or bins
+    edges: np.ndarray  # (count - 1,) edges between them, as fractions of the axis
+    handicap: float  # 0 for librosa's usual size with the user's top, by default half the sample rate
 
 
 @dataclass(frozen=True)
 class _Fit:
     axis: _Candidate
-    match: float  # the correlation with the changes from row to row
-    below: float  # rows of the axis that the frame hides
-    above: float
+    match: float  # correlation with the changes from row to row
+    below: float  # rows of the axis hidden by the frame, below the plot
+    above: float  # and above it
 
     @property
     def score(self) -> float:
@@ -93,10 +93,10 @@ ANY_AXIS = FigureAxis(AUTO, NYQUIST_HZ)
 
 
 def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
-    """The axis of (rows, columns) uint8 levels, low frequency first.
+    """Finds the axis of (rows, columns) uint8 levels, low frequency first.
 
-    It is what repeated rows tell; without them, what the user says, or "linear" if no row resembles the next, otherwise
-    "bands".
+    Repeated rows reveal it. Without them it is the user's `said`, or else "linear" if no row resembles the next one,
+    and "bands" otherwise.
     """
     rows, kind, top_hz = len(levels), said.kind, said.top_hz
     if rows != N_BANDS and rows >= _MIN_ROWS:
@@ -119,9 +119,9 @@ def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
 
 
 def _top_of_data(levels: np.ndarray, found: _Candidate, said_hz: float) -> float:
-    """Where the bands end. A mel axis may be labelled as lower than its bands reach, by an fmax for the axis alone.
+    """Returns the frequency where the bands end, which may be above the end of a mel axis if its fmax is only a label.
 
-    Recordings fade out below half their sample rate: where the uppermost bands do, the bands reach it.
+    Recordings fade out below half their sample rate, so if the uppermost bands fade out, they reach it.
     """
     if found.kind != "mel" or found.top_hz >= said_hz:
         return found.top_hz
@@ -131,17 +131,17 @@ def _top_of_data(levels: np.ndarray, found: _Candidate, said_hz: float) -> float
 
 
 def _unlike(levels: np.ndarray) -> bool:
-    """Whether no row resembles the next: what a linear axis leaves of 1,025 bins."""
+    """Returns whether no row resembles the next one, as on a linear axis that shows only some of 1,025 bins."""
     inner = levels[len(levels) // 10 : len(levels) * 7 // 10].astype(np.int16)
     near, next_but_one = np.abs(inner[1:] - inner[:-1]).mean(), np.abs(inner[2:] - inner[:-2]).mean()
     return bool(0 < next_but_one < _UNLIKE * near)
 
 
 def to_bands(levels: np.ndarray, axis: BandAxis) -> np.ndarray:
-    """(rows, columns) uint8 levels, low frequency first -> (128, columns) uint8 levels of our bands, row 0 the lowest.
+    """Converts rows to bands: (rows, columns) uint8, low frequency first -> (128, columns) uint8, row 0 the lowest.
 
-    Rows of one band are averaged; a band without a row takes the nearest; bands above the axis are 0. The levels of
-    linear and logarithmic axes are those of bins, of 80 dB, whose power is added up to bands.
+    Rows of the same band are averaged, a band without a row takes the nearest row, and bands above the axis are 0. The
+    rows of linear and logarithmic axes are bins with a range of 80 dB, whose power is summed to bands.
     """
     if axis.kind in ("linear", "log"):
         return _bands_of_bins(levels, axis.hertz)
@@ -161,7 +161,7 @@ def to_bands(levels: np.ndarray, axis: BandAxis) -> np.ndarray:
 
 def _bands_of_bins(levels: np.ndarray, hertz: np.ndarray) -> np.ndarray:
     bins = np.linspace(0, NYQUIST_HZ, N_FFT // 2 + 1)
-    nearest = np.searchsorted((hertz[1:] + hertz[:-1]) / 2, bins)  # the row that shows each of our bins
+    nearest = np.searchsorted((hertz[1:] + hertz[:-1]) / 2, bins)  # the row that shows each bin of the front end
     shown = bins <= hertz[-1] + (hertz[-1] - hertz[-2])
     weights = np.zeros((len(hertz), N_BANDS))
     np.add.at(weights, nearest[shown], slaney_bands()[shown])
@@ -200,14 +200,14 @@ def _each_candidate(top_hz: float) -> Iterator[_Candidate]:
 
 
 def _with_tops(counts: tuple[int, ...], tops: list[float]) -> Iterator[tuple[int, float]]:
-    """The usual count with all tops, the others with the usual tops."""
+    """Pairs the usual count with all tops, and the others with the four most usual tops."""
     return ((count, top) for count in counts for top in (tops if count == counts[0] else tops[:4]))
 
 
 def _between(centres: np.ndarray, kind: str, whole: bool) -> np.ndarray:
-    """The fractions of an axis at which pcolormesh's cells meet.
+    """Returns the edges between pcolormesh's cells, as fractions of the axis.
 
-    The axis shows the outer cells whole, or ends at their centres: librosa's versions differ.
+    The axis shows the outer cells whole or ends at their centres, depending on librosa's version.
     """
     middle = (centres[1:] + centres[:-1]) / 2
     ends = np.array([2 * centres[0] - middle[0], 2 * centres[-1] - middle[-1]]) if whole else centres[[0, -1]]
@@ -216,7 +216,7 @@ def _between(centres: np.ndarray, kind: str, whole: bool) -> np.ndarray:
 
 
 def _height(hertz: np.ndarray, kind: str) -> np.ndarray:
-    """The height of frequencies on an axis, in its own unit."""
+    """Returns the height of frequencies on an axis, in a unit that depends on its kind."""
     if kind not in _SYMLOG:
         return hertz
     knee, linear = _SYMLOG[kind]
@@ -224,7 +224,7 @@ def _height(hertz: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _hertz(height: np.ndarray, kind: str) -> np.ndarray:
-    """Undoes `_height`."""
+    """Inverse of `_height`."""
     if kind not in _SYMLOG:
         return height
     knee, linear = _SYMLOG[kind]
@@ -232,32 +232,32 @@ def _hertz(height: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _centres(kind: str, count: int, top_hz: float) -> np.ndarray:
-    """(count,) Hz: the centres of bands or bins, whatever the axis calls them."""
+    """Returns the centres of bands or bins, whatever the labels of the axis: (count,) Hz."""
     if kind in ("linear", "log"):
         return np.linspace(0, top_hz, count)
     return hertz_of_mel(np.linspace(0, mel_of_hertz(top_hz), count + 2)[1:-1])
 
 
 def _unseen(kind: str, rows: int, top_hz: float) -> np.ndarray:
-    """(rows,) Hz of an axis of 128 bands or of many bins whose rows do not tell it."""
+    """Returns the rows' frequencies on an axis of 128 bands or many bins that was not detected: (rows,) Hz."""
     fraction = (np.arange(rows) + 0.5) / rows
     if kind == "bands":
         return hertz_of_mel((fraction * N_BANDS + 0.5) / (N_BANDS + 1) * mel_of_hertz(top_hz))
     hertz = _hertz(fraction * _height(np.array([top_hz]), kind), kind)
     if kind != "mel":
         return hertz
-    mels = np.array([mel_of_hertz(one) for one in hertz])  # of 0 to N_BANDS - 1 bands, drawn from 0 Hz to the top
+    mels = np.array([mel_of_hertz(one) for one in hertz])  # bands 0 to N_BANDS - 1, drawn from 0 Hz to the top
     return hertz_of_mel((mels * (N_BANDS - 1) + mel_of_hertz(top_hz)) / (N_BANDS + 1))
 
 
 def _cells(axis: _Candidate, rows: int, below: float, above: float) -> np.ndarray:
-    """(rows,) int64: the band or bin at the centre of each row, with so many rows more below and above the plot."""
+    """Returns the band or bin at each row's centre, with `below` and `above` rows outside the plot: (rows,) int64."""
     fraction = (np.arange(rows) + 0.5 + below) / (rows + below + above)
     return np.searchsorted(axis.edges, fraction, side="right")
 
 
 def _best_fit(changes: np.ndarray, rows: int, axis: _Candidate) -> _Fit:
-    """How an axis agrees best with (rows - 1,) changes from row to row; of equals, with the fewest rows hidden."""
+    """Returns the best fit of an axis to (rows - 1,) changes from row to row; of equal ones, with the fewest hidden."""
 
     def best(*hidden: list[float]) -> _Fit:
         fits = (_Fit(axis, _match(changes, _cells(axis, rows, *pair)), *pair) for pair in product(*hidden))
@@ -270,7 +270,7 @@ def _best_fit(changes: np.ndarray, rows: int, axis: _Candidate) -> _Fit:
 
 
 def _match(changes: np.ndarray, cells: np.ndarray) -> float:
-    """The correlation of (rows - 1,) changes from row to row with those that an axis lets expect; 0 without repeats."""
+    """Correlates (rows - 1,) changes from row to row with those expected from an axis. Returns 0 if no row repeats."""
     expected = np.diff(cells) > 0
     repeats = len(expected) - int(expected.sum())
     if repeats < len(expected) // 16 or not expected.any():
@@ -282,7 +282,7 @@ def _match(changes: np.ndarray, cells: np.ndarray) -> float:
 
 
 def _relative(changes: np.ndarray) -> np.ndarray:
-    """Changes relative to the mean of those near, at most 4; 1 where nothing changes."""
+    """Returns changes relative to the mean of nearby ones, at most 4; 1 where nothing changes."""
     if len(changes) < _NEAR:
         return np.ones(len(changes))
     padded = np.concatenate([np.repeat(changes[0], _NEAR // 2), changes, np.repeat(changes[-1], _NEAR // 2)])

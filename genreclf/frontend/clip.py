@@ -1,4 +1,4 @@
-"""An audio file, a picture, an upload or samples -> the clip that every later stage works on."""
+"""Reads an audio file, a picture, an upload or samples as a clip, which all later stages use."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,23 +17,23 @@ from genreclf.frontend.object_store import Location, StorePath, in_memory
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
-_PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # of PNG and JPEG
+_PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # PNG and JPEG
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A spectrogram and where it comes from."""
+    """A spectrogram and information on its source."""
 
     levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
     frames: int  # the clip's length, in frames of 512 samples (23.2 ms)
-    source_rate_hz: int  # of the audio file; 0 for a picture
-    source_seconds: float  # of the audio file, or the seconds that the picture shows
-    note: str  # what the reader of a result should know, such as "truncated: ..."; empty for nothing
-    unsuitable: str = ""  # why no genre can be given, such as "silence: ..."; empty if one can
+    source_rate_hz: int  # sample rate of the audio file; 0 for a picture
+    source_seconds: float  # length of the audio file, or of the music that the picture shows
+    note: str  # a note for the user, such as "truncated: ...", or ""
+    unsuitable: str = ""  # why no genre can be predicted, such as "silence: ..."; empty if one can
 
 
 def is_clip(name: str) -> bool:
-    """Whether a file name is that of an audio file or a picture."""
+    """Returns whether a file name belongs to an audio file or a picture."""
     return not name.startswith(".") and name.lower().endswith(CLIP_SUFFIXES)
 
 
@@ -44,11 +44,11 @@ def read_clip(
     figure: FigureAxis = ANY_AXIS,
     suffix: str | None = None,
 ) -> Clip:
-    """Reads audio of at most `max_seconds`, or a picture that shows `picture_seconds` of music; the suffix decides.
+    """Reads audio of at most `max_seconds`, or a picture of `picture_seconds` of music, depending on the suffix.
 
-    `figure` describes the axis of pictures that are drawn figures; `suffix` is for a path without one.
+    `figure` describes the axis of pictures that are drawn figures. `suffix` replaces the path's own.
 
-    Raises GenreclfError for a file that cannot be read.
+    Raises GenreclfError if the file cannot be read.
     """
     with as_file(path) as file:
         try:
@@ -60,16 +60,16 @@ def read_clip(
 
 
 def as_file(path: Location) -> AbstractContextManager[Path]:
-    """The path of a file, or one under which the content of an object can be read; raises as `in_memory`."""
+    """Provides a path to read from, for files and for objects in a store. Raises GenreclfError as `in_memory` does."""
     return in_memory(path) if isinstance(path, StorePath) else nullcontext(path)
 
 
 def read_upload(
     content: bytes | bytearray, picture_seconds: float, max_seconds: float, figure: FigureAxis = ANY_AXIS
 ) -> Clip:
-    """`read_clip` for the bytes of a file, whose type is sniffed; they are never written to a disk.
+    """Reads a clip from the bytes of a file, whose type is detected. They are never written to a disk.
 
-    Raises GenreclfError, which names the file "upload".
+    Raises GenreclfError as `read_clip` does, with "upload" as the file's name.
     """
     with upload_path(content) as path:
         if content.startswith(_PICTURE_SIGNATURES):
@@ -79,9 +79,9 @@ def read_upload(
 
 @contextmanager
 def upload_path(content: bytes | bytearray) -> Iterator[Path]:
-    """A path under which `content` can be read, though it is never written to a disk.
+    """Provides a path to read `content` from, without writing it to a disk.
 
-    Raises GenreclfError if it is empty; errors that name the path name the file "upload".
+    Raises GenreclfError if it is empty. In error messages, the file's name is "upload".
     """
     if not content:
         raise GenreclfError("upload: empty; send the bytes of an audio file or picture")
@@ -90,13 +90,13 @@ def upload_path(content: bytes | bytearray) -> Iterator[Path]:
 
 
 def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:
-    """The clip of samples at `rate_hz`, in the shapes of `audio.read_samples`; raises GenreclfError as that does."""
+    """Makes a clip from samples at `rate_hz`. For shapes and errors, see `audio.read_samples`."""
     audio = read_samples(samples, rate_hz)
     return _sound_clip(log_mel(audio.waveform), audio)
 
 
 def _picture_clip(path: Path, picture_seconds: float, figure: FigureAxis) -> Clip:
-    from genreclf.frontend.picture import read_picture  # a twentieth of the time to the first prediction of a sound
+    from genreclf.frontend.picture import read_picture  # 1/20 of the time to the first prediction for an audio file
 
     picture = read_picture(path, figure)
     frames = max(1, round(picture_seconds * FRAME_RATE_HZ))

@@ -1,60 +1,61 @@
-"""Whether there is music in a clip. Silence, clicks, test tones, noise and very short sounds get a reason in one line.
+"""Detects clips without music: silence, clicks, test tones, noise and very short sounds, with a reason in one line.
 
-Thresholds without another source were measured on 103 audio files and 709 pictures of GTZAN and 3,011 pictures of other
-music. None of them is called unsuitable, nor are the audio files when they are made 60 dB quieter.
+Thresholds without another source were measured on 103 audio files and 709 pictures from GTZAN and 3,011 pictures of
+other music. None of them is called unsuitable, and neither are the audio files if they are made 60 dB quieter.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
 
-# Begins the reason where there is too little music to name a genre, but enough to learn from.
+# The first word of the reason if there is too little music to predict a genre, but enough to learn from.
 TOO_SHORT = "short"
 
 _BLOCK_SECONDS = 0.01
-_BATCH_FRAMES = 2**16  # few, long computations
+_BATCH_FRAMES = 2**16  # large, so that there are few computations
 _SILENCE = 2**-15  # RMS: one step of 16-bit samples
-# Hiss: quiet throughout, the loudest 10 ms hardly above the median (in music by 1.65 or more), and neighbouring bands
-# alike: so many of them, and nearly all of the differences so small, in levels (in music 8.4 or more).
+# Hiss: quiet throughout, the loudest 10 ms hardly above the median (in music 1.65 times or more), and neighbouring
+# bands alike: least number of them, and limit for nearly all of their differences in levels (in music 8.4 or more).
 _HISS = "silence: nothing but hiss"
 _HISS_RMS, _HISS_RATIO, _HISS_BANDS, _HISS_STEP = 10 ** (-70 / 20), 1.4, 16, 6.4
-# Cancelled: the energy of the channels' mean by the mean of their energies. Of 32 channels that differ, it is 1 / 32.
+# Channels cancel if the energy of their mean, divided by the mean of their energies, is lower. It is 1 / 32 for 32
+# channels that differ.
 _CANCELLED = 0.01
-_SOUND = 10 ** (-50 / 20)  # what is louder than this share of the loudest 10 ms is sound: all of GTZAN's clips
+_SOUND = 10 ** (-50 / 20)  # of the loudest 10 ms: anything louder is sound, as are all of GTZAN's clips
 _CLICK_SECONDS = 0.05
 _MIN_SECONDS = 1.0
 
-_LOUD = 30 * 255 / 80  # levels, 30 dB at most: only bands and columns that are closer to the loudest are judged
-_EDGE_COLUMNS, _MIN_COLUMNS = 3, 10  # the window blurs beginning and end
+_LOUD = 30 * 255 / 80  # levels, 30 dB at most: only bands and columns within this distance of the loudest are judged
+_EDGE_COLUMNS, _MIN_COLUMNS = 3, 10  # the window blurs the beginning and end
 _STEADY = 4.0  # levels: the largest standard deviation of a loud band over time. In music 16.7 or more
-# Steady noise: the levels of bands that change are correlated neither with those of other bands nor over time, beyond
-# neighbours, which share bins or samples. The largest of three such correlations is 0.123 or more in all music of 30 s
-# and 0.091 in 3 s of GTZAN; in 30 s of noise at most 0.05, in 3 s mostly below 0.06.
-_AUDIBLE = 60 * 255 / 80  # levels: bands that are closer to the loudest are judged
+# Steady noise: the levels of bands that change are not correlated with other bands or over time, except for neighbours,
+# which share bins or samples. The largest of three such correlations is 0.123 or more in all music of 30 s, and 0.091
+# in 3 s of GTZAN; in 30 s of noise it is at most 0.05, and in 3 s mostly below 0.06.
+_AUDIBLE = 60 * 255 / 80  # levels: only bands within this distance of the loudest are judged
 _NEAR_BANDS, _NEAR_COLUMNS, _FAR_COLUMNS, _LAGS = 4, 4, 64, 20
 _CORRELATED = 0.07
 _MIN_CHANGING_BANDS, _MIN_NOISE_COLUMNS = 6, 90  # fewer are not enough to judge
-_GLIDE_STEPS = 128  # at most
+_GLIDE_STEPS = 128  # the most columns that are compared
 _GLIDE = 0.8  # the share of steps in which the pitch keeps its direction
 _NARROW = 8  # bands: the median number of loud bands in a column
 
 
 class LevelMeter:
-    """Mixes blocks of samples to mono and measures what they hold, in steps of 10 ms and without DC.
+    """Mixes blocks of samples to mono and measures their levels, in steps of 10 ms and without DC.
 
-    The mix is the mean of the channels, or `channel` alone.
+    The mix is the mean of the channels, or only `channel`.
     """
 
     def __init__(self, channel: int | None = None) -> None:
         self._channel, self._rate_hz = channel, 0
         self._pending, self._pending_frames = [np.zeros(0, np.float32)], 0
-        self._rms: list[np.ndarray] = []  # of steps
+        self._rms: list[np.ndarray] = []  # RMS of steps
         self._offset = 0.0  # the largest DC of a step
         self._energies = np.zeros(1)  # by channel
-        self._energy = 0.0  # of their mean
+        self._energy = 0.0  # of the channels' mean
 
     def mix(self, block: np.ndarray, rate_hz: int) -> np.ndarray:
-        """(frames, channels) float32, full scale -1..1, -> (frames,)."""
+        """Mixes a block to mono: (frames, channels) float32, full scale -1..1 -> (frames,)."""
         if rate_hz != self._rate_hz:
             self._measure()
             self._pending, self._rate_hz = [np.zeros(0, np.float32)], rate_hz
@@ -71,17 +72,17 @@ class LevelMeter:
         return mixed
 
     def cancelled(self) -> int | None:
-        """The loudest channel, if all of them together cancel; None if they do not."""
+        """Returns the loudest channel if the channels cancel each other, or None if they do not."""
         if self._energy >= _CANCELLED * self._energies.mean():
             return None
         return int(np.argmax(self._energies))
 
     def note(self) -> str:
-        """What to know of a channel that is used alone; empty for the mean of all."""
+        """Returns a note if only one channel is used, or "" for the mean of all."""
         return "" if self._channel is None else f"channels that cancel: channel {self._channel + 1} used alone"
 
     def unsuitable(self) -> str:
-        """Why no genre can be given, judged by levels alone; empty if the samples may be music."""
+        """Returns why no genre can be predicted, judged only by levels, or "" if the samples may be music."""
         self._measure()
         rms = np.concatenate([*self._rms, np.zeros(1)])
         loudest = float(rms.max())
@@ -109,14 +110,17 @@ class LevelMeter:
 
 
 def unsuitable_sound(by_level: str, levels: np.ndarray) -> str:
-    """Why no genre can be given to a sound: `LevelMeter.unsuitable`, confirmed for hiss, or else by its spectrogram."""
+    """Returns why no genre can be predicted for a sound: `by_level`, confirmed if it is hiss, or by the spectrogram.
+
+    `by_level` is the reason from `LevelMeter.unsuitable`.
+    """
     if by_level and not (by_level.startswith(_HISS) and not _is_smooth(levels)):
         return by_level
     return unsuitable_levels(levels)
 
 
 def unsuitable_levels(levels: np.ndarray) -> str:
-    """Why a spectrogram, (128, columns) uint8, is not that of music: one level, a test tone or noise; else empty."""
+    """Returns why a spectrogram, (128, columns) uint8, is not music (one level, a test tone or noise), or ""."""
     if levels.min() == levels.max():
         return "silence: one level throughout"
     values = levels.astype(np.float32)
@@ -136,7 +140,7 @@ def unsuitable_levels(levels: np.ndarray) -> str:
 
 
 def _is_steady_noise(levels: np.ndarray) -> bool:
-    """Whether the levels of (bands, columns) float32 change at random, each band for itself."""
+    """Returns whether the levels, (bands, columns) float32, change randomly and independently in each band."""
     levels = levels - levels.mean(axis=1, keepdims=True)
     deviations = np.sqrt(np.einsum("ij,ij->i", levels, levels) / levels.shape[1])
     changing = levels[deviations >= _STEADY] / deviations[deviations >= _STEADY, None]
@@ -152,13 +156,13 @@ def _is_steady_noise(levels: np.ndarray) -> bool:
 
 
 def _over_time(changes: np.ndarray, lags: Iterable[int]) -> np.ndarray:
-    """(lags, bands): the correlation of each of (bands, columns), with mean 0 and variance 1, with itself later."""
+    """Returns the autocorrelation of (bands, columns) with mean 0 and variance 1 at each lag: (lags, bands)."""
     columns = changes.shape[1]
     return np.array([np.einsum("ij,ij->i", changes[:, lag:], changes[:, :-lag]) / (columns - lag) for lag in lags])
 
 
 def _between_bands(changes: np.ndarray) -> float:
-    """The mean correlation of bands that are not near each other, from (bands, columns) with mean 0 and variance 1."""
+    """Returns the mean correlation of distant bands, from (bands, columns) with mean 0 and variance 1."""
     bands, columns = changes.shape
     together = changes.sum(axis=0)
     near = sum(np.vdot(changes[gap:], changes[: bands - gap]) for gap in range(1, _NEAR_BANDS))
@@ -167,14 +171,14 @@ def _between_bands(changes: np.ndarray) -> float:
 
 
 def _is_smooth(levels: np.ndarray) -> bool:
-    """Whether the spectrum is smooth, as that of steady noise of any colour."""
+    """Returns whether the spectrum is smooth, like that of steady noise of any colour."""
     means = levels.mean(axis=1)
     steps = np.abs(np.diff(means[means >= means.max() - _LOUD]))
     return len(steps) >= _HISS_BANDS and bool(np.quantile(steps, 0.9) < _HISS_STEP)
 
 
 def _glides(levels: np.ndarray) -> bool:
-    """Whether the centroid of the loud bands (128, columns) keeps its direction."""
+    """Returns whether the centroid of the loud bands keeps moving in one direction. `levels` is (128, columns)."""
     columns = levels[:, np.linspace(0, levels.shape[1] - 1, min(_GLIDE_STEPS, levels.shape[1])).astype(int)]
     weights = np.maximum(columns - columns.max(axis=0) + _LOUD, 0)
     steps = np.diff(np.arange(len(levels)) @ weights / weights.sum(axis=0))
@@ -183,7 +187,10 @@ def _glides(levels: np.ndarray) -> bool:
 
 
 def _mean(block: np.ndarray) -> np.ndarray:
-    """(frames, channels) float32 -> (frames,). NumPy's mean over a short axis costs more than decoding."""
+    """Averages channels: (frames, channels) float32 -> (frames,).
+
+    NumPy's mean over a short axis takes longer than decoding.
+    """
     total: np.ndarray = block[:, 0] + block[:, 1]
     for channel in range(2, block.shape[1]):
         total += block[:, channel]
@@ -192,6 +199,6 @@ def _mean(block: np.ndarray) -> np.ndarray:
 
 
 def _runs(sounds: np.ndarray) -> np.ndarray:
-    """The lengths of the runs of True in (steps,); at least one number."""
+    """Returns the lengths of the runs of True in (steps,), followed by a 0."""
     edges = np.flatnonzero(np.diff(sounds, prepend=False, append=False))
     return np.append(edges[1::2] - edges[::2], 0)

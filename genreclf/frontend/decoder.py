@@ -1,4 +1,4 @@
-"""What the two decoders of audio files have in common."""
+"""The common interface of the decoders of audio files."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,33 +10,33 @@ NO_RATE = "its header gives no sample rate or no channels"
 
 
 class UndecodableError(Exception):
-    """A file that a decoder cannot read; the message is the reason."""
+    """Raised for a file that a decoder cannot read. The message is the reason."""
 
 
 class Decoder(Protocol):
-    """An opened file of audio, of which nothing is decoded yet. Opening one raises UndecodableError."""
+    """An audio file that is opened but not decoded yet. Opening may raise UndecodableError."""
 
-    rate_hz: int  # as the header says
-    channels: int  # as the header says
-    header_seconds: float  # the length that the header says, 0 if it says none
-    expected_seconds: float  # the same, but no more than the file's size allows
-    header_tolerance_seconds: float  # a smaller difference from the decoded length is the format's granularity
+    rate_hz: int  # from the header
+    channels: int  # from the header
+    header_seconds: float  # the length from the header, 0 if it gives none
+    expected_seconds: float  # the same, but at most what the file's size allows
+    header_tolerance_seconds: float  # smaller differences from the decoded length are the format's granularity
     has_float_samples: bool  # they have no full scale
-    is_certain: bool  # what it leaves out, no other decoder can read
-    note: str  # what to know of the choice that was made in the file; empty for nothing
+    is_certain: bool  # whether no other decoder could read more of the file
+    note: str  # a note on the choice of a stream, or ""
 
     def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
-        """(frames, channels) float32, full scale -1..1, and their sample rate, until the file ends or fails."""
+        """Yields (frames, channels) float32, full scale -1..1, and their sample rate, until the file ends or fails."""
         ...
 
     def unread_share(self) -> float:
-        """After decoding: the share of the file that may hold more music."""
+        """Returns, after decoding, the share of the file that may contain more music."""
         ...
 
     def ends_inside_frame(self) -> bool:
-        """After decoding: whether the file has fewer bytes than its last frame."""
+        """Returns, after decoding, whether the file ends before its last frame does."""
         ...
 
     def close(self) -> None:
-        """Frees the decoder; the file stays open."""
+        """Frees the decoder. The file stays open."""
         ...

@@ -1,16 +1,16 @@
-"""What is drawn over a plot: grid lines, curves, text. The levels beneath are taken from those nearest."""
+"""Detects what is drawn over a plot (grid lines, curves, text), and fills in the nearest levels there."""
 
 import numpy as np
 
-_STANDS_OUT = 12.0  # of 255: a quarter is farther, in lines and text by 17 to 60, between resized pixels by 1 to 5
-_THIN = 1 / 16  # of a plot's smaller side: how far it is to what is not covered, in the middle of a legend
-_THICK = 0.05  # of what is covered, at most: where lines cross
+_STANDS_OUT = 12.0  # of 255: the upper quartile of distances is 17 to 60 for lines and text, 1 to 5 for resized pixels
+_THIN = 1 / 16  # of a plot's smaller side: the largest distance to a place not covered, in the middle of a legend
+_THICK = 0.05  # largest share of the covered places that are farther, where lines cross
 
 
 def is_drawn_over(covered: np.ndarray, distance: np.ndarray) -> bool:
-    """Whether (height, width) places, with distances from a map's colours, are of lines and text over a plot.
+    """Returns whether covered (height, width) places are lines and text over a plot, by distances from a map's colours.
 
-    Photos and covers have large areas off the map, and what was resized is near it.
+    Photos and covers have large areas far from the map, and resized plots only small distances.
     """
     if not covered.any() or np.quantile(distance[covered], 0.75) < _STANDS_OUT:
         return False
@@ -19,9 +19,9 @@ def is_drawn_over(covered: np.ndarray, distance: np.ndarray) -> bool:
 
 
 def filled(levels: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """(height, width) levels, with those that are covered replaced by the nearest others of their row or column.
+    """Replaces the covered ones of (height, width) levels by the nearest other level in their row or column.
 
-    Of equally near ones, that of the row. At least one must not be covered.
+    If both are equally near, the row's is used. At least one level must not be covered.
     """
     while covered.any():  # once, and once more where covered rows and columns cross
         along_row, far_along_row = _nearest(covered)
@@ -34,7 +34,7 @@ def filled(levels: np.ndarray, covered: np.ndarray) -> np.ndarray:
 
 
 def _nearest(covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of (rows, columns): the nearest column of its row that is not covered, and how far it is."""
+    """Returns, for each place of (rows, columns), the nearest column not covered in its row, and the distance to it."""
     columns = np.arange(covered.shape[1])
     none = 2 * covered.shape[1]
     before = np.maximum.accumulate(np.where(covered, -none, columns), axis=1)

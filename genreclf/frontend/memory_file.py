@@ -1,4 +1,4 @@
-"""Bytes under a path, for decoders that read files; they are never written to a disk."""
+"""Provides a path to bytes in memory, for decoders that read files. The bytes are never written to a disk."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from genreclf.errors import GenreclfError
 
 @contextmanager
 def memory_file(name: str, pieces: Iterable[bytes | bytearray]) -> Iterator[Path]:
-    """A path under which the content of `pieces` can be read; errors that name the path name the file `name`."""
+    """Provides a path to read the content of `pieces` from. In GenreclfError messages, `name` replaces the path."""
     handle = os.memfd_create("genreclf")
     path = Path(f"/proc/self/fd/{handle}")
     try:
@@ -18,7 +18,7 @@ def memory_file(name: str, pieces: Iterable[bytes | bytearray]) -> Iterator[Path
             file.writelines(pieces)
         yield path
     except GenreclfError as error:
-        # Of the same class, because callers distinguish temporary errors from permanent ones.
+        # Raises the same class, because callers distinguish temporary errors from permanent ones.
         raise type(error)(str(error).replace(str(path), name)) from error
     finally:
         os.close(handle)

@@ -1,4 +1,4 @@
-"""Files in an object store (s3://bucket/prefix, gs://..., any that fsspec knows): listed, and read into memory."""
+"""Lists files in an object store (s3://bucket/prefix, gs://..., any that fsspec knows) and reads them into memory."""
 
 import threading
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from genreclf.errors import GenreclfError, missing_package, reason
 from genreclf.files import user_path
 from genreclf.frontend.memory_file import memory_file
 
-MAX_STORED_BYTES = 2**30  # of one file: it is held in memory, which a local file is not
-_MAX_HELD_BYTES = 2**30  # of all files that the threads of a process hold at a time
-_PIECE_BYTES = 2**23  # of one request: S3's own programs ask for as much
-_VERSION_KEYS = ("ETag", "etag", "LastModified", "updated", "mtime", "created")  # as the file systems name them
+MAX_STORED_BYTES = 2**30  # for one file, which is held in memory, unlike a local file
+_MAX_HELD_BYTES = 2**30  # for all files that the threads of a process hold at a time
+_PIECE_BYTES = 2**23  # per request, as in S3's own programs
+_VERSION_KEYS = ("ETag", "etag", "LastModified", "updated", "mtime", "created")  # names in the various file systems
 
 
 class StoreError(GenreclfError):
-    """The store, or the way to it, failed: the same call may succeed later."""
+    """Raised if the store or the connection fails. The same call may succeed later."""
 
 
 @dataclass(frozen=True)
 class StorePath:
-    """The URL of an object, or the beginning of the URLs of several (a prefix)."""
+    """The URL of an object, or the common beginning (prefix) of several URLs."""
 
     url: str
     listed: dict[str, Any] | None = field(default=None, compare=False, repr=False)  # details from a listing
@@ -33,17 +33,17 @@ class StorePath:
         return self.url
 
     def __truediv__(self, name: str) -> "StorePath":
-        """The object of this name below the prefix."""
+        """Returns the object with this name below the prefix."""
         return StorePath(f"{self.url}/{name}")
 
     @property
     def suffix(self) -> str:
-        """The extension of its name, such as ".mp3"."""
+        """The extension of the object's name, such as ".mp3"."""
         return Path(self.url.rpartition("/")[2]).suffix
 
     @cached_property
     def stamp(self) -> list[int | str]:
-        """Its size in bytes and its version, which change with its content; [0, ""] for a missing object."""
+        """The object's size in bytes and its version, which change with its content; [0, ""] for a missing object."""
         try:
             return [self._details["size"] or 0, _version(self._details)]
         except GenreclfError:
@@ -62,20 +62,20 @@ Location = Path | StorePath
 
 
 def location(word: str) -> Location:
-    """The file or folder that a user names by a path or a URL, as an argparse type."""
+    """Parses a path or a URL of a file or folder, as an argparse type."""
     return StorePath(word.rstrip("/")) if "://" in word else user_path(word)
 
 
 def absolute(word: str) -> str:
-    """A path or URL as it is called in any working folder."""
+    """Returns a path or URL that is valid in any working folder."""
     named = location(word)
     return str(named if isinstance(named, StorePath) else named.resolve())
 
 
 def objects_below(prefix: StorePath) -> dict[str, StorePath]:
-    """The objects below a prefix by their names relative to it; a prefix that is an object itself has the name "".
+    """Returns the objects below a prefix, by their names relative to it. If the prefix is an object, its name is "".
 
-    Raises GenreclfError for a store that cannot be read, and where there is nothing.
+    Raises GenreclfError if the store cannot be read, or if there is no object.
     """
     with _told(prefix):
         system, root = _opened(prefix)
@@ -90,10 +90,10 @@ def objects_below(prefix: StorePath) -> dict[str, StorePath]:
 
 @contextmanager
 def in_memory(path: StorePath) -> Iterator[Path]:
-    """A path under which the content of an object can be read, for as long as the `with` statement lasts.
+    """Provides a path to read an object's content from, within the `with` statement.
 
     The threads of a process hold at most _MAX_HELD_BYTES at a time, and wait for each other. Raises GenreclfError for a
-    missing, empty or too large object; StoreError where the store fails.
+    missing, empty or too large object, and StoreError if the store fails.
     """
     size = path._details["size"]
     if not size:
@@ -118,7 +118,7 @@ def _pieces(path: StorePath) -> Iterator[bytes]:
 
 
 def _opened(path: StorePath) -> tuple[Any, str]:
-    """The file system and the object's key in it; fsspec keeps one file system for all objects of a store."""
+    """Returns the file system, which fsspec caches per store, and the object's key in it."""
     import fsspec  # needed only for object stores
 
     system, key = fsspec.core.url_to_fs(path.url)
@@ -152,14 +152,14 @@ def _version(details: dict[str, Any]) -> str:
 
 
 class _Held:
-    """Lets threads hold at most `limit` bytes in all; one file that is larger is held alone."""
+    """Lets threads hold at most `limit` bytes in total. A larger file may be held only alone."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.count, self._changed = limit, 0, threading.Condition()
 
     @contextmanager
     def bytes(self, count: int) -> Iterator[None]:
-        """Waits until there is room."""
+        """Waits until `count` more bytes may be held."""
         with self._changed:
             self._changed.wait_for(lambda: not self.count or self.count + count <= self.limit)
             self.count += count

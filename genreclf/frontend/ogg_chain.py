@@ -1,6 +1,6 @@
-"""Decoding of chained Ogg files: files joined into one, such as recordings of internet radio.
+"""Decodes chained Ogg files: several files joined into one, such as recordings of internet radio.
 
-libsndfile reads only those whose parts are alike, and ffmpeg stops where the codec, the channels or the rate change.
+libsndfile reads them only if all parts are alike, and ffmpeg stops where the codec, the channels or the rate change.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -15,9 +15,9 @@ from genreclf.frontend.decoder import UndecodableError
 
 
 class OggChain:
-    """A `Decoder` of all parts, whose `bounds` are those of `chain_bounds`. Parts that are not audio are left out."""
+    """A `Decoder` of all parts, with `bounds` from `chain_bounds`. Parts that are not audio are left out."""
 
-    header_seconds = expected_seconds = header_tolerance_seconds = 0.0  # no header says how long the whole is
+    header_seconds = expected_seconds = header_tolerance_seconds = 0.0  # no header gives the total length
     has_float_samples, is_certain, note = False, True, ""
 
     def __init__(self, handle: FileIO, bounds: Sequence[int]) -> None:
@@ -39,7 +39,7 @@ class OggChain:
         return self._lost_bytes / self._bounds[-1]
 
     def ends_inside_frame(self) -> bool:
-        """See `Decoder`; the last page tells it."""
+        """See `Decoder`. The last page shows it instead."""
         return False
 
     def close(self) -> None:

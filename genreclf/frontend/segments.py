@@ -1,4 +1,4 @@
-"""A spectrogram -> the segments that a model reads. The one segmentation that training, evaluation and prediction use.
+"""Cuts a spectrogram into the segments that a model reads, in the same way for training, evaluation and prediction.
 
 Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram's `columns` cover its `frames`: as many
 for audio, fewer for a downsampled picture. Column j of a segment is the stored column nearest in time, never a blend,
@@ -19,11 +19,11 @@ Span = tuple[int, int]  # (start, length) in frames
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """How a clip is cut into segments. Raises GenreclfError for numbers that leave gaps or make no segment."""
+    """Settings for cutting clips into segments. Raises GenreclfError for numbers that leave gaps or give no segment."""
 
     name: str  # crop, downsampled or whole
-    segment_frames: int  # the music in a segment; a shorter clip is repeated to fill it
-    hop_frames: int  # the largest distance between the starts of two segments
+    segment_frames: int  # length of a segment; a shorter clip is repeated to fill it
+    hop_frames: int  # largest distance between the starts of two segments
     tolerance: float  # a clip whose length differs by at most this share is one segment, stretched to fit
 
     def __post_init__(self) -> None:
@@ -37,15 +37,15 @@ class ViewConfig:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A clip without silence at its ends, at the model's time resolution, and where its segments lie."""
+    """A clip without silence at its ends, at the model's time resolution, and the spans of its segments."""
 
     levels: np.ndarray  # (128, columns) uint8
-    start: int  # the frame of the clip at which `levels` begins
-    frames: int  # how many frames `levels` covers
+    start: int  # the clip's frame where `levels` begins
+    frames: int  # number of frames that `levels` covers
     spans: list[Span]  # of the segments, within `levels`
 
     def segments(self, batch_size: int) -> Iterator[np.ndarray]:
-        """(N, 128, 256) uint8 segments in order of time, N at most `batch_size`."""
+        """Yields batches of segments in order of time: (N, 128, 256) uint8 with N at most `batch_size`."""
         for first in range(0, len(self.spans), batch_size):
             batch = np.array(self.spans[first : first + batch_size])
             index = column_index(self.levels.shape[1], self.frames, batch)
@@ -53,19 +53,19 @@ class Segmentation:
 
 
 def segment_clip(clip: Clip, view: ViewConfig, frames_per_column: float) -> Segmentation:
-    """The segments of a clip for a model that learnt from columns of `frames_per_column` frames."""
+    """Segments a clip for a model that was trained on columns of `frames_per_column` frames."""
     first, columns, start, frames = trim_silence(clip.levels, clip.frames)
     kept = first + downsample_index(columns, frames, frames_per_column)
     return Segmentation(clip.levels[:, kept], start, frames, spans(frames, view))
 
 
 def spans(frames: int, view: ViewConfig) -> list[Span]:
-    """The segments that cover a clip of `frames` frames, in order of time; at least one."""
+    """Returns the segments that cover a clip of `frames` frames, in order of time. There is at least one."""
     return cover(frames, view.segment_frames, view.hop_frames, view.tolerance)
 
 
 def cover(frames: int, length: int, hop_frames: int, tolerance: float) -> list[Span]:
-    """`spans` on plain numbers, which TorchScript compiles too; `length` is a segment's frames."""
+    """Computes `spans` from plain numbers, so that TorchScript can compile it. `length` is a segment's frames."""
     if abs(frames - length) <= tolerance * length:
         return [(0, frames)]
     if frames <= length:
@@ -75,9 +75,9 @@ def cover(frames: int, length: int, hop_frames: int, tolerance: float) -> list[S
 
 
 def trim_silence(levels: np.ndarray, frames: int) -> tuple[int, int, int, int]:
-    """The part between silence (columns of zeros) at the ends: (first column, columns, first frame, frames).
+    """Returns the part without silence (columns of zeros) at the ends: (first column, columns, first frame, frames).
 
-    `levels` is (128, columns) uint8 and covers `frames`. A clip that is silent throughout is returned whole.
+    `levels` is (128, columns) uint8 and covers `frames`. A clip that is silent throughout is kept whole.
     """
     sounding = np.flatnonzero(levels.any(axis=0))
     columns = levels.shape[1]
@@ -89,7 +89,7 @@ def trim_silence(levels: np.ndarray, frames: int) -> tuple[int, int, int, int]:
 
 
 def downsample_index(columns: int, frames: int, frames_per_column: float) -> np.ndarray:
-    """(K,) int64: the columns to keep, one for each `frames_per_column` frames; all, if none is finer."""
+    """Returns the columns to keep, one per `frames_per_column` frames, or all if there are fewer: (K,) int64."""
     if columns * frames_per_column <= frames:
         return np.arange(columns)
     centres = (np.arange(max(1, int(frames / frames_per_column + 0.5))) + 0.5) * frames_per_column * columns / frames
@@ -99,10 +99,10 @@ def downsample_index(columns: int, frames: int, frames_per_column: float) -> np.
 def column_index(
     columns: int | np.ndarray, frames: int | np.ndarray, segment_spans: np.ndarray, width: int = SEGMENT_COLUMNS
 ) -> np.ndarray:
-    """(N, `width`) int64: the stored column that each column of N segments shows; `segment_spans` is (N, 2) integers.
+    """Returns the stored column for each column of N segments: (N, `width`) int64. `segment_spans` is (N, 2) integers.
 
-    `columns` and `frames` are those of one clip, or (N, 1) arrays for segments of several clips. Exact integer
-    arithmetic: the same result on every machine. Past the end of a clip its columns repeat from the start.
+    `columns` and `frames` are those of one clip, or (N, 1) arrays for segments of several clips. The integer arithmetic
+    is exact, so the result is the same on every machine. Past the end of a clip, its columns repeat from the start.
     """
     start, length = segment_spans[:, :1], segment_spans[:, 1:]
     centre = 2 * width * start + (2 * np.arange(width) + 1) * length  # (N, width), in 1 / (2 * width) of a frame
@@ -110,9 +110,9 @@ def column_index(
 
 
 def paste(values: np.ndarray, segment_spans: list[Span], frames: int) -> np.ndarray:
-    """(S, ..., 256) values over the columns of S segments -> (..., frames) values over the clip's time.
+    """Joins values of segments along the clip's time, such as attention, spectrograms or genres.
 
-    Where segments overlap, the mean. For attention, spectrograms or genres over time.
+    (S, ..., 256) values over the columns of S segments -> (..., frames), the mean where segments overlap.
     """
     total, count = np.zeros((*values.shape[1:-1], frames)), np.zeros(frames)
     for segment, (start, length) in zip(values, segment_spans, strict=True):
@@ -123,9 +123,9 @@ def paste(values: np.ndarray, segment_spans: list[Span], frames: int) -> np.ndar
 
 
 def mean_by_clip(probabilities: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(S, classes) of segments with their (S,) clip numbers -> (clips, classes) float64 means, (clips,) sorted numbers.
+    """Averages the probabilities of each clip's segments.
 
-    A clip's probabilities are the mean over its segments.
+    (S, classes) of segments with their (S,) clip numbers -> (clips, classes) float64 means, (clips,) sorted numbers.
     """
     numbers, place, count = np.unique(clip, return_inverse=True, return_counts=True)
     total = np.zeros((len(numbers), probabilities.shape[1]))

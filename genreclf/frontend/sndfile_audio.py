@@ -1,4 +1,4 @@
-"""Decoding by libsndfile: exact for uncompressed samples, FLAC and Vorbis."""
+"""Decodes audio with libsndfile, which is exact for uncompressed samples, FLAC and Vorbis."""
 
 import os
 import re
@@ -10,32 +10,33 @@ import soundfile
 
 from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
 
-# A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors: long ones are faster.
+# A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors, and long blocks are
+# faster.
 _BLOCK_FRAMES = 4_096
 _UNCOMPRESSED_BLOCK_FRAMES = 65_536
 _UNCOMPRESSED_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _UNCOMPRESSED_FORMATS = ("WAV", "WAVEX", "RF64", "AU", "AIFF")
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe): it cannot say whether such a
+# libsndfile's number of frames for a FLAC whose header gives none (written to a pipe). It cannot tell whether such a
 # file is complete.
 _UNKNOWN_FRAMES = 2**63 - 1
-# What some of libsndfile's messages mean.
+# Meanings of some of libsndfile's messages
 _MEANINGS = {"Format not recognised": UNRECOGNISED, "Internal error : SF_INFO struct incomplete": NO_RATE}
 # Writers that cannot seek (pipes) leave a placeholder of at least this value as the length in bytes.
 _PLACEHOLDER_BYTES = 0x7FFF_F000
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no type hints
-    """A file that is only read forwards: soundfile would seek after each read."""
+    """A file that is read only forwards, because soundfile would otherwise seek after each read."""
 
     def seekable(self) -> bool:
         return False
 
 
 class SndfileDecoder:
-    """A `Decoder` of files that `suits_libsndfile`. Raises UndecodableError for one that libsndfile does not read."""
+    """A `Decoder` for files that pass `suits_libsndfile`. Raises UndecodableError if libsndfile cannot read one."""
 
-    # Encoders may write a length that is a frame too long.
+    # Encoders may write a length that is one frame too long.
     header_tolerance_seconds = 0.1
     note = ""
 
@@ -43,8 +44,8 @@ class SndfileDecoder:
         self._handle = handle
         handle.seek(0)
         try:
-            # Given a path, libsndfile reads any .au, .vox or .gsm as headerless samples. Given the Python file, it
-            # would call back for every few kilobytes, which only one thread at a time can serve.
+            # From a path, libsndfile reads any .au, .vox or .gsm as headerless samples. From a Python file, it would
+            # call back for every few kilobytes, which only one thread at a time can serve.
             self._file = _Stream(handle.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise UndecodableError(_reason(error.error_string)) from error
@@ -66,7 +67,7 @@ class SndfileDecoder:
         size = _UNCOMPRESSED_BLOCK_FRAMES if uncompressed else _BLOCK_FRAMES
         while True:
             try:
-                # Not beyond the end that the header gives: FLAC fails on a tag after it, which loses the last block.
+                # Do not read beyond the header's end: FLAC fails on a tag after it, which loses the last block.
                 block = file.read(min(size, file.frames - frames), dtype="float32", always_2d=True)
             except soundfile.LibsndfileError:
                 return
@@ -80,7 +81,7 @@ class SndfileDecoder:
         return 1 - os.lseek(self._handle.fileno(), 0, os.SEEK_CUR) / os.fstat(self._handle.fileno()).st_size
 
     def ends_inside_frame(self) -> bool:
-        """See `Decoder`; the lengths of these formats tell it."""
+        """See `Decoder`. The lengths in these formats show it instead."""
         return False
 
     def close(self) -> None:
@@ -89,17 +90,17 @@ class SndfileDecoder:
 
 
 def _reason(message: str) -> str:
-    """Why libsndfile does not open a file; some of its messages have two lines."""
+    """Returns why libsndfile does not open a file, on one line: some of its messages have two."""
     line = " ".join(message.split()).rstrip(".")
     return _MEANINGS.get(line, f"libsndfile: {line}")
 
 
 def _header_bytes_share(file: _Stream) -> float:
-    """How many times the bytes in the file its header promises, at least 1.
+    """Returns the ratio of the bytes promised by the header to the bytes in the file, at least 1.
 
-    For WAV, W64, AU and AIFF, libsndfile limits the length to the file's size and writes both into its log.
+    For WAV, W64, AU and AIFF, libsndfile limits the length to the file's size and writes both to its log.
     """
-    # RF64 and W64 have only the line with the size of the whole file.
+    # RF64 and W64 have only the line for the size of the whole file.
     lines = r"^ *(?:data|Data Size|SSND|Riff size|riff) *: (\d{1,10}) \(should be (\d{1,10})\)"
     cut = re.search(lines, file.extra_info, re.MULTILINE)
     if not cut:
