@@ -18,7 +18,7 @@ COMMANDS = {
     "tag": "write genres into the tags of audio files: plan, apply, undo; playlists",
     "similar": "find the songs most similar to one, by their embeddings",
     "train": "train a model",
-    "search": "search for the best settings of a training",
+    "search": "search for the best training settings",
     "evaluate": "score a run on clips that it was not trained on, or any model on your own labelled music",
     "compare": "compare runs with paired tests",
     "export": "write TorchScript, ONNX or exported-program files",

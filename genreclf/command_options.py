@@ -46,7 +46,7 @@ def add_model_options(parser: argparse.ArgumentParser, pictures: bool = True) ->
     parser.add_argument("--model", metavar="MODEL", help=f"{model} (default {DEFAULT_MODEL})")
     add_tta_option(parser)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda needs onnxruntime-gpu (default auto)")
-    mix = "how common each genre is: a CSV with the columns genre and weight (default: that of the model)"
+    mix = "how common each genre is: a CSV with the columns genre and weight (default: the model's mix)"
     parser.add_argument("--prior", metavar="uniform|training|FILE", help=mix)
     parser.add_argument("--run", "--onnx", action=_Renamed, nargs="?", help=argparse.SUPPRESS)
     if pictures:
@@ -57,9 +57,9 @@ def add_model_options(parser: argparse.ArgumentParser, pictures: bool = True) ->
 
 def _add_figure_options(parser: argparse.ArgumentParser) -> None:
     kinds = "|".join((AUTO, *KINDS))
-    axis = f"the frequency axis of spectrogram figures (default {AUTO}: what can be seen)"
+    axis = f"the frequency axis of spectrogram figures (default {AUTO}: as the figure shows it)"
     parser.add_argument("--figure", default=AUTO, metavar=kinds, help=axis)
-    end = f"where that axis ends, if it cannot be seen (default {NYQUIST_HZ:.0f})"
+    end = f"where that axis ends, if the figure does not show it (default {NYQUIST_HZ:.0f})"
     parser.add_argument("--figure-hz", type=float, default=NYQUIST_HZ, metavar="HZ", help=end)
 
 

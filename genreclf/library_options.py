@@ -37,7 +37,7 @@ def add_library_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shards", type=user_path, metavar="FOLDER", help="the folder that all shards write to")
     task = "predict part I of N, I from 1 to N (default: the task of the SLURM job array)"
     group.add_argument("--shard", type=_shard, metavar="I/N", help=task)
-    group.add_argument("--merge", action="store_true", help="give the result of all shards")
+    group.add_argument("--merge", action="store_true", help="give the merged result of all shards")
     missing = "print the tasks that are not finished, for sbatch --array="
     group.add_argument("--missing", action="store_true", help=missing)
 

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="genreclf similar",
-        description="Names the songs whose embeddings are most similar to that of a song. The embeddings come from "
+        description="Finds the songs whose embeddings are most similar to a song's embedding. The embeddings come from "
         "genreclf embed, or from genreclf tag --embeddings.",
         epilog="Exit code: 0, or 2 for a usage error or a song without an embedding.",
     )

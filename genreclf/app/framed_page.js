@@ -1,5 +1,5 @@
-// A page from a file, which may come from elsewhere, as high as its content. No script of it runs: the frame's sandbox
-// and the page's policy allow none. What the policy does not cover is left out before the page is loaded.
+// Shows a page from a file, which may come from elsewhere, as high as its content. Its scripts do not run: the frame's
+// sandbox and the page's policy forbid them. Elements that the policy does not cover are removed before it is loaded.
 
 const NOT_SHOWN = "script, link, base, meta, iframe, frame, object, embed, form, noscript";
 
@@ -10,7 +10,7 @@ export default function ({ data, parentElement: root }) {
   frame = document.createElement("iframe");
   frame.dataset.digest = data.digest;
   frame.title = data.title;
-  frame.setAttribute("sandbox", "allow-same-origin"); // so that it can be measured
+  frame.setAttribute("sandbox", "allow-same-origin"); // so that its height can be measured
   frame.style.cssText = "display: block; width: 100%; height: 60vh; border: 0; background: transparent;";
   frame.addEventListener("load", () => fit(frame));
   const page = new DOMParser().parseFromString(data.page, "text/html"); // loads nothing
@@ -24,7 +24,7 @@ function fit(frame) {
   const measure = () => (frame.style.height = `${Math.ceil(shown.documentElement.getBoundingClientRect().height)}px`);
   shown.addEventListener("click", (event) => event.target.closest?.("a, area") && event.preventDefault(), true);
   shown.documentElement.style.overflowY = "hidden";
-  Object.assign(shown.body.style, { padding: 0, maxWidth: "none", background: "transparent" }); // the app's page has them
+  Object.assign(shown.body.style, { padding: 0, maxWidth: "none", background: "transparent" }); // the app's page has its own
   new ResizeObserver(measure).observe(shown.documentElement);
   measure();
 }

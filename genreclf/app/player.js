@@ -1,6 +1,6 @@
-// The player: sound, spectrogram and genres on one time axis. Names come as data and are only ever set as text.
+// The player: sound, spectrogram and genres on one time axis. Names arrive as data and are only ever set as text.
 
-const players = new Map(); // by root: Streamlit calls the function below again whenever its page has run
+const players = new Map(); // by root: Streamlit calls the function below again after each run of its page
 
 export default function ({ data, parentElement: root, setStateValue }) {
   if (!players.has(root)) players.set(root, new Player(root));
@@ -26,7 +26,7 @@ function element(kind, name, text) {
   return made;
 }
 
-const MAX_LETTERS_BESIDE = 12; // of a strip; a longer name stands above it
+const MAX_LETTERS_BESIDE = 12; // beside a strip; a longer name is placed above it
 const percent = (share) => `${100 * share}%`;
 
 class Player {
@@ -35,7 +35,7 @@ class Player {
     this.find = (selector) => root.querySelector(selector);
     this.audio = this.find("audio");
     this.timeline = this.find(".timeline");
-    this.chosen = null; // the number of a part of the first model
+    this.chosen = null; // the number of a part from the first model
     this.stopAt = null; // seconds, while a part plays
     this.refused = [];
     this.resized = new ResizeObserver(() => this.fit());
@@ -86,7 +86,7 @@ class Player {
     this.timeline.addEventListener("keydown", (event) => this.key(event));
   }
 
-  // What a browser cannot play is asked for in another format.
+  // Requests a sound that the browser cannot play in another format.
   refuse() {
     const address = this.data?.audio;
     const code = this.audio.error?.code;
@@ -121,7 +121,7 @@ class Player {
     if (!acts[event.key] || event.ctrlKey || event.altKey || event.metaKey) return;
     acts[event.key]();
     event.preventDefault();
-    event.stopPropagation(); // the page may have keys of its own
+    event.stopPropagation(); // the page may have its own keys
   }
 
   step(by) {
@@ -170,10 +170,10 @@ class Player {
   }
 
   play() {
-    this.audio.play().catch(() => {}); // a refused format has its event
+    this.audio.play().catch(() => {}); // a refused format fires an event of its own
   }
 
-  // The state of the sound, at each of its events and while it plays with each frame of the screen
+  // Shows the state of the sound: at each of its events, and at each frame of the screen while it plays.
   tick() {
     cancelAnimationFrame(this.frame);
     if (this.stopAt !== null && this.audio.currentTime >= this.stopAt) {
@@ -192,7 +192,7 @@ class Player {
     this.find(".playhead").style.left = percent(now / seconds);
     const position = `${clock(now, this.digits)} / ${clock(seconds, this.digits)}`;
     if (this.find(".position").textContent !== position) this.find(".position").textContent = position;
-    if (!this.audio.paused && this.told === this.chosen) return; // a screen reader would read each second
+    if (!this.audio.paused && this.told === this.chosen) return; // otherwise a screen reader would read every second
     this.told = this.chosen;
     const part = this.chosen === null ? "whole song" : this.sentence(this.chosen);
     this.timeline.ariaValueNow = now.toFixed(this.digits);
@@ -223,7 +223,7 @@ class Player {
       Object.assign(this.find(".after").style, { left: percent(right), right: 0 });
     }
     this.find(".whole").disabled = number === null;
-    this.find(".part").ariaLive = this.root.activeElement === this.timeline ? "off" : "polite"; // which tells it itself
+    this.find(".part").ariaLive = this.root.activeElement === this.timeline ? "off" : "polite"; // the timeline announces the part itself
     this.find(".part").textContent = part ? `Part ${this.sentence(number)}` : this.hint();
     this.drawAttention(part);
     this.tick();
@@ -292,7 +292,7 @@ class Player {
     chart.append(this.timeline); // above the strips
   }
 
-  // The more probable, the taller.
+  // A bar is taller the more probable its genre is.
   bar({ left, right, genre, probability }) {
     const bar = element("div", "bar"), { seconds } = this.data;
     Object.assign(bar.style, {
@@ -304,7 +304,7 @@ class Player {
     return bar;
   }
 
-  // The genre's name over neighbouring parts of one genre
+  // Places a genre's name over its neighbouring parts.
   runs(parts) {
     const runs = [];
     for (const { left, right, genre } of parts) {
@@ -319,7 +319,7 @@ class Player {
     });
   }
 
-  // Names that are wider than their part are hidden, and every other time if the times would touch.
+  // Hides names that are wider than their part, and every other time if the times would touch.
   fit() {
     const show = (shown, isShown) => (shown.style.visibility = isShown ? "visible" : "hidden");
     for (const run of this.find(".chart").querySelectorAll(".run")) show(run, run.scrollWidth <= run.clientWidth);
@@ -328,7 +328,7 @@ class Player {
     times.forEach((time, place) => show(time, !touch || place % 2 === 0));
   }
 
-  // That of the part, or of the whole song, as high as the place where it is highest
+  // Draws the attention over the part or the whole song, scaled to its maximum.
   drawAttention(part) {
     const { attention, seconds } = this.data;
     const count = attention.length;

@@ -1,7 +1,7 @@
 // The table of songs. Names are always text, never markup.
-// Keys in a row: up and down go to another song and open it, left and right choose another genre, Delete removes it.
+// Keys in a row: up and down open another song, left and right choose another genre, Delete removes the song.
 
-const WAIT_MS = 700; // after the last arrow key, so that running through the genres is one correction
+const WAIT_MS = 700; // after the last arrow key, so that stepping through the genres is one correction
 
 function element(name, text, properties = {}) {
   return Object.assign(document.createElement(name), { textContent: text ?? "" }, properties);
@@ -39,7 +39,7 @@ function songRow(song, data, act) {
   return row;
 }
 
-// Within the table only: the page stays where the user has scrolled it.
+// Scrolls only within the table: the page stays where the user has scrolled it.
 function showOpenRow(scroller, row) {
   if (!row) return;
   const above = row.offsetTop - scroller.querySelector("thead").offsetHeight;

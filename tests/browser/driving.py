@@ -1,4 +1,4 @@
-"""The app's server, a browser, and what a user does with it."""
+"""The app's server, a browser, and a user's actions."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def serving(runs: Path) -> Iterator[tuple[str, int]]:
-    """The app that offers the runs of a folder: its address and its process."""
+    """Runs the app with the runs of a folder; yields its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -88,7 +88,7 @@ def give(page: Page, *files: Path) -> None:
 
 
 def result(page: Page) -> tuple[str, dict[str, str]]:
-    """The genre, and the percentages of all genres, as the page shows them."""
+    """Returns the genre, and the percentages of all genres, as the page shows them."""
     page.get_by_text("Over time").first.wait_for()
     bars = page.get_by_role("list", name="probability of each genre").first.get_by_role("listitem")
     bars.last.wait_for()
@@ -97,7 +97,7 @@ def result(page: Page) -> tuple[str, dict[str, str]]:
 
 
 def settled(page: Page) -> None:
-    """Waits until the page has done what it was asked for."""
+    """Waits until the page has finished its work."""
     page.wait_for_timeout(300)  # until the server knows
     page.locator("[data-test-script-state=notRunning]").wait_for()
     page.wait_for_timeout(200)

@@ -1,4 +1,4 @@
-"""The app in a real browser: what a user does, and what they get."""
+"""The app in a real browser: a user's actions and their results."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ def encode(source: Path, target: Path, codec: str, rate_hz: int) -> None:
 
 @pytest.fixture(scope="session")
 def songs(tmp_path_factory) -> dict[str, Path]:
-    """One song in each form that the page takes."""
+    """One song in each form that the page accepts."""
     folder, wave = tmp_path_factory.mktemp("songs"), render("waltz", 0, 0, 12.0)
     forms = {
         "wav": "PCM_16",
@@ -61,18 +61,18 @@ def songs(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def rows(songs) -> dict[str, dict]:
-    """What `predict` says of each."""
+    """The rows of `predict` for each song."""
     return dict(zip(songs, predicted(*songs.values()), strict=True))
 
 
 def table(page: Page) -> list[list[str]]:
-    """The cells of the table of songs."""
+    """Returns the cells of the table of songs."""
     page.locator("tbody tr").first.wait_for()
     return [row.locator("td").all_inner_texts() for row in page.locator("tbody tr").all()]
 
 
 def says(row: dict) -> str:
-    """The answer of `predict`, as the table shows it."""
+    """Returns the genre from `predict` as the table shows it."""
     return f"{row['genre']} {100 * row['probability']:.0f}\u00a0%" if row["genre"] else "no genre"
 
 
@@ -200,7 +200,7 @@ HOSTILE = "![i](http://x.invalid) :smile: *b* <img src='//x.invalid' onerror=ale
 
 
 def test_hostile_names_are_text_on_all_pages_and_no_other_host_is_asked(chromium, songs, tmp_path):
-    name = HOSTILE.replace("/", "\u2215")  # as no file name holds a slash
+    name = HOSTILE.replace("/", "\u2215")  # because no file name contains a slash
     bundle = tmp_path / "runs" / name / "bundle"
     shutil.copytree(PRETRAINED / DEFAULT_MODEL, bundle)
     config = json.loads((bundle / "config.json").read_text())
@@ -248,13 +248,13 @@ def test_hostile_names_are_text_on_all_pages_and_no_other_host_is_asked(chromium
             for more in page.locator("summary").all():
                 more.click()
             settled(page)
-            foreign(page, formatted=title == "About")  # of a card, emphasis and code are shown
+            foreign(page, formatted=title == "About")  # a card's emphasis and code are shown
         page.close()
     assert not dialogs and {url.split("/")[2] for url in asked if url.startswith("http")} == {address.split("/")[2]}
 
 
 def foreign(page: Page, formatted: bool = False) -> None:
-    """Nothing on the page was made of a name: no link, picture, formula or emoji; emphasis if `formatted`."""
+    """Checks that no name became a link, picture, formula or emoji, nor emphasis unless `formatted`."""
     main = page.get_by_test_id("stMain")
     shown = [main.inner_text(), *(field.input_value() for field in main.locator("input[role=combobox]").all())]
     assert any("smile" in text for text in shown)
@@ -328,7 +328,7 @@ def test_each_refused_file_has_its_reason_and_the_others_go_on(page, songs, tmp_
     page.screenshot(path=SHOTS / "refused.png")
     for cells, (name, (_, words)) in zip(table(page), said.items(), strict=False):
         assert cells[0].startswith(name) and words in cells[0], cells
-    assert shown_song(page) == "silence.wav"  # the first that can be read
+    assert shown_song(page) == "silence.wav"  # the first readable one
     page.locator("tbody tr").first.click()
     page.get_by_test_id("stAlert").get_by_text("text.mp3").wait_for()
 
@@ -351,7 +351,7 @@ def test_two_pages_at_once_never_see_each_others_songs(chromium, server, tmp_pat
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_pages_fit_the_screen(chromium, server, songs, width):
-    """The screenshots are for people; what a test can check is that no page is wider than the screen."""
+    """The screenshots are for people; a test can only check that no page is wider than the screen."""
     page = open_app(chromium, server[0], width)
     shot(page, f"first-{width}")
     give(page, songs["wav"])
@@ -366,7 +366,7 @@ def test_pages_fit_the_screen(chromium, server, songs, width):
 
 def shot(page: Page, name: str) -> None:
     page.locator("[data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(300)  # for what moves
+    page.wait_for_timeout(300)  # for animations
     main = "document.querySelector('[data-testid=stMain]')"
     width, height = page.viewport_size["width"], int(page.evaluate(f"{main}.scrollHeight"))
     assert page.evaluate(f"{main}.scrollWidth") <= width

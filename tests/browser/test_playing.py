@@ -16,7 +16,7 @@ from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
 SECONDS = 25.0
-# What the player shows, in numbers
+# The player's display, in numbers
 STATE = """() => {
     const find = (selector) => [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
         .map((host) => host.shadowRoot.querySelector(selector)).find(Boolean);
@@ -33,7 +33,7 @@ STATE = """() => {
         width: innerWidth,
     };
 }"""
-# Of each text that the player shows: its contrast with what is behind it, its size, and the size of each control
+# For each text in the player: its contrast with the background, its size, and the size of each control
 LEGIBILITY = """() => {
     const host = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
         .find((host) => host.shadowRoot.querySelector(".timeline"));
@@ -81,7 +81,7 @@ def songs(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def asked() -> list[str]:
-    """The addresses that the page asked for."""
+    """The addresses that the page requested."""
     return []
 
 
@@ -93,7 +93,7 @@ def complaints() -> list[str]:
 
 @pytest.fixture(scope="module")
 def shown(chromium, server, songs, asked, complaints) -> Iterator[Page]:
-    """The page of the song."""
+    """The page with the song."""
     page = open_app(chromium, server[0])
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -24,7 +24,7 @@ ATTACKS = """
 
 
 class Elsewhere(ThreadingHTTPServer):
-    """Another host, which notes each connection."""
+    """Another host, which records each connection."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
@@ -86,7 +86,7 @@ def test_a_report_is_part_of_the_page_and_asks_nothing(page, address):
     page.wait_for_timeout(500)
     assert report.get_by_role("heading", name="Ours").is_visible()
     height = frame.evaluate("frame => frame.contentDocument.documentElement.scrollHeight")
-    assert 3_000 < height <= frame.bounding_box()["height"] + 1  # nothing to scroll within
+    assert 3_000 < height <= frame.bounding_box()["height"] + 1  # no scrolling within the frame
     seen = frame.evaluate("frame => frame.contentWindow.matchMedia('(prefers-color-scheme: dark)').matches")
     assert seen == page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     assert fits(page)

@@ -16,7 +16,7 @@ KEPT_SECONDS = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())["
 
 
 def test_closed_sessions_give_their_memory_back(chromium, server, tmp_path):
-    """An app that kept all uploads would grow by 151 MiB; a third of it is allowed, for the results that it keeps."""
+    """An app that kept all uploads would grow by 151 MiB; a third of that is allowed, for the results that it keeps."""
     address, process = server
     songs = [song(tmp_path, number) for number in range(1 + SESSIONS)]
     session(chromium, address, songs[0])
@@ -28,7 +28,7 @@ def test_closed_sessions_give_their_memory_back(chromium, server, tmp_path):
 
 
 def song(folder: Path, number: int) -> Path:
-    """A minute and a half of stereo, 15 MiB."""
+    """Writes 1.5 minutes of stereo, 15 MiB."""
     path, wave = folder / f"{number}.wav", render("chorale", number, 0, 9.0)
     soundfile.write(path, np.tile(wave[:, None], (10, 2)), SAMPLE_RATE_HZ, subtype="PCM_32")
     return path
@@ -42,9 +42,9 @@ def session(chromium, address: str, path: Path) -> None:
 
 
 def settled_mib(chromium, address: str, process: int) -> float:
-    """The memory that belongs to the process alone, without mapped files, once it has let closed sessions go."""
+    """Returns the memory of the process alone, without mapped files, after it has released closed sessions."""
     found = []
-    for _ in range(2):  # what Streamlit lets go when a page closes may be freed when the next one does
+    for _ in range(2):  # memory that Streamlit releases when a page closes may be freed only when the next one does
         time.sleep(KEPT_SECONDS + 1)
         open_app(chromium, address).close()  # Streamlit looks for such sessions when another one closes
         time.sleep(1)
