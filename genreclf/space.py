@@ -79,9 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def write_space(folder: Path, bundles: dict[str, Path], title: str, license_name: str) -> None:
     """Writes the package without training weights, the `bundles` by name, and the files that the Hub needs to run them.
 
-    Raises OSError if the folder cannot be written.
+    Raises GenreclfError if a package of the app is missing, and OSError if the folder cannot be written.
     """
-    here = Path(__file__).parent
+    here, pins = Path(__file__).parent, _pins()  # refused before anything is written
     shutil.copytree(here, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.safetensors"))
     for name, bundle in bundles.items():
         (folder / MODELS / name).mkdir(parents=True)
@@ -94,7 +94,7 @@ def write_space(folder: Path, bundles: dict[str, Path], title: str, license_name
     # JSON strings are valid YAML.
     texts = {"title": json.dumps(title), "license": json.dumps(license_name), "heading": one_line(title)}
     (folder / "README.md").write_text(_README.format(**texts, port=PORT), encoding="utf-8")
-    (folder / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in _pins()))
+    (folder / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in pins))
     (folder / "Dockerfile").write_text(_DOCKERFILE)
     (folder / ".gitattributes").write_text(_ATTRIBUTES)
 

@@ -107,3 +107,10 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys,
     assert space.main([word.format(**places) for word in words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(message, line) and not (tmp_path / "new").exists()
+
+
+def test_a_missing_package_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(space, "PACKAGES", ("numpy", "a-missing-package"))
+    assert space.main([str(tmp_path / "new")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a-missing-package" in line and "scripts/setup predict app" in line and not (tmp_path / "new").exists()
