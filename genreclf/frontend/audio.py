@@ -1,4 +1,4 @@
-"""Any audio file, or samples -> mono float32 at 22,050 Hz."""
+"""Decodes any audio file, or converts samples, to mono float32 at 22,050 Hz."""
 
 import os
 from collections import Counter
@@ -26,7 +26,7 @@ AUDIO_SUFFIXES = (
     *(".wav", ".w64", ".rf64", ".flac", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
     *(".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".mpga", ".m4a", ".m4b", ".aac", ".amr", ".wma", ".asf", ".ra"),
     *(".ac3", ".eac3", ".dts", ".wv", ".ape", ".tta", ".tak", ".mpc", ".shn", ".dsf", ".dff", ".mka", ".weba"),
-    # The sound of videos.
+    # Videos with sound
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".rm", ".ogv"),
 )
 
@@ -34,27 +34,27 @@ _READABLE = "WAV, FLAC, MP3, OGG, M4A or other audio"
 MAX_BYTES = 2 * 1024**3
 MAX_SECONDS = 7_200
 MAX_CHANNELS = 32
-# As many 16-bit samples as MAX_BYTES hold. A small file may hold far more, because silence compresses well.
+# As many 16-bit samples as fit into MAX_BYTES. A small file may contain far more, because silence compresses well.
 MAX_SAMPLES = 2**30
 MIN_SOURCE_RATE_HZ, MAX_SOURCE_RATE_HZ = 1_000, 768_000
-# Above unscaled 32-bit integers (2e9); their squares still fit into float32.
+# Above unscaled 32-bit integers (2e9); squares still fit into float32.
 MAX_AMPLITUDE = 1e10
 
-_SAME_SECONDS = 0.1  # the decoders may differ by a frame
-# The highest 16-bit level. Loud masters reach it now and then, so a share is allowed.
+_SAME_SECONDS = 0.1  # decoders may differ by a frame
+# The highest 16-bit level. Loud masters reach it occasionally, so a share of the samples may.
 FULL_SCALE = 1 - 2**-15
 _CLIPPED_SHARE = 0.005
-# Words in the notes of `Audio.problem`, by which data audits recognize the kind of problem.
+# Words in the notes of `Audio.problem` by which data audits recognise the kind of problem.
 TRUNCATED, UNDECODED, CLIPPED = "truncated", "not decoded", "clipped"
 # Unknown tags may follow the music. If more than this share of the file was not read, it may be music.
 _UNREAD_SHARE = 0.1
 
 
 class Sink(Protocol):
-    """Takes a waveform piece by piece."""
+    """Receives a waveform piece by piece."""
 
     def add(self, samples: np.ndarray) -> None:
-        """Takes the next (samples,) float32, mono at 22,050 Hz."""
+        """Adds the next (samples,) float32, mono at 22,050 Hz."""
         ...
 
 
@@ -63,13 +63,13 @@ AnySink = TypeVar("AnySink", bound=Sink)
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a decoded file, or of samples, besides its waveform."""
+    """Information on a decoded file, or on samples, without its waveform."""
 
     source_rate_hz: int
-    source_seconds: float  # decoded
-    problem: str  # empty, or one line that says what is missing, how much is clipped, and that channels cancel
-    unsuitable: str  # why no genre can be given, such as "silence: ..."; empty if one can
-    peak: float  # of float samples above full scale; else 1
+    source_seconds: float  # decoded length
+    problem: str  # one line on what is missing, how much is clipped, and whether channels cancel; may be empty
+    unsuitable: str  # why no genre can be predicted, such as "silence: ..."; empty if one can
+    peak: float  # the peak of float samples if it is above full scale, else 1
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Audio(Source):
 
 
 def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
-    """The waveform that `stream_audio` gives, which takes 635 MB for two hours.
+    """Reads the waveform of `stream_audio` into memory, which takes 635 MB for two hours.
 
     Float samples above full scale are scaled down to it. Raises GenreclfError as `stream_audio` does.
     """
@@ -92,13 +92,13 @@ def read_audio(path: Path, max_seconds: float = MAX_SECONDS) -> Audio:
 def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float) -> tuple[AnySink, Source]:
     """Decodes a file to mono at 22,050 Hz: the mean of the channels, then band-limited resampling (soxr, HQ).
 
-    The type is sniffed from the content; the suffix is ignored. Of several audio streams, as in a video, the default
-    one is read. A truncated file gives the part that exists. `problem` says so, and also where most of a file's end
+    The type is detected from the content, not from the suffix. Of several audio streams, as in a video, the default one
+    is read. The existing part of a truncated file is used. `problem` states this, and if more than a tenth of the file
     could not be decoded. If the channels cancel (a stereo file in antiphase), only the loudest is used. Float samples
     keep their scale.
 
-    Raises GenreclfError for a file that is missing, not audio, empty, has samples that are not finite, or exceeds
-    `max_seconds` or the bounds above, which are checked before and while decoding.
+    Raises GenreclfError if the file is missing, not audio or empty, has samples that are not finite, or exceeds
+    `max_seconds` or the limits above, which are checked before and during decoding.
     """
     check_input_file(path, _READABLE, MAX_BYTES)
     best: tuple[AnySink, Source] | None = None
@@ -120,11 +120,11 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
 
 
 def read_samples(samples: np.ndarray, rate_hz: float) -> Audio:
-    """Samples at `rate_hz` -> mono at 22,050 Hz, mixed and resampled as those of a file are.
+    """Converts samples at `rate_hz` to mono at 22,050 Hz, mixed and resampled like those of a file.
 
-    (samples,), (samples, channels) or (channels, samples), integer or float of any scale. Raises GenreclfError for
-    another shape, one that leaves open which axis is time, no samples, samples that are not finite, and a rate or
-    length beyond the bounds above.
+    `samples` is (samples,), (samples, channels) or (channels, samples), integer or float of any scale. Raises
+    GenreclfError for other shapes, if it is unclear which axis is time, if there are no samples or some are not finite,
+    and for a rate or length beyond the limits above.
     """
     _check_rate("samples", rate_hz)
     block = _block(samples)
@@ -143,7 +143,7 @@ def read_samples(samples: np.ndarray, rate_hz: float) -> Audio:
 
 
 def _block(samples: np.ndarray) -> np.ndarray:
-    """Samples of any kind -> (samples, channels) float32, integers of 8 and 16 bits with full scale -1..1."""
+    """Converts samples to (samples, channels) float32. Integers of 8 and 16 bits get the full scale -1..1."""
     kind = f"samples: {samples.dtype} of shape {samples.shape}"
     if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
         raise GenreclfError(f"{kind}; give numbers, (samples,), (samples, channels) or (channels, samples)")
@@ -153,10 +153,10 @@ def _block(samples: np.ndarray) -> np.ndarray:
         samples = samples.T
     elif samples.shape[1] > 1 and not samples.shape[1] <= MAX_CHANNELS < samples.shape[0]:
         raise GenreclfError(f"{kind}: unclear which axis is time; give 1 to {MAX_CHANNELS} channels of more samples")
-    with np.errstate(over="ignore"):  # what is beyond float32 is refused as infinite
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, which is refused later
         block = samples.astype(np.float32)
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    if samples.dtype.kind == "u":  # their middle is silence
+    if samples.dtype.kind == "u":  # the middle value is silence
         block -= full_scale
     if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:
         block /= full_scale
@@ -166,7 +166,7 @@ def _block(samples: np.ndarray) -> np.ndarray:
 def check_input_file(path: Path, formats: str, max_bytes: int) -> None:
     """Raises GenreclfError unless `path` is a regular, readable file of at most `max_bytes`.
 
-    `formats` names in the message what to give. (A pipe is not regular: opening it would wait for a writer.)
+    The message suggests `formats`. (A pipe is not a regular file: opening it would wait for a writer.)
     """
     if not path.is_file():
         what = "not a regular file" if path.exists() else "a broken link" if path.is_symlink() else "no such file"
@@ -180,9 +180,10 @@ def check_input_file(path: Path, formats: str, max_bytes: int) -> None:
 
 
 def _decoders(handle: FileIO) -> Iterator[Callable[[FileIO], Decoder]]:
-    """libsndfile first: it is exact, and a fifth faster. Each is imported only for files that it reads.
+    """Yields the decoders to try: libsndfile first, because it is exact, and a fifth faster.
 
-    Importing libsndfile takes a thirtieth of the time to the first prediction, and PyAV a tenth.
+    Each is imported only for files that it reads: of the time to the first prediction, importing libsndfile takes a
+    thirtieth, and PyAV a tenth.
     """
     if len(bounds := chain_bounds(handle)) > 2:
         from genreclf.frontend.ogg_chain import OggChain
@@ -196,7 +197,7 @@ def _decoders(handle: FileIO) -> Iterator[Callable[[FileIO], Decoder]]:
     from genreclf.frontend.av_audio import AvDecoder
 
     yield AvDecoder
-    if (begin := content_begin(handle)) > 0:  # ffmpeg looks for few formats behind ID3v2
+    if (begin := content_begin(handle)) > 0:  # ffmpeg recognises few formats after ID3v2 tags
         yield partial(AvDecoder, begin=begin)
 
 
@@ -208,7 +209,7 @@ def _decoded(
     max_seconds: float,
     channel: int | None = None,
 ) -> tuple[AnySink, Source, bool]:
-    """What a decoder makes of the file (or of one channel), and whether another one could not make more of it."""
+    """Decodes the file, or only one channel. Returns the sink, the source, and whether no other decoder is needed."""
     sink, meter = new_sink(), LevelMeter(channel)
     with closing(opened(handle)) as decoder:
         _check_rate(str(path), decoder.rate_hz)
@@ -235,7 +236,7 @@ def _decoded(
 
 
 class _Samples:
-    """A `Sink` that keeps the waveform."""
+    """A `Sink` that stores the waveform."""
 
     def __init__(self) -> None:
         self.content = bytearray()  # joining a list of blocks would hold a long clip in memory twice
@@ -246,7 +247,7 @@ class _Samples:
 
 
 class _Waveform:
-    """Resamples blocks of mono samples to 22,050 Hz, and hands them to a sink."""
+    """Resamples blocks of mono samples to 22,050 Hz, and passes them on to a sink."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink, self.samples = sink, 0
@@ -256,7 +257,7 @@ class _Waveform:
 
     @property
     def first_rate_hz(self) -> int:
-        """The sample rate of the source, where it begins."""
+        """The sample rate at the beginning of the source."""
         return next(iter(self._frames))
 
     @property
@@ -266,7 +267,7 @@ class _Waveform:
 
     @property
     def seconds(self) -> float:
-        """The length of the source."""
+        """The length of the source in seconds."""
         return sum(frames / rate_hz for rate_hz, frames in self._frames.items())
 
     def add(self, block: np.ndarray, rate_hz: int) -> None:
@@ -291,36 +292,36 @@ class _Waveform:
 
 
 class _Level:
-    """The peak of all channels, and how many samples are at full scale."""
+    """The peak of all channels, and the number of samples at full scale."""
 
     def __init__(self, is_float: bool) -> None:
         self.peak, self.samples = 0.0, 0
         self._is_float, self._at_full_scale = is_float, 0
 
     def add(self, block: np.ndarray, peak: float) -> None:
-        """Counts in (frames, channels) with this peak."""
+        """Adds a block (frames, channels) that has this peak."""
         self.peak = max(self.peak, peak)
         self.samples += block.size
         if peak >= FULL_SCALE:
             size = np.abs(block)
-            # Float samples above full scale are not cut off there.
+            # Float samples above full scale are not clipped.
             clipped = (size >= FULL_SCALE) & (size <= 1) if self._is_float else size >= FULL_SCALE
             self._at_full_scale += int(np.count_nonzero(clipped))
 
     @property
     def scale(self) -> float:
-        """`Source.peak`: 1 for integer samples, although decoders of lossy formats overshoot a little."""
+        """The value of `Source.peak`: 1 for integer samples, although decoders of lossy formats overshoot a little."""
         return max(1.0, self.peak) if self._is_float else 1.0
 
     def note(self) -> str:
-        """For `Audio.problem`."""
+        """Returns a note for `Audio.problem`."""
         share = self._at_full_scale / self.samples
         return f"{CLIPPED}: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
 
 
 def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
     seconds = waveform.seconds
-    expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # for joined files, that of the first one
+    expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # the header of joined files is the first one's
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
     end, size = file_end(handle), os.fstat(handle.fileno()).st_size
@@ -334,7 +335,7 @@ def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
 
 
 def _clearest(reasons: list[str]) -> str:
-    """The last decoder's reason, unless it only does not know the format."""
+    """Returns the last reason that is more than an unknown format."""
     return next((reason for reason in reversed(reasons) if not reason.startswith(UNRECOGNISED)), UNRECOGNISED)
 
 
@@ -357,7 +358,7 @@ def _check_channels(path: Path, channels: int) -> None:
 
 
 def _check_length(path: Path, seconds: float, samples: float, max_seconds: float) -> None:
-    """`samples` counts those of all channels."""
+    """Raises GenreclfError if the file is too long. `samples` counts all channels."""
     if seconds > max_seconds:
         raise GenreclfError(f"{path}: longer than {_duration(max_seconds)}; cut it into shorter files")
     if samples > MAX_SAMPLES:

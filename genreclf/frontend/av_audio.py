@@ -1,4 +1,4 @@
-"""Decoding by ffmpeg's libraries (PyAV): MP3, Opus, what libsndfile cannot read, and the sound of videos."""
+"""Decodes audio with ffmpeg's libraries (PyAV): MP3, Opus, what libsndfile cannot read, and the sound of videos."""
 
 import functools
 import io
@@ -18,40 +18,41 @@ from av.stream import Discard, Disposition
 from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
 from genreclf.frontend.tag_bytes import end_tag_bytes
 
-# Formats that hold what they play. No playlist (concat, hls, dash), picture sequence, device or script is among them.
+# Formats that contain what they play: no playlists (concat, hls, dash), picture sequences, devices or scripts.
 _FORMATS = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3", "flac", "flv"),
     *("iff", "loas", "matroska", "mlp", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "oma", "rm", "shn"),
     *("tak", "truehd", "tta", "w64", "wav", "wv"),
 )
-# Frames behind frames: they have no header with a length, and end where no frame follows. MP3 may have one.
+# Sequences of frames without a header that gives the length (MP3 may have one). They end where no frame follows.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
 # Their length is the difference of the first and last time stamp, which may jump, or a placeholder if they were written
-# to a pipe, or what follows the samples counts. Their blocks tell whether they are whole (`file_end`).
+# to a pipe, or it includes what follows the samples. Their blocks show whether they are complete (`file_end`).
 _UNRELIABLE = ("asf", "avi", "mpeg", "mpegts", "rm", "w64")
-# Their headers count the samples, or the frames (of 26 ms for MP3). In others, the length includes the silence that
-# encoders put before and behind the music: up to 5,186 samples of HE-AAC, two frames of 4,096 of WMA.
+# Their headers count the samples, or the frames (26 ms for MP3). In others, the length includes the silence that
+# encoders add before and after the music: up to 5,186 samples for HE-AAC, two frames of 4,096 for WMA.
 _COUNTED, _FRAME_SECONDS, _PADDING_SECONDS = ("flac", "mp3", "ogg", "tta", "wv"), 0.05, 0.3
-# One packet behind the other, with little else between them and behind them than tags.
+# Packets follow each other, with little besides tags between and after them.
 _SEQUENTIAL = ("aiff", "au", "flac", "mpegts", "tta", "w64", "wav", "wv")
-# A run of sound without a fault of this length is no chance, however much else there is that cannot be decoded.
+# Sound of this length without a fault cannot be chance, however much of the file cannot be decoded.
 _MIN_RUN_SECONDS = 1.0
-# An MP3 file's number of frames is in its first one, of at most this many bytes (320 kbit/s at 32 kHz), so many bytes
-# behind these names; flags say whether Xing's is there. Frames have 576 samples below 32 kHz, and 1,152 from there on.
+# The first frame of an MP3 file may contain the number of frames: largest size of a frame in bytes (320 kbit/s at
+# 32 kHz), place of the number from the beginning of these names, and Xing's flag for having it. Frames have 576 samples
+# below 32 kHz, and 1,152 from there on.
 _MP3_FRAME_BYTES, _MP3_FRAMES_AT, _XING_FLAGS_AT, _XING_FRAMES = 1_441, {b"Xing": 8, b"Info": 8, b"VBRI": 14}, 7, 1
-_SYNC_BYTES = {"amr": 1, "loas": 1}  # with which all frames begin; two in other formats
-_OPUS_RATE_HZ = 48_000  # of all lengths in its headers
+_SYNC_BYTES = {"amr": 1, "loas": 1}  # number of bytes that are equal in all frames' beginnings; two in other formats
+_OPUS_RATE_HZ = 48_000  # for all lengths in its headers
 _SPOKEN_OVER = Disposition.comment | Disposition.visual_impaired
 _BLOCK_FRAMES = 65_536
-_MAX_ERRORS = 16  # in a row: ffmpeg looks for the next packet in pieces of a file
+_MAX_ERRORS = 16  # in a row; ffmpeg searches for the next packet piece by piece
 _READ_BYTES = 2**17
 
 
 class AvDecoder:
-    """A `Decoder` of a file's audio stream, or of a part of the file, from the byte `begin` to `end`.
+    """A `Decoder` of the audio stream in a file, or in its bytes from `begin` to `end`.
 
-    Of several streams, the first that the file marks as the default one, or else the first. Nothing but this file is
-    opened, whatever it contains. Raises UndecodableError for what is not audio.
+    If there are several streams, it uses the first one marked as the default, or else the first. No other file is
+    opened, whatever this one contains. Raises UndecodableError if the file is not audio.
     """
 
     is_certain = True
@@ -67,7 +68,7 @@ class AvDecoder:
             self.channels: int = self._stream.channels
             if not self.rate_hz or not self.channels:
                 raise UndecodableError(NO_RATE)
-            self._stream.codec_context.thread_count = 1  # several files are read at once
+            self._stream.codec_context.thread_count = 1  # because several files are read at once
             self._packets = self._container.demux(self._stream)
             self._first = self._next_packet()
             exact = self._container.format.name in _COUNTED
@@ -77,11 +78,11 @@ class AvDecoder:
             self.close()
             raise
         self.has_float_samples = self._stream.codec_context.name.startswith("pcm_f")
-        self._decoded_bytes = self._lost_bytes = 0  # of packets
-        self._damaged_bytes = 0  # of those lost, without zeros at the end
-        self._lost_before_end = 0  # before the last packet that was decoded
+        self._decoded_bytes = self._lost_bytes = 0  # sizes of packets
+        self._damaged_bytes = 0  # lost bytes without zeros at the packets' ends
+        self._lost_before_end = 0  # lost bytes before the last packet that was decoded
         self._run_seconds = self._longest_run_seconds = 0.0  # without a fault
-        self._end = self._largest = 0  # the largest packet but the last
+        self._end = self._largest = 0  # end of the last decoded packet; size of the largest packet except the last
         self._last: Packet[AudioStream] | None = None
         self._is_last_damaged = False
 
@@ -90,11 +91,11 @@ class AvDecoder:
         queue, kind = av.AudioFifo(), None
         for frame in self._frames():
             last_kind, kind = kind, (frame.rate, frame.layout.nb_channels, frame.format.name)
-            # They may change where files were joined. The queue itself does not look at the channels.
+            # The kind may change where files were joined. The queue itself does not check the channels.
             if kind != last_kind or queue.samples >= _BLOCK_FRAMES:
                 yield from _block(queue)
                 queue = av.AudioFifo()
-            frame.pts = None  # gaps are closed
+            frame.pts = None  # closes gaps
             queue.write(frame)
         yield from _block(queue)
         if self._source.fault:
@@ -110,13 +111,13 @@ class AvDecoder:
         return self._lost_bytes / max(1, self._lost_bytes + self._decoded_bytes)
 
     def ends_inside_frame(self) -> bool:
-        """See `Decoder`; only where no header gives a length, and not for what follows the frames, such as tags."""
+        """See `Decoder`. Only judged if no header gives a length, and not for what follows the frames, such as tags."""
         if self.header_seconds or self._first is None or self._last is None:
             return False
         sync_bytes = _SYNC_BYTES.get(self._container.format.name, 2)
         begins_as_frame = bytes(self._last)[:sync_bytes] == bytes(self._first)[:sync_bytes]
-        follows = self._last.pos is None or self._last.pos <= self._end  # what was decoded, not other bytes
-        if not begins_as_frame or not follows or self._last.size > self._largest:  # a tag may hang on it
+        follows = self._last.pos is None or self._last.pos <= self._end  # decoded packets, not other bytes
+        if not begins_as_frame or not follows or self._last.size > self._largest:  # a tag may be attached to it
             return False
         return self._is_last_damaged or self._last.size < _mpeg_frame_bytes(self._last)
 
@@ -137,7 +138,7 @@ class AvDecoder:
             except FFmpegError:
                 decoded = False
             self._count(packet, decoded)
-            if packet.size:  # of none is the one that only asks for what the decoder holds back
+            if packet.size:  # an empty packet only flushes the decoder
                 self._largest = max(self._largest, self._last.size if self._last else 0)
                 self._last, self._is_last_damaged = packet, is_damaged or not decoded
             if decoded and packet.pos is not None:
@@ -151,14 +152,14 @@ class AvDecoder:
         else:
             self._run_seconds = 0.0
             self._lost_bytes += packet.size
-            # Zeros stand for what a download that was broken off had still to fetch.
+            # Zeros are what an interrupted download had not fetched yet.
             self._damaged_bytes += len(bytes(packet).rstrip(b"\0"))
 
     def _next_packet(self) -> "Packet[AudioStream] | None":  # only the stub is generic
         for _ in range(_MAX_ERRORS):
             try:
                 return next(self._packets, None)
-            except FFmpegError:  # the file is damaged: there may be more behind it
+            except FFmpegError:  # the file is damaged, but more packets may follow
                 self._packets = self._container.demux(self._stream)
         return None
 
@@ -170,29 +171,32 @@ class AvDecoder:
             return 0.0
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base) - self._skipped_seconds()
-        if container.duration is None or len(container.streams) > 1:  # of a video, it may be that of the pictures
+        if container.duration is None or len(container.streams) > 1:  # a video's may be the duration of the pictures
             return 0.0
         return container.duration / av.time_base
 
     def _skipped_seconds(self) -> float:
-        """Of Opus in Ogg, at the beginning: RFC 7845, 5.1."""
+        """Returns the seconds to skip at the beginning of Opus in Ogg (RFC 7845, 5.1)."""
         head = self._stream.codec_context.extradata or b""
         is_counted = self._container.format.name == "ogg" and head.startswith(b"OpusHead")
         return int.from_bytes(head[10:12], "little") / _OPUS_RATE_HZ if is_counted else 0.0
 
     def _seconds_of_mp3(self) -> float:
-        """What the header says without the encoder's silence; of joined files, ffmpeg guesses by the bit rate."""
+        """Returns the length from the header without the encoder's silence.
+
+        For joined files, ffmpeg estimates the duration from the bit rate.
+        """
         frame_samples, stream = 1_152 if self.rate_hz >= 32_000 else 576, self._stream
         if stream.duration is None or stream.time_base is None:
             return 0.0
         return min(float(stream.duration * stream.time_base), self._mp3_frames() * frame_samples / self.rate_hz)
 
     def _mp3_frames(self) -> int:
-        """As the header of an MP3 file says; 0 if it says nothing."""
+        """Returns the number of frames from the header of an MP3 file, or 0 if it has none."""
         if self._first is None or self._first.pos is None:
             return 0
         begin = max(0, self._first.pos - _MP3_FRAME_BYTES)
-        before = os.pread(self._handle.fileno(), self._first.pos - begin, begin)  # leaves the position to ffmpeg
+        before = os.pread(self._handle.fileno(), self._first.pos - begin, begin)  # does not move ffmpeg's position
         for name, at in _MP3_FRAMES_AT.items():
             _, found, after = before.partition(name)
             if found and (name == b"VBRI" or (name + after)[_XING_FLAGS_AT] & _XING_FRAMES):
@@ -201,9 +205,10 @@ class AvDecoder:
 
 
 class _Source:
-    """What PyAV needs of a file, or of a part of it: no name, which would decide on the format, and no errors.
+    """The part of the file interface that PyAV needs, for a file or its bytes from `begin` to `end`.
 
-    (PyAV would print them.) Tags at the end of the file are left out: a cover would be decoded as damaged frames.
+    It has no name, which would determine the format, and raises no errors, which PyAV would print. Tags at the end of
+    the file are left out, because a cover would be decoded as damaged frames.
     """
 
     def __init__(self, handle: FileIO, begin: int, end: int | None) -> None:
@@ -214,11 +219,11 @@ class _Source:
         handle.seek(begin)
 
     def tell(self) -> int:
-        """The position in the part."""
+        """Returns the position relative to `begin`."""
         return self._handle.tell() - self._begin
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, none at the end and where the disk fails."""
+        """Reads up to `size` bytes; none at the end and if the disk fails."""
         try:
             return self._handle.read(max(0, min(size, self._readable - self.tell())))
         except OSError as error:
@@ -226,7 +231,7 @@ class _Source:
             return b""
 
     def seek(self, offset: int, whence: int) -> int:
-        """The new position, negative if there is none."""
+        """Moves to a position and returns it. Returns a negative number if it is not possible."""
         position = offset + {os.SEEK_CUR: self.tell(), os.SEEK_END: self._readable}.get(whence, 0)
         try:
             return self._handle.seek(self._begin + position) - self._begin if position >= 0 else -1
@@ -252,14 +257,14 @@ def _opened(source: _Source) -> InputContainer:
 
 @functools.cache
 def _audio_codecs() -> str:
-    """No picture is decoded to find out what a video contains."""
+    """Returns the names of the audio decoders. No picture is decoded to find out what a video contains."""
     return ",".join(name for name in sorted(av.codecs_available) if _is_audio_decoder(name))
 
 
 def _is_audio_decoder(name: str) -> bool:
     try:
         return av.Codec(name, "r").type == "audio"
-    except ValueError:  # only encodes
+    except ValueError:  # the codec only encodes
         return False
 
 
@@ -277,7 +282,7 @@ def _audio_stream(container: InputContainer) -> AudioStream:
 
 
 def _is_default(stream: AudioStream) -> bool:
-    """Whether players choose it: a video may have languages, and comments or descriptions of the pictures."""
+    """Returns whether players choose the stream. A video may have several languages, commentary and descriptions."""
     return bool(stream.disposition & Disposition.default) and not stream.disposition & _SPOKEN_OVER
 
 
@@ -288,7 +293,10 @@ def _choice_note(chosen: AudioStream, container: InputContainer) -> str:
 
 
 def _mpeg_frame_bytes(packet: "Packet[AudioStream]") -> int:
-    """As the header of an MP1, MP2 or MP3 frame says; 0 for others. (Their decoders take cut frames without a word.)"""
+    """Returns the size of an MP1, MP2 or MP3 frame from its header; 0 for other formats.
+
+    (The decoders accept cut frames silently.)
+    """
     name = packet.stream.codec_context.name[:3]
     if name not in ("mp1", "mp2", "mp3"):
         return 0
@@ -297,7 +305,7 @@ def _mpeg_frame_bytes(packet: "Packet[AudioStream]") -> int:
 
 
 def _block(queue: av.AudioFifo) -> Iterator[tuple[np.ndarray, int]]:
-    """All samples of a queue, (frames, channels) float32, and their rate; nothing if it is empty."""
+    """Yields all samples of a queue, (frames, channels) float32, and their rate; nothing if it is empty."""
     frame = queue.read()
     if frame is None:
         return
@@ -315,6 +323,6 @@ def _block(queue: av.AudioFifo) -> Iterator[tuple[np.ndarray, int]]:
 def _values(frame: AudioFrame) -> np.ndarray:
     if not frame.format.name.startswith("s64"):
         return frame.to_ndarray()
-    # PyAV does not convert them.
+    # PyAV does not convert this format.
     count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
     return np.stack([np.frombuffer(memoryview(plane), np.int64, count) for plane in frame.planes])

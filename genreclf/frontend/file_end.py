@@ -1,4 +1,4 @@
-"""Where a file's container ends, for containers that say it: the file may be cut off, or more may follow."""
+"""Finds the end of a file's container, if the container gives it: the file may be cut off, or more may follow."""
 
 import os
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from genreclf.frontend.file_start import content_begin
 NO_END_PAGE, CUT_BLOCK = "no end page", "the last block is cut off"
 
 _HEAD_BYTES = 24  # the longest header of a block (ASF)
-_MAX_BLOCKS = 2**20  # two hours of Flash video have half as many
+_MAX_BLOCKS = 2**20  # two hours of Flash video have half that many
 _SLACK_BYTES = 16  # writers of AVI, W64 and RealMedia may leave out padding, or count a header twice
 _REST = -1
 _MAX_32 = 0x7FFF_F000  # writers that cannot seek (pipes) leave a length of at least this
 _EBML = bytes.fromhex("1a45dfa3")
-_ELEMENTS = (  # of Matroska: those of a file, of a segment and of a cluster
+_ELEMENTS = (  # Matroska's elements of a file, a segment and a cluster
     *("1a45dfa3", "18538067", "114d9b74", "1549a966", "1654ae6b", "1f43b675", "1c53bb6b", "1254c367", "1043a770"),
     *("1941a469", "5854", "af", "ec", "bf", "e7", "a7", "ab", "a3", "a0"),
 )
-_BOXES = (  # of MP4 and QuickTime
+_BOXES = (  # MP4 and QuickTime
     *(b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"ssix", b"free", b"skip", b"wide", b"uuid"),
     *(b"meta", b"meco", b"udta", b"pdin", b"prft", b"emsg", b"imda", b"pnot", b"PICT", b"junk"),
 )
@@ -31,20 +31,20 @@ _CAF_CHUNKS = (
 _REAL_CHUNKS = (b".RMF", b"PROP", b"MDPR", b"CONT", b"DATA", b"INDX", b"RMMD", b"RJMD")
 _W64, _W64_CHUNK = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _PACK, _PACK_SEARCH_BYTES = b"\0\0\1\xba", 2**17
-_TS_SYNC, _TS_KINDS, _TS_PACKETS = 0x47, ((188, 0), (192, 4), (204, 0)), 5  # bytes a packet, place of the sync byte
+_TS_SYNC, _TS_KINDS, _TS_PACKETS = 0x47, ((188, 0), (192, 4), (204, 0)), 5  # bytes per packet, place of the sync byte
 _ASF, _ASF_DATA = (bytes.fromhex(f"3{digit}26b2758e66cf11a6d900aa0062ce6c") for digit in "06")
 _ASF_PROPERTIES, _ASF_FLAGS_AT = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 88
 
 
 class FileEnd(NamedTuple):
-    """What the container tells of the file's end."""
+    """Information from the container on the file's end."""
 
-    fault: str = ""  # why the file is incomplete: `NO_END_PAGE` or `CUT_BLOCK`; empty if it is whole, or not known
-    bytes_behind: int = 0  # the container
+    fault: str = ""  # why the file is incomplete: `NO_END_PAGE` or `CUT_BLOCK`; empty if it is complete or not known
+    bytes_behind: int = 0  # number of bytes after the container
 
 
 def file_end(handle: FileIO) -> FileEnd:
-    """What the container says; nothing for one that does not. The position in the file does not change."""
+    """Examines the file's end, as far as its container allows. The position in the file does not change."""
     begin = content_begin(handle)
     head = os.pread(handle.fileno(), _HEAD_BYTES, begin)
     if head.startswith(ogg_pages.MAGIC):
@@ -66,7 +66,7 @@ def _compared(handle: FileIO, end: int, slack_bytes: int = 0) -> FileEnd:
 
 
 def _end_of_blocks(handle: FileIO, at: int, container: "_Container") -> int:
-    """Where the last of the blocks ends that follow each other from `at` on; beyond the file if it is cut off."""
+    """Returns the end of the consecutive blocks from `at` on, which is beyond the file's end if it is cut off."""
     first, size = at, _size(handle)
     for _ in range(_MAX_BLOCKS):
         if at >= size:
@@ -82,7 +82,7 @@ def _end_of_blocks(handle: FileIO, at: int, container: "_Container") -> int:
     return size
 
 
-# The length of a block by how it begins: 0 if it is none of the container, `_REST` if it may be the rest of the file.
+# Return the length of a block, given its head: 0 if it is not one of the container, `_REST` if it may be all the rest.
 
 
 def _riff_bytes(head: bytes) -> int:
@@ -106,7 +106,7 @@ def _dsdiff_bytes(head: bytes) -> int:
 
 
 def _asf_bytes(head: bytes) -> int:
-    """The header's or the samples'; the small index behind them is not needed."""
+    """Only for the header and the samples: the small index after them is not needed."""
     size = int.from_bytes(head[16:24], "little")
     return (size if _HEAD_BYTES <= size < 2**63 else _REST) if head.startswith((_ASF, _ASF_DATA)) else 0
 
@@ -119,9 +119,9 @@ def _box_bytes(head: bytes) -> int:
 
 
 def _element_bytes(head: bytes) -> int:
-    """Of Matroska and WebM: an identifier, and a length whose first byte says how many it has.
+    """For Matroska and WebM: an identifier, and a length whose first byte gives its number of bytes.
 
-    For an element of unknown length, as in streams, this is its header; what it contains follows as elements.
+    For an element of unknown length, as in streams, returns the length of its header; its contents are elements, too.
     """
     id_bytes = 9 - head[0].bit_length()
     size_head = head[id_bytes : id_bytes + 1].strip(b"\0")
@@ -148,7 +148,7 @@ def _real_bytes(head: bytes) -> int:
 
 
 def _program_bytes(head: bytes) -> int:
-    """The length of a part of an MPEG program stream."""
+    """For an MPEG program stream."""
     if not head.startswith(b"\0\0\1") or len(head) < 14 or head[3] < _PACK[3]:
         return 0
     if head.startswith(_PACK):
@@ -162,7 +162,7 @@ class _Container(NamedTuple):
     first_at: int  # the first block
     block_bytes: Callable[[bytes], int]
     slack_bytes: int = 0
-    joins: bool = False  # a file that follows is decoded, too
+    joins: bool = False  # whether a file that follows is decoded, too
 
 
 _PROGRAM = _Container(_PACK, 0, 0, _program_bytes, joins=True)
@@ -181,21 +181,21 @@ _CONTAINERS = (
 
 
 def _is_broadcast(handle: FileIO, begin: int) -> bool:
-    """Whether an ASF file's lengths mean nothing, because they were not known when they were written."""
+    """Returns whether an ASF file's lengths have no meaning because they were not known when they were written."""
     header = os.pread(handle.fileno(), 2**16, begin)
     flags_at = header.find(_ASF_PROPERTIES) + _ASF_FLAGS_AT
     return _ASF_FLAGS_AT <= flags_at < len(header) and bool(header[flags_at] & 1)
 
 
 def _last_pack(handle: FileIO) -> int:
-    """Where the last pack of an MPEG program stream begins, or the first one if none is near the end."""
+    """Returns where the last pack of an MPEG program stream begins, or the first one if none is near the end."""
     begin = max(0, _size(handle) - _PACK_SEARCH_BYTES)
     found = os.pread(handle.fileno(), _PACK_SEARCH_BYTES, begin).rfind(_PACK)
     return begin + found if found >= 0 else 0
 
 
 def _has_cut_transport_packet(handle: FileIO) -> bool:
-    """Whether the last packet of an MPEG transport stream is cut."""
+    """Returns whether the last packet of an MPEG transport stream is cut off."""
     for packet_bytes, sync_at in _TS_KINDS:
         begin = os.pread(handle.fileno(), _TS_PACKETS * packet_bytes, 0)[sync_at::packet_bytes]
         if begin == bytes([_TS_SYNC]) * _TS_PACKETS:

@@ -1,30 +1,30 @@
-"""How an audio file begins: where its content is, behind ID3v2 tags, and whether libsndfile reads it well."""
+"""Examines how an audio file begins: where its content is after ID3v2 tags, and whether libsndfile reads it well."""
 
 import os
 from io import FileIO
 
-# libsndfile detects others by as little as two bytes, which damaged files may contain; it guesses the length of MP3
-# files and prints warnings of them, has cut Opus files short, and plays what follows the samples of W64 files.
+# libsndfile detects other formats by as little as two bytes, which damaged files may contain. It guesses the length of
+# MP3 files and prints warnings about them, has cut Opus files short, and plays what follows the samples of W64 files.
 _BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")
-_OPUS_AT, _OPUS = 28, b"OpusHead"  # behind the head of the first Ogg page
+_OPUS_AT, _OPUS = 28, b"OpusHead"  # after the head of the first Ogg page
 _ID3V2, _ID3V2_HEAD_BYTES, _MAX_TAGS = b"ID3", 10, 100
 
 
 def content_begin(handle: FileIO) -> int:
-    """Where the content begins behind ID3v2 tags, as these say. The position in the file does not change."""
+    """Returns where the content begins after ID3v2 tags, by their sizes. The position in the file does not change."""
     begin = 0
     for _ in range(_MAX_TAGS):
         head = os.pread(handle.fileno(), _ID3V2_HEAD_BYTES, begin)
         if not head.startswith(_ID3V2) or len(head) < _ID3V2_HEAD_BYTES:
             break
         size = 0
-        for byte in head[6:]:  # seven bits to a byte
+        for byte in head[6:]:  # seven bits per byte
             size = size << 7 | byte & 0x7F
         begin += _ID3V2_HEAD_BYTES + size
     return begin
 
 
 def suits_libsndfile(handle: FileIO) -> bool:
-    """Whether the content begins as that of files that libsndfile reads well."""
+    """Decides from the content's first bytes whether libsndfile decodes the file correctly."""
     head = os.pread(handle.fileno(), _OPUS_AT + len(_OPUS), content_begin(handle))
     return head.startswith(_BEGINNINGS) and not head.endswith(_OPUS)

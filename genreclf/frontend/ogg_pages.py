@@ -1,4 +1,4 @@
-"""The pages of an Ogg file (RFC 3533): whether its last one is whole, and where files were joined into one."""
+"""Reads the pages of an Ogg file (RFC 3533): whether the last one is complete, and where files were joined."""
 
 import os
 from collections import deque
@@ -12,13 +12,13 @@ _SEGMENTS_AT, _HEAD_BYTES, _MAX_HEAD_BYTES = 26, 27, 282
 
 
 class _Page(NamedTuple):
-    begin: int  # in the file, in bytes
-    end: int  # behind the last byte; beyond that of the file if the page is cut off
+    begin: int  # position in the file in bytes
+    end: int  # position after the last byte; beyond the file's end if the page is cut off
     flags: int
 
 
 def last_end(handle: FileIO, begin: int) -> int | None:
-    """Where the pages end that follow each other from `begin` on, if the last is whole and marked as the last.
+    """Returns the end of the consecutive pages from `begin` on, if the last one is complete and marked as the last.
 
     The position in the file does not change.
     """
@@ -28,20 +28,20 @@ def last_end(handle: FileIO, begin: int) -> int | None:
 
 
 def chain_bounds(handle: FileIO) -> list[int]:
-    """Where the files begin that were joined to this one, itself the first, and where the last ends.
+    """Returns where each of the joined files begins, and where the last one ends.
 
     The position in the file does not change.
     """
     bounds, before = [], 0
     for page in _pages(handle, 0):
-        if page.flags & ~before & _BEGIN_FLAG:  # each stream of a file, such as picture and sound, has its first page
+        if page.flags & ~before & _BEGIN_FLAG:  # a file has a first page per stream, such as picture and sound
             bounds.append(page.begin)
         before = page.flags
     return [*bounds, os.fstat(handle.fileno()).st_size]
 
 
 def _pages(handle: FileIO, begin: int) -> Iterator[_Page]:
-    """Those that follow each other from there on."""
+    """Yields the consecutive pages from `begin` on."""
     while (head := os.pread(handle.fileno(), _MAX_HEAD_BYTES, begin)).startswith(MAGIC) and len(head) >= _HEAD_BYTES:
         segments = head[_SEGMENTS_AT]
         end = begin + _HEAD_BYTES + segments + sum(head[_HEAD_BYTES:][:segments])

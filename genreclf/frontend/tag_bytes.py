@@ -1,4 +1,4 @@
-"""How many bytes of a file are tags, such as a cover, and how many are samples that no decoder reads."""
+"""Counts the bytes of a file that are tags, such as a cover, and the samples that no decoder reads."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _ORDERS: dict[bytes, Literal["little", "big"]] = {
     **dict.fromkeys((b"RIFX", b"FORM"), "big"),
 }
 _FIRST_CHUNK_AT, _SAMPLES = 12, (b"data", b"SSND")
-_LONG, _SIZE_AT = 2**32 - 1, 28  # the length of samples whose true one, in 64 bits, is there
+_LONG, _SIZE_AT = 2**32 - 1, 28  # the length that stands for a longer one, and the place of that, with 64 bits
 _MAX_CHUNKS = 10_000
 _ID3V1, _ID3V1_BYTES = b"TAG", 128
 _APE, _APE_BYTES, _APE_SIZE_AT, _APE_FLAGS_AT, _APE_HAS_HEADER = b"APETAGEX", 32, 12, 20, 2**31
@@ -25,7 +25,7 @@ class _Chunk(NamedTuple):
 
 
 def tag_bytes(handle: FileIO) -> int:
-    """The size of the chunks behind the samples of WAV and AIFF, and of APEv2 and ID3v1 tags in other files.
+    """Returns the size of the chunks after the samples in WAV and AIFF, and of APEv2 and ID3v1 tags in other files.
 
     The position in the file does not change.
     """
@@ -39,7 +39,7 @@ def tag_bytes(handle: FileIO) -> int:
 
 
 def unread_sample_bytes(handle: FileIO) -> int:
-    """The size of all chunks of samples in a WAV or AIFF file but the last: decoders read one.
+    """Returns the size of all chunks of samples in a WAV or AIFF file except the last, because decoders read only one.
 
     The position in the file does not change.
     """
@@ -50,7 +50,7 @@ def unread_sample_bytes(handle: FileIO) -> int:
 
 
 def end_tag_bytes(handle: FileIO) -> int:
-    """The bytes of an APEv2 and an ID3v1 tag at the end of a file. The position does not change."""
+    """Returns the size of APEv2 and ID3v1 tags at the end of a file. The position in the file does not change."""
     size = _size(handle)
     end = os.pread(handle.fileno(), _ID3V1_BYTES + _APE_BYTES, max(0, size - _ID3V1_BYTES - _APE_BYTES))
     id3v1_bytes = _ID3V1_BYTES if end[-_ID3V1_BYTES:].startswith(_ID3V1) else 0
@@ -67,7 +67,7 @@ def _is_chunked(handle: FileIO) -> bool:
 
 
 def _chunks(handle: FileIO) -> Iterator[_Chunk]:
-    """The chunks that follow each other and are within the file, or end with it."""
+    """Yields the consecutive chunks that do not reach beyond the end of the file."""
     size, order, at = _size(handle), _ORDERS[_magic(handle)], _FIRST_CHUNK_AT
     for _ in range(_MAX_CHUNKS):
         if at >= size:
@@ -78,7 +78,7 @@ def _chunks(handle: FileIO) -> Iterator[_Chunk]:
         if holds_samples and length == _LONG:
             length = int.from_bytes(os.pread(handle.fileno(), 8, _SIZE_AT), order)
         end = at + 8 + length
-        # A file that was joined to this one is none of its chunks.
+        # The next of several joined files is not a chunk.
         if end > size or name in _ORDERS or not all(0x20 <= letter < 0x7F for letter in name):
             return
         yield _Chunk(holds_samples, at, min(size, end + end % 2))
