@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from genreclf import __version__
@@ -32,6 +33,7 @@ _BODY = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     408: {"description": "The upload stalled."},
     413: {"description": "The upload is larger than the service accepts."},
+    415: {"description": "The upload is compressed, or in parts that are no form."},
     422: {"description": "The upload is not a readable audio file or picture; the detail says why."},
     503: {"description": "The server is busy; Retry-After says when to retry."},
 }
@@ -131,6 +133,11 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
                     with concurrency.slot():
                         prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
         return prediction_row(prediction, info.classes, segments)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        """Shows the description of the API to whoever opens the service in a browser."""
+        return RedirectResponse("docs")
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health")

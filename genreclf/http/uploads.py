@@ -18,7 +18,7 @@ RETRY_AFTER_SECONDS = 1
 _MIN_BYTES_PER_SECOND = 4_096
 # Only for stalled clients: one that is still sending would see a broken connection, not the response.
 _CLOSE = {"Connection": "close"}
-_FORM = "multipart/form-data"
+_FORM, _AS_CURL = "multipart/form-data", "curl -F file=@song.mp3 does"
 
 # The response tells the client what is wrong with its form. The parser's log would name neither client nor request.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
@@ -43,9 +43,11 @@ class Uploads:
     async def received(self, request: Request) -> AsyncIterator[bytearray]:
         """Receives a file and yields its bytes, which count as held until the `with` block ends.
 
-        Raises HTTPException: 400 if the client disconnects, 408 if it stalls, 413 if the upload is too large, and 503
-        if there is no room for it. Raises GenreclfError for a damaged form or one without exactly one file.
+        Raises HTTPException: 400 if the client disconnects, 408 if it stalls, 413 if the upload is too large, 415 if
+        it is compressed or in parts that are no form, and 503 if there is no room for it. Raises GenreclfError for a
+        damaged form or one without exactly one file.
         """
+        _check_coding(request)
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_bytes:
             raise self._too_large()
@@ -82,6 +84,19 @@ class Uploads:
     def _too_large(self) -> HTTPException:
         detail = f"upload: larger than {self.max_bytes / 1024**2:g} MiB; send a shorter file"
         return HTTPException(413, detail)
+
+
+def _check_coding(request: Request) -> None:
+    """Raises HTTPException (415) for a body that is neither a file's bytes nor a form."""
+    coding = request.headers.get("content-encoding", "identity")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if coding.lower() != "identity":
+        detail = f"upload: compressed (Content-Encoding: {coding}); send the file's bytes as they are"
+    elif kind.startswith("multipart/") and kind != _FORM:
+        detail = f"upload: {kind} is no form; send the file as {_AS_CURL}, or its bytes alone"
+    else:
+        return
+    raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
 
 
 class _Form:
@@ -130,11 +145,9 @@ def _file_in_form(body: bytearray, content_type: str) -> bytearray:
         parser.write(bytes(body))
         parser.finalize()
     except (FormParserError, ValueError) as error:
-        raise GenreclfError(
-            f"upload: damaged form ({reason(error)}); send the file as curl -F file=@song.mp3 does"
-        ) from error
+        raise GenreclfError(f"upload: damaged form ({reason(error)}); send the file as {_AS_CURL}") from error
     if form.files and not form.is_whole:
         raise GenreclfError("upload: the form is cut off before its end; send it again")
     if len(form.files) != 1:
-        raise GenreclfError(f"upload: {len(form.files)} files in the form; send one, as curl -F file=@song.mp3 does")
+        raise GenreclfError(f"upload: {len(form.files)} files in the form; send one, as {_AS_CURL}")
     return form.files[0]

@@ -1,5 +1,6 @@
 """The service on a real socket: parallel clients, broken uploads, too many requests, and a stop in between."""
 
+import gzip
 import http.client
 import json
 import logging
@@ -232,7 +233,11 @@ def form(*parts: tuple[str, bytes], boundary: str = "--x1") -> tuple[bytes, str]
 
 
 @pytest.mark.parametrize(
-    "disposition", ['name="file"; filename="song.mp3"', 'name="x"; filename="a;\\"b.wav"', 'name="file"', "name=file"]
+    "disposition",
+    [
+        *('name="file"; filename="song.mp3"', 'name="x"; filename="a;\\"b.wav"', 'name="file"', "name=file"),
+        'name=x; filename="../../song.mp3"',
+    ],
 )
 def test_a_form_with_a_file_is_its_file(port, songs, disposition):
     for song in (songs[0], songs[6]):
@@ -260,6 +265,37 @@ def test_other_forms_get_the_reason(port, body, kind):
     assert status == 422 and json.loads(content)["detail"].startswith("upload: ")
 
 
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ({"Content_Encoding": "gzip"}, "gzip"),
+        ({"Content_Encoding": "br"}, "br"),
+        ({"Content_Type": "multipart/mixed; boundary=x1"}, "multipart/mixed"),
+    ],
+)
+def test_a_body_that_is_neither_a_file_nor_a_form_is_refused(port, songs, headers, word):
+    status, _, content = request(port, "POST", "/classify", gzip.compress(songs[0].read_bytes()), **headers)
+    detail = json.loads(content)["detail"]
+    assert status == 415 and detail.startswith("upload: ") and word in detail and "send" in detail
+
+
+def test_a_connection_goes_on_after_errors(port, songs):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    statuses = []
+    for path, body, headers in [
+        ("/classify", b"text", {}),
+        ("/nothing", songs[0].read_bytes(), {}),
+        ("/classify", bytes(3 * 1024**2), {}),
+        ("/classify", b"text", {"Content-Encoding": "gzip"}),
+        ("/classify", songs[0].read_bytes(), {}),
+    ]:
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        statuses.append(response.status)
+        response.read()
+    assert statuses == [422, 404, 413, 415, 200]
+
+
 @pytest.mark.parametrize("lost_bytes", [1, 4, 9, 3_000])
 def test_a_form_that_is_cut_off_is_refused(port, songs, lost_bytes):
     """The received part of the file could pass for the whole file."""
@@ -281,10 +317,12 @@ def test_it_describes_itself(port, predictor):
     assert status == 200 and json.loads(content)["status"] == "ok"
     assert json.loads(content)["model"] == "a" and json.loads(content)["classes"] == list(predictor.info.classes)
     described = json.loads(request(port, "GET", "/openapi.json")[2])
-    assert {"200", "408", "413", "422", "503"} <= described["paths"]["/classify"]["post"]["responses"].keys()
+    assert {"200", "408", "413", "415", "422", "503"} <= described["paths"]["/classify"]["post"]["responses"].keys()
     content = described["paths"]["/classify"]["post"]["requestBody"]["content"]
     assert content.keys() == {"application/octet-stream", "multipart/form-data"}
     assert request(port, "GET", "/docs")[0] == 200
+    status, headers, _ = request(port, "GET", "/")
+    assert status == 307 and headers["location"] == "docs"
 
 
 def test_responses_are_counted(predictor, songs):
