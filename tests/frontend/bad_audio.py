@@ -1,7 +1,7 @@
-"""Intact, damaged and strange files with audio suffixes, and what reading each must give: `CASES`.
+"""Intact, damaged and strange files with audio suffixes, and the expected result of reading each: `CASES`.
 
-As a script, `bad_audio.py FOLDER CACHE REPORT` reads them and builds a store from them, so that a hang or a crash ends
-that process and not the tests.
+As a script, `bad_audio.py FOLDER CACHE REPORT` reads the files and builds a store from them, so that a hang or a crash
+ends that process and not the tests.
 """
 
 import io
@@ -40,10 +40,11 @@ TEXT = b"these are words and no music at all\n" * 500
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what reading it must give.
+    """A file, and the expected result of reading it.
 
-    `content` is its bytes, or writes it. `refused` is the reason, `problem` the note of a clip, each in full, as a
-    regular expression; empty for none. A clip's `sound` is a function of time, and `error` the RMS of what it misses.
+    `content` is the file's bytes or a function that writes it. `refused` is the reason for a refusal and `problem` the
+    note on a clip, each as a regular expression for the whole text, or "". A clip's `sound` is a function of time, and
+    `error` is the largest RMS difference from it.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Case:
 
 
 def write_corpus(folder: Path) -> None:
-    """Each file in the folder of what is expected of it: whole, noted or refused."""
+    """Writes each file to the folder of its expected result: whole, noted or refused."""
     for case in CASES:
         path = folder / case.path
         path.parent.mkdir(exist_ok=True, parents=True)
@@ -97,14 +98,14 @@ def silence(time: np.ndarray) -> np.ndarray:
 
 
 def samples(sound=tone, seconds: float = SECONDS, rate_hz: int = RATE_HZ, channels: int = 1) -> np.ndarray:
-    """(frames, channels); the channels differ and their mean is the sound."""
+    """Returns (frames, channels). The channels differ, and their mean is the sound."""
     loudness = np.linspace(0.6, 1.4, channels) if channels > 1 else np.ones(1)
     return sound(np.arange(round(seconds * rate_hz)) / rate_hz)[:, None] * loudness
 
 
 @cache
 def encoded(format_: str, subtype: str, rate_hz: int = RATE_HZ, channels: int = 1, **options) -> bytes:
-    """The tone in a file that libsndfile writes; options are those of `samples` and of soundfile."""
+    """Encodes the tone with libsndfile. The options are those of `samples` and soundfile."""
     shape = {key: options.pop(key) for key in ("sound", "seconds") if key in options}
     buffer = io.BytesIO()
     sound = samples(rate_hz=rate_hz, channels=channels, **shape)
@@ -140,14 +141,14 @@ LONG = ("RF64", "BW64")
 
 
 def long_wav(kind: str, fmt: bytes, data: bytes, *chunks: bytes) -> bytes:
-    """Of more than 4 GB, as far as the header says: the lengths are in a chunk of their own."""
+    """A WAV file of more than 4 GB according to its header, which has the lengths in a separate chunk."""
     ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, len(data) - 8, 0, 0))
     content = b"WAVE" + ds64 + fmt + patched(data, 4, b"\xff" * 4) + b"".join(chunks)
     return chunk(kind.encode(), content, 2**32 - 1)
 
 
 def w64_with_marks() -> bytes:
-    """A chunk behind the samples, as editors write it."""
+    """A W64 file with a chunk after the samples, as editors write it."""
     guid = b"levl" + bytes.fromhex("f3acd3118cd100c04f8edb8a")
     return encoded("W64", "PCM_16") + guid + struct.pack("<Q", 24 + len(NOISE)) + NOISE
 
@@ -157,7 +158,7 @@ def aiff(*chunks: bytes, size: int | None = None) -> bytes:
 
 
 def comm(channels=1, frames=11_025, bits=16, rate=b"\x40\x0d\xac\x44" + bytes(6)) -> bytes:
-    """AIFF's header; the rate is an 80-bit float, here 22,050."""
+    """AIFF's header. The rate is an 80-bit float, by default 22,050."""
     return chunk(b"COMM", struct.pack(">hIh", channels, frames, bits) + rate, order=">")
 
 
@@ -169,7 +170,7 @@ def au(offset=24, size=22_050, encoding=3, rate_hz=RATE_HZ, channels=1) -> bytes
 
 
 def flac(frames: int | None = None, rate_hz: int = 44_100, channels: int = 2, **options) -> bytes:
-    """`frames` is what the header claims, 0 for unknown: the last 36 bits before the checksum."""
+    """A FLAC file. `frames` is the number in the header, 0 for unknown: the last 36 bits before the checksum."""
     data = encoded("FLAC", "PCM_16", rate_hz, channels, **options)
     if frames is None:
         return data
@@ -177,7 +178,7 @@ def flac(frames: int | None = None, rate_hz: int = 44_100, channels: int = 2, **
 
 
 def flac_head(rate_hz: int, channels: int, frames: int) -> bytes:
-    """A FLAC file's first 42 bytes, for one that is followed by nothing of use."""
+    """The first 42 bytes of a FLAC file, for one with nothing useful after them."""
     packed = rate_hz << 44 | (channels - 1) << 41 | 15 << 36 | frames
     return b"fLaC\x80\0\0\x22" + struct.pack(">HH", 4_096, 4_096) + bytes(6) + packed.to_bytes(8, "big") + bytes(16)
 
@@ -187,12 +188,12 @@ def mp3(**options) -> bytes:
 
 
 def headless(mp3: bytes) -> bytes:
-    """From the first frame of music on: without the frame that tells the length."""
+    """Removes the frame that gives the length, before the first frame of music."""
     return mp3[mp3.index(mp3[:2], 100) :]
 
 
 def xing(mp3: bytes, frames: int) -> bytes:
-    """With another number of frames in the one that tells the length."""
+    """Changes the number of frames in the frame that gives the length."""
     mark = b"Xing" if b"Xing" in mp3 else b"Info"
     return patched(mp3, mp3.index(mark) + 8, struct.pack(">I", frames))
 
@@ -202,7 +203,7 @@ def pages(ogg: bytes) -> list[bytes]:
 
 
 def summed(ogg: bytes) -> bytes:
-    """With the checksum of each page made right, as a page is left out without it."""
+    """Corrects the checksum of each page, because pages with a wrong one are skipped."""
     return b"".join(patched(page, 22, struct.pack("<I", ogg_sum(patched(page, 22, bytes(4))))) for page in pages(ogg))
 
 
@@ -225,7 +226,7 @@ _OGG_TABLE = [_ogg_table_entry(byte) for byte in range(256)]
 
 
 def last_page_at(ogg: bytes, frames: int) -> bytes:
-    """With another position in the last page, which is all that tells an Ogg file's length."""
+    """Changes the position in the last page, which alone gives the length of an Ogg file."""
     *rest, last = pages(ogg)
     return summed(b"".join(rest) + patched(last, 6, struct.pack("<q", frames)))
 
@@ -235,7 +236,7 @@ def even_mp3() -> bytes:
 
 
 def ogg() -> bytes:
-    """A chord, as a tone has too few pages to lose any of them."""
+    """An Ogg file of a chord, because a tone has too few pages to lose some."""
     return encoded("OGG", "VORBIS", 44_100, 2, sound=chord, seconds=3)
 
 
@@ -244,7 +245,7 @@ def opus() -> bytes:
 
 
 def id3v2(size: int) -> bytes:
-    """The head of a tag with so many bytes, seven bits to a byte."""
+    """The head of a tag of this size, which is stored with seven bits per byte."""
     return b"ID3\x04\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
@@ -253,19 +254,19 @@ APE_TAG = b"APETAGEX" + struct.pack("<4I", 2_000, 32, 0, 0xA000_0000) + bytes(8 
 
 
 def ape_tag(cover: bytes) -> bytes:
-    """With a header and a footer, which differ in one flag."""
+    """An APE tag with a header and a footer, which differ in one flag."""
     item = struct.pack("<2I", len(cover), 2) + b"Cover Art (Front)\0" + cover
     ends = [struct.pack("<4I8x", 2_000, len(item) + 32, 1, flags) for flags in (0xA000_0000, 0x8000_0000)]
     return b"APETAGEX" + ends[0] + item + b"APETAGEX" + ends[1]
 
 
 def six_hours_of_wavpack() -> bytes:
-    """The number of samples is in the head of the first block (bytes 12 to 16)."""
+    """A WavPack file that claims six hours: the number of samples is in bytes 12 to 16 of the first block."""
     return patched(av_encoded("wv", "wavpack"), 12, struct.pack("<I", SIX_HOURS // 8_000 * 44_100))
 
 
 def at_rate(alac: bytes, rate_hz: int) -> bytes:
-    """With another sample rate in the sample entry and in the decoder's configuration."""
+    """Changes the sample rate in the sample entry and in the decoder's configuration."""
     rate = struct.pack(">I", 44_100)
     return alac.replace(rate, struct.pack(">I", rate_hz)).replace(rate[2:] + b"\0\0", struct.pack(">HH", rate_hz, 0))
 
@@ -283,7 +284,7 @@ def hole(data: bytes, filling: bytes = bytes(2_000)) -> bytes:
 
 
 def sparse(head: bytes, size: int, tail: bytes = b"") -> Callable[[Path], object]:
-    """Zeros between head and tail that take no room on the disk."""
+    """Returns a function that writes a file with zeros between head and tail, which take no space on the disk."""
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -379,7 +380,7 @@ STEREO = {"rate_hz": 44_100, "channels": 2, "sound": tone}
 MP3 = STEREO | {"error": 5e-3}
 OGG = STEREO | {"sound": chord, "error": 2e-2}
 OPUS = OGG | {"rate_hz": 48_000}
-MOVED_UP = STEREO | {"sound": None}  # what follows lost frames
+MOVED_UP = STEREO | {"sound": None}  # the sound after lost frames comes too early
 BROKEN_OGG = OGG | {"sound": None}
 HEADLESS = STEREO | {"sound": None}  # begins with the encoder's silence
 HALF = {"seconds": 0.25, "sound": tone, "problem": truncated(0.5, 0.2)}
@@ -584,7 +585,7 @@ TAGS_AND_JOINTS = [
     Case("ape-with-cover.mp3", mp3() + ape_tag(NOISE), **MP3),
     Case("ape-with-cover-and-id3v1.mp3", mp3() + ape_tag(NOISE) + ID3V1, **MP3),
     Case("id3v2.flac", id3v2(1_000) + bytes(1_000) + flac(), **STEREO),
-    # A tag behind the last frame once cost the last frames.
+    # The last frames were once lost because of a tag after them.
     Case("id3v1.flac", flac() + ID3V1, **STEREO),
     Case("length-not-told-id3v1.flac", flac(0) + ID3V1, **STEREO),
     Case("id3v2.wav", id3v2(1_000) + bytes(1_000) + wav(fmt(), DATA), sound=tone),
@@ -603,9 +604,9 @@ NO_MUSIC = [
     Case("archive.flac", b"PK\x03\x04" + NOISE, refused=UNKNOWN),
     Case("all-zeros.wav", bytes(100_000), refused=UNKNOWN),
     Case("all-ff.mp3", b"\xff" * 100_000, refused=UNKNOWN),
-    # The damage of jazz.00054.wav in GTZAN: the correct size, but a header that is not RIFF.
+    # The fault of jazz.00054.wav in GTZAN: the correct size, but a header that is not RIFF.
     Case("jazz.00054.wav", NOISE[:44] + PCM, refused=UNKNOWN),
-    # Two bytes that make any file a sampler's, to libsndfile; and formats whose samples it makes up where they lack.
+    # Two bytes by which libsndfile takes any file for a sampler's, and formats in which it invents missing samples.
     Case("sampler.wav", b"\x01\x04" + PCM, refused=UNKNOWN),
     Case("midi-dump.wav", encoded("SDS", "PCM_16"), refused=UNKNOWN),
     Case("matlab.wav", encoded("MAT5", "PCM_16"), refused=UNKNOWN),
@@ -657,7 +658,7 @@ CASES = [
 
 
 def read_corpus(folder: Path) -> dict[str, float]:
-    """The seconds that each file took. One that takes too long ends the process; its name is the last on stderr."""
+    """Returns the seconds that each file took. If one takes too long, the process ends; its name is last on stderr."""
     seconds = {}
     for case in CASES:
         print(f"reading {case.path}", file=sys.stderr, flush=True)
@@ -671,7 +672,7 @@ def read_corpus(folder: Path) -> dict[str, float]:
 
 
 def peak_bytes() -> int:
-    """The peak memory of this process; getrusage may return that of its parent, if it is larger."""
+    """Returns the peak memory of this process. getrusage may return its parent's, if that is larger."""
     status = Path("/proc/self/status")
     return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) * 1024 if status.exists() else 0
 

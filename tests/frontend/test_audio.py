@@ -34,7 +34,7 @@ def patched(path: Path, offset: int, data: bytes) -> Path:
 
 
 def flac_of_frames(path: Path, frames: int) -> Path:
-    """One second of FLAC at 44.1 kHz whose header claims `frames` (0: not known): the last 36 bits before the MD5."""
+    """Writes one second of FLAC at 44.1 kHz whose header claims `frames` (0: not known), in 36 bits before the MD5."""
     written(path, tone(440, 44_100), 44_100)
     high_bits = path.read_bytes()[21] & 0xF0
     return patched(path, 21, struct.pack(">BI", high_bits | frames >> 32, frames & 0xFFFFFFFF))
@@ -95,7 +95,7 @@ def test_any_rate_gives_the_right_length(tmp_path_factory, frames, rate_hz):
     assert abs(len(read_audio(path).waveform) - frames * SAMPLE_RATE_HZ / rate_hz) <= 1
 
 
-@pytest.mark.parametrize("residue", [0.0, 0.02])  # as of a lossy codec
+@pytest.mark.parametrize("residue", [0.0, 0.02])  # 0.02: as from a lossy codec
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
 def test_of_channels_that_cancel_the_loudest_is_used_alone(tmp_path, suffix, residue):
     left = tone(440, 44_100)
@@ -198,7 +198,7 @@ def test_a_flac_of_unknown_length_is_read(tmp_path):
 
 def test_an_mp3_whose_length_can_only_be_guessed_is_complete(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.3, 0.3, 6 * 44_100)
-    samples[: 3 * 44_100] *= 0.01  # quiet, then loud: the first frames' bit rate tells nothing of the rest
+    samples[: 3 * 44_100] *= 0.01  # quiet, then loud: the first frames' bit rate is not that of the rest
     path = tmp_path / "vbr.mp3"
     for loud_half in (samples, samples[::-1]):
         written(path, loud_half, 44_100, bitrate_mode="VARIABLE", compression_level=0.5)
@@ -231,5 +231,5 @@ def test_rate_and_channels_are_bounded(tmp_path, rate_hz, channels, said):
 def test_the_size_of_the_file_is_bounded(tmp_path):
     path = tmp_path / "huge.wav"
     with path.open("wb") as handle:
-        handle.truncate(audio.MAX_BYTES + 1)  # a sparse file: it takes no room
+        handle.truncate(audio.MAX_BYTES + 1)  # a sparse file, which takes no space
     assert "larger than 2 GiB" in refused(path)

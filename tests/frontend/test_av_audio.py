@@ -1,4 +1,4 @@
-"""The formats that libsndfile does not read, and MP3: right sound, right notes, and no other file is opened."""
+"""Formats that libsndfile does not read, and MP3: sound and notes are correct, and no other file is opened."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend import av_audio
 from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED, Audio, read_audio
 
-# Container, codec, and how much longer than 2 s the sound may become: codecs add silence up to whole frames.
+# Container, codec, and by how much the sound may be longer than 2 s: codecs add silence to fill whole frames.
 FORMATS = {
     "m4a": ("ipod", "aac", 0.05),
     "alac.m4a": ("ipod", "alac", 0.0),
@@ -75,7 +75,7 @@ def test_every_format_keeps_length_frequency_and_level(tmp_path, name):
 @pytest.mark.parametrize("name", ["alac.m4a", "wv", "tta", "mka"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_lossless_formats_are_exact(tmp_path, name, channels):
-    """The mean over the channels, as read from a WAV file."""
+    """The result is the mean of the channels, as for a WAV file."""
     container, codec, _ = FORMATS[name]
     sound = np.random.default_rng(0).integers(-(2**15), 2**15, (channels, 22_050)) / 2**15
     result = read(tmp_path, av_written(container, codec, sound.astype(np.float32), SAMPLE_RATE_HZ))
@@ -160,10 +160,10 @@ def test_a_cut_file_gives_what_there_is_and_says_so(tmp_path, container, codec, 
     [*VIDEOS, ("asf", "wmav2", ""), ("matroska", "flac", ""), ("mp4", "aac", ""), ("mp4", "aac", "mpeg4")],
 )
 def test_a_file_that_was_written_to_a_pipe_is_whole_until_it_is_cut(tmp_path, container, codec, video):
-    """Its header has placeholders for the lengths."""
+    """The header has placeholders for the lengths."""
     data = av_encoded(container, codec, 48_000, seconds=3.0, video=video, piped=True)
     assert read(tmp_path, data).problem == ""
-    if container not in ("avi", "asf"):  # their blocks do not tell their ends then
+    if container not in ("avi", "asf"):  # their blocks do not give their lengths then
         assert read(tmp_path, data[: len(data) * 6 // 10]).problem.startswith(TRUNCATED)
 
 
@@ -247,7 +247,7 @@ def test_what_opus_skips_at_its_beginning_is_not_missing(tmp_path, skipped):
 
 @pytest.mark.parametrize("name", ["mp3", "aac", "ac3", "mp2", "mka"])
 def test_zeros_in_place_of_the_rest_leave_what_comes_before_and_are_told(tmp_path, name):
-    """A download that was broken off, whose room had been reserved."""
+    """An interrupted download whose space was reserved."""
     data = headless(mp3(seconds=2)) if name == "mp3" else content(name)
     result = read(tmp_path, data[: len(data) // 3] + bytes(len(data) * 2 // 3))
     assert 0.4 <= result.source_seconds <= 0.8
@@ -287,7 +287,7 @@ def vorbis(rate_hz: int, channels: int) -> bytes:
 def test_a_chained_ogg_file_is_the_sum_of_its_parts(tmp_path, parts):
     chain, alone = read(tmp_path, b"".join(parts)), [read(tmp_path, part) for part in parts]
     assert (chain.problem, chain.source_rate_hz) == ("", alone[0].source_rate_hz)
-    # ffmpeg does not cut Vorbis of a single page of sound to the sample.
+    # For Vorbis with a single page of sound, ffmpeg does not cut exactly to the sample.
     assert chain.source_seconds == pytest.approx(sum(part.source_seconds for part in alone), abs=0.025 * len(parts))
     assert len(chain.waveform) == pytest.approx(chain.source_seconds * SAMPLE_RATE_HZ, abs=len(parts))
     for number in range(len(parts)):
@@ -327,7 +327,7 @@ def test_joined_files_of_any_bit_rate_are_not_called_truncated(tmp_path):
 
 
 def one_bit(seconds: float = 1.5) -> np.ndarray:
-    """(samples,) 0 or 1: the tone at 64 times 44,100 Hz, by a modulator of first order."""
+    """The tone at 64 times 44,100 Hz from a first-order modulator: (samples,), 0 or 1."""
     steps = np.cumsum(0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * DSD_HZ)) / DSD_HZ) / 2 + 0.5)
     return np.diff(np.floor(steps), prepend=0).astype(np.uint8)
 
@@ -493,7 +493,7 @@ def test_an_mp4_that_refers_to_another_file_plays_its_own_data_or_is_refused(tmp
 
 
 def test_no_warning_of_a_decoder_reaches_the_terminal(tmp_path):
-    """libmpg123 and ffmpeg warn of damaged frames, without the name of the file."""
+    """libmpg123 and ffmpeg warn about damaged frames, without the file's name."""
     random = np.random.default_rng(0)
     for number, data in enumerate([mp3(seconds=3), opus(), content("aac"), content("m4a"), content("wma")] * 4):
         damaged = bytearray(data)

@@ -39,7 +39,7 @@ def corpus(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(corpus, tmp_path_factory) -> dict:
-    """The result of the process that reads the corpus; a file that hangs or crashes ends that process, not this one."""
+    """The report of the process that reads the corpus. A file that hangs or crashes ends that process, not this one."""
     folder = tmp_path_factory.mktemp("report")
     words = [sys.executable, bad_audio.__file__, corpus, folder / "cache", folder / "report.json"]
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}  # of the tests' modules
@@ -56,7 +56,7 @@ def rows(report) -> dict[str, Row]:
 
 
 def reason(error: GenreclfError, path: Path) -> str:
-    """The part of a message after the file name; checks that it is one line."""
+    """Returns the part of a message after the file name, and checks that it is one line."""
     return told(str(error), path)
 
 
@@ -118,7 +118,7 @@ def test_each_file_is_read_or_refused(case, corpus, report):  # after the report
 
 
 def missed(waveform: np.ndarray, case: Case) -> float:
-    """The RMS difference between a waveform and the sound, without the ends: resampling and cut blocks affect those."""
+    """Returns the RMS difference between a waveform and the sound, except at the ends, which resampling changes."""
     difference = waveform - case.sound(np.arange(len(waveform)) / SAMPLE_RATE_HZ)
     inner = difference[len(waveform) // 20 : -(len(waveform) // 8)]
     return float(np.sqrt(np.mean(inner**2)))

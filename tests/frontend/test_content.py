@@ -1,4 +1,4 @@
-"""What is no music is told, and music never is: sounds made here, and real music where it is to be had."""
+"""Clips without music are detected, and music never is: with synthetic sounds, and real music where it is available."""
 
 import os
 from pathlib import Path
@@ -25,19 +25,19 @@ SINE = 0.5 * np.sin(2 * np.pi * 440 * TIME)
 
 
 def glide(from_hz: float, to_hz: float, seconds: float, times: int = 1) -> np.ndarray:
-    """A logarithmic sweep, repeated."""
+    """A repeated logarithmic sweep."""
     time, period, ratio = np.arange(round(seconds * RATE_HZ)) / RATE_HZ, seconds / times, to_hz / from_hz
     return 0.5 * np.sin(2 * np.pi * from_hz * period / np.log(ratio) * (ratio ** (time % period / period) - 1))
 
 
 def shaped(gains: np.ndarray) -> np.ndarray:
-    """Noise of a spectrum: a gain for each of HERTZ; its largest sample is 0.5."""
+    """Noise with a spectrum, given as a gain for each of HERTZ. Its largest sample is 0.5."""
     noise = np.fft.irfft(gains * np.fft.rfft(NOISE), len(TIME))
     return 0.5 * noise / np.abs(noise).max()
 
 
 def melody(envelope: np.ndarray) -> np.ndarray:
-    """One instrument: half a second to a note."""
+    """One instrument that plays two notes per second."""
     hertz = 262 * 2 ** (np.array([0, 4, 7, 12, 7, 4, 2, 5, 9, 14, 9, 5, 0, 0, 7, 0])[(TIME * 2).astype(int)] / 12)
     phase = 2 * np.pi * np.cumsum(hertz) / RATE_HZ
     return 0.3 * envelope * (np.sin(phase) + 0.3 * np.sin(2 * phase))

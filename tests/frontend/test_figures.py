@@ -1,4 +1,4 @@
-"""Figures as matplotlib draws them, of music whose levels are known."""
+"""Reading figures that matplotlib draws from known levels of music."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ def music() -> np.ndarray:
 
 
 def drawn(path: Path, levels: np.ndarray, heights=None, size=(6.4, 4.8), framed=True, bar=False, **options) -> Path:
-    """The levels as cells between `heights` on the axis, in a figure with axes, or as all of it."""
+    """Draws levels as cells between `heights` on the axis, in a figure with axes, or filling the figure."""
     figure = Figure(figsize=size, dpi=100)
     axes = figure.add_subplot() if framed else figure.add_axes((0, 0, 1, 1))
     heights = np.arange(len(levels) + 1) if heights is None else heights
@@ -50,7 +50,7 @@ def drawn(path: Path, levels: np.ndarray, heights=None, size=(6.4, 4.8), framed=
 
 
 def mean_error(path: Path, levels: np.ndarray, axis: FigureAxis | None = None) -> float:
-    """The mean difference of the read levels from those of the columns shown; the frame may hide one or two."""
+    """Returns the mean difference of the read levels from the drawn ones. The frame may hide one or two columns."""
     picture = read_picture(path, axis) if axis else read_picture(path)
     assert not picture.unsuitable
     columns = picture.levels.shape[1]
@@ -179,7 +179,7 @@ def test_what_is_no_mel_spectrogram_is_told(tmp_path, music):
 
 
 def kaggle_figure(index: np.ndarray) -> np.ndarray:
-    """(128, frames) colour numbers as `images_original` shows them, (288, 432, 3), by the rule of each pixel."""
+    """Draws colour numbers as in `images_original`, by the rule for each pixel: (128, frames) -> (288, 432, 3)."""
     magma = np.rint(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255)
     frames = index.shape[1]
     picture = np.full((288, 432, 3), 255.0)

@@ -15,7 +15,7 @@ GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 
 
 def slaney_hz_to_mel(hz: float) -> float:
-    """Slaney's Auditory Toolbox (1998): 3 mel for 200 Hz up to 1 kHz, then 27 mel for a factor of 6.4."""
+    """Slaney's Auditory Toolbox (1998): 3 mel per 200 Hz up to 1 kHz, then 27 mel per factor of 6.4."""
     return hz * 3 / 200 if hz < 1_000 else 15 + 27 * np.log(hz / 1_000) / np.log(6.4)
 
 
@@ -24,7 +24,7 @@ def slaney_mel_to_hz(mel: float) -> float:
 
 
 def slaney_bank() -> np.ndarray:
-    """(128, 1025): triangles between neighbouring centres, each of area 1 over Hz."""
+    """Returns triangles between neighbouring centres, each with the area 1 over Hz: (128, 1025)."""
     edges = [slaney_mel_to_hz(mel) for mel in np.linspace(0, slaney_hz_to_mel(RATE_HZ / 2), 130)]
     bins_hz = np.arange(1025) * RATE_HZ / 2048
     bank = np.zeros((128, 1025))
@@ -40,7 +40,7 @@ SLANEY_BANK = slaney_bank()
 
 
 def stretched(power: np.ndarray) -> np.ndarray:
-    """(128, frames) power -> levels: dB against the maximum, floor at -80, then minimum..maximum on 0..255."""
+    """Converts (128, frames) power to levels: dB relative to the maximum, floor at -80, minimum..maximum to 0..255."""
     if not power.max():
         return np.zeros(power.shape)
     decibels = 10 * np.log10(np.maximum(power / power.max(), 1e-8))
@@ -49,7 +49,7 @@ def stretched(power: np.ndarray) -> np.ndarray:
 
 
 def numpy_levels(samples: np.ndarray) -> np.ndarray:
-    """The whole front end once more, in float64, from its definition: (128, 1 + samples // 512)."""
+    """Computes the front end from its definition, in float64: (128, 1 + samples // 512)."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(2048) / 2048)
     padded = np.concatenate([np.zeros(1024), samples.astype(np.float64), np.zeros(1024)])
     frames = [padded[start : start + 2048] * window for start in range(0, len(samples) + 1, 512)]
@@ -69,7 +69,7 @@ def librosa_levels(samples: np.ndarray) -> np.ndarray:
 def test_agrees_with_independent_front_ends(name, reference):
     levels, expected = log_mel(SIGNALS[name]), reference(SIGNALS[name])
     assert_within_a_level(levels, expected)
-    assert (levels != expected).mean() < 0.005  # rounding ties alone
+    assert (levels != expected).mean() < 0.005  # only rounding ties
     assert (levels.min(), levels.max()) == (0, 255)
 
 
@@ -86,7 +86,7 @@ def test_band_groups_hold_every_weight_and_stay_in_one_thread():
     bands = np.zeros((128, 1025), np.float32)
     for rows, bins, weights in module._band_groups():
         bands[rows, bins] = weights
-        assert weights.size * module._FRAMES_AT_ONCE < 2**18  # from there on OpenBLAS starts threads, which spin
+        assert weights.size * module._FRAMES_AT_ONCE < 2**18  # from there on, OpenBLAS starts threads, which spin
     np.testing.assert_array_equal(bands, slaney_bands().T)
 
 
@@ -145,7 +145,7 @@ def test_the_waveform_is_not_changed():
 
 @pytest.mark.parametrize("genre", GENRES)
 def test_real_clips_agree_with_pictures_made_by_others(gtzan, genre):
-    """In a clip of 1,293 frames, picture column k is frame k of the list; in others, a frame within 1 of that place."""
+    """In clips of 1,293 frames, picture column k is frame k of the list; in others, it is within 1 of that frame."""
     frames = np.loadtxt(gtzan / "frames.txt", dtype=int)
     clips = sorted((gtzan / "audio" / genre).glob("*.flac"))
     assert clips
@@ -158,7 +158,7 @@ def test_real_clips_agree_with_pictures_made_by_others(gtzan, genre):
 
 
 def agreement(picture: np.ndarray, levels: np.ndarray, frames: np.ndarray) -> int:
-    """The largest difference, in levels, of a picture's columns from the clip's frames that they show."""
+    """Returns the largest difference, in levels, of a picture's columns from the clip's frames that they show."""
     count = levels.shape[1]
     if count == 1_293:
         return np.abs(picture - levels[:, frames]).max()

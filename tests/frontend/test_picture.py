@@ -22,7 +22,7 @@ BANDS = FigureAxis("bands", NYQUIST_HZ)
 
 
 def music_like(columns: int = 60) -> np.ndarray:
-    """Smooth levels (128, columns) with all values from 0 to 255; top and bottom, left and right differ."""
+    """Smooth levels (128, columns) with all values from 0 to 255. Top and bottom differ, and left and right."""
     rows, cols = np.mgrid[0:128, 0:columns]
     return np.rint(255 * (1 - rows / 127) * (0.2 + 0.8 * cols / (columns - 1))).astype(np.uint8)
 
@@ -33,7 +33,7 @@ def saved(path: Path, pixels: np.ndarray, **options) -> Path:
 
 
 def png_of_size(path: Path, width: int, height: int) -> Path:
-    """A PNG that claims a size and holds next to nothing."""
+    """Writes a PNG that claims a size and contains almost nothing."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -92,7 +92,7 @@ def test_matplotlibs_colours_are_inverted_exactly(tmp_path, name, rounding, alph
     pixels = table[levels[::-1]]
     result = read_picture(saved(tmp_path / "map.png", pixels if alpha else pixels[..., :3]))
     assert result.colours == name
-    same_as_before = np.flatnonzero((table[1:] == table[:-1]).all(axis=1)) + 1  # no reader can tell these two apart
+    same_as_before = np.flatnonzero((table[1:] == table[:-1]).all(axis=1)) + 1  # no reader can distinguish these two
     assert len(same_as_before) == (2 if name == "viridis" else 0)
     expected = np.where(np.isin(levels, same_as_before), levels - 1, levels)
     np.testing.assert_array_equal(result.levels, expected)
@@ -241,7 +241,7 @@ def test_sizes_are_refused_before_decoding(tmp_path, width, height):
 def test_the_size_of_the_file_is_bounded(tmp_path):
     path = tmp_path / "huge.png"
     with path.open("wb") as handle:
-        handle.truncate(picture.MAX_BYTES + 1)  # a sparse file: it takes no room
+        handle.truncate(picture.MAX_BYTES + 1)  # a sparse file, which takes no space
     assert "larger than 0.25 GiB" in refused(path)
 
 

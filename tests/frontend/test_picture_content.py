@@ -1,4 +1,4 @@
-"""Grey pictures that are no spectrograms are told, and those of music never are, however they were processed."""
+"""Grey pictures that are not spectrograms are detected, and spectrograms of music never are, however processed."""
 
 import io
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def stretched(values: np.ndarray) -> np.ndarray:
 
 
 def field(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Clouds, coasts and bark: power falls with the square of the frequency in all directions (Field 1987)."""
+    """A texture like clouds, coasts or bark: power falls with the square of the frequency (Field 1987)."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.normal(size=(height, width))) / frequency ** rng.uniform(0.8, 1.4)

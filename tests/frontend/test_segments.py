@@ -1,4 +1,4 @@
-"""Which segments a clip has, which columns they show, and the way back to the clip's time."""
+"""The segments of a clip, the columns that they show, and the way back to the clip's time."""
 
 import dataclasses
 from fractions import Fraction
@@ -46,7 +46,7 @@ any_view = st.one_of(st.sampled_from([WHOLE, CROP]), random_view())
 
 
 def index_of(columns: int, frames: int, span: tuple[int, int]) -> np.ndarray:
-    """(256,): the columns that one segment shows."""
+    """Returns the columns that one segment shows: (256,)."""
     return column_index(columns, frames, np.array([span]))[0]
 
 
@@ -185,7 +185,7 @@ def test_whole_shows_the_clip_from_end_to_end(frames, columns):
 
 
 def shown_frames(kept: np.ndarray, frames: int, span: tuple[int, int]) -> np.ndarray:
-    """The frames that a segment shows of a clip of which only the frames `kept` are stored."""
+    """Returns the frames that a segment shows of a clip that is stored only as the frames `kept`."""
     return kept[index_of(len(kept), frames, span)]
 
 
@@ -201,7 +201,7 @@ def test_every_kth_column_gives_the_same_segments_to_less_than_k_frames(frames, 
 
 @given(st.integers(1, 3_000), st.data())
 def test_any_stored_columns_are_off_by_one_column_at_most(frames, data):
-    """n frames stored as m columns, column k any frame that it covers in part: off by n / m at most, rounded up."""
+    """If n frames are stored as m columns, and column k is any frame in its part, the error is at most ceil(n / m)."""
     columns = data.draw(st.integers(1, frames))
     view = data.draw(any_view)
     rng = np.random.default_rng(data.draw(st.integers(0, 1_000)))
@@ -214,7 +214,7 @@ def test_any_stored_columns_are_off_by_one_column_at_most(frames, data):
 
 
 def test_a_clip_and_its_picture_of_387_columns_give_the_same_whole_segment():
-    """A picture's length is known from its 30 s alone: 1,292 frames, where the clip has 1,293."""
+    """A picture's length is only known as 30 s, which are 1,292 frames, while the clip has 1,293."""
     middle = ((np.arange(387) + 0.5) * 1_293 / 387).astype(int)
     audio = shown_frames(np.arange(1_293), 1_293, spans(1_293, WHOLE)[0])
     picture = shown_frames(middle, 1_292, spans(1_292, WHOLE)[0])
@@ -271,7 +271,7 @@ def test_crop_segments_paste_back_to_the_spectrogram_exactly(frames):
 
 @given(st.integers(1, 4_000), any_view)
 def test_pasted_values_lie_where_their_columns_came_from(frames, view):
-    """The time that each column shows, pasted, is the frame's time to half a column and half a frame."""
+    """If each column's value is its time, the pasted value of a frame is its time within half a column and frame."""
     places = spans(frames, view)
     times = np.stack([start + (np.arange(256) + 0.5) * length / 256 for start, length in places])
     pasted = paste(times[:, None], places, frames)
