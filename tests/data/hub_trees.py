@@ -1,4 +1,4 @@
-"""Small data sets as model hubs hold them: Parquet files with embedded audio, and features in their metadata."""
+"""Small data sets in the Hub's format: Parquet files with embedded audio, and features in their metadata."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from tiny_sounds import music_like
 
 
 def flac(seed: int) -> bytes:
-    """4.5 s of noise in a rhythm."""
+    """A FLAC file with 4.5 s of rhythmic noise."""
     file = io.BytesIO()
     soundfile.write(file, music_like(4.5, np.random.default_rng(seed)), 22_050, format="FLAC")
     return file.getvalue()
@@ -27,7 +27,7 @@ def write_split(
     names: Sequence[str | None],
     columns: dict[str, tuple[dict[str, Any], Sequence[Any]]],
 ) -> None:
-    """data/SPLIT-00000-of-00001.parquet: the column `audio`, and others by name, each with its feature and values."""
+    """Writes data/SPLIT-00000-of-00001.parquet with the column `audio` and others: feature and values by name."""
     audio = [{"bytes": sound, "path": name} for sound, name in zip(sounds, names, strict=True)]
     features = {"audio": {"_type": "Audio"}, **{name: feature for name, (feature, _) in columns.items()}}
     table = pa.table(
@@ -42,7 +42,7 @@ def write_split(
 
 
 def class_label(*names: str) -> dict[str, Any]:
-    """The feature of a column of class numbers."""
+    """Returns the feature of a column of class numbers."""
     return {"names": list(names), "_type": "ClassLabel"}
 
 

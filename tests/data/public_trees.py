@@ -1,4 +1,4 @@
-"""Small trees of public data sets, exactly in their layouts."""
+"""Small copies of public data sets, exactly in their layouts."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from tiny_sounds import music_like
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
-# FMA's tracks.csv: the columns of each group of its header, in the data set's order
+# FMA's tracks.csv: the columns in each group of the header, in the data set's order
 FMA_COLUMNS = {
     "album": "comments date_created date_released engineer favorites id information listens producer tags title "
     "tracks type",
@@ -25,14 +25,14 @@ JAMENDO_HEAD = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 
 
 def sound(file: Path, seed: int, seconds: float = 4.5) -> None:
-    """Writes noise in a rhythm; the ending need not be that of the format, which readers see from the content."""
+    """Writes rhythmic noise. The suffix need not match the format, which readers detect from the content."""
     file.parent.mkdir(parents=True, exist_ok=True)
     noise = music_like(seconds, np.random.default_rng(seed))
     soundfile.write(file, noise, SAMPLE_RATE_HZ, format="FLAC" if file.suffix == ".flac" else file.suffix[1:].upper())
 
 
 def fma_csv(tracks: Sequence[dict[str, str]]) -> str:
-    """tracks.csv; each track gives `track_id` and cells by group and name: {"set split": "training"}."""
+    """Returns tracks.csv. Each track gives `track_id` and cells by group and name: {"set split": "training"}."""
     pairs = [(group, name) for group, names in FMA_COLUMNS.items() for name in names.split()]
     assert len(pairs) == 52
     out = io.StringIO()
@@ -48,7 +48,7 @@ def fma_csv(tracks: Sequence[dict[str, str]]) -> str:
 def fma_track(
     number: int, genre: str, split: str, artist: str, subset: str = "small", license_name: str = "Attribution 4.0"
 ) -> dict[str, str]:
-    """A row with what other readers stumble over: a biography of several lines and 150,000 characters, lists."""
+    """A row that is difficult for other readers: a biography with several lines and 150,000 characters, and lists."""
     return {
         "track_id": str(number),
         "album title": f"Album of {artist}",
@@ -67,7 +67,7 @@ def fma_track(
 
 
 def fma_tree(folder: Path, tracks: Sequence[dict[str, str]], subset: str = "small") -> Path:
-    """fma_metadata/tracks.csv and fma_SUBSET/NNN/NNNNNN.mp3, empty files, with README.txt and checksums."""
+    """Writes fma_metadata/tracks.csv and empty files: fma_SUBSET/NNN/NNNNNN.mp3, README.txt, checksums and others."""
     metadata, audio = folder / "fma_metadata", folder / f"fma_{subset}"
     metadata.mkdir(parents=True)
     (metadata / "tracks.csv").write_bytes(fma_csv(tracks).encode())
@@ -84,7 +84,7 @@ def fma_tree(folder: Path, tracks: Sequence[dict[str, str]], subset: str = "smal
 
 
 def jamendo_tables(clone: Path, split: int, parts: dict[str, Sequence[tuple[str, str, str, Sequence[str]]]]) -> None:
-    """The tables of one split, with CRLF and a column for each tag: (track number, artist, album, tags) by part."""
+    """Writes the tables of one split, with CRLF and a column per tag: (track number, artist, album, tags) by part."""
     folder = clone / "data" / "splits" / f"split-{split}"
     folder.mkdir(parents=True, exist_ok=True)
     for part, tracks in parts.items():

@@ -36,7 +36,7 @@ def seeded_draws(batch: int, config: AugmentConfig = ORIGINAL, seed: int = 0) ->
 
 
 def slow_apply(pictures: np.ndarray, draws: Draws, mask_fill: float | None) -> np.ndarray:
-    """One example, one channel and one change at a time, in float64."""
+    """Applies the draws to one example and one channel at a time, one change after the other, in float64."""
     out = np.zeros(pictures.shape)
     for b, example in enumerate(pictures.astype(np.float64) / 255):
         for c, picture in enumerate(example):
@@ -94,7 +94,7 @@ def test_augment_applies_what_was_drawn():
 
 @pytest.mark.parametrize("config", [ORIGINAL, MUSIC, CHANNELS])
 def test_no_step_waits_for_the_device(config):
-    """On the meta device, which has no values to read: on a GPU, reading a value waits for all queued work."""
+    """The meta device has no values to read. On a GPU, reading a value waits for all queued work."""
     assert augment(images(2).to("meta"), config).shape == (2 * config.views, 1, 128, 256)
 
 
@@ -117,7 +117,7 @@ def test_values_stay_in_range(level):
 @settings(max_examples=10)
 @given(st.integers(0, 2**31))
 def test_each_example_depends_on_its_draws_alone(seed):
-    """An example in a batch, and alone with the same draws."""
+    """An example gives the same result in a batch, and alone with the same draws."""
     batch, draws = images(5, seed=1), seeded_draws(5, seed=seed)
     out = apply(batch, draws, 0.0)
     for i in range(5):
@@ -194,7 +194,7 @@ def test_masks_are_one_piece_of_2_to_8_percent_anywhere(many, name, shape, expec
     ends = starts(mask) + lengths(mask)[there]
     size = max(shape[2:])
     assert (starts(mask).min(), ends.max()) == (0, size)
-    # By symmetry, masks lie in the middle on average.
+    # By symmetry, the mean place of a mask is the middle.
     assert ((starts(mask) + ends) / 2).mean() == pytest.approx(size / 2, abs=5 * size / sqrt(12 * EXAMPLES / 2))
 
 
@@ -271,7 +271,7 @@ def test_the_equaliser_is_smooth_and_has_its_deviation():
 def test_the_low_pass_fades_the_bands_above_a_random_one_by_20_db_each():
     taken = seeded_draws(4_000, dataclasses.replace(MUSIC, low_pass=0.25)).low_pass[:, 0, :, 0]  # (B, 128)
     muffled = taken[taken.amax(1) > 0]
-    # A cutoff within the last band takes nothing away: one in 48.
+    # A cutoff in the last band, one of 48, removes nothing.
     assert len(muffled) / len(taken) == pytest.approx(0.25 * 47 / 48, abs=0.025)
     assert (taken[:, :81] == 0).all()
     steps = muffled.diff(dim=1)
@@ -287,7 +287,7 @@ def test_a_noise_floor_silences_quiet_levels_and_keeps_the_loudest():
     torch.manual_seed(0)
     out = augment(ramp, config)[:, 0, 0]  # (B, 256), of levels 0 to 255
     silent = (out == 0).sum(1)
-    # Of the levels up to 102, by the square of a uniform draw: a third on average, a quarter in the median.
+    # Up to level 102, by the square of a uniform draw: the mean is a third of it, and the median a quarter.
     assert silent.min() < 5 and 95 < silent.max() <= 103 and silent.float().mean().item() == pytest.approx(35, abs=4)
     assert silent.float().median().item() == pytest.approx(102 / 4, abs=5)
     assert torch.allclose(out[:, -1], torch.tensor(255.0))
@@ -302,7 +302,7 @@ def test_a_raised_floor_lifts_quiet_levels_and_keeps_the_others():
     floor = out[:, :1]
     assert torch.allclose(out, torch.maximum(ramp[:, 0, 0].float(), floor))
     raised = floor[floor > 0]
-    # Half of the examples, by the square root of a uniform draw: up to 0.6 * 255 = 153, two thirds of it on average
+    # Half of the examples are raised, by the square root of a uniform draw: to at most 0.6 * 255 = 153, on average 2/3
     assert len(raised) == pytest.approx(500, abs=60)
     assert 140 < raised.max() < 153 and raised.mean().item() == pytest.approx(153 * 2 / 3, abs=5)
 

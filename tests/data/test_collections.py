@@ -1,4 +1,4 @@
-"""Collections of synthesised songs, of which it is known which are in both, from where to where."""
+"""Comparing collections of synthesised songs, whose shared songs and their offsets are known."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ SECONDS = 10.0
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory) -> list[np.ndarray]:
-    """One song of each of ten styles."""
+    """One song in each of the ten styles."""
     folder = tmp_path_factory.mktemp("demo")
     write_demo(folder, 1, SECONDS, 5, None)
     return [read_audio(path).waveform for path in sorted(folder.rglob("*.wav"))]
@@ -46,7 +46,7 @@ def noisy(song: np.ndarray) -> np.ndarray:
     return (song + noise).astype(np.float32)
 
 
-# By file of the other collection: the song, what is done to it, from where to where, and the files' options.
+# By file of the other collection: the song, its change, begin and end, and the file's options
 COPIES = {
     "mp3/low rate.mp3": (0, noisy, 0.0, 10.0, {"compression_level": 0.7, "bitrate_mode": "CONSTANT"}),
     "mp3/later.mp3": (1, np.copy, 4.0, 10.0, {"compression_level": 0.5, "bitrate_mode": "CONSTANT"}),
@@ -59,7 +59,7 @@ STRANGERS = (6, 7, 8, 9)
 
 @pytest.fixture(scope="module")
 def folders(songs, tmp_path_factory) -> tuple[Path, Path]:
-    """A flat collection and a nested one, which have four songs in common; and files that cannot be compared."""
+    """A flat collection and a nested one with four songs in common, and with files that cannot be compared."""
     one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
     for song, (begin, end) in OWN.items():
         soundfile.write(one / f"{song}.wav", cut(songs[song], begin, end), RATE_HZ)

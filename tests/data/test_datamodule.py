@@ -59,14 +59,14 @@ def module(request, tiny_data) -> SpectrogramDataModule:
 
 
 def slow_segment(module: SpectrogramDataModule, clip: int, start: int, length: int) -> np.ndarray:
-    """(128, 256), column by column from the store's spectrogram of the clip."""
+    """Cuts a segment column by column from the clip's spectrogram in the store: (128, 256)."""
     row, levels = module.store.rows[clip], module.store.spectrogram(clip)
     times = [Fraction(start) + Fraction(2 * j + 1, 512) * length for j in range(256)]
     return np.stack([levels[:, floor(time * row.columns / row.frames) % row.columns] for time in times], axis=1)
 
 
 def batches_of(module: SpectrogramDataModule, split: str) -> list[Batch]:
-    """The batches of all segments of a split, in order."""
+    """Returns the batches of all segments of a split, in order."""
     return list(module.loader(module.dataset(split), module.batch_size))
 
 
@@ -126,7 +126,7 @@ def test_channels_stay_one_grey_picture_when_augmented():
 
 
 def test_both_views_of_a_segment_have_its_target_and_are_blended_alike():
-    # The views differ by nothing but a noise floor, which only darkens.
+    # The views differ only by a noise floor, which only darkens.
     two_views = dataclasses.replace(OFF, noise_floor=0.1, consistency=1.0, mixup=0.3)
     levels = torch.arange(32, dtype=torch.uint8)
     segments = levels[:, None, None].expand(-1, 256, 128)
@@ -254,7 +254,7 @@ def test_random_crops_lie_inside_the_clip_and_vary(tiny_data):
 
 
 def place_of(segment: np.ndarray, levels: np.ndarray) -> int:
-    """The start of a (128, 256) segment in its clip, which is repeated if it is shorter."""
+    """Returns the start of a (128, 256) segment in its clip. A shorter clip is repeated."""
     frames = levels.shape[1]
     if frames < 256:
         levels = np.tile(levels, 256 // frames + 1)[:, :256]
@@ -279,7 +279,7 @@ def test_places_depend_on_seed_and_epoch_alone(tiny_data):
 
 @pytest.mark.parametrize("batch_size", [4, 100])
 def test_segments_cut_on_the_device_are_those_read_from_the_disk(batch_size, tiny_data):
-    """The CPU stands for the device."""
+    """The CPU takes the place of a GPU."""
     streamed = made(tiny_data, batch_size=batch_size).train_dataloader()
     cut = DeviceLoader(streamed.dataset, streamed.sampler, batch_size, torch.device("cpu"))
     for epoch in range(2):
@@ -309,7 +309,7 @@ def test_only_a_gpu_holds_a_copy_of_a_store_that_fits(device, mib, overfit, expe
 
 
 class Recorder(L.LightningModule):
-    """Learns nothing and keeps the batches."""
+    """Learns nothing, and records the batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -488,7 +488,7 @@ def test_the_published_split_needs_no_test_clips_and_counts_left_out_clips(tiny_
 
 
 def test_the_split_depends_on_content_not_on_names(tiny_data, tiny_folder, tmp_path):
-    """All files renamed, in another folder: each content keeps its split."""
+    """If all files are renamed and moved to another folder, each content keeps its split."""
     for path in tiny_folder.rglob("*.*"):
         target = tmp_path / path.parent.name / f"renamed {path.name[::-1].replace('.', '')}{path.suffix}"
         target.parent.mkdir(exist_ok=True)
@@ -521,14 +521,14 @@ def test_clips_of_one_artist_are_in_one_split(tiny_data, tmp_path):
         for path, split in where.items():
             places.setdefault(artists.get(Path(path).stem, path), set()).add(split)
         assert len(where) == 25 and all(len(splits) == 1 for splits in places.values())
-        # Four artists in each of two classes; of the third, eight contents, one of them twice.
+        # Two classes have four artists each; the third has eight contents, one of them twice.
         assert sum(module.summary()["groups"].values()) == 4 + 4 + 8
         assert module.summary()["split_digest"] != made(tiny_data).summary()["split_digest"]
 
 
 @pytest.fixture
 def conflicting(tiny_folder, tiny_data, tmp_path) -> DataConfig:
-    """The tiny folder with one tone among the clicks, too."""
+    """The tiny folder, with one of the tones also among the clicks."""
     shutil.copytree(tiny_folder, tmp_path / "music")
     shutil.copy(tmp_path / "music" / "tone" / "tone.00001.wav", tmp_path / "music" / "click" / "odd.wav")
     return dataclasses.replace(tiny_data, path=tmp_path / "music", cache=tmp_path)

@@ -71,7 +71,7 @@ def test_another_process_writes_the_same_bytes(tmp_path):
         "import sys; from pathlib import Path; from genreclf.data.demo import write_demo;"
         "write_demo(Path(sys.argv[1]), 2, 1.0, 0, None)"
     )
-    # Another hash seed, and NumPy without the widest vector instructions.
+    # With another hash seed, and NumPy without the widest vector instructions
     environment = os.environ | {"PYTHONHASHSEED": "12345", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "there")], env=environment, check=True)
     assert len(digests(tmp_path / "here")) == 20

@@ -34,7 +34,7 @@ RATE_HZ = 22_050
 
 
 def music(seed: int, frames: int = 900) -> np.ndarray:
-    """(128, frames) uint8: noise that is smooth in time and along the bands, as music is."""
+    """Noise that is smooth in time and along the bands, like music: (128, frames) uint8."""
     rng = np.random.default_rng(seed)
     levels = rng.normal(size=(128, frames + 40))
     levels = np.cumsum(levels, axis=1)[:, 20:] - np.cumsum(levels, axis=1)[:, :-20]
@@ -44,7 +44,7 @@ def music(seed: int, frames: int = 900) -> np.ndarray:
 
 
 def downsampled(levels: np.ndarray) -> np.ndarray:
-    """Every 3.34th frame, as in pictures of 387 columns that show 30 s."""
+    """Keeps every 3.34th frame, as in pictures that show 30 s on 387 columns."""
     columns = np.arange(int(levels.shape[1] / 3.34))
     return levels[:, ((columns + 0.5) * 3.34).astype(int)]
 
@@ -55,7 +55,7 @@ def matches_of(*clips: np.ndarray, frames: list[int] | None = None) -> list[Matc
 
 
 def slow_confidence(one: Fingerprint, other: Fingerprint, steps: int) -> float:
-    """The confidence when `other` begins `steps` sketch rows after `one`, band by band with NumPy's correlation."""
+    """Computes the confidence if `other` begins `steps` sketch rows after `one`, with NumPy's correlation per band."""
     a, b = one.sketch.astype(float), other.sketch.astype(float)
     a, b = a[max(0, steps) :], b[max(0, -steps) :]
     shared = min(len(a), len(b))
@@ -153,7 +153,7 @@ def test_more_clips_do_not_change_the_matches_of_others():
 
 
 def test_every_token_is_the_signs_of_a_patch_at_its_frame():
-    """Recomputed with SciPy's cosine transform: each token differs from the signs in at most three bits."""
+    """Each token differs from the signs of SciPy's cosine transform in at most three bits."""
     levels = music(0)
     padded = np.pad(levels.reshape(32, 4, -1).sum(axis=1).astype(float), ((0, 0), (13, 11)), mode="edge")
     smooth = np.stack([padded[:, t + 1 : t + 25].sum(axis=1) for t in range(900)], axis=1)
@@ -168,12 +168,12 @@ def test_every_token_is_the_signs_of_a_patch_at_its_frame():
 
 
 def copies_of(clip: np.ndarray) -> Fingerprints:
-    """A hundred of them."""
+    """Returns the fingerprints of a hundred copies."""
     return Fingerprints.of([fingerprint(clip, clip.shape[1])] * 100)
 
 
 def test_a_hundred_copies_are_one_chain():
-    """A token that a hundred clips share is compared with its neighbours only; the matches still form one chain."""
+    """A token that a hundred clips share is compared only with its neighbours, but the matches still form one chain."""
     found = find_matches(copies_of(music(0)[:, :400]))
     reached = {0}
     for match in found:
@@ -224,7 +224,7 @@ def tracks(tmp_path_factory) -> list[np.ndarray]:
 
 
 def encoded(samples: np.ndarray, folder: Path) -> np.ndarray:
-    """Encoded as MP3 at about 64 kbit/s and decoded."""
+    """Encodes samples as MP3 at about 64 kbit/s, and decodes them."""
     path = folder / "x.mp3"
     soundfile.write(path, samples, RATE_HZ, bitrate_mode="CONSTANT", compression_level=0.6)
     assert 50_000 < path.stat().st_size * 8 / (len(samples) / RATE_HZ) < 75_000
@@ -232,7 +232,7 @@ def encoded(samples: np.ndarray, folder: Path) -> np.ndarray:
 
 
 def noisy(samples: np.ndarray, _: Path) -> np.ndarray:
-    """With noise 30 dB below; at 20 dB some demo clips are missed (scripts/RESULTS.md)."""
+    """Adds noise 30 dB below the music. At 20 dB below, some demo clips are missed (scripts/RESULTS.md)."""
     noise = np.random.default_rng(0).normal(size=len(samples)) * np.sqrt((samples**2).mean()) * 10 ** (-30 / 20)
     return (samples + noise).astype(np.float32)
 
@@ -267,7 +267,7 @@ def test_a_changed_copy_of_each_track_is_found_and_nothing_else(tracks, tmp_path
 
 @pytest.fixture
 def folder(tmp_path, tracks) -> Path:
-    """Two classes of three tracks; a part of one track is in the other class."""
+    """Two classes of three tracks each. A part of one track is in the other class."""
     for number, name in enumerate(("a/0", "a/1", "a/2", "b/3", "b/4")):
         path = tmp_path / "music" / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ SPELLINGS = {
 
 
 def variant(name: str, rng: random.Random) -> str:
-    """The same words in another case, with other spaces, hyphens, accents, and "&" or "and"."""
+    """Spells a name with another case, other spaces, hyphens and accents, and "&" or "and"."""
     words = re.split(r"[ -]", re.sub(" & | and ", rng.choice([" & ", " and ", " AND "]), name))
     joined = "".join(word + rng.choice(["", " ", "-", "‐", "_", "  "]) for word in words[:-1]) + words[-1]
     cased = "".join(rng.choice([letter.upper(), letter.lower()]) for letter in joined)

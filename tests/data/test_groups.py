@@ -77,7 +77,7 @@ def test_conflicts_are_groups_in_several_classes():
 
 
 def test_real_artists_give_the_published_artist_groups(gtzan: Path):
-    """folds.csv was not made by this code; its artist groups have to be ours."""
+    """folds.csv was not made by this code, but its artist groups must be the same."""
     with (gtzan / "folds.csv").open() as file:
         theirs = {row["clip"]: row["artist_group"] for row in csv.DictReader(file)}
     names = sorted(theirs)
@@ -85,7 +85,7 @@ def test_real_artists_give_the_published_artist_groups(gtzan: Path):
     groups = merge_groups(names, artist_keys(metadata, [name.split(".")[0] for name in names], "single"))
     known = [i for i, one in enumerate(metadata) if one.artist]
     assert len(known) > 500
-    # folds.csv takes "Earth, Wind & Fire" and "Earth Wind and Fire" as two artists.
+    # folds.csv treats "Earth, Wind & Fire" and "Earth Wind and Fire" as two artists.
     one = {"earthwindfire": "earthwindandfire"}
     ours, others = [groups[i] for i in known], [one.get(theirs[names[i]], theirs[names[i]]) for i in known]
     assert partition(ours) == partition(others)

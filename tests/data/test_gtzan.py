@@ -38,7 +38,7 @@ def sound(seed: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def archive() -> bytes:
-    """Two clips a genre under the folder `genres`, and what macOS leaves beside a file."""
+    """An archive with two clips per genre in the folder `genres`, and the files that macOS adds."""
     files = [
         (f"genres/{genre}/{genre}.0000{n}.au", sound(10 * i + n)) for i, genre in enumerate(GENRES) for n in (0, 1)
     ]

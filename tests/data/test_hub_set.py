@@ -1,4 +1,4 @@
-"""data=hub: local data sets in the form of the Hub's, read by the real `datasets`."""
+"""data=hub: local data sets in the Hub's format, read with the real `datasets`."""
 
 import dataclasses
 import sys
@@ -34,7 +34,7 @@ def hub(name: Path, cache: Path, **values: object) -> DataConfig:
 
 @pytest.fixture
 def music(tmp_path) -> Path:
-    """Four training and two test clips, with class labels and artists; two of them by one artist."""
+    """Four training and two test clips with class labels and artists. Two clips are by the same artist."""
     folder = tmp_path / "my music"
     columns = {"label": (JAZZ, [0, 1, 0, 1]), "Artist Name": (TEXT, ["A", "B", "A", None])}
     write_split(folder, "train", [flac(n) for n in range(4)], ["a.flac", None, "x/c.FLAC", "no ending"], columns)

@@ -1,4 +1,4 @@
-"""Clips of several genres (task=multilabel): where they come from, how they are split, and their targets."""
+"""Clips of several genres (task=multilabel): their sources, splits and targets."""
 
 import dataclasses
 from pathlib import Path
@@ -99,10 +99,10 @@ def test_the_rarest_genre_of_each_clip():
 @settings(max_examples=20)
 @given(st.integers(0, 1_000))
 def test_a_split_keeps_groups_together_and_rare_genres_in_all_of_its_parts(seed):
-    """Of 200 groups, 40 have a genre of a twentieth of the clips; a split at random would often miss it."""
+    """Of 200 groups, 10 have a genre with a twentieth of the clips, which a random split would often miss."""
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 200, 300).tolist()
-    assume(len({group for group in groups if group % 20 == 0}) > 4)  # fewer cannot always be parted; that is refused
+    assume(len({group for group in groups if group % 20 == 0}) > 4)  # fewer cannot always be split, which is refused
     sets = [("common", *(["rare"] if group % 20 == 0 else []), *(["half"] if group % 2 else [])) for group in groups]
     data = data_config(path=Path("songs"), cache=Path("cache"), task=MULTILABEL)
     split = SplitConfig("hashed", salt=str(seed), shares=(0.6, 0.2, 0.2), validation=True)
@@ -135,7 +135,7 @@ def test_a_genre_that_is_too_rare_leaves_the_labels_and_not_the_clips(tmp_path, 
 
 @pytest.fixture
 def module(tiny_folder, cache, tmp_path):
-    """The genres of the folder; every third clip is also of the genre "song"."""
+    """The folder's genres. Every third clip also has the genre "song"."""
     clips = sorted(path.relative_to(tiny_folder) for path in tiny_folder.rglob("*") if path.is_file())
     lines = [f"{path},{path.parts[0]}{'; song' if number % 3 == 0 else ''}" for number, path in enumerate(clips)]
     table = tmp_path / "songs.csv"

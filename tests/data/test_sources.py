@@ -71,7 +71,7 @@ def test_linked_folders_are_followed_but_not_round_in_circles(tmp_path):
 
 
 def test_links_between_classes_are_followed_once(tmp_path):
-    """Neither link leads to an enclosing folder; together they form a cycle."""
+    """Neither link leads to an enclosing folder, but together they form a cycle."""
     fill(tmp_path, "rock/x.wav", "blues/y.wav")
     (tmp_path / "rock" / "too").symlink_to("../blues")
     (tmp_path / "blues" / "too").symlink_to("../rock")
@@ -116,7 +116,7 @@ def test_thousands_of_clips_in_one_folder_are_listed_quickly(tmp_path):
     assert time.process_time() - start < 2
 
 
-# What a file system takes: bytes that are not UTF-8 come as surrogates.
+# Names that a file system accepts: bytes that are not UTF-8 become surrogates.
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"])
     | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
@@ -207,7 +207,7 @@ def genres(table: Path, *rows: tuple[str, str]) -> Path:
 
 
 def test_a_table_of_genres_takes_the_place_of_folders(tmp_path):
-    """At any depth, in the data folder itself, and with folders of another meaning."""
+    """Clips may be at any depth, in the data folder itself, and in folders that are not genres."""
     fill(tmp_path, "x.wav", "album/y.mp3", "album/disc 2/z.PNG", "rock/w.wav", "other.wav", ".hidden.wav", "notes.txt")
     table = genres(
         tmp_path / "genres.csv",

@@ -49,7 +49,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory) -> Path:
-    """Six clips of a few frames to a second; some names are difficult for a table."""
+    """Six clips with lengths from a few frames to a second. Some names are difficult for a table."""
     folder = tmp_path_factory.mktemp("few")
     names = ["a/x.wav", 'a/two\nlines, and a "quote".wav', "a/\r.wav", "b/歌.wav", "b/\udcff.wav", "b/y.wav"]
     for number, name in enumerate(names):
@@ -231,7 +231,7 @@ def test_a_file_that_became_readable_is_read():
 
 
 def _unreadable_to_a_user(folder: Path, cache: Path) -> list[str]:
-    """The paths of the unreadable clips, for another user than root, who may read all files."""
+    """Returns the paths of the unreadable clips, as a user other than root, who may read all files."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -262,7 +262,7 @@ def test_another_setting_makes_another_store(few, few_store):
 
 
 def test_the_digest_depends_on_content_and_not_on_the_folder(few, few_store, tmp_path):
-    """The same files in another folder, with other times, are the same data for a run's record."""
+    """For a run's record, the same files in another folder and with other times are the same data."""
     shutil.copytree(few, tmp_path / "moved", copy_function=shutil.copyfile)
     moved = store_of(tmp_path / "moved", tmp_path / "cache")
     assert moved.digest == few_store.digest
@@ -313,7 +313,7 @@ def test_clips_in_the_journal_are_not_read_again(few, few_store, tmp_path, monke
 
 
 def cut_short(finished: Store, cache: Path, rows: int, torn: int, behind: bytes) -> Path:
-    """A store as a kill leaves it: `rows` complete rows, `torn` bytes of the next, `behind` after the arrays' rows."""
+    """Makes a killed store: `rows` complete rows, `torn` bytes of the next, and `behind` after the arrays' rows."""
     store = cache / "stores" / finished.folder.name
     store.mkdir(parents=True)
     records = whole_records((finished.folder / TABLE).read_bytes())
@@ -331,7 +331,7 @@ def cut_short(finished: Store, cache: Path, rows: int, torn: int, behind: bytes)
 
 
 def whole_records(table: bytes) -> list[bytes]:
-    """The records of a CSV file: a line break inside quotes does not end one."""
+    """Splits a CSV file into records. A line break inside quotes does not end one."""
     records = [b""]
     for line in table.split(b"\n")[:-1]:
         records[-1] += line + b"\n"
@@ -351,7 +351,7 @@ def test_any_torn_end_is_dropped(few, few_store, tmp_path_factory, rows, torn, b
 
 @pytest.mark.parametrize("present", [[], ARRAYS, [TABLE], [*ARRAYS, TABLE]])
 def test_killed_before_the_first_row_or_after_the_last(few, few_store, tmp_path, present):
-    """The journal exists from before the arrays until after store.json."""
+    """The journal is created before the arrays, and deleted after store.json is written."""
     store = cut_short(few_store, tmp_path, rows=6 if TABLE in present else 0, torn=0, behind=b"")
     for name in PARTS:
         (store / name).unlink(missing_ok=True)

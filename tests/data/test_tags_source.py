@@ -1,4 +1,4 @@
-"""data=tags: genres and artists from the tags of real small files, and tables that correct them."""
+"""data=tags: genres and artists from the tags of small real files, and tables that correct them."""
 
 import csv
 import os
@@ -84,7 +84,7 @@ def test_the_classes_are_those_of_the_tags(music, tmp_path):
 
 
 def test_what_was_taken_and_what_was_left_out_is_told(music, tmp_path, capsys):
-    """Each count is that of the files; tags are shown as they are."""
+    """Files are counted, and tags are shown unchanged."""
     for tell in (tell_once, tell_table_once):
         tell.cache_clear()
     labels(music, tmp_path, genre_map="gtzan")
@@ -105,7 +105,7 @@ def test_what_was_taken_and_what_was_left_out_is_told(music, tmp_path, capsys):
 
 
 def test_a_table_overrides_the_tags_and_leaves_the_others(music, tmp_path):
-    """By whole paths or file names alone; a row without a genre says nothing."""
+    """Rows may have whole paths or only file names. A row without a genre has no effect."""
     file = table(tmp_path, "genre;path", "Rap;9.flac", "metal;a/2.flac", ";a/1.flac")
     expected = WITH_MAP | {"9.flac": "hiphop", "a/2.flac": "metal"}
     assert labels(music, tmp_path, genre_map="gtzan", table=file) == expected
@@ -115,7 +115,7 @@ def test_a_table_overrides_the_tags_and_leaves_the_others(music, tmp_path):
 
 
 def test_with_several_labels_a_clip_has_all_genres_of_its_tags(music, tmp_path):
-    """Of tables too: a plan's corrections. Files are counted by each of their genres."""
+    """Also from tables, such as a plan's corrections. Files are counted once per genre."""
     several = {"task": MULTILABEL, "genre_map": "gtzan"}
     assert labels(music, tmp_path, task=MULTILABEL) == WITHOUT | {"8.flac": "Pop; Rock"}
     assert labels(music, tmp_path, **several) == WITH_MAP | {"8.flac": "pop; rock"}
@@ -167,7 +167,7 @@ def test_a_column_that_says_whether_a_prediction_is_correct_is_no_genre(music, t
 
 
 def test_artists_albums_and_titles_are_those_of_a_table_with_the_same_cells(music, tmp_path):
-    """The same groups and the same split as data=folder with a CSV of what the tags say."""
+    """Groups and split are the same as for data=folder with a CSV of the same values."""
     file = tmp_path / "clips.csv"
     with file.open("w", newline="") as out:
         writer = csv.writer(out)
