@@ -1,4 +1,4 @@
-"""How often a model gives a clip the same genre as audio and as the picture on which its run was evaluated.
+"""Measures how often a model predicts the same genre for a clip's audio and for the picture on which it was evaluated.
 
 genreclf evaluate RUN
 python scripts/agreement.py AUDIO_FOLDER RUN...
@@ -21,7 +21,7 @@ TestClip = tuple[
 
 
 def test_clips(run: Path, audio: dict[str, Path]) -> list[TestClip]:
-    """The test clips of an evaluated run that have audio."""
+    """Returns the test clips of an evaluated run that have audio."""
     predictions = read_predictions(run / EVALUATION / "test" / PREDICTIONS, "none")
     if predictions is None:
         sys.exit(f"{run}: no predictions without TTA; run: genreclf evaluate {run}")
@@ -32,7 +32,7 @@ def test_clips(run: Path, audio: dict[str, Path]) -> list[TestClip]:
 
 
 def main(folder: Path, runs: list[Path]) -> None:
-    """Prints for how many clips the two predictions agree, and how many are correct."""
+    """Prints how many pairs of predictions agree, and how many predictions are correct."""
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
     clips = [clip for run in runs for clip in test_clips(run, audio)]
     if not clips:

@@ -51,7 +51,7 @@ def settings(group: str, name: str) -> dict:
 
 
 def paired(ours: Callable[[], None], baseline: Callable[[], None], rounds: int = ROUNDS) -> tuple[float, float, float]:
-    """The median seconds of both, and the median ratio baseline / ours, after one warm-up of each."""
+    """Returns the median seconds of both, and the median ratio baseline / ours, after one warm-up of each."""
     times = []
     for number in range(rounds + 1):
         pair = []
@@ -66,7 +66,7 @@ def paired(ours: Callable[[], None], baseline: Callable[[], None], rounds: int =
 
 
 def prepare() -> Iterator[tuple[str, ...]]:
-    """Audio to spectrograms: our store, against librosa and Pillow one clip after another."""
+    """Measures audio to spectrograms: our store, against librosa and Pillow one clip after another."""
     with tempfile.TemporaryDirectory() as folder:
         music = Path(folder) / "music"
         write_demo(music, 4, 30.0, 0, None)
@@ -115,7 +115,7 @@ def step_of(net: GenreClassifier, images: Callable[[], torch.Tensor]) -> Callabl
 
 
 def plain_net(name: str) -> GenreClassifier:
-    """The same net as one would write it first: NCHW and float32 throughout."""
+    """Returns the same net in a straightforward form: NCHW and float32 throughout."""
     net = net_of(name).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs
 
     class Plain(torch.nn.Module):
@@ -128,7 +128,7 @@ def plain_net(name: str) -> GenreClassifier:
 
 
 def host_augmented(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """(B, 128, 256) uint8 -> (B, 3, 128, 256): the original's augmentation, image by image in NumPy."""
+    """Augments (B, 128, 256) uint8 to (B, 3, 128, 256) like the original: image by image in NumPy."""
     done = []
     for image in images:
         x = np.repeat(image[None].astype(np.float32) / 255, 3, 0) + rng.uniform(-0.15, 0.15)
@@ -147,7 +147,7 @@ def host_augmented(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor
 
 
 def step() -> Iterator[tuple[str, ...]]:
-    """One training step with augmentation, batch 16, on the CPU: the original nets and ours."""
+    """Measures one training step with augmentation, batch size 16, on the CPU: the original nets and ours."""
     augmentation = build(AugmentConfig, settings("augment", "original"), "augment")
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 256, (BATCH, 128, 256), dtype=np.uint8)
@@ -170,7 +170,7 @@ def step() -> Iterator[tuple[str, ...]]:
 
 
 def parts() -> Iterator[tuple[str, ...]]:
-    """Where the time of a step of 32 clips goes, in both precisions, and with a training's use of memory."""
+    """Measures the parts of a step with 32 clips, in both precisions, with the memory settings of training."""
     keep_freed_memory()
     for name in ("a", "b", "b_scratch"):
         for precision in ("32-true", "bf16-mixed"):
@@ -181,7 +181,7 @@ def parts() -> Iterator[tuple[str, ...]]:
 
 
 def loop() -> Iterator[tuple[str, ...]]:
-    """Lightning's loop against a bare one over the same steps of Model B."""
+    """Measures Lightning's loop against a plain loop over the same steps of Model B."""
     images = torch.randint(0, 256, (BATCH, 3, 128, 256), dtype=torch.uint8)
     batches = [{"image": images, "target": torch.arange(BATCH) % 10, "clip": torch.arange(BATCH)}] * 8
     net = build(ModelConfig, {**settings("model", "b")["net"], "num_classes": 10}, "model.net")
@@ -209,7 +209,7 @@ def loop() -> Iterator[tuple[str, ...]]:
 
 
 def memory() -> Iterator[tuple[str, ...]]:
-    """The largest resident set of preparing 709 pictures, and of one epoch of Model A on them."""
+    """Measures the peak resident memory of preparing 709 pictures, and of one epoch of Model A on them."""
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         for number in range(709):

@@ -1,8 +1,9 @@
-"""Measures the app over its own connection, as a browser uses it: the first answer, the page once more, memory.
+"""Measures the app over its own connection, as a browser uses it: the first result, a second page run, and memory.
 
 python scripts/bench_app.py [SESSIONS]     30 by default: open the page, upload 30 s of music, run the page again
 
-Wall time depends on what else runs (the load is printed); CPU seconds, and their ratio to prediction alone, hardly do.
+Wall time depends on other processes (the load is printed). CPU seconds, and their ratio to prediction alone, depend on
+them little.
 """
 
 import http.client
@@ -46,23 +47,23 @@ class App(NamedTuple):
     process: int
 
     def cpu_seconds(self) -> float:
-        """User and system time so far."""
+        """Returns user and system time so far."""
         return cpu_of(self.process)
 
     def mib(self, kind: str) -> float:
-        """Resident memory (Rss), or the part that belongs to the process alone, without mapped files (Anonymous)."""
+        """Returns the resident memory (Rss), or its private part without mapped files (Anonymous)."""
         lines = Path(f"/proc/{self.process}/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{kind}:"))
 
 
 class Times(NamedTuple):
-    """Seconds until the page showed the answer (infinite if it showed none), and until it was complete."""
+    """Seconds until the page showed a genre (infinite if it showed none), and until it was complete."""
 
     answer: float
     page: float
 
     def after(self, seconds: float) -> "Times":
-        """The same, from `seconds` earlier on."""
+        """Returns the same times, counted from `seconds` earlier."""
         return Times(self.answer + seconds, self.page + seconds)
 
 
@@ -86,12 +87,12 @@ class Session:
             kind = element.WhichOneof("type") or ""
             self._widgets[kind] = getattr(element, kind, None)
             assert kind != "exception", element.exception.message
-            if _ANSWER in element.html.body or kind == "alert":  # it tells that there is no genre
+            if _ANSWER in element.html.body or kind == "alert":  # it reports that there is no genre
                 answer = time.perf_counter() - start
         return Times(answer, time.perf_counter() - start)
 
     def upload(self, content: bytes) -> Times:
-        """Uploads a song and runs the page; both count."""
+        """Uploads a song and runs the page. The times include both."""
         start, request = time.perf_counter(), BackMsg()
         request.file_urls_request.file_names.append("song.wav")
         request.file_urls_request.session_id = self._id
@@ -123,7 +124,7 @@ class Session:
 
 @contextmanager
 def running() -> Iterator[App]:
-    """The app, without its protection against forged requests, which needs a browser's cookie."""
+    """Runs the app without its protection against forged requests, which needs a browser's cookie."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -143,7 +144,7 @@ def running() -> Iterator[App]:
 
 
 def song(number: int) -> bytes:
-    """A WAV file."""
+    """Returns a WAV file."""
     file, style = io.BytesIO(), "march"
     soundfile.write(file, render(style, number, 0, SONG_SECONDS), SAMPLE_RATE_HZ, format="WAV")
     return file.getvalue()

@@ -1,7 +1,7 @@
-"""What a training step costs on a GPU: python scripts/bench_gpu.py [a b b_scratch]. Takes less than three minutes.
+"""Measures training steps on a GPU: python scripts/bench_gpu.py [a b b_scratch]. Takes less than three minutes.
 
-Per model: a step's launches, waits and host time, its milliseconds as plain and as recorded steps, and the seconds of
-a whole training of a few epochs on generated clips. Without a GPU it prints the counts of operations alone.
+Per model, it prints the launches, waits and host time of a step, the milliseconds of plain and recorded steps, and the
+seconds of a whole training run of a few epochs on generated clips. Without a GPU it prints only the operation counts.
 """
 
 import subprocess
@@ -39,7 +39,7 @@ device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Step:
-    """A plain training step of a model on random segments that lie on the device."""
+    """A plain training step of a model on random segments on the device."""
 
     def __init__(self, name: str) -> None:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
@@ -74,7 +74,7 @@ class Step:
 
 
 def milliseconds(step: Any, count: int) -> float:
-    """Of one call, after three others."""
+    """Returns the milliseconds of one call, after three warm-up calls."""
     for _ in range(3):
         step()
     synchronize()
@@ -91,7 +91,7 @@ def synchronize() -> None:
 
 
 def profiled(step: Step) -> dict[str, float]:
-    """Counts and milliseconds of one step."""
+    """Returns counts and milliseconds of one step."""
     step()
     synchronize()
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
@@ -117,7 +117,7 @@ def profiled(step: Step) -> dict[str, float]:
 
 
 def recorded(step: Step) -> float:
-    """Milliseconds of a step as a CUDA graph."""
+    """Returns the milliseconds of a step as a CUDA graph."""
     torch.cuda.synchronize()
     with torch.cuda.stream(torch.cuda.Stream()):
         for _ in range(3):
@@ -127,7 +127,7 @@ def recorded(step: Step) -> float:
 
 
 def whole_command(name: str) -> float:
-    """Seconds of a training of EPOCHS epochs on CLIPS pictures, with the start of Python and all files."""
+    """Returns the seconds of a run of EPOCHS epochs on CLIPS pictures, including the start of Python and all files."""
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         for number in range(CLIPS):

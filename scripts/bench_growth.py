@@ -1,11 +1,11 @@
-"""Measures how the work on a data set grows with its clips: CPU seconds, wall time and peak memory of each step.
+"""Measures how the cost of a data set grows with its clips: CPU seconds, wall time and peak memory of each step.
 
 python scripts/bench_growth.py               1,000 and 10,000 clips
 python scripts/bench_growth.py 1000 100000   other numbers, the first the smallest
 python scripts/bench_growth.py --without-predicting 100000    predicting takes nine tenths of the time
 
-The clips are pictures of 10 s, random but smooth in time. One in ten is a copy of another. Each number of clips has a
-process of its own. The exponent is that of a power of the number of clips: 1 is proportional, 2 quadratic.
+The clips are pictures of 10 s, random but smooth in time. One in ten is a copy of another. Each number of clips is
+measured in a separate process. The exponent is of the number of clips: 1 is linear, 2 quadratic.
 """
 
 import argparse
@@ -36,8 +36,8 @@ from genreclf.inference.predictor import load_predictor
 from genreclf.inference.task import MULTICLASS
 
 GENRES, COLUMNS, SECONDS, BATCH = 10, 129, 10.0, 16
-COPIES = 10  # one clip in so many
-LEAST_SECONDS = 0.01  # of CPU time, for an exponent from it
+COPIES = 10  # one clip in this many is a copy
+LEAST_SECONDS = 0.01  # the least CPU time from which an exponent is computed
 Costs = dict[str, Cost]
 
 
@@ -57,7 +57,7 @@ def write_clips(folder: Path, clips: int) -> None:
 
 
 def costs(clips: int, predicting: bool) -> Costs:
-    """Of each step, in order."""
+    """Returns the costs of each step, in order."""
     found: Costs = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

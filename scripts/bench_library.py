@@ -4,8 +4,8 @@ python scripts/bench_library.py                    all parts, on rendered music
 python scripts/bench_library.py library first      some of: library, first, busy, stages
 python scripts/bench_library.py --music FOLDER     on your MP3 files
 
-The torch way: the same decoder, the torch front end in a thread per core, and the net by torch. "One thread" keeps
-torch's threads from spinning, which on a busy machine costs more than the work itself.
+The torch way uses the same decoder, the torch front end in one thread per core, and the net in torch. "One thread"
+keeps torch's threads from spinning, which costs more than the work itself on a busy machine.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Row = tuple[str, ...]
 
 
 def render(folder: Path) -> None:
-    """Stereo MP3 files at 44.1 kHz."""
+    """Renders stereo MP3 files at 44.1 kHz."""
     write_demo(folder / "demo", SONGS, 10.0, 0, None)
     for number, path in enumerate(sorted((folder / "demo").rglob("*.wav"))[:SONGS]):
         audio = read_audio(path).waveform
@@ -52,7 +52,7 @@ def render(folder: Path) -> None:
 
 
 def by_torch(model: str, threads: int | None, paths: Sequence[Path]) -> None:
-    import torch  # only processes that run the torch way pay for it
+    import torch  # imported only in processes that run the torch way
 
     from genreclf.evaluation.torch_model import TorchModel
     from genreclf.exporters.bundle import load_bundle
@@ -69,7 +69,7 @@ def by_torch(model: str, threads: int | None, paths: Sequence[Path]) -> None:
         levels = front_end(torch.from_numpy(audio.waveform)[None])[0].numpy()  # (1, 128, frames) -> (128, frames)
         return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
 
-    # One thread per clip is faster than several within a clip; the setting belongs to the thread that makes it.
+    # One thread per clip is faster than several threads within a clip. The setting is per thread.
     with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for clip in pool.map(read, paths):
             predictor.predict(clip)
@@ -87,7 +87,7 @@ def predict(model: str, paths: Sequence[Path], workers: int = 0) -> Callable[[],
 
 
 def medians(ways: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, Cost]:
-    """Of each way, alternating, after one round that is not counted."""
+    """Returns the median cost of each way, alternating, after one warm-up round."""
     found: dict[str, list[Cost]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
@@ -106,7 +106,7 @@ def row(what: str, ours: Cost, other: Cost, aim: str, scale: float = 1.0) -> Row
 
 
 def library(songs: list[Path]) -> Iterator[Row]:
-    """CPU seconds for an hour of music, start of the process included."""
+    """Measures CPU seconds for an hour of music, including the start of the process."""
     hours = sum(read_clip(song, 30.0).source_seconds for song in songs) / 3600
     for model in pretrained_names():
         ways = {
@@ -120,7 +120,7 @@ def library(songs: list[Path]) -> Iterator[Row]:
 
 
 def first(songs: list[Path]) -> Iterator[Row]:
-    """The first prediction of a new process, for 30 s of music, against importing NumPy and onnxruntime."""
+    """Measures the first prediction of a new process, for 30 s of music, against importing NumPy and onnxruntime."""
     with tempfile.TemporaryDirectory() as folder:
         waveform = read_audio(songs[0]).waveform[: 30 * 22_050]
         paths = [Path(folder) / name for name in ("song.wav", "song.mp3")]
@@ -135,7 +135,7 @@ def first(songs: list[Path]) -> Iterator[Row]:
 
 
 def busy(songs: list[Path]) -> Iterator[Row]:
-    """Two threads against one, beside processes that keep all cores busy."""
+    """Measures two threads against one, while other processes keep all cores busy."""
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
     try:
         costs = medians({"two": predict("a", songs, 2), "one": predict("a", songs, 1)}, 2)
@@ -147,7 +147,7 @@ def busy(songs: list[Path]) -> Iterator[Row]:
 
 
 def stages(songs: list[Path]) -> Iterator[Row]:
-    """Where the CPU seconds of an hour go; the baseline is the whole."""
+    """Measures the CPU seconds of each stage for an hour of music; the baseline is the total."""
     predictor = load_predictor("a", device="cpu")
     audio, clip = read_audio(songs[0]), read_clip(songs[0], 30.0)
     scale = 3600 / audio.source_seconds
@@ -178,7 +178,7 @@ def main() -> None:
         return by_torch(options.by_torch, 1 if options.one_thread else None, [Path(word) for word in options.words])
     if unknown := [name for name in options.words if name not in PARTS]:
         parser.error(f"{unknown[0]}: unknown; known: {', '.join(PARTS)}")
-    # As for a user, whose bytecode is written once; to compile the package anew takes 0.04 s of a first answer.
+    # As for a user, whose bytecode is written once. Compiling the package again takes 0.04 s of a first prediction.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     title = "CPU seconds, in brackets wall time"
     table = Table("what", "ours", "baseline", "ratio", "aim", "load averages", title=title)

@@ -1,4 +1,4 @@
-"""What a second process gains in training: python scripts/bench_processes.py [a b].
+"""Measures the gain from a second process in training: python scripts/bench_processes.py [a b].
 
 Trains each model on the demo music with one process and with two, one thread each, alternating, and prints the
 seconds of an epoch and the efficiency: the time of one process divided by twice that of two. Needs two idle cores.
@@ -25,7 +25,7 @@ QUICK = (
 
 
 def epoch_seconds(model: str, processes: int, folder: Path) -> float:
-    """The median over the epochs but the first."""
+    """Returns the median over all epochs except the first."""
     words = [f"model={model}", f"trainer.devices={processes}", f"trainer.max_epochs={EPOCHS}", f"run={folder}"]
     command = [sys.executable, "-m", "genreclf.train", *words, *QUICK]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -28,7 +28,7 @@ FRAMES = 1_292
 COPY_FRAMES = 215
 CHUNK = 100
 Chunk = list[tuple[np.ndarray, np.ndarray, int]]
-_music: list[np.ndarray] = []  # in each worker, sent once
+_music: list[np.ndarray] = []  # sent to each worker once
 
 
 def rendered(folder: Path) -> list[np.ndarray]:
@@ -37,7 +37,7 @@ def rendered(folder: Path) -> list[np.ndarray]:
 
 
 def chunk_of(number: int) -> Chunk:
-    """A hundred fingerprints, the last of them of a copy of the clip before."""
+    """Returns a hundred fingerprints, the last one of a copy of the clip before."""
     rng = np.random.default_rng(number)
     sources = rng.integers(len(_music), size=CHUNK - 1).tolist()
     clips = [shuffled(_music[source], rng) for source in sources]
@@ -53,7 +53,7 @@ def shuffled(levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def library(folder: Path, clips: int) -> tuple[Fingerprints, list[int]]:
-    """The fingerprints on disk, as a store holds them, and the rendered clip behind each."""
+    """Returns the fingerprints on disk, as in a store, and the rendered clip of each."""
     music = rendered(folder / "music")
     steps, tokens, sources = [], [], []
     with (

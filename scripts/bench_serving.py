@@ -1,10 +1,10 @@
-"""Measures prediction against two baselines with the same weights; each ratio is of alternating runs.
+"""Measures prediction against two baselines with the same weights; each ratio comes from alternating runs.
 
 python scripts/bench_serving.py              all parts
 python scripts/bench_serving.py cold cpu     some of: cold, warm, library, cpu, service, memory
 
 The plain way: import lightning, load the checkpoint, librosa's spectrogram, the eager net in NCHW, one file at a time.
-The torch way (part cpu): the torch front end in one thread per core, and the net by torch, in CPU seconds.
+The torch way (part cpu): the torch front end in one thread per core, and the net in torch, in CPU seconds.
 """
 
 import http.client
@@ -39,8 +39,8 @@ from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.inference.run_folder import BUNDLE, LAST_CHECKPOINT
 
 REQUESTS = 400
-TURN = 100  # requests of one way before those of the other
-SETTLED = 5  # requests at the start of a turn that are not counted
+TURN = 100  # requests to one way before the other's turn
+SETTLED = 5  # warm-up requests at the start of a turn
 LIBRARY = 200
 FILES = 5_000
 CLIENTS = (1, 8, 64)
@@ -48,7 +48,7 @@ WORKERS = len(os.sched_getaffinity(0))
 
 
 class PlainWay:
-    """What one would write first; the net is the checkpoint's, in NCHW throughout."""
+    """The straightforward implementation, with the net of the checkpoint in NCHW throughout."""
 
     def __init__(self, run: Path) -> None:
         from genreclf.training.module import GenreModule
@@ -66,7 +66,7 @@ class PlainWay:
         scaling.forward = plain
 
     def __call__(self, path: Path) -> int:
-        import librosa  # slow to import: only processes that run the plain way pay for it
+        import librosa  # slow to import, so imported only in processes that run the plain way
 
         wave, _ = librosa.load(path, sr=22_050)
         power = librosa.feature.melspectrogram(y=wave, sr=22_050, n_fft=2048, hop_length=512, n_mels=128)
@@ -91,7 +91,7 @@ def by_torch(run: Path, paths: Sequence[Path]) -> None:
         levels = front_end(torch.from_numpy(audio.waveform)[None])[0].numpy()  # (1, 128, frames) -> (128, frames)
         return Clip(levels, levels.shape[1], audio.source_rate_hz, audio.source_seconds, audio.problem)
 
-    # One thread per clip is faster than several within a clip; the setting belongs to the thread that makes it.
+    # One thread per clip is faster than several threads within a clip. The setting is per thread.
     with ThreadPoolExecutor(WORKERS, initializer=torch.set_num_threads, initargs=(1,)) as threads:
         for clip in threads.map(read, paths):
             predictor.predict(clip)
@@ -113,7 +113,7 @@ def called(*words: object) -> None:
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU seconds, user and system, of the processes that `work` starts and waits for."""
+    """Returns the CPU seconds, user and system, of the processes that `work` starts and waits for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -121,7 +121,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def cold(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """The first prediction of a new process, for 30 s of music."""
+    """Measures the first prediction of a new process, for 30 s of music."""
     plain = partial(called, "-c", COLD, Path(__file__).parent, run, songs[0])
     ours = partial(called, "-m", "genreclf", "predict", songs[0], "--model", run)
     pairs = [(seconds(ours), seconds(plain)) for _ in range(6)][1:]
@@ -131,12 +131,12 @@ def cold(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
 
 
 def cpu(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """CPU seconds of a process that predicts a library, against the torch way, start of both included."""
+    """Measures CPU seconds of a process that predicts a library, against the torch way, including the start of both."""
     folder = run.with_name("library")
     folder.mkdir()
     paths = [folder / f"{number}.wav" for number in range(LIBRARY)]
     for number, path in enumerate(paths):
-        path.symlink_to(songs[number % len(songs)])  # predict reads a file once, however often it is named
+        path.symlink_to(songs[number % len(songs)])  # predict reads a file once, even if it is named several times
     ours = partial(called, "-m", "genreclf.predict", folder, "--model", run, "--device", "cpu")
     theirs = partial(called, "-c", BY_TORCH, Path(__file__).parent, run, *paths)
     pairs = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(3)]
@@ -147,9 +147,9 @@ def cpu(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
 
 
 def warm(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """One song after another in a warm process, by each way in turns of `TURN` songs.
+    """Measures one song after another in a warm process; the ways take turns of `TURN` songs.
 
-    torch's threads spin for a while after their work, which would disturb the other way if they took turns by song.
+    torch's threads spin for a while after their work, which would disturb the other way if the turns were single songs.
     """
     predictor, plain = load_predictor(run, device="cpu"), PlainWay(run)
     paths = (songs * (1 + TURN // len(songs)))[:TURN]
@@ -162,7 +162,7 @@ def warm(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
 
 
 def library(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """Many songs, on all cores."""
+    """Measures many songs on all cores."""
     predictor, plain = load_predictor(run, device="cpu"), PlainWay(run)
     paths = (songs * (1 + LIBRARY // len(songs)))[:LIBRARY]
     pairs = []
@@ -180,7 +180,7 @@ def _all(predictor: Predictor, paths: Sequence[Path]) -> None:
 
 
 def memory(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """The resident set while `FILES` files go through, at its largest in the first and in the last thousand."""
+    """Measures the peak resident memory in the first and the last thousand of `FILES` files."""
     predictor = load_predictor(run, device="cpu")
     paths = (songs * (1 + FILES // len(songs)))[:FILES]
     page, seen = os.sysconf("SC_PAGE_SIZE"), []
@@ -197,7 +197,7 @@ def memory(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
 
 
 def service(run: Path, songs: list[Path]) -> Iterator[tuple[str, ...]]:
-    """HTTP requests per second and their duration, as seen by another process."""
+    """Measures HTTP requests per second and their duration, from another process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,11 +1,11 @@
-"""Measures how the work on a library grows with workers: the throughput of two against that of one, of the same run.
+"""Measures how throughput on a library scales with workers: two workers against one, in the same run.
 
 python scripts/bench_shards.py                    predict in shards
-python scripts/bench_shards.py ray prepare        predict and prepare by the actors of a local Ray cluster
+python scripts/bench_shards.py ray prepare        predict and prepare with the actors of a local Ray cluster
 python scripts/bench_shards.py --music FOLDER     on your MP3 files instead of rendered music
 
-A worker has one core and one thread, so the machine needs two idle cores: the load averages tell. The aim is 1.8. Each
-of the three takes two minutes.
+A worker has one core and one thread, so the machine needs two idle cores (see the load averages). The target is 1.8.
+Each of the three takes two minutes.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from genreclf.inference.predictor import load_predictor
 
 ROUNDS = 3
 AIM = 1.8
-COPIES = 3  # of each song: the start of a process, some 0.5 s, must not count
+COPIES = 3  # of each song, so that the start of a process, about 0.5 s, does not matter
 
 
 def by_shards(songs: Sequence[Path], workers: int) -> float:
-    """Seconds for all songs, by a process per shard, each on a core of its own."""
+    """Returns the seconds for all songs, with one process per shard, each on a separate core."""
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -50,7 +50,7 @@ def by_shards(songs: Sequence[Path], workers: int) -> float:
 
 
 def by_ray(songs: Sequence[Path], workers: int) -> float:
-    """Seconds per song, by actors that predict."""
+    """Returns the seconds per song of actors that predict."""
     from genreclf.inference.ray_engine import ray_engine
     from genreclf.inference.ray_pool import Cluster
 
@@ -60,7 +60,7 @@ def by_ray(songs: Sequence[Path], workers: int) -> float:
 
 
 def by_ray_prepare(songs: Sequence[Path], workers: int) -> float:
-    """Seconds per song, by actors that make spectrograms."""
+    """Returns the seconds per song of actors that compute spectrograms."""
     from genreclf.data.ray_clips import read_on_ray
     from genreclf.inference.ray_pool import Cluster
 
@@ -70,14 +70,14 @@ def by_ray_prepare(songs: Sequence[Path], workers: int) -> float:
 
 
 def seconds_each(results: Iterable[object]) -> float:
-    """Without the first quarter: each actor's first chunk, with the seconds that it takes to start."""
+    """Returns the seconds per result without the first quarter, in which the actors start."""
     times = [time.perf_counter() for _ in results]
     quarter = len(times) // 4
     return (times[-1] - times[quarter - 1]) / (len(times) - quarter)
 
 
 def copies(songs: Sequence[Path], folder: Path) -> list[Path]:
-    """Each song under several names: a file that is named twice is predicted once."""
+    """Returns each song under several names, because a file that is named twice is predicted once."""
     links = [folder / f"copy-{number}-{song.name}" for number in range(COPIES) for song in songs]
     for number, link in enumerate(links):
         link.symlink_to(songs[number % len(songs)].absolute())

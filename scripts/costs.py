@@ -1,4 +1,4 @@
-"""What a piece of work costs: wall time, CPU seconds and memory. Used by the benches."""
+"""Measures the cost of a call: wall time, CPU seconds and memory. Used by the benches."""
 
 import os
 import time
@@ -9,29 +9,29 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one call."""
+    """The cost of one call."""
 
     wall: float  # seconds
     cpu: float  # seconds, user and system, of this process and of the child processes that ended
-    peak: float  # MiB: the largest resident set of this process meanwhile
+    peak: float  # MiB: the peak resident memory of this process during the call
 
 
 def cost_of(work: Callable[[], object]) -> Cost:
-    """Calls `work`."""
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the largest resident set so far (proc(5))
+    """Calls `work` and returns its cost."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak resident memory (proc(5))
     wall, cpu = time.perf_counter(), _cpu()
     work()
     return Cost(time.perf_counter() - wall, _cpu() - cpu, _peak())
 
 
 def cpu_of(process: int) -> float:
-    """CPU seconds, user and system, of a running process so far."""
+    """Returns the CPU seconds, user and system, of a running process so far."""
     words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def load() -> str:
-    """The load averages of the last 1 and 5 minutes, and the number of cores."""
+    """Returns the load averages of the last 1 and 5 minutes, and the number of cores."""
     last, before, _ = os.getloadavg()
     return f"load {last:.1f} and {before:.1f} on {len(os.sched_getaffinity(0))} cores"
 

@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib import colormaps
 
 FILE = Path(__file__).parent.parent / "genreclf" / "frontend" / "colour_maps.npz"
-FIRST = ("magma", "viridis", "inferno", "plasma")  # of maps that share a picture's colours, the first is taken
-LEFT_OUT = ("flag", "prism")  # repeat their colours many times
+FIRST = ("magma", "viridis", "inferno", "plasma")  # of maps that share a picture's colours, the first is chosen
+LEFT_OUT = ("flag", "prism")  # these repeat their colours many times
 
 
 def colour_maps() -> tuple[list[str], np.ndarray]:
-    """Names of M maps and (M, 2, 256, 3) uint8 RGB: as imshow (truncated) and as pcolormesh (rounded) draw them.
+    """Returns names of M maps and (M, 2, 256, 3) uint8 RGB: as drawn by imshow (truncated) and pcolormesh (rounded).
 
-    Without even grey maps, reversed maps, which have the same colours, and second names of one map.
+    Leaves out evenly spaced grey maps, reversed maps, which have the same colours, and aliases of a map.
     """
     names: list[str] = []
     tables: list[np.ndarray] = []

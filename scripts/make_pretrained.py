@@ -2,13 +2,13 @@
 
 python scripts/make_pretrained.py MODEL MUSIC FOLDER [--folds 0 1 2 3 4] [--out BUNDLE] [KEY=VALUE...]
 
-MODEL is one of RECIPES. MUSIC holds gtzan/pictures, foreign/pictures, foreign/folds.csv (path, genre, group, fold,
-source), foreign/clips.csv (of which the clips without a genre are out-of-scope music) and
-teachers/teachers.npz. KEY=VALUE are more settings for every stage.
+MODEL is one of RECIPES. MUSIC contains gtzan/pictures, foreign/pictures, foreign/folds.csv (path, genre, group, fold,
+source), foreign/clips.csv (whose clips without a genre are out-of-scope music) and teachers/teachers.npz. KEY=VALUE are
+more settings for every stage.
 
-In FOLDER, each stage is trained without each fold of --folds (default all five) and on all music; finished trainings
-are reused. The folds, predicted by nets that were not trained on them, give the scores, the temperature, and the fit of
-`known`. BUNDLE (default genreclf/pretrained/MODEL) gets the weights that were trained on all music.
+In FOLDER, each stage is trained without each fold of --folds (default all five) and on all music; finished runs are
+reused. The scores, the temperature and the fit of `known` come from the folds, predicted by nets that were not trained
+on them. BUNDLE (default genreclf/pretrained/MODEL) gets the weights that were trained on all music.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from genreclf.training.resume import read_run
 
 
 class Stage(NamedTuple):
-    """One training; each but the first starts from the weights of the one before."""
+    """One training run. Each run except the first starts from the weights of the one before."""
 
     music: str  # gtzan: GTZAN only; all: with other sources, out-of-scope music, and the teachers
     settings: str
@@ -63,7 +63,7 @@ RECIPES = {
         Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=32 augment=channels augment.raised_floor=0.6"),
     ),
 }
-# Settings of all stages. This mix of genres was better than others on sources left out of training.
+# Settings of all stages. This genre mix was better than others on sources left out of training.
 SETTINGS = ("temperature=1", "fp16_weights=true", "logger=none", "optim.prior_power=0.25")
 NONE = "none"  # the genre of out-of-scope music
 GTZAN, OTHER = "GTZAN", "other sources"  # values of the column `collection`
@@ -80,11 +80,11 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Uncalibrated predictions for clips that the nets were not trained on: of `music.clips`, then of `music.none`."""
+    """Uncalibrated predictions for clips that the nets were not trained on: `music.clips`, then `music.none`."""
 
     music: ClipSet
     found: list[Prediction]
-    fold: np.ndarray  # (clips,) of each of `music.clips`
+    fold: np.ndarray  # (clips,) for `music.clips`
     audit: list[str]
     leaks: bool
     not_compared: list[str]
@@ -103,7 +103,7 @@ def main(model: str, music: Path, folder: Path, folds: Sequence[int], out: Path,
 
 
 def write_inputs(music: Path, folder: Path) -> dict[str, list[str]]:
-    """Writes the tables and the teachers' vectors to `folder`; returns the settings that name them, by Stage.music."""
+    """Writes the tables and teachers' vectors to `folder`, and returns the settings that name them, by Stage.music."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{**row, "collection": GTZAN if row["source"] == "gtzan" else OTHER} for row in read(music, "folds.csv")]
     others = [
@@ -132,7 +132,7 @@ def read(music: Path, name: str) -> list[dict[str, str]]:
 
 
 def train(stages: Sequence[Stage], folder: Path, tables: dict[str, list[str]], words: Sequence[str]) -> list[Path]:
-    """The run folders of the stages. Trains, resumes, or leaves a finished run as it is."""
+    """Trains or resumes the stages, leaves finished runs unchanged, and returns the run folders."""
     runs: list[Path] = []
     for number, stage in enumerate(stages, 1):
         run = folder / f"stage-{number}"
@@ -146,7 +146,7 @@ def train(stages: Sequence[Stage], folder: Path, tables: dict[str, list[str]], w
 
 
 def held_out(fold: int, runs: Sequence[Path]) -> HeldOut:
-    """The predictions of the last of `runs` for the fold that it was not trained on."""
+    """Returns the predictions of the last of `runs` for the fold that it was not trained on."""
     config, _ = read_run(runs[-1])
     with columns_in_use(SLICES):
         datamodule = SpectrogramDataModule.from_config(config)
@@ -160,7 +160,7 @@ def held_out(fold: int, runs: Sequence[Path]) -> HeldOut:
 
 
 def pooled(held: Sequence[HeldOut]) -> HeldOut:
-    """All folds as one."""
+    """Pools all folds."""
     parts = [one.music for one in held]
     clips, labels, groups, none = (
         tuple(value for part in parts for value in getattr(part, name))
@@ -178,7 +178,7 @@ def pooled(held: Sequence[HeldOut]) -> HeldOut:
 
 
 def score(held: HeldOut, whole: Sequence[Path]) -> tuple[ModelInfo, dict[str, Any]]:
-    """What the model is, with temperature and `known` fitted on the folds; and the metrics of its card."""
+    """Returns the model's info, with temperature and `known` fitted on the folds, and the metrics of its card."""
     bundle = load_bundle(whole[-1] / run_folder.BUNDLE)
     probabilities = np.array([prediction.probabilities for prediction in held.found])
     count = len(held.music.clips)
@@ -208,7 +208,7 @@ def score(held: HeldOut, whole: Sequence[Path]) -> tuple[ModelInfo, dict[str, An
 
 
 def write_bundle(whole: Sequence[Path], out: Path, info: ModelInfo, metrics: dict[str, Any]) -> None:
-    """The weights of the last training on all music, with this info, card and scores."""
+    """Writes the weights of the last run on all music, with this info, card and scores."""
     bundle = whole[-1] / run_folder.BUNDLE
     out.mkdir(parents=True, exist_ok=True)
     for name in (run_folder.WEIGHTS, run_folder.MODEL_ONNX):

@@ -1,4 +1,4 @@
-"""Measures how well duplicate recordings are found: changed copies of every clip, among all clips and copies.
+"""Measures how well duplicate recordings are found: changed copies of each clip, among all clips and copies.
 
 python scripts/recordings.py             500 clips of demo music
 python scripts/recordings.py DIR         the audio below a folder
@@ -87,7 +87,7 @@ def both(*changes: Change) -> Change:
     return change
 
 
-# (what, how much) -> change. Those with a star are required; the others show the limits.
+# Changes by (name, amount). Changes with a star must be found; the others show the limits.
 CHANGES: dict[tuple[str, str], Change] = {
     ("* shifted", "0.3 s"): shifted(0.3),
     ("* shifted", "2 s"): shifted(2),
@@ -166,7 +166,7 @@ def search(originals: list[Fingerprint], copies: list[Fingerprint]) -> Found:
 
 
 def prints_of(samples: np.ndarray) -> tuple[Fingerprint, Fingerprint]:
-    """Of the clip as audio, and as a downsampled spectrogram."""
+    """Returns the fingerprints of the clip as audio, and as a downsampled spectrogram."""
     levels = log_mel(np.ascontiguousarray(samples, dtype=np.float32))
     frames = levels.shape[1]
     columns = ((np.arange(frames // PICTURE_FRAMES_PER_COLUMN) + 0.5) * PICTURE_FRAMES_PER_COLUMN).astype(int)
@@ -202,7 +202,7 @@ def against_table(console: Console, folder: Path, table: Path) -> None:
 
 
 def best_agreement(one: Fingerprint, other: Fingerprint) -> float:
-    """The confidence at the best of all offsets, with or without tokens: what the quick search may have missed."""
+    """Returns the confidence at the best of all offsets, with or without tokens, which the quick search may miss."""
     first, second = one.sketch.astype(float), other.sketch.astype(float)
     reach = range(-len(second) * SKETCH_STEP, len(first) * SKETCH_STEP, SKETCH_STEP // 2)
     return max(aligned(first, second, offset)[0] for offset in reach)

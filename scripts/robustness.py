@@ -1,4 +1,4 @@
-"""How often the prediction changes when a clip is encoded, resampled or disturbed so that it sounds nearly the same.
+"""Measures how often the prediction changes if a clip is encoded, resampled or disturbed but sounds nearly the same.
 
 python scripts/robustness.py AUDIO_FOLDER MODEL [MODEL...]
 
@@ -31,7 +31,7 @@ def at_rate(rate_hz: int) -> Callable[[np.ndarray], Sound]:
 
 
 def as_mp3(kbit: int, level: float) -> Callable[[np.ndarray], Sound]:
-    """LAME at a constant rate; `level` is the compression level that gives it in libsndfile."""
+    """Encodes with LAME at a constant bit rate; `level` is libsndfile's compression level for it."""
 
     def change(wave: np.ndarray) -> Sound:
         file = io.BytesIO()
@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[[np.ndarray], Sound]] = {
 
 
 def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifier, Path]]:
-    """Each model with the files that it predicts."""
+    """Returns each model with the files that it predicts."""
     pairs = []
     for model in models:
         classifier, file = Classifier.from_pretrained(model, device="cpu"), model / EVALUATION / "test" / PREDICTIONS
@@ -75,7 +75,7 @@ def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifie
 
 
 def main(folder: Path, models: list[Path]) -> None:
-    """Prints for each change the accuracy, the share of clips whose genre changes, and how far probabilities move."""
+    """Prints, for each change, the accuracy, the share of clips whose genre changes, and the change in probability."""
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
     pairs = held_out(audio, models)
     plain: list[bool] = []
