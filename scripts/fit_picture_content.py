@@ -1,4 +1,4 @@
-"""Fits what `genreclf/frontend/picture_content.py` knows of pictures that are no spectrograms: prints its numbers.
+"""Fits the detector of non-spectrogram pictures in `genreclf/frontend/picture_content.py`, and prints its numbers.
 
 python scripts/fit_picture_content.py --music FOLDER TABLE [--music FOLDER TABLE] --other FOLDER [FOLDER ...]
 
@@ -27,15 +27,15 @@ from genreclf.frontend.picture_content import ARRAY_SLOPE, measures, reduced, up
 SIZES = ((128, 387), (128, 128), (128, 1293), (256, 256), (480, 640))  # rows, columns
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MIN_PIXELS = 100  # icons are smaller
-MUSIC_WEIGHT = 30.0  # to call music a photo is worse than the reverse
+MUSIC_WEIGHT = 30.0  # mistaking music for a photo is worse than the reverse
 MARGIN = 2.0  # logit: above all but one in 1,000 of the music that is fitted
 FARTHEST = 8.0  # standard deviations
 
-Sample = tuple[str, bool, np.ndarray]  # what it is, whether it is fitted, (128, columns) levels
+Sample = tuple[str, bool, np.ndarray]  # name of its kind, whether it is fitted, (128, columns) levels
 
 
 def main() -> None:
-    """Prints the numbers and the counts of those that are told, of both halves."""
+    """Prints the numbers, and how many pictures are detected in both halves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--music", nargs=2, action="append", required=True, metavar=("FOLDER", "TABLE"))
     parser.add_argument("--other", nargs="+", required=True, type=Path, metavar="FOLDER")
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def fit(music_names, music_fitted, music, other_names, other_fitted, others) -> None:
-    """(names, fitted, (N, measures)) of both kinds: fits, judges, prints."""
+    """Fits, judges and prints. The arguments are names, fitted, and (N, measures) of both kinds."""
     usual, spread = music[music_fitted].mean(axis=0), music[music_fitted].std(axis=0)
     near = [np.clip((values - usual) / spread, -FARTHEST, FARTHEST) for values in (music, others)]
     inputs = np.concatenate([near[0][music_fitted], near[1][other_fitted]])
@@ -79,14 +79,14 @@ def fit(music_names, music_fitted, music, other_names, other_fitted, others) -> 
 
 
 def measured(samples: list[Sample]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Names, fitted, (N, measures), without samples that are too narrow to judge."""
+    """Returns names, fitted, and (N, measures), without samples that are too narrow to judge."""
     seen = [(name, fitted, reduced(levels)) for name, fitted, levels in samples]
     kept = [(name, fitted, measures(one)) for name, fitted, one in seen if one is not None and np.ptp(one)]
     return np.array([one[0] for one in kept]), np.array([one[1] for one in kept]), np.array([one[2] for one in kept])
 
 
 def of_folder(folder: Path, table: Path, changed_every: int, rng: np.random.Generator) -> Iterator[Sample]:
-    """The spectrograms of a folder, and of some of them their changes; half of the artists are fitted."""
+    """Yields the spectrograms of a folder, and changed copies of some; half of the artists are fitted."""
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
     for number, (path, row) in enumerate(zip(paths, read_table(table, paths), strict=True)):
         levels = np.asarray(Image.open(folder / path).convert("L"))[::-1]
@@ -97,7 +97,7 @@ def of_folder(folder: Path, table: Path, changed_every: int, rng: np.random.Gene
 
 
 def of_demo(rng: np.random.Generator) -> Iterator[Sample]:
-    """Demo music and sparse notes."""
+    """Yields demo music and sparse notes."""
     for number in range(30):
         sounds = {
             "demo": render(STYLES[number % 10], number, 0, 12.0),
@@ -111,7 +111,7 @@ def of_demo(rng: np.random.Generator) -> Iterator[Sample]:
 
 
 def notes(rng: np.random.Generator) -> np.ndarray:
-    """(samples,): struck strings, few at a time."""
+    """Returns (samples,): struck strings, few at a time."""
     time, sound, start = np.arange(12 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ, 0.0, 0.0
     pause, hiss = rng.choice([0.3, 1.0, 2.0]), 10 ** rng.uniform(-6, -2.5)
     while start < 12:
@@ -125,7 +125,7 @@ def notes(rng: np.random.Generator) -> np.ndarray:
 
 
 def changes(levels: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
-    """What usual processing makes of a spectrogram: a name and (128, columns) levels."""
+    """Yields a spectrogram after common kinds of processing: a name and (128, columns) levels."""
     first = int(rng.integers(0, max(1, levels.shape[1] - 100)))
     yield "3 s", levels[:, first : first + 39]
     yield "8 s", levels[:, first : first + 100]
@@ -154,7 +154,7 @@ def changes(levels: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str,
 
 
 def of_photos(folder: Path, fitted: bool, limit: int) -> Iterator[Sample]:
-    """The pictures of a folder in grey, at most `limit` that differ, in two sizes or three."""
+    """Yields the pictures of a folder in grey, at most `limit` different ones, in two or three sizes."""
     known: set[bytes] = set()
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
         grey = grey_of(path)
@@ -170,7 +170,7 @@ def of_photos(folder: Path, fitted: bool, limit: int) -> Iterator[Sample]:
 
 
 def grey_of(path: Path) -> Image.Image | None:
-    """A picture in grey on white; None if it is small, narrow, or cannot be read."""
+    """Returns a picture in grey on white, or None if it is small, narrow, or cannot be read."""
     try:
         image = Image.open(path)
         if min(image.size) < MIN_PIXELS or max(image.size) > 4 * min(image.size):
@@ -185,7 +185,7 @@ def grey_of(path: Path) -> Image.Image | None:
 
 
 def drawn(rng: np.random.Generator) -> Iterator[Sample]:
-    """Fields of 1/f noise, white and blurred noise, gradients, waves and checks."""
+    """Yields fields of 1/f noise, white and blurred noise, gradients, waves and checks."""
     for number in range(60):
         height, width = SIZES[number % 3]
         y, x = np.mgrid[0:height, 0:width]
@@ -207,7 +207,7 @@ def drawn(rng: np.random.Generator) -> Iterator[Sample]:
 
 
 def as_read(picture: np.ndarray) -> np.ndarray:
-    """(rows, columns) uint8, as drawn -> (128, columns) levels as `read_picture` takes them."""
+    """Converts a drawn picture, (rows, columns) uint8, to (128, columns) levels as `read_picture` does."""
     if len(picture) == 128:
         return upright(picture[::-1], ARRAY_SLOPE)
     levels = upright(picture[::-1])
@@ -215,7 +215,7 @@ def as_read(picture: np.ndarray) -> np.ndarray:
 
 
 def stretched(values: np.ndarray) -> np.ndarray:
-    """Any values -> uint8 from 0 to 255."""
+    """Scales any values to uint8 from 0 to 255."""
     values = values - values.min().astype(np.float32)
     return np.rint(255 * values / max(float(values.max()), 1e-6)).astype(np.uint8)
 
