@@ -1,4 +1,4 @@
-"""The command compare, on run folders with random predictions."""
+"""Runs the command compare on run folders with random predictions."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def compare(capsys, monkeypatch, tmp_path) -> Command:
-    """Runs the command in `tmp_path`, with --out out; gives exit code, output and errors."""
+    """Runs the command in `tmp_path` with --out out; returns exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 1_000)
@@ -37,7 +37,7 @@ def comparison(folder: Path) -> dict:
 
 
 def finished_run(folder: Path, model: str, seed: int = 0, fold: int = 0, share: float = 0.6, **changes: object) -> Path:
-    """A run folder; the test clips of a fold are every third of sixty, and the accuracy is about `share`."""
+    """Makes a run folder. A fold tests every third of sixty clips, with an accuracy of about `share`."""
     config = {
         **{"seed": seed, "run": str(folder), "ckpt": None, "cache": "/c", "batch_size": changes.get("batch_size", 16)},
         **{"workers": 0, "logger": {}, "model": {"name": model}, "data": {"path": "/music"}},
@@ -59,7 +59,7 @@ def finished_run(folder: Path, model: str, seed: int = 0, fold: int = 0, share: 
 
 
 def sweep(folder: Path) -> Path:
-    """Two models, two seeds, three folds; b is far more accurate."""
+    """Makes runs of two models, two seeds and three folds; b is far more accurate."""
     for model, share in (("a", 0.5), ("b", 0.95)):
         for seed in (0, 1):
             for fold in range(3):
@@ -231,7 +231,7 @@ def test_slices_show_each_system_and_how_far_it_is_behind(tmp_path, compare):
 
 def test_a_slice_that_is_no_column_is_refused_before_anything_is_scored(tmp_path, compare):
     run, table = finished_run(tmp_path / "run", "a"), tmp_path / "clips.csv"
-    shutil.rmtree(run / "evaluation")  # would be scored first
+    shutil.rmtree(run / "evaluation")  # so that it would be scored first
     table.write_text("path,genre,source\n000.wav,x,radio\n")
     code, _, errors = compare(run, "--slices", "mood", f"data.table={table}")
     assert code == 2 and all(part in errors for part in ("slices=[mood]", str(table), "'path', 'genre', 'source'"))

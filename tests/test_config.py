@@ -1,4 +1,4 @@
-"""The YAML files and their dataclasses: each default is in one place, each key is read."""
+"""YAML files and their dataclasses: each default is in one place, and each key is read."""
 
 import dataclasses
 import inspect
@@ -67,7 +67,7 @@ def test_models_compose_with_train_and_fill_their_dataclass(path):
     values = OmegaConf.to_container(composed_group(path), resolve=True)
     classifier = {"weights", "optimizer", "learning_rate", "backbone_rate", "epochs"}
     keys = {"classifier": classifier, "svm": {"c"}, "majority": set()}[values["kind"]]
-    fitted = {"support_vectors": 3} if values["kind"] == "svm" else {}  # known when it is fitted
+    fitted = {"support_vectors": 3} if values["kind"] == "svm" else {}  # known only after fitting
     assert set(values) == {"name", "kind", "net", *keys}
     assert values["name"] == path.stem
     net = new_net(values["kind"], {**values["net"], **fitted, "num_classes": 10}, "model.net")
@@ -75,7 +75,7 @@ def test_models_compose_with_train_and_fill_their_dataclass(path):
 
 
 def named_class(path: Path, values: dict) -> type:
-    """The class that takes these arguments: Lightning's Trainer, or the logger that the file names."""
+    """Returns the class that takes these arguments: Lightning's Trainer, or the logger that the file names."""
     return Trainer if path.parent.name == "trainer" else hydra.utils.get_class(values["_target_"])
 
 
@@ -106,7 +106,7 @@ OPTIONAL = ["last_time_stride", "task"]  # older bundles and runs do not contain
 def test_defaults_are_in_yaml_only(cls):
     assert dataclasses.is_dataclass(cls)
     for field in (field for field in dataclasses.fields(cls) if field.name not in OPTIONAL):
-        assert field.default in (dataclasses.MISSING, None)  # None: a key that not every choice of its group has
+        assert field.default in (dataclasses.MISSING, None)  # None: a key that only some choices of its group have
         assert field.default_factory is dataclasses.MISSING
 
 

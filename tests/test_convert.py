@@ -25,7 +25,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture
 def run(bundle, tmp_path) -> Path:
-    """The folder of an interrupted training: what of it `convert` reads."""
+    """The folder of an interrupted run, with only the files that `convert` reads."""
     info, folder = bundle.info, tmp_path / "run"
     folder.mkdir()
     config = {"model": {"name": "a"}, "view": asdict(info.view), "data": {"picture_seconds": info.picture_seconds}}
@@ -41,7 +41,7 @@ def run(bundle, tmp_path) -> Path:
 
 
 def test_a_checkpoint_becomes_a_bundle(run, bundle, capsys, monkeypatch):
-    translated = []  # in place of ONNX files, which other tests make of trained nets
+    translated = []  # instead of writing ONNX files, which other tests do
     monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: translated.append(net) or digest.encode())
     assert main([str(run / "last.ckpt"), "--temperature", "1.75"]) == 0
     assert str(run / "last") in capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_a_checkpoint_of_several_genres_becomes_a_bundle_of_several(run, bundle,
 
 
 def refusal(capsys, *words: object) -> str:
-    """The one line of a call that must fail."""
+    """Returns the error line of a call that must fail."""
     assert main([str(word) for word in words]) == 2
     out, error = capsys.readouterr()
     assert out == "" and error.startswith("genreclf: ") and error.count("\n") == 1

@@ -59,7 +59,7 @@ def plan(folder: Path, *rows: str) -> Path:
 
 
 def test_corrections_and_tags_train_on_from_a_model(music, initial, cache, tmp_path):
-    """Corrected files are labelled by their corrections, the others by their tags. No temperature can be fitted."""
+    """Corrections label the corrected files, and tags the others. No temperature can be fitted."""
     table = plan(
         tmp_path, "9.flac,write,rock,0.9,,,Polka,", "0.flac,keep,ska,0.6,,Dub,ska,", "1.flac,keep,ska,0.6,,Dub,,"
     )

@@ -1,4 +1,4 @@
-"""The command evaluate, on a run folder made without training."""
+"""Runs the command evaluate on a run folder that was made without training."""
 
 import contextlib
 import io
@@ -40,7 +40,7 @@ def bundle(tiny_folder) -> Bundle:
 
 @pytest.fixture(scope="module")
 def config(tiny_data) -> dict:
-    """The configuration of a training on the tiny folder."""
+    """The configuration of a training run on the tiny folder."""
     data = {key: str(value) if isinstance(value, Path) else value for key, value in vars(tiny_data).items()}
     groups = {"data": data, "split": of_yaml("split", "hashed"), "view": of_yaml("view", "crop")}
     rest = {"batch_size": 8, "workers": 0, "seed": 0, "model": {"name": "a"}}
@@ -58,7 +58,7 @@ def datamodule(config) -> SpectrogramDataModule:
 def run(tmp_path_factory, bundle, config, datamodule) -> Path:
     """A finished run."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:  # evaluation needs no model.onnx, and making it takes long
+    with pytest.MonkeyPatch.context() as patch:  # evaluation needs no model.onnx, which is slow to make
         patch.setattr("genreclf.exporters.bundle.bundle_onnx", lambda net, digest: b"")
         save_bundle(folder / "bundle", bundle)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -74,7 +74,7 @@ def run(tmp_path_factory, bundle, config, datamodule) -> Path:
 
 @pytest.fixture(scope="module")
 def printed(run) -> str:
-    """What its evaluation printed."""
+    """The output of the run's evaluation."""
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.setenv("COLUMNS", "200")
@@ -84,13 +84,13 @@ def printed(run) -> str:
 
 @pytest.fixture(scope="module")
 def evaluated(run, printed) -> Path:
-    """The folder of its evaluation."""
+    """The folder of the run's evaluation."""
     return run / "evaluation" / "test"
 
 
 @pytest.fixture
 def message(capsys):
-    """Runs the command with a mistake; gives its one line of error."""
+    """Runs the command with a mistake; returns its error line."""
 
     def refused(*words: object) -> str:
         code, errors = main([str(word) for word in words]), capsys.readouterr().err
@@ -245,7 +245,7 @@ def test_a_slice_needs_a_column(run, tmp_path, message):
 
 @pytest.fixture(scope="module")
 def music(tiny_folder, tmp_path_factory) -> Path:
-    """Clips of two of the model's classes, one in another spelling, of one that it does not have, and of none."""
+    """Clips of two of the model's classes, one spelled differently, of an unknown class, and out-of-scope clips."""
     folder = tmp_path_factory.mktemp("music")
     names = {"Click!": "click", "noise": "noise", "birds": "tone", "speech": "tone"}
     for number, (name, kind) in enumerate(names.items()):
@@ -277,7 +277,7 @@ def test_any_model_is_scored_on_other_music(run, music, tmp_path, capsys, monkey
     scored = pandas.read_parquet(tmp_path / "found" / "predictions.parquet").set_index("path")
     predictor = Predictor(TorchModel(load_bundle(model), "cpu"))
     for path, row in scored.iterrows():
-        expected = predictor.predict_file(music / path).probabilities  # pictures too: their seconds are the model's
+        expected = predictor.predict_file(music / path).probabilities  # also of pictures, with the model's seconds
         assert row[["p_click", "p_noise", "p_tone"]].tolist() == pytest.approx(expected, abs=1e-6)
         assert row.true == ("click" if path.startswith("Click!") else "noise")
     none = [max(predictor.predict_file(path).probabilities) for path in (music / "speech").iterdir()]

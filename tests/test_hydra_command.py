@@ -14,7 +14,7 @@ QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys):
-    """Runs a command's configuration with a task; returns what the task got, the exit code and standard error."""
+    """Runs a task with a command's configuration; returns the task's arguments, the exit code and standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.delenv("HYDRA_FULL_ERROR")
@@ -33,7 +33,7 @@ def command(monkeypatch, tmp_path, capsys):
 
 
 def only_line(error: str) -> str:
-    """The message of a user's mistake, which is one line."""
+    """Returns the message about a user's mistake, which must be one line."""
     assert error.startswith("genreclf: ") and error.count("\n") == 1, error
     return error
 
@@ -137,7 +137,7 @@ def test_known_keys_need_no_plus_and_extra_keys_neither(command):
     ((config, overrides),) = calls
     assert (config["seed"], config["trainer"]["limit_train_batches"]) == (3, 2)
     assert overrides == ["seed=3", "trainer.limit_train_batches=2"]
-    calls, *_ = command("+logger.csv.name=x", "logger=none")  # a group to which keys may be added
+    calls, *_ = command("+logger.csv.name=x", "logger=none")  # users may add keys to this group
     assert calls[0][0]["logger"] == {"csv": {"name": "x"}}
 
 

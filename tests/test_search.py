@@ -1,4 +1,4 @@
-"""genreclf search: its ranges, its trials after a kill and with two workers, and what it finds."""
+"""genreclf search: its ranges, its trials after a kill and with two workers, and its result."""
 
 import json
 import re

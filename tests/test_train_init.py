@@ -1,4 +1,4 @@
-"""Few songs: the output layer of a trained model alone, on the command line."""
+"""Few songs: training only the output layer of a trained model, on the command line."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ QUICK = [f"model.net.{key}={str(value).replace(' ', '')}" for key, value in NET.
 
 @pytest.fixture
 def initial(tmp_path, monkeypatch) -> Path:
-    """A model of ska, dub and raï."""
-    monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")  # takes long
+    """A model for ska, dub and raï."""
+    monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")  # slow
     save_bundle(tmp_path / "initial", random_bundle("a", **NET))
     return tmp_path / "initial"
 

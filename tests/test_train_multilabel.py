@@ -1,4 +1,4 @@
-"""A training of clips with several genres from the command line, and all that follows it."""
+"""Training on clips with several genres on the command line, and all commands after it."""
 
 import csv
 import itertools
@@ -24,8 +24,9 @@ SVM = ["model=svm", *(word for word in QUICK if not word.startswith(("model", "o
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory) -> Path:
-    """Pictures of noise in a rhythm with a bright band for each of their genres, all sets of genres equally often; one
-    artist has three of them. The table has the genres in any order.
+    """Pictures of rhythmic noise with a bright band for each of their genres.
+
+    All sets of genres are equally frequent. Each artist has three pictures. The table lists genres in any order.
     """
     folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     sets = [which for size in (1, 2, 3) for which in itertools.combinations(GENRES, size)]
@@ -49,7 +50,7 @@ def train(music: Path, cache: Path, run: Path, *words: str) -> Finished:
 
 @pytest.fixture(scope="module")
 def run(music, cache, tmp_path_factory) -> Path:
-    """Two epochs with everything that touches targets: blends, two views with a consistency loss, a running average."""
+    """Two epochs with everything that affects targets: mixup, two views with consistency loss, a running average."""
     folder = tmp_path_factory.mktemp("runs") / "net"
     words = (*QUICK, "augment=channels", "optim=onecycle", "trainer.max_epochs=2", "batch_size=8")
     result = train(music, cache, folder, *words)
@@ -59,7 +60,7 @@ def run(music, cache, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(music, cache, tmp_path_factory) -> Path:
-    """The support vector machines, scored."""
+    """A scored run of the support vector machines."""
     folder = tmp_path_factory.mktemp("runs") / "svm"
     result = train(music, cache, folder, *SVM)
     assert result.returncode == 0, result.stderr
@@ -103,7 +104,7 @@ def test_scores_are_recomputed_from_the_predictions(machine):
 
 
 def test_runs_are_compared_by_mean_average_precision(machine, run, cache, tmp_path):
-    """On the validation clips, which give the thresholds too."""
+    """Compares on the validation clips, on which the thresholds are fitted too."""
     result = command("compare", run, machine, "--clips", "val", "--out", tmp_path / "out", cache=cache)
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "out/comparison.json").read_text())
@@ -116,7 +117,7 @@ def test_runs_are_compared_by_mean_average_precision(machine, run, cache, tmp_pa
 
 
 def test_a_net_for_one_genre_starts_from_one_of_several(run, music, cache, tmp_path):
-    """Zero epochs: the output layer alone."""
+    """Zero epochs train only the output layer."""
     rows, table = (music / "songs.csv").read_text().splitlines(), tmp_path / "one.csv"
     table.write_text("\n".join(row for row in rows if ";" not in row) + "\n")
     words = (

@@ -1,4 +1,4 @@
-"""Training in two processes on the CPU, started as `torchrun` does it and by the command itself."""
+"""Training in two processes on the CPU, started as by `torchrun` and by the command itself."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ import torch
 from command_line import NO_ONNX, Finished, command, start
 from tiny_pictures import write_bands
 
-# A narrow Model A without anything random but the order of the clips: what two processes learn is then what one learns
+# A narrow Model A in which only the order of the clips is random, so that two processes learn the same as one process
 # from the same batches.
 STEADY = [
     *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
@@ -35,7 +35,7 @@ def words(music: Path, run: Path, *more: str) -> list[str]:
 
 
 def started(music: Path, run: Path, cache: Path, logs: Path, *more: str) -> list:
-    """Two processes with the variables of torchrun."""
+    """Starts two processes with the variables of torchrun."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,7 +70,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def two(music, cache, tmp_path_factory) -> Path:
-    """The folder of a training in two processes, of which the first alone says something."""
+    """The folder of a run in two processes, of which only the first prints anything."""
     folder = tmp_path_factory.mktemp("two")
     first, second = ended(started(music, folder / "two", cache, folder), folder)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
@@ -80,7 +80,7 @@ def two(music, cache, tmp_path_factory) -> Path:
 
 
 def test_two_processes_learn_what_one_learns_from_the_same_batches(two, music, cache, tmp_path):
-    """The reference: one process that steps after two batches, each normalised on its own."""
+    """The reference is one process that steps after two batches, each normalized separately."""
     arguments = words(music, tmp_path / "one", "trainer.accumulate_grad_batches=2")
     alone = command("train", *arguments, cache=cache, before=NO_ONNX)
     assert alone.returncode == 0, alone.stderr
@@ -89,7 +89,7 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(two, music, c
         assert one["train/accuracy"] == pytest.approx(other["train/accuracy"])
     found = weights(two)
     for name, one in weights(tmp_path / "one").items():
-        if "running" not in name:  # of batch norms: in two processes they see other batches
+        if "running" not in name:  # running statistics differ, because batch norms of two processes see other batches
             torch.testing.assert_close(one, found[name], atol=1e-4, rtol=1e-3, msg=name)
 
 

@@ -1,4 +1,4 @@
-"""Trainings with a teacher, and with music of none of the genres, from the command line."""
+"""Training with a teacher and with out-of-scope music, on the command line."""
 
 import csv
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_teacher_and_clips_of_no_genre_train_a_model_of_the_genres_alone(music
     info = load_bundle(run / "bundle").info
     assert (info.classes, info.prior_power, info.known) == (("high", "low"), 0.0, None)
     assert sum(info.shares) == pytest.approx(1) and info.shares[0] >= info.shares[1]
-    assert "none of the genres" in result.stdout  # too few clips to tell them
+    assert "none of the genres" in result.stdout  # too few clips to fit `known`
     saved = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
     assert any(name.startswith("teacher.head") for name in saved)
 

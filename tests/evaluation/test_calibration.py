@@ -23,7 +23,7 @@ from genreclf.inference.reliability import bin_of, read_bins
 
 
 def predictions(seed: int, n: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 5) probabilities, calibrated if `sharpness` is 1 and overconfident above; (n,) targets."""
+    """Returns (n, 5) probabilities, calibrated if `sharpness` is 1 and overconfident above 1, and (n,) targets."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (n, 5))
     target = (softmax(logits, 1).cumsum(1) > rng.random((n, 1))).argmax(1)

@@ -1,4 +1,4 @@
-"""The front matter of model cards, with huggingface_hub's own checks and a server that knows the Hub's rules."""
+"""Checks the front matter of model cards with huggingface_hub, and with a server that applies the Hub's rules."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ __all__ = ["few_draws"]  # its fixture
 
 
 def faults(content: str) -> list[str]:
-    """What the Hub's documentation of model cards asks for, and a card lacks."""
+    """Returns requirements of the Hub's documentation that a card does not meet."""
     front = yaml.safe_load(content.split("---\n")[1])
     found = [
         key

@@ -1,4 +1,4 @@
-"""Which clips are scored."""
+"""The selection of clips to score."""
 
 from dataclasses import replace
 

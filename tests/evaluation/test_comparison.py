@@ -1,4 +1,4 @@
-"""Paired comparisons, against scipy, by simulation, and by properties that hold for all predictions."""
+"""Paired comparisons, checked against scipy, by simulation, and by properties that hold for all predictions."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def few_draws(monkeypatch):
 
 
 def predictions(correct: np.ndarray, groups: list[str] | None = None) -> Predictions:
-    """Predictions of clips of class a; the wrong ones are class b."""
+    """Returns predictions for clips of class a; wrong predictions are class b."""
     n = len(correct)
     probabilities = np.where(np.asarray(correct)[:, None], [[0.8, 0.1, 0.1]], [[0.1, 0.8, 0.1]])
     names = tuple(f"{i:04d}.wav" for i in range(n))
@@ -91,7 +91,7 @@ def test_a_system_is_not_better_than_itself():
 
 
 def test_thirds_that_cancel_leave_nothing():
-    """In each group of two clips three seeds gain and lose a third: 1 - 2/3 and 0 - 1/3 do not sum to 0 as floats."""
+    """In each group of two clips, three seeds gain and lose a third; 1 - 2/3 and 0 - 1/3 do not sum to 0 as floats."""
     first, none, both = np.array([True, False] * 6), np.zeros(12, bool), np.ones(12, bool)
     groups = [str(i // 2) for i in range(12)]
     found = compare_pair(system("x", first, first, first), system("y", first, none, both), groups)
@@ -140,7 +140,7 @@ def test_groups_make_a_difference_less_certain():
 
 
 def test_the_detectable_difference_is_significant_in_80_percent_of_test_sets(monkeypatch):
-    """Two models whose true difference is the detectable one, on many test sets."""
+    """Compares two models, whose true difference is the detectable one, on many test sets."""
     monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 500)
     rng = np.random.default_rng(5)
 

@@ -43,18 +43,18 @@ def test_with_one_clip_per_group_it_is_the_usual_bootstrap():
 
 
 def test_identical_clips_of_a_group_count_as_one():
-    """Ten copies of each clip carry no more information than one: the interval stays as wide."""
+    """Ten copies of each clip contain no more information than one, so the interval is equally wide."""
     correct = np.random.default_rng(2).random(60) < 0.6
     once = clustered(np.column_stack([np.ones(60), correct]), share)
     tenfold = sum_by_group(
         np.column_stack([np.ones(600), np.repeat(correct, 10)]), np.repeat(np.arange(60), 10).astype(str)
     )
     assert clustered(tenfold, share) == pytest.approx(once, abs=0.02)
-    assert wilson(int(10 * correct.sum()), 600)[0] > once[0] + 0.05  # the interval of independent clips
+    assert wilson(int(10 * correct.sum()), 600)[0] > once[0] + 0.05  # the interval for independent clips
 
 
 def test_intervals_cover_the_true_value_in_95_percent(monkeypatch):
-    """Groups of unequal size whose members mostly agree; the true value is 0.6."""
+    """Simulates groups of unequal size whose members mostly agree; the true value is 0.6."""
     monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 1_000)
     rng, covered, trials = np.random.default_rng(3), 0, 300
     for _ in range(trials):

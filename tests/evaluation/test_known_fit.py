@@ -13,7 +13,7 @@ def answers(rng, count, classes, sharpness):
 
 
 def biased_answers(rng, count, classes, sharpness):
-    """Of which the first class is rare."""
+    """Returns probabilities in which the first class is rare."""
     probabilities = answers(rng, count, classes, sharpness) * np.r_[0.2, np.ones(classes - 1)]
     return probabilities / probabilities.sum(1, keepdims=True)
 
@@ -47,7 +47,7 @@ def test_it_is_the_penalised_logistic_regression_in_which_kinds_and_classes_weig
 
 
 def test_a_rare_class_is_not_withheld_because_it_is_rare():
-    """Clips of none are answered as evenly as those of the classes, but a class has few clips."""
+    """Uses classes whose probabilities differ only by chance, but one class has few clips."""
     rng = np.random.default_rng(2)
     target = rng.choice(5, 600, p=[0.02, 0.245, 0.245, 0.245, 0.245])
     probabilities = np.full((600, 5), 0.025)

@@ -1,4 +1,4 @@
-"""The scores of several genres, against scikit-learn and recomputed from the clips."""
+"""Multi-label scores, checked against scikit-learn and recomputed from the clips."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ CLASSES = ("pop", "rock", "rare", "none of them")
 
 
 def predictions(seed: int = 0, n: int = 120, noise: float = 1.0, groups: int = 30) -> Predictions:
-    """Clips whose probabilities are calibrated; the last genre is that of no clip."""
+    """Returns predictions with calibrated probabilities; no clip has the last genre."""
     target = np.random.default_rng(0).random((n, 4)) < [0.5, 0.3, 0.05, 0]
     logits = 2 * target - 2 + noise * np.random.default_rng(seed).normal(size=(n, 4))
     paths = tuple(f"{clip:03d}.wav" for clip in range(n))
@@ -60,7 +60,7 @@ def test_intervals_are_those_of_the_draws_of_groups():
     precisions, _ = bootstrap_rankings(one.probabilities, one.target, one.groups)
     expected = np.nanpercentile(np.nanmean(precisions[:, :3], axis=1), (2.5, 97.5))
     assert found["mean_average_precision"]["shown"] == pytest.approx(expected)
-    # Macro-F1, with draws that the module does not make
+    # Macro-F1, with draws independent of the module
     members, rng, drawn = np.array(one.groups), np.random.default_rng(5), []
     clips_of = [np.flatnonzero(members == name) for name in np.unique(members)]
     for _ in range(200):
@@ -89,7 +89,7 @@ def test_slices_score_the_clips_of_each_value():
 
 
 def test_the_temperature_gives_back_what_was_taken():
-    """Calibrated probabilities are made three times as sure."""
+    """Makes calibrated probabilities overconfident by a factor of three."""
     rng = np.random.default_rng(0)
     true = rng.random((4_000, 5))
     target = rng.random(true.shape) < true

@@ -20,7 +20,7 @@ from genreclf.plot_text import drawable
 
 
 def per_class(correct: list[int], names: tuple[str, ...]) -> list[dict]:
-    """The table of so many correct predictions per class."""
+    """Returns the table for these numbers of correct predictions per class."""
     target = np.repeat(np.arange(len(names)), correct)
     return scores(np.eye(len(names))[target], target, names)["per_class"]
 
@@ -59,7 +59,7 @@ def test_what_no_font_can_draw_is_an_escape_and_nothing_is_cut():
     assert max(map(len, lines)) <= 40 and "".join(lines).replace(" ", "") == long.replace(" ", "")
 
 
-@pytest.mark.filterwarnings("error")  # of missing glyphs
+@pytest.mark.filterwarnings("error")  # warnings about missing glyphs
 @pytest.mark.parametrize("name", ["a$\\bad$b", "$x", "caf\udce9 歌\U0010fffd", "two\nlines", "x" * 255])
 def test_a_class_may_have_any_name(tmp_path, name):
     names = (name, "rock")

@@ -1,4 +1,4 @@
-"""Average precision and ROC-AUC against scikit-learn, and their bootstrap against clips that are drawn one by one."""
+"""Checks average precision and ROC-AUC against scikit-learn, and their bootstrap against explicitly drawn clips."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def clips_of_groups(seed: int = 0, n: int = 40, classes: int = 3) -> tuple[np.nd
 
 def test_each_draw_scores_the_clips_of_the_drawn_groups(monkeypatch):
     monkeypatch.setattr(ranking, "DRAWS", 12)
-    monkeypatch.setattr(ranking, "_NUMBERS_AT_ONCE", 200)  # several parts of draws
+    monkeypatch.setattr(ranking, "_NUMBERS_AT_ONCE", 200)  # several batches of draws
     probabilities, target, groups = clips_of_groups()
     precisions, areas = bootstrap_rankings(probabilities, target, groups)
     assert precisions.shape == areas.shape == (12, 3)
@@ -52,7 +52,7 @@ def test_each_draw_scores_the_clips_of_the_drawn_groups(monkeypatch):
 def test_a_genre_without_clips_in_a_draw_is_left_out_of_its_mean():
     probabilities = np.linspace(0, 1, 6)[:, None].repeat(2, 1)
     target = np.array([[0, 0], [0, 1], [0, 0], [1, 1], [0, 0], [1, 0]], bool)
-    target[:, 0] &= np.arange(6) == 5  # of one group alone
+    target[:, 0] &= np.arange(6) == 5  # only one group has it
     precisions, _ = bootstrap_rankings(probabilities, target, list("abcdef"))
     missing = np.isnan(precisions[:, 0])
     assert 0.2 < missing.mean() < 0.5  # (5 / 6) ** 6 = 0.33

@@ -26,14 +26,14 @@ PIXEL = b"\x89PNG pixel"
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
-    """Fast intervals, and no drawing: test_plots tests that."""
+    """Makes intervals fast and skips drawing, which test_plots tests."""
     monkeypatch.setattr("genreclf.evaluation.report.draw_clip", lambda view: PIXEL)
     monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 200)
     monkeypatch.setattr("genreclf.evaluation.calibration.SIMULATIONS", 50)
 
 
 def made(classes: list[str], n: int = 60, accuracy: float = 0.7, groups: int = 20, seed: int = 0) -> dict:
-    """Metrics as `evaluate` writes them, of random predictions."""
+    """Returns metrics of random predictions, as written by `evaluate`."""
     rng = np.random.default_rng(seed)
     target = rng.integers(0, len(classes), n)
     predicted = np.where(rng.random(n) < accuracy, target, rng.integers(0, len(classes), n))
@@ -131,7 +131,7 @@ def test_extreme_scores_make_a_report_and_a_card(n, accuracy, groups, classes):
 
 
 def sliced(metrics: dict, cells: list[str], none: int = 0) -> dict:
-    """The metrics with scores by a column, and with clips of none of the genres."""
+    """Adds scores by the values of a column, and out-of-scope clips, to the metrics."""
     clip, n = metrics["tta"]["none"]["clip"], metrics["tta"]["none"]["clip"]["n"]
     rng = np.random.default_rng(5)
     names = tuple(map(str, range(n)))
@@ -159,7 +159,7 @@ def test_slices_and_clips_of_no_genre_are_shown():
         assert shown in text and f"{100 * one['accuracy']:.1f}" in card
     rows = [line for line in card.splitlines() if line.startswith(("| radio", r"| \(none\)", "| (none)", r"| \<b"))]
     assert len(rows) == 3 and all(line.replace("\\|", "").count("|") == 8 for line in rows)
-    measured = (f"{100 * clip['none']['auroc']:.1f} %", "61.3 %", "5.1 %", "7 ")  # "7 ": the clips of no genre
+    measured = (f"{100 * clip['none']['auroc']:.1f} %", "61.3 %", "5.1 %", "7 ")  # "7 ": the out-of-scope clips
     assert all(number in text and number in card.replace("\xa0", " ") for number in measured)
 
 

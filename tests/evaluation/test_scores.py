@@ -70,7 +70,7 @@ def test_intervals_contain_their_scores_and_are_wider_if_clips_of_a_group_agree(
         assert kinds["shown"] == kinds["clustered"]
         for interval in filter(None, kinds.values()):
             assert interval[0] < values[name] < interval[1]
-    # Ten copies of each clip in one group: the same width, not a third of it.
+    # Ten copies of each clip in one group give the same width, not a third of it.
     copies = intervals(np.tile(probabilities, (10, 1)), np.tile(target, 10), [str(i) for i in range(80)] * 10)
     for name, kinds in copies.items():
         assert kinds["clustered"] == pytest.approx(alone[name]["clustered"], abs=0.02)
@@ -93,7 +93,7 @@ def test_one_group_has_wilson_intervals_of_shares_only():
 
 
 def test_all_correct_is_shown_with_the_wilson_interval():
-    """12 of 12: every bootstrap draw is 100 %."""
+    """With 12 of 12 correct, every bootstrap draw is 100 %."""
     found = intervals(np.eye(4)[np.arange(12) % 4], np.arange(12) % 4, [str(i) for i in range(12)])["accuracy"]
     assert found["clustered"] == (1, 1) and found["shown"] == found["wilson"] and 0.7 < found["shown"][0] < 0.8
 

@@ -1,4 +1,4 @@
-"""Scores by the values of a column, against scikit-learn, pandas and scipy."""
+"""Scores by the values of a column, checked against scikit-learn, pandas and scipy."""
 
 import json
 
@@ -118,6 +118,6 @@ def test_clips_of_no_class_are_told_by_value():
         **{"radio": (2, 2), "talk": (0, 2), "home": (1, 0)}
     }
     assert by_value["radio"]["auroc"] == pytest.approx(area([0, 1], [0, 3]))
-    assert by_value["talk"]["auroc"] == pytest.approx(area([0, 1, 2], [1, 2]))  # against all clips of classes
-    assert by_value["home"]["auroc"] == pytest.approx(area([2], [0, 1, 2, 3]))  # against all of none
+    assert by_value["talk"]["auroc"] == pytest.approx(area([0, 1, 2], [1, 2]))  # against all clips of the classes
+    assert by_value["home"]["auroc"] == pytest.approx(area([2], [0, 1, 2, 3]))  # against all out-of-scope clips
     assert none_scores(known, none[:0], {}, {}) is None and none_scores(known[:0], none, {}, {}) is None

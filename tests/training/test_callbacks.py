@@ -9,7 +9,7 @@ from genreclf.training.callbacks import RunningAverage
 
 
 class Counting(L.LightningModule):
-    """A module whose weight is the number of the step."""
+    """A module whose weight is the step number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ def trainer_on(device: str) -> SimpleNamespace:
 
 def test_the_average_is_on_the_device_of_the_training():
     net, callback = Counting(), RunningAverage(0.9)
-    callback.setup(trainer_on("meta"), net, "fit")  # in place of a GPU: Lightning has not moved the module there yet
+    callback.setup(trainer_on("meta"), net, "fit")  # instead of a GPU, to which Lightning has not yet moved the module
     average = callback._average_model
     assert {x.device.type for x in [*average.parameters(), *average.buffers()]} == {"meta"}
 
@@ -63,4 +63,4 @@ def test_an_update_is_one_operation_for_all_weights_and_reads_nothing_back():
                 SimpleNamespace(is_last_batch=False, global_step=step), module, None, None, step
             )
         assert not seen.read_back
-        assert step == 1 or seen.launches == 2  # the average, and the number of its updates
+        assert step == 1 or seen.launches == 2  # for the average and for its update counter

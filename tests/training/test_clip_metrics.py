@@ -29,7 +29,7 @@ def test_a_probability_of_zero_has_a_finite_loss():
 
 def test_clips_of_several_genres_are_scored_as_by_scikit_learn():
     rng = np.random.default_rng(0)
-    target = rng.random((20, 4)) < [0.3, 0.5, 0.1, 0]  # the last genre is that of no clip
+    target = rng.random((20, 4)) < [0.3, 0.5, 0.1, 0]  # no clip has the last genre
     said = rng.random((20, 2, 4)).astype(np.float32)  # two segments each
     metric = MultilabelClipScores()
     for segment in (0, 1):

@@ -1,4 +1,4 @@
-"""The loggers that a configuration may name; what they keep is tested with the services."""
+"""The loggers that a configuration may name. Their records are tested with the services."""
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger

@@ -22,10 +22,10 @@ def test_with_equal_weights_it_is_cross_entropy_with_smoothed_labels():
 
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=6), st.integers(0, 10_000))
 def test_the_best_logits_under_shares_are_those_of_a_uniform_mix(weights, seed):
-    """With the true shares, the loss is least where the logits are the logarithms of the likelihoods p(x | class)."""
+    """With the true shares, the loss is minimal if the logits are the log-likelihoods log p(x | class)."""
     shares = np.array(weights) / sum(weights)
     likelihood = np.random.default_rng(seed).dirichlet(np.ones(len(shares))) + 0.01
-    posterior = shares * likelihood / (shares * likelihood).sum()  # in the mix of the training
+    posterior = shares * likelihood / (shares * likelihood).sum()  # with the training mix
     logits = torch.from_numpy(likelihood).log().float().requires_grad_()
     loss = GenreLoss(0.0, shares.tolist(), 0.5)
     sum(p * loss(logits[None], torch.tensor([number])) for number, p in enumerate(posterior)).backward()
@@ -67,7 +67,7 @@ def test_the_teachers_error_is_a_mean_square_and_0_for_clips_without_a_vector():
     other, lam = torch.tensor([1, 0, 1]), torch.tensor([0.9, 0.7, 0.6])
     mixed = [lam[i] * errors[i][i] + (1 - lam[i]) * errors[i][other[i]] for i in range(3)]
     assert loss(context, clip, other, lam).item() == pytest.approx(np.mean(mixed))
-    assert set(loss.state_dict()) == {"head.weight", "head.bias"}  # a checkpoint holds no vectors
+    assert set(loss.state_dict()) == {"head.weight", "head.bias"}  # a checkpoint contains no vectors
 
 
 def test_the_divergence_of_views_is_jensen_and_shannons():
@@ -90,7 +90,7 @@ def test_the_loss_of_several_genres_is_scikit_learns_with_targets_smoothed_to_th
         log_loss(true, said, labels=[0, 1]) for true, said in zip(target.T, logits.double().sigmoid().T, strict=True)
     ]
     assert MultilabelLoss(0, shares)(logits, target).item() == pytest.approx(np.mean(plain), rel=1e-5)
-    # The best probabilities for targets with these shares are the shares, whatever the smoothing.
+    # For targets with these shares, the optimal probabilities are the shares, independent of the smoothing.
     many = (torch.arange(1000)[:, None] < 1000 * torch.tensor(shares)).float()
     said = torch.tensor(shares).logit().expand(1000, 3).clone().requires_grad_()
     MultilabelLoss(0.3, shares)(said, many).backward()

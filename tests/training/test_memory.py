@@ -25,7 +25,7 @@ print(faults)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_serves_the_next_array():
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 100  # otherwise one for each of 16,384 pages, or 544 where numpy asks for large ones
+    assert int(done.stdout) < 100  # otherwise one for each of 16,384 pages, or 544 if NumPy requests huge pages
 
 
 def test_a_lack_of_memory_is_about_its_key():

@@ -15,21 +15,21 @@ from genreclf.training.optim_config import OptimConfig
 
 
 def optim_config(name: str, **changes) -> OptimConfig:
-    """A recipe as composed for a model that chooses muon."""
+    """Returns a recipe as composed for a model that uses muon."""
     values = {**of_yaml("optim", name), "learning_rate": 1e-3, "backbone_rate": 1.0}
     if name == "onecycle":
         values["optimizer"] = "muon"
     return build(OptimConfig, {**values, **changes}, "optim")
 
 
-# Making a whole net takes longer than most of these tests.
+# Creating a full net takes longer than most of these tests.
 SMALL = {"channels": [8, 8, 16, 16], "lstm_units": [8], "statistics_units": 8}
 
 
 def module(
     optim: str = "original", model: str = "small", consistency: float = 0.0, teacher=None, **changes
 ) -> GenreModule:
-    """A module with a net of `model`, or with a narrow Model A that is trained as Model B is."""
+    """Returns a module with a net of `model`, or with a narrow Model A that is trained like Model B."""
     values = of_yaml("model", "a" if model == "small" else model)
     if model == "small":
         values |= {"net": {**values["net"], **SMALL}, "optimizer": "adamw"}
@@ -92,14 +92,14 @@ def test_the_backbone_has_its_learning_rate(name):
     net = module(name, "b", backbone_rate=0.25)
     net._trainer = Steps()
     optimizer = net.configure_optimizers()["optimizer"]
-    if name == "onecycle":  # begins below the highest rate, which was set
+    if name == "onecycle":  # starts below the highest rate, which is the setting
         for group in optimizer.param_groups:
             group["lr"] = group["max_lr"]
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     backbone = {id(p) for p in net.net.backbone.parameters()}
     assert rates.keys() == {id(p) for p in net.parameters()}
     assert all(rate == pytest.approx(1e-3 * (0.25 if p in backbone else 1)) for p, rate in rates.items())
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)  # the one in the log
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)  # the rate in the log
 
 
 def test_one_cycle_rises_to_the_rate_and_falls_to_zero():
@@ -150,7 +150,7 @@ def test_the_loss_is_cross_entropy_with_smoothed_labels():
 
 
 def fix_logits(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.Tensor, context=None) -> None:
-    """Each branch returns fixed logits for every input, and the module logs nothing."""
+    """Makes each branch return fixed logits for every input, and the module log nothing."""
     gates = [torch.ones(len(part), 1) for part in parts]
     monkeypatch.setattr(net.net, "branches", lambda levels: (parts, gates, None, context))
     monkeypatch.setattr(net, "log", lambda *_, **__: None)
@@ -168,7 +168,7 @@ def test_the_first_loss_that_is_not_finite_stops_the_training_at_the_epochs_end(
     net._trainer = SimpleNamespace(is_last_batch=True)
     with pytest.raises(GenreclfError, match=r"loss is nan.*step 5, epoch 1.*optim.learning_rate"):
         net.on_train_batch_end(None, batch, 2)
-    net.on_train_epoch_end()  # told once
+    net.on_train_epoch_end()  # reported only once
 
 
 def test_losses_of_an_epoch_that_ends_early_are_checked(monkeypatch):
@@ -201,7 +201,7 @@ def test_each_branch_has_a_separate_loss(monkeypatch):
     batch = {"image": None, "target": torch.tensor([0, 2])}
     expected = torch.nn.functional.cross_entropy(torch.cat(parts), torch.tensor([0, 2, 0, 2]), label_smoothing=0.1)
     assert net.training_step(batch, 0).item() == pytest.approx(expected.item())
-    assert net.train_accuracy.compute() == 0.5  # of the sums: [1, 0.5, -0.5] is correct, [1.1, 1.2, -1.7] is not
+    assert net.train_accuracy.compute() == 0.5  # from the sums: [1, 0.5, -0.5] is correct, [1.1, 1.2, -1.7] is not
 
 
 def test_the_divergence_between_views_has_the_weight_consistency(monkeypatch):

@@ -1,4 +1,4 @@
-"""Muon against timm's, and the rule of the matrices."""
+"""Compares Muon with timm's, and tests which parameters are matrices."""
 
 from copy import deepcopy
 from functools import partial
@@ -29,7 +29,7 @@ def _step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], seed
 
 
 def test_steps_equal_timms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float64, which timm's iteration would round to bfloat16."""
+    """Compares in float64, which timm's iteration would otherwise round to bfloat16."""
     exact = partial(timm_muon.zeropower_via_newtonschulz, dtype=torch.float64)
     monkeypatch.setattr(timm_muon, "zeropower_via_newtonschulz", exact)
     ours, theirs = _parameters(0), _parameters(0)
@@ -71,7 +71,7 @@ def test_a_state_is_restored_exactly() -> None:
 
 
 def test_stacks_give_back_what_they_were_made_of() -> None:
-    """With the strides of the parameters: torch steps others one after the other on a GPU."""
+    """They have the strides of the parameters; with other strides, torch would step them one by one on a GPU."""
     parameters = [p for p in _parameters(0) if is_matrix(p)]
     parameters += [torch.randn(shape).to(memory_format=torch.channels_last) for shape in ((8, 5, 3, 3), (8, 5, 1, 1))]
     parameters = [

@@ -22,7 +22,7 @@ from genreclf.training.output_layer import _PENALTY, fit_output_layer, fitted
 
 
 def problem(seed: int, classes: int = 3, n: int = 60, d: int = 5) -> tuple[torch.Tensor, ...]:
-    """Inputs of different scales, other logits, classes, and first weights."""
+    """Returns inputs of different scales, other logits, classes, and initial weights."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -38,7 +38,7 @@ def test_a_layer_from_zero_is_scikit_learns_regression(classes):
     inputs, others, target, weight, bias = problem(classes, classes)
     found, shift = fitted(inputs, 0 * others, target, 0 * weight, 0 * bias)
     scaled = (inputs - inputs.mean(0)) / inputs.std(0, unbiased=False)
-    # With two classes, scikit-learn penalizes the difference of the two rows, which is twice each of them.
+    # With two classes, scikit-learn penalizes the difference of the two rows, which is twice each row.
     reference = LogisticRegression(C=(1 if classes > 2 else 2) / _PENALTY, max_iter=1_000, tol=1e-8).fit(scaled, target)
     expected = torch.from_numpy(reference.predict_proba(scaled))
     torch.testing.assert_close((inputs @ found.t() + shift).softmax(1), expected, rtol=0, atol=1e-4)
@@ -75,7 +75,7 @@ def test_no_layer_near_the_one_that_is_found_is_better(seed):
 
 @pytest.fixture
 def datamodule(tmp_path) -> SpectrogramDataModule:
-    """Two classes of four pictures, told by the position of a bright band."""
+    """Two classes of four pictures, which differ in the position of a bright band."""
     rng = np.random.default_rng(0)
     for position, genre in enumerate(("low", "high")):
         (tmp_path / "music" / genre).mkdir(parents=True)

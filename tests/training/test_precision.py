@@ -1,4 +1,4 @@
-"""The precision on machines other than this one."""
+"""The training precision on different machines."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Recorded steps, without a GPU: a function that runs the step again stands for its recording."""
+"""Recorded steps without a GPU: a function that runs the step again replaces the recording."""
 
 from types import SimpleNamespace
 
@@ -32,7 +32,7 @@ def batches() -> list[dict]:
 
 
 class Again(StepRecorder):
-    """Records on any device. Rates and inputs are those of the recording's memory, as in a CUDA graph."""
+    """Records on any device. Learning rates and inputs come from the recording's memory, as in a CUDA graph."""
 
     def __init__(self, module: GenreModule, fails: bool = False) -> None:
         super().__init__(module.outputs, self.run_again)
@@ -64,7 +64,7 @@ class Again(StepRecorder):
 
 
 def trained(module: GenreModule) -> tuple[dict, dict, int]:
-    """The state, the metrics and the number of steps after a short training."""
+    """Returns the state, the metrics and the number of steps after a short training run."""
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = L.Trainer(accelerator="cpu", max_epochs=EPOCHS, **quiet)
     trainer.fit(module, DataLoader(batches(), batch_size=None))

@@ -15,7 +15,7 @@ from genreclf.training.start import RANDOM, start
 
 @pytest.fixture
 def saved(tmp_path, monkeypatch):
-    """Writes the bundle of an untrained model, without its ONNX file, which takes long; returns its folder."""
+    """Writes the bundle of an untrained model without its ONNX file, which is slow, and returns its folder."""
     monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")
 
     def save(name: str) -> Path:
@@ -46,7 +46,7 @@ def test_a_net_of_the_same_classes_answers_as_the_one_it_starts_from(saved):
     "classes", [("ska", "dub"), ("dub", "ska", "raï"), ("a", "b", "c", "d"), ("Dub", "polka", "Rai", "SKA")]
 )
 def test_classes_keep_their_outputs_and_those_of_others_start_at_zero(classes, saved, capsys):
-    """By any spelling, in any order; the rest of the net is copied."""
+    """Classes may be spelled differently and in any order; the rest of the net is copied."""
     net, trained = new_net(len(classes)), random_bundle("a").net.state_dict()
     source = {"ska": 0, "SKA": 0, "dub": 1, "Dub": 1, "raï": 2, "Rai": 2}
     assert start(net, "none", str(saved("a")), classes)["new_classes"] == any(one not in source for one in classes)

@@ -1,4 +1,4 @@
-"""A training step on a GPU that only exists in name: tensors without content, on a device "cuda"."""
+"""A training step on a simulated GPU: tensors without content on a device "cuda"."""
 
 from functools import cache
 
@@ -13,18 +13,18 @@ from genreclf.data.datamodule import to_images
 from genreclf.nets import statistics
 from genreclf.training import muon
 
-# Functions that keep what they have made on a device
+# Functions that cache tensors on a device
 CONSTANTS = ((augment, "_limits"), (statistics, "_kept_constants"), (muon, "_identity"), (muon, "_log_betas"))
 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Replaces what needs a driver, or is not known for tensors without content."""
+    """Replaces functions that need a driver, or that do not support tensors without content."""
     if not torch.backends.cuda.is_built():
         pytest.skip("this torch knows no GPU")
     monkeypatch.setattr(torch, "_sample_dirichlet", torch.rand_like)
     monkeypatch.setattr(torch, "lstm", lambda x, start, *_: (x.new_empty(*x.shape[:2], 2 * start[0].shape[2]),))
-    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # another order in memory
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # it only changes the order in memory
     for module, name in CONSTANTS:
         monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
     with FakeTensorMode(), torch.device("cuda"):

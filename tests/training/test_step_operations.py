@@ -1,4 +1,4 @@
-"""What a training step costs on a GPU is the number of operations that the host gives it, and its waits for results."""
+"""Counts a training step's launches and waits, which determine its cost on a GPU."""
 
 import pytest
 import torch
@@ -16,18 +16,18 @@ from genreclf.training.callbacks import RunningAverage
 from genreclf.training.module import GenreModule
 from genreclf.training.optim_config import OptimConfig
 
-# Launches of a step with what this version needs, rounded up
+# Launches of a step in this version, rounded up
 LIMITS = {"a": 600, "b": 850, "b_scratch": 1_050}
 
 
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch):
-    """On a CPU, depthwise convolutions take more operations, which are faster there."""
+    """Uses the GPU's depthwise convolutions; on a CPU they take more operations, which are faster there."""
     monkeypatch.setattr(DepthwiseConv2d, "forward", nn.Conv2d.forward)
 
 
 def parts_of(name: str) -> tuple[GenreModule, AugmentConfig]:
-    """A model's module, and the augmentation that it is trained with."""
+    """Returns a model's module, and the augmentation with which it is trained."""
     model = of_yaml("model", name)
     net = build(ModelConfig, {**model["net"], "num_classes": 10}, "model.net")
     rates = {key: model[key] for key in ("optimizer", "learning_rate", "backbone_rate")}
@@ -39,7 +39,7 @@ def parts_of(name: str) -> tuple[GenreModule, AugmentConfig]:
 
 
 class Step:
-    """A training step of a model: augmentation, forward, backward, optimizer, average."""
+    """A training step of a model: augmentation, forward pass, backward pass, optimizer, average."""
 
     def __init__(self, name: str) -> None:
         self.module, self.augment = parts_of(name)

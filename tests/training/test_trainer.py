@@ -1,4 +1,4 @@
-"""The arguments of Lightning's Trainer that a run may have."""
+"""The arguments of Lightning's Trainer that a run accepts."""
 
 import pytest
 import yaml
@@ -43,7 +43,7 @@ def test_values_that_lightning_takes_are_accepted(key):
     ],
 )
 def test_a_value_of_another_type_is_refused(key, value):
-    """Lightning takes some of these, and then ignores them or fails in the middle of a training."""
+    """Lightning accepts some of these, and then ignores them or fails during training."""
     with pytest.raises(GenreclfError, match=rf"^trainer\.{key}=.*(expected|give) "):
         check_trainer({**DEFAULTS, key: value}, None)
 

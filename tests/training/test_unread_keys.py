@@ -1,4 +1,4 @@
-"""Keys that are typed although the other settings leave them unread."""
+"""Typed keys that have no effect with the other settings."""
 
 from typing import Any
 
