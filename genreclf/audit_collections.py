@@ -38,10 +38,10 @@ def _contents(contents: Contents) -> str:
         absent.append(ignored_files(contents.ignored))
     if contents.not_compared:
         names = first_names(contents.not_compared)
-        absent.append(f"{len(contents.not_compared)} not compared by sound, as shorter than 4 s or uniform ({names})")
+        absent.append(f"{len(contents.not_compared)} not compared by sound: shorter than 4 s, or uniform ({names})")
     if contents.figures:
         absent.append(
-            f"{contents.figures} are Kaggle's figures without quiet sounds, about a tenth of which find no match"
+            f"{contents.figures} are Kaggle's figures without quiet sounds; about a tenth of these find no match"
         )
     return "; ".join([f"{contents.name}: {contents.clips} clips", *absent])
 

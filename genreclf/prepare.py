@@ -33,7 +33,7 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     duplicates = len(readable) - len({row.group for row in readable})
     if duplicates:
         copies = len(readable) - len({row.digest for row in readable})
-        print(f"{duplicates} hold the same recording as another clip ({copies} are equal files)")
+        print(f"{duplicates} contain the same recording as another clip ({copies} are equal files)")
     print(one_line(f"{store.folder}: {(store.folder / ARRAY).stat().st_size / 1e6:.1f} MB"))
 
 

@@ -64,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine)")
     parser.add_argument("--port", type=port, default=8000, help="(default 8000)")
-    parser.add_argument("--requests", type=positive, default=64, help="at once; more get status 503 (default 64)")
+    parser.add_argument("--requests", type=positive, default=64, help="at one time; more get status 503 (default 64)")
     parser.add_argument("--max-mb", type=positive, default=64, help="the largest upload, in MiB (default 64)")
-    total = "of all uploads together, in MiB; more get status 503 (default 1024)"
+    total = "the total size of all uploads, in MiB; more get status 503 (default 1024)"
     parser.add_argument("--total-mb", type=positive, default=1024, help=total)
     stalled = "an upload that stalls for this long gets status 408 (default 10)"
     parser.add_argument("--stall-seconds", type=positive, default=10, help=stalled)

@@ -28,13 +28,13 @@ def run_shard(options: argparse.Namespace, contents: Contents) -> int:
     shards = begin_shards(options.shards, _new_manifest(predictor, contents, paths, count, numbering))
     name = one_line(f"genreclf: {options.shards}: shard {number} of {count}")
     if shards.is_finished(number):
-        print(f"{name} is finished already", file=sys.stderr)
+        print(f"{name} is already finished", file=sys.stderr)
         return 0
     part = paths[shards.manifest.part(number)]
     with engine_of(options, predictor, contents) as engine:
         problems, passing = shards.run(number, part, engine)
     if passing:
-        print(f"{name}: {passing} of {len(part)} files failed, perhaps only for now; run it again", file=sys.stderr)
+        print(f"{name}: {passing} of {len(part)} files failed, perhaps temporarily; run it again", file=sys.stderr)
     else:
         print(f"{name} is finished: {len(part)} files, {problems} of them could not be read", file=sys.stderr)
     return SOME_FILES_FAILED if passing or unreadable_folders else 0

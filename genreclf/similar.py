@@ -62,11 +62,11 @@ def _parser() -> argparse.ArgumentParser:
 def _check_model(library: Embeddings, predictor: Predictor, file: Path) -> None:
     """Raises GenreclfError if the library's embeddings are from another model: they could not be compared."""
     if library.model and library.model != predictor.model.weights_sha256:
-        fault = f"made by another model than {predictor.info.name!r}"
+        fault = f"from another model than {predictor.info.name!r}"
         raise GenreclfError(f"{file}: {fault}; give that one with --model, or run genreclf embed again")
     if not library.model:
-        untold = "does not say which model made it; the result is meaningless if it was another one"
-        print(one_line(f"genreclf: {file}: {untold}"), file=sys.stderr)
+        warning = "does not name the model of its embeddings; with another model, the result is meaningless"
+        print(one_line(f"genreclf: {file}: {warning}"), file=sys.stderr)
 
 
 def _embedding(predictor: Predictor, file: Path, size: int) -> np.ndarray:

@@ -43,8 +43,8 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
 
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
-    told = threading.Event()
-    threading.Thread(target=_end_when_asked, args=(wake, note, told), daemon=True).start()
+    printed = threading.Event()
+    threading.Thread(target=_end_when_asked, args=(wake, note, printed), daemon=True).start()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     before_descriptor = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     before_hook, sys.unraisablehook = sys.unraisablehook, _quiet_unraisable
@@ -55,7 +55,7 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
         yield
     except BaseException as error:
         if received:
-            told.wait(GRACE_SECONDS)
+            printed.wait(GRACE_SECONDS)
             if not isinstance(error, Stopped):  # a library has turned it into another error
                 raise Stopped(received[0]) from None
         raise
@@ -68,14 +68,14 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
             os.close(woken)
 
 
-def _end_when_asked(wake: int, note: Callable[[], str], told: threading.Event) -> None:
-    """Waits for one of the signals or for the end of the pipe. Sets `told` once the line is printed."""
+def _end_when_asked(wake: int, note: Callable[[], str], printed: threading.Event) -> None:
+    """Waits for one of the signals or for the end of the pipe. Sets `printed` once the line is printed."""
     while number := os.read(wake, 1):
         if number[0] in _SIGNALS:
             line = "\n" * os.isatty(2) + note() + "\n"  # a terminal has just shown ^C
             with suppress(OSError):
                 os.write(2, line.encode(errors="backslashreplace"))
-            told.set()
+            printed.set()
             time.sleep(GRACE_SECONDS)
             os._exit(128 + number[0])
     os.close(wake)

@@ -31,7 +31,7 @@ from genreclf.terminal import print_table
 from genreclf.text import shell_command
 
 LOG_SUFFIX = ".log"  # suffix of the log beside a plan
-LEFT = "left as the plan says"
+LEFT = "unchanged, as planned"
 
 Item = TypeVar("Item")
 
@@ -60,16 +60,17 @@ def _parser() -> argparse.ArgumentParser:
         "       genreclf tag --apply PLAN [--log LOG] [--m3u DIR]\n"
         "       genreclf tag --undo LOG",
         description="Writes genres into the tags of audio files, in three steps. --plan predicts and writes a table, "
-        "nothing else. --apply writes what that table says, after you have looked at it. --undo restores.",
+        "nothing else. --apply writes the genres in that table, after you have checked it. --undo restores the tags.",
         epilog="Exit code: 0, 1 if some files were not read or not written (the others are), 2 for a usage error.",
     )
     add_file_options(parser, at_least=0)
     steps = parser.add_argument_group("steps")
-    steps.add_argument("--plan", type=user_path, metavar="PLAN", help="write a CSV with what would be done")
-    edited = "write the genres of the column correct, or of genre where the action is write"
+    steps.add_argument("--plan", type=user_path, metavar="PLAN", help="write a CSV with the proposed changes")
+    edited = "write the genres in the column correct, or in genre if the action is write"
     steps.add_argument("--apply", type=user_path, metavar="PLAN", help=edited)
     steps.add_argument("--undo", type=user_path, metavar="LOG", help="restore the genres from before --apply")
-    steps.add_argument("--log", type=user_path, help="of --apply: what the genres were before (default PLAN.log)")
+    log = "with --apply: the file for the previous genres (default PLAN.log)"
+    steps.add_argument("--log", type=user_path, help=log)
     _add_plan_options(parser.add_argument_group("options of --plan"))
     add_model_options(parser, pictures=False)
     return parser
@@ -104,7 +105,7 @@ def _check_combination(parser: argparse.ArgumentParser, options: argparse.Namesp
     if options.watch and (not options.plan or options.m3u or options.embeddings):
         parser.error("--watch: give --plan PLAN, and neither --m3u nor --embeddings")
     if step == "FILE" and not (options.plan or options.m3u or options.embeddings):
-        parser.error("say what to write: --plan PLAN, --m3u DIR or --embeddings OUT")
+        parser.error("nothing to write; give --plan PLAN, --m3u DIR or --embeddings OUT")
 
 
 def _apply(options: argparse.Namespace) -> int:

@@ -130,11 +130,11 @@ def _show_summary(plan: Sequence[PlanRow], wanted: Rules, options: argparse.Name
     answers = [row for row in plan if row.probability is not None]
     if answers and wanted.least:
         reached = sum(row.probability >= wanted.least for row in answers if row.probability is not None)
-        print(f"{reached} of the {len(answers)} files to which the model gives a genre reach {percent(wanted.least)}.")
+        print(f"{reached} of the {len(answers)} files with a predicted genre reach {percent(wanted.least)}.")
     if measured := _measured(wanted, options):
         print(measured)
     if options.plan:
-        print(f"Look at the plan, then: {shell_command('genreclf', 'tag', '--apply', str(options.plan))}")
+        print(f"Check the plan, then run {shell_command('genreclf', 'tag', '--apply', str(options.plan))}")
 
 
 def _measured(wanted: Rules, options: argparse.Namespace) -> str:
@@ -145,7 +145,7 @@ def _measured(wanted: Rules, options: argparse.Namespace) -> str:
         return ""
     return (
         f"Of {found.of_clips} held-out clips, {percent(found.clips / found.of_clips)} reached "
-        f"{percent(found.least)}; {percent(found.accuracy)} of those answers were correct."
+        f"{percent(found.least)}; {percent(found.accuracy)} of those predictions were correct."
     )
 
 
@@ -161,7 +161,7 @@ def watch(options: argparse.Namespace) -> int:
     wanted = _rules(options, predictor)
     if not options.plan.exists():
         write_plan([], options.plan)
-    print(f"genreclf: watching; Ctrl-C ends it; the plan: {options.plan}", file=sys.stderr)
+    print(f"genreclf: watching for new files until Ctrl-C; the plan: {options.plan}", file=sys.stderr)
     for paths in arrivals(options.paths, lambda: set(_songs(options.paths)) - planned):
         for row in _predicted(paths, predictor, options):
             planned_row = plan_row(row, wanted)
@@ -174,7 +174,7 @@ def watch(options: argparse.Namespace) -> int:
 def _songs(folders: Sequence[Path]) -> Iterable[Path]:
     for folder in folders:
         if not folder.is_dir():
-            raise GenreclfError(f"{folder}: the folder is gone; start again when it is there")
+            raise GenreclfError(f"{folder}: the folder no longer exists; start again when it is back")
         yield from (folder / clip for clip in folder_contents(folder).clips if not _is_picture(Path(clip)))
 
 

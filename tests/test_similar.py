@@ -50,7 +50,7 @@ def test_the_nearest_songs_come_first_without_the_song_itself(suffix, music, run
     library = f"library{suffix}"
     assert embed.main([*SONGS, "--out", library]) == 0
     code, out, error = run("c.wav", "--in", library, "--json")
-    assert code == 0 and ("does not say" in error) == (suffix == ".csv")
+    assert code == 0 and ("does not name" in error) == (suffix == ".csv")
     found = json.loads(out)
     assert found[0]["path"] == "=b().wav"
     assert {row["path"] for row in found} == SONGS.keys() - {"c.wav"}
