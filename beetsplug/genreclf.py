@@ -78,7 +78,8 @@ class GenreclfPlugin(BeetsPlugin):
         except GenreclfError as error:
             raise UserError(str(error)) from error
         parts = [f"{counts[outcome]} {outcome}" for outcome in (GIVEN, KEPT, UNSURE, FAILED) if counts[outcome]]
-        self._log.info("{} songs{}: {}", len(items), ", nothing is changed" * options.pretend, ", ".join(parts))
+        songs = f"{len(items)} song{'s' * (len(items) != 1)}"
+        self._log.info("{}{}: {}", songs, ", nothing is changed" * options.pretend, ", ".join(parts))
         if not options.pretend:
             for album in {item.album_id: item.get_album() for item in items}.values():
                 self._give_genre_to_album(album)
