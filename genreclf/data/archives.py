@@ -134,7 +134,7 @@ def unpack(archive: Path, folder: Path, limits: Limits, other_way: str) -> None:
                 with tarfile.open(archive) as tar:
                     tar.extractall(partial, filter=_member_filter(limits, report))
             else:
-                raise ValueError("it is no tar or zip archive, or is damaged")
+                raise ValueError("it is not a tar or zip archive, or it is damaged")
         if not partial.is_dir():
             raise ValueError("it has no files in a top folder")
         partial.replace(folder)

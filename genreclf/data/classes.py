@@ -51,7 +51,7 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
         spellings[spelling_key(name)].append(name)
     for key, alike in spellings.items():
         if key in NO_GENRE and none not in alike:
-            remedy = f"if they are of none of the genres, give data.none={alike[0]}"
+            remedy = f"if they belong to none of the genres, give data.none={alike[0]}"
             tell_once(f"{where}: the clips of {alike[0]!r} are a class like the others; {remedy}")
         if len(alike) > 1:
             both = " and ".join(map(repr, alike))

@@ -114,7 +114,7 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
     found = [existing_file(path.parent, name) for name in names]
     missing = [name for name, file in zip(names, found, strict=True) if file is None]
     if missing:
-        fault = f"{len(missing)} of its {len(names)} paths are no files in {path.parent} (first: {missing[0]!r})"
+        fault = f"{len(missing)} of its {len(names)} paths are not files in {path.parent} (first: {missing[0]!r})"
         raise GenreclfError(f"{path}: {fault}; correct them, or name the column of paths path")
     files = dict.fromkeys(filter(None, found))  # a list may name a file twice
     return _collection(str(path), path.parent, [Source(file, "") for file in files], data, {})

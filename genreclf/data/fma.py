@@ -32,7 +32,8 @@ SHORT = frozenset(
         *(105247, 108924, 126981, 127336, 143992),
     )
 )
-NO_AUDIO, CUT_SHORT, NO_TOP_GENRE = "known to hold no audio", "known to be cut short", "of several top genres, or none"
+NO_AUDIO, CUT_SHORT = "known to contain no audio", "known to be cut short"
+NO_TOP_GENRE = "of several top genres, or none"
 # The columns that are read, by their two header cells, and their meanings in a table
 _COLUMNS = {
     ("track", "genre_top"): "genre",

@@ -55,7 +55,7 @@ class GenreMap:
         tag. With the task MULTILABEL, it is all of them.
         """
         parts = (part.strip() for tag in tags for part in _LIST.split(tag))
-        named = list(filter(self._says_something, parts))
+        named = list(filter(self._is_meaningful, parts))
         if not named:
             return Choice("", NO_TAG)
         if self.genres is None:
@@ -90,7 +90,7 @@ class GenreMap:
         keys = [whole] if whole in genres else list(map(spelling_key, _COMPOUND.split(tag)))
         return [genres[key] for key in keys] if all(key in genres for key in keys) else []
 
-    def _says_something(self, tag: str) -> bool:
+    def _is_meaningful(self, tag: str) -> bool:
         key = spelling_key(tag)
         return any(map(str.isalnum, tag)) and (
             key not in NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})

@@ -183,7 +183,7 @@ def _of_file(path: str, name: str, where: str) -> bytes:
         if not Path(name).is_dir() and path.rpartition("::")[2].startswith(f"hf://datasets/{name}@"):
             with fsspec.open(path, "rb") as file:
                 return bytes(file.read())
-    raise GenreclfError(f"{where}: holds no audio, and names no file of the data set; remove the row in a copy")
+    raise GenreclfError(f"{where}: contains no audio, and names no file of the data set; remove the row in a copy")
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, Column], class_label: type) -> list[str]:

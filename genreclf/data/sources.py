@@ -90,7 +90,7 @@ class DataConfig:
         if self.task not in TASKS:
             raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
         if self.task == MULTILABEL and self.none is not None:
-            remedy = "leave out data.none, because each genre is told from all other music anyway"
+            remedy = "leave out data.none, because each genre is distinguished from all other music anyway"
             raise GenreclfError(f"data.none={self.none}: not used with task=multilabel; {remedy}")
 
     def _check_public(self) -> None:

@@ -96,7 +96,7 @@ def _open_array(path: Path, dtype: type[np.generic], width: int, length: int) ->
     array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != dtype or array.shape != (length, width):
         raise ValueError(
-            f"{path.name} is {array.dtype} {array.shape}, the table says {dtype.__name__} {(int(length), width)}"
+            f"{path.name} is {array.dtype} {array.shape}, the table gives {dtype.__name__} {(int(length), width)}"
         )
     return array
 

@@ -127,13 +127,13 @@ def tell_genres(where: str, found: TagRows) -> None:
     if not found.tags:
         return
     taken, left_out = found.counts()
-    rows = [(genre, *_told(counts)) for genre, counts in taken.items()]
-    rows += [(f"left out: {reason}", *_told(counts)) for reason, counts in left_out.items()]
+    rows = [(genre, *_summary(counts)) for genre, counts in taken.items()]
+    rows += [(f"left out: {reason}", *_summary(counts)) for reason, counts in left_out.items()]
     columns = (("genre", "text"), ("files", "number"), ("in their tags", "text"))
     tell_table_once(f"{where}: genres from the tags of {len(found.tags)} files", columns, tuple(rows))
 
 
-def _told(counts: Mapping[str, int]) -> tuple[str, str]:
+def _summary(counts: Mapping[str, int]) -> tuple[str, str]:
     """Formats the number of clips and the most frequent tags."""
     shown = [f"{tag} {count}" for tag, count in list(counts.items())[:TAGS_SHOWN] if tag]
     others = len(counts) - TAGS_SHOWN

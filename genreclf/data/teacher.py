@@ -72,7 +72,7 @@ def _read(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
 
 def _npz(file: Path) -> dict[str, np.ndarray]:
     if file.is_file() and not is_zipfile(file):
-        raise ValueError("it is no .npz file")
+        raise ValueError("it is not an .npz file")
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
 

@@ -53,7 +53,7 @@ class StorePath:
     def _details(self) -> dict[str, Any]:
         if self.listed is not None:
             return self.listed
-        with _told(self):
+        with _user_errors(self):
             system, key = _opened(self)
             return dict(system.info(key))
 
@@ -77,7 +77,7 @@ def objects_below(prefix: StorePath) -> dict[str, StorePath]:
 
     Raises GenreclfError if the store cannot be read, or if there is no object.
     """
-    with _told(prefix):
+    with _user_errors(prefix):
         system, root = _opened(prefix)
         found = system.find(root, detail=True)
     if not found:
@@ -107,7 +107,7 @@ def in_memory(path: StorePath) -> Iterator[Path]:
 
 def _pieces(path: StorePath) -> Iterator[bytes]:
     count = 0
-    with _told(path):
+    with _user_errors(path):
         system, key = _opened(path)
         with system.open(key, "rb", cache_type="none", block_size=_PIECE_BYTES) as file:
             while piece := file.read(_PIECE_BYTES):
@@ -126,7 +126,7 @@ def _opened(path: StorePath) -> tuple[Any, str]:
 
 
 @contextmanager
-def _told(path: StorePath) -> Iterator[None]:
+def _user_errors(path: StorePath) -> Iterator[None]:
     """Turns the libraries' exceptions, which differ from store to store, into a GenreclfError."""
     try:
         yield

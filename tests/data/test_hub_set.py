@@ -118,7 +118,7 @@ def test_of_two_columns_of_genres_the_class_label_is_taken(tmp_path):
             r"one column of genres .*audio, genre, style; rename",
         ),
         ({"mood": (TEXT, ["x"])}, [b"x"], r"one column of genres .*audio, mood"),
-        ({"genre": (TEXT, ["x"])}, [None], r"row 0 of train: holds no audio"),
+        ({"genre": (TEXT, ["x"])}, [None], r"row 0 of train: contains no audio"),
     ],
 )
 def test_an_unusable_data_set_is_one_line_and_leaves_nothing(tmp_path, columns, sounds, message):
