@@ -101,14 +101,14 @@ def test_an_import_gives_genres_to_songs_without_one(beets, songs, answers):
     assert album.genres == found.genres()["one"]
 
 
-def test_an_answer_below_the_threshold_is_not_used(beets, songs, answers):
+def test_a_prediction_below_the_threshold_is_not_used(beets, songs, answers):
     least = (answers["one"].probability + answers["two"].probability) / 2
     found = beets(min=least)
     found.run("import", str(songs))
     assert found.genres() == given(answers, least) != given(answers, 0.0)
 
 
-def test_a_model_of_several_labels_gives_all_that_reach_their_thresholds(beets, songs, answers, monkeypatch):
+def test_a_multilabel_model_gives_all_genres_above_their_thresholds(beets, songs, answers, monkeypatch):
     import beetsplug.genreclf as plugin
 
     predictor = load_predictor("a")
@@ -137,7 +137,7 @@ def test_without_auto_the_command_gives_them_and_writes_the_files(beets, songs, 
     assert found.genres() == found.in_files() == given(answers, 0.0)
 
 
-def test_overwrite_replaces_a_genre_but_not_by_a_withheld_answer(beets, songs, answers):
+def test_overwrite_replaces_a_genre_but_not_by_a_withheld_one(beets, songs, answers):
     found = beets(auto=False)
     found.run("import", str(songs))
     (strange,) = found.library.items("title:strange")
@@ -148,7 +148,7 @@ def test_overwrite_replaces_a_genre_but_not_by_a_withheld_answer(beets, songs, a
     assert answers["polka"].genre not in ("", "Polka")
 
 
-def test_a_song_that_cannot_be_read_costs_no_other_its_genre(beets, songs, answers):
+def test_an_unreadable_song_does_not_affect_the_others(beets, songs, answers):
     found = beets(auto=False)
     found.run("import", str(songs))
     (lost,) = found.library.items("title:one")
@@ -183,7 +183,7 @@ def test_a_setting_that_cannot_be_used_is_one_line(beets, songs, word, key):
     assert "\n" not in str(error.value)
 
 
-def test_an_import_goes_on_without_the_model(beets, songs):
+def test_an_import_continues_without_the_model(beets, songs):
     found = beets(model="nowhere")
     found.run("import", str(songs))
     assert set(found.genres()) == set(MUSIC)

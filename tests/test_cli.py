@@ -53,14 +53,14 @@ def test_each_command_has_its_help_which_fits_a_screen(name, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(("word", "nearest"), [("predicts", "predict"), ("evalute", "evaluate")])
-def test_an_unknown_command_is_refused_with_the_nearest(word, nearest, capsys):
+def test_an_unknown_command_is_refused_with_the_nearest_one(word, nearest, capsys):
     assert cli.main([word]) == USER_ERROR
     error = capsys.readouterr().err
     assert word in error
     assert repr(nearest) in error
 
 
-def test_a_word_like_no_command_is_refused_with_all_of_them(capsys):
+def test_a_word_unlike_any_command_is_refused_with_all_commands(capsys):
     assert cli.main(["zzz"]) == USER_ERROR
     assert ", ".join(cli.COMMANDS) in capsys.readouterr().err
 
@@ -140,7 +140,7 @@ def test_python_m_genreclf_is_the_same_command():
     assert done.stdout.split() == ["genreclf", genreclf.__version__]
 
 
-def test_threads_that_have_nothing_to_do_use_no_processor():
+def test_idle_threads_use_no_cpu_time():
     code = (
         "import time\n"
         "from genreclf.__main__ import main\n"

@@ -134,7 +134,7 @@ def test_folds_are_calibrated_on_the_others(tmp_path, compare):
     assert "fitted on the other folds" in (tmp_path / "out" / "comparison.md").read_text()
 
 
-def test_what_has_no_predictions_is_scored_once(tmp_path, compare, monkeypatch):
+def test_a_run_without_predictions_is_scored_once(tmp_path, compare, monkeypatch):
     run, configs = finished_run(tmp_path / "run", "a"), []
     (run / "evaluation").rename(tmp_path / "kept")
 
@@ -195,7 +195,7 @@ def test_mistakes_are_one_line_with_the_file_and_the_remedy(tmp_path, compare):
     assert names(message(whole), "predictions.parquet", "delete")
 
 
-def test_slices_show_each_system_and_how_far_it_is_behind(tmp_path, compare):
+def test_slices_show_each_system_and_its_distance_from_the_first(tmp_path, compare):
     folder, table = sweep(tmp_path / "sweep"), tmp_path / "clips.csv"
     cells = ["radio" if i < 20 else "home, [b]|*x*" if i < 50 else "" for i in range(60)]
     lines = (f'{i:03d}.wav,x,"{cell}",7' for i, cell in enumerate(cells))
@@ -229,7 +229,7 @@ def test_slices_show_each_system_and_how_far_it_is_behind(tmp_path, compare):
     assert all(row.count("|") == 13 for row in rows) and card.count("| radio |") == 2
 
 
-def test_a_slice_that_is_no_column_is_refused_before_anything_is_scored(tmp_path, compare):
+def test_a_slice_that_is_not_a_column_is_refused_before_scoring(tmp_path, compare):
     run, table = finished_run(tmp_path / "run", "a"), tmp_path / "clips.csv"
     shutil.rmtree(run / "evaluation")  # so that it would be scored first
     table.write_text("path,genre,source\n000.wav,x,radio\n")

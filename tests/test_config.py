@@ -137,7 +137,7 @@ class Place:
     folder: Path | StorePath
 
 
-def test_a_path_or_url_that_is_needed_is_not_null():
+def test_a_required_path_or_url_cannot_be_null():
     with pytest.raises(GenreclfError, match=r"sample\.folder"):
         build(Place, {"folder": None}, "sample")
 

@@ -52,7 +52,7 @@ def test_a_checkpoint_becomes_a_bundle(run, bundle, capsys, monkeypatch):
     assert all(torch.equal(value, bundle.net.state_dict()[name]) for name, value in net.net.state_dict().items())
 
 
-def test_a_checkpoint_of_several_genres_becomes_a_bundle_of_several(run, bundle, monkeypatch):
+def test_a_multilabel_checkpoint_becomes_a_multilabel_bundle(run, bundle, monkeypatch):
     monkeypatch.setattr(bundles, "bundle_onnx", lambda net, digest: b"")
     saved = torch.load(run / "last.ckpt", weights_only=True)
     saved["hyper_parameters"]["task"] = "multilabel"
@@ -77,7 +77,7 @@ def test_a_checkpoint_outside_its_run_is_refused(run, capsys, missing):
     assert str(run / missing) in message and "run folder" in message
 
 
-def test_files_that_are_no_checkpoints_are_refused_and_run_no_code(run, capsys, tmp_path):
+def test_other_files_are_refused_and_run_no_code(run, capsys, tmp_path):
     file = run / "other.ckpt"
     for content in (b"", b"no weights", pickle.dumps(print)):
         file.write_bytes(content)

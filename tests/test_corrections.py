@@ -58,7 +58,7 @@ def plan(folder: Path, *rows: str) -> Path:
     return file
 
 
-def test_corrections_and_tags_train_on_from_a_model(music, initial, cache, tmp_path):
+def test_corrections_and_tags_train_a_model_further(music, initial, cache, tmp_path):
     """Corrections label the corrected files, and tags the others. No temperature can be fitted."""
     table = plan(
         tmp_path, "9.flac,write,rock,0.9,,,Polka,", "0.flac,keep,ska,0.6,,Dub,ska,", "1.flac,keep,ska,0.6,,Dub,,"
@@ -97,7 +97,7 @@ def test_a_model_of_the_same_classes_keeps_the_temperature(music, initial, cache
         (["split=all"], ["temperature", "init=MODEL"]),
     ],
 )
-def test_few_corrections_alone_are_refused_with_what_to_write(words, remedies, music, cache, tmp_path):
+def test_too_few_corrections_are_refused_with_the_settings_to_add(words, remedies, music, cache, tmp_path):
     rows = [f"{number}.flac,skip,,,,,{genre}," for number, genre in enumerate(["Polka", "Waltz", "Waltz", "Tango"])]
     result = train(music, cache, "data=folder", f"data.table={plan(tmp_path, *rows)}", "run=refused", *words)
     last = result.stderr.splitlines()[-1]

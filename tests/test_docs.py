@@ -30,7 +30,7 @@ def test_links_lead_to_files_and_headings(page):
         assert target.exists() and (not anchor or anchor in anchors(target)), link
 
 
-def test_the_code_names_sections_that_exist():
+def test_sections_that_the_code_names_exist():
     sources = (ROOT / "genreclf").rglob("*.py")
     text = "\n".join(re.sub(r"\s+(?:# )?", " ", path.read_text(encoding="utf-8")) for path in sources)
     named = re.findall(r'\(see "([^"\\]+)" in (scripts/\w+\.md)\)', text)

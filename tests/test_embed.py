@@ -28,7 +28,7 @@ def expected(pictures) -> np.ndarray:
     return np.stack([predictor.predict_file(path).embedding for path in pictures])
 
 
-def test_all_formats_hold_the_nets_context_vectors(pictures, expected, tmp_path, monkeypatch):
+def test_all_formats_contain_the_nets_context_vectors(pictures, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words, names = [str(path) for path in pictures], [str(path) for path in pictures]
     for out in ([], ["--out", "x.parquet"], ["--out", "x.csv"]):

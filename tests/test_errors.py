@@ -12,7 +12,7 @@ from genreclf.errors import USER_ERROR, GenreclfError, command, reason
 
 
 @pytest.mark.parametrize("kind", ["ENOSPC", "EACCES", "EROFS", "ENOENT", "ENOTDIR", "EEXIST", "ENAMETOOLONG"])
-def test_the_state_of_a_file_system_is_one_line(kind, capsys):
+def test_a_file_system_error_is_one_line(kind, capsys):
     @command
     def main() -> int:
         raise OSError(getattr(errno, kind), "reason", "some\nfile")
@@ -22,7 +22,7 @@ def test_the_state_of_a_file_system_is_one_line(kind, capsys):
     assert error.startswith("genreclf: some\\nfile: reason; ") and error.count("\n") == 1
 
 
-def test_another_error_of_the_system_keeps_its_traceback():
+def test_other_system_errors_keep_their_traceback():
     @command
     def main() -> int:
         raise ConnectionError(errno.ECONNREFUSED, "refused")
@@ -31,7 +31,7 @@ def test_another_error_of_the_system_keeps_its_traceback():
         main()
 
 
-def test_the_reason_of_an_error_of_the_system_is_without_its_number_and_path(tmp_path):
+def test_the_reason_of_a_system_error_has_no_number_or_path(tmp_path):
     with pytest.raises(OSError) as read:
         (tmp_path / "missing").read_bytes()
     assert reason(read.value) == os.strerror(errno.ENOENT)
@@ -57,7 +57,7 @@ sys.exit(main())
 
 @pytest.mark.parametrize(("own", "expected"), [(0, 141), (1, 1)])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_work_goes_on_when_nobody_reads(tmp_path, own, expected, unbuffered):
+def test_work_continues_if_nobody_reads_the_output(tmp_path, own, expected, unbuffered):
     process = subprocess.Popen(
         [sys.executable, *(["-u"] * bool(unbuffered)), "-c", SCRIPT, tmp_path / "result", str(own)],
         stdout=subprocess.PIPE,

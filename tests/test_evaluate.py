@@ -100,7 +100,7 @@ def message(capsys):
     return refused
 
 
-def test_predictions_are_those_of_the_predictor(evaluated, run, datamodule):
+def test_predictions_equal_the_predictors(evaluated, run, datamodule):
     table = pandas.read_parquet(evaluated / "predictions.parquet")
     clips = datamodule.clips["test"]
     assert len(table) == 2 * len(clips) and set(table.tta) == {"none", "flip"}
@@ -113,7 +113,7 @@ def test_predictions_are_those_of_the_predictor(evaluated, run, datamodule):
         assert (row.predicted, row.true) == (expected.genre, datamodule.store.rows[clip].label)
 
 
-def test_scores_are_those_of_the_written_predictions(evaluated):
+def test_scores_match_the_written_predictions(evaluated):
     metrics = json.loads((evaluated / "metrics.json").read_text())
     table = pandas.read_parquet(evaluated / "predictions.parquet")
     for tta, rows in table.groupby("tta"):
@@ -183,12 +183,12 @@ def test_the_table_shows_all_scores_and_where_they_are(printed, evaluated, run):
         (["device=tpu"], ["device=tpu", "cpu"]),
     ],
 )
-def test_senseless_values_are_refused(run, message, words, parts):
+def test_invalid_values_are_refused(run, message, words, parts):
     text = message(run, *words)
     assert all(part in text for part in parts)
 
 
-def test_only_a_run_has_data_of_its_own(run, tmp_path, message):
+def test_only_a_run_has_data(run, tmp_path, message):
     assert all(part in message("a") for part in ("a:", "pretrained", "./a", "run", "data.path=DIR"))
     assert all(part in message(run / "bundle") for part in (str(run / "bundle"), "record.json", "run", "data.path=DIR"))
     assert str(tmp_path) in message(tmp_path)

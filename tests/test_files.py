@@ -17,12 +17,12 @@ from genreclf.tags.genre_log import read_log
     ("word", "meant"),
     [("~", "/home/me"), ("~/a", "/home/me/a"), ("./~", "~"), ("a/~", "a/~"), ("~$a.mp3", "~$a.mp3"), ("./~a", "~a")],
 )
-def test_only_a_home_folder_is_put_in_place_of_a_tilde(monkeypatch, word, meant):
+def test_only_a_tilde_for_a_home_folder_is_replaced(monkeypatch, word, meant):
     monkeypatch.setenv("HOME", "/home/me")
     assert user_path(word) == Path(meant)
 
 
-def test_a_user_without_a_home_folder_is_told(monkeypatch):
+def test_a_missing_home_folder_is_one_line(monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", os.fspath)
     with pytest.raises(GenreclfError, match=r"^~/a: .*HOME"):
         user_path("~/a")
@@ -36,7 +36,7 @@ def test_content_is_written_unchanged(tmp_path, content):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_permissions_of_a_file_stay(tmp_path):
+def test_the_permissions_of_a_file_are_kept(tmp_path):
     write_atomically(tmp_path / "file", "old")
     (tmp_path / "file").chmod(0o640)
     write_atomically(tmp_path / "file", "new")
@@ -44,7 +44,7 @@ def test_the_permissions_of_a_file_stay(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_atomically, write_once])
-def test_an_error_names_the_file_that_the_user_knows(tmp_path, write):
+def test_an_error_names_the_users_file(tmp_path, write):
     with pytest.raises(FileNotFoundError) as caught:
         write(tmp_path / "missing" / "file", "")
     assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "missing" / "file"), None)
@@ -86,7 +86,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_a_killed_process_left_is_removed_but_not_what_another_is_writing(tmp_path, monkeypatch):
+def test_files_of_killed_processes_are_removed_but_not_those_of_running_ones(tmp_path, monkeypatch):
     def killed(descriptor: int) -> None:
         os._exit(9)
 
@@ -147,7 +147,7 @@ def test_blank_lines_before_the_header_count_as_lines(tmp_path):
     assert table.header(";") == ("a", "b") and list(table.rows(";")) == [(6, ["1", "2" * 200_000])]
 
 
-def test_a_quote_that_is_not_closed_does_not_swallow_the_rows_behind_it(tmp_path):
+def test_an_unclosed_quote_does_not_swallow_the_following_rows(tmp_path):
     (tmp_path / "table.csv").write_text('a,b\n1,"2\n3,4\n')
     with pytest.raises(GenreclfError, match=r"^table: cannot be read"):
         list(read_csv_text(tmp_path / "table.csv", "table").rows(","))

@@ -131,7 +131,7 @@ def test_keys_of_earlier_versions_are_refused_with_the_new_ones(command, old):
         translate([f"+{key}=other,{value}" if value else f"+{key}=1"], "train")
 
 
-def test_known_keys_need_no_plus_and_extra_keys_neither(command):
+def test_neither_known_nor_extra_keys_need_a_plus(command):
     keys = ("trainer.limit_train_batches",)
     calls, *_ = command("+seed=3", "trainer.limit_train_batches=2", extra_keys=keys)
     ((config, overrides),) = calls

@@ -114,7 +114,7 @@ def test_embed(small, files, tmp_path):
         (["predict", "{file}", "--parquet", "out.parquet"], "pyarrow"),
     ],
 )
-def test_a_command_says_in_one_line_what_to_install(words, package, small, files, tmp_path):
+def test_a_missing_extra_is_one_line(words, package, small, files, tmp_path):
     done = genreclf(small, tmp_path, *(word.format(file=files[0]) for word in words), check=False)
     errors = [line for line in done.stderr.splitlines() if "using the pretrained" not in line]
     assert done.returncode == USER_ERROR, done.stderr
@@ -122,7 +122,7 @@ def test_a_command_says_in_one_line_what_to_install(words, package, small, files
     assert package in errors[0]
 
 
-def test_the_additions_bring_service_and_app(small, files, tmp_path):
+def test_the_extras_add_the_service_and_the_app(small, files, tmp_path):
     lists = [CHECKOUT / "scripts" / f"requirements-{part}.txt" for part in ("predict", "app", "serve")]
     pip(small, "install", "--no-deps", "--require-hashes", *(word for path in lists for word in ("-r", path)))
     with socket.socket() as free:

@@ -81,7 +81,7 @@ def test_one_command_trains_scores_and_writes_a_bundle(script, music, cache, tmp
     assert all(word in card for word in ("other sources", "panda", "musicnn")) and str(tmp_path) not in card
 
 
-def test_each_stage_starts_from_the_one_before_and_a_stopped_one_goes_on(script, tmp_path, monkeypatch):
+def test_each_stage_starts_from_the_one_before_and_a_stopped_one_resumes(script, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(subprocess, "run", lambda words, check: trained.append(words[3:]))
     (tmp_path / "stage-2").mkdir()

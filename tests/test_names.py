@@ -72,14 +72,14 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_a_reader_that_goes_away_costs_nothing(unread_commands, music, name):
+def test_nothing_is_lost_if_the_reader_goes_away(unread_commands, music, name):
     done = unread_commands[name]
     assert done.returncode == BROKEN_PIPE, done.stderr
     assert not any(word in done.stderr for word in ("Traceback", "ignored", "Broken", "Glyph"))
     assert (music.parent / WRITTEN[name]).stat().st_size > 1_000
 
 
-def test_pages_show_names_whole_and_as_text(unread_commands, music):
+def test_pages_show_names_in_full_and_as_text(unread_commands, music):
     for page, names in (("evaluate", CLASSES), ("audit", CLASSES)):
         text = (music.parent / WRITTEN[page]).read_text()
         assert all(html.escape(one_line(name)) in text for name in names)
@@ -89,14 +89,14 @@ def test_pages_show_names_whole_and_as_text(unread_commands, music):
         assert not CONTROL.search((music.parent / file).read_text())
 
 
-def test_tables_of_data_have_all_names(unread_commands, music):
+def test_tables_of_data_contain_all_names(unread_commands, music):
     table = parquet.read_table(music.parent / "p.parquet")
     assert [name for name in table.column_names if name.startswith("p_")] == [f"p_{utf8(name)}" for name in CLASSES]
     assert set(table["path"].to_pylist()) == {utf8(str(music / label / name)) for label in CLASSES for name in FILES}
 
 
 @pytest.mark.parametrize("form", ["--top=1", "--csv", "--json"])
-def test_what_is_printed_has_all_names(unread_commands, music, form):
+def test_the_output_contains_all_names(unread_commands, music, form):
     done = command("predict", music / CLASSES[0], "--model", "it's a run", form, cache=music.parent)
     assert done.returncode == 0
     if form == "--json":

@@ -84,7 +84,7 @@ def test_an_object_and_files_are_predicted_in_the_order_given(library, bucket, r
     assert code == 0 and [row["path"] for row in json.loads(out)] == list(map(str, words))
 
 
-def test_a_journal_knows_objects_by_their_version(bucket, server, run_predict, tmp_path, monkeypatch):
+def test_a_journal_distinguishes_versions_of_objects(bucket, server, run_predict, tmp_path, monkeypatch):
     system = fsspec.filesystem("s3")
     system.copy("songs/my music/a", "songs/changing/", recursive=True)
     words = ["s3://songs/changing", "--json", "--journal", tmp_path / "journal"]
@@ -98,7 +98,7 @@ def test_a_journal_knows_objects_by_their_version(bucket, server, run_predict, t
     assert code == 0 and read == ["s3://songs/changing/1.png"] and out != first[1]
 
 
-def test_shards_of_a_bucket_make_the_result_of_a_single_run(bucket, run_predict, tmp_path):
+def test_shards_of_a_bucket_give_the_result_of_a_single_run(bucket, run_predict, tmp_path):
     single = run_predict(bucket, "--csv")[:2]
     for number in (2, 1):
         words = [bucket] if number == 2 else []  # the second takes the objects from the manifest
@@ -106,7 +106,7 @@ def test_shards_of_a_bucket_make_the_result_of_a_single_run(bucket, run_predict,
     assert run_predict("--shards", tmp_path / "shards", "--merge", "--csv")[:2] == single
 
 
-def test_what_may_pass_is_tried_again(bucket, run_predict, monkeypatch, tmp_path):
+def test_temporary_errors_are_retried_later(bucket, run_predict, monkeypatch, tmp_path):
     """A broken connection leaves a file without a prediction, but neither the journal nor the shard keeps that row."""
     real, words = object_store._pieces, [bucket, "--shards", tmp_path / "shards", "--shard", "1/1"]
 
@@ -137,21 +137,21 @@ def test_memory_is_bounded(bucket, monkeypatch):
     assert held.count == 0
 
 
-def test_a_shortened_object_is_no_clip(bucket):
+def test_a_truncated_object_is_not_a_clip(bucket):
     objects = objects_below(StorePath(bucket))
     listed = {**objects["sound.wav"].listed, "size": 10**6}
     with pytest.raises(StoreError, match="44144 of 1000000 bytes"), in_memory(StorePath(f"{bucket}/sound.wav", listed)):
         pass
 
 
-def test_a_key_is_no_path(bucket, library, run_predict):
+def test_a_key_is_not_a_path(bucket, library, run_predict):
     """Slashes in a key are ordinary characters."""
     fsspec.filesystem("s3").pipe("songs/keys//1.png", (library / "a" / "1.png").read_bytes())
     code, out, _ = run_predict("s3://songs/keys", "--json")
     assert code == 0 and [row["path"] for row in json.loads(out)] == ["s3://songs/keys//1.png"]
 
 
-def test_a_store_of_objects_is_that_of_the_files(library, bucket, tmp_path):
+def test_a_store_of_objects_equals_a_store_of_files(library, bucket, tmp_path):
     stores = [prepared_store(data_config(path=path, cache=tmp_path)) for path in (str(library), f"{bucket}/")]
     files = [{path.name: path.read_bytes() for path in store.iterdir()} for store in stores]
     about = [json.loads(each.pop("store.json")) for each in files]
@@ -160,7 +160,7 @@ def test_a_store_of_objects_is_that_of_the_files(library, bucket, tmp_path):
     assert prepared_store(data_config(path=bucket, cache=tmp_path)) == stores[1]
 
 
-def test_a_changed_object_makes_another_store_and_is_read_alone(bucket, tmp_path, monkeypatch):
+def test_only_a_changed_object_is_read_for_the_new_store(bucket, tmp_path, monkeypatch):
     system = fsspec.filesystem("s3")
     for name in ("a/1.png", "b/2.png"):
         system.copy(f"songs/my music/{name}", f"songs/edited/{name}")
@@ -172,7 +172,7 @@ def test_a_changed_object_makes_another_store_and_is_read_alone(bucket, tmp_path
     assert prepared_store(data) != first and not decoded  # another object has the same content
 
 
-def test_a_store_that_fails_costs_no_clip(bucket, tmp_path, monkeypatch):
+def test_no_clip_is_lost_if_the_object_store_fails(bucket, tmp_path, monkeypatch):
     real, data = object_store._pieces, data_config(path=bucket, cache=tmp_path)
 
     def pieces(path: StorePath) -> Iterator[bytes]:
@@ -188,7 +188,7 @@ def test_a_store_that_fails_costs_no_clip(bucket, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["tags", "gtzan", "fma"])
-def test_what_needs_a_disk_refuses_a_url(name, bucket, tmp_path):
+def test_commands_that_need_a_disk_refuse_a_url(name, bucket, tmp_path):
     with pytest.raises(GenreclfError, match=r"data\.path=s3://songs/my music.*data=folder.*copy it to a disk"):
         prepared_store(data_config(name, path=bucket, cache=tmp_path))
 
@@ -209,7 +209,7 @@ def test_wrong_urls_are_one_line(url, remedy, bucket, run_predict):
     assert (code, out) == (2, "") and line.startswith(f"genreclf: {url.rstrip('/')}: ") and remedy in line
 
 
-def test_a_server_that_is_away_is_one_line(bucket, run_predict, monkeypatch):
+def test_an_unreachable_server_is_one_line(bucket, run_predict, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     s3fs.S3FileSystem.clear_instance_cache()

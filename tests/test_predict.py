@@ -94,7 +94,7 @@ def test_a_library_is_predicted_in_order_as_file_by_file(library, predict):
             assert list(piece["probabilities"].values()) == list(segment.probabilities)
 
 
-def test_all_formats_hold_the_same(library, predict, sure, tmp_path):
+def test_all_formats_contain_the_same(library, predict, sure, tmp_path):
     rows = rows_of(predict(library, "--json", "--model", sure))
     assert not any("segments" in row for row in rows)
     code, out, error = predict(library, "--csv", "--parquet", tmp_path / "x.parquet", "--model", sure)
@@ -111,7 +111,7 @@ def test_all_formats_hold_the_same(library, predict, sure, tmp_path):
         assert float(line["p_disco"]) == record["p_disco"] == row["probabilities"]["disco"]
 
 
-def test_segments_have_a_line_each(library, predict, sure):
+def test_each_segment_has_a_line(library, predict, sure):
     longest = library / "0" / "6.wav"  # 19 s
     (row,) = rows_of(predict(longest, "--json", "--segments"))
     lines = list(csv.DictReader(io.StringIO(predict(longest, "--csv", "--segments")[1])))
@@ -128,7 +128,7 @@ def test_a_song_whose_genre_is_withheld_has_its_parts_without_genres(library, pr
     assert out.count("6.wav") == out.count("no genre") == len(row["segments"]) > 2
 
 
-def test_the_table_shows_as_many_genres_as_asked_for(library, predict, sure):
+def test_the_table_shows_the_requested_number_of_genres(library, predict, sure):
     for top in (1, 2, 4):
         table = predict(library / "p0.png", "--top", top, "--model", sure)[1]
         (line,) = [line for line in table.splitlines() if "p0.png" in line]
@@ -173,7 +173,7 @@ def no_net(monkeypatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(Predictor, "predict", fail)
 
 
-def test_a_journal_saves_what_is_known_and_only_that(library, predict, no_net, monkeypatch, tmp_path):
+def test_a_journal_keeps_exactly_the_finished_results(library, predict, no_net, monkeypatch, tmp_path):
     journal = tmp_path / "journal"
     first = rows_of(predict(library, "--json", "--journal", journal))
     other = rows_of(predict(library, "--json", "--tta", "flip", "--journal", journal))
@@ -191,7 +191,7 @@ def test_a_journal_saves_what_is_known_and_only_that(library, predict, no_net, m
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.99])
-def test_a_journal_that_was_cut_off_anywhere_resumes(kept, library, predict, no_net, tmp_path):
+def test_a_journal_truncated_anywhere_can_be_resumed(kept, library, predict, no_net, tmp_path):
     journal = tmp_path / "journal"
     first = rows_of(predict(library, "--json", "--journal", journal))
     content = journal.read_bytes()
@@ -275,7 +275,7 @@ sys.exit(str(late) if late else code)
     assert [Path(row["path"]).name for row in json.loads(done.stdout)] == ["1.wav", "p0.png"]
 
 
-def test_a_path_that_cannot_be_looked_at_costs_its_own_row_alone(library, predict):
+def test_an_inaccessible_path_fails_only_its_own_row(library, predict):
     """The system refuses a name of 300 bytes without looking for the file."""
     code, out, _ = predict("x" * 296 + ".wav", library / "p0.png", "--csv")
     failed, predicted = csv.DictReader(io.StringIO(out))

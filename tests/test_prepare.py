@@ -93,7 +93,7 @@ def test_a_folder_with_odd_names_and_links_is_prepared(odd_folder, tmp_path):
     assert len(store.rows) == 15 and all((odd_folder / row.path).is_file() for row in store.rows if row.columns)
 
 
-def test_one_clip_of_a_class_is_prepared_but_not_enough_for_a_training(odd_folder, tmp_path):
+def test_one_clip_of_a_class_is_prepared_but_not_enough_for_training(odd_folder, tmp_path):
     data = ["data=folder", f"data.path={odd_folder}"]
     result = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr
@@ -252,7 +252,7 @@ def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], argumen
 
 
 @pytest.mark.slow  # test_store.py resumes from any torn end
-def test_killed_a_dozen_times_it_ends_with_the_same_bytes_as_an_uninterrupted_run(three_hundred, tmp_path):
+def test_prepare_killed_a_dozen_times_ends_with_the_same_bytes_as_an_uninterrupted_run(three_hundred, tmp_path):
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     broken.mkdir()
     whole.mkdir()
@@ -283,7 +283,7 @@ clip.read_picture = fails
 """
 
 
-def test_shards_are_put_together_without_reading_a_clip_again(music, tmp_path):
+def test_shards_are_merged_without_reading_a_clip_again(music, tmp_path):
     arguments = ("data=folder", f"data.path={music}")
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
@@ -312,7 +312,7 @@ def test_shards_are_put_together_without_reading_a_clip_again(music, tmp_path):
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "many", "slurm"])
-def test_a_shard_that_is_none_is_one_line(shard, music, tmp_path):
+def test_an_invalid_shard_is_one_line(shard, music, tmp_path):
     result = command("prepare", "data=folder", f"data.path={music}", f"shard={shard}", cache=tmp_path)
     assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert f"shard={shard}" in result.stderr and "I from 1 to N" in result.stderr

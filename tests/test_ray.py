@@ -99,7 +99,7 @@ def lost(cluster, monkeypatch) -> list[str]:
     return lost
 
 
-def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, lost, run_predict, monkeypatch, tmp_path):
+def test_no_file_is_lost_or_repeated_if_a_node_ends(library, cluster, lost, run_predict, monkeypatch, tmp_path):
     single = run_predict(library, "--csv", "--segments")
     monkeypatch.setattr(ray_engine, "_Worker", slow(ray_engine._Worker))
     words = [library, "--csv", "--segments", "--ray", cluster.address, "--journal", tmp_path / "journal"]
@@ -108,7 +108,9 @@ def test_a_node_that_ends_costs_no_file_and_repeats_none(library, cluster, lost,
     assert journaled(tmp_path / "journal") == sorted(path.name for path in library.iterdir())
 
 
-def test_a_file_that_ends_its_processes_costs_no_other_its_row(library, cluster, run_predict, monkeypatch, tmp_path):
+def test_a_file_that_kills_its_processes_does_not_affect_other_rows(
+    library, cluster, run_predict, monkeypatch, tmp_path
+):
     class Worker(ray_engine._Worker):
         def results(self, paths):
             if any(path.name == "03.png" for path in paths):
@@ -177,14 +179,14 @@ def content(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store.iterdir()}
 
 
-def test_a_store_is_the_same_though_a_node_ends(music, local_store, cluster, lost, monkeypatch, tmp_path):
+def test_a_store_is_the_same_if_a_node_ends(music, local_store, cluster, lost, monkeypatch, tmp_path):
     monkeypatch.setattr(ray_clips, "_Worker", slow(ray_clips._Worker))
     engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address))
     assert content(build_store(*music, tmp_path, 30.0, engine=engine)) == local_store
     assert lost == ["the node", "a chunk"]
 
 
-def test_a_clip_that_ends_its_processes_is_left_out(music, cluster, monkeypatch, tmp_path):
+def test_a_clip_that_kills_its_processes_is_left_out(music, cluster, monkeypatch, tmp_path):
     class Worker(ray_clips._Worker):
         def results(self, sources):
             if any(source.path == "b/03.png" for source in sources):
@@ -201,7 +203,7 @@ def test_a_clip_that_ends_its_processes_is_left_out(music, cluster, monkeypatch,
     assert row.path == "b/03.png" and str(folder / row.path) in row.problem and "memory" in row.problem and row.digest
 
 
-def test_a_killed_prepare_on_a_cluster_goes_on(music, local_store, cluster, tmp_path):
+def test_a_killed_prepare_on_a_cluster_resumes(music, local_store, cluster, tmp_path):
     folder, _ = music
     words = [f"data.path={folder}", "data=folder", f"ray={cluster.address}", f"cache={tmp_path}"]
     command = [sys.executable, "-c", PATIENT, "prepare", *words]
@@ -231,7 +233,7 @@ def test_a_node_without_the_files_is_refused(music, cluster, monkeypatch, tmp_pa
         build_store(Path(folder.name), sources, tmp_path, 30.0, engine=engine)
 
 
-def test_what_a_store_of_objects_fails_with_is_told_as_from_threads(music, cluster, monkeypatch, tmp_path):
+def test_errors_of_an_object_store_are_reported_as_by_threads(music, cluster, monkeypatch, tmp_path):
     class Worker(ray_clips._Worker):
         def results(self, sources):
             raise StoreError("s3://songs/1.mp3: broken off; run the command again")

@@ -116,7 +116,7 @@ def test_mistakes_end_a_search_before_it_trains(arguments, said, music, monkeypa
     assert all(word in line for word in said) and not list(tmp_path.rglob("trial-*"))
 
 
-def test_a_search_that_was_killed_goes_on_and_prints_the_best_settings(music, tmp_path):
+def test_a_killed_search_resumes_and_prints_the_best_settings(music, tmp_path):
     killed = search(music, tmp_path, *SVM, before=KILLED)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE, TrialState.RUNNING]
@@ -176,7 +176,7 @@ def test_two_workers_share_a_search(music, tmp_path):
     assert trained[0] | trained[1] == set("0123") and not trained[0] & trained[1]
 
 
-def test_a_training_that_is_worse_than_the_others_is_stopped(music, tmp_path):
+def test_a_trial_that_is_worse_than_the_others_is_pruned(music, tmp_path):
     words = words_of(music, *NET, "optim.learning_rate=interval(1e-4,1e-3)")
     (tmp_path / "search").mkdir()
     before = Study(tmp_path / "search", None, "log_loss", [*sorted(words), "objective=log_loss"], 0)

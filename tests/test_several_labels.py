@@ -136,7 +136,7 @@ def test_silence_has_no_genres_and_no_probabilities(model, music):
     assert prediction.genres == prediction.probabilities == () and prediction.no_genre.startswith("silence")
 
 
-def test_all_formats_hold_the_same(run, music, songs, genres, tmp_path):
+def test_all_formats_contain_the_same(run, music, songs, genres, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     code, out, error = run(music, "--json")
     rows = json.loads(out)
@@ -201,12 +201,12 @@ def test_a_mix_of_genres_is_refused(run, music):
         ({"task": "ranking"}, "task=ranking"),
     ],
 )
-def test_what_no_such_model_can_have_is_refused(info, changes, key):
+def test_settings_that_a_multilabel_model_cannot_have_are_refused(info, changes, key):
     with pytest.raises(GenreclfError, match=key):
         replace(info, **changes)
 
 
-def test_a_saved_model_stays_one_of_several_labels_and_its_card_shows_genres(model, info, tmp_path):
+def test_a_saved_model_stays_multilabel_and_its_card_shows_genres(model, info, tmp_path):
     Classifier.from_pretrained(model, device="cpu").save_pretrained(tmp_path / "copy")
     assert '.classify("song.mp3").genres' in (tmp_path / "copy" / "README.md").read_text()
     assert Classifier.from_pretrained(tmp_path / "copy", device="cpu").predictor.info == info
@@ -252,7 +252,7 @@ def test_tags_get_all_genres_of_a_song(run, music, songs, genres, tmp_path):
     assert written == genres
 
 
-def test_fewer_tags_where_they_are_asked_for(run, music, songs, genres, tmp_path):
+def test_fewer_tags_can_be_requested(run, music, songs, genres, tmp_path):
     pytest.importorskip("mutagen")
     first, second = (songs["low"][0][CLASSES.index(name)] for name in genres["low"][:2])
     for words in (("--genres", 1), ("--min", (first + second) / 2)):

@@ -51,7 +51,7 @@ def run(run_predict, monkeypatch) -> Run:
 
 
 @given(st.integers(0, 300), st.integers(1, 50))
-def test_shards_part_any_list_evenly(count, shards):
+def test_shards_divide_any_list_evenly(count, shards):
     files = tuple(map(str, range(count)))
     manifest = replace(MANIFEST, count=shards, files=files)
     parts = [files[manifest.part(number)] for number in range(1, shards + 1)]
@@ -60,7 +60,7 @@ def test_shards_part_any_list_evenly(count, shards):
 
 
 @given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 40), st.integers(0, 1500))
-def test_each_task_of_an_array_has_a_shard_and_no_other_has(first, step, count, task):
+def test_each_task_of_an_array_has_a_shard_of_its_own(first, step, count, task):
     numbering, tasks = Numbering(first, step), range(first, first + count * step, step)
     assert [numbering.shard(number, count) for number in tasks] == list(range(1, count + 1))
     assert [numbering.task(shard) for shard in range(1, count + 1)] == list(tasks)
@@ -88,7 +88,7 @@ def test_the_array_is_read_from_slurms_variables():
 
 
 @pytest.mark.parametrize("words", [["--csv"], ["--json"], ["--csv", "--segments"], []])
-def test_the_merged_result_is_that_of_a_single_run(words, library, run, tmp_path):
+def test_the_merged_result_equals_a_single_run(words, library, run, tmp_path):
     paths = [library, library / "2.png"]  # one of the files twice
     code, single, _ = run(*paths, *words, "--parquet", tmp_path / "single.parquet")
     assert code == 1 and single.count("2.png") >= 2 * bool(words)
@@ -101,7 +101,7 @@ def test_the_merged_result_is_that_of_a_single_run(words, library, run, tmp_path
     assert (tmp_path / "merged.parquet").read_bytes() == (tmp_path / "single.parquet").read_bytes()
 
 
-def test_merged_embeddings_are_those_of_a_single_run(library, run, tmp_path):
+def test_merged_embeddings_equal_a_single_run(library, run, tmp_path):
     assert run(library, "--out", tmp_path / "single.npz", main=embed.main)[0] == 1
     for number in (1, 2):
         code, *_ = run(library, "--shards", tmp_path / "shards", "--shard", f"{number}/2", main=embed.main)
@@ -111,7 +111,7 @@ def test_merged_embeddings_are_those_of_a_single_run(library, run, tmp_path):
     assert (tmp_path / "merged.npz").read_bytes() == (tmp_path / "single.npz").read_bytes()
 
 
-def test_a_job_array_and_a_second_one_of_what_is_missing(library, run, tmp_path):
+def test_a_second_job_array_runs_only_the_missing_shards(library, run, tmp_path):
     """`sbatch --array=10-18:2`, of which tasks 12 and 18 fail, and then `sbatch --array=$(... --missing)`."""
     shards = ["--shards", tmp_path / "shards"]
     for task in (10, 14, 16):
@@ -151,7 +151,7 @@ main(sys.argv[1:])
 """
 
 
-def test_a_killed_shard_goes_on_from_its_journal(library, run, tmp_path, monkeypatch):
+def test_a_killed_shard_resumes_from_its_journal(library, run, tmp_path, monkeypatch):
     shards = tmp_path / "shards"
     words = [str(library), "--shards", str(shards), "--shard", "1/1", "--model", "a"]
     done = subprocess.run([sys.executable, "-c", KILLED, *words, "--workers", "1"], check=False)
@@ -219,7 +219,7 @@ def test_names_that_are_not_unicode_are_kept(library, run, tmp_path):
     assert row["path"] == str(path)
 
 
-def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
+def test_a_file_system_without_links_suffices(tmp_path, monkeypatch):
     def fails(*_: object) -> None:
         raise OSError(errno.EPERM, "no links here")
 

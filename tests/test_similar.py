@@ -61,7 +61,7 @@ def test_the_nearest_songs_come_first_without_the_song_itself(suffix, music, run
     assert [row["similarity"] for row in found] == sorted((row["similarity"] for row in found), reverse=True)
 
 
-def test_the_table_and_the_csv_say_the_same(music, run):
+def test_the_table_and_the_csv_agree(music, run):
     embed.main([*SONGS, "--out", "library.parquet"])
     expected = json.loads(run("c.wav", "--in", "library.parquet", "--json", "--top", 2)[1])
     out = run("c.wav", "--in", "library.parquet", "--csv", "--top", 2)[1]
@@ -118,7 +118,7 @@ def test_wrong_calls_are_one_line(words, key, remedy, music, run):
     values=arrays(np.float32, (3, 4), elements=st.floats(-10, 10, width=32)),
     names=st.lists(st.text(min_size=1).map(lambda name: name.replace("\0", "x")), min_size=3, max_size=3),
 )
-def test_a_file_of_embeddings_is_read_as_it_was_written(values, names, tmp_path_factory):
+def test_embeddings_are_read_back_as_written(values, names, tmp_path_factory):
     folder = tmp_path_factory.mktemp("e")
     expected = Embeddings(tuple(name.encode(errors="replace").decode() for name in names), values, "abc")
     for suffix in (".npz", ".parquet", ".csv"):

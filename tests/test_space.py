@@ -43,7 +43,7 @@ def test_the_hub_can_read_its_front_matter_and_reaches_its_port(folder):
     assert yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])["emoji"]
 
 
-def test_it_holds_the_models_without_weights_for_training(folder):
+def test_it_contains_the_models_without_weights_for_training(folder):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"models/my model/config.json", "models/my model/model.onnx", "genreclf/pretrained/a/model.onnx"} <= names
     assert not any(name.endswith((".safetensors", ".pyc")) for name in names)

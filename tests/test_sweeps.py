@@ -35,7 +35,7 @@ def sweep(music: Path, cache: Path, *arguments: str) -> Finished:
 
 
 @given(names, names)
-def test_a_folder_name_is_one_short_name_and_tells_texts_apart(text, other):
+def test_a_folder_name_is_one_short_unique_name(text, other):
     name = folder_name(text)
     assert "/" not in name and len(name.encode()) <= 120
     assert (name == folder_name(other)) == (text == other)
@@ -72,7 +72,7 @@ def test_a_sweep_started_again_does_only_what_is_missing(music, tmp_path):
     assert named.returncode == 0 and f"{long}: without effect: model=majority" in named.stderr  # other jobs may read it
 
 
-def test_a_launcher_gives_each_job_a_process_and_one_that_fails_costs_no_other(monkeypatch, tmp_path, capsys):
+def test_a_launcher_gives_each_job_a_process_and_a_failure_does_not_affect_the_others(monkeypatch, tmp_path, capsys):
     pytest.importorskip("submitit")
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     monkeypatch.chdir(tmp_path)
@@ -90,7 +90,7 @@ def test_a_launcher_gives_each_job_a_process_and_one_that_fails_costs_no_other(m
     assert {"seed=0", "seed=1", "seed=2"} < {path.name for path in Path("sweep").iterdir()}
 
 
-def test_jobs_that_died_are_told_and_cost_no_other(monkeypatch, tmp_path, capsys):
+def test_killed_jobs_are_reported_and_do_not_affect_the_others(monkeypatch, tmp_path, capsys):
     submitit = pytest.importorskip("submitit")
 
     class Job:

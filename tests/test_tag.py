@@ -106,7 +106,7 @@ def count(out: str, *words: str) -> int:
     return int(next(cell for cell in found if cell.isdecimal()))
 
 
-def test_a_plan_says_what_would_be_written_and_writes_nothing(music, run):
+def test_a_plan_lists_changes_and_writes_nothing(music, run):
     before = state_of(music)
     code, out, error = run(music, "--plan", "plan.csv")
     assert code == 1  # one file could not be read
@@ -156,7 +156,7 @@ def actions(*names: str) -> list[tuple[str, str]]:
     return [(rows[name].action, rows[name].genre) for name in names]
 
 
-def test_the_threshold_and_what_is_present_decide(music, run):
+def test_the_threshold_and_existing_tags_decide(music, run):
     names = ("low.mp3", "=cmd(),;\n.flac", "high.m4a", "rock.mp3", "ska.mp3")
     run(music, "--plan", "plan.csv", "--min", "0.9")
     assert [action for action, _ in actions(*names)] == ["write", "skip", "skip", "keep", "keep"]
@@ -187,7 +187,7 @@ def correct(**genres: str) -> None:
     Path("plan.csv").write_bytes(text.getvalue().encode("utf-8-sig"))
 
 
-def test_what_a_person_corrects_is_written_whatever_the_plan_says(music, run):
+def test_a_persons_correction_is_always_written(music, run):
     run(music, "--plan", "plan.csv")
     correct(rock="Hard Rock; Glam", low="dub", high="Raï")
     code, out, error = run("--apply", "plan.csv", "--log", "my.log", "--m3u", "lists")
@@ -203,7 +203,7 @@ def test_what_a_person_corrects_is_written_whatever_the_plan_says(music, run):
     assert genres_in(music)["rock.mp3"] == ("Rock", "Pop")
 
 
-def test_a_file_that_changed_since_the_plan_stays(music, run):
+def test_a_file_changed_since_the_plan_is_not_written(music, run):
     run(music, "--plan", "plan.csv")
     write_genres(music / "low.mp3", ["Mine"])
     os.utime(music / "caf\udce9 =1.flac", (1, 1))
@@ -224,7 +224,7 @@ def test_undo_leaves_a_genre_that_somebody_has_changed(music, run):
     assert genres_in(music)["low.mp3"] == ("Mine",) and genres_in(music)["caf\udce9 =1.flac"] == ()
 
 
-def test_one_file_that_cannot_be_written_costs_no_other(music, run):
+def test_a_file_that_cannot_be_written_does_not_affect_the_others(music, run):
     run(music, "--plan", "plan.csv")
     (music / "low.mp3").chmod(0o444)
     code, out, error = run("--apply", "plan.csv")
@@ -253,7 +253,7 @@ def test_playlists_and_embeddings_without_a_plan(music, run, monkeypatch):
     assert state_of(music) == before
 
 
-def test_how_often_answers_were_right_comes_from_the_models_scores(music, run, monkeypatch):
+def test_the_share_of_correct_predictions_comes_from_the_models_scores(music, run, monkeypatch):
     bins = (ReliabilityBin(0.5, 0.8, 60, 0.5), ReliabilityBin(0.8, 0.9, 10, 0.7), ReliabilityBin(0.9, 1, 30, 0.9))
     monkeypatch.setattr(tag_plan, "read_scores", lambda _: Scores(0.6, (0.5, 0.7), 1, bins))
     out = run(music, "--plan", "plan.csv")[1]
@@ -303,7 +303,7 @@ def test_wrong_calls_are_one_line(words, key, remedy, music, run):
     assert state_of(music) == before and Path("notes.txt").read_text() == "my notes\n"
 
 
-def test_a_genre_that_a_cell_would_make_two_is_refused(music, run, monkeypatch):
+def test_a_genre_that_a_cell_would_split_is_refused(music, run, monkeypatch):
     model = TinyModel(("a;b", *CLASSES[1:]))
     monkeypatch.setattr(command_options, "load_predictor", lambda *_: Predictor(model))
     code, _, error = run(music, "--plan", "plan.csv")
@@ -318,7 +318,7 @@ def test_without_the_optional_package_it_is_one_line(music, run, monkeypatch):
     assert code == 2 and error.count("\n") == 1 and "genreclf[tag]" in error
 
 
-def test_killed_while_it_writes_it_goes_on_and_can_be_undone(music, run, tmp_path):
+def test_writing_that_was_killed_resumes_and_can_be_undone(music, run, tmp_path):
     for number in range(40):
         shutil.copy(music / "low.mp3", music / f"copy{number}.mp3")
     before, sound = state_of(music), packets(music / "low.mp3")

@@ -74,7 +74,7 @@ NAMES = ("x" * 255, "歌" * 60, "[red]:smile:[/x] $y$", "two\nlines \u202e")
 
 
 @pytest.mark.parametrize("width", [20, 80])
-def test_in_a_terminal_names_are_folded_and_numbers_whole(printed, width):
+def test_in_a_terminal_names_wrap_and_numbers_do_not(printed, width):
     text = printed(COLUMNS, [[name, name, *["-100.0 to 100.0"] * 4] for name in NAMES], "a title", width=width)
     assert text.count("-100.0 to 100.0") == 4 * len(NAMES) and "…" not in text
     column = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│"))

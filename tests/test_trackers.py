@@ -54,7 +54,7 @@ def epochs(folder: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def test_a_run_that_was_killed_goes_on_in_the_same_run_of_mlflow(music, tmp_path):
+def test_a_killed_run_resumes_in_the_same_mlflow_run(music, tmp_path):
     pytest.importorskip("mlflow")
     from mlflow import MlflowClient
 
@@ -124,7 +124,7 @@ def values_of(items) -> dict:
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-def test_a_run_is_in_wandb_offline_with_its_values(music, tmp_path):
+def test_an_offline_wandb_run_has_its_values(music, tmp_path):
     pytest.importorskip("wandb")
     done = train(music, tmp_path, *NET, "logger=wandb", "logger.wandb.project=genres")
     assert done.returncode == 0 and "logger=" not in done.stderr, done.stderr
@@ -164,7 +164,7 @@ def test_a_run_is_in_wandb_offline_with_its_values(music, tmp_path):
         (["logger=wandb"], "import sys\nsys.modules['wandb'] = None\n", ("logger=wandb: ", "genreclf[wandb]")),
     ],
 )
-def test_a_service_that_cannot_be_had_costs_the_training_nothing(words, before, said, music, tmp_path):
+def test_an_unavailable_service_does_not_affect_training(words, before, said, music, tmp_path):
     if words == AWAY:
         pytest.importorskip("mlflow")
     done = train(music, tmp_path, "model=majority", *words, before=before)
@@ -212,7 +212,7 @@ class Service(RunLogger):
 
 
 @given(st.lists(st.booleans(), max_size=12))
-def test_what_a_service_missed_is_sent_later_in_order(tmp_path_factory, answers):
+def test_missed_calls_are_sent_later_in_order(tmp_path_factory, answers):
     """In each call, only the first failure ends the attempt; the last call here always succeeds."""
     run = tmp_path_factory.mktemp("run")
     (run / "config.yaml").write_text("{data: {}, model: {name: a}}")
@@ -228,7 +228,7 @@ def test_what_a_service_missed_is_sent_later_in_order(tmp_path_factory, answers)
     assert json.loads((run / "record.json").read_text())["loggers"] == {"service": {"id": "7"}}
 
 
-def test_a_service_that_does_not_answer_is_left_alone_for_a_while(monkeypatch, tmp_path):
+def test_a_service_that_does_not_respond_is_not_called_for_a_while(monkeypatch, tmp_path):
     """An attempt that takes 5 s (by a fake clock) delays the next ones for 45 s, but not the last one."""
     (tmp_path / "config.yaml").write_text("{data: {}, model: {name: a}}")
     (tmp_path / "record.json").write_text('{"overrides": []}')

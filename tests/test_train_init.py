@@ -37,7 +37,7 @@ def music(tmp_path) -> Path:
     return tmp_path / "music"
 
 
-def test_no_epochs_fit_the_output_layer_and_leave_the_rest(initial, music, cache, tmp_path):
+def test_zero_epochs_fit_only_the_output_layer(initial, music, cache, tmp_path):
     words = [*QUICK, "data=folder", f"data.path={music}", "data.picture_seconds=6", "split=all", "trainer.max_epochs=0"]
     words += [f"init={initial}", f"run={tmp_path / 'run'}"]
     result = command("train", *words, cache=cache, before=NO_ONNX)
@@ -56,14 +56,14 @@ def test_no_epochs_fit_the_output_layer_and_leave_the_rest(initial, music, cache
         assert sum(predictor.predict_file(song).probabilities) == pytest.approx(1)
 
 
-def test_no_epochs_need_a_model_to_start_from(music, cache, tmp_path):
+def test_zero_epochs_need_an_initial_model(music, cache, tmp_path):
     words = [*QUICK, "data=folder", f"data.path={music}", "split=all", "temperature=1", "trainer.max_epochs=0"]
     result = command("train", *words, f"run={tmp_path / 'run'}", cache=cache)
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 2 and last.startswith("genreclf: ") and "init=MODEL" in last, result.stderr
 
 
-def test_a_missing_model_to_start_from_is_told_before_the_music_is_read(cache, tmp_path):
+def test_a_missing_initial_model_is_reported_before_the_music_is_read(cache, tmp_path):
     words = [*QUICK, "data=folder", f"data.path={tmp_path / 'absent'}", f"init={tmp_path / 'nothing'}"]
     result = command("train", *words, f"run={tmp_path / 'run'}", cache=cache)
     last = result.stderr.splitlines()[-1]

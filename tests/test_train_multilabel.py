@@ -69,7 +69,7 @@ def machine(music, cache, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_training_logs_the_scores_of_several_genres_and_keeps_their_thresholds(run):
+def test_a_run_logs_multilabel_scores_and_keeps_the_thresholds(run):
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 and (run / "curves.png").is_file()
@@ -116,7 +116,7 @@ def test_runs_are_compared_by_mean_average_precision(machine, run, cache, tmp_pa
         assert scored.thresholds == pytest.approx(fit_thresholds(scored.probabilities, scored.target), abs=1e-6)
 
 
-def test_a_net_for_one_genre_starts_from_one_of_several(run, music, cache, tmp_path):
+def test_a_multiclass_net_starts_from_a_multilabel_net(run, music, cache, tmp_path):
     """Zero epochs train only the output layer."""
     rows, table = (music / "songs.csv").read_text().splitlines(), tmp_path / "one.csv"
     table.write_text("\n".join(row for row in rows if ";" not in row) + "\n")
@@ -140,11 +140,11 @@ def test_a_net_for_one_genre_starts_from_one_of_several(run, music, cache, tmp_p
         (["task=multilabel", "data.none=rock"], "data.none"),
     ],
 )
-def test_what_a_model_of_several_genres_cannot_have_is_refused(message, tmp_path, words, named):  # noqa: F811
+def test_settings_that_a_multilabel_model_cannot_have_are_refused(message, tmp_path, words, named):  # noqa: F811
     assert named in message(f"data.path={tmp_path}", *words)
 
 
-def test_a_genre_of_all_training_clips_is_refused(message, music, tmp_path):  # noqa: F811
+def test_a_genre_that_all_training_clips_have_is_refused(message, music, tmp_path):  # noqa: F811
     with (music / "songs.csv").open() as file:
         rows = [line.rstrip("\n").split(",") for line in file]
     table = tmp_path / "songs.csv"

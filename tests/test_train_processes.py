@@ -79,7 +79,7 @@ def two(music, cache, tmp_path_factory) -> Path:
     return folder / "two"
 
 
-def test_two_processes_learn_what_one_learns_from_the_same_batches(two, music, cache, tmp_path):
+def test_two_processes_learn_the_same_as_one_from_the_same_batches(two, music, cache, tmp_path):
     """The reference is one process that steps after two batches, each normalized separately."""
     arguments = words(music, tmp_path / "one", "trainer.accumulate_grad_batches=2")
     alone = command("train", *arguments, cache=cache, before=NO_ONNX)
@@ -121,7 +121,7 @@ def test_the_command_starts_its_second_process(music, cache, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_variables_of_slurm_do_not_touch_a_plain_training(music, cache, tmp_path):
+def test_slurm_variables_do_not_affect_a_single_process(music, cache, tmp_path):
     names = {"NTASKS": 4, "JOB_ID": 7, "JOB_NAME": "train", "PROCID": 3, "LOCALID": 3, "NODEID": 1, "STEP_NUM_TASKS": 4}
     before = "import os\nos.environ.update({ 'SLURM_' + key: str(value) for key, value in %r.items() })\n" % names  # noqa: UP031
     arguments = words(music, tmp_path / "run", "trainer.max_epochs=1")
@@ -138,7 +138,7 @@ def test_variables_of_slurm_do_not_touch_a_plain_training(music, cache, tmp_path
         (("trainer.num_nodes=2",), False, ("trainer.num_nodes=2: ", "srun or torchrun")),
     ],
 )
-def test_what_several_processes_cannot_do_is_refused(arguments, torchrun, said, cache, tmp_path):
+def test_settings_that_do_not_work_with_several_processes_are_refused(arguments, torchrun, said, cache, tmp_path):
     before = "import os\nos.environ.update(TORCHELASTIC_RUN_ID='x', RANK='0', LOCAL_RANK='0', WORLD_SIZE='2')\n"
     done = command("train", *arguments, cache=tmp_path, before=before if torchrun else "")
     lines = [line for line in done.stderr.splitlines() if line.startswith("genreclf: ")]

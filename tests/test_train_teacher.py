@@ -34,7 +34,7 @@ def train(music: Path, cache: Path, run: Path, *arguments: str) -> Finished:
     return command("train", *QUICK, f"data.path={music}", f"run={run}", *arguments, cache=cache, before=NO_ONNX)
 
 
-def test_a_teacher_and_clips_of_no_genre_train_a_model_of_the_genres_alone(music, cache, tmp_path):
+def test_a_teacher_and_out_of_scope_clips_train_a_model_of_only_the_genres(music, cache, tmp_path):
     run, teacher = tmp_path / "run", music / "teacher.npz"
     result = train(music, cache, run, "data.none=speech", f"teacher={teacher}", "optim.prior_power=0")
     assert result.returncode == 0, result.stderr
@@ -60,7 +60,7 @@ def test_a_teacher_and_clips_of_no_genre_train_a_model_of_the_genres_alone(music
         (["data.none=silence"], ["data.none=silence", "high, low, speech"]),
     ],
 )
-def test_what_cannot_teach_is_one_line(music, tmp_path, arguments, parts, capsys, monkeypatch):
+def test_an_unusable_teacher_or_none_is_one_line(music, tmp_path, arguments, parts, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([*QUICK, f"data.path={music}", "run=run", "hydra/hydra_logging=disabled", *arguments]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("genreclf: ")]
@@ -68,7 +68,7 @@ def test_what_cannot_teach_is_one_line(music, tmp_path, arguments, parts, capsys
 
 
 @pytest.mark.parametrize("argument", ["teacher=t.npz", "init=a"])
-def test_a_model_without_epochs_is_not_taught(argument, music, tmp_path, capsys, monkeypatch):
+def test_a_model_without_epochs_has_no_teacher_or_init(argument, music, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["model=majority", "data=folder", f"data.path={music}", "run=run", "hydra/hydra_logging=disabled"]
     assert main([*words, argument]) == 2

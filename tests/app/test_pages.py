@@ -222,7 +222,7 @@ def test_a_model_of_pictures_of_any_length_can_be_chosen(monkeypatch, tmp_path, 
     assert not page.exception and page.number_input[0].value == seconds
 
 
-def test_two_models_stand_side_by_side(app):
+def test_two_models_are_shown_side_by_side(app):
     given(chosen(app, "one", "two"), ("song.wav", song()))
     assert len(genres_of(app)) == 2 and set(genres_of(app)) <= set(CLASSES)
     assert any(word in app.info[0].value for word in ("Both", "disagree"))
@@ -302,7 +302,7 @@ def corrections_of(page) -> dict[str, str]:
     return {line["path"]: line["genre"] for line in lines}
 
 
-def test_a_training_needs_two_genres_and_a_folder(app, runs, monkeypatch):
+def test_training_needs_two_genres_and_a_folder(app, runs, monkeypatch):
     given(app, ("a.wav", song(6, 1)), ("b.wav", song(6, 2)))
     app.selectbox(key=right_genre(app)).set_value("jazz").run()
     assert app.button(key="train").disabled and "two genres" in text_of(app)
@@ -349,7 +349,7 @@ def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
     assert not genres_of(app) and said in component(app, "live_region")
 
 
-def test_a_defect_of_a_decoder_costs_one_file_of_a_page(app, monkeypatch):
+def test_a_decoder_bug_fails_only_one_file_of_a_page(app, monkeypatch):
     def defective(content: bytes, *bounds: object) -> Clip:
         if len(content) < 200_000:
             raise ValueError("a defect")
@@ -382,7 +382,7 @@ def test_a_file_without_music_has_a_reason_in_place_of_its_genre(app, name):
     assert row["genre"] is None and row["probability"] is None and why in row["note"]
 
 
-def test_music_of_none_of_the_genres_has_the_reason_and_the_nearest_genre(tmp_path, monkeypatch):
+def test_out_of_scope_music_has_a_reason_and_the_nearest_genre(tmp_path, monkeypatch):
     known = json.loads((PRETRAINED / "a" / "config.json").read_text())["known"]
     copied("a", tmp_path / "strict", {**known, "threshold": 1.0})
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
@@ -410,7 +410,7 @@ def test_the_command_starts_streamlit_with_the_users_options(monkeypatch):
     assert command == "run" and Path(file) == APP and options == ["--server.port", "8600"]
 
 
-def test_the_settings_lie_where_streamlit_reads_them_whatever_the_working_folder():
+def test_streamlit_finds_its_settings_from_any_working_folder():
     from streamlit import file_util
 
     file = Path(file_util.get_main_script_streamlit_file_path(str(APP), "config.toml"))

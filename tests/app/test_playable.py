@@ -21,6 +21,6 @@ def test_the_copy_is_the_sound():
     assert heard == pytest.approx(wave, abs=2**-14)
 
 
-def test_what_is_no_sound_has_a_reason():
+def test_a_file_without_sound_has_a_reason():
     with pytest.raises(GenreclfError, match=r"^upload: .*audio"):
         as_flac(b"no sound at all" * 100)

@@ -117,7 +117,7 @@ def test_about_shows_each_models_card(tmp_path, monkeypatch):
     assert {"one: not evaluated yet", "two: not evaluated yet"} <= {label.replace("\u2060", "") for label in labels}
 
 
-def test_a_card_and_a_report_from_elsewhere_request_nothing(evaluated, tmp_path, monkeypatch):
+def test_a_card_and_a_report_from_elsewhere_make_no_requests(evaluated, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "x" / "bundle"
     shutil.copytree(PRETRAINED / "a", folder)
     outside = "![i](http://e.x/i.png) <img src=http://e.x> [l](javascript:x) <http://e.x>"

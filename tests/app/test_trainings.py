@@ -96,7 +96,7 @@ def test_the_words_mean_the_folders_whatever_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(("jazz", "dub", "epochs"), [(1, 1, 0), (19, 400, 0), (20, 20, 30)])
-def test_a_few_songs_teach_the_last_layer_alone(jazz, dub, epochs):
+def test_a_few_songs_train_only_the_last_layer(jazz, dub, epochs):
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         asked = words("a", "a", "songs", "table.csv", ["jazz"] * jazz + ["dub"] * dub)
         config = compose("train", [*asked, "logger=none"])
@@ -108,11 +108,11 @@ def test_a_few_songs_teach_the_last_layer_alone(jazz, dub, epochs):
 @pytest.mark.parametrize(
     ("genres", "said"), [([], "Correct some"), (["jazz", "jazz"], "two genres"), (["jazz", "dub"], "")]
 )
-def test_what_is_missing_is_said(genres, said):
+def test_missing_corrections_are_reported(genres, said):
     assert said in missing(genres) and bool(missing(genres)) == bool(said)
 
 
-def test_what_stands_in_the_way_is_said(tmp_path, monkeypatch):
+def test_obstacles_are_reported(tmp_path, monkeypatch):
     assert obstacle(tmp_path / "not" / "there") == ""
     assert new_folder(tmp_path).parent == tmp_path and new_folder(Path("runs")).is_absolute()
     (tmp_path / "file").write_text("")

@@ -77,7 +77,7 @@ def fits(page: Page) -> bool:
     return bool(max(main, page.evaluate("document.documentElement.scrollWidth")) <= page.evaluate("innerWidth"))
 
 
-def test_a_report_is_part_of_the_page_and_asks_nothing(page, address):
+def test_a_report_is_part_of_the_page_and_makes_no_requests(page, address):
     page.goto(f"{address}/scores")
     frame = page.locator("iframe[title=Report]")
     report = page.frame_locator("iframe[title=Report]")

@@ -15,7 +15,7 @@ SESSIONS = 10
 KEPT_SECONDS = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())["server"]["disconnectedSessionTTL"]
 
 
-def test_closed_sessions_give_their_memory_back(chromium, server, tmp_path):
+def test_closed_sessions_release_their_memory(chromium, server, tmp_path):
     """An app that kept all uploads would grow by 151 MiB; a third of that is allowed, for the results that it keeps."""
     address, process = server
     songs = [song(tmp_path, number) for number in range(1 + SESSIONS)]

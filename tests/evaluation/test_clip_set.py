@@ -12,7 +12,7 @@ from genreclf.evaluation.clip_set import clips_of_split, other_music
 from genreclf.frontend.segments import ViewConfig
 
 
-def test_clips_of_none_of_the_classes_are_apart(tiny_data):
+def test_out_of_scope_clips_are_listed_separately(tiny_data):
     split, view = (
         build(SplitConfig, of_yaml("split", "hashed"), "split"),
         build(ViewConfig, of_yaml("view", "crop"), "view"),
@@ -28,7 +28,7 @@ def test_clips_of_none_of_the_classes_are_apart(tiny_data):
     assert found.groups == tuple(datamodule.group_of[clip] for clip in found.clips)
 
 
-def test_of_several_genres_those_count_that_the_model_has(tiny_folder, cache, tmp_path):
+def test_only_the_models_genres_of_a_clip_count(tiny_folder, cache, tmp_path):
     table = tmp_path / "songs.csv"
     cells = ("Noise; polka", "tone;Noise", "polka", "click")
     lines = [f"noise/noise.{number:05d}.wav,{genre}" for number, genre in enumerate(cells)]

@@ -57,7 +57,7 @@ def test_mcnemar_of_a_textbook_table():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_keeps_order_and_never_makes_smaller(p_values):
+def test_holm_keeps_the_order_and_never_decreases_a_p_value(p_values):
     corrected = holm(p_values)
     assert all(raw <= p <= 1 for raw, p in zip(p_values, corrected, strict=True))
     assert all(
@@ -90,7 +90,7 @@ def test_a_system_is_not_better_than_itself():
     assert all(part in found["verdict"] for part in ("No significant difference", "30 clips in 30 groups", "p = 1"))
 
 
-def test_thirds_that_cancel_leave_nothing():
+def test_thirds_that_cancel_sum_to_zero():
     """In each group of two clips, three seeds gain and lose a third; 1 - 2/3 and 0 - 1/3 do not sum to 0 as floats."""
     first, none, both = np.array([True, False] * 6), np.zeros(12, bool), np.ones(12, bool)
     groups = [str(i // 2) for i in range(12)]
@@ -98,7 +98,7 @@ def test_thirds_that_cancel_leave_nothing():
     assert found["difference"] == 0 and found["clustered"] == (0, 0) and found["detectable"] is None
 
 
-def test_the_paired_interval_is_that_of_the_differences():
+def test_the_paired_interval_is_the_interval_of_the_differences():
     first, second = drawn(1, 150, 0.75), drawn(2, 150, 0.6)
     found = compare_pair(system("x", first), system("y", second), predictions(first).groups)
     reference = scipy.stats.bootstrap(

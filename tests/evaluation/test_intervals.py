@@ -12,7 +12,7 @@ def share(drawn: np.ndarray) -> np.ndarray:
 
 
 @given(st.integers(1, 400), st.data())
-def test_wilson_holds_the_shares_that_the_score_test_does_not_reject(n, data):
+def test_wilson_contains_the_shares_that_the_score_test_does_not_reject(n, data):
     hits = data.draw(st.integers(0, n))
     for share, observed_end in zip(wilson(hits, n), (hits == 0, hits == n), strict=True):
         if observed_end:
@@ -29,7 +29,7 @@ def test_the_shown_interval_is_never_degenerate():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(-9, 9)), min_size=1, max_size=30))
-def test_sums_of_groups_are_those_of_a_loop(clips):
+def test_sums_of_groups_equal_those_of_a_loop(clips):
     names, values = zip(*clips, strict=True)
     expected = [sum(value for name, value in clips if name == group) for group in sorted(set(names))]
     assert sum_by_group(np.array(values), names) == pytest.approx(expected)

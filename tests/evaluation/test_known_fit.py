@@ -26,7 +26,7 @@ def clips():
     return probabilities, target, answers(rng, 150, 5, 1.0)
 
 
-def test_it_is_the_penalised_logistic_regression_in_which_kinds_and_classes_weigh_the_same(clips):
+def test_it_is_a_penalized_logistic_regression_with_balanced_kinds_and_classes(clips):
     probabilities, target, none = clips
     known = fit_known(*clips)
     x, y = np.log(np.concatenate([probabilities, none]).clip(0.02)), np.arange(550) < 400
@@ -60,7 +60,7 @@ def test_a_rare_class_is_not_withheld_because_it_is_rare():
     assert withheld[target == 0].mean() < 0.2 and withheld.mean() < 0.1
 
 
-def test_its_threshold_refuses_5_percent_of_the_correct_answers_to_other_clips(clips):
+def test_its_threshold_withholds_5_percent_of_correct_predictions_for_other_clips(clips):
     rng, refused = np.random.default_rng(1), []
     for _ in range(20):
         probabilities, none = biased_answers(rng, 200, 5, 3.0), answers(rng, 60, 5, 1.0)
@@ -69,7 +69,7 @@ def test_its_threshold_refuses_5_percent_of_the_correct_answers_to_other_clips(c
     assert np.mean(refused) == pytest.approx(0.05, abs=0.01)
 
 
-def test_without_enough_clips_or_a_difference_nothing_is_told(clips):
+def test_nothing_is_fitted_without_enough_clips_or_a_difference(clips):
     probabilities, target, none = clips
     assert fit_known(probabilities, target, none[:9]) is None
     assert fit_known(probabilities, (probabilities.argmax(1) + 1) % 5, none) is None

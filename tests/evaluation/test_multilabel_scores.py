@@ -54,7 +54,7 @@ def test_scores_are_scikit_learns():
     assert "NaN" not in json.dumps(found)
 
 
-def test_intervals_are_those_of_the_draws_of_groups():
+def test_intervals_come_from_draws_of_groups():
     one = predictions()
     found = multilabel_clip_scores(one)["intervals"]
     precisions, _ = bootstrap_rankings(one.probabilities, one.target, one.groups)
@@ -88,7 +88,7 @@ def test_slices_score_the_clips_of_each_value():
     assert second["intervals"]["mean_average_precision"] == expected["intervals"]["mean_average_precision"]["shown"]
 
 
-def test_the_temperature_gives_back_what_was_taken():
+def test_the_temperature_undoes_overconfidence():
     """Makes calibrated probabilities overconfident by a factor of three."""
     rng = np.random.default_rng(0)
     true = rng.random((4_000, 5))
@@ -108,7 +108,7 @@ def test_calibration_is_over_all_pairs_of_a_clip_and_a_genre():
     assert sum(bin["n"] * bin["confidence"] for bin in found["bins"]) == pytest.approx(one.probabilities.sum())
 
 
-def test_predictions_in_a_file_come_back(tmp_path):
+def test_predictions_are_read_back_as_written(tmp_path):
     one = predictions()
     write_predictions(tmp_path / "p.parquet", {"none": one, "flip": predictions(1)})
     again = read_predictions(tmp_path / "p.parquet", "none")

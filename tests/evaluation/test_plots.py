@@ -37,7 +37,7 @@ def test_curves_are_drawn_from_the_table(tmp_path):
     assert np.asarray(Image.open(tmp_path / "curves.png")).std() > 5
 
 
-def test_confusion_shows_the_counts_where_they_are(tmp_path):
+def test_confusion_shows_each_count_in_its_cell(tmp_path):
     for cell, name in (((0, 1), "a"), ((1, 0), "b")):
         matrix = np.zeros((2, 2), int)
         matrix[cell] = 9
@@ -70,7 +70,7 @@ def test_a_class_may_have_any_name(tmp_path, name):
         assert (pixels < 250).mean() > 0.1  # the name has not displaced the axes
 
 
-def test_frequencies_stand_at_their_bands():
+def test_frequencies_are_labelled_at_their_bands():
     centres = load_librosa().mel_frequencies(n_mels=130, fmin=0, fmax=11_025)[1:-1]
     assert [band_of(hertz) for hertz in centres] == pytest.approx(list(range(128)), abs=1e-9)
 

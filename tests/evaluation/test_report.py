@@ -146,7 +146,7 @@ def sliced(metrics: dict, cells: list[str], none: int = 0) -> dict:
     return metrics
 
 
-def test_slices_and_clips_of_no_genre_are_shown():
+def test_slices_and_out_of_scope_clips_are_shown():
     metrics = sliced(made(["country", "jazz", "rock"]), ["radio", "", "<b>[x](http://evil)|"], none=7)
     clip = metrics["tta"]["none"]["clip"]
     page, card = report_page(metrics, pictures(metrics), []), model_card({"test": metrics})
@@ -163,7 +163,7 @@ def test_slices_and_clips_of_no_genre_are_shown():
     assert all(number in text and number in card.replace("\xa0", " ") for number in measured)
 
 
-def test_of_many_values_it_is_said_how_many_are_left_out():
+def test_the_number_of_values_left_out_is_shown():
     metrics = sliced(made(["a", "b"]), [f"value {i}" for i in range(60)], none=3)
     text, card = text_of(report_page(metrics, pictures(metrics), [])), model_card({"test": metrics})
     assert "40 values with fewer clips, 40 clips" in text and "40 values with fewer clips, 40 clips" in card

@@ -98,7 +98,7 @@ def test_all_correct_is_shown_with_the_wilson_interval():
     assert found["clustered"] == (1, 1) and found["shown"] == found["wilson"] and 0.7 < found["shown"][0] < 0.8
 
 
-def test_a_class_without_clips_is_no_part_of_macro_f1_but_of_the_table():
+def test_a_class_without_clips_is_in_the_table_but_not_in_macro_f1():
     found = scores(np.eye(4)[[0, 1, 1]], np.array([0, 1, 0]), CLASSES)
     assert found["macro_f1"] == pytest.approx(2 / 3) and len(found["per_class"]) == 4
     assert found["per_class"][3] == {"class": "pop", "precision": 0, "recall": 0, "f1": 0, "support": 0, "predicted": 0}

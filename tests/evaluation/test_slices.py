@@ -76,7 +76,7 @@ def test_one_group_has_no_interval_and_few_groups_wide_ones():
     )
 
 
-def test_of_many_values_the_largest_are_kept_and_the_others_counted():
+def test_the_largest_of_many_values_are_kept_and_the_others_counted():
     cells = [f"value {i}" for i in range(300)] + ["often"] * 5 + ["seldom"] * 2
     found = slice_scores(made(0, len(cells)), {"title": cells})["title"]
     assert [one["value"] for one in found["values"][:3]] == ["often", "seldom", "value 0"]
@@ -103,7 +103,7 @@ def test_the_area_is_that_of_scikit_learn(higher, lower):
     assert auroc(higher, lower) == pytest.approx(sklearn.metrics.roc_auc_score(labels, np.concatenate([higher, lower])))
 
 
-def test_clips_of_no_class_are_told_by_value():
+def test_out_of_scope_clips_are_scored_by_value():
     known, none = np.array([0.9, 0.8, 0.4]), np.array([0.5, 0.3, 0.6, 0.2])
     columns = {"source": ["radio", "radio", "home"]}, {"source": ["radio", "talk", "talk", "radio"]}
     found = none_scores(known, none, *columns)

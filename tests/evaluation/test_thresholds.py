@@ -24,7 +24,7 @@ def test_no_other_threshold_has_a_higher_f1(clips):
     assert f1(threshold) >= max(map(f1, probabilities)) - 1e-12
 
 
-def test_a_threshold_lies_between_the_clips_that_it_divides_the_highest_of_equals():
+def test_a_threshold_lies_between_clips_and_is_the_highest_of_equals():
     probabilities, target = np.array([0.9, 0.6, 0.4, 0.2, 0.1]), np.array([1, 1, 0, 0, 0], bool)
     assert best_threshold(probabilities, target) == pytest.approx(0.5)
     # F1 is 2 / 3 above 0.6 and above 0.2.

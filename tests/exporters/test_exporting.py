@@ -155,7 +155,7 @@ def test_rounded_files_are_smaller(exports):
 @pytest.mark.parametrize(
     ("name", "kind"), [("onnx-float16", onnx.TensorProto.FLOAT16), ("onnx-int8", onnx.TensorProto.INT8)]
 )
-def test_rounded_files_hold_rounded_weights(exported, name, kind):
+def test_rounded_files_contain_rounded_weights(exported, name, kind):
     def sizes(name: str) -> Counter[int]:
         """Counts the weights by type."""
         counts: Counter[int] = Counter()
@@ -278,7 +278,7 @@ print(json.dumps(session.run(None, {given.name: numpy.load(sys.argv[2])})[0].tol
     ],
     indirect=["exports"],
 )
-def test_files_need_their_runtime_only(exports, kind, name, program, tmp_path):
+def test_files_need_only_their_runtime(exports, kind, name, program, tmp_path):
     file, batch = exports.file(kind, name), music(segment_samples(exports.bundle.info.view), 2)
     if kind == "picture":
         batch = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 128, 256), np.uint8))
@@ -390,7 +390,7 @@ def several_labels() -> Bundle:
     return quick_bundle(task="multilabel", thresholds=(0.2, 0.5, 0.6))
 
 
-def test_a_bundle_of_several_labels_holds_sigmoids(several_labels, tmp_path):
+def test_a_multilabel_bundle_contains_sigmoids(several_labels, tmp_path):
     save_bundle(tmp_path, several_labels)
     segments = np.random.default_rng(0).integers(0, 256, (4, 128, 256), np.uint8) // np.array(
         [[[1]], [[2]], [[3]], [[4]]], np.uint8
@@ -401,7 +401,7 @@ def test_a_bundle_of_several_labels_holds_sigmoids(several_labels, tmp_path):
     assert np.ptp(found, axis=0).min() > 1e-3 and json.loads((tmp_path / "config.json").read_text())["format"] == 8
 
 
-def test_files_of_several_labels_predict_like_python(several_labels, tmp_path):
+def test_multilabel_files_predict_like_python(several_labels, tmp_path):
     predictor = Predictor(TorchModel(several_labels, "cpu"))
     waveform = music(140_000, 3)
     list(export_models(several_labels, ["torchscript"], "waveform", tmp_path))

@@ -30,14 +30,14 @@ def torch_levels(samples: np.ndarray, front_end: LogMelSpectrogram = FRONT_END) 
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_levels_are_those_of_numpy(name):
+def test_levels_equal_those_of_numpy(name):
     levels, expected = torch_levels(SIGNALS[name]), log_mel(SIGNALS[name])
     assert_within_a_level(levels, expected)
     assert (levels != expected).mean() < 1e-3
 
 
 @given(st.integers(1, 40_000), st.integers(-60, 60))
-def test_levels_are_those_of_numpy_at_any_length_and_gain(samples, gain_db):
+def test_levels_equal_those_of_numpy_at_any_length_and_gain(samples, gain_db):
     waveform = SIGNALS["noise"][:samples] * np.float32(10 ** (gain_db / 20))
     assert_within_a_level(torch_levels(waveform), log_mel(waveform))
 

@@ -184,7 +184,7 @@ def test_stalled_and_very_slow_clients_are_rejected_and_block_nobody(predictor, 
         assert b'genreclf_requests_total{status="408"} 50.0' in metrics and b"at_work 0.0" in metrics
 
 
-def test_a_slow_upload_that_goes_on_is_classified(predictor, songs):
+def test_a_slow_but_steady_upload_is_classified(predictor, songs):
     body = songs[0].read_bytes()
     head = f"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     with (
@@ -210,7 +210,7 @@ def test_uploads_share_a_bounded_memory(predictor, songs):
             assert time.monotonic() < deadline
 
 
-def test_clients_that_leave_are_no_errors(port, songs, caplog):
+def test_clients_that_disconnect_are_not_errors(port, songs, caplog):
     body = songs[0].read_bytes()
     with caplog.at_level(logging.INFO):
         for sent in (UPLOAD, UPLOAD[:9], UPLOAD.replace(b"1000000", str(len(body)).encode())[:-4] + body):
@@ -279,7 +279,7 @@ def test_a_body_that_is_neither_a_file_nor_a_form_is_refused(port, songs, header
     assert status == 415 and detail.startswith("upload: ") and word in detail and "send" in detail
 
 
-def test_a_connection_goes_on_after_errors(port, songs):
+def test_a_connection_stays_open_after_errors(port, songs):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     statuses = []
     for path, body, headers in [
@@ -307,7 +307,7 @@ def test_a_form_that_is_cut_off_is_refused(port, songs, lost_bytes):
 
 
 @pytest.mark.parametrize("path", ["/health", "/metrics"])
-def test_who_asks_only_for_the_head_gets_no_body(port, path):
+def test_a_head_request_gets_no_body(port, path):
     status, _, content = request(port, "HEAD", path)
     assert (status, content) == (200, b"")
 
@@ -360,7 +360,7 @@ def test_too_many_requests_are_refused_until_others_are_done(predictor, songs):
         assert request(port, "POST", "/classify", body)[0] == 200
 
 
-def test_a_stop_finishes_what_was_accepted(predictor, songs):
+def test_a_stop_finishes_accepted_requests(predictor, songs):
     paused, body = Paused(predictor), songs[0].read_bytes()
     with ThreadPoolExecutor(5) as clients:
         with running(paused) as (server, port):

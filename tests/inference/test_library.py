@@ -38,7 +38,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
-def test_one_failing_file_costs_its_own_row_alone(failure):
+def test_a_failing_file_affects_only_its_own_row(failure):
     results = list(predict_files(Scripted(b=failure), map(Path, "abc"), workers=2))
     assert [path.name for path, _ in results] == ["a", "b", "c"]
     assert [result for path, result in results if path.name != "b"] == ["a", "c"]
@@ -46,7 +46,7 @@ def test_one_failing_file_costs_its_own_row_alone(failure):
     assert isinstance(error, GenreclfError) and str(error).startswith("b: ") and "\n" not in str(error)
 
 
-def test_an_error_holds_nothing_of_its_file():
+def test_an_error_keeps_no_reference_to_its_file():
     class Decoder:
         pass
 
@@ -66,7 +66,7 @@ def test_an_error_holds_nothing_of_its_file():
     assert [reference() for reference in alive] == [None, None]
 
 
-def test_who_stops_early_waits_for_no_file():
+def test_stopping_early_does_not_wait_for_files():
     predictor = Scripted()
     results = predict_files(predictor, map(Path, ["a", "long", *map(str, range(50))]), workers=1)
     assert next(results) == (Path("a"), "a")

@@ -89,11 +89,11 @@ def test_a_bundle_of_an_older_format_is_refused(bundle):
     assert "train" in refused(bundle, str(bundle / MODEL_CONFIG))
 
 
-def test_a_device_that_is_not_there_is_refused(bundle):
+def test_an_unavailable_device_is_refused(bundle):
     assert "onnxruntime-gpu" in refused(bundle, "device=cuda", "cuda")
     assert "auto, cpu, cuda" in refused(bundle, "device=tpu", "tpu")
 
 
-def test_the_file_names_no_path_of_this_machine(saved):
+def test_the_file_contains_no_local_path(saved):
     content = (saved / MODEL_ONNX).read_bytes()
     assert b"site-packages" not in content and b"genreclf/" not in content

@@ -98,7 +98,7 @@ def test_a_model_of_downsampled_spectrograms_reads_audio_in_their_time_steps(vie
     assert from_audio.segments == from_picture.segments
 
 
-def test_attention_lies_where_the_model_puts_it():
+def test_attention_is_placed_where_the_model_attends():
     levels = np.full((128, 256), 1, np.uint8)
     levels[:, 64:96] = 200  # the third of eight time steps
     attention = Predictor(Arithmetic(CROP)).predict(clip_of(levels)).attention
@@ -106,7 +106,7 @@ def test_attention_lies_where_the_model_puts_it():
     assert set(np.flatnonzero(attention > 1)) == set(range(64, 96))
 
 
-def test_a_clip_shorter_than_a_segment_says_that_it_is_repeated():
+def test_a_clip_shorter_than_a_segment_has_a_note_that_it_is_repeated():
     predictor = Predictor(Arithmetic(CROP))
     assert "repeated" in predictor.predict(clip_of(noise(100))).note
     assert predictor.predict(clip_of(noise(256))).note == ""
@@ -139,7 +139,7 @@ def test_an_unsuitable_clip_has_no_genre_but_a_reason_in_all_forms(tmp_path):
         show_table([row], 3, segments)
 
 
-def test_music_of_none_of_the_genres_has_no_genre_but_the_nearest_in_all_forms():
+def test_out_of_scope_music_has_no_genre_but_the_nearest_one_in_all_forms():
     model, clip = Arithmetic(CROP), clip_of(noise(300))
     sure = Predictor(model).predict(clip)
     assert sure.known is None and sure.genre == model.info.classes[int(np.argmax(sure.probabilities))]
@@ -214,7 +214,7 @@ def test_certain_probabilities_stay_finite():
         assert np.isfinite(calibrated).all() and (calibrated.argmax(1) == np.arange(3)).all()
 
 
-def test_the_digest_tells_predictors_apart_that_differ():
+def test_predictors_that_differ_have_different_digests():
     same = [Predictor(Arithmetic(CROP)).digest for _ in range(2)]
     others = [Predictor(Arithmetic(WHOLE)), Predictor(Arithmetic(CROP, 2.0)), Predictor(Arithmetic(CROP), "flip")]
     weights = Arithmetic(CROP)

@@ -53,7 +53,7 @@ def test_its_predictions_are_the_predictors(classifier, predictor, songs):
     assert classifier.classes == predictor.info.classes
 
 
-def test_samples_are_classified_as_the_file_that_holds_them(classifier, songs):
+def test_samples_are_classified_like_their_file(classifier, songs):
     for song in songs:
         samples, rate = soundfile.read(song, dtype="float32")
         from_samples, from_file = classifier.classify(samples, rate), classifier.classify(song)
@@ -85,7 +85,7 @@ def test_fewer_than_one_thread_is_refused(classifier, songs):
         classifier.classify_many(songs, workers=-1)
 
 
-def test_an_object_of_a_store_is_classified_as_the_file_is(classifier, songs):
+def test_an_object_of_a_store_is_classified_like_its_file(classifier, songs):
     fsspec = pytest.importorskip("fsspec")
     content = songs[0].read_bytes()
     fsspec.filesystem("memory").pipe("/bucket/song.wav", content)
@@ -237,7 +237,7 @@ def test_card_scores_and_torchs_weights_are_optional_on_the_hub(monkeypatch, tmp
 
 
 @pytest.mark.parametrize(("name", "hint"), [("mine/other", "Hub"), ("a/b/c", "Hub"), ("nothing", "pretrained")])
-def test_a_model_that_is_nowhere_is_one_line(hub, name, hint):
+def test_a_missing_model_is_one_line(hub, name, hint):
     with pytest.raises(GenreclfError, match=f"^{name}: .*{hint}"):
         Classifier.from_pretrained(name, cache_dir=hub)
 

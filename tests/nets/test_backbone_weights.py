@@ -99,7 +99,7 @@ def test_a_file_may_lack_batch_counters(backbone, whole_net, tmp_path):
         ({"bn1.weight": torch.zeros(31)}, r"1 of the wrong shape \(first: bn1.weight\)"),
     ],
 )
-def test_a_file_that_does_not_fit_says_what(backbone, whole_net, tmp_path, change, message):
+def test_a_file_that_does_not_fit_is_refused_with_the_reason(backbone, whole_net, tmp_path, change, message):
     tensors = {name: value for name, value in {**whole_net, **change}.items() if value is not None}
     save_file(tensors, tmp_path / "weights.safetensors")
     before = backbone.net.conv_head.weight.clone()
@@ -109,7 +109,7 @@ def test_a_file_that_does_not_fit_says_what(backbone, whole_net, tmp_path, chang
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not safetensors at all", b"\xff" * 64])
-def test_a_file_that_cannot_be_read_says_so(backbone, tmp_path, content):
+def test_an_unreadable_file_is_refused(backbone, tmp_path, content):
     path = tmp_path / "weights.safetensors"
     if content is not None:
         path.write_bytes(content)
@@ -212,7 +212,7 @@ def test_the_hubs_cache_serves_offline(backbone, whole_net, offline, asked):
     assert is_loaded(backbone, whole_net) and is_frozen(backbone)
 
 
-def test_a_hub_that_does_not_answer_fails_quickly(backbone, offline, monkeypatch):
+def test_a_hub_that_does_not_respond_fails_quickly(backbone, offline, monkeypatch):
     no_hub(monkeypatch)
     start = time.monotonic()
     with pytest.raises(GenreclfError, match=r"model.weights.*Hub.*lite0"):

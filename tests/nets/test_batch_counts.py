@@ -8,7 +8,7 @@ from torch import nn
 from genreclf.nets.batch_counts import counted_together
 
 
-def test_a_state_is_as_if_each_norm_had_counted():
+def test_the_counters_are_as_if_each_norm_had_counted():
     net = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3, track_running_stats=False), nn.BatchNorm1d(3).eval())
     other, x = deepcopy(net), torch.randn(4, 3)
     for _ in range(2):

@@ -26,7 +26,7 @@ def applied(path: Path, genre: str, log: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_undo_gives_back_the_very_bytes(suffix, tmp_path):
+def test_undo_restores_the_exact_bytes(suffix, tmp_path):
     tagged, plain = song(tmp_path / f"tagged{suffix}", "Old"), tmp_path / f"plain{suffix}"
     plain.write_bytes(encoded(suffix))
     for path in (tagged, plain):
@@ -40,7 +40,7 @@ def test_undo_gives_back_the_very_bytes(suffix, tmp_path):
         assert log.stat().st_size < 60_000
 
 
-def test_what_others_changed_since_stays(tmp_path):
+def test_later_changes_of_other_programs_are_kept(tmp_path):
     path, log = song(tmp_path / "a.flac", "Old"), tmp_path / "log"
     applied(path, "ska", log)
     file = mutagen.File(path)
@@ -60,7 +60,7 @@ def test_a_log_without_bytes_restores_the_genre(tmp_path):
     assert read_tags(path).genres == ("Old",)
 
 
-def test_a_file_is_made_of_its_copy_whatever_moved(tmp_path):
+def test_a_file_is_restored_from_its_copy_whatever_moved(tmp_path):
     head, picture, sound = (random.Random(seed).randbytes(size) for seed, size in ((0, 900), (1, 90_000), (2, 200_000)))
     file, copy, out = tmp_path / "file", tmp_path / "copy", tmp_path / "out"
     file.write_bytes(head + picture + sound)

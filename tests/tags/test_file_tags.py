@@ -66,7 +66,7 @@ def test_a_file_without_tags_gets_a_genre(suffix, tmp_path):
 @pytest.mark.parametrize("suffix", [".mp3", ".flac", ".m4a", ".wma", ".wv"])
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=GENRES, after=GENRES)
-def test_what_was_read_restores_any_genre(suffix, before, after, tmp_path):
+def test_any_genre_is_restored_as_read(suffix, before, after, tmp_path):
     path = song(tmp_path / f"song{suffix}", *before)
     stored = read_genre_tag(path)
     assert stored.values == tuple(before)
@@ -134,7 +134,7 @@ def test_numbers_of_id3_are_read_as_names_and_restored_as_numbers(stored, names,
 
 
 @pytest.mark.parametrize(("genre", "number"), [("hiphop", 7), ("Hip-Hop", 7), ("rock", 17), ("raï", 255), (None, 255)])
-def test_id3v1_stays_but_for_the_number_of_the_genre(genre, number, tmp_path):
+def test_id3v1_stays_except_for_the_genres_number(genre, number, tmp_path):
     path = song(tmp_path / "song.mp3", "Jazz")
     ID3(path).save(path, v1=ID3v1SaveOptions.CREATE)
     content = path.read_bytes()
@@ -203,7 +203,7 @@ def _refused(path: Path, *words: str) -> None:
     assert path.read_bytes() == before and sorted(path.parent.iterdir()) == folder
 
 
-def test_what_is_not_to_be_replaced_stays(tmp_path, monkeypatch):
+def test_a_file_that_must_not_be_replaced_is_not_written(tmp_path, monkeypatch):
     path = song(tmp_path / "song.mp3")
     path.chmod(0o444)
     _refused(path, "read-only", "permissions")
@@ -363,7 +363,7 @@ def test_a_video_of_avi_is_not_called_damaged(tmp_path):
         write_genres(path, ["jazz"])
 
 
-def test_a_file_that_ends_inside_its_tags_is_told(tmp_path):
+def test_a_file_that_ends_inside_its_tags_is_reported(tmp_path):
     path = song(tmp_path / "song.mp3", "Old")
     os.truncate(path, 1_000)
     with pytest.raises(GenreclfError, match=r"tags cannot be read .*copy"):

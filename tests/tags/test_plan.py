@@ -59,7 +59,7 @@ def test_any_file_name_is_escaped_to_text_and_back(name):
 
 
 @given(first=NAMES, second=NAMES)
-def test_two_names_are_never_written_alike(first, second):
+def test_different_names_are_written_differently(first, second):
     assert (escape_bytes(first) == escape_bytes(second)) == (first == second)
 
 
@@ -118,7 +118,7 @@ def test_a_plan_survives_a_spreadsheet(delimiter, encoding, line_end, quoting, t
         assert read_plan(file) == list(map(as_read, [*rows, row("new, file; x.mp3")]))
 
 
-def test_a_plan_in_windows_1252_is_read_and_told(tmp_path, capsys):
+def test_a_plan_in_windows_1252_is_read_and_reported(tmp_path, capsys):
     file = tmp_path / "plan.csv"
     write_plan([row("é.mp3")], file)
     edited(file, "cp1252", list(COLUMNS), delimiter=";")
@@ -144,7 +144,7 @@ def test_what_a_row_wants():
         (None, "No such file", "give"),
     ],
 )
-def test_what_is_no_plan_is_one_line(content, key, remedy, tmp_path):
+def test_a_file_that_is_not_a_plan_is_one_line(content, key, remedy, tmp_path):
     file = tmp_path / "plan.csv"
     if content is not None:
         file.write_bytes(content)
@@ -154,7 +154,7 @@ def test_what_is_no_plan_is_one_line(content, key, remedy, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"my notes\n", b'{"path": "x"}\n', b"[1]\n", b"\xff\n", None])
-def test_what_is_no_log_is_one_line(content, tmp_path):
+def test_a_file_that_is_not_a_log_is_one_line(content, tmp_path):
     file = tmp_path / "log"
     if content is not None:
         file.write_bytes(content)

@@ -65,7 +65,7 @@ def test_only_its_own_files_are_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp3", "a\udce9.mp3"])
-def test_a_song_that_a_playlist_cannot_hold_is_told(name, tmp_path):
+def test_a_song_that_a_playlist_cannot_contain_is_reported(name, tmp_path):
     songs = [song(tmp_path / name), song(tmp_path / "plain.mp3")]
     (playlist,), (problem,) = write_playlists({"jazz": songs}, tmp_path)
     assert entries(playlist) == ["plain.mp3"] and "rename" in str(problem) and "\n" not in str(problem)

@@ -24,7 +24,7 @@ def trainer_on(device: str) -> SimpleNamespace:
     return SimpleNamespace(is_last_batch=False, strategy=SimpleNamespace(root_device=torch.device(device)))
 
 
-def test_the_average_is_on_the_device_of_the_training():
+def test_the_average_is_on_the_training_device():
     net, callback = Counting(), RunningAverage(0.9)
     callback.setup(trainer_on("meta"), net, "fit")  # instead of a GPU, to which Lightning has not yet moved the module
     average = callback._average_model

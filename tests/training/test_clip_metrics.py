@@ -43,7 +43,7 @@ def test_clips_of_several_genres_are_scored_as_by_scikit_learn():
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_without_a_genre_to_score_the_scores_of_several_are_0():
+def test_multilabel_scores_are_0_if_no_genre_can_be_scored():
     metric = MultilabelClipScores()
     metric.update(torch.tensor([[0.2, 0.8]]), torch.tensor([[0.0, 1]]), torch.tensor([7]))
     assert metric.compute() == {"mean_average_precision": 0, "roc_auc": 0, "loss": pytest.approx(-math.log(0.8))}

@@ -7,7 +7,7 @@ from genreclf.errors import GenreclfError
 from genreclf.training.loggers import new_loggers
 
 
-def test_a_logger_of_lightnings_is_made_with_its_arguments(tmp_path):
+def test_a_lightning_logger_gets_its_arguments(tmp_path):
     group = {"csv": {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path), "name": "log"}}
     (made,) = new_loggers(group, tmp_path).lightning
     assert isinstance(made, CSVLogger) and made.name == "log"
@@ -25,6 +25,6 @@ def test_a_run_folder_from_elsewhere_starts_no_other_code(target, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"save_dir": ".", "nmae": "x"}])
-def test_an_error_out_of_a_library_names_the_logger(arguments, tmp_path):
+def test_an_error_in_a_library_names_the_logger(arguments, tmp_path):
     with pytest.raises(GenreclfError, match=r"^logger\.x: .*(save_dir|nmae)"):
         new_loggers({"x": {"_target_": "lightning.pytorch.loggers.CSVLogger", **arguments}}, tmp_path)

@@ -21,7 +21,7 @@ def test_with_equal_weights_it_is_cross_entropy_with_smoothed_labels():
 
 
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=6), st.integers(0, 10_000))
-def test_the_best_logits_under_shares_are_those_of_a_uniform_mix(weights, seed):
+def test_the_best_logits_under_shares_assume_a_uniform_mix(weights, seed):
     """With the true shares, the loss is minimal if the logits are the log-likelihoods log p(x | class)."""
     shares = np.array(weights) / sum(weights)
     likelihood = np.random.default_rng(seed).dirichlet(np.ones(len(shares))) + 0.01
@@ -32,7 +32,7 @@ def test_the_best_logits_under_shares_are_those_of_a_uniform_mix(weights, seed):
     assert logits.grad.abs().max() < 1e-5
 
 
-def test_clips_of_no_class_are_best_answered_with_equal_probabilities():
+def test_equal_probabilities_are_best_for_out_of_scope_clips():
     loss, target = GenreLoss(0.1, [0.7, 0.2, 0.1], 0.5), torch.tensor([NONE])
     logits = torch.zeros(1, 3, requires_grad=True)
     equal = loss(logits, target)
@@ -70,7 +70,7 @@ def test_the_teachers_error_is_a_mean_square_and_0_for_clips_without_a_vector():
     assert set(loss.state_dict()) == {"head.weight", "head.bias"}  # a checkpoint contains no vectors
 
 
-def test_the_divergence_of_views_is_jensen_and_shannons():
+def test_the_divergence_of_views_is_jensen_shannon():
     torch.manual_seed(0)
     logits = 3 * torch.randn(2 * 5, 4)
     p, q = logits.double().softmax(1).numpy().reshape(2, 5, 4)

@@ -46,7 +46,7 @@ class Steps:
     estimated_stepping_batches = 20
 
 
-def test_hyperparameters_are_plain_data_of_which_the_configs_are_built(tmp_path):
+def test_configs_are_built_from_plain_hyperparameters(tmp_path):
     net = module(consistency=2.0)
     torch.save({"hyper_parameters": dict(net.hparams)}, tmp_path / "x.ckpt")
     saved = torch.load(tmp_path / "x.ckpt", weights_only=True)["hyper_parameters"]
@@ -118,7 +118,7 @@ def test_one_cycle_rises_to_the_rate_and_falls_to_zero():
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
 
 
-def test_a_cycle_that_goes_on_for_more_steps_has_the_rates_of_the_longer_cycle():
+def test_a_cycle_extended_to_more_steps_has_the_rates_of_the_longer_cycle():
     def rates(steps: int, start: int, end: int, saved: dict | None = None) -> tuple[list[float], dict]:
         net = module("onecycle")
         net._trainer = SimpleNamespace(estimated_stepping_batches=steps)
@@ -265,11 +265,11 @@ def test_mixup_weights_both_classes_by_lam(monkeypatch):
 @pytest.mark.parametrize(
     ("power", "mix"), [(0.0, [0.5, 0.3, 0.2]), (0.5, np.sqrt([0.5, 0.3, 0.2])), (1.0, [1.0, 1.0, 1.0])]
 )
-def test_the_power_of_the_prior_chooses_the_mix_that_the_logits_stand_for(power, mix):
+def test_prior_power_sets_the_mix_that_the_logits_assume(power, mix):
     assert module("onecycle", prior_power=power).loss.log_mix.exp().tolist() == pytest.approx(list(mix))
 
 
-def test_the_original_recipe_has_the_mix_of_its_training():
+def test_the_original_recipe_assumes_the_training_mix():
     assert module("original").optim.prior_power == 1
 
 

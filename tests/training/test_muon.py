@@ -42,7 +42,7 @@ def test_steps_equal_timms(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-5)
 
 
-def test_the_rule_of_the_matrices_is_timms() -> None:
+def test_the_same_parameters_are_matrices_as_in_timm() -> None:
     for parameter in _parameters(0):
         assert is_matrix(parameter) == timm_muon._is_suitable_for_muon(parameter)
 
@@ -70,7 +70,7 @@ def test_a_state_is_restored_exactly() -> None:
     assert all(torch.equal(one, other) for one, other in zip(parameters, copies, strict=True))
 
 
-def test_stacks_give_back_what_they_were_made_of() -> None:
+def test_stacks_separate_into_the_original_matrices() -> None:
     """They have the strides of the parameters; with other strides, torch would step them one by one on a GPU."""
     parameters = [p for p in _parameters(0) if is_matrix(p)]
     parameters += [torch.randn(shape).to(memory_format=torch.channels_last) for shape in ((8, 5, 3, 3), (8, 5, 1, 1))]

@@ -57,7 +57,7 @@ def test_a_layer_for_several_genres_is_scikit_learns_regression_of_each():
 
 @settings(max_examples=10)
 @given(st.integers(0, 1_000))
-def test_no_layer_near_the_one_that_is_found_is_better(seed):
+def test_no_nearby_layer_is_better(seed):
     inputs, others, target, weight, bias = problem(seed)
     scale = inputs.std(0, unbiased=False)
 
@@ -92,7 +92,7 @@ def datamodule(tmp_path) -> SpectrogramDataModule:
     return module
 
 
-def test_only_the_last_layer_of_a_net_changes_and_tells_the_classes(datamodule):
+def test_only_the_last_layer_changes_and_it_separates_the_classes(datamodule):
     torch.manual_seed(0)
     narrow = {"channels": [8, 8, 16, 16], "lstm_units": [8, 8], "statistics_units": 8, "num_classes": 2}
     net = GenreClassifier(build(ModelConfig, {**of_yaml("model", "a")["net"], **narrow}, "model.net"))

@@ -28,7 +28,7 @@ def machine(monkeypatch):
         (False, {"avx512_bf16": True}, "auto", "efficientnet", "32-true"),
     ],
 )
-def test_auto_is_bf16_on_a_cpu_with_units_for_it_alone(has_gpu, units, accelerator, backbone, expected, machine):
+def test_auto_is_bf16_only_on_a_cpu_with_bf16_units(has_gpu, units, accelerator, backbone, expected, machine):
     machine(has_gpu, **units)
     config = {
         "model": {"net": {"backbone": backbone}},
@@ -40,7 +40,7 @@ def test_auto_is_bf16_on_a_cpu_with_units_for_it_alone(has_gpu, units, accelerat
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed", 32])
-def test_a_precision_that_was_given_stays(precision, machine):
+def test_a_given_precision_is_kept(precision, machine):
     machine(False, avx512_bf16=True)
     config = {"trainer": {"precision": precision, "accelerator": "auto"}}
     assert with_precision(config) == config

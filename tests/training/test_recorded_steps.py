@@ -73,7 +73,7 @@ def trained(module: GenreModule) -> tuple[dict, dict, int]:
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*isinstance.treespec.*")
-def test_a_training_of_recorded_steps_is_that_of_plain_ones(capsys):
+def test_recorded_steps_train_like_plain_ones(capsys):
     plain, recorded, failing = module_of(), module_of(), module_of()
     recorded.recorder, failing.recorder = Again(recorded), Again(failing, fails=True)
     expected = trained(plain)
@@ -110,13 +110,13 @@ def test_a_batch_of_another_shape_is_a_plain_step():
         (None, None, None),
     ],
 )
-def test_what_keeps_steps_from_being_recorded_is_named(key, value, named):
+def test_the_reason_against_recording_is_reported(key, value, named):
     usual = {"world_size": 1, "gradient_clip_val": None, "accumulate_grad_batches": 1, "precision": "32-true"}
     found = obstacle(SimpleNamespace(**{**usual, key: value} if key else usual))
     assert found is None if named is None else named in found
 
 
-def test_nothing_is_recorded_or_told_on_a_cpu(capsys):
+def test_nothing_is_recorded_or_reported_on_a_cpu(capsys):
     module = module_of()
     recorder = StepRecorder(module.outputs)
     recorder.start(SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))))

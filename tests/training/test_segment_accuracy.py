@@ -6,7 +6,7 @@ from genreclf.data.datamodule import NONE
 from genreclf.training.segment_accuracy import SegmentAccuracy
 
 
-def test_it_is_torchmetrics_accuracy_of_the_segments_of_known_class():
+def test_it_is_torchmetrics_accuracy_of_segments_with_a_class():
     torch.manual_seed(0)
     ours, logits, target = SegmentAccuracy(), torch.randn(3, 40, 5), torch.randint(NONE, 5, (3, 40))
     for part in range(3):

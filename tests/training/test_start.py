@@ -31,7 +31,7 @@ def new_net(classes: int, **changes) -> GenreClassifier:
     return GenreClassifier(build(ModelConfig, values, "model.net"))
 
 
-def test_a_net_of_the_same_classes_answers_as_the_one_it_starts_from(saved):
+def test_a_net_with_the_same_classes_predicts_like_its_initial_net(saved):
     net = new_net(len(CLASSES))
     found = start(net, "none", str(saved("a")), CLASSES)
     assert found == {"asked": str(saved("a")), "pretrained": True, "source": "model a", "new_classes": False}
@@ -45,7 +45,7 @@ def test_a_net_of_the_same_classes_answers_as_the_one_it_starts_from(saved):
 @pytest.mark.parametrize(
     "classes", [("ska", "dub"), ("dub", "ska", "raï"), ("a", "b", "c", "d"), ("Dub", "polka", "Rai", "SKA")]
 )
-def test_classes_keep_their_outputs_and_those_of_others_start_at_zero(classes, saved, capsys):
+def test_known_classes_keep_their_outputs_and_others_start_at_zero(classes, saved, capsys):
     """Classes may be spelled differently and in any order; the rest of the net is copied."""
     net, trained = new_net(len(classes)), random_bundle("a").net.state_dict()
     source = {"ska": 0, "SKA": 0, "dub": 1, "Dub": 1, "raï": 2, "Rai": 2}
@@ -61,7 +61,7 @@ def test_classes_keep_their_outputs_and_those_of_others_start_at_zero(classes, s
     assert all((repr(label) in told) == (label not in source) for label in classes)
 
 
-def test_a_start_that_does_not_fit_is_refused(saved):
+def test_an_initial_model_that_does_not_fit_is_refused(saved):
     with pytest.raises(GenreclfError, match=r"init=.*bands=80.*96"):
         start(new_net(3, bands=96), "none", str(saved("a")), CLASSES)
     with pytest.raises(GenreclfError, match=r"init=.*model=b"):

@@ -32,7 +32,7 @@ def gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
-def test_a_step_takes_nothing_from_the_host(name, gpu):
+def test_a_step_copies_nothing_from_the_host(name, gpu):
     """A CUDA graph cannot record such a copy."""
     module, augmentation = parts_of(name)
     optimizer = module.train()._optimizer()

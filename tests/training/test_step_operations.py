@@ -65,7 +65,7 @@ def trainer_at(step: int):
 
 
 @pytest.mark.parametrize("name", list(LIMITS))
-def test_a_step_starts_few_operations_and_waits_for_none(name):
+def test_a_step_launches_few_operations_and_waits_for_none(name):
     step = Step(name)
     step()  # creates the optimizer's state
     with Operations() as seen:
