@@ -1,4 +1,4 @@
-"""The audit from the command line, as a user would run it."""
+"""Runs the audit on the command line, as a user would."""
 
 import base64
 import csv
@@ -26,7 +26,7 @@ MARKUP = '<script>alert("1")<b>&.png'
 
 
 def music(seed: int, frames: int = FRAMES) -> np.ndarray:
-    """(128, frames) uint8: noise that is smooth in time and along the bands, and louder in the bass, as music is."""
+    """Returns noise that is smooth over time and bands, and louder in the bass, like music: (128, frames) uint8."""
     total = np.random.default_rng(seed).normal(size=(136, frames + 20)).cumsum(axis=0).cumsum(axis=1)
     levels = total[8:, 20:] - total[:-8, 20:] - total[8:, :-20] + total[:-8, :-20]
     return np.clip(np.linspace(190, 70, 128)[:, None] + 30 * levels / levels.std(), 0, 255).astype(np.uint8)
@@ -39,7 +39,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory) -> Path:
-    """Two genres and faults of each kind; on GTZAN's lists, training and validation share one recording, shifted."""
+    """Two genres with each kind of fault. In GTZAN's lists, training and validation share one shifted recording."""
     folder = tmp_path_factory.mktemp("faulty")
     for genre in ("blues", "rock"):
         (folder / genre).mkdir()
@@ -123,7 +123,7 @@ def test_duplicates_and_conflicts_are_listed(leaking):
     by_first = {pair["first"]: pair for pair in numbers["pairs"]}
     shifted, equal = by_first["blues/blues.00000.png"], by_first[f"blues/{MARKUP}"]
     assert shifted["second"] == "blues/blues.00029.png" and shifted["divided"] and not shifted["same_bytes"]
-    # blues.00000 begins SHIFT frames after the beginning of the other, which so begins earlier.
+    # blues.00000 begins SHIFT frames after the other, which therefore has a negative offset.
     assert shifted["offset_seconds"] == pytest.approx(-SHIFT / FRAME_RATE_HZ, abs=0.1)
     assert shifted["overlap_seconds"] == pytest.approx((FRAMES - SHIFT) / FRAME_RATE_HZ, abs=0.3)
     assert equal["same_bytes"] and not equal["divided"] and equal["offset_seconds"] == 0
@@ -132,7 +132,7 @@ def test_duplicates_and_conflicts_are_listed(leaking):
 
 
 class Page(HTMLParser):
-    """The tags and the text of a page."""
+    """Collects the tags and the text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -260,7 +260,7 @@ def test_pieces_too_short_to_compare_are_named_and_the_split_is_not_called_clean
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory) -> Path:
-    """Two collections: in the first, a shifted copy of rock.00000 and a stranger; in the second, a stranger."""
+    """Two collections: an unrelated clip in each, and in the first also a shifted copy of rock.00000."""
     folder = tmp_path_factory.mktemp("others")
     copy = np.concatenate([music(1)[:, SHIFT:], music(7)[:, :SHIFT]], axis=1)
     for name, levels in (("one/copy.png", copy), ("one/x.png", music(8)), ("two/y.png", music(9))):
@@ -319,6 +319,6 @@ def test_a_mistake_is_one_line(faulty, cache, tmp_path, arguments, message):
         (cache / "unlisted" / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(cache / "unlisted" / name, music(0, 100))
     result = audit(faulty, cache, tmp_path, *arguments)
-    told = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # what was ignored
+    told = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # except ignored files
     assert result.returncode == 2 and len(told) == 1
     assert re.match(f"genreclf: {message}", told[0])

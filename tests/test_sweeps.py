@@ -1,4 +1,4 @@
-"""Sweeps: the names of their folders, and what a sweep does that is started again or has jobs of its own."""
+"""Sweeps: the names of their folders, sweeps that are started again, and jobs in separate processes."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_the_folder_of_a_job_is_named_after_the_keys_that_differ():
 
 
 def test_a_sweep_started_again_does_only_what_is_missing(music, tmp_path):
-    long = f"teacher={'x' * 300}"  # in the name of a folder
+    long = f"teacher={'x' * 300}"  # part of a folder's name
     words = ["run=sweep", "model=majority,svm", "seed=0"]
     first = sweep(music, tmp_path, *words, "batch_size=8")
     assert first.returncode == 0, first.stderr
@@ -69,7 +69,7 @@ def test_a_sweep_started_again_does_only_what_is_missing(music, tmp_path):
     assert other.returncode == 2 and len(lines) == 2
     assert all("batch_size=4, batch_size=8" in line and "run=FOLDER" in line for line in lines)
     named = sweep(music, tmp_path, "run=long", "model=majority", long)
-    assert named.returncode == 0 and f"{long}: without effect: model=majority" in named.stderr  # other jobs may read it
+    assert named.returncode == 0 and f"{long}: without effect: model=majority" in named.stderr  # no error in a sweep
 
 
 def test_a_launcher_gives_each_job_a_process_and_a_failure_does_not_affect_the_others(monkeypatch, tmp_path, capsys):
@@ -77,7 +77,7 @@ def test_a_launcher_gives_each_job_a_process_and_a_failure_does_not_affect_the_o
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     monkeypatch.chdir(tmp_path)
 
-    def task(config, overrides):  # the processes of the jobs need not import torch for it
+    def task(config, overrides):  # does not make the jobs' processes import torch
         if config["seed"] == 1:
             raise GenreclfError("seed=1: wrong; give another")
         Path("done", str(config["seed"])).touch()
