@@ -25,7 +25,7 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueErr
 
 
 class Limits(NamedTuple):
-    """The largest contents of an archive that is unpacked."""
+    """Limits on the contents of an archive. Larger ones are refused."""
 
     files: int
     bytes: int  # unpacked

@@ -206,7 +206,7 @@ def write_demo(
     """Writes folder/<style>/<style>.NNNNN.wav (16-bit PCM) for all styles and indices, and calls progress(done, total).
 
     Existing files are kept, so use one folder per `seconds` and `seed`. Raises GenreclfError as `render` does, and if
-    there is less than one clip per style or the folder cannot be written.
+    there are no clips per style or the folder cannot be written.
     """
     if clips_per_style < 1:
         raise GenreclfError(f"data.demo_clips_per_style={clips_per_style}: choose at least 1")

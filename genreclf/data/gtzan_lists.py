@@ -21,7 +21,7 @@ def published(names: Sequence[str], fold: int | None = None) -> list[str | None]
 
 
 def listed(names: Sequence[str]) -> list[str | None]:
-    """Returns the same for the clips of any data set, with None for each clip that is not in GTZAN's lists."""
+    """Returns the split of each clip of any data set, or None for clips that are not in GTZAN's lists."""
     split_of = {name: split for split, members in _published_lists().items() for name in members}
     return [split_of.get(gtzan_name(name)) for name in names]
 

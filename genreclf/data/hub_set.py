@@ -56,7 +56,7 @@ def _folder(name: str, path: Path, subset: str) -> Path:
 
 
 def fetch(name: str, path: Path, subset: str) -> None:
-    """Unpacks the data set below `path`. Raises GenreclfError, which names what is missing, if that is impossible."""
+    """Unpacks the data set below `path`. Raises GenreclfError, which names what is missing, if it cannot."""
     folder = _folder(name, path, subset)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -17,7 +17,7 @@ Item = tuple[int, Span]  # a clip and one of its segments
 
 
 class Batch(TypedDict):
-    """A batch of B segments; with V views of each segment V * B, one view of all segments after the other."""
+    """A batch of B segments. With V views of each segment, it has V * B, first the first view of all segments."""
 
     # (B,) int64: the class, NONE for a clip of none of the classes; or (B, classes) float32: 1 for each genre
     target: Tensor
@@ -63,9 +63,9 @@ class RandomSegments(Sampler[Item]):
     """Draws one segment of each clip, in random order, at a random place, and stretched by up to `stretch`.
 
     The draws depend only on seed and epoch. Batch k of process `rank` of `world` is batch k * world + rank of a single
-    process, so no clip is drawn twice. The rest that does not fill a batch in each process is left out of the epoch,
-    unless there is no full batch for each process: then they share all clips. Raises GenreclfError if a process would
-    have fewer than two clips, which batch norm needs.
+    process, so no clip is drawn twice. Clips at the end that do not fill a batch in each process are left out of the
+    epoch, unless there is no full batch for each process: then they share all clips. Raises GenreclfError if a process
+    would have fewer than two clips, which batch norm needs.
     """
 
     def __init__(
