@@ -29,7 +29,7 @@ from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.object_store import Location
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
-from genreclf.text import one_line, shell_command
+from genreclf.text import first_names, one_line, shell_command
 
 PAGE, NUMBERS = "audit.html", "audit.json"
 PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"
@@ -130,12 +130,19 @@ def _verdict(found: Audit) -> str:
     chosen = found.leaks["chosen"].values()
     artists = "" if any(leaks["artist"].of for leaks in chosen) else "; artists unknown"
     if found.verdict == "unknown":
-        return f"whether the chosen split leaks is not known{unseen}{artists}"
+        return f"whether the chosen split leaks is not known{_pieces(found.divided_pieces)}{unseen}{artists}"
     if found.verdict == "leaks":
         shared = [name for name in SHARED if any(leaks[name].clips for leaks in chosen)]
         return f"the chosen split leaks: held-out clips share {', '.join(shared)} with training{unseen}"
     where = ", as far as clips could be compared" if unseen else ""
     return f"no leak was found in the chosen split{where}{unseen}{artists}"
+
+
+def _pieces(paths: Sequence[str]) -> str:
+    if not paths:
+        return ""
+    seem = f"{len(paths)} held-out clips seem to be pieces of clips of which others train ({first_names(paths)})"
+    return f"; {seem}: data.group=stem keeps them together"
 
 
 def _compare(data: DataConfig, options: AuditConfig) -> int:

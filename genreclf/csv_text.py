@@ -24,6 +24,7 @@ _OTHER_KINDS = {
     b"\x1f\x8b": "a gzip file",
     b"[": "JSON",
     b"{": "JSON",
+    b"<": "XML or HTML",
 }
 csv.field_size_limit(2**24)  # of a cell, which may be lyrics or a biography
 

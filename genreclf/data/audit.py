@@ -12,6 +12,7 @@ from genreclf.data.leaks import (
     HeldOut,
     LeakingClip,
     compared_leaks,
+    divided_pieces,
     has_leak,
     held_out_leaks,
     leaking_clips,
@@ -23,7 +24,8 @@ from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
 from genreclf.inference.task import MULTICLASS
 
-# "none found so far": some clips could not be compared. "unknown": none could, on one side at least.
+# "none found so far": some clips could not be compared. "unknown": none could, on one side at least, or there are
+# pieces of one clip on both sides.
 VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 
 
@@ -60,6 +62,7 @@ class Audit:
     label_conflicts: list[dict[str, str]]  # recordings in several classes, each as classes by path
     leaks: dict[str, HeldOut]  # by split: "chosen", and in a full audit "random" and "published"
     leaking: list[LeakingClip]  # of the chosen split
+    divided_pieces: list[str]  # held-out clips that seem to be pieces of clips of which other pieces train
     refusals: list[str]  # why no training can use the chosen split
 
     @property
@@ -72,6 +75,8 @@ class Audit:
         """What can be said of the chosen split, one of VERDICTS."""
         if self.chosen_leaks:
             return "leaks"
+        if self.divided_pieces:
+            return "unknown"
         if not any(self.not_compared[part] for part in SPLITS):
             return "none found"
         chosen = self.leaks["chosen"].values()
@@ -89,6 +94,7 @@ class Audit:
             "not_compared": {part: len(paths) for part, paths in self.not_compared.items()},
             "label_conflicts": len(self.label_conflicts),
             "leaks": {name: _plain_leaks(held_out) for name, held_out in self.leaks.items()},
+            "divided_pieces": len(self.divided_pieces),
             "chosen_leaks": self.chosen_leaks,
             "verdict": self.verdict,
         }
@@ -117,7 +123,7 @@ def audit(
 ) -> Audit:
     """The audit of a store. `ignored` are the other files in its folder, by extension.
 
-    `compare`: also the leaks of random splits and, for GTZAN, of the published one.
+    `compare`: also the leaks of random splits and, for public data sets, of the published one.
     """
     rows, used = store.rows, [store.rows[clip] for clip in member.clips]
     readable = [row for row in rows if row.columns]
@@ -138,8 +144,9 @@ def audit(
         duplicate_groups=[[readable[clip].path for clip in clips] for clips in recordings if len(clips) > 1],
         not_compared=not_compared(rows, split_of),
         label_conflicts=[{rows[clip].path: rows[clip].label for clip in clips} for clips in member.conflicts],
-        leaks=leaks | compared_leaks(paths, member.splits, keys) if compare else leaks,
+        leaks=leaks | compared_leaks(paths, member.splits, keys, member.published) if compare else leaks,
         leaking=leaking_clips(paths, member.splits, keys),
+        divided_pieces=divided_pieces(paths, member.splits, member.wholes),
         refusals=list(member.refusals),
     )
 

@@ -4,13 +4,21 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from urllib.parse import unquote, urlsplit
 
 from genreclf.frontend.clip import is_clip
 
+_ADDRESS = re.compile("(?:file|https?)://", re.IGNORECASE)  # in which characters are escaped
+
 
 def path_parts(path: str) -> list[str]:
-    """The parts of a path, with slashes or backslashes, in lower case."""
-    return [part.strip() for part in re.split(r"[/\\]", path.casefold()) if part.strip() not in ("", ".")]
+    """The parts of a path, or of the path in an address, with slashes or backslashes, in lower case."""
+    parts = map(str.strip, re.split(r"[/\\]", _path_of(path).casefold()))
+    return [part for part in parts if part not in ("", ".")]
+
+
+def _path_of(address: str) -> str:
+    return unquote(urlsplit(address).path) if _ADDRESS.match(address) else address
 
 
 def path_among(clips: Iterable[str]) -> Callable[[str], str]:
@@ -36,7 +44,7 @@ def _plain(path: str) -> str:
 
 def file_name(path: str) -> str:
     """The last part of a path, with slashes or backslashes."""
-    return re.split(r"[/\\]", path)[-1]
+    return re.split(r"[/\\]", _path_of(path))[-1]
 
 
 def clip_name(path: str) -> str:

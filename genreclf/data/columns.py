@@ -5,19 +5,20 @@ from dataclasses import dataclass
 
 from genreclf.csv_text import DELIMITERS, CsvText
 from genreclf.errors import GenreclfError
+from genreclf.frontend.clip import is_clip
 from genreclf.text import normalize_name, spelling_key
 
 # By meaning, its usual names without case, spaces and punctuation. A plural means the same.
 NAMES = {
-    "path": "path file filename filepath pathname relativepath fullpath audio audiofile audiopath image imagefile "
-    "imagepath soundfile",
+    "path": "path file filename fname filepath pathname relativepath relpath fullpath abspath absolutepath audio "
+    "audiofile audiofilename audiofilepath audiopath mp3path wavpath image imagefile imagepath soundfile",
     "clip": "clip clipid clipname track trackid song songid sample sampleid audioid fileid id stem",
     "genre": "genre label class category style genrename genrelabel genretop musicgenre labelname classname",
-    "artist": "artist artistname artistid performer performername band bandname singer musician",
-    "album": "album albumname albumtitle albumid release",
+    "artist": "artist artistname performer performername band bandname singer musician",
+    "album": "album albumname albumtitle release",
     "title": "title name tracktitle trackname songtitle songname",
-    "group": "group groupid groupname recording recordingid",
-    "fold": "fold foldid foldnumber foldname split splitname subset partition",
+    "group": "group groupname recording",
+    "fold": "fold foldnumber foldname split splitname partition",
     "license": "license licence licensename licencename licenseurl licenceurl",
 }
 # Those of exports in German, French, Spanish, Portuguese and Italian, without accents
@@ -28,13 +29,35 @@ _OTHER_LANGUAGES = {
     "artist": "kunstler interpret artiste artista interprete cantante cantor",
     "title": "titel titre titulo titolo",
 }
+# Taken where no other column has the meaning: they say the same once more, or less
+_SECOND_CHOICE = {
+    "path": "location filelocation",
+    "genre": "maingenre primarygenre topgenre playlistgenre songgenre trackgenre",
+    "artist": "albumartist artistid",
+    "album": "albumid",
+    "group": "groupid recordingid",
+    "fold": "foldid subset",
+}
 MEANING = {
-    name: meaning for known in (NAMES, _OTHER_LANGUAGES) for meaning, names in known.items() for name in names.split()
+    name: meaning
+    for known in (NAMES, _OTHER_LANGUAGES, _SECOND_CHOICE)
+    for meaning, names in known.items()
+    for name in names.split()
 }
 KEYS = ("path", "clip")
 # Of the columns of a plan of `genreclf tag`: the one that a person fills in, and those that tell that it is a plan
 CORRECT, PLAN_COLUMNS = "correct", ("action", "present")
-FMA_TABLES = ("album", "artist", "set", "track")  # the first row of FMA's tracks.csv (Defferrard et al. 2017)
+# Tables of public data sets that are no such tables, by the names in their first rows: what they are, and what to give
+_PUBLIC_TABLES = {
+    frozenset(("", "album", "artist", "set", "track")): (
+        "FMA's tracks.csv, whose header has three rows",
+        "data=fma, or a table with one header row, of its columns track_id, artist_id, genre_top and split",
+    ),
+    frozenset(("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")): (
+        "a table of MTG-Jamendo, with tags beyond its columns",
+        "data=jamendo, or a table with the columns PATH, ARTIST_ID and genre",
+    ),
+}
 USEFUL = ("genre", "artist", "album", "title", "group", "fold")
 
 
@@ -54,8 +77,8 @@ class Columns:
 
     @property
     def key_name(self) -> str:
-        """The name of that column."""
-        return self.names[self.number_of[self.key]]
+        """The name of that column; one without a name holds paths."""
+        return self.names[self.number_of[self.key]] or self.key
 
     def told(self, used: Sequence[str] = ()) -> str:
         """What a user should know: names that were taken as others, and columns that were ignored; may be empty.
@@ -87,19 +110,17 @@ def read_header(text: CsvText) -> Columns:
 
     A plan of `genreclf tag` has the genre in the column `correct`, which a person fills in. Raises GenreclfError
     without a column that identifies clips or one that says something about them, for two columns of one meaning,
-    for FMA's tracks.csv, and for a file that is no CSV.
+    for tables of FMA and MTG-Jamendo, and for a file that is no CSV.
     """
     where, splits = text.where, {mark: text.header(mark) for mark in DELIMITERS}
     delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
     names = splits[delimiter]
-    if set(names) == {"", *FMA_TABLES}:
-        fault = "this is FMA's tracks.csv, whose header has three rows, which is not read"
-        needed = "track_id, artist_id, genre_top and split"
-        raise GenreclfError(f"{where}: {fault}; write a table with one header row, of its columns {needed}")
+    if public := _PUBLIC_TABLES.get(frozenset(names)):
+        raise GenreclfError(f"{where}: this is {public[0]}; give {public[1]}")
     number_of: dict[str, int] = {}
     plan = _is_plan(names)
     for meaning in NAMES:
-        numbers = [number for number, name in enumerate(names) if meaning_of(name) == meaning]
+        numbers = _first_choice([number for number, name in enumerate(names) if meaning_of(name) == meaning], names)
         if meaning == "genre" and plan:
             numbers = [number for number, name in enumerate(names) if normalize_name(name) == CORRECT]
         if meaning == "clip" and "path" in number_of:
@@ -109,6 +130,8 @@ def read_header(text: CsvText) -> Columns:
             raise GenreclfError(f"{where}: the columns {both} both mean {meaning}; delete or rename all but one")
         if numbers:
             number_of[meaning] = numbers[0]
+    if number_of and not names[0] and number_of.keys().isdisjoint(KEYS):
+        number_of["path"] = 0  # pandas and R write an index so
     found = Columns(delimiter, number_of, names, plan)
     _check(found, where)
     return found
@@ -116,9 +139,20 @@ def read_header(text: CsvText) -> Columns:
 
 def meaning_of(name: str) -> str | None:
     """The meaning of a column's name, None for an unknown one."""
+    return next((MEANING[form] for form in _singulars(name) if form in MEANING), None)
+
+
+def _first_choice(numbers: Sequence[int], names: Sequence[str]) -> Sequence[int]:
+    """Of columns of one meaning, those that are not a second choice, if there are any."""
+    second = {name for known in _SECOND_CHOICE.values() for name in known.split()}
+    first = [number for number in numbers if not second.intersection(_singulars(names[number]))]
+    return first or numbers
+
+
+def _singulars(name: str) -> tuple[str, ...]:
+    """A column's name without case, spaces and punctuation, as it is and as the singular of a plural."""
     plain = spelling_key(name)
-    singulars = (plain, plain.removesuffix("s"), plain.removesuffix("es"), plain.removesuffix("ies") + "y")
-    return next((MEANING[form] for form in singulars if form in MEANING), None)
+    return plain, plain.removesuffix("s"), plain.removesuffix("es"), plain.removesuffix("ies") + "y"
 
 
 def _is_plan(names: Sequence[str]) -> bool:
@@ -135,4 +169,7 @@ def _check(columns: Columns, where: str) -> None:
         if not any(meaning in columns.number_of for meaning in needed):
             known = "; ".join(f"{meaning} ({', '.join(NAMES[meaning].split())})" for meaning in needed)
             has = ", ".join(map(repr, columns.names)) or "none"
-            raise GenreclfError(f"{where}: no column {why} in its first line ({has}); known, in any case: {known}")
+            fault = f"no column {why} in its first line ({has})"
+            if any(map(is_clip, columns.names)):
+                raise GenreclfError(f"{where}: {fault}; add a line with the columns' names above it, as path,genre")
+            raise GenreclfError(f"{where}: {fault}; known, in any case: {known}")

@@ -58,8 +58,10 @@ def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
     if splits:
         return [part[1] for part in parts]
     if tops and all(map(_is_no_genre, tops)):
-        remedy = f"give data.path={folder / tops[0]}, or genres in data.table"
+        inside = os.path.commonpath(["/".join(part[:-1]) for part in parts]) or tops[0]
+        remedy = f"give data.path={folder / inside}, or genres in data.table"
         raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are not genres; {remedy}")
+    _check_numbers(folder, tops, parts)
     if parts:
         _check_inside(folder, parts)
     return [part[0] for part in parts]
@@ -85,6 +87,22 @@ def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], 
     if loose:
         remedy = "give each genre a folder there, or genres in data.table"
         raise GenreclfError(f"{named}, but {first_names(loose)} lie directly in them; {remedy}")
+
+
+def _check_numbers(folder: Location, tops: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
+    """Refuses folders that are the first or last digits of their files' numbers; reports those of single digits."""
+    where = f"data.path={folder}: its folders {first_names(tops)}"
+    stems = [(part[0], part[-1].partition(".")[0]) for part in parts]
+    if parts and all(_is_part_of_number(top, stem) for top, stem in stems):
+        remedy = "give genres in data.table, or data=fma or data=jamendo if it is one of these"
+        raise GenreclfError(f"{where} are digits of the numbers of the files in them, not genres; {remedy}")
+    if tops and all(re.fullmatch(r"[0-9a-f]|\d\d", top) for top in tops):
+        tell_once(f"{where} are numbers; if they are folds or parts and not genres, give the genres in data.table")
+
+
+def _is_part_of_number(top: str, stem: str) -> bool:
+    are_numbers = top.isdecimal() and stem.isdecimal() and 1 < len(top) < len(stem)
+    return are_numbers and (stem.startswith(top) or stem.endswith(top))
 
 
 def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:

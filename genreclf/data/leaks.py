@@ -104,10 +104,12 @@ def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
     return found
 
 
-def compared_leaks(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> dict[str, HeldOut]:
-    """For comparison with a chosen split: random splits and, if file names are GTZAN's, the published one."""
+def compared_leaks(
+    paths: Sequence[str], splits: Sequence[str | None], keys: Keys, published: Sequence[str | None] = ()
+) -> dict[str, HeldOut]:
+    """For comparison with a chosen split: random splits and the `published` one, or that of GTZAN by the file names."""
     compared = {"random": {part: random_leaks(splits, keys, part) for part in HELD_OUT}}
-    published = listed(paths)
+    published = published or listed(paths)
     if any(published):
         compared["published"] = held_out_leaks(published, keys)
     return compared
@@ -149,6 +151,13 @@ def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys
         if training:
             found.append(LeakingClip(path, split, training))
     return found
+
+
+def divided_pieces(paths: Sequence[str], splits: Sequence[str | None], wholes: Sequence[str]) -> list[str]:
+    """The held-out clips that seem to be pieces of clips of which other pieces train; see `Membership.wholes`."""
+    training = {whole for whole, split in zip(wholes, splits, strict=False) if whole and split == "train"}
+    clips = zip(paths, splits, wholes, strict=False)  # there may be no `wholes`
+    return [path for path, split, whole in clips if split in HELD_OUT and whole in training]
 
 
 def has_leak(held_out: HeldOut) -> bool:

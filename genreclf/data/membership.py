@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import TypeVar
 
 from genreclf.data.groups import conflicts, groups_of, merge_groups
 from genreclf.data.gtzan_lists import published_missing
@@ -20,6 +21,8 @@ from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError
 from genreclf.text import first_names
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Membership:
@@ -33,6 +36,8 @@ class Membership:
     conflicts: tuple[tuple[int, ...], ...]  # the clips of each recording that is in several classes
     refusals: tuple[str, ...]  # why no training can use the split, a line each
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: clips of a published one, not found
+    published: tuple[str | None, ...] = ()  # the split of each clip that the tables of a public data set publish
+    wholes: tuple[str, ...] = ()  # of clips that seem to be pieces and are in no group for that: the longer clips
 
 
 def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Membership:
@@ -44,29 +49,30 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     clips, conflicting = _usable(rows, data)
     used = [rows[clip] for clip in clips]
     paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
-    found = _of_table_and_tags([row.path for row in rows], data, split) if clips else _Found([], None, {})
-    metadata = _metadata(used, data, [found.metadata[clip] for clip in clips])
+    found = _of_table_and_tags([row.path for row in rows], data, split) if clips else _Found([])
+    metadata = _metadata(used, data, _chosen(found.metadata, clips))
+    official = _chosen(found.published, clips) if found.published else []
     unknown_artists = data.unknown_artists if data.names_artists else "single"
     groups = groups_of(used, metadata, unknown_artists)
     folds = [one.fold for one in metadata]
     _check_folders(paths, data, split)
-    official = None if found.official is None else [found.official[clip] for clip in clips]
-    splits = assign(split, paths, rarest(genres), [row.digest for row in used], groups, folds, official) if used else []
+    digests, names = [row.digest for row in used], official if data.public else None
+    splits = assign(split, paths, rarest(genres), digests, groups, folds, names) if used else []
     # Two training folds of one run are training and test of another.
     parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
     reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
     _tell_lost(rows, clips, splits, data, split)
     _tell_unused_split(folds, data, split)
-    _tell_pieces(used, groups, data)
+    wholes = _wholes(used, groups, data)
     genres = _without_rare(genres, splits, data, split)
     kept = [i for i, each in enumerate(genres) if each]
-    clips, metadata = [clips[i] for i in kept], [metadata[i] for i in kept]
-    genres, groups, splits = [genres[i] for i in kept], [groups[i] for i in kept], [splits[i] for i in kept]
+    clips, metadata, genres = _chosen(clips, kept), _chosen(metadata, kept), _chosen(genres, kept)
+    groups, splits = _chosen(groups, kept), _chosen(splits, kept)
     of_genre = [group for group, each in zip(groups, genres, strict=True) for _ in each]
     reasons += refusals(split, *_by_genre(genres, splits), of_genre)
-    missing = found.missing
-    if split.name == "published" and found.official is None:
-        missing = published_missing([rows[clip].path for clip in clips])
+    missing: Mapping[str, Sequence[str]] = {}
+    if split.name == "published":
+        missing = found.missing if data.public else published_missing([rows[clip].path for clip in clips])
     return Membership(
         clips=tuple(clips),
         splits=tuple(splits),
@@ -76,7 +82,13 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
         conflicts=conflicting,
         refusals=tuple(reasons),
         missing=missing,
+        published=tuple(map(split_word, _chosen(official, kept))) if official else (),
+        wholes=tuple(_chosen(wholes, kept)) if wholes else (),
     )
+
+
+def _chosen(items: Sequence[T], numbers: Sequence[int]) -> list[T]:
+    return [items[number] for number in numbers]
 
 
 def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tuple[int, ...], ...]]:
@@ -113,8 +125,8 @@ class _Found:
     """What table, tags and a public data set say of all clips of a store."""
 
     metadata: Sequence[ClipMetadata]
-    official: Sequence[str] | None  # the published splits by name, empty for none; None: there are none to read
-    missing: Mapping[str, Sequence[str]]
+    published: Sequence[str] = ()  # the published splits by name, empty for none; no items: there are none to read
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def _metadata(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata]) -> list[ClipMetadata]:
@@ -139,19 +151,17 @@ def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfi
         return _of_public(paths, data, split)
     given = None if data.table is None else read_table(data.table, paths, data.task)
     if data.tag_genres is not None:
-        return _Found(tag_rows(on_disk(data_folder(data)), paths, data.tag_genres, given).metadata, None, {})
-    return _Found(given or [ClipMetadata() for _ in paths], None, {})
+        return _Found(tag_rows(on_disk(data_folder(data)), paths, data.tag_genres, given).metadata)
+    return _Found(given or [ClipMetadata() for _ in paths])
 
 
 def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
-    """Its published split is taken by split=published alone."""
-    published = split.name == "published"
-    found = rows_of_public(data, paths, (split.fold or 0) if published else 0)
-    if published:
-        return _Found(found.metadata, found.splits, found.missing)
-    if len(set(filter(None, found.splits))) > 1:
+    """Its published split is assigned by split=published alone."""
+    used = split.name == "published"
+    found = rows_of_public(data, paths, (split.fold or 0) if used else 0)
+    if not used and len(set(filter(None, found.splits))) > 1:
         tell_once(f"data={data.name}: has a published split: split=published uses it")
-    return _Found(found.metadata, None, {})
+    return _Found(found.metadata, found.splits, found.missing)
 
 
 def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
@@ -182,13 +192,18 @@ def _tell_unused_split(folds: Sequence[str], data: DataConfig, split: SplitConfi
         tell_once(f"data.table={data.table}: its split is not used; split=table uses it")
 
 
-def _tell_pieces(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> None:
-    """Which clips seem to be pieces, unless they are in one group."""
+def _wholes(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> list[str]:
+    """`Membership.wholes`, none if all pieces of each clip are in one group; says on standard error which clips seem
+    to be pieces."""
+    if data.group is not None:
+        return []
     paths = [row.path for row in used]
-    wholes = whole_clips(paths, [row.label for row in used], evident=True) if data.group is None else []
+    wholes = whole_clips(paths, [row.label for row in used], evident=True)
     pieces = [i for i, whole in enumerate(wholes) if whole]
     songs = {wholes[i] for i in pieces}
-    if len({(wholes[i], groups[i]) for i in pieces}) > len(songs):  # some are not in one group
-        counts = f"{len(pieces)} clips seem to be pieces of {len(songs)} longer ones"
-        names = first_names([paths[i] for i in pieces])
-        tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
+    if len({(wholes[i], groups[i]) for i in pieces}) == len(songs):
+        return []
+    counts = f"{len(pieces)} clips seem to be pieces of {len(songs)} longer ones"
+    names = first_names(_chosen(paths, pieces))
+    tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
+    return wholes

@@ -14,9 +14,10 @@ GIVEN = ("published", "table", "folders")  # made by others
 # What tables and folders call each split, without case, spaces, punctuation and "set"
 WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "evaluation"), "test"),  # "eval" may also mean validation
 }
+_NUMBER = re.compile(r"\d+")
 # The keys that act in each split, in addition to its name.
 KEYS = {
     "hashed": ("salt", "shares", "validation"),
@@ -149,12 +150,11 @@ def fold_split(number: int, fold: int, folds: int) -> str:
 
 
 def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
-    """Splits by the folds of a table, which are ordered by number or name; None for a clip without a fold.
+    """Splits by the folds of a table, ordered by name, numbers in it by size; None for a clip without a fold.
 
     Folds that are named as splits are (`train`, `validation`) are these splits.
     """
-    names = {name for name in table_folds if name}
-    known = sorted(names, key=lambda name: (float(name) if re.fullmatch(r"\d{1,9}(\.0+)?", name) else 0, name))
+    known = sorted(set(filter(None, table_folds)), key=lambda name: (_NUMBER.sub(_padded, name), name))
     words = {name: split_word(name) for name in known}
     column = f"split=table: the column fold of data.table names {', '.join(map(repr, known)) or 'none'}"
     if known and all(words.values()):
@@ -169,6 +169,10 @@ def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
             f"split.fold={fold} must be from 0 to below their number"
         )
     return [fold_split(known.index(name), fold, len(known)) if name else None for name in table_folds]
+
+
+def _padded(number: re.Match[str]) -> str:
+    return number[0].zfill(20)
 
 
 def split_word(name: str) -> str | None:

@@ -154,7 +154,7 @@ def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple
     if not name.strip():
         raise GenreclfError(f"{where} has no {columns.key_name}; fill it in, or delete the line")
     if any(cells[len(columns.names) :]):
-        remedy = f"put cells that contain {columns.delimiter!r} in quotes"
+        remedy = f"put cells that contain {columns.delimiter!r} in quotes, with no space before these"
         raise GenreclfError(f"{where} has more cells than the first line; {remedy}")
     return unescape_bytes(name) if columns.plan else name, tuple(map(str.strip, cells[: len(columns.names)]))
 

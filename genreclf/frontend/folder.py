@@ -14,6 +14,10 @@ from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.text import first_names
 
 COVER_ART = "cover art"
+# What macOS adds to archives, network drives to folders, and Windows and Linux to disks
+_SYSTEM_FOLDERS = frozenset(
+    ("__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
 # The words in the file names of cover art, as players, shops and scanners write them.
 _COVER_WORDS = frozenset(
     (
@@ -55,13 +59,13 @@ def folder_contents(folder: Location) -> FolderContents:
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
         inside = Path(parent).relative_to(folder)
-        folders[:] = [name for name in folders if not name.startswith(".") and not _is_cycle(folder, inside / name)]
+        folders[:] = [name for name in folders if not _is_hidden(name) and not _is_cycle(folder, inside / name)]
         names += [(inside / name).as_posix() for name in files]
     return contents_of(names, [_unreadable(error) for error in unreadable])
 
 
 def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:
-    """The clips and the other files among `names`, relative to a folder, without those that begin with a dot.
+    """The clips and the other files among `names`, relative to a folder, without hidden ones and those of systems.
 
     Pictures beside songs that are named like cover art ("cover", "folder", "front", "AlbumArtSmall", ...) are not
     clips.
@@ -69,7 +73,7 @@ def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) 
     clips: list[str] = []
     ignored: defaultdict[str, list[str]] = defaultdict(list)
     for path in names:
-        if any(part.startswith(".") for part in path.split("/")):
+        if any(map(_is_hidden, path.split("/"))):
             continue
         if is_clip(path):
             clips.append(path)
@@ -83,6 +87,10 @@ def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) 
         ignored={kind: sorted(paths) for kind, paths in ignored.items()},
         unreadable=list(unreadable),
     )
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 def _unreadable(error: OSError) -> GenreclfError:

@@ -142,6 +142,12 @@ def test_published_lists_are_compared_if_the_names_are_gtzans():
     assert "published" not in compared_leaks(["a.wav", "b.wav"], ["train", "test"], keys)
 
 
+def test_the_split_that_a_data_sets_tables_publish_is_compared():
+    keys = shared_keys([row(group="x")] * 2, [ClipMetadata(), ClipMetadata()])
+    compared = compared_leaks(["a.wav", "b.wav"], ["train", "train"], keys, ("train", "test"))
+    assert compared["published"]["test"]["recording"] == Leak(1, 1)
+
+
 NONE_ABSENT = {"train": [], "val": [], "test": [], "none": []}
 
 
@@ -291,6 +297,9 @@ def test_what_was_not_compared_is_not_called_clean(tmp_path, short, groups, verd
     prints = Fingerprints.of([fingerprint(NOISE, FRAMES)])
     found = audit(Store(tmp_path, tuple(rows), NOISE.T, prints, (), "digest"), member)
     assert found.verdict == found.summary()["verdict"] == verdict and verdict in VERDICTS
+    pieces = dataclasses.replace(member, wholes=("song",) * len(names))
+    divided = audit(Store(tmp_path, tuple(rows), NOISE.T, prints, (), "digest"), pieces)
+    assert divided.verdict == "unknown" and divided.divided_pieces == [name for name in names if "train" not in name]
 
 
 # --- A whole store ----------------------------------------------------------------------------------------------------

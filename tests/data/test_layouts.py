@@ -41,7 +41,14 @@ def test_without_audio_kaggles_pictures_are_taken(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [("train", "val", "test"), ("Training", "valid", "TEST"), ("train", "test"), ("train",)]
+    "names",
+    [
+        ("train", "val", "test"),
+        ("Training", "valid", "TEST"),
+        ("training", "development", "evaluation"),
+        ("train", "test"),
+        ("train",),
+    ],
 )
 def test_folders_named_as_splits_hold_the_genres(tmp_path, capsys, names):
     fill(tmp_path, *(f"{name}/{genre}/x.wav" for name in names for genre in ("rock", "jazz")))
@@ -73,6 +80,9 @@ def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
         (["audio/rock/x.wav", "pictures/rock/x.png"], r"'audio', 'pictures' are not genres"),
         (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are not genres"),
         (["genres/rock/x.wav", "genres/jazz/x.wav"], r"data\.path=.*/genres"),
+        (["data/genres/rock/x.wav", "data/genres/jazz/x.wav"], r"give data\.path=.*/data/genres,"),
+        (["000/000002.mp3", "001/001001.mp3"], r"'000', '001' are digits .* not genres; .*data=fma"),
+        (["14/214.mp3", "15/1215.low.mp3"], r"'14', '15' are digits .* not genres; .*data=jamendo"),
         (["my music/rock/x.wav", "my music/jazz/x.wav"], r"one folder with 'jazz', 'rock' .*data\.path=.*/my music$"),
         (["a/b/rock/x.wav", "a/b/jazz/x.wav"], r"one folder with 'jazz', 'rock' .*data\.path=.*/a/b$"),
         (
@@ -113,6 +123,13 @@ def test_folders_of_no_genres_inside_the_genres_are_not_called_genres(tmp_path, 
     fill(tmp_path, *(f"{genre}/{name}/x.wav" for name in inside for genre in ("rock", "jazz")))
     assert {source.label for source in list_sources(tmp_path)} == {"rock", "jazz"}
     assert "if these are the genres" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("names", "told"), [("12", True), ("0f", True), (("1980", "1990"), False), ("rx", False)])
+def test_folders_of_numbers_are_taken_and_told(tmp_path, capsys, names, told):
+    fill(tmp_path, *(f"{name}/x.wav" for name in names))
+    assert [source.label for source in list_sources(tmp_path)] == list(names)
+    assert ("data.table" in capsys.readouterr().err) == told
 
 
 def test_folders_that_hold_no_folders_in_common_are_genres(tmp_path, capsys):

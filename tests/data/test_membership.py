@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
-from genreclf.data.leaks import has_leak, held_out_leaks, shared_keys
+from genreclf.data.leaks import divided_pieces, has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
 from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
@@ -196,12 +196,16 @@ def test_pieces_of_one_clip_are_offered_as_a_group_and_kept_together_if_asked(tm
     }
     assert divided
     told = capsys.readouterr().err
+    paths = [one.path for one in rows]
+    found = divided_pieces(paths, member.splits, member.wholes)
+    assert divided <= {path.rsplit(".", 2)[0] for path in found} and not leaks(member, rows)
     assert told.count("\n") == 1 and "80 clips seem to be pieces of 16" in told and "data.group=stem" in told
     member = membership(rows, plain(tmp_path, group="stem"), load("hashed"))
     splits = {}
     for one, part in zip(rows, member.splits, strict=True):
         splits.setdefault(one.path.rsplit(".", 2)[0], set()).add(part)
     assert all(len(parts) == 1 for parts in splits.values()) and not member.refusals
+    assert divided_pieces(paths, member.splits, member.wholes) == []
     assert capsys.readouterr().err == ""
 
 

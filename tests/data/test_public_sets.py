@@ -101,13 +101,14 @@ def test_another_split_keeps_fmas_artists_together_and_tells_of_the_published_on
     parts = ("training", "test")
     tracks = [fma_track(n, ("Pop", "Folk")[n % 2], parts[n > 50], f"Artist {n // 4}") for n in range(2, 62)]
     data = data_config("fma", path=fma_tree(tmp_path, tracks), cache=tmp_path)
-    _, found = assigned(data, load("hashed"))
+    paths, found = assigned(data, load("hashed"))
     assert not found.refusals and set(found.splits) == {"train", "val", "test"}
     of_artist: dict[str, set[str | None]] = {}
     for one, split in zip(found.metadata, found.splits, strict=True):
         of_artist.setdefault(one.artist, set()).add(split)
     assert all(len(splits) == 1 for splits in of_artist.values()) and len(of_artist) > 10
     assert "split=published" in capsys.readouterr().err
+    assert found.published == tuple(("train", "test")[int(path[4:10]) > 50] for path in paths)
 
 
 def test_fma_is_found_in_its_own_folder_and_in_a_larger_subsets(tmp_path):

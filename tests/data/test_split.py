@@ -318,6 +318,7 @@ def test_the_tables_folds_are_taken_in_the_order_of_their_numbers():
     assert given_folds(folds, 0) == ["train", "val", "test", None, "train", "val"]
     assert given_folds(folds, 3) == ["test", "train", "val", None, "train", "train"]
     assert given_folds(["10.0", "2.0", "1.0"], 2) == ["test", "train", "val"]
+    assert given_folds(["fold10", "fold2", "fold1"], 2) == ["test", "train", "val"]
     assert given_folds(["b", "a", "c", "a"], 1) == ["test", "train", "val", "train"]
 
 
@@ -352,7 +353,7 @@ def test_folds_named_as_splits_are_these_splits(words):
 
 
 def test_splits_and_folds_in_one_column_are_refused():
-    with pytest.raises(GenreclfError, match=r"'1', '2'; name either"):
+    with pytest.raises(GenreclfError, match=r"'1', '2', 'test'; name either"):
         given_folds(["1", "2", "test"], 0)
 
 

@@ -67,6 +67,9 @@ def test_a_table_may_give_folds_alone(tmp_path):
         ("clip,artist\nblues.00000,BjÃ¶rk\nblues.00001,Ã\n", "latin-1", "UTF-8"),  # UTF-8 that was cut
         ("\xef\xbb\xbfclip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
         (f",{'album,' * 13}{'artist,' * 17}set,set{',track' * 20}\n,comments\n", "utf-8", "FMA's tracks.csv.*track_id"),
+        ("x.wav,rock\n", "utf-8", "add a line .* names"),
+        ('<?xml version="1.0"?>\n<plist/>', "utf-8", "is XML.*; export it as CSV"),
+        ("TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n", "utf-8", "MTG-Jamendo.*; give data=jamendo"),
     ],
 )
 def test_an_unusable_table_is_refused_with_a_reason(tmp_path, text, encoding, message):
@@ -99,6 +102,40 @@ def test_a_column_is_taken_under_any_usual_name(tmp_path, capsys, name):
     assert read_table(path, CLIPS)[0] == ClipMetadata(artist="Björk")
     told = capsys.readouterr().err
     assert told == ("" if name == "artist" else f"data.table={path}: takes {name!r} as artist\n")
+
+
+@pytest.mark.parametrize(
+    ("columns", "taken"),
+    [
+        ("album_artist,tempo,key", "one"),
+        ("album_artist,artist,key", "two"),
+        ("artist_name,artist_id,albumartist", "one"),
+        ("artist_id,Album Artists,artist", "three"),
+    ],
+)
+def test_the_artist_of_an_album_and_an_id_are_the_artist_where_nothing_else_is(tmp_path, capsys, columns, taken):
+    path = table(tmp_path, f"clip,{columns}\nblues.00000,one,two,three\n")
+    assert read_table(path, CLIPS)[0].artist == taken
+    told = capsys.readouterr().err
+    assert all(repr(name) in told for name in columns.split(",") if name != "artist")
+
+
+def test_an_index_without_a_name_is_the_path_where_no_other_column_is(tmp_path, capsys):
+    assert read_genres(table(tmp_path, ",genre\nblues/blues00001.wav,rock\n"), CLIPS) == ["", "rock", ""]
+    assert "takes '' as path" in capsys.readouterr().err
+    assert read_genres(table(tmp_path, ",clip,genre\n0,blues.00001,rock\n"), CLIPS) == ["", "rock", ""]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "file://localhost/C:/Music/rock/A%20song%2C%20live.mp3",
+        "https://host/rock/A%20song,%20live.mp3?dl=1#t=3",
+        "file:///m/A%20song,%20live.flac",
+    ],
+)
+def test_an_address_is_the_path_in_it(tmp_path, path):
+    assert read_genres(table(tmp_path, f'path,genre\n"{path}",rock\n'), CLIPS) == ["", "", "rock"]
 
 
 @pytest.mark.parametrize(

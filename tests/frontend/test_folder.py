@@ -30,6 +30,12 @@ def test_what_is_ignored_is_counted_by_ending_and_named(tmp_path):
     assert "1 without an extension ('b/readme')" in told and "1 .cue ('x.cue')" in told
 
 
+def test_what_systems_leave_in_folders_is_passed_over(tmp_path):
+    names = ["__MACOSX/a/1.mp3", "a/@eaDir/1.mp3", "$RECYCLE.BIN/2.mp3", "a/._1.mp3", "a/1.mp3", "a/desktop.ini"]
+    contents = folder_contents(fill(tmp_path, *names))
+    assert (contents.clips, contents.ignored) == (["a/1.mp3"], {".ini": ["a/desktop.ini"]})
+
+
 def test_many_names_are_counted_and_the_first_shown(tmp_path):
     told = folder_contents(fill(tmp_path, *(f"{number:03}.pdf" for number in range(500)))).told()
     assert "500 .pdf" in told and "'000.pdf'" in told and "'499.pdf'" not in told and len(told) < 100
