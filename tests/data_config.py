@@ -10,6 +10,9 @@ from genreclf.inference.task import MULTICLASS
 
 
 def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
-    """Returns `data=NAME` with these values. Paths may be `Path` objects."""
-    known = yaml.safe_load((config_folder() / "data" / f"{name}.yaml").read_text())
+    """`data=NAME` with these values; paths may be given as paths."""
+    known: dict[str, Any] = {}
+    for file in dict.fromkeys(("folder", name)):  # the others have what differs from `folder`
+        known |= yaml.safe_load((config_folder() / "data" / f"{file}.yaml").read_text())
+    known.pop("defaults", None)
     return build(DataConfig, {**known, "task": MULTICLASS, **values}, "data")
