@@ -1,4 +1,4 @@
-"""Checks a data set and a split of it, or compares it with other collections: python -m genreclf.audit DIR."""
+"""Checks a data set and its split, or compares it with other collections: python -m genreclf.audit DIR."""
 
 import json
 import sys
@@ -33,22 +33,22 @@ from genreclf.text import first_names, one_line, shell_command
 
 PAGE, NUMBERS = "audit.html", "audit.json"
 PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"
-UNUSED = "clips without a class"  # or dropped
+UNUSED = "clips without a class"  # includes dropped clips
 FOUND = 1  # the exit code with --strict
 
 
 @dataclass(frozen=True)
 class AuditConfig:
-    """The keys of audit.yaml outside its groups."""
+    """The settings in audit.yaml outside its groups."""
 
     out: Path  # the folder for the page and the tables
-    strict: bool  # exit with 1 if the split leaks, or a clip is in another collection, or nothing could be compared
-    against: tuple[Path, ...]  # collections to compare the data with; if there are any, the split is not looked at
-    drop_list: Path | None  # where to write which clips are in another collection, too
+    strict: bool  # exit with 1 if the split leaks, a clip is in another collection, or nothing could be compared
+    against: tuple[Path, ...]  # collections to compare the data with; if there are any, the split is not checked
+    drop_list: Path | None  # the file for the list of clips that are also in another collection
 
 
 def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
-    """Audits `data` with `split`, or compares it with other collections, and writes what it found; the exit code."""
+    """Audits `data` with `split`, or compares it with other collections; writes the results, returns the exit code."""
     data = build(DataConfig, config["data"], "data")
     options = build(AuditConfig, {key: config[key] for key in AuditConfig.__annotations__}, "")
     if options.against:
@@ -69,7 +69,7 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
 
 
 def _ignored(data: DataConfig, store: Store) -> dict[str, list[str]]:
-    """The files of a data set's folder that its store lacks: by extension, and the clips by why they have no class."""
+    """Returns the folder's files that are not in the store: by extension, or, for clips, by why they have no class."""
     folder = data_folder(data)
     contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
@@ -77,11 +77,11 @@ def _ignored(data: DataConfig, store: Store) -> dict[str, list[str]]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path, why in zip(unused, reasons, strict=True):
         found[f"{UNUSED}: {why}" if why else UNUSED].append(path)
-    return {**contents.ignored, **found}  # a plain dict: asdict copies no defaultdict
+    return {**contents.ignored, **found}  # a plain dict, because asdict cannot copy a defaultdict
 
 
 def _reasons(data: DataConfig, folder: Location, unused: Sequence[str]) -> list[str]:
-    """Why each clip has no class, as far as the tags or a public data set's tables say; or empty."""
+    """Returns why each clip has no class, from the tags or a public data set's tables; empty where unknown."""
     if data.public:
         return rows_of_public(replace(data, table=None), unused).reasons
     return tag_rows(on_disk(folder), unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
@@ -146,7 +146,7 @@ def _pieces(paths: Sequence[str]) -> str:
 
 
 def _compare(data: DataConfig, options: AuditConfig) -> int:
-    """Compares the clips of `data` with other collections, and writes what they share; the exit code."""
+    """Compares the clips of `data` with other collections, writes what they share, and returns the exit code."""
     one = own_collection(data)
     others = [other_collection(path, data) for path in dict.fromkeys(options.against)]
     found = compare_collections(one, others)

@@ -1,4 +1,4 @@
-"""The text of a CSV file as spreadsheets write it: any usual encoding, a line `sep=;`, blank rows."""
+"""Reads CSV files as spreadsheets write them: in any usual encoding, with a line `sep=;` or blank rows."""
 
 import codecs
 import csv
@@ -13,9 +13,9 @@ from genreclf.files import check_ends
 
 DELIMITERS = (",", ";", "\t", "|")
 
-# What text of a Western Windows program lacks: control characters, and letters of UTF-8, as in a file cut inside one.
+# Bytes that Western Windows text does not contain: control characters, and letters in UTF-8, as in a truncated file.
 _NOT_CP1252 = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}")
-# Blank lines, and the line that some spreadsheets write first
+# Blank lines, and the first line of some spreadsheets
 _BEFORE_HEADER = re.compile(r'(?:[ \t]*(?:"?sep=[,;|\t]"?)?(?:\r\n?|\n))*', re.IGNORECASE)
 _OTHER_KINDS = {
     b"PK\x03\x04": "a spreadsheet",
@@ -26,31 +26,31 @@ _OTHER_KINDS = {
     b"{": "JSON",
     b"<": "XML or HTML",
 }
-csv.field_size_limit(2**24)  # of a cell, which may be lyrics or a biography
+csv.field_size_limit(2**24)  # characters per cell, which may contain lyrics or a biography
 
 
 @dataclass(frozen=True)
 class CsvText:
-    """The content of a CSV file, the header line included."""
+    """The content of a CSV file, including the header line."""
 
-    where: str  # how messages about it begin
+    where: str  # the beginning of messages about the file
     text: str
-    note: str  # about its encoding, for the user: empty for UTF-8, UTF-16 and UTF-32
+    note: str  # for the user, about the encoding; empty for UTF-8, UTF-16 and UTF-32
     skipped: int  # lines before the header
 
     def header(self, delimiter: str) -> tuple[str, ...]:
-        """The cells of the first line. Raises GenreclfError where the text is no CSV."""
+        """Returns the cells of the first line. Raises GenreclfError if the text is not CSV."""
         try:
             return tuple(next(csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter), ()))
         except csv.Error as error:
             raise _unreadable(self.where, error) from error
 
     def rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-        """The number of the line on which each row ends, and its cells; without the header and blank rows.
+        """Yields each row's last line number and its cells, without the header and blank rows.
 
-        Raises GenreclfError where the text is no CSV.
+        Raises GenreclfError if the text is not CSV.
         """
-        # Strict: else a quote that is not closed would take all later rows into its cell.
+        # Strict, because otherwise an unclosed quote would take all later rows into its cell.
         reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
         try:
             next(reader, None)
@@ -61,9 +61,9 @@ class CsvText:
 
 
 def read_csv_text(file: Path, where: str) -> CsvText:
-    """The text of a CSV file in UTF-8, UTF-16, UTF-32 or Windows-1252.
+    """Reads a CSV file in UTF-8, UTF-16, UTF-32 or Windows-1252.
 
-    Raises GenreclfError, which begins with `where`, for a file that cannot be read.
+    Raises GenreclfError, beginning with `where`, if the file cannot be read.
     """
     try:
         content = check_ends(file).read_bytes()
@@ -77,9 +77,9 @@ def read_csv_text(file: Path, where: str) -> CsvText:
 
 
 def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n") -> str:
-    """The line of a CSV file that holds `cells`, whatever is in them.
+    """Returns the line of a CSV file with these cells, whatever they contain.
 
-    A csv.writer whose lines end with "\\n" does not quote a cell that holds "\\r", which a file name may.
+    A csv.writer whose lines end with "\\n" would not quote a cell with "\\r", which file names may contain.
     """
     line = io.StringIO()
     csv.writer(line, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
@@ -87,7 +87,7 @@ def csv_line(cells: Iterable[object], delimiter: str = ",", line_end: str = "\n"
 
 
 def _check_kind(content: bytes, where: str) -> None:
-    """Raises GenreclfError for the formats that tables are kept in besides CSV."""
+    """Raises GenreclfError for other formats in which tables are stored."""
     for begin, kind in _OTHER_KINDS.items():
         if content.lstrip().startswith(begin):
             raise GenreclfError(f"{where}: is {kind}; export it as CSV")
@@ -98,8 +98,8 @@ def _unreadable(where: str, error: Exception) -> GenreclfError:
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
-    """The text, and `CsvText.note`."""
-    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as UTF-16's does
+    """Returns the text and `CsvText.note`."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # UTF-32's first one begins like UTF-16's
         return content.decode("utf-32"), ""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16"), ""
@@ -110,5 +110,5 @@ def _decoded(content: bytes) -> tuple[str, str]:
     except UnicodeDecodeError:
         if content.startswith(codecs.BOM_UTF8) or _NOT_CP1252.search(content):
             raise
-        text = content.decode("cp1252")  # refuses the five bytes without a meaning
+        text = content.decode("cp1252")  # refuses the five undefined bytes
         return text, "not in UTF-8, so read as Windows-1252; if names look wrong, save it as CSV in UTF-8"
