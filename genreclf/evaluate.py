@@ -50,7 +50,7 @@ class MovedData:
     table: Path | None
     drop: Path | None
 
-    def given(self) -> dict[str, str]:
+    def by_key(self) -> dict[str, str]:
         """Returns the given paths by key, made absolute."""
         return {key: absolute(str(path)) for key, path in vars(self).items() if path is not None}
 
@@ -97,10 +97,10 @@ def _is_run(name: str) -> bool:
     return name not in run_folder.pretrained_names() and (user_path(name) / run_folder.RECORD).is_file()
 
 
-def _names(given: Any) -> list[str]:
+def _names(value: Any) -> list[str]:
     """Returns the names of a list. Text, which Hydra does not read as a list, may have brackets or not."""
-    names = given.strip("[] ").split(",") if isinstance(given, str) else given
-    return [str(name).strip() for name in names if str(name).strip()] if isinstance(names, list) else given
+    names = value.strip("[] ").split(",") if isinstance(value, str) else value
+    return [str(name).strip() for name in names if str(name).strip()] if isinstance(names, list) else value
 
 
 def score(config: EvaluateConfig) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     datamodule = _training_data(run, config)
     scored = score_music(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
     slices = [f"slices=[{','.join(config.slices)}]"] if config.slices else []
-    moved = (f"data.{key}={path}" for key, path in config.data.given().items())
+    moved = (f"data.{key}={path}" for key, path in config.data.by_key().items())
     metrics = {
         "format": FORMAT,
         "run": str(run),
@@ -227,7 +227,7 @@ def _run_folder(name: str) -> Path:
 def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     """Returns the data and split of the run. Raises GenreclfError if they differ from those in training."""
     trained, record = read_run(run)
-    trained["data"].update(config.data.given())
+    trained["data"].update(config.data.by_key())
     if config.cache is not None:
         trained["data"]["cache"] = str(config.cache)
     try:

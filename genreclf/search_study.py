@@ -104,9 +104,9 @@ class Study:
             if lock is None:  # its worker is alive
                 continue
             lock.close()
-            told = self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+            ended = self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             attempt = trial.user_attrs.get("attempt", 1) + 1
-            if told.state == TrialState.FAIL and attempt <= ATTEMPTS:
+            if ended.state == TrialState.FAIL and attempt <= ATTEMPTS:
                 self.study.enqueue_trial(trial.params, user_attrs={"folder": folder.name, "attempt": attempt})
 
     @contextmanager

@@ -51,8 +51,8 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
     Without it, the first job without a result would end the sweep with a traceback, and the other jobs' exit codes
     would be lost.
     """
-    asked = any(word.startswith("hydra/launcher=submitit") for word in words)
-    if not asked or find_spec("submitit") is None:  # Hydra reports that the launcher is missing
+    uses_submitit = any(word.startswith("hydra/launcher=submitit") for word in words)
+    if not uses_submitit or find_spec("submitit") is None:  # Hydra reports that the launcher is missing
         yield
         return
     import submitit
@@ -82,8 +82,8 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
 
 def _tell(job: Any, what: str) -> None:
     log = Path(job.paths.stderr)
-    said = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    last = next((line for line in reversed(said) if line.startswith("genreclf: ")), "").removeprefix("genreclf: ")
+    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+    last = next((line for line in reversed(lines) if line.startswith("genreclf: ")), "").removeprefix("genreclf: ")
     print(one_line(f"genreclf: job {job.job_id} failed: {last or what}; its log: {log}"), file=sys.stderr)
 
 

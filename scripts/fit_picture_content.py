@@ -69,13 +69,13 @@ def fit(music_names, music_fitted, music, other_names, other_fitted, others) -> 
         ("music", music_names, music_fitted, near[0]),
         ("other", other_names, other_fitted, near[1]),
     ):
-        told = values @ model.coef_[0] + bias > 0
+        detected = values @ model.coef_[0] + bias > 0
         for part, chosen in (("fitted", fitted), ("judged", ~fitted)):
-            print(f"{kind}, {part}: {told[chosen].sum()} of {chosen.sum()} told")
+            print(f"{kind}, {part}: {detected[chosen].sum()} of {chosen.sum()} detected")
             for name in sorted(set(names[chosen])):
                 those = chosen & (names == name)
-                if kind == "other" or told[those].any():
-                    print(f"    {name}: {told[those].sum()} of {those.sum()}")
+                if kind == "other" or detected[those].any():
+                    print(f"    {name}: {detected[those].sum()} of {those.sum()}")
 
 
 def measured(samples: list[Sample]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -232,6 +232,6 @@ def options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    asked = options()
-    out = asked.out or run_folder.PRETRAINED / asked.model
-    main(asked.model, asked.music, asked.folder, asked.folds, out, asked.overrides)
+    arguments = options()
+    out = arguments.out or run_folder.PRETRAINED / arguments.model
+    main(arguments.model, arguments.music, arguments.folder, arguments.folds, out, arguments.overrides)

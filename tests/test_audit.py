@@ -319,6 +319,6 @@ def test_a_mistake_is_one_line(faulty, cache, tmp_path, arguments, message):
         (cache / "unlisted" / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(cache / "unlisted" / name, music(0, 100))
     result = audit(faulty, cache, tmp_path, *arguments)
-    told = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # except ignored files
-    assert result.returncode == 2 and len(told) == 1
-    assert re.match(f"genreclf: {message}", told[0])
+    errors = [line for line in result.stderr.splitlines() if not line.startswith("data.path=")]  # except ignored files
+    assert result.returncode == 2 and len(errors) == 1
+    assert re.match(f"genreclf: {message}", errors[0])

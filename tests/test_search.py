@@ -93,7 +93,7 @@ def test_a_file_without_ranges_is_refused(content, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["seed=0"], ("no key has a range",)),
         (["seed=interval(3,1)"], ("seed=interval(3,1): ", "lower")),
@@ -109,11 +109,11 @@ def test_a_file_without_ranges_is_refused(content, tmp_path):
         (["seed=1,2", "storage=nowhere://x"], ("storage=nowhere://x: ",)),
     ],
 )
-def test_mistakes_end_a_search_before_it_trains(arguments, said, music, monkeypatch, tmp_path, capsys):
+def test_mistakes_end_a_search_before_it_trains(arguments, words, music, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(words_of(music, "run=search", "hydra/hydra_logging=disabled", *arguments)) == 2
     line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("genreclf: "))
-    assert all(word in line for word in said) and not list(tmp_path.rglob("trial-*"))
+    assert all(word in line for word in words) and not list(tmp_path.rglob("trial-*"))
 
 
 def test_a_killed_search_resumes_and_prints_the_best_settings(music, tmp_path):

@@ -222,8 +222,8 @@ def test_the_service_lists_genres_and_thresholds(model, thresholds, music, genre
     limits = Limits(requests=2, max_bytes=2**22, total_bytes=2**22, max_seconds=60, stall_seconds=20)
     with TestClient(create_app(predictor, limits)) as client:
         for pitch in PITCHES:
-            said = client.post("/classify?segments=true", content=(music / f"{pitch}.wav").read_bytes()).json()
-            assert said["genres"] == genres[pitch] and all("genres" in piece for piece in said["segments"])
+            response = client.post("/classify?segments=true", content=(music / f"{pitch}.wav").read_bytes()).json()
+            assert response["genres"] == genres[pitch] and all("genres" in piece for piece in response["segments"])
         assert client.get("/health").json()["thresholds"] == dict(zip(CLASSES, thresholds, strict=True))
 
 

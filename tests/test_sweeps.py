@@ -118,13 +118,13 @@ def test_killed_jobs_are_reported_and_do_not_affect_the_others(monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("launcher", "said"), [("submitit_nowhere", ("submitit_nowhere: ", "slurm]")), ("nowhere", ("nowhere: ", "basic"))]
+    ("launcher", "parts"), [("submitit_nowhere", ("submitit_nowhere: ", "slurm]")), ("nowhere", ("nowhere: ", "basic"))]
 )
-def test_a_launcher_that_is_not_installed_is_named(launcher, said, monkeypatch, tmp_path, capsys):
+def test_a_launcher_that_is_not_installed_is_named(launcher, parts, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert run_command("train", lambda config, _: None, ["-m", f"hydra/launcher={launcher}", "seed=0,1"]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and all(word in error for word in ("hydra/launcher=", *said))
+    assert error.count("\n") == 1 and all(word in error for word in ("hydra/launcher=", *parts))
 
 
 def test_a_machine_without_slurm_is_named(monkeypatch, tmp_path, capsys):

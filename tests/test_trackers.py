@@ -157,20 +157,20 @@ def test_an_offline_wandb_run_has_its_values(music, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "before", "said"),
+    ("words", "before", "parts"),
     [
         (AWAY, "", ("logger=mlflow: ", "continues, and tries again")),
         (["logger=mlflow"], "import sys\nsys.modules['mlflow'] = None\n", ("logger=mlflow: ", "genreclf[mlflow]")),
         (["logger=wandb"], "import sys\nsys.modules['wandb'] = None\n", ("logger=wandb: ", "genreclf[wandb]")),
     ],
 )
-def test_an_unavailable_service_does_not_affect_training(words, before, said, music, tmp_path):
+def test_an_unavailable_service_does_not_affect_training(words, before, parts, music, tmp_path):
     if words == AWAY:
         pytest.importorskip("mlflow")
     done = train(music, tmp_path, "model=majority", *words, before=before)
     assert done.returncode == 0 and (tmp_path / "run" / "bundle" / "config.json").is_file()
     (line,) = (line for line in done.stderr.splitlines() if "logger=" in line)
-    assert all(word in line for word in said) and "Traceback" not in done.stderr
+    assert all(word in line for word in parts) and "Traceback" not in done.stderr
 
 
 def test_a_wrong_key_of_a_logger_is_refused(music, tmp_path):
@@ -184,12 +184,12 @@ class Service(RunLogger):
     """A logger that fails if its next planned answer is False, and keeps what it receives."""
 
     def __init__(self, answers: list[bool]) -> None:
-        self.answers, self.told = answers, []
+        self.answers, self.received = answers, []
 
     def tell(self, what: object) -> None:
         if self.answers and not self.answers.pop(0):
             raise ConnectionError("away")
-        self.told.append(what)
+        self.received.append(what)
 
     def start(self, folder, ids):
         self.tell("start")
@@ -224,7 +224,7 @@ def test_missed_calls_are_sent_later_in_order(tmp_path_factory, answers):
             loggers.epoch({"epoch": epoch, "val/loss": 1.0})
         loggers.model("bundle")
         service.answers.clear()
-    assert service.told == expected
+    assert service.received == expected
     assert json.loads((run / "record.json").read_text())["loggers"] == {"service": {"id": "7"}}
 
 
@@ -248,7 +248,7 @@ def test_a_service_that_does_not_respond_is_not_called_for_a_while(monkeypatch, 
             loggers.epoch({"epoch": epoch, "val/loss": 1.0})
         assert attempts == [1, 1]
         monkeypatch.undo()
-    assert service.told == ["start", *range(1, 61), "finished"]
+    assert service.received == ["start", *range(1, 61), "finished"]
 
 
 def test_only_the_first_process_logs(tmp_path):
@@ -256,4 +256,4 @@ def test_only_the_first_process_logs(tmp_path):
     with Loggers({"service": service}, tmp_path, first=False) as loggers:
         loggers.epoch({"epoch": 1, "val/loss": 1.0})
         loggers.model("bundle")
-    assert service.told == []
+    assert service.received == []

@@ -130,7 +130,7 @@ def test_slurm_variables_do_not_affect_a_single_process(music, cache, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "torchrun", "said"),
+    ("arguments", "torchrun", "parts"),
     [
         (("-m", "seed=0,1", "trainer.devices=2"), False, ("trainer.devices=2: ", "-m")),
         (("trainer.devices=2", "trainer.strategy=fsdp"), False, ("trainer.strategy=fsdp: ", "ddp")),
@@ -138,9 +138,9 @@ def test_slurm_variables_do_not_affect_a_single_process(music, cache, tmp_path):
         (("trainer.num_nodes=2",), False, ("trainer.num_nodes=2: ", "srun or torchrun")),
     ],
 )
-def test_settings_that_do_not_work_with_several_processes_are_refused(arguments, torchrun, said, cache, tmp_path):
+def test_settings_that_do_not_work_with_several_processes_are_refused(arguments, torchrun, parts, cache, tmp_path):
     before = "import os\nos.environ.update(TORCHELASTIC_RUN_ID='x', RANK='0', LOCAL_RANK='0', WORLD_SIZE='2')\n"
     done = command("train", *arguments, cache=tmp_path, before=before if torchrun else "")
     lines = [line for line in done.stderr.splitlines() if line.startswith("genreclf: ")]
-    assert done.returncode == 2 and lines and all(word in lines[0] for word in said), done.stderr
+    assert done.returncode == 2 and lines and all(word in lines[0] for word in parts), done.stderr
     assert "Traceback" not in done.stderr

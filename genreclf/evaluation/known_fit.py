@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from genreclf.inference.known import Known, log_probabilities
 
-REFUSED = 0.05  # the share of correct predictions that are withheld
+WITHHELD = 0.05  # the share of correct predictions that are withheld
 MIN_CLIPS = 10  # of each kind; from fewer, 5 % cannot be estimated
 FOLDS = 5
 CHANCE = 0.05  # the significance level: the probability that a useless rule is kept
@@ -36,7 +36,7 @@ def fit_known(probabilities: np.ndarray, target: np.ndarray, none: np.ndarray) -
     scores = cross_val_predict(rule, logs, is_known, cv=folds, method="decision_function", params=weights)
     if mannwhitneyu(scores[is_known], scores[~is_known], alternative="greater").pvalue > CHANCE:
         return None
-    lowest = np.quantile(scores[is_known][correct], REFUSED)
+    lowest = np.quantile(scores[is_known][correct], WITHHELD)
     scaler, regression = rule.fit(logs, is_known, **weights)
     slopes = regression.coef_[0] / scaler.scale_
     offset = regression.intercept_[0] - slopes @ scaler.mean_

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration_error
 from genreclf.evaluation.comparison import DETECTABLE_ERRORS, System, deviation, holm, verdict
-from genreclf.evaluation.multilabel_scores import interval, known, log_loss
+from genreclf.evaluation.multilabel_scores import finite_or_none, interval, log_loss
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
 from genreclf.evaluation.slices import Columns, by_value
@@ -89,14 +89,14 @@ def _describe(system: System, drawn: np.ndarray) -> dict[str, Any]:
         "runs": list(system.runs),
         "seeds": list(system.predictions),
         "temperature": system.temperature,
-        SCORE: known(_mean(system)),
-        f"{SCORE}_by_seed": list(map(known, scores)),
-        f"{SCORE}_by_fold": list(map(known, by_fold)),
+        SCORE: finite_or_none(_mean(system)),
+        f"{SCORE}_by_seed": list(map(finite_or_none, scores)),
+        f"{SCORE}_by_fold": list(map(finite_or_none, by_fold)),
         "deviation_over_seeds": deviation(scores),
         "deviation_over_folds": deviation(by_fold),
         "clustered": found,
         "shown": found,
-        "roc_auc": known(np.mean(areas)),
+        "roc_auc": finite_or_none(np.mean(areas)),
         "log_loss": float(np.mean([log_loss(one.probabilities, one.target).mean() for one in by_seed])),
         "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in by_seed])),
     }

@@ -27,8 +27,8 @@ def multilabel_clip_scores(predictions: Predictions, columns: Columns | None = N
         "n": len(target),
         "groups": len(set(groups)),
         "genres_scored": int(np.isfinite(precisions).sum()),
-        "mean_average_precision": known(mean_over_genres(precisions)),
-        "roc_auc": known(mean_over_genres(areas)),
+        "mean_average_precision": finite_or_none(mean_over_genres(precisions)),
+        "roc_auc": finite_or_none(mean_over_genres(areas)),
         "macro_f1": float(_macro_f1(_counts(predictions).sum(0)[None])[0]),
         "micro_f1": float(f1_score(target, predictions.predicted, average="micro", zero_division=0)),
         "log_loss": float(log_loss(probabilities, target).mean()),
@@ -45,7 +45,7 @@ def log_loss(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.asarray(-np.log(np.clip(np.where(target, probabilities, 1 - probabilities), 1e-15, 1)).mean(1))
 
 
-def known(value: Any) -> float | None:
+def finite_or_none(value: Any) -> float | None:
     """Returns the number, or None for NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None
 
@@ -89,9 +89,9 @@ def _per_class(
             "support": support[number],
             "predicted": int(predicted[:, number].sum()),
             "threshold": predictions.thresholds[number],
-            "average_precision": known(precisions[number]),
+            "average_precision": finite_or_none(precisions[number]),
             "average_precision_interval": None if drawn is None else interval(drawn[0][:, number]),
-            "roc_auc": known(areas[number]),
+            "roc_auc": finite_or_none(areas[number]),
             "precision": precision[number],
             "recall": recall[number],
             "f1": f1[number],
@@ -120,8 +120,8 @@ def _of_slice(predictions: Predictions) -> dict[str, Any]:
     return {
         "n": len(target),
         "groups": len(set(groups)),
-        "mean_average_precision": known(mean_over_genres(precisions)),
-        "roc_auc": known(mean_over_genres(areas)),
+        "mean_average_precision": finite_or_none(mean_over_genres(precisions)),
+        "roc_auc": finite_or_none(mean_over_genres(areas)),
         "log_loss": float(log_loss(probabilities, target).mean()),
         "ece": calibration_error(probabilities, target),
         "intervals": {"mean_average_precision": interval(drawn)},

@@ -39,7 +39,7 @@ def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) ->
     before = scores(uncalibrated, target, info.classes)
     errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
     results = {"clip": {**clip_scores(predictions, music.cells(music.clips)), "uncalibrated": errors}}
-    results["clip"]["none"] = _none(predictions, none, info, music)
+    results["clip"]["none"] = _out_of_scope(predictions, none, info, music)
     counts = [len(prediction.segments) for prediction in found]
     if max(counts) > 1:
         segments = np.array([segment.probabilities for prediction in found for segment in prediction.segments])
@@ -61,7 +61,7 @@ def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dic
     }
 
 
-def _none(
+def _out_of_scope(
     predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, music: ClipSet
 ) -> dict[str, Any] | None:
     """Scores how well out-of-scope clips are separated from the others. None if there are no such clips."""
@@ -69,8 +69,8 @@ def _none(
         return None
     others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)
     columns = music.cells(music.clips), music.cells(music.none)
-    told_by = info.known.probability if info.known else partial(np.max, axis=1)
-    ours, other = told_by(predictions.probabilities), told_by(others)
+    score = info.known.probability if info.known else partial(np.max, axis=1)
+    ours, other = score(predictions.probabilities), score(others)
     found, withheld = none_scores(ours, other, *columns), None
     if info.known is not None:
         withheld = {

@@ -69,7 +69,7 @@ def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool)
     if trainer.get("strategy", "auto") not in STRATEGIES:
         raise GenreclfError(f"trainer.strategy={trainer['strategy']}: not supported; leave it out, or give ddp")
     outside = cluster(trainer).creates_processes_externally
-    asked = f"trainer.devices={trainer['devices']}"
+    setting = f"trainer.devices={trainer['devices']}"
     if trainer.get("num_nodes", 1) != 1 and not outside:
         remedy = "start the command with srun or torchrun, which start it on all nodes"
         raise GenreclfError(
@@ -77,11 +77,11 @@ def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool)
         )
     if sweep and not outside:
         raise GenreclfError(
-            f"{asked}: the second process of a job would start the whole sweep again; leave out -m, or choose "
+            f"{setting}: the second process of a job would start the whole sweep again; leave out -m, or choose "
             "a launcher that starts the processes of each job"
         )
     if outside and not (names_folder or sweep):
-        raise GenreclfError(f"{asked}: all processes need the same run folder; give run=FOLDER")
+        raise GenreclfError(f"{setting}: all processes need the same run folder; give run=FOLDER")
 
 
 def strategy(trainer: Mapping[str, Any]) -> DDPStrategy | str:

@@ -234,18 +234,18 @@ def test_two_models_are_shown_side_by_side(app):
 def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
     from genreclf.app.state import load_model  # needs streamlit, which may be missing
 
-    asked = []
+    requested = []
 
     def noted(folder, tta, changed):
-        asked.append(tta)
+        requested.append(tta)
         return load_model(folder, tta, changed)
 
     monkeypatch.setattr("genreclf.app.settings.load_model", noted)
     given(app, ("song.wav", song()))
-    assert set(asked) == {"none"}
-    asked.clear()
+    assert set(requested) == {"none"}
+    requested.clear()
     app.toggle[0].set_value(True).run()
-    assert not app.exception and genres_of(app)[0] in CLASSES and set(asked) == {"pitch_shift"}
+    assert not app.exception and genres_of(app)[0] in CLASSES and set(requested) == {"pitch_shift"}
 
 
 def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app):
@@ -343,10 +343,12 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
-    content, said = WRONG[name]
+    content, message = WRONG[name]
     given(app, (name, content()))
-    assert len(app.error) == 1 and app.error[0].value.replace("\\", "").startswith(name) and said in app.error[0].value
-    assert not genres_of(app) and said in component(app, "live_region")
+    assert (
+        len(app.error) == 1 and app.error[0].value.replace("\\", "").startswith(name) and message in app.error[0].value
+    )
+    assert not genres_of(app) and message in component(app, "live_region")
 
 
 def test_a_decoder_bug_fails_only_one_file_of_a_page(app, monkeypatch):
@@ -387,8 +389,8 @@ def test_out_of_scope_music_has_a_reason_and_the_nearest_genre(tmp_path, monkeyp
     copied("a", tmp_path / "strict", {**known, "threshold": 1.0})
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
     page = given(chosen(opened(), "strict"), ("song.wav", song()))
-    said = page.warning[0].value
-    assert not genres_of(page) and "None of these genres" in said and any(name in said for name in CLASSES)
+    message = page.warning[0].value
+    assert not genres_of(page) and "None of these genres" in message and any(name in message for name in CLASSES)
     assert "aria-label" in bodies(page)  # the probabilities are shown
     assert "of its answers" not in text_of(page)
 

@@ -88,8 +88,8 @@ def test_the_words_mean_the_folders_whatever_their_names(tmp_path):
     for name in ("usual", "a b", "it's {x}, [y]=$z", 'q"uote', "back\\slash", "ünïcode"):
         songs, table = tmp_path / name / "songs", tmp_path / name / "corrections.csv"
         with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-            asked = words("b", str(tmp_path / name), str(songs), str(table), ["jazz", "dub"])
-            config = compose("train", [*asked, "logger=none", "run=run"])
+            overrides = words("b", str(tmp_path / name), str(songs), str(table), ["jazz", "dub"])
+            config = compose("train", [*overrides, "logger=none", "run=run"])
         assert config["data"]["path"] == str(songs) and config["data"]["table"] == str(table)
         assert config["init"] == str(tmp_path / name) and config["model"]["name"] == "b"
         assert config["split"]["name"] == "all"
@@ -98,18 +98,18 @@ def test_the_words_mean_the_folders_whatever_their_names(tmp_path):
 @pytest.mark.parametrize(("jazz", "dub", "epochs"), [(1, 1, 0), (19, 400, 0), (20, 20, 30)])
 def test_a_few_songs_train_only_the_last_layer(jazz, dub, epochs):
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        asked = words("a", "a", "songs", "table.csv", ["jazz"] * jazz + ["dub"] * dub)
-        config = compose("train", [*asked, "logger=none"])
+        overrides = words("a", "a", "songs", "table.csv", ["jazz"] * jazz + ["dub"] * dub)
+        config = compose("train", [*overrides, "logger=none"])
         whole = compose("train", ["split=all", "logger=none"])
     assert config["trainer"]["max_epochs"] == epochs
     assert (config["optim"]["learning_rate"] < whole["optim"]["learning_rate"]) == bool(epochs)
 
 
 @pytest.mark.parametrize(
-    ("genres", "said"), [([], "Correct some"), (["jazz", "jazz"], "two genres"), (["jazz", "dub"], "")]
+    ("genres", "message"), [([], "Correct some"), (["jazz", "jazz"], "two genres"), (["jazz", "dub"], "")]
 )
-def test_missing_corrections_are_reported(genres, said):
-    assert said in missing(genres) and bool(missing(genres)) == bool(said)
+def test_missing_corrections_are_reported(genres, message):
+    assert message in missing(genres) and bool(missing(genres)) == bool(message)
 
 
 def test_obstacles_are_reported(tmp_path, monkeypatch):

@@ -222,8 +222,8 @@ def test_hostile_names_are_text_on_all_pages_and_no_other_host_is_asked(chromium
     (tmp_path / f"{name}.mp3").write_bytes(b"no music")
     with serving(tmp_path / "runs") as (address, _):
         page = open_app(chromium, address)
-        asked, dialogs = [], []
-        page.on("request", lambda request: asked.append(request.url))
+        requested, dialogs = [], []
+        page.on("request", lambda request: requested.append(request.url))
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         page.get_by_role("button", name="Model:").click()
         page.get_by_role("combobox", name="Model", exact=True).click()
@@ -250,7 +250,7 @@ def test_hostile_names_are_text_on_all_pages_and_no_other_host_is_asked(chromium
             settled(page)
             foreign(page, formatted=title == "About")  # a card's emphasis and code are shown
         page.close()
-    assert not dialogs and {url.split("/")[2] for url in asked if url.startswith("http")} == {address.split("/")[2]}
+    assert not dialogs and {url.split("/")[2] for url in requested if url.startswith("http")} == {address.split("/")[2]}
 
 
 def foreign(page: Page, formatted: bool = False) -> None:
@@ -306,7 +306,7 @@ def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
     Image.fromarray(rng.integers(0, 256, (128, 300, 4), np.uint8), "CMYK").save(folder / "cmyk.jpg")
     Image.fromarray(np.zeros((20_000, 20_000), np.uint8)).save(folder / "huge.png")
     write_picture(folder / "noise.png", rng.integers(0, 256, (128, 300), np.uint8))
-    said = {
+    expected = {
         "text.mp3": "audio",
         "silence.wav": "silence",
         "hours.flac": "1 hour",
@@ -314,19 +314,19 @@ def wrong_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "huge.png": "more than",
         "noise.png": "no mel spectrogram",
     }
-    return {name: (folder / name, words) for name, words in said.items()}
+    return {name: (folder / name, words) for name, words in expected.items()}
 
 
 def test_each_refused_file_has_its_reason_and_the_others_go_on(page, songs, tmp_path):
-    said = wrong_files(tmp_path)
+    expected = wrong_files(tmp_path)
     with (tmp_path / "large.wav").open("wb") as large:
         large.truncate(65 * 1024**2)
-    give(page, tmp_path / "large.wav", *(path for path, _ in said.values()), songs["wav"])
-    page.locator("tbody tr").nth(len(said)).wait_for()
+    give(page, tmp_path / "large.wav", *(path for path, _ in expected.values()), songs["wav"])
+    page.locator("tbody tr").nth(len(expected)).wait_for()
     chip = page.get_by_test_id("stFileChip").filter(has_text="large.wav")
     assert "64" in chip.get_by_role("alert").inner_text() and chip.get_by_role("alert").bounding_box()["width"] > 100
     page.screenshot(path=SHOTS / "refused.png")
-    for cells, (name, (_, words)) in zip(table(page), said.items(), strict=False):
+    for cells, (name, (_, words)) in zip(table(page), expected.items(), strict=False):
         assert cells[0].startswith(name) and words in cells[0], cells
     assert shown_song(page) == "silence.wav"  # the first readable one
     page.locator("tbody tr").first.click()

@@ -80,7 +80,7 @@ def songs(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[str]:
+def requested() -> list[str]:
     """The addresses that the page requested."""
     return []
 
@@ -92,10 +92,10 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shown(chromium, server, songs, asked, complaints) -> Iterator[Page]:
+def shown(chromium, server, songs, requested, complaints) -> Iterator[Page]:
     """The page with the song."""
     page = open_app(chromium, server[0])
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     give(page, songs["wav"])
@@ -166,8 +166,8 @@ def test_the_keyboard_moves_between_parts_and_plays(shown):
     assert shown.evaluate("() => document.activeElement.shadowRoot?.activeElement?.className") == "timeline"
 
 
-def test_all_this_asked_no_other_host_and_made_no_error(shown, server, asked, complaints):
-    assert asked and [url for url in asked if not url.startswith((server[0], "blob:", "data:"))] == []
+def test_the_page_requests_no_other_host_and_makes_no_error(shown, server, requested, complaints):
+    assert requested and [url for url in requested if not url.startswith((server[0], "blob:", "data:"))] == []
     assert [text for text in complaints if "404" not in text] == []  # of Streamlit's search for its server
 
 

@@ -41,9 +41,11 @@ def faults(content: str) -> list[str]:
 
 class _Validation(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         found = (
-            faults(asked["content"]) if self.path == "/api/validate-yaml" and asked["repoType"] == "model" else ["?"]
+            faults(request["content"])
+            if self.path == "/api/validate-yaml" and request["repoType"] == "model"
+            else ["?"]
         )
         answer = ", ".join(found).encode()
         self.send_response(400 if found else 200)

@@ -6,24 +6,24 @@ from scipy.optimize import minimize
 from genreclf.evaluation.known_fit import fit_known
 
 
-def answers(rng, count, classes, sharpness):
+def random_probabilities(rng, count, classes, sharpness):
     logits = sharpness * rng.normal(size=(count, classes))
     powers = np.exp(logits)
     return powers / powers.sum(1, keepdims=True)
 
 
-def biased_answers(rng, count, classes, sharpness):
+def biased_probabilities(rng, count, classes, sharpness):
     """Returns probabilities in which the first class is rare."""
-    probabilities = answers(rng, count, classes, sharpness) * np.r_[0.2, np.ones(classes - 1)]
+    probabilities = random_probabilities(rng, count, classes, sharpness) * np.r_[0.2, np.ones(classes - 1)]
     return probabilities / probabilities.sum(1, keepdims=True)
 
 
 @pytest.fixture
 def clips():
     rng = np.random.default_rng(0)
-    probabilities = biased_answers(rng, 400, 5, 3.0)
+    probabilities = biased_probabilities(rng, 400, 5, 3.0)
     target = np.where(rng.random(400) < 0.8, probabilities.argmax(1), rng.integers(0, 5, 400))
-    return probabilities, target, answers(rng, 150, 5, 1.0)
+    return probabilities, target, random_probabilities(rng, 150, 5, 1.0)
 
 
 def test_it_is_a_penalized_logistic_regression_with_balanced_kinds_and_classes(clips):
@@ -54,7 +54,7 @@ def test_a_rare_class_is_not_withheld_because_it_is_rare():
     probabilities[np.arange(600), target] = 0.9
     probabilities = probabilities ** rng.uniform(0.5, 1.5, (600, 1))
     probabilities /= probabilities.sum(1, keepdims=True)
-    none = answers(rng, 150, 5, 1.0)
+    none = random_probabilities(rng, 150, 5, 1.0)
     known = fit_known(probabilities, target, none)
     withheld = known.probability(probabilities) < known.threshold
     assert withheld[target == 0].mean() < 0.2 and withheld.mean() < 0.1
@@ -63,9 +63,9 @@ def test_a_rare_class_is_not_withheld_because_it_is_rare():
 def test_its_threshold_withholds_5_percent_of_correct_predictions_for_other_clips(clips):
     rng, refused = np.random.default_rng(1), []
     for _ in range(20):
-        probabilities, none = biased_answers(rng, 200, 5, 3.0), answers(rng, 60, 5, 1.0)
+        probabilities, none = biased_probabilities(rng, 200, 5, 3.0), random_probabilities(rng, 60, 5, 1.0)
         known = fit_known(probabilities, probabilities.argmax(1), none)
-        refused.append((known.probability(biased_answers(rng, 4_000, 5, 3.0)) < known.threshold).mean())
+        refused.append((known.probability(biased_probabilities(rng, 4_000, 5, 3.0)) < known.threshold).mean())
     assert np.mean(refused) == pytest.approx(0.05, abs=0.01)
 
 

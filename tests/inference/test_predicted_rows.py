@@ -16,10 +16,10 @@ from genreclf.inference.predicted_rows import FileRow, journaled
 @given(st.data(), st.lists(st.sampled_from("abcdefgh"), max_size=12), st.sets(st.sampled_from("abcdefgh")))
 def test_rows_come_in_order_and_a_journal_keeps_each_once(data, names, passing):
     """For any order of the engine, and any part of the list finished by a first run."""
-    asked: list[Sequence[Location]] = []
+    requested: list[Sequence[Location]] = []
 
     def engine(paths: Sequence[Location]) -> Iterator[FileRow]:
-        asked.append(paths)
+        requested.append(paths)
         shuffled = data.draw(st.permutations(paths))
         return (FileRow(path, {"path": str(path)}, str(path) not in passing) for path in shuffled)
 
@@ -35,4 +35,4 @@ def test_rows_come_in_order_and_a_journal_keeps_each_once(data, names, passing):
         lines = [json.loads(line)["path"] for line in journal.read_text().splitlines() if line]
     assert sorted(lines) == sorted(set(names) - passing)
     kept = set(first) - set(map(Path, passing))
-    assert sorted(asked[-1]) == sorted(set(paths) - kept)
+    assert sorted(requested[-1]) == sorted(set(paths) - kept)

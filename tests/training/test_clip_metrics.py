@@ -30,12 +30,12 @@ def test_a_probability_of_zero_has_a_finite_loss():
 def test_clips_of_several_genres_are_scored_as_by_scikit_learn():
     rng = np.random.default_rng(0)
     target = rng.random((20, 4)) < [0.3, 0.5, 0.1, 0]  # no clip has the last genre
-    said = rng.random((20, 2, 4)).astype(np.float32)  # two segments each
+    predicted = rng.random((20, 2, 4)).astype(np.float32)  # two segments each
     metric = MultilabelClipScores()
     for segment in (0, 1):
         clips = torch.arange(20).flip(0) if segment else torch.arange(20)
-        metric.update(torch.from_numpy(said[clips, segment]), torch.from_numpy(target[clips]).float(), clips)
-    means, found = said.mean(1), metric.compute()
+        metric.update(torch.from_numpy(predicted[clips, segment]), torch.from_numpy(target[clips]).float(), clips)
+    means, found = predicted.mean(1), metric.compute()
     scored = [(target[:, genre], means[:, genre]) for genre in range(3)]
     assert found["mean_average_precision"] == pytest.approx(np.mean([average_precision_score(*one) for one in scored]))
     assert found["roc_auc"] == pytest.approx(np.mean([roc_auc_score(*one) for one in scored]))

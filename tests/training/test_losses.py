@@ -58,8 +58,10 @@ def test_the_teachers_error_is_a_mean_square_and_0_for_clips_without_a_vector():
     torch.manual_seed(0)
     vectors = torch.tensor([[1.0, 2.0, 3.0], [math.nan] * 3, [0.0, -1.0, 4.0]])
     loss, context, clip = TeacherLoss(5, vectors), torch.randn(3, 5), torch.tensor([2, 1, 0])
-    said = context @ loss.head.weight.T + loss.head.bias
-    errors = [[(said[i] - vectors[j]).square().mean().item() if j != 1 else 0.0 for j in (2, 1, 0)] for i in range(3)]
+    predicted = context @ loss.head.weight.T + loss.head.bias
+    errors = [
+        [(predicted[i] - vectors[j]).square().mean().item() if j != 1 else 0.0 for j in (2, 1, 0)] for i in range(3)
+    ]
     total = loss(context, clip)
     assert total.item() == pytest.approx(np.diag(errors).mean())
     total.backward()
@@ -87,14 +89,15 @@ def test_the_loss_of_several_genres_is_scikit_learns_with_targets_smoothed_to_th
     logits, target = 2 * torch.randn(6, 3), torch.randint(2, (6, 3)).float()
     shares = [0.5, 0.2, 0.01]
     plain = [
-        log_loss(true, said, labels=[0, 1]) for true, said in zip(target.T, logits.double().sigmoid().T, strict=True)
+        log_loss(true, predicted, labels=[0, 1])
+        for true, predicted in zip(target.T, logits.double().sigmoid().T, strict=True)
     ]
     assert MultilabelLoss(0, shares)(logits, target).item() == pytest.approx(np.mean(plain), rel=1e-5)
     # For targets with these shares, the optimal probabilities are the shares, independent of the smoothing.
     many = (torch.arange(1000)[:, None] < 1000 * torch.tensor(shares)).float()
-    said = torch.tensor(shares).logit().expand(1000, 3).clone().requires_grad_()
-    MultilabelLoss(0.3, shares)(said, many).backward()
-    assert said.grad.sum(0).abs().max() < 1e-6
+    predicted = torch.tensor(shares).logit().expand(1000, 3).clone().requires_grad_()
+    MultilabelLoss(0.3, shares)(predicted, many).backward()
+    assert predicted.grad.sum(0).abs().max() < 1e-6
 
 
 def test_blended_examples_of_several_genres_have_both_targets():

@@ -49,10 +49,10 @@ def test_a_layer_for_several_genres_is_scikit_learns_regression_of_each():
     target = torch.stack([classes == genre for genre in range(3)], 1) | (others > 1)
     found, shift = fitted(inputs, 0 * others, target.float(), 0 * weight, 0 * bias)
     scaled = (inputs - inputs.mean(0)) / inputs.std(0, unbiased=False)
-    for genre, said in enumerate((inputs @ found.t() + shift).sigmoid().T):
+    for genre, predicted in enumerate((inputs @ found.t() + shift).sigmoid().T):
         reference = LogisticRegression(C=1 / _PENALTY, max_iter=1_000, tol=1e-8).fit(scaled, target[:, genre])
         expected = torch.from_numpy(reference.predict_proba(scaled)[:, 1])
-        torch.testing.assert_close(said, expected, rtol=0, atol=1e-4)
+        torch.testing.assert_close(predicted, expected, rtol=0, atol=1e-4)
 
 
 @settings(max_examples=10)

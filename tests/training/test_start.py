@@ -57,8 +57,8 @@ def test_known_classes_keep_their_outputs_and_others_start_at_zero(classes, save
         for row, label in enumerate(classes):
             expected = trained[name][source[label]] if label in source else 0 * value[row]
             assert torch.equal(value[row], expected), (name, label)
-    told = capsys.readouterr().err
-    assert all((repr(label) in told) == (label not in source) for label in classes)
+    errors = capsys.readouterr().err
+    assert all((repr(label) in errors) == (label not in source) for label in classes)
 
 
 def test_an_initial_model_that_does_not_fit_is_refused(saved):

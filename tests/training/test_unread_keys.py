@@ -9,9 +9,12 @@ from genreclf.training.unread_keys import check_typed_keys
 
 CONFIG: dict[str, Any] = {
     "task": "multiclass",
-    "model": {"name": "a", "kind": "classifier"},
+    "model": {
+        **{"name": "a", "kind": "classifier", "epochs": 3},
+        **{"optimizer": "muon", "learning_rate": 1e-3, "backbone_rate": 2.0},
+    },
     "data": {"name": "folder", "none": None, "demo_clips_per_style": 0},
-    "optim": {"optimizer": "muon"},
+    "optim": {"optimizer": "muon", "learning_rate": 1e-3, "backbone_rate": 1.0},
     "augment": {"time_mask_probability": 0.0, "frequency_mask_probability": 0.0},
     "trainer": {"max_epochs": 3},
     "init": None,
@@ -20,7 +23,7 @@ CONFIG: dict[str, Any] = {
 SVM = {"model": {"name": "svm", "kind": "svm"}}
 WITH_ALL = {
     "data": {"name": "demo", "none": "speech", "demo_clips_per_style": 20},
-    "optim": {"optimizer": "adam"},
+    "optim": {"optimizer": "adam", "learning_rate": 1e-3, "backbone_rate": 2.0},
     "augment": {"time_mask_probability": 0.1, "frequency_mask_probability": 0.0},
     "teacher": "vectors.npz",
 }
@@ -35,6 +38,8 @@ WITH_ALL = {
         ({"init": "a"}, ("model.weights=lite0",), "init=a"),
         ({}, ("optim.teacher_weight=2",), "teacher"),
         ({}, ("optim.none_weight=2",), "data.none"),
+        ({}, ("model.backbone_rate=2",), "optim.backbone_rate is 1.0"),
+        ({"trainer": {"max_epochs": 2}}, ("model.epochs=3",), "trainer.max_epochs is 2"),
         ({"task": "multilabel"}, ("optim.prior_power=1",), "task=multilabel"),
         ({}, ("model.net.l2_head=1e-3",), "optim.optimizer=adam"),
         ({}, ("augment.mask_fill=0.5", "augment.mask_share=[0,1]"), "masks"),
@@ -47,8 +52,8 @@ def test_a_key_without_effect_is_refused_with_the_reason_or_reported_in_a_sweep(
             check_typed_keys({**CONFIG, **changes}, ["seed=1", word], of_several=False)
         assert why in str(refused.value) and "leave it out" in str(refused.value)
         check_typed_keys({**CONFIG, **changes}, ["seed=1", word], of_several=True)
-        told = capsys.readouterr().err
-        assert word in told and why in told
+        errors = capsys.readouterr().err
+        assert word in errors and why in errors
 
 
 @pytest.mark.parametrize("off", ["null", "none", "false", "0", "0.0"])
@@ -60,5 +65,6 @@ def test_keys_with_an_effect_are_not_refused():
     words = ["optim.teacher_weight=2", "optim.none_weight=2", "optim.prior_power=1", "model.net.l2_head=1"]
     words += ["augment.mask_fill=0", "augment=music", "trainer.max_epochs=3", "data.demo_seed=1", "optimizer=1"]
     check_typed_keys({**CONFIG, **WITH_ALL}, words, of_several=False)
+    check_typed_keys(CONFIG, ["model.epochs=3", "model.learning_rate=1e-3"], of_several=False)
     only_prior = ["optim.prior_power=0", "optim=original"]
     check_typed_keys({**CONFIG, "trainer": {"max_epochs": 0}, "init": "a"}, only_prior, of_several=False)
