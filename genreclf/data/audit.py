@@ -1,4 +1,4 @@
-"""The audit of a data set: faulty clips, duplicates, label conflicts, leaks between splits. Pure: no I/O."""
+"""Audits a data set: faulty clips, duplicates, label conflicts, leaks between splits. Pure: no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,32 +24,32 @@ from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
 from genreclf.inference.task import MULTICLASS
 
-# "none found so far": some clips could not be compared. "unknown": none could, on one side at least, or there are
+# "none found so far": some clips could not be compared. "unknown": on one side at least, none could, or there are
 # pieces of one clip on both sides.
 VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two clips of one recording; numbers as in Match."""
+    """Two clips of one recording. The numbers are those of a Match."""
 
     first: str
     second: str
     confidence: float
     offset_seconds: float
     overlap_seconds: float
-    same_bytes: bool  # the files are equal
+    same_bytes: bool  # whether the files are equal
     classes: tuple[str, str]
     splits: tuple[str | None, str | None]
-    divided: bool  # one is in training, the other in validation or test
+    divided: bool  # whether one is in training and the other in validation or test
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything that the audit found, as plain data."""
+    """The results of an audit, as plain data."""
 
     clips: int
-    training_clips: int  # of them, in the chosen split
+    training_clips: int  # in the chosen split
     held_out_clips: int  # validation and test clips
     seconds: float
     classes: dict[str, dict[str, int]]  # clips by class, then by split; "none": in no split; "left_out"
@@ -59,11 +59,11 @@ class Audit:
     pairs: list[Pair]
     duplicate_groups: list[list[str]]
     not_compared: dict[str, list[str]]  # by split, and "none": too short or uniform; compared byte for byte only
-    label_conflicts: list[dict[str, str]]  # recordings in several classes, each as classes by path
+    label_conflicts: list[dict[str, str]]  # for each recording in several classes, the classes by path
     leaks: dict[str, HeldOut]  # by split: "chosen", and in a full audit "random" and "published"
     leaking: list[LeakingClip]  # of the chosen split
-    divided_pieces: list[str]  # held-out clips that seem to be pieces of clips of which other pieces train
-    refusals: list[str]  # why no training can use the chosen split
+    divided_pieces: list[str]  # held-out clips that seem to be pieces of the same clips as training clips
+    refusals: list[str]  # reasons why the chosen split cannot be used for training
 
     @property
     def chosen_leaks(self) -> bool:
@@ -72,7 +72,7 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """What can be said of the chosen split, one of VERDICTS."""
+        """The verdict on the chosen split, one of VERDICTS."""
         if self.chosen_leaks:
             return "leaks"
         if self.divided_pieces:
@@ -85,7 +85,7 @@ class Audit:
         return "none found so far" if in_groups or heard else "unknown"
 
     def summary(self) -> dict[str, Any]:
-        """Its counts, without lists of clips, as JSON takes them."""
+        """Returns the counts without lists of clips, as values for JSON."""
         return {
             "clips": self.clips,
             "findings": {kind: len(found) for kind, found in self.findings.items()},
@@ -100,15 +100,15 @@ class Audit:
         }
 
     def plain(self) -> dict[str, Any]:
-        """All of it, as JSON takes it: the summary, and the lists behind it."""
+        """Returns the summary and the lists behind it, as values for JSON."""
         lists = {key: value for key, value in asdict(self).items() if key not in ("clips", "leaks")}
         return {"summary": self.summary(), **lists}
 
 
 def leak_summary(store: Store, member: Membership) -> dict[str, Any]:
-    """What a training keeps of the audit in its run folder: its summary, and the clips that were not compared by sound.
+    """Returns the audit's part in a run folder: its summary, and the clips that were not compared by sound.
 
-    It compares no other splits.
+    Other splits are not compared.
     """
     found = audit(store, member, compare=False)
     return {**found.summary(), "not_compared_clips": found.not_compared}
@@ -121,9 +121,9 @@ def audit(
     compare: bool = True,
     task: str = MULTICLASS,
 ) -> Audit:
-    """The audit of a store. `ignored` are the other files in its folder, by extension.
+    """Audits a store. `ignored` are the other files in its folder, by extension.
 
-    `compare`: also the leaks of random splits and, for public data sets, of the published one.
+    With `compare`, it also finds the leaks of random splits and, for public data sets, of the published split.
     """
     rows, used = store.rows, [store.rows[clip] for clip in member.clips]
     readable = [row for row in rows if row.columns]
@@ -154,7 +154,7 @@ def audit(
 def class_balance(
     rows: Sequence[Row], split_of: dict[int, str | None], task: str = MULTICLASS
 ) -> dict[str, dict[str, int]]:
-    """The number of clips of each class in each split, in none of them, and left out as unreadable or no music."""
+    """Counts the clips of each class in each split, in no split, and left out as unreadable or without music."""
     columns, genres = (*SPLITS, "none", "left_out"), [genres_of(row.label, task) for row in rows]
     counts = {genre: dict.fromkeys(columns, 0) for genre in sorted({genre for each in genres for genre in each})}
     for clip, row in enumerate(rows):
@@ -164,19 +164,19 @@ def class_balance(
 
 
 def pairs(rows: Sequence[Row], matches: Sequence[Match], split_of: dict[int, str | None]) -> list[Pair]:
-    """The pairs of one recording: fingerprint matches and equal files. Leaks come first, then pairs in two classes."""
-    # A match found by sound, which comes later, replaces that of equal files.
+    """Returns the pairs of one recording, by fingerprint or as equal files: first leaks, then pairs in two classes."""
+    # A match by sound, which comes later, replaces the match of equal files.
     found = {(match.first, match.second): match for match in (*_equal_files(rows), *matches)}
     made = [_pair(rows, match, split_of) for match in found.values()]
     return sorted(made, key=lambda p: (not p.divided, p.classes[0] == p.classes[1], -p.confidence, p.first, p.second))
 
 
 def _equal_files(rows: Sequence[Row]) -> list[Match]:
-    """Pairs each file with the first file of equal content: short and silent clips have no fingerprint."""
+    """Pairs each file with the first file of equal content, because short and silent clips have no fingerprint."""
     first: dict[tuple[str, int], int] = {}
     equal = []
     for clip, row in enumerate(rows):
-        # The number of columns, as equal bytes with another suffix may have been decoded differently.
+        # The number of columns counts too, because equal bytes with another suffix may be decoded differently.
         other = first.setdefault((row.digest, row.columns), clip)
         if row.columns and other != clip:
             equal.append(Match(other, clip, 1.0, 0.0, seconds(row)))

@@ -1,4 +1,4 @@
-"""The names and paths of clips, as lists and tables spell them."""
+"""Matches names and paths of clips, however lists and tables spell them."""
 
 import re
 import unicodedata
@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 from genreclf.frontend.clip import is_clip
 
-_ADDRESS = re.compile("(?:file|https?)://", re.IGNORECASE)  # in which characters are escaped
+_ADDRESS = re.compile("(?:file|https?)://", re.IGNORECASE)  # addresses, which contain escaped characters
 
 
 def path_parts(path: str) -> list[str]:
-    """The parts of a path, or of the path in an address, with slashes or backslashes, in lower case."""
+    """Splits a path, or the path in an address, at slashes and backslashes. The parts are in lower case."""
     parts = map(str.strip, re.split(r"[/\\]", _path_of(path).casefold()))
     return [part for part in parts if part not in ("", ".")]
 
@@ -22,10 +22,10 @@ def _path_of(address: str) -> str:
 
 
 def path_among(clips: Iterable[str]) -> Callable[[str], str]:
-    """A function that returns the path of the clip that a path means, or the path itself if it means none.
+    """Returns a function that maps a path to the path of the clip that it means, or to itself if it means none.
 
-    The two may differ in case, slashes, spaces around the parts, "./" and the form of accents. If two clips fit, a path
-    means neither.
+    The two may differ in case, slashes, spaces around the parts, "./" and the form of accents. A path that matches two
+    clips means neither.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
@@ -43,19 +43,19 @@ def _plain(path: str) -> str:
 
 
 def file_name(path: str) -> str:
-    """The last part of a path, with slashes or backslashes."""
+    """Returns the last part of a path with slashes or backslashes."""
     return re.split(r"[/\\]", _path_of(path))[-1]
 
 
 def clip_name(path: str) -> str:
-    """The name of a file without folder and suffix; `blues.00000` for each usual spelling of GTZAN's names."""
+    """Returns a file's name without folder and suffix, or `blues.00000` for each usual spelling of GTZAN's names."""
     last = file_name(path.strip())
     known = gtzan_name(last)
     return last.rpartition(".")[0] if known == last and is_clip(last) else known
 
 
 def gtzan_name(path: str) -> str:
-    """`.../blues00000.png` -> `blues.00000`; other names are returned without folder."""
+    """Converts `.../blues00000.png` to `blues.00000`, and returns other names without their folder."""
     last = file_name(path)
-    match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z][A-Za-z0-9]*)?$", last)  # .3 is no suffix, but a piece's number
+    match = re.match(r"([a-z]+)\.?(\d{5})(\.[A-Za-z][A-Za-z0-9]*)?$", last)  # .3 is a piece's number, not a suffix
     return f"{match[1]}.{match[2]}" if match else last

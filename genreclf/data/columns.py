@@ -1,4 +1,4 @@
-"""The header line of a table: which column means what, under any of its usual names."""
+"""Reads the header line of a table, and finds the meaning of each column under any of its usual names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.text import normalize_name, spelling_key
 
-# By meaning, its usual names without case, spaces and punctuation. A plural means the same.
+# The usual names by meaning, without case, spaces and punctuation. A plural means the same.
 NAMES = {
     "path": "path file filename fname filepath pathname relativepath relpath fullpath abspath absolutepath audio "
     "audiofile audiofilename audiofilepath audiopath mp3path wavpath image imagefile imagepath soundfile",
@@ -21,7 +21,7 @@ NAMES = {
     "fold": "fold foldnumber foldname split splitname partition",
     "license": "license licence licensename licencename licenseurl licenceurl",
 }
-# Those of exports in German, French, Spanish, Portuguese and Italian, without accents
+# Names in German, French, Spanish, Portuguese and Italian exports, without accents
 _OTHER_LANGUAGES = {
     "path": "datei dateiname dateipfad pfad fichier nomfichier nomdefichier chemin archivo nombrearchivo ruta arquivo "
     "caminho percorso nomefile",
@@ -29,7 +29,7 @@ _OTHER_LANGUAGES = {
     "artist": "kunstler interpret artiste artista interprete cantante cantor",
     "title": "titel titre titulo titolo",
 }
-# Taken where no other column has the meaning: they say the same once more, or less
+# Used only if no other column has the meaning: they contain the same information, or less
 _SECOND_CHOICE = {
     "path": "location filelocation",
     "genre": "maingenre primarygenre topgenre playlistgenre songgenre trackgenre",
@@ -45,9 +45,9 @@ MEANING = {
     for name in names.split()
 }
 KEYS = ("path", "clip")
-# Of the columns of a plan of `genreclf tag`: the one that a person fills in, and those that tell that it is a plan
+# Columns in a plan of `genreclf tag`: the one that a person fills in, and those that identify a plan
 CORRECT, PLAN_COLUMNS = "correct", ("action", "present")
-# Tables of public data sets that are no such tables, by the names in their first rows: what they are, and what to give
+# Tables of public data sets that cannot be used here, by the names in their first rows: what they are, what to give
 _PUBLIC_TABLES = {
     frozenset(("", "album", "artist", "set", "track")): (
         "FMA's tracks.csv, whose header has three rows",
@@ -63,12 +63,12 @@ USEFUL = ("genre", "artist", "album", "title", "group", "fold")
 
 @dataclass(frozen=True)
 class Columns:
-    """What a header line means."""
+    """The columns of a table, from its header line."""
 
     delimiter: str
     number_of: dict[str, int]  # by meaning: the column, counted from 0
-    names: tuple[str, ...]  # of all columns, as the file spells them
-    plan: bool = False  # of `genreclf tag`: the genres are those that a person has corrected
+    names: tuple[str, ...]  # names of all columns, as spelled in the file
+    plan: bool = False  # whether it is a plan of `genreclf tag`, whose genres are a person's corrections
 
     @property
     def key(self) -> str:
@@ -77,11 +77,11 @@ class Columns:
 
     @property
     def key_name(self) -> str:
-        """The name of that column; one without a name holds paths."""
+        """The name of that column. A column without a name contains paths."""
         return self.names[self.number_of[self.key]] or self.key
 
     def told(self, used: Sequence[str] = ()) -> str:
-        """What a user should know: names that were taken as others, and columns that were ignored; may be empty.
+        """Returns a note on columns under other names and on ignored columns; may be empty.
 
         Columns that a name in `used` means (see `find`) are not ignored.
         """
@@ -96,8 +96,11 @@ class Columns:
         return "; ".join(parts)
 
     def find(self, name: str) -> list[int]:
-        """The columns that a user means by `name`: those spelled so; or else those that differ in case, spaces and
-        punctuation only; or else the one of its meaning. Empty for an unknown name."""
+        """Returns the columns that a user means by `name`, or an empty list.
+
+        They are the columns of this name, or else those that differ only in case, spaces and punctuation, or else the
+        one with the same meaning.
+        """
         plain = normalize_name(name)
         spelled = [number for number, other in enumerate(self.names) if other == name]
         alike = [number for number, other in enumerate(self.names) if plain and normalize_name(other) == plain]
@@ -106,11 +109,11 @@ class Columns:
 
 
 def read_header(text: CsvText) -> Columns:
-    """The columns of a table; its delimiter is the one that gives the most known columns.
+    """Reads the columns of a table. The delimiter is the one that gives the most known columns.
 
-    A plan of `genreclf tag` has the genre in the column `correct`, which a person fills in. Raises GenreclfError
-    without a column that identifies clips or one that says something about them, for two columns of one meaning,
-    for tables of FMA and MTG-Jamendo, and for a file that is no CSV.
+    The genre of a plan of `genreclf tag` is in the column `correct`, which a person fills in. Raises GenreclfError if
+    there is no column that identifies clips or none with information on them, for two columns with the same meaning,
+    for tables of FMA and MTG-Jamendo, and for a file that is not a CSV.
     """
     where, splits = text.where, {mark: text.header(mark) for mark in DELIMITERS}
     delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
@@ -124,41 +127,41 @@ def read_header(text: CsvText) -> Columns:
         if meaning == "genre" and plan:
             numbers = [number for number, name in enumerate(names) if normalize_name(name) == CORRECT]
         if meaning == "clip" and "path" in number_of:
-            continue  # a table may number its clips beside naming the files
+            continue  # a table may number its clips in addition to naming the files
         if len(numbers) > 1:
             both = " and ".join(repr(names[number]) for number in numbers)
             raise GenreclfError(f"{where}: the columns {both} both mean {meaning}; delete or rename all but one")
         if numbers:
             number_of[meaning] = numbers[0]
     if number_of and not names[0] and number_of.keys().isdisjoint(KEYS):
-        number_of["path"] = 0  # pandas and R write an index so
+        number_of["path"] = 0  # pandas and R write an index like this
     found = Columns(delimiter, number_of, names, plan)
     _check(found, where)
     return found
 
 
 def meaning_of(name: str) -> str | None:
-    """The meaning of a column's name, None for an unknown one."""
+    """Returns the meaning of a column's name, or None for an unknown name."""
     return next((MEANING[form] for form in _singulars(name) if form in MEANING), None)
 
 
 def _first_choice(numbers: Sequence[int], names: Sequence[str]) -> Sequence[int]:
-    """Of columns of one meaning, those that are not a second choice, if there are any."""
+    """Selects, among columns with the same meaning, those that are not a second choice, if there are any."""
     second = {name for known in _SECOND_CHOICE.values() for name in known.split()}
     first = [number for number in numbers if not second.intersection(_singulars(names[number]))]
     return first or numbers
 
 
 def _singulars(name: str) -> tuple[str, ...]:
-    """A column's name without case, spaces and punctuation, as it is and as the singular of a plural."""
+    """Returns a column's name without case, spaces and punctuation, unchanged and as the singular of a plural."""
     plain = spelling_key(name)
     return plain, plain.removesuffix("s"), plain.removesuffix("es"), plain.removesuffix("ies") + "y"
 
 
 def _is_plan(names: Sequence[str]) -> bool:
-    """Whether this is the header of a plan, of which a person may have deleted columns.
+    """Returns whether this is the header of a plan, even if a person has deleted some columns.
 
-    A column `correct` beside the genre may also say whether a prediction is: then the table is no plan.
+    In other tables, a column `correct` beside the genre may state whether a prediction is correct.
     """
     plain = set(map(normalize_name, names))
     return CORRECT in plain and (not plain.isdisjoint(PLAN_COLUMNS) or "genre" not in map(meaning_of, names))

@@ -1,4 +1,4 @@
-"""What the folders of a data set mean: genres, splits, or GTZAN as it is on Kaggle."""
+"""Interprets the folders of a data set: genres, splits, or Kaggle's copy of GTZAN."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from genreclf.text import first_names, normalize_name
 
 # Kaggle's GTZAN: the same clips as audio and as pictures, in the folder Data
 KAGGLE_AUDIO, KAGGLE_PICTURES = "genres_original", "images_original"
-# Names of folders that hold genres, without case, spaces and punctuation
+# Names of folders that contain the genres' folders, without case, spaces and punctuation
 _NO_GENRES = re.compile(
     r"audios?|audiofiles|wavs?|mp3s?|flac|data|dataset|genres(original)?|images?(original)?|pictures?|"
     r"(mel)?(spectrograms?|specs?)|features|raw|processed|original|(fold|split|cv)\d+"
@@ -22,9 +22,9 @@ _NO_GENRES = re.compile(
 
 
 def kaggle_folder(folder: Path) -> Path | None:
-    """The folder of the genres if `folder` is Kaggle's `Data` or contains it: of the audio, or else of the pictures.
+    """Returns the folder of the genres if `folder` is or contains Kaggle's `Data`: audio, or else pictures.
 
-    Prints to standard error which one it is, and how to choose the other.
+    Prints on standard error which one it is, and how to choose the other.
     """
     for parent in (folder, folder / "Data"):
         audio, pictures = (parent / name for name in (KAGGLE_AUDIO, KAGGLE_PICTURES))
@@ -42,9 +42,9 @@ def _has_clips(folder: Path) -> bool:
 
 
 def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
-    """The genre of each of `paths`: its top folder, or the next one where the top folders are train, val and test.
+    """Returns the genre of each path: its top folder, or the next one if the top folders are train, val and test.
 
-    Each path has a folder. Raises GenreclfError where the folders are evidently something else than genres.
+    Each path must have a folder. Raises GenreclfError if the folders are clearly not genres.
     """
     parts = [path.split("/") for path in paths]
     tops = sorted({part[0] for part in parts})
@@ -72,12 +72,12 @@ def _is_no_genre(name: str) -> bool:
 
 
 def named_splits(paths: Sequence[str]) -> list[str]:
-    """The names of the folders that are named as splits."""
+    """Returns the names of the folders that are named like splits."""
     return sorted({part for path in paths for part in path.split("/")[:2] if split_word(part)})
 
 
 def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], paths: Sequence[str]) -> None:
-    """Refuses folders named as splits beside others, or without folders of genres in them."""
+    """Raises GenreclfError if folders named like splits are mixed with others, or contain no genre folders."""
     named = f"data.path={folder}: its folders {', '.join(map(repr, splits))} are named as splits"
     others = [top for top in tops if top not in splits]
     if others:
@@ -90,7 +90,7 @@ def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], 
 
 
 def _check_numbers(folder: Location, tops: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
-    """Refuses folders that are the first or last digits of their files' numbers; reports those of single digits."""
+    """Raises GenreclfError if folders are the first or last digits of their files' numbers; reports short numbers."""
     where = f"data.path={folder}: its folders {first_names(tops)}"
     stems = [(part[0], part[-1].partition(".")[0]) for part in parts]
     if parts and all(_is_part_of_number(top, stem) for top, stem in stems):
@@ -106,7 +106,7 @@ def _is_part_of_number(top: str, stem: str) -> bool:
 
 
 def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:
-    """Refuses one folder that holds the folders of the genres; reports several folders that hold the same ones."""
+    """Raises GenreclfError if one folder contains all genre folders; reports several with the same ones."""
     shared = os.path.commonpath(["/".join(part[:-1]) for part in parts])
     depth = len(shared.split("/")) if shared else 0
     inside: dict[str, set[str]] = {}  # by folder: the folders in it

@@ -1,4 +1,7 @@
-"""What validation and test clips share with training: recording, artist, title or declared group. Pure: no I/O."""
+"""Finds leaks: validation and test clips that share a recording, artist, title or declared group with training clips.
+
+Pure: no I/O.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
 from genreclf.text import first_names
 
-# What two clips may share: a recording (found by sound), and cells of data.table.
+# What two clips may share: a recording (found by sound), or cells of data.table.
 SHARED = ("recording", "artist", "title", "group")
 HELD_OUT = SPLITS[1:]
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
@@ -23,24 +26,24 @@ RANDOM_SEEDS = 20
 
 @dataclass(frozen=True)
 class Leak:
-    """How many held-out clips share one thing with training. Means, if computed over several splits."""
+    """The number of held-out clips that share one thing with training. Means, if computed over several splits."""
 
     clips: float
-    of: float  # clips for which it is known
-    unknown: float = 0.0  # the others
+    of: float  # number of clips for which it is known
+    unknown: float = 0.0  # number of the others
 
     @property
     def share(self) -> float | None:
-        """`clips` / `of`; None where it is known for no clip."""
+        """`clips` / `of`, or None if it is not known for any clip."""
         return self.clips / self.of if self.of else None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One thing that clips may share; an item per clip."""
+    """One thing that clips may share, with an item per clip."""
 
     keys: Sequence[str | None]  # equal for clips that share it
-    known: Sequence[bool]  # false: the clip may share it with others, too
+    known: Sequence[bool]  # False if the clip might share it with more clips
 
 
 Leaks = dict[str, Leak]  # by what is shared
@@ -54,18 +57,18 @@ class LeakingClip:
 
     path: str
     split: str
-    training: dict[str, str]  # by what is shared: the path of a training clip
+    training: dict[str, str]  # the path of a training clip, by what is shared
 
 
 def compared(row: Row) -> bool:
-    """Whether a clip can be compared by sound: at least 4 s that are not uniform. Others: byte for byte only."""
+    """Returns whether a clip can be compared by sound: at least 4 s, not uniform. Others are compared byte for byte."""
     return row.tokens > 0 and row.frames >= MIN_OVERLAP_FRAMES
 
 
 def not_compared(rows: Sequence[Row], split_of: Mapping[int, str | None]) -> dict[str, list[str]]:
-    """The paths of the readable clips that cannot be compared by sound, by split, and "none" for those in no split.
+    """Returns the readable clips that cannot be compared by sound, as paths by split, or "none" for no split.
 
-    `split_of` is by the clip's number in `rows`.
+    The keys of `split_of` are clip numbers in `rows`.
     """
     found: dict[str, list[str]] = {part: [] for part in (*SPLITS, "none")}
     for clip, row in enumerate(rows):
@@ -75,7 +78,7 @@ def not_compared(rows: Sequence[Row], split_of: Mapping[int, str | None]) -> dic
 
 
 def shared_keys(rows: Sequence[Row], metadata: Sequence[ClipMetadata]) -> Keys:
-    """The column of each of SHARED for these clips. Titles are compared together with their artists."""
+    """Returns the column of each of SHARED for these clips. Titles are compared together with their artists."""
     declared = {
         "artist": [artist_key(one.artist) or None for one in metadata],
         "title": title_keys(metadata),
@@ -88,12 +91,12 @@ def shared_keys(rows: Sequence[Row], metadata: Sequence[ClipMetadata]) -> Keys:
 
 
 def held_out_leaks(splits: Sequence[str | None], keys: Keys) -> HeldOut:
-    """The leaks of the validation and test clips."""
+    """Returns the leaks of the validation and test clips."""
     return {part: leaks(splits, keys, part) for part in HELD_OUT}
 
 
 def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
-    """How many clips of the split `part` share what with training."""
+    """Counts the clips of the split `part` that share something with training, by what they share."""
     found = {}
     for shared, column in keys.items():
         clips = list(zip(column.keys, column.known, splits, strict=True))
@@ -107,7 +110,7 @@ def leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
 def compared_leaks(
     paths: Sequence[str], splits: Sequence[str | None], keys: Keys, published: Sequence[str | None] = ()
 ) -> dict[str, HeldOut]:
-    """For comparison with a chosen split: random splits and the `published` one, or that of GTZAN by the file names."""
+    """Returns the leaks of other splits for comparison: random ones, and `published` or, by file names, GTZAN's."""
     compared = {"random": {part: random_leaks(splits, keys, part) for part in HELD_OUT}}
     published = published or listed(paths)
     if any(published):
@@ -116,7 +119,7 @@ def compared_leaks(
 
 
 def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
-    """The leaks if the clips were assigned one by one at random, in equal numbers: means over RANDOM_SEEDS splits."""
+    """Returns the mean leaks of RANDOM_SEEDS splits that assign single clips randomly, in the same numbers."""
     assigned = [clip for clip, split in enumerate(splits) if split]
     drawn = []
     for seed in range(RANDOM_SEEDS):
@@ -135,7 +138,7 @@ def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
 
 
 def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> list[LeakingClip]:
-    """The validation and test clips that share something with training, each with a training clip for each thing."""
+    """Returns the validation and test clips that share something with training, with a training clip for each thing."""
     found = []
     in_training: dict[str, dict[str | None, str]] = {
         shared: {
@@ -154,19 +157,19 @@ def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys
 
 
 def divided_pieces(paths: Sequence[str], splits: Sequence[str | None], wholes: Sequence[str]) -> list[str]:
-    """The held-out clips that seem to be pieces of clips of which other pieces train; see `Membership.wholes`."""
+    """Returns held-out clips that seem to be pieces of the same clips as training clips; see `Membership.wholes`."""
     training = {whole for whole, split in zip(wholes, splits, strict=False) if whole and split == "train"}
     clips = zip(paths, splits, wholes, strict=False)  # there may be no `wholes`
     return [path for path, split, whole in clips if split in HELD_OUT and whole in training]
 
 
 def has_leak(held_out: HeldOut) -> bool:
-    """Whether any held-out clip shares its recording, artist, title or declared group with training."""
+    """Returns whether any held-out clip shares its recording, artist, title or declared group with training."""
     return any(leak.clips > 0 for found in held_out.values() for leak in found.values())
 
 
 def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]]) -> str:
-    """One line about a held-out split, printed next to an accuracy. `absent` is what `not_compared` gives."""
+    """Returns one line on a held-out split, to print next to an accuracy. `absent` is from `not_compared`."""
     recording, artist, title, group = (found[shared] for shared in SHARED)
     line = f"{PART_NAMES[part]} clips that share a recording with training: {recording.clips:g} of {recording.of:g}"
     unseen = {name: absent[name] for name in (part, "train")}
@@ -178,7 +181,7 @@ def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]]) -> s
 
 
 def not_compared_line(absent: Mapping[str, Sequence[str]]) -> str:
-    """How many clips of which splits cannot be compared by sound, and the names of the first ones."""
+    """Describes how many clips of each split cannot be compared by sound, with the first names."""
     counts = ", ".join(f"{len(paths)} {PART_NAMES[part]}" for part, paths in absent.items() if paths)
     paths = [path for paths in absent.values() for path in paths]
     return f"not compared by sound, as they are shorter than 4 s or uniform: {counts} clips ({first_names(paths)})"

@@ -1,4 +1,4 @@
-"""Which clips of a store are used, in which split each is, and which clips must stay together."""
+"""Selects the clips of a store that are used, and assigns them to splits and groups."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,23 +28,23 @@ T = TypeVar("T")
 class Membership:
     """The assignment of a store's clips. `splits` to `genres` have an item for each of `clips`."""
 
-    clips: tuple[int, ...]  # numbers in the store: readable ones, without what the data.* keys drop
+    clips: tuple[int, ...]  # numbers in the store of the readable clips, without those dropped by data.* keys
     splits: tuple[str | None, ...]  # None: in no split
-    groups: tuple[str, ...]  # equal for clips of one recording, artist, title or declared group, and transitively
+    groups: tuple[str, ...]  # equal for clips of one recording, artist, title or declared group, transitively
     metadata: tuple[ClipMetadata, ...]
-    genres: tuple[tuple[str, ...], ...]  # one, or with task=multilabel one or more
+    genres: tuple[tuple[str, ...], ...]  # one per clip, or with task=multilabel one or more
     conflicts: tuple[tuple[int, ...], ...]  # the clips of each recording that is in several classes
-    refusals: tuple[str, ...]  # why no training can use the split, a line each
-    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split: clips of a published one, not found
-    published: tuple[str | None, ...] = ()  # the split of each clip that the tables of a public data set publish
-    wholes: tuple[str, ...] = ()  # of clips that seem to be pieces and are in no group for that: the longer clips
+    refusals: tuple[str, ...]  # reasons why the split cannot be used for training, a line each
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by published split: clips that were not found
+    published: tuple[str | None, ...] = ()  # each clip's split in the tables of a public data set
+    wholes: tuple[str, ...] = ()  # the longer clip of each clip that seems to be a piece, or ""; empty if grouped
 
 
 def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Membership:
-    """Assigns the clips of a store's table. Raises GenreclfError for a split or a table (CSV) that cannot be used.
+    """Assigns the clips in a store's table. Raises GenreclfError if the split or a table (CSV) cannot be used.
 
-    Prints to standard error which classes are left out, which clips are in no split or look like pieces of one clip,
-    and a split in the table that is not used.
+    Prints on standard error which classes are left out, which clips are in no split or seem to be pieces of one clip,
+    and whether the table has a split that is not used.
     """
     clips, conflicting = _usable(rows, data)
     used = [rows[clip] for clip in clips]
@@ -58,7 +58,7 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     _check_folders(paths, data, split)
     digests, names = [row.digest for row in used], official if data.public else None
     splits = assign(split, paths, rarest(genres), digests, groups, folds, names) if used else []
-    # Two training folds of one run are training and test of another.
+    # Two training folds of one run are training and test data of another.
     parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
     reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
     _tell_lost(rows, clips, splits, data, split)
@@ -92,7 +92,7 @@ def _chosen(items: Sequence[T], numbers: Sequence[int]) -> list[T]:
 
 
 def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tuple[int, ...], ...]]:
-    """The readable clips, without what `data.label_conflicts` drops; and the clips of each recording in two classes."""
+    """Returns the readable clips that `data.label_conflicts` keeps, and the clips of each recording in two classes."""
     readable = [clip for clip, row in enumerate(rows) if row.columns]
     found = conflicts([rows[clip].group for clip in readable], [rows[clip].label for clip in readable])
     conflicting = tuple(tuple(readable[i] for i in clips) for clips in found)
@@ -101,7 +101,7 @@ def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tup
 
 
 def _by_genre(genres: Sequence[Sequence[str]], splits: Sequence[str | None]) -> tuple[list[str | None], list[str]]:
-    """For each genre of each clip, the clip's split and the genre."""
+    """Returns the split and the genre for each genre of each clip."""
     pairs = [(split, genre) for split, each in zip(splits, genres, strict=True) for genre in each]
     return [split for split, _ in pairs], [genre for _, genre in pairs]
 
@@ -109,11 +109,11 @@ def _by_genre(genres: Sequence[Sequence[str]], splits: Sequence[str | None]) -> 
 def _without_rare(
     genres: Sequence[tuple[str, ...]], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
 ) -> list[tuple[str, ...]]:
-    """The genres of each clip without those that `data.rare_classes` drops; says on standard error which ones."""
+    """Returns each clip's genres without those that `data.rare_classes` drops, which it prints on standard error."""
     counted = _by_genre(genres, splits)
     rare = rare_classes(split, *counted) if data.rare_classes == "drop" else {}
     of_genre = Counter(counted[1])
-    if not rare or len(of_genre) - len(rare) < 2:  # nothing could be trained without them: the refusals name them
+    if not rare or len(of_genre) - len(rare) < 2:  # too few classes would be left, so the refusals name them
         return list(genres)
     counts = ", ".join(f"{genre!r} ({of_genre[genre]} clips)" for genre in rare)
     tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
@@ -122,15 +122,15 @@ def _without_rare(
 
 @dataclass(frozen=True)
 class _Found:
-    """What table, tags and a public data set say of all clips of a store."""
+    """Information on all clips of a store from a table, tags or a public data set."""
 
     metadata: Sequence[ClipMetadata]
-    published: Sequence[str] = ()  # the published splits by name, empty for none; no items: there are none to read
+    published: Sequence[str] = ()  # names of the published splits, "" for none; no items if nothing is published
     missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def _metadata(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata]) -> list[ClipMetadata]:
-    """What table and tags say of each clip; with data.group=stem, pieces of one clip are a group, too."""
+    """Returns each clip's metadata. With data.group=stem, pieces of one clip are also a group."""
     if data.group is None or not used:
         return metadata
     paths = [row.path for row in used]
@@ -146,7 +146,7 @@ def _metadata(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata
 
 
 def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
-    """For each clip of a store, left out ones too: a table's names are compared as a whole."""
+    """Reads the metadata of all clips of a store. Includes clips left out, to match a table's names as a whole."""
     if data.public:
         return _of_public(paths, data, split)
     given = None if data.table is None else read_table(data.table, paths, data.task)
@@ -156,7 +156,7 @@ def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfi
 
 
 def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
-    """Its published split is assigned by split=published alone."""
+    """Reads a public data set's metadata. Only split=published assigns its published split."""
     used = split.name == "published"
     found = rows_of_public(data, paths, (split.fold or 0) if used else 0)
     if not used and len(set(filter(None, found.splits))) > 1:
@@ -165,7 +165,7 @@ def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _F
 
 
 def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
-    """Refuses the default split where the folders give another."""
+    """Raises GenreclfError for the default split if the folders give another one."""
     found = folder_splits(paths)
     if split.name == "hashed" and not data.public and all(found) and len(set(found)) > 1:
         named, remedy = ", ".join(named_splits(paths)), "give split=folders, or split=folds to divide all clips anew"
@@ -175,7 +175,7 @@ def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -
 def _tell_lost(
     rows: Sequence[Row], clips: Sequence[int], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
 ) -> None:
-    """Which classes have no usable clip, and which clips are in no split."""
+    """Prints which classes have no usable clip, and which clips are in no split."""
     of_class = Counter(genre for row in rows for genre in genres_of(row.label, data.task))
     used = {genre for clip in clips for genre in genres_of(rows[clip].label, data.task)}
     lost = [f"{genre!r} ({of_class[genre]} clips)" for genre in sorted(of_class.keys() - used)]
@@ -193,8 +193,10 @@ def _tell_unused_split(folds: Sequence[str], data: DataConfig, split: SplitConfi
 
 
 def _wholes(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> list[str]:
-    """`Membership.wholes`, none if all pieces of each clip are in one group; says on standard error which clips seem
-    to be pieces."""
+    """Returns `Membership.wholes`, empty if all pieces of each clip are in one group.
+
+    Prints on standard error which clips seem to be pieces.
+    """
     if data.group is not None:
         return []
     paths = [row.path for row in used]

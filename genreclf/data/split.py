@@ -1,4 +1,4 @@
-"""Which clip belongs to which split. Pure: no I/O, no randomness, and the only file that decides membership."""
+"""Assigns clips to splits. Pure: no I/O, no randomness, and the only file that decides membership."""
 
 import hashlib
 import re
@@ -11,14 +11,14 @@ from genreclf.errors import GenreclfError
 
 SPLITS = ("train", "val", "test")
 GIVEN = ("published", "table", "folders")  # made by others
-# What tables and folders call each split, without case, spaces, punctuation and "set"
+# Names of each split in tables and folders, without case, spaces, punctuation and "set"
 WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
     **dict.fromkeys(("test", "testing", "evaluation"), "test"),  # "eval" may also mean validation
 }
 _NUMBER = re.compile(r"\d+")
-# The keys that act in each split, in addition to its name.
+# The keys that have an effect in each split, in addition to its name.
 KEYS = {
     "hashed": ("salt", "shares", "validation"),
     "folds": ("salt", "folds", "fold", "validation"),
@@ -27,22 +27,22 @@ KEYS = {
     "folders": ("validation",),
     "all": (),
 }
-OPTIONAL = {"published": ("fold",)}  # these may be None where they act
+OPTIONAL = {"published": ("fold",)}  # these may be None even if they have an effect
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """One split. A key that does not act in it is None.
+    """Settings of a split. A key that has no effect in it is None.
 
-    Raises GenreclfError for an unknown name, a key that is missing or does not act, and values out of range.
+    Raises GenreclfError for an unknown name, a key that is missing or has no effect, and values out of range.
     """
 
     name: str  # hashed, folds, published, table, folders or all
-    salt: str | None = None  # selects the split of `hashed` and `folds`; independent of the seed of a training
+    salt: str | None = None  # selects the split of `hashed` and `folds`, independently of the seed of a run
     shares: tuple[float, ...] | None = None  # of training, validation and test; they sum to 1
     folds: int | None = None  # number of folds, at least 3
-    fold: int | None = None  # the test fold, or which of several published splits, counted from 0
-    validation: bool | None = None  # false: validation clips train
+    fold: int | None = None  # the test fold, or the number of a published split, counted from 0
+    validation: bool | None = None  # false: validation clips are used for training
 
     def __post_init__(self) -> None:
         if self.name not in KEYS:
@@ -70,12 +70,12 @@ def assign(
     table_folds: Sequence[str],
     official: Sequence[str] | None = None,
 ) -> list[str | None]:
-    """The split of each clip, None for a clip that the lists or the table leave out. Sequences have an item per clip.
+    """Returns the split of each clip, None for a clip that the lists or the table leave out. All arguments except
+    `config` have an item per clip.
 
-    `hashed` and `folds` keep each of `groups` in one split; those made by others (GIVEN) may divide a group. `names`
-    are paths; `table_folds` are the table's names of folds, empty for none; `official` names the splits that the data
-    set's makers published, where its tables have them: without it, `published` are GTZAN's lists. Raises GenreclfError
-    for lists, a table or folders that cannot be used.
+    `hashed` and `folds` keep each group in one split; splits made by others (GIVEN) may divide groups. `names` are
+    paths, `table_folds` the names of folds in a table, or "". `official` names the splits in the data set's own tables;
+    without it, `published` uses GTZAN's lists. Raises GenreclfError if the lists, table or folders cannot be used.
     """
     splits: list[str | None]
     salt, fold = config.salt or "", config.fold or 0
@@ -104,18 +104,18 @@ def assign(
 def rank_in_class(
     labels: Sequence[str], digests: Sequence[str], groups: Sequence[str], salt: str, smallest: float
 ) -> list[float]:
-    """Each clip's rank in its class, in [0, 1); clips of a group share theirs.
+    """Returns each clip's rank in its class, in [0, 1). The clips of a group have the same rank.
 
     Groups are ordered by a hash of the salt and their content, independent of names and order. A group's rank is its
-    midpoint: a cut at share s then lies at the group border nearest to s. Groups that hold more of their class than the
-    share `smallest` come first, in training: otherwise one artist could fill a whole test class.
+    midpoint, so that a cut at share s lies at the group border nearest to s. Groups with more than the share `smallest`
+    of their class come first, in training, because otherwise one artist could fill a class of the test set.
     """
     by_class: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
     for clips in members(groups):
         content = min(digests[clip] for clip in clips)
         key = hashlib.sha256(f"{salt}\0{content}".encode()).hexdigest()
         counts = Counter(labels[clip] for clip in clips)
-        # The most frequent class, the first by name in a tie.
+        # The most frequent class, or the first by name if there is a tie.
         by_class[max(sorted(counts), key=counts.__getitem__)].append((key, clips))
     ranks = [0.0] * len(groups)
     for ranked in by_class.values():
@@ -128,16 +128,16 @@ def rank_in_class(
 
 
 def rarest(genres: Sequence[Sequence[str]]) -> list[str]:
-    """Of each clip's genres, that of the fewest clips, the first by name in a tie.
+    """Returns the rarest genre of each clip, or the first by name if there is a tie.
 
-    A split by these as classes leaves rare genres in all of its parts (as Sechidis et al. 2011 begin with them).
+    A split with these as classes keeps rare genres in all of its parts (Sechidis et al. 2011 also begin with them).
     """
     counts = Counter(genre for each in genres for genre in each)
     return [min(each, key=lambda genre: (counts[genre], genre)) for each in genres]
 
 
 def members(groups: Sequence[str]) -> list[list[int]]:
-    """The clip numbers of each group, in the order of their first clips."""
+    """Returns the clip numbers of each group, in the order of the groups' first clips."""
     clips_of: dict[str, list[int]] = defaultdict(list)
     for clip, group in enumerate(groups):
         clips_of[group].append(clip)
@@ -145,14 +145,14 @@ def members(groups: Sequence[str]) -> list[list[int]]:
 
 
 def fold_split(number: int, fold: int, folds: int) -> str:
-    """The split of the clips in fold `number`: fold `fold` is test, the next one val, the others train."""
+    """Returns the split of the clips in fold `number`: fold `fold` is test, the next one val, and the others train."""
     return {fold: "test", (fold + 1) % folds: "val"}.get(number, "train")
 
 
 def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
-    """Splits by the folds of a table, ordered by name, numbers in it by size; None for a clip without a fold.
+    """Returns splits by the folds of a table, ordered by name with numbers by size; None for a clip without a fold.
 
-    Folds that are named as splits are (`train`, `validation`) are these splits.
+    Folds that are named like splits (`train`, `validation`) are these splits.
     """
     known = sorted(set(filter(None, table_folds)), key=lambda name: (_NUMBER.sub(_padded, name), name))
     words = {name: split_word(name) for name in known}
@@ -176,13 +176,13 @@ def _padded(number: re.Match[str]) -> str:
 
 
 def split_word(name: str) -> str | None:
-    """The split that a fold or a folder is named after, if any: `Training set` -> `train`."""
+    """Returns the split that a fold or a folder is named after, or None: `Training set` -> `train`."""
     plain = "".join(character for character in name.casefold() if character.isalnum())
     return WORDS.get(plain) or WORDS.get(plain.removesuffix("set"))
 
 
 def folder_splits(paths: Sequence[str]) -> list[str | None]:
-    """The split that a folder of each path is named after: its top one, or in all paths the next. None for no split."""
+    """Returns the split that each path's top folder, or in all paths the next one, is named after; None if none is."""
     top, below = ([_folder_split(path, level) for path in paths] for level in (0, 1))
     return below if all(below) and not any(top) else top
 

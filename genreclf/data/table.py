@@ -1,4 +1,4 @@
-"""Metadata of clips from a table (CSV): genre, artist, title, group, fold and licence."""
+"""Reads metadata of clips from a table (CSV): genre, artist, title, group, fold and licence."""
 
 import re
 import unicodedata
@@ -19,16 +19,16 @@ from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
 
-_GENRES = ("none", "unknown", "unbekannt")  # may be the class of out-of-scope music (data.none)
+_GENRES = ("none", "unknown", "unbekannt")  # these may be the class of out-of-scope music (data.none)
 _used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
 
 
 @dataclass(frozen=True)
 class ClipMetadata:
-    """The table's cells for a clip; empty if unknown."""
+    """A clip's cells in a table, "" if unknown."""
 
     artist: str = ""
-    group: str = ""  # clips of one group must stay in one split; without one and an artist, the album
+    group: str = ""  # clips of one group must stay in one split; the album if there is neither group nor artist
     title: str = ""
     genre: str = ""
     fold: str = ""
@@ -46,21 +46,21 @@ class Table:
 
     @property
     def where(self) -> str:
-        """How messages about it begin."""
+        """The beginning of messages about the table."""
         return f"data.table={self.file}"
 
 
 def read_table(file: Path, paths: Sequence[str], task: str = MULTICLASS) -> list[ClipMetadata]:
-    """The metadata of each clip in `paths` (relative, with forward slashes), empty for clips without a row.
+    """Reads the metadata of each clip in `paths` (relative, with forward slashes); empty for clips without a row.
 
-    Of a plan of `genreclf tag`, the genre is that in its column `correct`, which a person has filled in: the first of
+    In a plan of `genreclf tag`, the genre is in the column `correct`, which a person has filled in: the first of
     several, or with the task MULTILABEL all of them.
 
     The table is separated by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252. One column identifies
-    the clips: a path, of which the last parts may suffice, or a name. At least one says something about them;
-    `columns.NAMES` has the names of all. Prints to standard error which columns are taken under another name or passed
-    over, and that it takes Windows-1252. Raises GenreclfError for a table that cannot be read, lacks these columns, or
-    does not fit the clips one to one.
+    the clips by a path, whose last parts may be sufficient, or by a name. At least one contains information on them;
+    `columns.NAMES` lists all names. Prints on standard error which columns have another name or are ignored, and
+    whether the table is in Windows-1252. Raises GenreclfError if the table cannot be read, lacks these columns, or does
+    not match the clips one to one.
     """
     table = _open(file, task)
     return [table.rows[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
@@ -69,9 +69,9 @@ def read_table(file: Path, paths: Sequence[str], task: str = MULTICLASS) -> list
 def read_genres(
     file: Path, paths: Sequence[str], otherwise: str = "are skipped", task: str = MULTICLASS
 ) -> list[str] | None:
-    """The genre of each clip in `paths`, empty for a clip without one; None if the table has no genres.
+    """Reads the genre of each clip in `paths`, "" for a clip without one. Returns None if the table has no genres.
 
-    Prints to standard error how many clips have no row or no genre, what happens to them (`otherwise`), and how many
+    Prints on standard error how many clips have no row or no genre, what happens to them (`otherwise`), and how many
     rows have no clip. Raises GenreclfError as `read_table` does, and for a cell that is a list.
     """
     table = _open(file, task)
@@ -96,7 +96,7 @@ def read_genres(
 
 
 def read_column(file: Path, paths: Sequence[str], name: str) -> list[str]:
-    """The cell of each clip in `paths` in the column `name` (see `Columns.find`); empty for a clip without a row.
+    """Reads each clip's cell in the column `name` (see `Columns.find`); "" for a clip without a row.
 
     Raises GenreclfError as `read_table` and `check_column` do.
     """
@@ -105,7 +105,7 @@ def read_column(file: Path, paths: Sequence[str], name: str) -> list[str]:
 
 
 def check_column(file: Path, name: str) -> int:
-    """The number of the column `name`, from 0. Raises GenreclfError, which names those there are, unless it is one."""
+    """Returns the index of the column `name`. Raises GenreclfError, which lists all columns, unless just one fits."""
     columns = _open(file).columns
     found = columns.find(name)
     if len(found) != 1:
@@ -116,7 +116,7 @@ def check_column(file: Path, name: str) -> int:
 
 @contextmanager
 def columns_in_use(names: Sequence[str]) -> Iterator[None]:
-    """Within it, columns of these names are not reported as ignored: the caller reads them with `read_column`."""
+    """Marks columns that the caller reads with `read_column`, so that they are not reported as ignored."""
     token = _used.set(tuple(names))
     try:
         yield
@@ -137,7 +137,7 @@ def _open(file: Path, task: str = MULTICLASS) -> Table:
     for line, row in text.rows(columns.delimiter):
         name, of_row = _cells(row, columns, f"{where}: line {line}")
         before = cells.setdefault(name, of_row)
-        if before != of_row:  # a row that says the same once more is harmless
+        if before != of_row:  # an identical row is harmless
             column = next(column for column in range(len(before)) if before[column] != of_row[column])
             both = f"with {columns.names[column]} {before[column]!r} and, in line {line}, {of_row[column]!r}"
             raise GenreclfError(f"{where}: two rows for {columns.key_name} {name!r}, {both}; delete one of them")
@@ -147,7 +147,7 @@ def _open(file: Path, task: str = MULTICLASS) -> Table:
 
 
 def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple[str, ...]]:
-    """The clip's name in a row, and the row's cells. Raises GenreclfError, which begins with `where`."""
+    """Returns the clip's name in a row, and the row's cells. Raises GenreclfError, which begins with `where`."""
     cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
     cells = list(map(unescape_formula, cells)) if columns.plan else cells
     name = cells[columns.number_of[columns.key]]
@@ -167,21 +167,21 @@ def _metadata(cells: Sequence[str], columns: Columns, task: str) -> ClipMetadata
 
 
 def metadata_of(cells: dict[str, str]) -> ClipMetadata:
-    """The metadata in a row with these cells, which are by the meaning of their columns."""
+    """Makes the metadata from a row's cells, given by the meaning of their columns."""
     known = {
         meaning: "" if _is_unknown(cell, meaning) else cell
         for meaning, cell in cells.items()
         if meaning not in ("path", "clip")
     }
     album = known.pop("album", "")
-    # Songs of one album are rarely by different artists; where the artist is known, it says more.
+    # Songs of one album are rarely by different artists. If the artist is known, it is the better key.
     if album and not known.get("artist") and not known.get("group"):
         known["group"] = f"album {album}"
     return ClipMetadata(**known)
 
 
 def overridden(row: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
-    """The row with the cells that the other one gives."""
+    """Replaces a row's cells by those of `given` that are not empty."""
     cells = {field.name: getattr(given, field.name) for field in fields(given)}
     return replace(row, **{name: cell for name, cell in cells.items() if cell})
 
@@ -195,7 +195,7 @@ def _is_unknown(cell: str, meaning: str) -> bool:
 
 
 def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
-    """The key of each clip's row; None for a clip without a row."""
+    """Returns the key of each clip's row, or None for a clip without a row."""
     clips = [unicodedata.normalize("NFC", path) for path in paths]
     for form in _forms(table.columns.key, clips, table.rows):
         rows: dict[str, list[str]] = defaultdict(list)
@@ -211,7 +211,7 @@ def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
 
 
 def _forms(key: str, clips: Sequence[str], names: Iterable[str]) -> list[Callable[[str], str]]:
-    """The ways to compare the table's names with those of clips, the strictest first; the first that fits is taken."""
+    """Returns ways to compare the table's names with the clips', strictest first. The first that fits will be used."""
     depth = max((len(path_parts(name)) for name in (*clips, *names)), default=1)
     tails: list[Callable[[str], str]] = [_tail(count) for count in range(depth - 1, 0, -1)]
     looser = [*tails, clip_name] if key == "path" else [clip_name, *tails]
@@ -219,12 +219,12 @@ def _forms(key: str, clips: Sequence[str], names: Iterable[str]) -> list[Callabl
 
 
 def _tail(count: int) -> Callable[[str], str]:
-    """Takes the last `count` parts of a path, or all: a table may hold paths from another folder than data.path."""
+    """Returns a function that keeps at most `count` parts of a path: a table's paths may start at another folder."""
     return lambda name: "/".join(path_parts(name)[-count:])
 
 
 def _number(name: str) -> str:
-    """The number that a file's name is: tables write 2, or 2.0, for 000002.mp3."""
+    """Returns the number that is a file's name: tables contain 2, or 2.0, for 000002.mp3."""
     stem = clip_name(name)
     number = re.fullmatch(r"0*(\d+?)(\.0+)?", stem)
     return number[1] if number else stem

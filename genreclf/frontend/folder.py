@@ -1,4 +1,4 @@
-"""The clips in a folder, and what else lies there."""
+"""Lists the clips and the other files in a folder."""
 
 import os
 import re
@@ -14,11 +14,11 @@ from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.text import first_names
 
 COVER_ART = "cover art"
-# What macOS adds to archives, network drives to folders, and Windows and Linux to disks
+# Folders that macOS adds to archives, network drives to folders, and Windows and Linux to disks
 _SYSTEM_FOLDERS = frozenset(
     ("__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 )
-# The words in the file names of cover art, as players, shops and scanners write them.
+# Words in the file names of cover art from players, shops and scanners.
 _COVER_WORDS = frozenset(
     (
         *("album", "albumart", "albumcover", "art", "artist", "artwork", "back", "backcover", "background", "banner"),
@@ -32,14 +32,14 @@ _COVER_WORDS = frozenset(
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What lies below a folder. Paths are relative to it, with forward slashes, and sorted."""
+    """The contents of a folder. Paths are relative to it, with forward slashes, and sorted."""
 
     clips: list[str]
-    ignored: dict[str, list[str]]  # the other files by their extension (".txt"; "" for none), and cover art
-    unreadable: list[GenreclfError]  # the folders that cannot be read
+    ignored: dict[str, list[str]]  # other files by extension (".txt"; "" for none), and cover art
+    unreadable: list[GenreclfError]  # folders that cannot be read
 
     def told(self) -> str:
-        """How many files of each extension were ignored, with the first names; empty for none."""
+        """Describes how many files of each extension were ignored, with the first names; empty if none were."""
         if not self.ignored:
             return ""
         count = sum(map(len, self.ignored.values()))
@@ -49,9 +49,9 @@ class FolderContents:
 
 
 def folder_contents(folder: Location) -> FolderContents:
-    """The audio files and pictures below a folder or a URL, and the other files; see `contents_of`.
+    """Lists the audio files and pictures below a folder or a URL, and the other files; see `contents_of`.
 
-    Links to folders are followed, but not in a loop. Raises GenreclfError for a URL that cannot be listed.
+    Links to folders are followed, but not in a loop. Raises GenreclfError if a URL cannot be listed.
     """
     if isinstance(folder, StorePath):
         return contents_of(objects_below(folder))
@@ -65,7 +65,7 @@ def folder_contents(folder: Location) -> FolderContents:
 
 
 def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:
-    """The clips and the other files among `names`, relative to a folder, without hidden ones and those of systems.
+    """Sorts `names`, which are relative to a folder, into clips and other files, without hidden and system files.
 
     Pictures beside songs that are named like cover art ("cover", "folder", "front", "AlbumArtSmall", ...) are not
     clips.
@@ -98,7 +98,7 @@ def _unreadable(error: OSError) -> GenreclfError:
 
 
 def _is_cycle(top: Path, inside: Path) -> bool:
-    """Whether the folder `top / inside` is a link to a folder that contains it, by this path or by its real one."""
+    """Returns whether `top / inside` is a link to a folder that contains it, by this path or by its real path."""
     link = top / inside
     if not link.is_symlink():
         return False
@@ -107,7 +107,7 @@ def _is_cycle(top: Path, inside: Path) -> bool:
 
 
 def _cover_art(clips: Sequence[str]) -> set[str]:
-    """The pictures with such a name that have songs beside them, below them, or in the folder above them."""
+    """Returns the pictures named like cover art with songs beside them, below them, or in the folder above them."""
     of_songs = {PurePosixPath(path).parent for path in clips if path.lower().endswith(AUDIO_SUFFIXES)}
     around_songs = of_songs.union(*(folder.parents for folder in of_songs))
     covers = filter(_has_name_of_cover, clips)
