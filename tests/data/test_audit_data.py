@@ -71,7 +71,7 @@ def keyed(clips: list[tuple]) -> tuple[list[str | None], dict[str, Column]]:
 
 
 def slowly(clips: list[tuple], part: str) -> dict[str, Leak]:
-    """Compares each clip of the part with each training clip."""
+    """Compares each clip of `part` with each training clip."""
 
     def title(clip: tuple) -> str | None:
         plain = clip[3].lower().strip(".") or None
@@ -248,7 +248,7 @@ def test_two_clips_of_one_recording_are_drawn_one_above_the_other(offset, first_
         assert columns.sum() == pytest.approx(frames / (end - begin) * WIDTH, abs=1.01)
     shared = max(0, min(first_frames, offset + second_frames) - max(0, offset))
     assert (bar == 255).sum() == pytest.approx(shared / (end - begin) * WIDTH, abs=1.01)
-    # Rounding may put a column's border a frame aside.
+    # Rounding may move a column's border by a frame.
     equal = (upper == lower).all(axis=0)[bar == 255]
     assert equal.mean() > 0.98 if len(equal) > 50 else True
     assert any(at == 0 for _, at in drawn.ticks) and 2 <= len(drawn.ticks) <= 7
@@ -281,7 +281,7 @@ def test_a_drawn_clip_has_its_high_bands_on_top():
     ],
 )
 def test_what_was_not_compared_is_not_called_clean(tmp_path, short, groups, verdict):
-    """`short`: words in the names of clips of 3.9 s; the others have 30 s."""
+    """`short` are words in the names of clips of 3.9 s. The other clips have 30 s."""
     names = [f"{label}/{part}{number}.wav" for label in "ab" for part in ("train", "val", "test") for number in (0, 1)]
     lengths = [3.9 if any(word in name for word in short) else 30.0 for name in names]
     rows = [row(name, frames=int(length * FRAME_RATE_HZ)) for name, length in zip(names, lengths, strict=True)]

@@ -104,7 +104,7 @@ def test_genres_in_a_table_make_folders_of_any_name_possible(tmp_path):
 
 
 def test_some_folders_with_such_names_beside_genres_are_genres(tmp_path):
-    """As of a data set of music and speech, with images of neither."""
+    """A folder with a name such as "raw" is a genre if the others have different names."""
     fill(tmp_path, "raw/x.wav", "rock/y.wav")
     assert {source.label for source in list_sources(tmp_path)} == {"raw", "rock"}
 

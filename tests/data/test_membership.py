@@ -15,7 +15,7 @@ from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError
 
-# On GTZAN's lists 29 to 32 are training clips of the blues, 0 and 1 validation, 12 and 13 test clips.
+# In GTZAN's lists, blues 29 to 32 are training clips, 0 and 1 validation clips, and 12 and 13 test clips.
 NUMBERS = (29, 30, 31, 32, 0, 1, 12, 13)
 NAMES = [f"{genre}.{number:05d}" for genre in ("blues", "rock") for number in NUMBERS]
 SPLITS = ("hashed", "folds", "published", "table", "folders", "all")
@@ -38,12 +38,12 @@ ROWS = [row(name) for name in NAMES]
 
 
 def in_folders(rows: list[Row]) -> list[Row]:
-    """The same in folders of a split."""
+    """Moves the clips to folders of a split."""
     return [replace(row, path=f"{FOLDERS[number % 3]}/{row.path}") for number, row in enumerate(rows)]
 
 
 def assigned(split: str, tmp_path: Path, cells: dict[str, str], columns: str, rows: list[Row] = ROWS) -> Membership:
-    """The membership by `split` with a table: `cells` by clip; a clip without them has commas only, and a fold."""
+    """Returns the membership for a table with `cells` by clip. A clip without cells has only commas and a fold."""
     rows = in_folders(rows) if split == "folders" else rows
     table = tmp_path / "clips.csv"
     empty = "," * columns.count(",")
@@ -109,7 +109,7 @@ def test_a_declared_group_is_kept_together_or_the_split_is_refused(tmp_path, spl
 
 
 def test_two_training_folds_that_divide_a_group_are_refused_too(tmp_path):
-    """They are training and test of another run."""
+    """They are training and test data of another run."""
     pair = [NAMES[2], NAMES[8]]  # folds 2 and 3: training, as 0 is test and 1 validation
     member = assigned("table", tmp_path, dict.fromkeys(pair, "live"), "group")
     assert splits_of(member, *pair) == {"train"} and "'live'" in member.refusals[0]
@@ -216,7 +216,7 @@ def test_pieces_that_a_table_keeps_together_are_not_offered(tmp_path, capsys):
     table.write_text("\n".join(["path,group", *lines]))
     membership(rows, plain(tmp_path, table=table), load("hashed"))
     assert "stem" not in capsys.readouterr().err
-    # Groups of both: two songs of one declared group, and the pieces that it does not name.
+    # Groups of both kinds: two songs of one declared group, and pieces that are not declared
     table.write_text("path,group\nblues/blues.00000.0.wav,medley\nblues/blues.00001.2.wav,medley\n")
     member = membership(rows, plain(tmp_path, table=table, group="stem"), load("hashed"))
     assert len({one.group for one in member.metadata[:6]}) == 1 and len({one.group for one in member.metadata}) == 7
@@ -265,7 +265,7 @@ def test_classes_without_a_usable_clip_and_clips_in_no_split_are_told(tmp_path, 
 
 @pytest.mark.parametrize("split", ["hashed", "folds"])
 def test_a_clip_as_audio_and_as_a_picture_is_one(tmp_path, split):
-    """Also where the picture is one of those that do not match the sound."""
+    """This also holds for pictures that do not match the sound."""
     pictures = [
         replace(
             one, path=one.path.replace(".0", "0").replace(".wav", ".png"), digest=f"{one.digest} drawn", group=f"g{i}"
@@ -298,7 +298,7 @@ def test_a_split_in_the_table_that_is_not_used_is_told(tmp_path, capsys):
 
 
 def test_a_table_of_clips_that_are_left_out_still_fits(tmp_path):
-    """It fits the data set, of which the readable clips are a part."""
+    """It has to fit the data set, not only the readable clips."""
     table = tmp_path / "clips.csv"
     table.write_text(f"clip,artist\n{NAMES[0]},The Band\n")
     member = membership([replace(ROWS[0], columns=0), *ROWS[1:]], plain(tmp_path, table=table), load("hashed"))

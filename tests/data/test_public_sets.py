@@ -26,14 +26,14 @@ from genreclf.frontend.segments import ViewConfig
 
 
 def made_row(path: str, label: str, digest: str = "") -> Row:
-    """A clip that was read."""
+    """The row of a readable clip."""
     sizes = {"columns": 900, "frames": 900, "offset": 0, "first_sound": 0, "sound_columns": 900, "sound_frames": 900}
     more = {"steps": 9, "tokens": 9, "source_rate_hz": 22_050, "source_seconds": 21.0, "digest": digest or path}
     return Row(path=path, label=label, group=path, problem="", **sizes, **more)
 
 
 def assigned(data: DataConfig, split: SplitConfig) -> tuple[list[str], Membership]:
-    """The paths of the clips of a data set, and their membership."""
+    """Returns the paths of a data set's clips, and their membership."""
     rows = [made_row(source.path, source.label) for source in sources_of(data, data_folder(data))]
     found = membership(rows, data, split)
     return [rows[clip].path for clip in found.clips], found
@@ -173,7 +173,7 @@ def test_an_unreadable_fma_table_is_one_line(tmp_path, content, part):
 
 
 def test_identical_files_of_fma_are_one_group_and_the_licences_are_recorded(tmp_path):
-    """Of fma_full, 1,532 files are in groups of identical ones."""
+    """In fma_full, 1,532 files are in groups of identical files."""
     tracks = [
         fma_track(n, ("Pop", "Folk")[n % 2], ("training", "validation", "test")[n % 3], f"A{n}") for n in range(12)
     ]
@@ -206,7 +206,7 @@ LICENSE = "http://creativecommons.org/licenses/by-nc/3.0/"
 
 @pytest.fixture
 def jamendo(tmp_path) -> Path:
-    """The repository beside the audio, of low bit rate; of its splits, the third exchanges training and test."""
+    """The repository beside the audio with a low bit rate. The third split exchanges training and test clips."""
     clone = tmp_path / "mtg-jamendo-dataset"
     for split in range(5):
         parts = {**JAMENDO, "train": JAMENDO["test"], "test": JAMENDO["train"]} if split == 2 else JAMENDO
@@ -294,7 +294,7 @@ def test_ballrooms_dances_are_its_folders_and_its_cds_are_groups(tmp_path, insid
 
 
 def ismir_tree(folder: Path) -> Path:
-    """Folders of the original genres, classes of six in tables without a header; evaluation has one more column."""
+    """Folders of the original genres, and tables of six classes without a header. Evaluation has one more column."""
     rows = {
         "training": [
             ("classical", "bach", "suites", "air", "16", "classical/bach/the_suites/16-l'air.mp3"),

@@ -54,7 +54,7 @@ def singletons(count: int, label: str = "rock", start: int = 0) -> list[Clip]:
 
 @st.composite
 def clips_in_groups(draw, label: st.SearchStrategy[str] = st.sampled_from(["blues", "jazz", "rock"])) -> list[Clip]:  # noqa: B008
-    """Different clips in groups of 1 to 5; a group may reach over classes."""
+    """Different clips in groups of 1 to 5. A group may contain several classes."""
     sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=30))
     return [(draw(label), digest((g, i)), f"group {g}") for g, size in enumerate(sizes) for i in range(size)]
 
@@ -109,7 +109,7 @@ def test_the_hash_seed_of_python_does_not_matter():
 
 
 def test_the_assignment_of_known_content_never_changes():
-    """Published results hang on it: ranked by the SHA-256 of "genreclf", a zero byte and the content."""
+    """Published results depend on it: clips are ranked by the SHA-256 of "genreclf", a zero byte and the content."""
     clips = singletons(20)
     ranked = sorted(clips, key=lambda clip: hashlib.sha256(b"genreclf\0" + clip[1].encode()).hexdigest())
     found = dict(zip(clips, split(HASHED, clips), strict=True))
@@ -155,7 +155,7 @@ def test_each_class_has_its_own_shares():
 
 
 def ranked_groups(clips: list[Clip], salt: str) -> list[list[Clip]]:
-    """The groups of one class: those above 15 % of it, then the others; each by a hash of their content."""
+    """Returns the groups of one class: those with more than 15 % of it, then the others, each by a content hash."""
     members = defaultdict(list)
     for clip in clips:
         members[clip[2]].append(clip)
@@ -178,7 +178,7 @@ def test_no_other_border_between_groups_is_nearer_to_a_cut(clips, salt):
     for cut, wanted in ((count["train"], 0.7), (count["train"] + count["val"], 0.85)):
         assert cut in borders
         assert abs(cut - wanted * end) <= min(abs(border - wanted * end) for border in borders) + 1e-6
-    # What lies before a cut comes before what lies behind it.
+    # Everything on one side of a cut ranks before everything on the other side.
     order = [SPLITS.index(found[group[0]]) for group in ranked_groups(clips, salt)]
     assert order == sorted(order)
 
@@ -194,7 +194,7 @@ def test_a_group_over_two_classes_counts_in_its_most_frequent_one():
 
 @given(st.integers(1, 200), st.integers(0, 10_000), splits_by_hash)
 def test_one_clip_more_moves_two_others_at_most(count, extra, config):
-    """One at each of the two cuts; of k folds, one at each of the k - 1, and each can change two of three splits."""
+    """One clip at each of the two cuts moves; with k folds one at each of k - 1, and each can change two splits."""
     clips = singletons(count)
     added = [*clips, *singletons(1, start=1_000 + extra)]
     before, after = split(config, clips), split(config, added)[:-1]
@@ -210,9 +210,9 @@ def test_clips_of_other_classes_move_nothing(clips, others, config):
 
 @given(one_class, st.integers(1, 4))
 def test_adding_a_group_moves_only_clips_at_the_cuts(clips, size):
-    """In the order of rank, what changed lies between the old cut and the new: no other clip stands between them."""
+    """In order of rank, the clips that changed lie between the old cut and the new one, without others among them."""
     added = [*clips, *(("rock", digest(("new", i)), "new") for i in range(size))]
-    assume(large(added) - {"new"} == large(clips))  # a group that is large no more takes its place among the others
+    assume(large(added) - {"new"} == large(clips))  # a group that is no longer large is ranked among the others
     before = dict(zip(clips, split(HASHED, clips), strict=True))
     after = dict(zip(added, split(HASHED, added), strict=True))
     ranked = [clip for group in ranked_groups(clips, HASHED.salt) for clip in group]
@@ -224,7 +224,7 @@ def test_adding_a_group_moves_only_clips_at_the_cuts(clips, size):
 
 
 def test_a_large_group_leaves_the_test_to_others():
-    """Wherever its hash falls: an artist with a third of a class would be all of the test, or leave it none."""
+    """Whatever its hash: an artist with a third of a class would fill the class's test set, or leave it empty."""
     for number in range(30):
         clips = [*(("pop", digest((number, i)), "star") for i in range(10)), *singletons(20, "pop")]
         found = split(HASHED, clips)
@@ -490,7 +490,7 @@ def test_fewer_than_two_classes_are_refused(labels, left):
 
 
 def refused(clips: int) -> list[str]:
-    """Of two classes of so many clips each."""
+    """Returns the refusals for two classes with `clips` clips each."""
     one = split(HASHED, singletons(clips))
     names = [str(clip) for clip in range(2 * clips)]
     return refusals(HASHED, one + one, ["rock"] * clips + ["jazz"] * clips, names)

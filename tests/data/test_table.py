@@ -62,7 +62,7 @@ def test_a_table_may_give_folds_alone(tmp_path):
         ("clip,artist\nblues.00001,x\n,y\n", "utf-8", "line 3 has no clip; .*delete"),
         ("clip,title,artist\nx,One, Two,y\n", "utf-8", "line 2 .*; put .*quotes"),
         ("sep=;\nclip;artist\nx;one\n;two\n", "utf-8", "line 4 has no clip"),
-        ("clip,artist\nblues.00000,\x81\n", "latin-1", "UTF-8"),  # no letter of Windows-1252
+        ("clip,artist\nblues.00000,\x81\n", "latin-1", "UTF-8"),  # not a character of Windows-1252
         ("clip,artist\nblues.00000,Motörhead\0\n", "latin-1", "UTF-8"),
         ("clip,artist\nblues.00000,BjÃ¶rk\nblues.00001,Ã\n", "latin-1", "UTF-8"),  # UTF-8 that was cut
         ("\xef\xbb\xbfclip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
@@ -386,7 +386,7 @@ def test_clips_and_rows_that_do_not_fit_are_told_without_genres_too(tmp_path, ca
     assert "1 clips in data.path have no row (first: 'y.wav')" in told and "(first: 'gone.wav')" in told
 
 
-# What a file may be called and a table in UTF-8 can say.
+# File names that a table in UTF-8 can contain
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMED = WORDS.map("x {}".format)  # no word that stands for an unknown one
