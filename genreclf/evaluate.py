@@ -142,7 +142,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     `overrides` are as typed. Returns the content of metrics.json. Raises GenreclfError.
     """
     if config.clips != "test":
-        raise GenreclfError(f"clips={config.clips}: other music has no splits: all of it is scored; leave it out")
+        raise GenreclfError(f"clips={config.clips}: other music has no splits, so all of it is scored; leave it out")
     model = run_folder.find_bundle(config.run)
     bundle = load_bundle(model)
     _check_task(config, bundle.info)
@@ -216,7 +216,7 @@ def _run_of(bundle: Path) -> Path | None:
 def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
         remedy = f"give labelled music, data.path=DIR, or a run folder, such as ./{name}"
-        raise GenreclfError(f"{name}: the data of a pretrained model are not known; {remedy}")
+        raise GenreclfError(f"{name}: the data of a pretrained model are not available; {remedy}")
     run_folder.find_bundle(name)  # its errors explain why this is not a run
     if not _is_run(name):
         remedy = "give labelled music, data.path=DIR, or the folder of a run"

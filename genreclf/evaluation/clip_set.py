@@ -89,7 +89,7 @@ def other_music(
     none = [clip for clip in new if rows[clip].label == data.none]
     clips = [clip for clip in new if rows[clip].label != data.none]
     if not class_of:
-        reason = f"no clip is of a class of the model: it has {_listed(classes)}, the music {_listed(labels)}"
+        reason = f"no clip has a class of the model: it has {_listed(classes)}, and the music {_listed(labels)}"
         raise GenreclfError(f"{where}: {reason}; name the folders, or the genres in data.table, as the model does")
     if not clips:
         raise GenreclfError(f"{where}: all clips of its classes were in the model's training; give other music")
@@ -109,7 +109,7 @@ def other_music(
 def _tell(where: str, class_of: Mapping[str, str], others: Counter[str], classes: Sequence[str], seen: int) -> None:
     """Reports renamed classes and left-out clips on standard error."""
     if renamed := [f"{label!r} as {name!r}" for label, name in class_of.items() if label != name]:
-        tell_once(f"{where}: takes {', '.join(renamed)}")
+        tell_once(f"{where}: uses {', '.join(renamed)}")
     if others:
         counts = ", ".join(f"{label!r} ({number})" for label, number in others.most_common())
         tell_once(f"{where}: left out, not classes of the model: {counts}; it has {_listed(classes)}")

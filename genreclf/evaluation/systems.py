@@ -59,7 +59,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
         ]
         if not finished:
             what = "its training did not finish" if folders else "not a run folder, and contains none"
-            raise GenreclfError(f"{path}: {what}; give folders of runs that genreclf train has finished")
+            raise GenreclfError(f"{path}: {what}; give folders of finished runs of genreclf train")
         unfinished += [folder for folder in folders if folder not in finished]
         found.update((folder, _read(folder)) for folder in finished)
     return list(found.values()), unfinished

@@ -19,7 +19,7 @@ def show_data(datamodule: SpectrogramDataModule) -> None:
     print(f"split={datamodule.split.name}: {'; '.join(parts)}; {len(datamodule.classes)} classes")
     if summary["repeated"]:
         seconds = datamodule.view.segment_frames / FRAME_RATE_HZ
-        print(f"{summary['repeated']} clips are shorter than a segment, {seconds:.1f} s: they are repeated to fill one")
+        print(f"{summary['repeated']} clips are shorter than a segment ({seconds:.1f} s) and are repeated to fill one")
     for note in _problems(summary, datamodule.data.label_conflicts):
         print(one_line(note), file=sys.stderr)
 
