@@ -60,10 +60,10 @@ def calibration_error(probabilities: np.ndarray, target: np.ndarray) -> float:
     It is the mean of |confidence - accuracy| over bins, weighted by their size. For several genres, `target` is
     (N, classes) bool, and the bins are over all pairs of a clip and a genre.
     """
-    return _error(*_answers(probabilities, target))
+    return _error(*_confidence(probabilities, target))
 
 
-def _answers(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _confidence(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the confidence of each prediction and whether it is correct.
 
     There is one per clip, (N,), or for several genres one per pair of a clip and a genre, (N * classes,).
@@ -89,12 +89,12 @@ def _errors(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
 
 
 def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str, Any]]:
-    """Returns the accuracy of (N, classes) predictions by confidence, for readers: in bins of at least 20 clips.
+    """Returns the accuracy of (N, classes) predictions by confidence, in bins of at least 20 clips, for display.
 
     The edges are multiples of 0.05. A bin with fewer clips is merged with the next one, the last bin with the one
     before. Fewer than 20 clips make one bin. Bins are [low, high); the last one includes 1.
     """
-    return _reliability(*_answers(probabilities, target))
+    return _reliability(*_confidence(probabilities, target))
 
 
 def _reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
     (Bröcker and Smith 2007). `bins` are the non-empty bins, (low, high] by confidence. scores.json contains
     `reliability`.
     """
-    confidence, correct = _answers(probabilities, target)
+    confidence, correct = _confidence(probabilities, target)
     errors, index = _simulated_errors(confidence), _bin_index(confidence)
     return {
         "ece": _error(confidence, correct),

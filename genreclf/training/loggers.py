@@ -1,4 +1,4 @@
-"""Services that record a run's settings, metrics and files besides its folder. None of them can stop a training run."""
+"""Services that record a run's settings, metrics and files. None of them can stop a training run."""
 
 import importlib
 import sys
@@ -47,11 +47,11 @@ class RunLogger(ABC):
 
     @abstractmethod
     def files(self, folder: Path, paths: Sequence[Path]) -> None:
-        """Uploads files and folders, which are in `folder`."""
+        """Logs files and folders, which are in `folder`."""
 
     @abstractmethod
     def model(self, folder: Path, bundle: Path) -> None:
-        """Uploads the trained model."""
+        """Logs the trained model."""
 
     @abstractmethod
     def end(self, status: str) -> None:
@@ -99,12 +99,12 @@ class Loggers:
         self._all(lambda logger: logger.metrics(values, None))
 
     def files(self, *names: str) -> None:
-        """Uploads the files and folders of the run folder that exist."""
+        """Logs the files and folders of the run folder that exist."""
         paths = [path for name in names if (path := self.folder / name).exists()]
         self._all(lambda logger: logger.files(self.folder, paths))
 
     def model(self, name: str) -> None:
-        """Uploads the bundle, which is the folder `name` in the run folder."""
+        """Logs the bundle, which is the folder `name` in the run folder."""
         self._all(lambda logger: logger.model(self.folder, self.folder / name))
 
     def _start(self, name: str, logger: RunLogger) -> None:

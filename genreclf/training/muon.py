@@ -139,7 +139,7 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonalized(stacks: list[Tensor]) -> list[Tensor]:
-    """Sets the singular values of matrices near 1, in stacks (N, rows, columns) with equal rows, rows <= columns.
+    """Sets the singular values of matrices near 1. The stacks are (N, rows, columns), with equal rows <= columns.
 
     Newton-Schulz iterations multiply a matrix by polynomials of its Gram matrix. Padding with zeros changes nothing.
     """

@@ -48,7 +48,7 @@ class WandbLogger(RunLogger):
             self.run.log({"epoch": epoch, **values}, step=epoch)
 
     def files(self, folder: Path, paths: Sequence[Path]) -> None:
-        """Uploads files to a separate folder, because W&B also has a `config.yaml`."""
+        """Logs files in a separate folder, because W&B also has a `config.yaml`."""
         for path in paths:
             for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
                 self.run.save(str(file), base_path=str(folder.parent), policy="now")
