@@ -10,6 +10,7 @@ import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Sweep
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -213,18 +214,18 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
     misread = ("," in value or "${" in value or value != value.strip()) and os.path.exists(value)  # noqa: PTH110
     if misread:
         return _quote(key, _literal(value))
-    if name and equals and not _parses(f"{key}={value}"):
+    is_name = name == "run" and _parses(word) and not isinstance(_value(word), (str, Sweep))  # such as true, or [1]
+    if equals and (is_name or not _parses(word)):
         return _quote(key, value)
     return f"{key}{equals}{value}"
 
 
 def _may_be_choice(group: str, word: str) -> bool:
-    """Returns whether GROUP=VALUE gives a name, names for a sweep, or a list for the group that accepts several."""
+    """Whether GROUP=VALUE gives a name, or names for a sweep, or a list for the group of which several are chosen."""
     if not _parses(word):
         return True  # reported by Hydra
-    override = OverridesParser.create().parse_override(word)
-    kinds = (str, list) if group == "logger" else str
-    return override.is_sweep_override() or (isinstance(override.value(), kinds) and override.value() != "")
+    kinds = (str, Sweep, list) if group == "logger" else (str, Sweep)
+    return isinstance(_value(word), kinds) and _value(word) != ""
 
 
 def _literal(value: str) -> str:
@@ -236,6 +237,11 @@ def _quote(key: str, value: str) -> str:
     # Backslashes escape only before a quote, including the one that ends the value.
     escaped = re.sub(r'(\\*)("|\Z)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), value)
     return f'{key}="{escaped}"'
+
+
+def _value(word: str) -> Any:
+    """The value of a word that Hydra can read."""
+    return OverridesParser.create().parse_override(word).value()
 
 
 def _parses(word: str) -> bool:

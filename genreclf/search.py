@@ -2,32 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from genreclf.config import build, config_folder
-from genreclf.errors import GenreclfError, command
+from genreclf.errors import command
 from genreclf.hydra_command import run_command
 from genreclf.stopping import stoppable
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """The keys of search.yaml. Raises GenreclfError for values out of range."""
-
-    run: str  # the folder of the search
-    trials: int  # in all, with those of earlier calls and of other workers
-    objective: str  # of the validation clips: log_loss, accuracy or mean_average_precision
-    pruning: bool  # trainings worse than the median of the others are stopped
-    space: Path | None  # a YAML file of keys with their ranges
-    storage: str | None  # the URL of a database; None: a file in the folder
-
-    def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise GenreclfError(f"trials={self.trials}: must be at least 1")
 
 
 @command
@@ -41,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = run_command("search", lambda config, _: configs.append(config), own)
     if code or not configs:  # a mistake, or --help
         return code
-    from genreclf.search_trials import search  # needs optuna, without which the help works
+    from genreclf.search_trials import SearchConfig, search  # needs optuna, without which the help works
 
     return search(build(SearchConfig, configs[0], ""), [word for word in words if word not in own])
 

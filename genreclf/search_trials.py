@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from genreclf.hydra_command import run_command
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
 from genreclf.inference.task import MULTICLASS, MULTILABEL
-from genreclf.search import SearchConfig
 from genreclf.search_pictures import draw_search
 from genreclf.search_space import read_space, split_words
 from genreclf.search_study import Study
@@ -45,6 +45,22 @@ STATES = {
 }
 _FAILURES = 3  # at the beginning, after which a search ends: they are hardly the fault of the settings
 _STOPPED = 128  # and above: the exit code of a training that was asked to end
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """The keys of search.yaml. Raises GenreclfError for values out of range."""
+
+    run: str  # the folder of the search
+    trials: int  # in all, with those of earlier calls and of other workers
+    objective: str  # of the validation clips: log_loss, accuracy or mean_average_precision
+    pruning: bool  # trainings worse than the median of the others are stopped
+    space: Path | None  # a YAML file of keys with their ranges
+    storage: str | None  # the URL of a database; None: a file in the folder
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise GenreclfError(f"trials={self.trials}: must be at least 1")
 
 
 def search(config: SearchConfig, words: list[str]) -> int:

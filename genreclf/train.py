@@ -22,6 +22,7 @@ from genreclf.config import build
 from genreclf.data.audit import leak_summary
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.genre_map import absolute_genre_map
+from genreclf.data.sources import DataConfig
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.trained_bundle import initial_temperature, trained_bundle
@@ -137,12 +138,13 @@ def _settings(folder: Path, config: dict[str, Any], overrides: list[str], of_sev
     """
     run = run_config(config)
     check_net(config["model"])
+    build(DataConfig, config["data"], "data")
     config = with_precision(config)
-    check_typed_keys(config, overrides, of_several)
     check_trainer(config["trainer"], run.init)
+    before = resumed(folder, overrides, _composed) if run.ckpt == "last" else None
+    check_typed_keys(before.config if before else config, overrides, of_several)
     if run.init is not None:
         find_bundle(run.init, "init=")
-    before = resumed(folder, overrides, _composed) if run.ckpt == "last" else None
     if before is not None:
         config, overrides = before.config, before.overrides
     check_model(folder, config)

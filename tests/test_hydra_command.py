@@ -141,6 +141,12 @@ def test_neither_known_nor_extra_keys_need_a_plus(command):
     assert calls[0][0]["logger"] == {"csv": {"name": "x"}}
 
 
+@pytest.mark.parametrize("name", ["true", "[1,2]", "{}", "2026"])
+def test_a_run_may_have_any_name(command, name):
+    ((config, _),), *_ = command(f"run={name}")
+    assert config["run"] == name
+
+
 @pytest.mark.parametrize("run", ["runs/x", "a", "2026", "runs/sweep/model=a,seed=0", "it's {mine}, #1"])
 def test_a_word_without_a_key_is_the_run(command, run):
     calls, code, error = command(run, "clips=val", name="evaluate")

@@ -353,6 +353,8 @@ def test_values_out_of_range_are_refused(key, value, bound):
         (["trainer.devices=0"], ("trainer.devices=0: ",)),
         (["trainer.val_check_interval=100"], ("trainer.val_check_interval=100: ", "training batches")),
         (["trainer.limit_train_batches=0"], ("trainer.limit_train_batches=0", "at least one epoch")),
+        (["trainer.limit_train_batches=0", "optim=onecycle"], ("trainer.limit_train_batches=0", "at least one epoch")),
+        (["trainer.val_check_interval=0"], ("trainer.val_check_interval=0",)),
         (["trainer.enable_checkpointing=false"], ("trainer.enable_checkpointing=false: ", "enable_checkpointing")),
         (["trainer.limit_val_batches=0"], ("optim.checkpoint=best", "limit_val_batches=0", "optim.checkpoint=last")),
         (
@@ -362,6 +364,7 @@ def test_values_out_of_range_are_refused(key, value, bound):
         (["model.net.channels=[100000,8,16,16]"], ("model.net:", "memory")),
         (["model.weights=auto"], ("model.weights=auto", "none")),
         (["model.net.time_pool=3"], ("model.net.time_pool=3", "1, 2, 4, 8, 16")),
+        (["data.drop=[x]"], ("data.drop=", "a path")),
         (["model.net=3"], ("model.net=3", "model.net.KEY=")),
         (["model.net.lstm_units=[1000000000000]"], ("model.net", "sizes")),
         (["task=3"], ("task=3", "text")),

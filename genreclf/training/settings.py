@@ -92,11 +92,13 @@ def check_net(model: Mapping[str, Any]) -> None:
     name, kind, net = model["name"], model["kind"], model["net"]
     if not isinstance(name, str) or not name or "/" in name:
         raise GenreclfError(f"model.name={yaml_word(name)}: give a name without slashes")
-    if kind not in _FITTED:
+    if not isinstance(kind, str) or kind not in _FITTED:
         raise GenreclfError(f"model.kind={yaml_word(kind)}: unknown; known: {', '.join(_FITTED)}")
     if not isinstance(net, Mapping):
         raise GenreclfError(f"model.net={yaml_word(net)}: give its keys, as in model.net.KEY=VALUE")
-    c = model.get("c", 1)
+    weights, c = model.get("weights", "none"), model.get("c", 1)
+    if not isinstance(weights, str):
+        raise GenreclfError(f"model.weights={yaml_word(weights)}: expected text")
     if type(c) not in (int, float) or not 0 < c < math.inf:
         raise GenreclfError(f"model.c={yaml_word(c)}: give a number above 0")
     try:

@@ -142,7 +142,7 @@ def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule:
     try:
         with memory_for(f"batch_size={settings.run.batch_size}", "give a smaller one, or a smaller model"):
             trainer.fit(module, datamodule, ckpt_path=last if resume else None, weights_only=True)
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, ZeroDivisionError) as error:
         if not _is_of_lightning(error):
             raise
         raise _refusal(settings, reason(error)) from error

@@ -39,7 +39,13 @@ def _unread(config: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
     if model["kind"] != CLASSIFIER:
         yield f"model={model['name']} is not trained in epochs", _IN_EPOCHS
         return
-    if config["trainer"]["max_epochs"] == 0:
+    for name in ("optimizer", "learning_rate", "backbone_rate"):  # what `optim` takes from the model, if at all
+        if model[name] != optim[name]:
+            yield f"optim.{name} is {optim[name]}", (f"model.{name}",)
+    epochs = config["trainer"]["max_epochs"]
+    if model["epochs"] != epochs:
+        yield f"trainer.max_epochs is {epochs}", ("model.epochs",)
+    if epochs == 0:
         yield "trainer.max_epochs=0 fits the output layer alone", (*_OF_STEPS, "augment", "teacher")
     if config["init"] is not None:
         yield f"the initial weights come from init={config['init']}", ("model.weights",)
