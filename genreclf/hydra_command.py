@@ -221,7 +221,7 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
 
 
 def _may_be_choice(group: str, word: str) -> bool:
-    """Whether GROUP=VALUE gives a name, or names for a sweep, or a list for the group of which several are chosen."""
+    """Returns whether GROUP=VALUE gives a name, names for a sweep, or a list for the group that accepts several."""
     if not _parses(word):
         return True  # reported by Hydra
     kinds = (str, Sweep, list) if group == "logger" else (str, Sweep)
@@ -240,7 +240,7 @@ def _quote(key: str, value: str) -> str:
 
 
 def _value(word: str) -> Any:
-    """The value of a word that Hydra can read."""
+    """Returns the value of a word that Hydra can parse."""
     return OverridesParser.create().parse_override(word).value()
 
 

@@ -1,4 +1,4 @@
-"""Searches for the best settings of a training: genreclf search model=a 'optim.learning_rate=interval(1e-4, 1e-2)'."""
+"""Searches for the best training settings: genreclf search model=a 'optim.learning_rate=interval(1e-4, 1e-2)'."""
 
 import sys
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from genreclf.stopping import stoppable
 @command
 @stoppable()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 0, or 2 where no training has finished."""
+    """Runs the command. Returns 0, or 2 if no trial has finished."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     keys = yaml.safe_load((config_folder() / "search.yaml").read_text()).keys()
     own = [word for word in words if word.startswith("-") or word.lstrip("+").partition("=")[0] in keys]
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = run_command("search", lambda config, _: configs.append(config), own)
     if code or not configs:  # a mistake, or --help
         return code
-    from genreclf.search_trials import SearchConfig, search  # needs optuna, without which the help works
+    from genreclf.search_trials import SearchConfig, search  # needs optuna; the help works without it
 
     return search(build(SearchConfig, configs[0], ""), [word for word in words if word not in own])
 

@@ -1,4 +1,4 @@
-"""The trainings of a search, one after another, and what they say of the settings."""
+"""Runs the trials of a search one after another, and reports the best settings."""
 
 import sys
 from contextlib import redirect_stdout
@@ -43,8 +43,8 @@ STATES = {
     "failed": TrialState.FAIL,
     "still running in other workers": TrialState.RUNNING,
 }
-_FAILURES = 3  # at the beginning, after which a search ends: they are hardly the fault of the settings
-_STOPPED = 128  # and above: the exit code of a training that was asked to end
+_FAILURES = 3  # at the beginning, after which a search ends, because the settings are probably not the cause
+_STOPPED = 128  # and above: the exit code of a run that was stopped
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class SearchConfig:
     """The keys of search.yaml. Raises GenreclfError for values out of range."""
 
     run: str  # the folder of the search
-    trials: int  # in all, with those of earlier calls and of other workers
-    objective: str  # of the validation clips: log_loss, accuracy or mean_average_precision
-    pruning: bool  # trainings worse than the median of the others are stopped
-    space: Path | None  # a YAML file of keys with their ranges
+    trials: int  # in total, including earlier calls and other workers
+    objective: str  # on validation clips: log_loss, accuracy or mean_average_precision
+    pruning: bool  # stop trials that are worse than the median of the others
+    space: Path | None  # a YAML file with keys and their ranges
     storage: str | None  # the URL of a database; None: a file in the folder
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class SearchConfig:
 
 
 def search(config: SearchConfig, words: list[str]) -> int:
-    """Trains with the settings `words`, some of which are ranges, until there are enough trials; the exit code."""
+    """Trains with the settings `words`, which include ranges, until there are enough trials. Returns the exit code."""
     words = [*words, *(read_space(config.space) if config.space else [])]
     space, fixed = split_words(words)
     if not space:
@@ -87,7 +87,7 @@ def search(config: SearchConfig, words: list[str]) -> int:
 
 
 def _check(words: list[str], folder: Path, objective: str) -> tuple[int, str]:
-    """The number of epochs, and the task. Raises GenreclfError for words that no training takes."""
+    """Returns the number of epochs and the task. Raises GenreclfError for words that `genreclf train` refuses."""
     configs: list[dict[str, Any]] = []
     run_command("train", lambda config, _: configs.append(config), [*words, f"hydra.run.dir={folder}"], TRAINER_KEYS)
     if not configs:
@@ -95,20 +95,20 @@ def _check(words: list[str], folder: Path, objective: str) -> tuple[int, str]:
     task: str = configs[0]["task"]
     if objective not in OBJECTIVES[task]:
         known = ", ".join(OBJECTIVES[task])
-        raise GenreclfError(f"objective={objective}: not one of a search with task={task}; choose one of {known}")
+        raise GenreclfError(f"objective={objective}: not available with task={task}; choose one of {known}")
     trainer = configs[0]["trainer"]
     if on_several_devices(trainer):
         devices = trainer["devices"]
-        remedy = "leave it out; more workers, each with the same command and run=FOLDER, share a search"
+        remedy = "leave it out; several workers with the same command and run=FOLDER can share a search"
         raise GenreclfError(f"trainer.devices={devices}: a search trains each model on one device; {remedy}")
     epochs: int = trainer["max_epochs"]
     return epochs, task
 
 
 def _run_trial(study: Study, trial: Trial, words: list[str], objective: str, task: str) -> int:
-    """Trains a model with the settings of a trial and scores it; returns the exit code of its training."""
+    """Trains a model with the settings of a trial and scores it. Returns the exit code of its training run."""
     code, pruned = _train_trial(study, trial, words, f"val/{OBJECTIVES[task][objective]}")
-    if code >= _STOPPED:  # the trial is resumed another time
+    if code >= _STOPPED:  # the trial is resumed later
         return code
     if pruned:
         print(f"trial {trial.number}: {pruned}")
@@ -124,7 +124,7 @@ def _run_trial(study: Study, trial: Trial, words: list[str], objective: str, tas
 
 
 def _train_trial(study: Study, trial: Trial, words: list[str], metric: str) -> tuple[int, Pruned | None]:
-    """The exit code of a training in the folder of its trial, and what pruned it, if it was pruned by this metric."""
+    """Trains in the folder of a trial. Returns the exit code, and the exception if the trial was pruned by `metric`."""
     folder, pruned = study.trial_folder(trial), None
 
     def worse(epoch: int, value: float) -> bool:
@@ -145,7 +145,7 @@ def _train_trial(study: Study, trial: Trial, words: list[str], metric: str) -> t
 
 
 def validation_scores(run: Path) -> dict[str, float]:
-    """The scores of a run's model on its validation clips, by the objectives of its task."""
+    """Returns the scores of a run's model on its validation clips, by the objectives of its task."""
     bundle, datamodule = load_bundle(run / BUNDLE), SpectrogramDataModule.from_config(read_run(run)[0])
     datamodule.setup()
     clips, task = datamodule.clips["val"], datamodule.data.task
@@ -160,10 +160,10 @@ def validation_scores(run: Path) -> dict[str, float]:
 
 
 def _check_failures(study: Study) -> None:
-    """Raises GenreclfError where nothing but failures has come of the search."""
+    """Raises GenreclfError if all trials so far have failed, and there are several."""
     failures, others = study.count(TrialState.FAIL), study.count(TrialState.COMPLETE) + study.count(TrialState.PRUNED)
     if failures >= _FAILURES and not others:
-        raise GenreclfError(f"the first {failures} trainings failed, so the search stops; see the messages above")
+        raise GenreclfError(f"the first {failures} trials failed, so the search stops; see the messages above")
 
 
 def _best(study: Study) -> str:
@@ -172,10 +172,10 @@ def _best(study: Study) -> str:
 
 
 def _finish(study: Study, fixed: list[str], config: SearchConfig) -> int:
-    """Writes and prints the best settings, and draws the pictures."""
+    """Writes and prints the best settings, and draws the plots."""
     best = study.best()
     if best is None:
-        print(one_line(f"genreclf: {study.folder}: no training has finished"), file=sys.stderr)
+        print(one_line(f"genreclf: {study.folder}: no trial has finished"), file=sys.stderr)
         return USER_ERROR
     numbers = {name: study.count(state) for name, state in STATES.items()}
     numbers["failed"] -= study.interrupted()

@@ -201,7 +201,7 @@ class GenreModule(L.LightningModule):
                 "lr_scheduler": {"scheduler": plateau, "interval": "epoch", "monitor": "train/loss"},
             }
         assert optim.warmup is not None  # OptimConfig checks it
-        steps = max(1, int(self.trainer.estimated_stepping_batches))  # without any, `load_kept_weights` says so
+        steps = max(1, int(self.trainer.estimated_stepping_batches))  # without any, `load_kept_weights` raises an error
         rates = [group["lr"] for group in optimizer.param_groups]
         cycle = OneCycleLR(optimizer, rates, steps, pct_start=optim.warmup, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}

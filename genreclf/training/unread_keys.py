@@ -39,7 +39,7 @@ def _unread(config: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str]]]:
     if model["kind"] != CLASSIFIER:
         yield f"model={model['name']} is not trained in epochs", _IN_EPOCHS
         return
-    for name in ("optimizer", "learning_rate", "backbone_rate"):  # what `optim` takes from the model, if at all
+    for name in ("optimizer", "learning_rate", "backbone_rate"):  # by default, `optim` takes these from the model
         if model[name] != optim[name]:
             yield f"optim.{name} is {optim[name]}", (f"model.{name}",)
     epochs = config["trainer"]["max_epochs"]
