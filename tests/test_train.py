@@ -1,4 +1,4 @@
-"""Training from the command line, as a user does it, on a folder of small pictures."""
+"""Trains on the command line, as a user would, with a folder of small pictures."""
 
 import csv
 import json
@@ -45,7 +45,7 @@ QUICK = [
     "data=folder",
     "data.picture_seconds=6",
 ]
-# Random numbers and state that a resumed run has to continue
+# Settings with random numbers and state that a resumed run must continue
 STATEFUL = ["augment=music", "optim.ema_decay=0.9", "trainer.max_epochs=3"]
 
 
@@ -61,7 +61,7 @@ def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = NO
 
 @pytest.fixture
 def message(capsys, monkeypatch, tmp_path):
-    """The message of a training that is refused, which is one line, with exit code 2."""
+    """Runs a training command that must be refused with exit code 2; returns its one-line message."""
     monkeypatch.chdir(tmp_path)
 
     def refused(*arguments: str, net: Sequence[str] = QUICK) -> str:
@@ -83,7 +83,7 @@ def run(music, cache, tmp_path_factory) -> Path:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """The running averages, and the weights themselves."""
+    """Returns the running averages and the weights."""
     saved = torch.load(run / "last.ckpt", weights_only=True)
     current = {f"current {name}": value for name, value in saved.get("current_model_state", {}).items()}
     return {**saved["state_dict"], **current}
@@ -94,7 +94,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def epochs(run: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv, without the seconds."""
+    """Returns the rows of metrics.csv without the seconds."""
     with (run / "metrics.csv").open() as file:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
@@ -138,13 +138,13 @@ def test_epochs_without_validation_have_no_metrics_of_it(music, cache, tmp_path)
 
 
 def test_another_seed_is_another_training(run, music, cache, tmp_path):
-    """That one seed gives the same bits is tested with the resumed run."""
+    """The tests of resumed runs check that one seed gives the same bits."""
     assert train(music, cache, tmp_path / "run", *STATEFUL, "seed=1", "trainer.max_epochs=1").returncode == 0
     assert epochs(tmp_path / "run")[0] != epochs(run)[0]
 
 
 def signal_at(hook: str, calls: int, name: str) -> str:
-    """Code that sends a signal in the given call of a hook of the module."""
+    """Returns code that sends a signal in the given call of a module's hook."""
     return (
         "import os, signal, genreclf.training.module as m\n"
         f"hook, left = m.GenreModule.{hook}, [{calls}]\n"
@@ -156,7 +156,7 @@ def signal_at(hook: str, calls: int, name: str) -> str:
     )
 
 
-# The process is killed when it has written the second last.ckpt, but not yet put it in place.
+# The process is killed when it has written the second last.ckpt but has not renamed it yet.
 KILL_IN_CHECKPOINT = """
 import os, signal, genreclf.training.checkpoint_io as c
 write, left = c.write_atomically, [2]
@@ -166,7 +166,7 @@ def killed(path, content):
     write(path, content)
 c.write_atomically = killed
 """
-# The disk is full at the first last.ckpt.
+# The disk is full when the first last.ckpt is written.
 FULL_AT_CHECKPOINT = """
 import resource, genreclf.training.checkpoint_io as c
 write = c.write_atomically
@@ -178,7 +178,7 @@ c.write_atomically = full
 
 
 def test_a_run_stopped_four_times_and_resumed_ends_with_the_same_bits(run, music, cache, tmp_path):
-    """Each time it goes on in another way, at the end in another folder with more epochs than at first."""
+    """Each resumption is different; the last is in another folder, with more epochs."""
     stopped, moved, link = tmp_path / "stopped", tmp_path / "moved", tmp_path / "link"
     two = [*STATEFUL, "trainer.max_epochs=2"]
     result = train(music, cache, stopped, *two, before=NO_ONNX + signal_at("training_step", 2, "SIGKILL"))
@@ -209,7 +209,7 @@ def test_a_run_stopped_four_times_and_resumed_ends_with_the_same_bits(run, music
 
 @pytest.mark.skipif("GENRECLF_KILLS" not in os.environ, reason="slow; GENRECLF_KILLS=20 kills a run twenty times")
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cache):
-    """In memory, where a kill may come between any two writes."""
+    """Uses a file system in memory. A kill may come between any two writes."""
     rng, kills = random.Random(0), int(os.environ["GENRECLF_KILLS"])
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         folder, killed = Path(place) / "run", 0
@@ -225,7 +225,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cach
             process.join()
             assert process.exitcode in (0, -signal.SIGKILL), outputs[1].read_text()
             killed += not finished
-            longest *= 0.9 if finished else 1.2  # about the time of a run
+            longest *= 0.9 if finished else 1.2  # approaches the duration of a run
         result = train(music, cache, folder, *STATEFUL, "ckpt=last")
         assert result.returncode == 0, result.stderr
         assert same(weights(run), weights(folder)) and epochs(run) == epochs(folder)
@@ -240,7 +240,7 @@ def test_a_stopped_training_names_the_way_to_go_on(name, music, cache, tmp_path)
     assert result.stderr == f"stopped; resume with genreclf train run={tmp_path / 'run'} ckpt=last\n"
 
 
-# The signal comes while a call runs that lasts half a minute.
+# The signal comes during a call that takes half a minute.
 BLOCKED = """
 import hashlib, os, signal, threading
 def blocked(*arguments, **named):
@@ -463,7 +463,7 @@ def test_baselines_are_trained_scored_compared_and_exported(music, cache, tmp_pa
     predicted = command("predict", music / "low" / "0.png", "--model", folder, "--json", cache=cache)
     (row,) = json.loads(predicted.stdout)
     assert row["problem"] == "" and sum(row["probabilities"].values()) == pytest.approx(1)
-    # Another model is refused in a run's folder. The same one, trained again, removes the scores of the net before.
+    # A run's folder refuses another model. Training the same model again removes the scores of the earlier net.
     refused = fit("majority", "svm")
     assert refused.returncode == 2 and "model=svm" in refused.stderr and (tmp_path / "svm" / "evaluation").exists()
     assert fit("majority", "majority").returncode == 0 and not (folder / "evaluation").exists()
@@ -485,7 +485,7 @@ def test_all_clips_train_where_the_temperature_is_given(music, cache, message, t
 
 
 def test_the_temperature_and_the_predictions_are_those_of_every_command(run, music, cache):
-    """The temperature is the best one for the validation clips as evaluate scores them; predict agrees with it."""
+    """The temperature is optimal for the validation clips, as scored by evaluate; predict agrees with it."""
     result = command("evaluate", run, "clips=val", "tta=none", cache=cache)
     assert result.returncode == 0, result.stderr
     scored = read_predictions(run / "evaluation" / "val" / "predictions.parquet", "none")
