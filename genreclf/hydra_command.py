@@ -269,8 +269,8 @@ def _unknown_choice(file: str, known: Sequence[str] | None) -> str:
     if name.startswith("submitit_"):
         return f"{group}={name}: not installed; run pip install 'genreclf[slurm]'"
     known = known or sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
-    asked = f"{group}={name}" if group else f"--config-name {name}"
-    return f"{asked}: unknown; known: {', '.join(known)}"
+    setting = f"{group}={name}" if group else f"--config-name {name}"
+    return f"{setting}: unknown; known: {', '.join(known)}"
 
 
 def _explain(error: Exception, config_name: str, extra_keys: Sequence[str]) -> str:

@@ -126,7 +126,7 @@ def test_each_epoch_has_a_row_and_the_bundle_is_the_best_of_them(run):
     assert same(net, {name[4:]: value for name, value in best["state_dict"].items() if name.startswith("net.")})
 
 
-def test_epochs_without_validation_have_no_metrics_of_it(music, cache, tmp_path):
+def test_epochs_without_validation_have_no_validation_metrics(music, cache, tmp_path):
     result = train(music, cache, tmp_path / "run", "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2")
     assert result.returncode == 0, result.stderr
     rows = epochs(tmp_path / "run")
@@ -137,7 +137,7 @@ def test_epochs_without_validation_have_no_metrics_of_it(music, cache, tmp_path)
     assert (tmp_path / "run" / "curves.png").is_file()
 
 
-def test_another_seed_is_another_training(run, music, cache, tmp_path):
+def test_another_seed_gives_another_model(run, music, cache, tmp_path):
     """The tests of resumed runs check that one seed gives the same bits."""
     assert train(music, cache, tmp_path / "run", *STATEFUL, "seed=1", "trainer.max_epochs=1").returncode == 0
     assert epochs(tmp_path / "run")[0] != epochs(run)[0]
@@ -233,7 +233,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cach
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_stopped_training_names_the_way_to_go_on(name, music, cache, tmp_path):
+def test_a_stopped_run_prints_how_to_resume(name, music, cache, tmp_path):
     before = NO_ONNX + signal_at("training_step", 2, name)
     result = train(music, cache, tmp_path / "run", "trainer.max_epochs=3", before=before)
     assert result.returncode == 128 + getattr(signal, name)
@@ -259,7 +259,7 @@ def blocked(*arguments, **named):
         ("genreclf.exporters.bundle.bundle_onnx", "ckpt=last"),
     ],
 )
-def test_a_training_ends_at_every_stage_when_it_is_asked_to(stage, line, music, tmp_path):
+def test_a_run_can_be_stopped_at_every_stage(stage, line, music, tmp_path):
     module, _, name = stage.rpartition(".")
     before = f"{BLOCKED}\nimport {module} as stage\nstage.{name} = blocked"
     words = ["model=majority", "data=folder", f"data.path={music}", f"run={tmp_path / 'run'}"]
@@ -270,7 +270,7 @@ def test_a_training_ends_at_every_stage_when_it_is_asked_to(stage, line, music, 
     assert time.monotonic() - started < 20  # much less than the call takes
 
 
-def test_a_run_folder_is_for_one_training_at_a_time(music, message, tmp_path):
+def test_a_run_folder_is_for_one_process_at_a_time(music, message, tmp_path):
     (tmp_path / "run").mkdir()
     with locked(tmp_path / "run"):
         assert "another process" in message(f"data.path={music}", f"run={tmp_path / 'run'}")
@@ -284,7 +284,7 @@ def test_a_run_folder_is_for_one_training_at_a_time(music, message, tmp_path):
         ("model=b", ("model=b gives ", "leave it out")),
     ],
 )
-def test_what_cannot_go_on_ends_with_one_line(argument, parts, run, music, message, tmp_path):
+def test_impossible_resumptions_end_with_one_line(argument, parts, run, music, message, tmp_path):
     words = [f"data.path={music}", "trainer.max_epochs=1", "trainer.limit_train_batches=1", "optim.learning_rate=1e30"]
     if not argument.startswith("optim"):
         words = [f"data.path={music}", f"run={run}", "ckpt=last", argument]
@@ -469,7 +469,7 @@ def test_baselines_are_trained_scored_compared_and_exported(music, cache, tmp_pa
     assert fit("majority", "majority").returncode == 0 and not (folder / "evaluation").exists()
 
 
-def test_all_clips_train_where_the_temperature_is_given(music, cache, message, tmp_path):
+def test_all_clips_train_if_the_temperature_is_given(music, cache, message, tmp_path):
     words = ["trainer.max_epochs=1", "split=all", "optim=onecycle"]
     result = train(music, cache, tmp_path / "run", *words, "temperature=2", "fp16_weights=true")
     assert result.returncode == 0 and "validation accuracy" not in result.stdout, result.stderr
@@ -484,7 +484,7 @@ def test_all_clips_train_where_the_temperature_is_given(music, cache, message, t
     assert load_bundle(tmp_path / "run" / "bundle").info.temperature == 3.0
 
 
-def test_the_temperature_and_the_predictions_are_those_of_every_command(run, music, cache):
+def test_all_commands_agree_on_the_temperature_and_the_predictions(run, music, cache):
     """The temperature is optimal for the validation clips, as scored by evaluate; predict agrees with it."""
     result = command("evaluate", run, "clips=val", "tta=none", cache=cache)
     assert result.returncode == 0, result.stderr
@@ -512,7 +512,7 @@ def test_a_checkpoint_converts_to_a_bundle(run, cache, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"no weights", pickle.dumps(print)])
-def test_files_that_are_no_checkpoint_are_not_converted(content, cache, tmp_path):
+def test_other_files_are_not_converted(content, cache, tmp_path):
     path = tmp_path / "x.ckpt"
     if content is not None:
         path.write_bytes(content)

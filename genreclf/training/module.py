@@ -84,7 +84,7 @@ class GenreModule(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Chooses between a plain step and the replay of a recorded one."""
         if self.recorder is not None:
-            self._recorded = self.recorder.of(batch, self.optimizers(use_pl_optimizer=False))  # type: ignore[arg-type]
+            self._recorded = self.recorder.step_for(batch, self.optimizers(use_pl_optimizer=False))  # type: ignore[arg-type]
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Steps the optimizer. A recorded step does this in `training_step`, which the closure calls."""

@@ -135,7 +135,7 @@ class StepRecorder:
             torch.cuda.set_stream(self.stream)
         self.on, self.recorded, self.stream = False, {}, None
 
-    def of(self, batch: Batch, optimizer: torch.optim.Optimizer) -> RecordedStep | None:
+    def step_for(self, batch: Batch, optimizer: torch.optim.Optimizer) -> RecordedStep | None:
         """Returns the recorded step for a batch, or None if the step should be a plain one."""
         if not self.on:
             return None

@@ -93,11 +93,13 @@ def test_a_batch_of_another_shape_is_a_plain_step():
     module.optimizers = lambda use_pl_optimizer: optimizer
     recorder, (usual, *_) = Again(module), batches()
     recorder.start(None)
-    assert [recorder.of(usual, optimizer) for _ in range(PLAIN_STEPS)] == [None] * PLAIN_STEPS
-    recorded = recorder.of(usual, optimizer)
+    assert [recorder.step_for(usual, optimizer) for _ in range(PLAIN_STEPS)] == [None] * PLAIN_STEPS
+    recorded = recorder.step_for(usual, optimizer)
     smaller = {key: value[:4] if isinstance(value, torch.Tensor) else value for key, value in usual.items()}
-    assert recorded is not None and recorder.of(smaller, optimizer) is None
-    assert recorder.of({**usual, "views": 1}, optimizer) is None and recorder.of(usual, optimizer) is recorded
+    assert recorded is not None and recorder.step_for(smaller, optimizer) is None
+    assert (
+        recorder.step_for({**usual, "views": 1}, optimizer) is None and recorder.step_for(usual, optimizer) is recorded
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_nothing_is_recorded_or_reported_on_a_cpu(capsys):
     module = module_of()
     recorder = StepRecorder(module.outputs)
     recorder.start(SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))))
-    assert recorder.of(batches()[0], module._optimizer()) is None and not capsys.readouterr().err
+    assert recorder.step_for(batches()[0], module._optimizer()) is None and not capsys.readouterr().err
     recorder.end()
 
 
