@@ -1,9 +1,10 @@
 """Audits a data set: faulty clips, duplicates, label conflicts, leaks between splits. Pure: no I/O."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from genreclf.data.copies import equal_files
 from genreclf.data.findings import Finding, findings, rates, seconds
 from genreclf.data.fingerprint import Match
 from genreclf.data.labels import genres_of
@@ -38,6 +39,7 @@ class Pair:
     confidence: float
     offset_seconds: float
     overlap_seconds: float
+    speed: float
     same_bytes: bool  # whether the files are equal
     classes: tuple[str, str]
     splits: tuple[str | None, str | None]
@@ -166,21 +168,10 @@ def class_balance(
 def pairs(rows: Sequence[Row], matches: Sequence[Match], split_of: dict[int, str | None]) -> list[Pair]:
     """Returns the pairs of one recording, by fingerprint or as equal files: first leaks, then pairs in two classes."""
     # A match by sound, which comes later, replaces the match of equal files.
-    found = {(match.first, match.second): match for match in (*_equal_files(rows), *matches)}
+    equal = (replace(match, first=match.second, second=match.first) for match in equal_files(rows, rows))
+    found = {(match.first, match.second): match for match in (*equal, *matches) if match.first != match.second}
     made = [_pair(rows, match, split_of) for match in found.values()]
     return sorted(made, key=lambda p: (not p.divided, p.classes[0] == p.classes[1], -p.confidence, p.first, p.second))
-
-
-def _equal_files(rows: Sequence[Row]) -> list[Match]:
-    """Pairs each file with the first file of equal content, because short and silent clips have no fingerprint."""
-    first: dict[tuple[str, int], int] = {}
-    equal = []
-    for clip, row in enumerate(rows):
-        # The number of columns counts too, because equal bytes with another suffix may be decoded differently.
-        other = first.setdefault((row.digest, row.columns), clip)
-        if row.columns and other != clip:
-            equal.append(Match(other, clip, 1.0, 0.0, seconds(row)))
-    return equal
 
 
 def _pair(rows: Sequence[Row], match: Match, split_of: dict[int, str | None]) -> Pair:
@@ -192,6 +183,7 @@ def _pair(rows: Sequence[Row], match: Match, split_of: dict[int, str | None]) ->
         confidence=round(match.confidence, 4),
         offset_seconds=round(match.offset_seconds, 3),
         overlap_seconds=round(match.overlap_seconds, 3),
+        speed=round(match.speed, 4),
         same_bytes=first.digest == second.digest,
         classes=(first.label, second.label),
         splits=splits,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprint, fingerprint
+from genreclf.data.fingerprint import NO_PRINTS, Fingerprint, fingerprint
 from genreclf.data.sources import Source
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError
@@ -30,7 +30,6 @@ class Content(NamedTuple):
 
 Read = tuple[Row, tuple[np.ndarray, np.ndarray, np.ndarray]]  # a clip's row of the table and its rows of the arrays
 _NO_CLIP = Clip(np.zeros((N_BANDS, 0), np.uint8), 0, 0, 0.0, "")
-_NO_PRINTS = Fingerprint(np.zeros((0, SKETCH_BANDS), np.uint8), np.zeros((0, 2), np.uint32))
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class ClipReader:
         except StoreError:
             raise
         except (GenreclfError, OSError) as error:
-            return _row(source, digest, _NO_CLIP, _NO_PRINTS, str(error))
+            return _row(source, digest, _NO_CLIP, NO_PRINTS, str(error))
 
     def _read(self, source: Source, path: Location, file: Path, digest: str) -> Read:
         seconds, suffix = self.picture_seconds, path.suffix
@@ -69,7 +68,7 @@ class ClipReader:
         """Returns the row of a clip that cannot be read for the reason `why`, with empty arrays."""
         path = self.folder / source.path
         digest = _file_digest(path) if isinstance(path, Path) else ""
-        return _row(source, digest, _NO_CLIP, _NO_PRINTS, str(GenreclfError(f"{path}: {why}")))
+        return _row(source, digest, _NO_CLIP, NO_PRINTS, str(GenreclfError(f"{path}: {why}")))
 
 
 def _row(source: Source, digest: str, clip: Clip, prints: Fingerprint, problem: str) -> Read:

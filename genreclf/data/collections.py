@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.data.build_store import build_store
-from genreclf.data.fingerprint import find_matches_between
+from genreclf.data.copies import equal_files, with_other_speeds
+from genreclf.data.fingerprint import Match, find_matches_between
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import existing_file, read_paths, without
 from genreclf.data.sources import DataConfig, Source, data_folder, on_disk, sources_of
@@ -14,7 +15,6 @@ from genreclf.data.store import Store, csv_line, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.frontend.folder import folder_contents
-from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.picture import KAGGLE_NOTE
 from genreclf.progress import progress_bar
 
@@ -56,6 +56,7 @@ class SharedRecording:
     confidence: float
     offset_seconds: float  # how much later than the first clip the other one begins; negative: earlier
     overlap_seconds: float
+    speed: float
     same_bytes: bool  # whether the files are equal
 
 
@@ -149,32 +150,28 @@ def compare_collections(one: Collection, others: Sequence[Collection]) -> Compar
 
 def _pairs(one: Collection, other: Collection) -> list[SharedRecording | None]:
     """Returns the matching pairs, with None for each pair of a file with itself."""
-    found = {pair: (1.0, 0.0, one.store.rows[pair[0]].frames / FRAME_RATE_HZ) for pair in _equal_files(one, other)}
     with progress_bar(f"comparing with {other.name}", "parts") as report:
         matches = find_matches_between(one.store.fingerprints, other.store.fingerprints, report)
-    for match in matches:  # matches by sound replace those of equal files
-        found[match.first, match.second] = match.confidence, match.offset_seconds, match.overlap_seconds
-    return [_pair(one, other, *pair, *numbers) for pair, numbers in found.items()]
+    matches = with_other_speeds(matches, one.store, other.store)
+    # A match by sound, which comes later, replaces that of equal files.
+    found = {(match.first, match.second): match for match in (*equal_files(one.store.rows, other.store.rows), *matches)}
+    return [_pair(one, other, match) for match in found.values()]
 
 
-def _pair(
-    one: Collection, other: Collection, first: int, second: int, confidence: float, offset: float, overlap: float
-) -> SharedRecording | None:
-    if one.file(first).resolve() == other.file(second).resolve():
+def _pair(one: Collection, other: Collection, match: Match) -> SharedRecording | None:
+    if one.file(match.first).resolve() == other.file(match.second).resolve():
         return None
-    row, other_row = one.store.rows[first], other.store.rows[second]
-    numbers = round(confidence, 4), round(offset, 3), round(overlap, 3)
-    return SharedRecording(row.path, other.name, other_row.path, *numbers, row.digest == other_row.digest)
-
-
-def _equal_files(one: Collection, other: Collection) -> list[tuple[int, int]]:
-    """Pairs clips of `one` with the first file of equal content in `other`, because short clips have no fingerprint."""
-    first: dict[str, int] = {}
-    for clip, row in enumerate(other.store.rows):
-        if row.columns:
-            first.setdefault(row.digest, clip)
-    rows = enumerate(one.store.rows)
-    return [(clip, first[row.digest]) for clip, row in rows if row.columns and row.digest in first]
+    first, second = one.store.rows[match.first], other.store.rows[match.second]
+    return SharedRecording(
+        path=first.path,
+        against=other.name,
+        other=second.path,
+        confidence=round(match.confidence, 4),
+        offset_seconds=round(match.offset_seconds, 3),
+        overlap_seconds=round(match.overlap_seconds, 3),
+        speed=round(match.speed, 4),
+        same_bytes=first.digest == second.digest,
+    )
 
 
 def _contents(collection: Collection) -> Contents:

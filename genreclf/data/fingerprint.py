@@ -49,6 +49,9 @@ class Fingerprint:
     tokens: np.ndarray  # (tokens, 2) uint32: a token and its frame
 
 
+NO_PRINTS = Fingerprint(np.zeros((0, SKETCH_BANDS), np.uint8), np.zeros((0, 2), np.uint32))
+
+
 @dataclass(frozen=True)
 class Match:
     """Two clips that share part of one recording."""
@@ -58,6 +61,7 @@ class Match:
     confidence: float  # 0.77 to 1: the correlation over the shared time, averaged over the better half of the bands
     offset_seconds: float  # how much later than the first clip the second one begins; negative: earlier
     overlap_seconds: float  # the shared time
+    speed: float = 1.0  # how many times as fast as the first clip the second one is; the times are the first one's
 
 
 def fingerprint(levels: np.ndarray, frames: int) -> Fingerprint:
