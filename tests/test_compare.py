@@ -188,7 +188,7 @@ def test_mistakes_are_one_line_with_the_file_and_the_remedy(tmp_path, compare):
     broken = finished_run(tmp_path / "broken", "b")
     for text in ("", "seed: 1"):
         (broken / "config.yaml").write_text(text)
-        assert names(message(whole, broken), broken, "damaged", "copy")
+        assert names(message(whole, broken), broken / "config.yaml", "copy")
     (tmp_path / "taken").touch()
     assert names(message(whole, "--out", "taken"), "--out taken", "choose another")
     (whole / "evaluation" / "test" / "predictions.parquet").write_text("no table")

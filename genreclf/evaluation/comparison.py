@@ -1,7 +1,7 @@
 """Compares systems on the same clips: pure functions from predictions to JSON-like data."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from genreclf.evaluation.scores import scores
 from genreclf.evaluation.slices import Columns, by_value, scores_of
 
 LEVEL = 0.05
+MCNEMAR = "McNemar test"
 # A true difference of this many standard errors is significant at LEVEL in 80 % of test sets.
 DETECTABLE_ERRORS = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(0.8))
 
@@ -34,6 +35,11 @@ class System:
     def correct(self) -> np.ndarray:
         """(seeds, N) bool."""
         return np.stack([predictions.correct for predictions in self.predictions.values()])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each clip."""
+        return next(iter(self.predictions.values())).groups
 
     def subset(self, clips: Sequence[int]) -> "System":
         """Returns the system with only the clips at these indices."""
@@ -65,35 +71,52 @@ def compare(systems: Sequence[System], columns: Columns | None = None) -> dict[s
     The systems must have the same clips in the same order, which is also the order of the cells in `columns`.
     """
     ranked = sorted(systems, key=lambda system: -system.correct.mean())
-    groups = next(iter(ranked[0].predictions.values())).groups
+    groups = ranked[0].groups
     pairs = [compare_pair(*two, groups) for two in itertools.combinations(ranked, 2)]
+    described = [describe(system, groups) for system in ranked]
+    return compared("accuracy", ranked, described, pairs, _of_slice, columns)
+
+
+def compared(
+    score: str,
+    ranked: Sequence[System],
+    described: Sequence[dict[str, Any]],
+    pairs: Sequence[dict[str, Any]],
+    of_slice: Callable[[Sequence[System]], list[dict[str, Any]]],
+    columns: Columns | None,
+    test: str = MCNEMAR,
+) -> dict[str, Any]:
+    """Returns a comparison by a score, for any task: corrects the p values of the pairs for their number.
+
+    `of_slice` scores the systems on some clips; `test` is what the p values are from.
+    """
+
+    def sliced(clips: Sequence[int]) -> dict[str, Any]:
+        systems = [system.subset(clips) for system in ranked]
+        groups = len(set(systems[0].groups))
+        return {"clips": len(clips), "groups": groups, "systems": of_slice(systems)}
+
+    clips, groups = len(ranked[0].groups), len(set(ranked[0].groups))
     for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair["p_holm"] = corrected
-        pair["verdict"] = verdict(pair, len(groups), len(set(groups)))
-    return {
-        "score": "accuracy",
-        "clips": len(groups),
-        "groups": len(set(groups)),
-        "systems": [describe(system, groups) for system in ranked],
-        "pairs": pairs,
-        "slices": by_value(columns or {}, lambda clips: _of_slice([system.subset(clips) for system in ranked])),
-    }
+        pair["verdict"] = verdict(pair, clips, groups, test)
+    counts = {"score": score, "clips": clips, "groups": groups}
+    return {**counts, "systems": described, "pairs": pairs, "slices": by_value(columns or {}, sliced)}
 
 
-def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
+def _of_slice(systems: Sequence[System]) -> list[dict[str, Any]]:
     """Returns the scores of the systems on some clips.
 
     `behind_first` is the accuracy of the first system minus the accuracy of this one, with its paired interval. It has
     no p value because, among many slices, some differ by chance.
     """
-    groups = next(iter(systems[0].predictions.values())).groups
     found = []
     for system in systems:
-        pair = None if system is systems[0] else compare_pair(systems[0], system, groups)
+        pair = None if system is systems[0] else compare_pair(systems[0], system, system.groups)
         behind = None if pair is None else {key: pair[key] for key in ("difference", "clustered")}
         by_seed = list(system.predictions.values())
         found.append({"label": system.label, **scores_of(by_seed), "behind_first": behind})
-    return {"clips": len(groups), "groups": len(set(groups)), "systems": found}
+    return found
 
 
 def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
@@ -185,7 +208,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def verdict(pair: dict[str, Any], clips: int, groups: int, test: str = "McNemar test") -> str:
+def verdict(pair: dict[str, Any], clips: int, groups: int, test: str = MCNEMAR) -> str:
     """Describes the result of a pair in one or two sentences; `test` names the test of its p value."""
     better, other, interval = pair["better"], pair["other"], pair["clustered"]
     p = f"p {format_p(pair['p_holm'])}"

@@ -9,11 +9,11 @@ from scipy.stats import norm
 
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration_error
-from genreclf.evaluation.comparison import DETECTABLE_ERRORS, System, deviation, holm, verdict
+from genreclf.evaluation.comparison import DETECTABLE_ERRORS, System, compared, deviation
 from genreclf.evaluation.multilabel_scores import finite_or_none, interval, log_loss
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
-from genreclf.evaluation.slices import Columns, by_value
+from genreclf.evaluation.slices import Columns
 
 SCORE = "mean_average_precision"
 TEST = "test of the mean difference"
@@ -24,20 +24,10 @@ def compare_multilabel(systems: Sequence[System], columns: Columns | None = None
     ranked = sorted(systems, key=lambda system: -_mean(system))
     if np.isnan(_mean(ranked[0])):
         raise GenreclfError("no genre can be compared: all clips or no clip have it; score other clips")
-    groups = next(iter(ranked[0].predictions.values())).groups
     drawn = {system.label: _drawn(system) for system in ranked}
     pairs = [_pair(*two, drawn) for two in itertools.combinations(ranked, 2)]
-    for pair, corrected in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
-        pair["p_holm"] = corrected
-        pair["verdict"] = verdict(pair, len(groups), len(set(groups)), TEST)
-    return {
-        "score": SCORE,
-        "clips": len(groups),
-        "groups": len(set(groups)),
-        "systems": [_describe(system, drawn[system.label]) for system in ranked],
-        "pairs": pairs,
-        "slices": by_value(columns or {}, lambda clips: _of_slice([system.subset(clips) for system in ranked])),
-    }
+    described = [_describe(system, drawn[system.label]) for system in ranked]
+    return compared(SCORE, ranked, described, pairs, _of_slice, columns, TEST)
 
 
 def _mean(system: System) -> float:
@@ -102,8 +92,5 @@ def _describe(system: System, drawn: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _of_slice(systems: Sequence[System]) -> dict[str, Any]:
-    """Returns the scores of the systems on some clips."""
-    groups = next(iter(systems[0].predictions.values())).groups
-    found = [_describe(system, _drawn(system)) for system in systems]
-    return {"clips": len(groups), "groups": len(set(groups)), "systems": found}
+def _of_slice(systems: Sequence[System]) -> list[dict[str, Any]]:
+    return [_describe(system, _drawn(system)) for system in systems]

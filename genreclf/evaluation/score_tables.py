@@ -5,37 +5,72 @@ from typing import Any
 
 from genreclf.evaluation.clip_set import OTHER
 from genreclf.evaluation.slices import NO_VALUE, not_shown
-from genreclf.inference.task import MULTILABEL
+from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 
-_SHOWN = ("accuracy", "95 %", "top 3", "macro-F1", "log-loss", "ECE")
-_MULTILABEL_SHOWN = ("mAP", "95 %", "ROC-AUC", "macro-F1", "log-loss", "ECE")
-_MULTILABEL_SLICE_SHOWN = ("clips", "groups", "mAP", "95 %", "ROC-AUC", "log-loss", "ECE")
-_SLICE_SHOWN = ("clips", "groups", "accuracy", "95 %", "macro", "log-loss", "ECE")
+# By task, the scores in the table of all clips, and in a table of slices; the interval is that of the first score.
+_SHOWN = {
+    MULTICLASS: ("accuracy", "top3_accuracy", "macro_f1", "log_loss", "ece"),
+    MULTILABEL: ("mean_average_precision", "roc_auc", "macro_f1", "log_loss", "ece"),
+}
+_SHOWN_OF_SLICES = {
+    MULTICLASS: ("accuracy", "macro_accuracy", "log_loss", "ece"),
+    MULTILABEL: ("mean_average_precision", "roc_auc", "log_loss", "ece"),
+}
+_HEADINGS = {
+    **{"accuracy": "accuracy", "top3_accuracy": "top 3", "macro_accuracy": "macro", "macro_f1": "macro-F1"},
+    **{"mean_average_precision": "mAP", "roc_auc": "ROC-AUC", "log_loss": "log-loss", "ece": "ECE"},
+}
+_PLAIN = ("macro_f1", "log_loss")  # the others are shares, shown in per cent
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
     """Prints the scores in `metrics`, the content of metrics.json, and the line about the audit."""
-    plain = metrics["tta"]["none"]["clip"]
+    plain, task = metrics["tta"]["none"]["clip"], metrics.get("task", MULTICLASS)
     part = f"{metrics['split']} " if metrics["split"] != OTHER else ""
     title = f"Model {metrics['model'].upper()}: {plain['n']} {part}clips in {plain['groups']} groups"
-    if metrics.get("task") == MULTILABEL:
-        rows = [_multilabel_cells(tta, result["clip"]) for tta, result in metrics["tta"].items()]
-        print_table([("TTA", "text"), *((name, "number") for name in _MULTILABEL_SHOWN)], rows, title)
-        for name, found in plain["slices"].items():
-            _show_multilabel_slice(name, found)
-        print(one_line(f"audit: {metrics['audit']}"))
-        return
-    rows = [_cells(tta, level, found) for tta, result in metrics["tta"].items() for level, found in result.items()]
-    print_table([("TTA", "text"), *((name, "number") for name in _SHOWN)], rows, title)
-    by_tta = (f"{tta} {_macro_accuracy(result['clip'])}" for tta, result in metrics["tta"].items())
-    print(f"macro-accuracy, the mean over the genres: {', '.join(by_tta)}")
-    for name, found in plain["slices"].items():
-        _show_slice(name, found)
+    found = [(tta, level, scores) for tta, result in metrics["tta"].items() for level, scores in result.items()]
+    rows = [_row(tta, level, scores, task) for tta, level, scores in found]
+    print_table([("TTA", "text"), *_columns(_SHOWN[task])], rows, title)
+    if task == MULTICLASS:
+        by_tta = (f"{tta} {_macro_accuracy(scores)}" for tta, level, scores in found if level == "clip")
+        print(f"macro-accuracy, the mean over the genres: {', '.join(by_tta)}")
+    for name, sliced in plain["slices"].items():
+        columns: list[tuple[str, Kind]] = [(one_line(name), "text"), ("clips", "number"), ("groups", "number")]
+        of_values = [_slice_row(one, _SHOWN_OF_SLICES[task]) for one in sliced["values"]]
+        print_table([*columns, *_columns(_SHOWN_OF_SLICES[task])], of_values, f"by {name}{not_shown(sliced)}")
     if plain["none"]:
         print(f"{plain['none']['n']} clips of none of the genres (out of scope): AUROC {plain['none']['auroc']:.3f}")
     print(one_line(f"audit: {metrics['audit']}"))
+
+
+def _columns(shown: Sequence[str]) -> list[tuple[str, Kind]]:
+    first, *others = (_HEADINGS[name] for name in shown)
+    return [(name, "number") for name in (first, "95 %", *others)]
+
+
+def _row(tta: str, level: str, found: Mapping[str, Any], task: str) -> list[str]:
+    """Returns the table row for the scores of clips or segments; those of segments have no interval."""
+    if level != "clip":
+        return [f"{tta}, segments", *_cells(found, "", _SHOWN[task])]
+    interval = _ends(found["intervals"][_SHOWN[task][0]]["shown"])
+    return [tta, *_cells({**found, "ece": found["calibration"]["ece"]}, interval and f"{interval} %", _SHOWN[task])]
+
+
+def _slice_row(found: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
+    numbers = str(found["n"]), str(found["groups"])
+    return [found["value"] or NO_VALUE, *numbers, *_cells(found, _ends(found["intervals"][shown[0]]), shown)]
+
+
+def _cells(found: Mapping[str, Any], interval: str, shown: Sequence[str]) -> list[str]:
+    """Returns the scores as text, empty for a missing one, and the interval behind the first."""
+    first, *others = (_text(name, found.get(name)) for name in shown)
+    return [first, interval, *others]
+
+
+def _text(name: str, value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if name in _PLAIN else f"{value:.1%}"
 
 
 def _macro_accuracy(clip: Mapping[str, Any]) -> str:
@@ -43,60 +78,5 @@ def _macro_accuracy(clip: Mapping[str, Any]) -> str:
     return f"{clip['macro_accuracy']:.1%}" + (f" ({_ends(interval)} %)" if interval else "")
 
 
-def _show_slice(name: str, found: Mapping[str, Any]) -> None:
-    """Prints a table of the scores without TTA, by the values of one column."""
-    columns: list[tuple[str, Kind]] = [(one_line(name), "text"), *((shown, "number") for shown in _SLICE_SHOWN)]
-    rows = [
-        [
-            *(one["value"] or NO_VALUE, str(one["n"]), str(one["groups"]), f"{one['accuracy']:.1%}"),
-            *(_ends(one["intervals"]["accuracy"]), f"{one['macro_accuracy']:.1%}"),
-            *(f"{one['log_loss']:.3f}", f"{one['ece']:.1%}"),
-        ]
-        for one in found["values"]
-    ]
-    print_table(columns, rows, f"by {name}{not_shown(found)}")
-
-
 def _ends(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{interval[0] * 100:.0f}-{interval[1] * 100:.0f}"
-
-
-def _cells(tta: str, level: str, found: Mapping[str, Any]) -> list[str]:
-    """Returns the table row for the scores of clips or segments."""
-    name, interval, error = f"{tta}, segments", "", ""
-    if level == "clip":
-        interval = f"{_ends(found['intervals']['accuracy']['shown'])} %"
-        name, error = tta, f"{found['calibration']['ece']:.1%}"
-    rest = (f"{found['top3_accuracy']:.1%}", f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}")
-    return [name, f"{found['accuracy']:.1%}", interval, *rest, error]
-
-
-def _multilabel_cells(tta: str, found: Mapping[str, Any]) -> list[str]:
-    """Returns the table row for multi-label clip scores."""
-    interval = found["intervals"]["mean_average_precision"]["shown"]
-    shares = (
-        _share(found["mean_average_precision"]),
-        f"{_ends(interval)} %" if interval else "",
-        _share(found["roc_auc"]),
-    )
-    return [tta, *shares, f"{found['macro_f1']:.3f}", f"{found['log_loss']:.3f}", f"{found['calibration']['ece']:.1%}"]
-
-
-def _show_multilabel_slice(name: str, found: Mapping[str, Any]) -> None:
-    columns: list[tuple[str, Kind]] = [
-        (one_line(name), "text"),
-        *((shown, "number") for shown in _MULTILABEL_SLICE_SHOWN),
-    ]
-    rows = [
-        [
-            *(one["value"] or NO_VALUE, str(one["n"]), str(one["groups"]), _share(one["mean_average_precision"])),
-            *(_ends(one["intervals"]["mean_average_precision"]), _share(one["roc_auc"])),
-            *(f"{one['log_loss']:.3f}", f"{one['ece']:.1%}"),
-        ]
-        for one in found["values"]
-    ]
-    print_table(columns, rows, f"by {name}{not_shown(found)}")
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"

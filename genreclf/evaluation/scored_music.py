@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genreclf.evaluation.clip_set import ClipSet
-from genreclf.evaluation.multilabel_scoring import score_multilabel_clips, unlabelled_genres
+from genreclf.evaluation.multilabel_scoring import score_multilabel_clips
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions, predict_clips
 from genreclf.evaluation.scoring import score_clips, worst_mistakes
@@ -28,10 +28,10 @@ def score_music(bundle: Bundle, music: ClipSet, tta: str, device: str) -> Scored
     # Measuring calibration also needs the probabilities before the temperature is applied.
     model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), device)
     several = bundle.info.task == MULTILABEL
-    scored_by, shown_by = (score_multilabel_clips, unlabelled_genres) if several else (score_clips, worst_mistakes)
+    scored_by = score_multilabel_clips if several else score_clips
     found, predictions, results = {}, {}, {}
     for name in dict.fromkeys(("none", tta)):
         clips = (*music.clips, *music.none)
         found[name] = predict_clips(Predictor(model, name), music.store, clips, f"scoring, tta={name}")
         predictions[name], results[name] = scored_by(found[name], bundle.info, music)
-    return Scored(predictions, results, shown_by(predictions["none"], found["none"], music))
+    return Scored(predictions, results, worst_mistakes(predictions["none"], found["none"], music))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.evaluation.calibration import calibration, calibration_error
+from genreclf.evaluation.calibration import calibrated_by, calibration, calibration_error
 from genreclf.evaluation.clip_set import ClipSet
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions, stored_clip
@@ -25,17 +25,8 @@ def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) ->
     `found` are uncalibrated predictions for `music.clips`, then for `music.none`.
     """
     found, none = found[: len(music.clips)], found[len(music.clips) :]
-    rows = [music.store.rows[clip] for clip in music.clips]
     target = np.array([info.classes.index(label) for label in music.labels])
-    uncalibrated = np.array([prediction.probabilities for prediction in found])
-    predictions = Predictions(
-        classes=info.classes,
-        paths=tuple(row.path for row in rows),
-        digests=tuple(row.digest for row in rows),
-        groups=music.groups,
-        target=target,
-        probabilities=apply_temperature(uncalibrated, info.temperature),
-    )
+    uncalibrated, predictions = calibrated_predictions(found, target, info, music)
     before = scores(uncalibrated, target, info.classes)
     errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
     results = {"clip": {**clip_scores(predictions, music.cells(music.clips)), "uncalibrated": errors}}
@@ -79,20 +70,45 @@ def _out_of_scope(
     return None if found is None else {**found, "withheld": withheld}
 
 
+def calibrated_predictions(
+    found: Sequence[Prediction], target: np.ndarray, info: ModelInfo, music: ClipSet
+) -> tuple[np.ndarray, Predictions]:
+    """Returns the uncalibrated probabilities of `music.clips`, and the predictions with the model's temperature.
+
+    `target` is as in `Predictions`.
+    """
+    rows = [music.store.rows[clip] for clip in music.clips]
+    uncalibrated = np.array([prediction.probabilities for prediction in found])
+    return uncalibrated, Predictions(
+        classes=info.classes,
+        paths=tuple(row.path for row in rows),
+        digests=tuple(row.digest for row in rows),
+        groups=music.groups,
+        target=target,
+        probabilities=calibrated_by(uncalibrated, info.temperature, target),
+        thresholds=info.thresholds,
+    )
+
+
 def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
-    """Returns the wrong predictions with the highest probability; `found` is as in `score_clips`."""
-    classes, probabilities = predictions.classes, predictions.probabilities
-    wrong = np.flatnonzero(~predictions.correct)
-    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]
+    """Returns the wrong predictions with the highest probability; `found` is as in `score_clips`.
+
+    For several genres: predictions of genres that a clip's label lacks (perhaps by mistake).
+    """
+    classes, answers = predictions.classes, (predictions.predicted, predictions.target)
+    predicted, target = answers if predictions.several else (np.eye(len(classes), dtype=bool)[one] for one in answers)
+    wrong = np.where(predicted & ~target, predictions.probabilities, 0)  # (N, classes)
+    worst = np.argsort(-wrong.max(1), kind="stable")[:MAX_MISTAKES]
     return [
         ClipView(
             path=predictions.paths[index],
-            true=classes[predictions.target[index]],
-            predicted=classes[probabilities[index].argmax()],
-            probabilities=tuple(probabilities[index].tolist()),
+            true=music.labels[index],
+            predicted=classes[wrong[index].argmax()],
+            probabilities=tuple(predictions.probabilities[index].tolist()),
             levels=stored_clip(music.store, music.clips[index]).levels,
             seconds=found[index].seconds,
             attention=found[index].attention,
         )
         for index in worst
+        if wrong[index].any()
     ]

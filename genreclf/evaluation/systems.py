@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from genreclf.config import flatten
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
 from genreclf.inference.task import MULTICLASS
+from genreclf.training.resume import OUTSIDE, read_run
 
 # Keys that differ between the runs of one system, or that do not affect predictions.
-RUN_KEYS = ("seed", "run", "ckpt", "cache", "data.cache", "workers", "logger", "split.fold")
+RUN_KEYS = (*OUTSIDE, "seed", "data.cache", "workers", "device_store_mib", "cuda_graph", "split.fold")
 
 _EARLIER = {"task": MULTICLASS, "data.task": MULTICLASS}  # missing from runs of earlier versions
 
@@ -66,14 +66,10 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
 
 
 def _read(folder: Path) -> Run:
-    try:
-        config, record = yaml.safe_load((folder / CONFIG_YAML).read_text()), json.loads((folder / RECORD).read_text())
-        _ = config["seed"], config["model"]["name"], config["split"]["name"]  # used later
-        return Run(folder, config, tuple(record["overrides"]))
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise GenreclfError(
-            f"{folder}: damaged run folder ({reason(error)}); copy the run again, or leave it out"
-        ) from error
+    config, record = read_run(folder)
+    if "seed" not in config or "name" not in config.get("split", ()):
+        raise GenreclfError(f"{folder / CONFIG_YAML}: damaged (seed, split); copy the run again, or leave it out")
+    return Run(folder, config, tuple(record["overrides"]))
 
 
 def build_systems(predictions: Mapping[Path, Predictions], runs: Sequence[Run]) -> list[System]:

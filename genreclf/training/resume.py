@@ -15,8 +15,9 @@ from genreclf.frontend.object_store import absolute
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 
 MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record show whether their content is the same
+OUTSIDE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect the trained model
 # Groups and keys that do not affect the training steps; the last two affect the bundle of a finished run.
-_FREE = ("run", "ckpt", "logger", "cache", "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
+_FREE = (*OUTSIDE, "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
 _EPOCHS = "trainer.max_epochs"
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from genreclf.errors import GenreclfError
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG
-from genreclf.training.resume import read_run
-
-_FREE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect the trained model
+from genreclf.training.resume import OUTSIDE, read_run
 
 
 class Before(Enum):
@@ -35,4 +33,4 @@ def done_before(folder: Path, overrides: Sequence[str]) -> Before:
 
 def _settings(overrides: Sequence[str]) -> set[str]:
     words = (word.lstrip("+") for word in overrides)
-    return {word for word in words if word.partition("=")[0].partition(".")[0] not in _FREE}
+    return {word for word in words if word.partition("=")[0].partition(".")[0] not in OUTSIDE}
