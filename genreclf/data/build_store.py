@@ -135,7 +135,7 @@ def _is_whole(store: Path) -> bool:
 
 
 def _reopen(store: Path) -> None:
-    """Makes a finished store that has lost files an unfinished one, without clips unless those of all are there."""
+    """Turns a finished store that has lost files into an unfinished one, without clips unless its arrays are whole."""
     (store / META).unlink()
     try:
         open_clips(store, read_table(store / TABLE))

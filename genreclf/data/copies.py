@@ -1,4 +1,4 @@
-"""Finds copies that a search by fingerprints misses: equal files, and recordings that are played faster or slower."""
+"""Finds copies that a search by fingerprints misses: equal files, and recordings played faster or slower."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,8 @@ from genreclf.data.store import Row, Store
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS, hertz_of_mel, mel_of_hertz
 
-# Fingerprints match copies up to 1.5 % faster or slower (measured, as all of this: 35 of 35 real clips), so these find
-# all that are up to 7 % faster or slower, and 31 of 35 at 8 %. Nightcore (20 to 35 % faster) would need seven more.
+# Fingerprints match copies that are up to 1.5 % faster or slower, so these speeds find all copies up to 7 %, and 31 of
+# 35 at 8 % (all measured on 35 real clips). Nightcore (20 to 35 % faster) would need seven more speeds.
 SPEEDS = (1.03, 1.03**2)
 
 
@@ -22,7 +22,7 @@ def equal_files(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[Match]:
     """Pairs each clip with the first one of `others` of equal content, because short clips have no fingerprint."""
     first: dict[tuple[str, int], int] = {}
     for clip, row in enumerate(others):
-        # The number of columns too, because equal bytes with another suffix may have been decoded differently.
+        # The number of columns counts too, because equal bytes with another suffix may be decoded differently.
         first.setdefault((row.digest, row.columns), clip)
     for clip, row in enumerate(rows):
         other = first.get((row.digest, row.columns))
@@ -39,7 +39,7 @@ def with_other_speeds(known: Iterable[Match], one: Store, other: Store) -> list[
 
 
 def _matches_at(speed: float, one: Store, other: Store) -> list[Match]:
-    """Returns the pairs of which one clip is about `speed` times as fast as the other."""
+    """Returns the pairs where one clip is about `speed` times as fast as the other."""
     faster = _matches_of_faster(speed, one, other)
     if other is one:
         faster = [match for match in faster if match.first != match.second]
@@ -66,7 +66,7 @@ def _faster(store: Store, speed: float, clip: int) -> Fingerprint:
 
 
 def _bands(speed: float) -> np.ndarray:
-    """Returns, for each band, the one whose sound is there at another speed.
+    """Returns, for each band at another speed, the band that its sound comes from.
 
     Rounding is off by half a band, 1.3 % of the pitch, which fingerprints tolerate.
     """
@@ -75,7 +75,7 @@ def _bands(speed: float) -> np.ndarray:
 
 
 def _turned(match: Match) -> Match:
-    """Returns the same match with the clips exchanged. Its times are now those of the clip that was the second."""
+    """Returns the same match with the clips exchanged. Its times are then those of the former second clip."""
     return Match(
         first=match.second,
         second=match.first,

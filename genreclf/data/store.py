@@ -49,7 +49,7 @@ class Row:
     problem: str  # why the clip is left out (unreadable, no music), or a note on a clip that is used
 
 
-DAMAGED = (OSError, ValueError, KeyError, TypeError, csv.Error)  # what reading a damaged store raises
+DAMAGED = (OSError, ValueError, KeyError, TypeError, csv.Error)  # exceptions of reading a damaged store
 _ROW_TYPES = get_type_hints(Row)
 
 
