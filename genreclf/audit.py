@@ -19,14 +19,12 @@ from genreclf.data.collections_page import collections_page
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
-from genreclf.data.sources import DataConfig, data_folder, on_disk, rows_of_public
+from genreclf.data.sources import DataConfig, clip_rows, data_folder
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
-from genreclf.data.tag_rows import tag_rows
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import folder_contents
-from genreclf.frontend.object_store import Location
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
 from genreclf.text import first_names, one_line, shell_command
@@ -73,18 +71,11 @@ def _ignored(data: DataConfig, store: Store) -> dict[str, list[str]]:
     folder = data_folder(data)
     contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
-    reasons = _reasons(data, folder, unused)
+    reasons = clip_rows(replace(data, table=None), unused).reasons
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path, why in zip(unused, reasons, strict=True):
         found[f"{UNUSED}: {why}" if why else UNUSED].append(path)
     return {**contents.ignored, **found}  # a plain dict, because asdict cannot copy a defaultdict
-
-
-def _reasons(data: DataConfig, folder: Location, unused: Sequence[str]) -> list[str]:
-    """Returns why each clip has no class, from the tags or a public data set's tables; empty where unknown."""
-    if data.public:
-        return rows_of_public(replace(data, table=None), unused).reasons
-    return tag_rows(on_disk(folder), unused, data.tag_genres).reasons if data.tag_genres else [""] * len(unused)
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TypeVar
 
 from genreclf.data.groups import conflicts, groups_of, merge_groups
 from genreclf.data.gtzan_lists import published_missing
@@ -12,16 +11,14 @@ from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
-from genreclf.data.sources import DataConfig, data_folder, on_disk, rows_of_public
+from genreclf.data.public_sets import PublicRows
+from genreclf.data.sources import DataConfig, clip_rows
 from genreclf.data.split import SplitConfig, assign, folder_splits, rarest, split_word
 from genreclf.data.split_refusals import divided_groups, rare_classes, refusals
 from genreclf.data.store import Row
-from genreclf.data.table import ClipMetadata, read_table
-from genreclf.data.tag_rows import tag_rows
+from genreclf.data.table import ClipMetadata
 from genreclf.errors import GenreclfError
 from genreclf.text import first_names
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,51 +41,72 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     """Assigns the clips in a store's table. Raises GenreclfError if the split or a table (CSV) cannot be used.
 
     Prints on standard error which classes are left out, which clips are in no split or seem to be pieces of one clip,
-    and whether the table has a split that is not used.
+    and whether there is a split that is not used.
     """
     clips, conflicting = _usable(rows, data)
-    used = [rows[clip] for clip in clips]
-    paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
-    found = _of_table_and_tags([row.path for row in rows], data, split) if clips else _Found([])
-    metadata = _metadata(used, data, _chosen(found.metadata, clips))
-    official = _chosen(found.published, clips) if found.published else []
-    unknown_artists = data.unknown_artists if data.names_artists else "single"
-    groups = groups_of(used, metadata, unknown_artists)
-    folds = [one.fold for one in metadata]
-    _check_folders(paths, data, split)
-    digests, names = [row.digest for row in used], official if data.public else None
-    splits = assign(split, paths, rarest(genres), digests, groups, folds, names) if used else []
-    # Two training folds of one run are training and test data of another.
-    parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
-    reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
-    _tell_lost(rows, clips, splits, data, split)
-    _tell_unused_split(folds, data, split)
-    wholes = _wholes(used, groups, data)
-    genres = _without_rare(genres, splits, data, split)
-    kept = [i for i, each in enumerate(genres) if each]
-    clips, metadata, genres = _chosen(clips, kept), _chosen(metadata, kept), _chosen(genres, kept)
-    groups, splits = _chosen(groups, kept), _chosen(splits, kept)
-    of_genre = [group for group, each in zip(groups, genres, strict=True) for _ in each]
-    reasons += refusals(split, *_by_genre(genres, splits), of_genre)
+    # Of all clips, because a table's names are matched as a whole
+    paths = [row.path for row in rows] if clips else []
+    found = clip_rows(data, paths, _published_number(split)) if paths else PublicRows([], [], [], {})
+    used, metadata = [rows[clip] for clip in clips], [found.metadata[clip] for clip in clips]
+    official = [found.splits[clip] for clip in clips] if data.public else None
+    _tell_unused_split(found, [one.fold for one in metadata], data, split)
+    member = _assigned(clips, used, _with_pieces(used, data, metadata), official, data, split)
+    _tell_lost(rows, member, data, split)
+    genres = _without_rare(member.genres, member.splits, data, split)
+    reasons = _divided_groups(used, member, split)
+    member = _with_genres(member, genres)
+    groups = [group for group, each in zip(member.groups, member.genres, strict=True) for _ in each]
+    reasons += refusals(split, *_by_genre(member.genres, member.splits), groups)
     missing: Mapping[str, Sequence[str]] = {}
     if split.name == "published":
-        missing = found.missing if data.public else published_missing([rows[clip].path for clip in clips])
+        missing = found.missing if data.public else published_missing([rows[clip].path for clip in member.clips])
+    return replace(member, conflicts=conflicting, refusals=tuple(reasons), missing=missing)
+
+
+def _published_number(split: SplitConfig) -> int:
+    return (split.fold or 0) if split.name == "published" else 0
+
+
+def _assigned(
+    clips: Sequence[int],
+    used: Sequence[Row],
+    metadata: Sequence[ClipMetadata],
+    official: Sequence[str] | None,
+    data: DataConfig,
+    split: SplitConfig,
+) -> Membership:
+    """Returns the groups and splits of the clips `used`; `official` are the names of a public data set's splits."""
+    paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
+    groups = groups_of(used, metadata, data.unknown_artists if data.names_artists else "single")
+    _check_folders(paths, data, split)
+    folds, digests = [one.fold for one in metadata], [row.digest for row in used]
+    splits = assign(split, paths, rarest(genres), digests, groups, folds, official) if used else []
     return Membership(
         clips=tuple(clips),
         splits=tuple(splits),
         groups=tuple(groups),
         metadata=tuple(metadata),
         genres=tuple(genres),
-        conflicts=conflicting,
-        refusals=tuple(reasons),
-        missing=missing,
-        published=tuple(map(split_word, _chosen(official, kept))) if official else (),
-        wholes=tuple(_chosen(wholes, kept)) if wholes else (),
+        conflicts=(),
+        refusals=(),
+        published=tuple(map(split_word, official or ())),
+        wholes=tuple(_wholes(used, groups, data)),
     )
 
 
-def _chosen(items: Sequence[T], numbers: Sequence[int]) -> list[T]:
-    return [items[number] for number in numbers]
+def _with_genres(member: Membership, genres: Sequence[tuple[str, ...]]) -> Membership:
+    """Returns the membership with these genres, without the clips that have none."""
+    kept = [number for number, each in enumerate(genres) if each]
+    lists = {name: getattr(member, name) for name in ("clips", "splits", "groups", "metadata", "published", "wholes")}
+    lists = {name: items for name, items in {**lists, "genres": genres}.items() if items}
+    return replace(member, **{name: tuple(items[number] for number in kept) for name, items in lists.items()})
+
+
+def _divided_groups(used: Sequence[Row], member: Membership, split: SplitConfig) -> list[str]:
+    # Two training folds of one run are training and test data of another.
+    folds = [one.fold for one in member.metadata]
+    parts = folds if split.name == "table" and not any(map(split_word, folds)) else member.splits
+    return divided_groups(split.name, [row.path for row in used], [one.group for one in member.metadata], parts)
 
 
 def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tuple[int, ...], ...]]:
@@ -120,16 +138,7 @@ def _without_rare(
     return [tuple(genre for genre in each if genre not in rare) for each in genres]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Information on all clips of a store from a table, tags or a public data set."""
-
-    metadata: Sequence[ClipMetadata]
-    published: Sequence[str] = ()  # names of the published splits, "" for none; no items if nothing is published
-    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-def _metadata(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata]) -> list[ClipMetadata]:
+def _with_pieces(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata]) -> list[ClipMetadata]:
     """Returns each clip's metadata. With data.group=stem, pieces of one clip are also a group."""
     if data.group is None or not used:
         return metadata
@@ -145,25 +154,6 @@ def _metadata(used: Sequence[Row], data: DataConfig, metadata: list[ClipMetadata
     return [replace(one, group=whole) for one, whole in zip(metadata, wholes, strict=True)]
 
 
-def _of_table_and_tags(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
-    """Reads the metadata of all clips of a store. Includes clips left out, to match a table's names as a whole."""
-    if data.public:
-        return _of_public(paths, data, split)
-    given = None if data.table is None else read_table(data.table, paths, data.task)
-    if data.tag_genres is not None:
-        return _Found(tag_rows(on_disk(data_folder(data)), paths, data.tag_genres, given).metadata)
-    return _Found(given or [ClipMetadata() for _ in paths])
-
-
-def _of_public(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> _Found:
-    """Reads a public data set's metadata. Only split=published assigns its published split."""
-    used = split.name == "published"
-    found = rows_of_public(data, paths, (split.fold or 0) if used else 0)
-    if not used and len(set(filter(None, found.splits))) > 1:
-        tell_once(f"data={data.name}: has a published split: split=published uses it")
-    return _Found(found.metadata, found.splits, found.missing)
-
-
 def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
     """Raises GenreclfError for the default split if the folders give another one."""
     found = folder_splits(paths)
@@ -172,21 +162,21 @@ def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -
         raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
 
 
-def _tell_lost(
-    rows: Sequence[Row], clips: Sequence[int], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
-) -> None:
+def _tell_lost(rows: Sequence[Row], member: Membership, data: DataConfig, split: SplitConfig) -> None:
     """Prints which classes have no usable clip, and which clips are in no split."""
     of_class = Counter(genre for row in rows for genre in genres_of(row.label, data.task))
-    used = {genre for clip in clips for genre in genres_of(rows[clip].label, data.task)}
+    used = set(chain(*member.genres))
     lost = [f"{genre!r} ({of_class[genre]} clips)" for genre in sorted(of_class.keys() - used)]
     if lost and used:
         tell_once(f"data.path={data.path}: no clip of {len(lost)} classes can be used: {', '.join(lost)}")
-    unused = [rows[clip].path for clip, part in zip(clips, splits, strict=True) if part is None]
+    unused = [rows[clip].path for clip, part in zip(member.clips, member.splits, strict=True) if part is None]
     if unused:
         tell_once(f"split={split.name}: {len(unused)} clips are in no split ({first_names(unused)})")
 
 
-def _tell_unused_split(folds: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
+def _tell_unused_split(found: PublicRows, folds: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
+    if split.name != "published" and len(set(filter(None, found.splits))) > 1:
+        tell_once(f"data={data.name}: has a published split: split=published uses it")
     words = {split_word(fold) for fold in folds if fold}
     if split.name != "table" and words and None not in words:
         tell_once(f"data.table={data.table}: its split is not used; split=table uses it")
@@ -206,6 +196,6 @@ def _wholes(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> lis
     if len({(wholes[i], groups[i]) for i in pieces}) == len(songs):
         return []
     counts = f"{len(pieces)} clips seem to be pieces of {len(songs)} longer ones"
-    names = first_names(_chosen(paths, pieces))
+    names = first_names([paths[i] for i in pieces])
     tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
     return wholes

@@ -21,7 +21,7 @@ from genreclf.data.public_sets import (
     public_set,
     tell_left_out,
 )
-from genreclf.data.table import overridden, read_genres, read_table
+from genreclf.data.table import ClipMetadata, overridden, read_genres, read_table
 from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
@@ -182,6 +182,22 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
     metadata = list(map(overridden, found.metadata, read_table(data.table, paths, data.task)))
     reasons = ["" if one.genre else reason for one, reason in zip(metadata, found.reasons, strict=True)]
     return replace(found, metadata=metadata, reasons=reasons)
+
+
+def clip_rows(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicRows:
+    """Returns what the tables of a public data set, the tags or `data.table` say about these clips, if anything.
+
+    `split` is the number of the published split. Raises GenreclfError if a table cannot be used.
+    """
+    if data.public:
+        return rows_of_public(data, paths, split)
+    metadata, reasons = [ClipMetadata()] * len(paths), [""] * len(paths)
+    if data.tag_genres is not None:
+        tagged = _rows_of_tags(on_disk(data_folder(data)), data.table, data.tag_genres, paths)
+        metadata, reasons = tagged.metadata, tagged.reasons
+    elif data.table is not None:
+        metadata = read_table(data.table, paths, data.task)
+    return PublicRows(metadata, [], reasons, {})
 
 
 def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
