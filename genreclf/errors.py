@@ -8,7 +8,7 @@ from typing import ParamSpec
 
 from genreclf.outputs import lasting_outputs, lost_output, reader_is_gone
 from genreclf.stopping import Stopped
-from genreclf.text import one_line
+from genreclf.text import one_line, shell_command
 
 USER_ERROR = 2  # the exit code for a usage error or an unusable input
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells report it
@@ -124,7 +124,19 @@ def missing_package(error: BaseException | None) -> str:
     if package in ("", "genreclf"):
         return ""
     if package in _PIP_EXTRAS:
-        return f"{package} is not installed; run pip install 'genreclf[{_PIP_EXTRAS[package]}]'"
+        return f"{package} is not installed; run {_pip_install(_PIP_EXTRAS[package])}"
     extra = _EXTRAS.get(package)
-    setup, wheel = (f"scripts/setup predict {extra}", f"genreclf[{extra}]") if extra else ("scripts/setup", "genreclf")
-    return f"{package} is not installed; run {setup} in the checkout, or pip install '{wheel}'"
+    setup = f"scripts/setup predict {extra}" if extra else "scripts/setup"
+    pip = _pip_install(extra) if extra else "pip install 'genreclf'"
+    return f"{package} is not installed; run {setup} in the checkout, or {pip}"
+
+
+def _pip_install(extra: str) -> str:
+    """Returns the command that installs the packages of an extra.
+
+    `pip install 'genreclf[EXTRA]'` would add the full install, with torch, to a small one.
+    """
+    from importlib.metadata import requires  # takes a while to import, and is only needed here
+
+    lines = (line.replace('"', "'").partition("; extra == ") for line in requires("genreclf") or ())
+    return shell_command("pip", "install", *(package for package, _, name in lines if name == f"'{extra}'"))
