@@ -1,6 +1,7 @@
 """The colours of a picture -> the levels of the colour map that it was drawn with: any of matplotlib's, or grey.
 
-A map and its reverse have the same colours; which of the two it was is for `figure_content` to tell.
+A colour bar shows other maps, too. A map and its reverse have the same colours; which of the two it was is for the bar
+or for `picture_content` to tell.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 GREY = "grey"
+BAR = "the colour bar's colours"
 _FILE = Path(__file__).with_name("colour_maps.npz")  # written by scripts/make_colour_maps.py
 WRITTEN = ("magma", "viridis", "inferno", "plasma")  # that `picture.write_picture` offers
 # Defaults of librosa and matplotlib, and the old one. In JPEG of low quality another map may be nearer than the right
@@ -21,6 +23,9 @@ _SAMPLE = 2048  # pixels that choose the map
 _ROUGH_STEP, _LIKELY = 8, 4.0  # of them; maps that fit so much worse than the best of these are not compared further
 _MOSTLY = 0.5  # of the pixels: lines at each beat take up to 45 %
 _AT_ONCE = 8192  # colours that are compared with a map at a time: 8 MB
+# Of a bar's levels: how far, of 255, they may be from a straight line, and how flat it may be. What is as light as the
+# ground around the bar is missing.
+_UNEVEN, _LEAST_SLOPE = 4.0, 0.7
 _MANY_GREYS = 100  # of 256. So many of an even map lie among those of the uneven one by chance once in 10 million
 # JPEG stores brightness finer than colour. Rows: brightness, blue and red difference (ITU-R 601) at half weight.
 _COMPARED = np.array([[0.299, 0.587, 0.114], [-0.084, -0.166, 0.25], [0.25, -0.209, -0.041]], np.float32)
@@ -31,7 +36,7 @@ class Inverted:
     """A picture's levels."""
 
     levels: np.ndarray  # (height, width) uint8
-    colours: str  # "grey" or the name of a map
+    colours: str  # "grey", the name of a map, or BAR
     distance: np.ndarray  # (height, width) float32: of each pixel from its map's colour, RMS of the channels
     covered: float = 0.0  # the share of the plot that something drawn over it hides, and that was filled in
 
@@ -73,39 +78,53 @@ def mostly_exact(pixels: np.ndarray) -> Inverted | None:
     return Inverted(level_of_known[place], best[0], distance)
 
 
-def nearest(pixels: np.ndarray) -> Inverted:
+def nearest(pixels: np.ndarray, bar: np.ndarray | None = None) -> Inverted:
     """(height, width, 3) uint8 -> the levels of the nearest colours, of grey or the map that fits best.
 
-    For JPEG, and for drawings that were resized.
+    For JPEG, and for drawings that were resized. The colours of a bar, (length, 3) uint8 from its low end on, are the
+    map if they are of no other.
     """
     colours, place = np.unique(_packed(pixels), return_inverse=True)
     place = place.reshape(pixels.shape[:2])
     distinct = _unpacked(colours)
-    step = -(-place.size // _SAMPLE)
-    sample = distinct[place.reshape(-1)[::step]] @ _COMPARED.T
-    maps = _mean_tables()
-    rough = {one: _misfit(sample[::_ROUGH_STEP], table) for one, table in maps.items()}
-    likely = [one for one in maps if rough[one] <= _LIKELY * min(rough.values())]
-    name = min(likely, key=lambda one: _misfit(sample, maps[one]) * (1 if one in _USUAL else _UNUSUAL))
-    levels = levels_of(distinct, name)
-    distance = np.sqrt(np.square(distinct - maps[name][levels]).mean(axis=1))
+    name = _best_map(distinct[place.reshape(-1)[:: -(-place.size // _SAMPLE)]])
+    table = _mean_tables()[name]
+    if bar is not None and not bar_direction(bar, name):
+        name, table = BAR, bar[np.linspace(0, len(bar) - 1, 256).round().astype(int)].astype(np.float32)
+    levels = _levels(distinct, table)
+    distance = np.sqrt(np.square(distinct - table[levels]).mean(axis=1))
     return Inverted(levels[place], name, distance[place])
 
 
-def levels_of(colours: np.ndarray, name: str) -> np.ndarray:
-    """(N, 3) colours, 0 to 255 -> (N,) uint8 levels of the nearest colours of grey or a map."""
-    table = _mean_tables()[name]
-    compared = table @ _COMPARED.T
+def bar_direction(bar: np.ndarray, name: str) -> int:
+    """1 if the colours of a bar, (length, 3) uint8 from its low end on, are grey or a map's, -1 if reversed; else 0."""
+    if name == BAR:
+        return 1
+    levels, place = _levels(bar.astype(np.float32), _mean_tables()[name]), np.linspace(0, 255, len(bar))
+    slope, start = np.polyfit(place, levels, 1)
+    is_even = np.abs(levels - (start + slope * place)).mean() < _UNEVEN and abs(slope) > _LEAST_SLOPE
+    return int(np.sign(slope)) if is_even else 0
+
+
+def _best_map(sample: np.ndarray) -> str:
+    """The map that fits (N, 3) colours best, or grey."""
+    compared = sample @ _COMPARED.T
+    maps = _mean_tables()
+    rough = {one: _misfit(compared[::_ROUGH_STEP], table) for one, table in maps.items()}
+    likely = [one for one in maps if rough[one] <= _LIKELY * min(rough.values())]
+    return min(likely, key=lambda one: _misfit(compared, maps[one]) * (1 if one in _USUAL else _UNUSUAL))
+
+
+def _levels(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(N, 3) colours, 0 to 255 -> (N,) uint8 levels of the nearest of (256, 3); of levels of one colour, the middle."""
+    known, first, count = np.unique(table, axis=0, return_index=True, return_counts=True)
+    middle = (first + (count - 1) // 2).astype(np.uint8)
+    compared = known @ _COMPARED.T
     levels = np.empty(len(colours), np.uint8)
-    for first in range(0, len(colours), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        levels[part] = _squares(colours[part] @ _COMPARED.T, compared).argmin(axis=1)
+    for start in range(0, len(colours), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        levels[part] = middle[_squares(colours[part] @ _COMPARED.T, compared).argmin(axis=1)]
     return levels
-
-
-def distinct_colours(name: str) -> int:
-    """How many different colours grey or a map has: 256, or a few in a list of colours."""
-    return len(np.unique(_mean_tables()[name], axis=0))
 
 
 def _misfit(sample: np.ndarray, table: np.ndarray) -> float:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from genreclf.frontend.boxes import Box
 from genreclf.frontend.colour_maps import GREY, exact, nearest, written_table
-from genreclf.frontend.figure import Box
 from genreclf.frontend.log_mel import N_BANDS
 
 _SIZE = (288, 432)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import librosa
 import matplotlib
 import numpy as np
 import pytest
@@ -168,3 +169,28 @@ def test_real_pictures_of_music_are_never_told(gtzan, tmp_path):
         levels = np.asarray(Image.open(path))[::-1]
         write_picture(tmp_path / "x.png", CHANGES["raised floor"](levels, np.random.default_rng(0)))
         assert read_picture(tmp_path / "x.png").unsuitable == "", path
+
+
+@pytest.mark.parametrize("way_up", ["reversed", "upside down", "reversed, upside down"])
+def test_grey_arrays_that_were_turned_are_turned_back_and_the_note_says_so(demo, tmp_path, way_up):
+    levels = np.maximum(demo["shuffle"], 60)  # silence is cut
+    as_drawn = levels if way_up == "upside down" else 255 - levels
+    Image.fromarray(as_drawn[::-1] if way_up == "reversed" else as_drawn).save(tmp_path / "x.png")
+    picture = read_picture(tmp_path / "x.png")
+    np.testing.assert_array_equal(picture.levels, levels)
+    assert picture.note == f"read as grey {way_up}"
+
+
+SCALES = {
+    "power": lambda power: power,
+    "amplitude": np.sqrt,
+    "PCEN": lambda power: librosa.pcen(power * 2**31, sr=22_050),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_levels_that_are_no_decibels_are_told(sounds, tmp_path, scale):
+    for style in ("arpeggio", "shuffle"):
+        power = librosa.feature.melspectrogram(y=sounds[style].astype(np.float32), sr=22_050)
+        Image.fromarray(stretched(SCALES[scale](power))[::-1]).save(tmp_path / "x.png")
+        assert "no decibels" in read_picture(tmp_path / "x.png").unsuitable, style

@@ -1,0 +1,134 @@
+"""The plots of a figure -> levels of our 128 bands: colours to levels, rows to bands, and what to know of both."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genreclf.frontend.band_axis import BandAxis, FigureAxis, find_axis, to_bands
+from genreclf.frontend.boxes import Box, off_map_edges
+from genreclf.frontend.colour_maps import GREY, Inverted, bar_direction, exact, mostly_exact, nearest
+from genreclf.frontend.drawn_over import filled, is_drawn_over
+from genreclf.frontend.figure import Plot
+from genreclf.frontend.kaggle_figure import seems_upper_40_db, upper_40_db
+from genreclf.frontend.picture_content import fault_of_plot, likeness, turned, upright
+
+_DECIBELS = "80 dB"  # that colours are taken to show
+_FEW_COLOURS = 64  # a list of colours; maps have 256
+_EXACT = 1.0  # of 255, from the map's colours: less in most of a plot that is neither resized nor JPEG
+_FRAME_LINES = 4  # that may blend with a plot
+_MAX_DISTANCE = 14.0  # of 255, from the map's colours. JPEG moves them by up to 12; of photos they are 16 and more away
+_MAX_BAR_DISTANCE = 20.0  # of what has a colour bar, and is no photo
+# Channels one above the other: where they meet, so many levels lie between the mean of a 32th of the height above and
+# below, and both halves correlate so much. In music of one channel they do up to 0.41.
+_PART, _JUMP, _SAME_SOUND = 32, 10, 0.6
+_COARSE = 16
+_ALIKE = 0.3  # correlation; of both channels of a song 0.5 and more, of different songs below 0.1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a plot shows."""
+
+    bands: np.ndarray  # (128, columns) uint8, row 0 the lowest band
+    colours: str  # "grey", the name of the colour map, or that they are a colour bar's
+    axis: str  # one of `band_axis.KINDS`
+    note: str  # how it was read
+    fault: str  # why it is no mel spectrogram; empty if it may be one
+
+
+def read_plots(pixels: np.ndarray, plots: list[Plot], said: FigureAxis) -> Reading:
+    """The spectrogram among the plots of (height, width, 3) uint8; `said`: what the user says of its axis.
+
+    Of several that show the same sound, such as both channels, the first is read, or a mel spectrogram.
+    """
+    readings = [_read_plot(pixels, plot, said) for plot in plots]
+    if len(readings) == 1:
+        return readings[0]
+    count = f"a figure of {len(readings)} plots"
+    spectrograms = [one for one in readings if not one.fault]
+    if not spectrograms:
+        return replace(readings[0], fault=f"{count}: {'; '.join({one.fault: None for one in readings})}")
+    chosen = next((one for one in spectrograms if one.axis in ("bands", "mel")), spectrograms[0])
+    number = 1 + next(number for number, one in enumerate(readings) if one is chosen)
+    if min(likeness(chosen.bands, one.bands) for one in spectrograms) < _ALIKE:
+        return replace(
+            chosen, note="", fault=f"{count}, of them {len(spectrograms)} spectrograms of different sound; cut one out"
+        )
+    return replace(chosen, note=f"{chosen.note}, plot {number} of {len(readings)}")
+
+
+def _read_plot(pixels: np.ndarray, found: Plot, said: FigureAxis) -> Reading:
+    whole = _inverted(pixels, found.box, found.bar)
+    plot = _one_channel(whole)
+    channel = "" if plot is whole else ", the lower of two channels"
+    distance = float(np.sqrt(np.square(plot.distance).mean()))
+    drawn = plot.levels[::-1]
+    levels = upright(drawn, loud_is_high=None if found.bar is None else bar_direction(found.bar, plot.colours) > 0)
+    fault = found.fault
+    if not fault and distance > (_MAX_DISTANCE if found.bar is None else _MAX_BAR_DISTANCE):
+        fault = "its colours fit no colour map: a photo, a cover, or much is drawn over it"
+    axis = find_axis(levels, said)
+    bands = to_bands(levels, axis)
+    fault, decibels = fault or fault_of_plot(levels, bands), _DECIBELS
+    # Kaggle's plots that were cut out and then resized or saved as JPEG.
+    if plot.colours == "magma" and distance and axis.kind == "bands" and seems_upper_40_db(bands):
+        bands, decibels = upper_40_db(bands), "the upper 40 dB"
+    edges = "" if found.edges_seen else ", assumed: it ends where its sound does"
+    note = f"figure: {_colours_note(plot, turned(drawn, levels))}, {_axis_note(axis, decibels)}{channel}{edges}"
+    return Reading(bands, plot.colours, axis.kind, "" if fault else note, fault)
+
+
+def _one_channel(plot: Inverted) -> Inverted:
+    """The lower half, if both halves show the same sound: the channels, one above the other."""
+    height, width = plot.levels.shape
+    if height < _PART:
+        return plot
+    upper, lower = Box(0, height // 2, 0, width), Box(height - height // 2, height, 0, width)
+    edge = height // _PART
+    bass, treble = plot.levels[upper.bottom - edge : upper.bottom], plot.levels[lower.top : lower.top + edge]
+    if abs(float(treble.mean()) - float(bass.mean())) < _JUMP:
+        return plot
+    if likeness(*(_coarse(part.of(plot.levels)) for part in (upper, lower))) < _SAME_SOUND:
+        return plot
+    return replace(plot, levels=lower.of(plot.levels), distance=lower.of(plot.distance))
+
+
+def _coarse(levels: np.ndarray) -> np.ndarray:
+    """(rows, columns) -> (16, columns): the means of rows, so that a row more or less does not count."""
+    rows = len(levels) // _COARSE
+    means: np.ndarray = levels[: _COARSE * rows].reshape(_COARSE, rows, -1).mean(axis=1)
+    return means
+
+
+def _colours_note(plot: Inverted, way_up: str) -> str:
+    """The map, and what it cost: few colours, lines or text over the plot."""
+    few, covered = len(np.unique(plot.levels)), round(100 * plot.covered)
+    steps = f" in only {few} colours" if few < _FEW_COLOURS else ""
+    hidden = f", {covered} % of it hidden by lines or text and filled in" if covered else ""
+    return f"{plot.colours}{way_up}{steps}{hidden}"
+
+
+def _axis_note(axis: BandAxis, decibels: str) -> str:
+    """What is known of a figure's levels, and what is assumed because the figure does not show it."""
+    shown = f"{axis.kind} to {axis.top_hz:,.0f} Hz"
+    if not axis.seen:
+        return f"assumed: {shown}, {decibels}"
+    matters = axis.kind in ("linear", "log") or decibels != _DECIBELS
+    return f"{shown}, assumed: {decibels}" if matters else shown
+
+
+def _inverted(pixels: np.ndarray, box: Box, bar: np.ndarray | None) -> Inverted:
+    """The levels inside a box, without lines at its edges that blend with a frame."""
+    framed = box.area < pixels.shape[0] * pixels.shape[1]
+    inner = [exact(box.shrunk(lines).of(pixels)) for lines in range(1 + _FRAME_LINES * framed)]
+    found = min(filter(None, inner), key=lambda one: one.colours == GREY, default=None)  # a frame is grey, too
+    if found and (bar is None or bar_direction(bar, found.colours)):
+        return found
+    found = nearest(box.of(pixels), bar)
+    under_lines = mostly_exact(box.of(pixels)) if np.median(found.distance) < _EXACT else None
+    if under_lines and is_drawn_over(np.isinf(under_lines.distance), found.distance):
+        found = under_lines
+    inside = off_map_edges(found.distance)
+    levels, distance = inside.of(found.levels), inside.of(found.distance)
+    covered = np.isinf(distance)
+    return Inverted(filled(levels, covered), found.colours, np.where(covered, 0, distance), float(covered.mean()))
