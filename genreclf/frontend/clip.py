@@ -10,10 +10,10 @@ import numpy as np
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_samples, stream_audio
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
-from genreclf.frontend.content import unsuitable_levels, unsuitable_sound
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
 from genreclf.frontend.memory_file import memory_file
 from genreclf.frontend.object_store import Location, StorePath, in_memory
+from genreclf.frontend.spectrogram_content import unsuitable_levels, unsuitable_sound
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES

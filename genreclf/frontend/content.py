@@ -1,10 +1,8 @@
-"""Detects clips without music: silence, clicks, test tones, noise and very short sounds, with a reason in one line.
+"""Detects samples without music by their levels: silence, clicks and very short sounds, with a reason in one line.
 
 Thresholds without another source were measured on 103 audio files and 709 pictures from GTZAN and 3,011 pictures of
 other music. None of them is called unsuitable, and neither are the audio files if they are made 60 dB quieter.
 """
-
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,30 +12,15 @@ TOO_SHORT = "short"
 _BLOCK_SECONDS = 0.01
 _BATCH_FRAMES = 2**16  # large, so that there are few computations
 _SILENCE = 2**-15  # RMS: one step of 16-bit samples
-# Hiss: quiet throughout, the loudest 10 ms hardly above the median (in music 1.65 times or more), and neighbouring
-# bands alike: least number of them, and limit for nearly all of their differences in levels (in music 8.4 or more).
-_HISS = "silence: nothing but hiss"
-_HISS_RMS, _HISS_RATIO, _HISS_BANDS, _HISS_STEP = 10 ** (-70 / 20), 1.4, 16, 6.4
+# Hiss: quiet throughout, and the loudest 10 ms hardly above the median (in music 1.65 times or more).
+HISS = "silence: nothing but hiss"
+_HISS_RMS, _HISS_RATIO = 10 ** (-70 / 20), 1.4
 # Channels cancel if the energy of their mean, divided by the mean of their energies, is lower. It is 1 / 32 for 32
 # channels that differ.
 _CANCELLED = 0.01
 _SOUND = 10 ** (-50 / 20)  # of the loudest 10 ms: anything louder is sound, as are all of GTZAN's clips
 _CLICK_SECONDS = 0.05
 _MIN_SECONDS = 1.0
-
-_LOUD = 30 * 255 / 80  # levels, 30 dB at most: only bands and columns within this distance of the loudest are judged
-_EDGE_COLUMNS, _MIN_COLUMNS = 3, 10  # the window blurs the beginning and end
-_STEADY = 4.0  # levels: the largest standard deviation of a loud band over time. In music 16.7 or more
-# Steady noise: the levels of bands that change are not correlated with other bands or over time, except for neighbours,
-# which share bins or samples. The largest of three such correlations is 0.123 or more in all music of 30 s, and 0.091
-# in 3 s of GTZAN; in 30 s of noise it is at most 0.05, and in 3 s mostly below 0.06.
-_AUDIBLE = 60 * 255 / 80  # levels: only bands within this distance of the loudest are judged
-_NEAR_BANDS, _NEAR_COLUMNS, _FAR_COLUMNS, _LAGS = 4, 4, 64, 20
-_CORRELATED = 0.07
-_MIN_CHANGING_BANDS, _MIN_NOISE_COLUMNS = 6, 90  # fewer are not enough to judge
-_GLIDE_STEPS = 128  # the most columns that are compared
-_GLIDE = 0.8  # the share of steps in which the pitch keeps its direction
-_NARROW = 8  # bands: the median number of loud bands in a column
 
 
 class LevelMeter:
@@ -89,7 +72,7 @@ class LevelMeter:
         if loudest < _SILENCE:
             return "silence: a constant level (DC), no sound" if self._offset > _SILENCE else "silence: no sound"
         if loudest < _HISS_RMS and loudest < _HISS_RATIO * np.median(rms):
-            return f"{_HISS} at {20 * np.log10(loudest):.0f} dB"
+            return f"{HISS} at {20 * np.log10(loudest):.0f} dB"
         runs = _runs(rms > _SOUND * loudest) * _BLOCK_SECONDS
         if runs.max() < _CLICK_SECONDS:
             return f"clicks: no sound lasts {_CLICK_SECONDS * 1000:.0f} ms"
@@ -107,83 +90,6 @@ class LevelMeter:
         means = steps.mean(axis=1)
         self._rms.append(np.sqrt(np.maximum(np.einsum("ij,ij->i", steps, steps) / size - means**2, 0)))
         self._offset = max(self._offset, float(np.abs(means).max(initial=0)))
-
-
-def unsuitable_sound(by_level: str, levels: np.ndarray) -> str:
-    """Returns why no genre can be predicted for a sound: `by_level`, confirmed if it is hiss, or by the spectrogram.
-
-    `by_level` is the reason from `LevelMeter.unsuitable`.
-    """
-    if by_level and not (by_level.startswith(_HISS) and not _is_smooth(levels)):
-        return by_level
-    return unsuitable_levels(levels)
-
-
-def unsuitable_levels(levels: np.ndarray) -> str:
-    """Returns why a spectrogram, (128, columns) uint8, is not music (one level, a test tone or noise), or ""."""
-    if levels.min() == levels.max():
-        return "silence: one level throughout"
-    values = levels.astype(np.float32)
-    peaks = values.max(axis=0)
-    loud = np.flatnonzero(peaks >= peaks.max() - _LOUD)
-    inner = values[:, loud[0] + _EDGE_COLUMNS : loud[-1] + 1 - _EDGE_COLUMNS]
-    if inner.shape[1] < _MIN_COLUMNS:
-        return ""
-    means = inner.mean(axis=1)
-    if inner[means >= means.max() - _LOUD].std(axis=1).max() < _STEADY:
-        return "test tone: the spectrum never changes"
-    if _glides(inner):
-        return "test tone: a single pitch that glides"
-    if _is_steady_noise(inner[means >= means.max() - _AUDIBLE]):
-        return "noise: steady, without rhythm or pitch changes"
-    return ""
-
-
-def _is_steady_noise(levels: np.ndarray) -> bool:
-    """Returns whether the levels, (bands, columns) float32, change randomly and independently in each band."""
-    levels = levels - levels.mean(axis=1, keepdims=True)
-    deviations = np.sqrt(np.einsum("ij,ij->i", levels, levels) / levels.shape[1])
-    changing = levels[deviations >= _STEADY] / deviations[deviations >= _STEADY, None]
-    bands, columns = changing.shape
-    if bands < _MIN_CHANGING_BANDS or columns < _MIN_NOISE_COLUMNS or _between_bands(changing) >= _CORRELATED:
-        return False
-    lags = np.linspace(_NEAR_COLUMNS, min(_FAR_COLUMNS, columns // 3), _LAGS).astype(int)
-    near, far = _over_time(changing, range(1, _NEAR_COLUMNS)), _over_time(changing, lags)
-    # The mean square of chance correlations is 1 / columns, and more where neighbours are correlated (Bartlett 1946).
-    by_chance = (1 + 2 * np.square(near).mean(axis=1).sum()) / columns
-    of_bands, of_all = np.square(far).mean() - by_chance, np.abs(far.mean(axis=1)).max()
-    return bool(of_bands < _CORRELATED**2 and of_all < _CORRELATED)
-
-
-def _over_time(changes: np.ndarray, lags: Iterable[int]) -> np.ndarray:
-    """Returns the autocorrelation of (bands, columns) with mean 0 and variance 1 at each lag: (lags, bands)."""
-    columns = changes.shape[1]
-    return np.array([np.einsum("ij,ij->i", changes[:, lag:], changes[:, :-lag]) / (columns - lag) for lag in lags])
-
-
-def _between_bands(changes: np.ndarray) -> float:
-    """Returns the mean correlation of distant bands, from (bands, columns) with mean 0 and variance 1."""
-    bands, columns = changes.shape
-    together = changes.sum(axis=0)
-    near = sum(np.vdot(changes[gap:], changes[: bands - gap]) for gap in range(1, _NEAR_BANDS))
-    far = ((together @ together) / columns - bands) / 2 - near / columns
-    return float(far / ((bands - _NEAR_BANDS) * (bands - _NEAR_BANDS + 1) / 2))
-
-
-def _is_smooth(levels: np.ndarray) -> bool:
-    """Returns whether the spectrum is smooth, like that of steady noise of any colour."""
-    means = levels.mean(axis=1)
-    steps = np.abs(np.diff(means[means >= means.max() - _LOUD]))
-    return len(steps) >= _HISS_BANDS and bool(np.quantile(steps, 0.9) < _HISS_STEP)
-
-
-def _glides(levels: np.ndarray) -> bool:
-    """Returns whether the centroid of the loud bands keeps moving in one direction. `levels` is (128, columns)."""
-    columns = levels[:, np.linspace(0, levels.shape[1] - 1, min(_GLIDE_STEPS, levels.shape[1])).astype(int)]
-    weights = np.maximum(columns - columns.max(axis=0) + _LOUD, 0)
-    steps = np.diff(np.arange(len(levels)) @ weights / weights.sum(axis=0))
-    narrow = np.median(np.count_nonzero(weights, axis=0)) <= _NARROW
-    return bool(narrow and np.mean(steps[1:] * steps[:-1] > 0) > _GLIDE)
 
 
 def _mean(block: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from tiny_sounds import music_like
 
 from genreclf.frontend.audio import read_samples
 from genreclf.frontend.clip import read_clip, read_upload, samples_clip
-from genreclf.frontend.content import unsuitable_levels
 from genreclf.frontend.picture import write_picture
+from genreclf.frontend.spectrogram_content import unsuitable_levels
 
 RATE_HZ = 22_050
 TIME = np.arange(8 * RATE_HZ) / RATE_HZ
@@ -22,6 +22,14 @@ RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=len(TIME))
 HERTZ = np.fft.rfftfreq(len(TIME), 1 / RATE_HZ)
 SINE = 0.5 * np.sin(2 * np.pi * 440 * TIME)
+
+FADES = {
+    "fades in": TIME / 8,
+    "fades out": 1 - TIME / 8,
+    "fades in and out": np.sin(np.pi * TIME / 8),
+    "swells": 1 + 0.8 * np.sin(2 * np.pi * TIME / 4),
+    "loses 40 dB": 10 ** (-TIME / 4),
+}
 
 
 def glide(from_hz: float, to_hz: float, seconds: float, times: int = 1) -> np.ndarray:
@@ -67,6 +75,12 @@ UNSUITABLE = {
     "brown noise": (shaped(20 / np.maximum(HERTZ, 20)), "noise: steady"),
     "an octave of noise": (shaped((HERTZ > 1_000) & (HERTZ < 2_000)), "noise: steady"),
     "hum in noise": (sum(np.sin(2 * np.pi * 50 * n * TIME) / n for n in range(1, 9)) + 0.3 * NOISE, "noise: steady"),
+    **{
+        f"{seconds} s of white noise": (0.1 * NOISE[: int(seconds * RATE_HZ)], "noise: steady")
+        for seconds in (1.1, 1.5)
+    },
+    **{f"noise that {name}": (0.1 * NOISE * gain, "noise: steady") for name, gain in FADES.items()},
+    "2 s of noise that fades out": ((0.1 * NOISE * FADES["fades out"])[-2 * RATE_HZ :], "noise: steady"),
     "repeated sweeps": (glide(20, 10_000, 60, times=10), "test tone"),
 }
 SUITABLE = {
@@ -145,6 +159,9 @@ def test_real_music_is_never_unsuitable(gtzan):
             assert samples_clip(gain * samples, rate_hz).unsuitable == "", path
         quiet = np.rint(1e-3 * 2**15 * samples[: 3 * rate_hz]).astype(np.int16)
         assert samples_clip(quiet, rate_hz).unsuitable == "", path
+        for start in range(0, len(samples) - rate_hz, 6 * rate_hz):  # pieces of 1 and 2 s
+            for end in (start + rate_hz, start + 2 * rate_hz):
+                assert "noise" not in samples_clip(samples[start:end], rate_hz).unsuitable, path
     foreign = Path(os.environ.get("GENRECLF_FOREIGN", gtzan.parent / "foreign"))
     pictures = [*sorted((gtzan / "pictures").rglob("*.png"))[::10], *sorted(foreign.rglob("*.png"))[::30]]
     for path in pictures:
