@@ -1,17 +1,17 @@
-"""Rectangles of pixels: what a picture falls into at its empty rows and columns, and where its frames are."""
+"""Rectangles of pixels: divides a picture at its empty rows and columns, and finds frames."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-MAX_FRAME = 8  # pixels: the frame's thickness of 0.8 points at 600 dots per inch, and what blends with it
+MAX_FRAME = 8  # pixels: a frame of 0.8 points at 600 dots per inch, and what blends with it
 _BLENDED = 56  # of 255
-_OFF_MAP = 6.0  # of 255: what blends with the frame is farther from the map's colours
+_OFF_MAP = 6.0  # of 255: pixels that blend with the frame are farther from the map's colours
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels, without `bottom` and `right`."""
+    """A rectangle of pixels. `bottom` and `right` are exclusive."""
 
     top: int
     bottom: int
@@ -20,45 +20,45 @@ class Box:
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """The height in pixels."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """The width in pixels."""
         return self.right - self.left
 
     @property
     def area(self) -> int:
-        """In pixels."""
+        """The area in pixels."""
         return self.height * self.width
 
     @property
     def smaller_side(self) -> int:
-        """In pixels."""
+        """The shorter side in pixels."""
         return min(self.height, self.width)
 
     def shrunk(self, lines: int) -> "Box":
-        """Without so many lines on each side."""
+        """Returns the box without `lines` lines on each side."""
         return Box(self.top + lines, self.bottom - lines, self.left + lines, self.right - lines)
 
     def within(self, outer: "Box") -> "Box":
-        """A box that was found in the pixels of another one, in the picture of that."""
+        """Converts a box found inside `outer` to the coordinates of the picture that `outer` is in."""
         return Box(outer.top + self.top, outer.top + self.bottom, outer.left + self.left, outer.left + self.right)
 
     def of(self, pixels: np.ndarray) -> np.ndarray:
-        """The view of (height, width, ...) pixels inside."""
+        """Returns a view of the pixels inside the box, from (height, width, ...)."""
         return pixels[self.top : self.bottom, self.left : self.right]
 
 
 def whole(pixels: np.ndarray) -> Box:
-    """The box of (height, width, ...) pixels."""
+    """Returns the box of all (height, width, ...) pixels."""
     height, width = pixels.shape[:2]
     return Box(0, height, 0, width)
 
 
 def blocks(box: Box, ink: np.ndarray) -> list[Box]:
-    """Cuts a box at the rows and columns where (height, width) bool ink has none, until there are none."""
+    """Divides a box at rows and columns without (height, width) bool ink, until there are none."""
     inside = box.of(ink)
     rows, columns = (_runs(np.asarray(inside.any(axis=axis))) for axis in (1, 0))
     parts = [Box(top, bottom, left, right).within(box) for top, bottom in rows for left, right in columns]
@@ -68,7 +68,7 @@ def blocks(box: Box, ink: np.ndarray) -> list[Box]:
 
 
 def _runs(used: np.ndarray) -> list[tuple[int, int]]:
-    """[first, end) of the runs of True."""
+    """Returns the runs of True as [first, end)."""
     places = np.flatnonzero(used)
     if not len(places):
         return []
@@ -78,7 +78,7 @@ def _runs(used: np.ndarray) -> list[tuple[int, int]]:
 
 
 def without_ticks(box: Box, ink: np.ndarray, least: float) -> Box:
-    """The box without the lines at its edges that have less ink than this share of the fullest: tick marks, labels."""
+    """Removes lines at a box's edges with less ink than `least` times the fullest line's: tick marks and labels."""
     inside = box.of(ink)
     rows, columns = (
         np.flatnonzero(share >= least * share.max()) for share in (inside.mean(axis=1), inside.mean(axis=0))
@@ -87,10 +87,10 @@ def without_ticks(box: Box, ink: np.ndarray, least: float) -> Box:
 
 
 def without_frame(box: Box, pixels: np.ndarray) -> Box:
-    """The box without the axes' frame, whose lines have one colour on all four sides.
+    """Removes the axes' frame, whose lines have one colour on all four sides, from a box.
 
-    Beside a silent part of a plot a side may seem to have more of them, so the side with the fewest counts. Sides at
-    the edge of the picture may have been cut, and do not count.
+    Beside a silent part of a plot, a side may seem to have more lines, so the side with the fewest lines counts. Sides
+    at the edge of the picture may have been cut, and do not count.
     """
     inside = box.of(pixels).astype(np.int16)
     across = inside.swapaxes(0, 1)
@@ -98,7 +98,7 @@ def without_frame(box: Box, pixels: np.ndarray) -> Box:
     are_whole = (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
     sides = (inside, inside[::-1], across, across[::-1])  # each (lines, length, 3), from the edge inwards
     inner = [side for side, is_whole in zip(sides, are_whole, strict=True) if is_whole]
-    if len(inner) < 2:  # of one side alone, a frame cannot be told from silence
+    if len(inner) < 2:  # with only one side, a frame cannot be distinguished from silence
         return box
     colour = np.median(np.concatenate([side[0] for side in inner]), axis=0)
     frame = min(_frame_lines(side, colour) for side in inner)
@@ -107,16 +107,16 @@ def without_frame(box: Box, pixels: np.ndarray) -> Box:
 
 
 def _frame_lines(lines: np.ndarray, colour: np.ndarray) -> int:
-    """How many of the first lines are of a colour, or blended with at most a fifth of the plot's."""
+    """Counts the first lines that have this colour, blended with at most a fifth of the plot's."""
     outer = lines[: min(MAX_FRAME, len(lines) // 8)]
     of_frame = (np.abs(outer - colour).max(axis=2) <= _BLENDED).mean(axis=1) >= 0.97
     return int(np.argmin(np.append(of_frame, False)))
 
 
 def off_map_edges(distance: np.ndarray) -> Box:
-    """(height, width) distances of colours from a map -> the box without lines at its edges that are not of the map.
+    """Returns the box without lines at its edges whose (height, width) distances show that they are not of the map.
 
-    They are what a frame that is not as wide as a pixel leaves.
+    A frame that is narrower than a pixel leaves such lines.
     """
     height, width = distance.shape
     limit = max(_OFF_MAP, 3 * float(np.median(distance)))

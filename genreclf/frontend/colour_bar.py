@@ -1,20 +1,20 @@
-"""The colour bar beside a plot: which block of a figure it is, and its colours."""
+"""Finds the colour bar beside a plot, and its colours."""
 
 import numpy as np
 
 from genreclf.frontend.borders import SAME
 from genreclf.frontend.boxes import Box
 
-_LENGTH = 0.7  # of the plot's side: matplotlib's are as long, plotly's 0.9, SoX's 0.78
-# How far the widest channel reaches, and the sum of all changes. Of matplotlib's maps only the longest lists of
+_LENGTH = 0.7  # of the plot's side: 1 in matplotlib, 0.9 in plotly, 0.78 in SoX
+# Least range of the widest channel, and largest sum of all changes. Among matplotlib's maps, only the longest lists of
 # colours change by more.
 _RANGE, _CHANGES = 64, 3000
-_ENDS = 100  # of its length, at both ends: what the outline may blend with
-_OUTLINE = 2  # lines on each side, that may blend with what is inside
+_ENDS = 100  # 1 / 100 of the length at both ends may blend with the outline
+_OUTLINE = 2  # lines on each side that may blend with the outline
 
 
 def is_colour_bar(block: Box, plot: Box, pixels: np.ndarray) -> bool:
-    """Whether a block stands beside a plot, is as long, and has colours that change evenly."""
+    """Returns whether a block is beside a plot, about as long as the plot, and has colours that change evenly."""
     if is_upright(block):
         beside = block.left >= plot.right or block.right <= plot.left
         shared = _shared(block.top, block.bottom, plot.top, plot.bottom)
@@ -32,7 +32,7 @@ def is_colour_bar(block: Box, plot: Box, pixels: np.ndarray) -> bool:
 
 
 def bar_colours(bar: Box, pixels: np.ndarray) -> np.ndarray:
-    """(length, 3) uint8: the colours of a bar from its lower or left end on, without its outline."""
+    """Returns the colours of a bar from its lower or left end, without its outline: (length, 3) uint8."""
     inside = bar.of(pixels)
     inside = inside[::-1, inside.shape[1] // 2] if is_upright(bar) else inside[inside.shape[0] // 2]
     outline = 1 + len(inside) // _ENDS
@@ -40,10 +40,10 @@ def bar_colours(bar: Box, pixels: np.ndarray) -> np.ndarray:
 
 
 def is_upright(box: Box) -> bool:
-    """Whether a box is higher than wide."""
+    """Returns whether a box is higher than wide."""
     return box.height > box.width
 
 
 def _shared(low: int, high: int, plot_low: int, plot_high: int) -> float:
-    """The share of a plot's side that a block's side is beside."""
+    """Returns the share of a plot's side that a block's side covers."""
     return (min(high, plot_high) - max(low, plot_low)) / (plot_high - plot_low)

@@ -1,7 +1,7 @@
-"""The colours of a picture -> the levels of the colour map that it was drawn with: any of matplotlib's, or grey.
+"""Converts the colours of a picture to the levels of its colour map: any of matplotlib's, or grey.
 
-A colour bar shows other maps, too. A map and its reverse have the same colours; which of the two it was is for the bar
-or for `picture_content` to tell.
+A colour bar shows other maps, too. A map and its reverse have the same colours. The bar or `picture_content` decides
+which of the two it is.
 """
 
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ import numpy as np
 GREY = "grey"
 BAR = "the colour bar's colours"
 _FILE = Path(__file__).with_name("colour_maps.npz")  # written by scripts/make_colour_maps.py
-WRITTEN = ("magma", "viridis", "inferno", "plasma")  # that `picture.write_picture` offers
-# Defaults of librosa and matplotlib, and the old one. In JPEG of low quality another map may be nearer than the right
-# one, by 5 to 13 %; usually the right one is two to twenty times as near.
+WRITTEN = ("magma", "viridis", "inferno", "plasma")  # the choices of `picture.write_picture`
+# Defaults of librosa and matplotlib, and the old one. With JPEG of low quality, another map may be 5 to 13 % nearer
+# than the right one; usually the right one is two to twenty times as near.
 _USUAL, _UNUSUAL = (GREY, *WRITTEN, "coolwarm", "jet"), 1.25
 _GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-_SAMPLE = 2048  # pixels that choose the map
-_ROUGH_STEP, _LIKELY = 8, 4.0  # of them; maps that fit so much worse than the best of these are not compared further
-_MOSTLY = 0.5  # of the pixels: lines at each beat take up to 45 %
-_AT_ONCE = 8192  # colours that are compared with a map at a time: 8 MB
-# Of a bar's levels: how far, of 255, they may be from a straight line, and how flat it may be. What is as light as the
-# ground around the bar is missing.
+_SAMPLE = 2048  # number of pixels that choose the map
+_ROUGH_STEP, _LIKELY = 8, 4.0  # step between pixels of a rough choice, and the worst misfit relative to the best one
+_MOSTLY = 0.5  # least share of the pixels: lines at each beat take up to 45 %
+_AT_ONCE = 8192  # number of colours compared with a map at a time: 8 MB
+# A bar's levels: largest distance from a straight line, of 255, and least slope of the line. Colours as light as the
+# background around the bar are missing.
 _UNEVEN, _LEAST_SLOPE = 4.0, 0.7
-_MANY_GREYS = 100  # of 256. So many of an even map lie among those of the uneven one by chance once in 10 million
+_MANY_GREYS = 100  # of 256: so many greys of an even map are among the uneven one's by chance once in 10 million cases
 # JPEG stores brightness finer than colour. Rows: brightness, blue and red difference (ITU-R 601) at half weight.
 _COMPARED = np.array([[0.299, 0.587, 0.114], [-0.084, -0.166, 0.25], [0.25, -0.209, -0.041]], np.float32)
 
@@ -37,14 +37,15 @@ class Inverted:
 
     levels: np.ndarray  # (height, width) uint8
     colours: str  # "grey", the name of a map, or BAR
-    distance: np.ndarray  # (height, width) float32: of each pixel from its map's colour, RMS of the channels
-    covered: float = 0.0  # the share of the plot that something drawn over it hides, and that was filled in
+    distance: np.ndarray  # (height, width) float32: distance of each pixel from its map's colour, RMS of the channels
+    covered: float = 0.0  # share of the plot that was hidden by something drawn over it, and was filled in
 
 
 def exact(pixels: np.ndarray) -> Inverted | None:
-    """(height, width, 3) uint8 -> levels, if all colours are grey or of one map as imshow or as pcolormesh round them.
+    """Returns the levels of (height, width, 3) uint8 if all colours are grey or of one map; None otherwise.
 
-    Of the levels of one colour, the middle one, or of two the lower.
+    Colours may be rounded as by imshow or pcolormesh. If a colour has several levels, the middle one is used, or the
+    lower one of two.
     """
     colours, place = np.unique(_packed(pixels), return_inverse=True)
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all() and not _uneven(colours):
@@ -61,9 +62,9 @@ def exact(pixels: np.ndarray) -> Inverted | None:
 
 
 def mostly_exact(pixels: np.ndarray) -> Inverted | None:
-    """(height, width, 3) uint8 -> levels, if most colours are grey or of one map, and the others drawn over it.
+    """Returns the levels of (height, width, 3) uint8 if most colours are grey or of one map; None otherwise.
 
-    Lines and text: `distance` is infinite where they are, and 0 elsewhere.
+    Other colours are lines and text over it, where `distance` is infinite. It is 0 elsewhere.
     """
     packed = _packed(pixels)
     sample = packed.reshape(-1)[:: -(-packed.size // _SAMPLE)]
@@ -79,10 +80,10 @@ def mostly_exact(pixels: np.ndarray) -> Inverted | None:
 
 
 def nearest(pixels: np.ndarray, bar: np.ndarray | None = None) -> Inverted:
-    """(height, width, 3) uint8 -> the levels of the nearest colours, of grey or the map that fits best.
+    """Returns the levels of the colours nearest to (height, width, 3) uint8, in grey or the map that fits best.
 
-    For JPEG, and for drawings that were resized. The colours of a bar, (length, 3) uint8 from its low end on, are the
-    map if they are of no other.
+    This is for JPEG and for resized drawings. The colours of a bar, (length, 3) uint8 from its low end, are the map if
+    they are not those of another one.
     """
     colours, place = np.unique(_packed(pixels), return_inverse=True)
     place = place.reshape(pixels.shape[:2])
@@ -97,7 +98,7 @@ def nearest(pixels: np.ndarray, bar: np.ndarray | None = None) -> Inverted:
 
 
 def bar_direction(bar: np.ndarray, name: str) -> int:
-    """1 if the colours of a bar, (length, 3) uint8 from its low end on, are grey or a map's, -1 if reversed; else 0."""
+    """Returns 1 if a bar's colours, (length, 3) uint8 from its low end, are those of a map, -1 if reversed, else 0."""
     if name == BAR:
         return 1
     levels, place = _levels(bar.astype(np.float32), _mean_tables()[name]), np.linspace(0, 255, len(bar))
@@ -107,7 +108,7 @@ def bar_direction(bar: np.ndarray, name: str) -> int:
 
 
 def _best_map(sample: np.ndarray) -> str:
-    """The map that fits (N, 3) colours best, or grey."""
+    """Returns the name of the map, or grey, that fits (N, 3) colours best."""
     compared = sample @ _COMPARED.T
     maps = _mean_tables()
     rough = {one: _misfit(compared[::_ROUGH_STEP], table) for one, table in maps.items()}
@@ -116,7 +117,10 @@ def _best_map(sample: np.ndarray) -> str:
 
 
 def _levels(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """(N, 3) colours, 0 to 255 -> (N,) uint8 levels of the nearest of (256, 3); of levels of one colour, the middle."""
+    """Returns the (N,) uint8 levels of (N, 3) colours, 0 to 255, in a (256, 3) table, by the nearest colour.
+
+    If a colour has several levels, the middle one is used.
+    """
     known, first, count = np.unique(table, axis=0, return_index=True, return_counts=True)
     middle = (first + (count - 1) // 2).astype(np.uint8)
     compared = known @ _COMPARED.T
@@ -128,17 +132,17 @@ def _levels(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def _misfit(sample: np.ndarray, table: np.ndarray) -> float:
-    """The mean square of the compared colours' distances from a map's."""
+    """Returns the mean square of the colours' distances from a map's."""
     return float(_squares(sample, table @ _COMPARED.T).min(axis=1).mean())
 
 
 def _uneven(greys: np.ndarray) -> bool:
-    """Whether packed greys are of matplotlib's Greys, its one map of them that is uneven: it leaves out 30 of 256."""
+    """Returns whether packed greys are those of matplotlib's Greys, its only uneven grey map, which lacks 30 of 256."""
     return len(greys) >= _MANY_GREYS and any(np.isin(greys, _packed(table)).all() for table in _tables()["Grays"])
 
 
 def written_table(name: str) -> np.ndarray:
-    """The (256, 3) uint8 colours of a map as imshow draws it, all distinct."""
+    """Returns the (256, 3) uint8 colours of a map as drawn by imshow, all distinct."""
     table: np.ndarray = _tables()[name][0].copy()
     table[1:, 2] += (table[1:] == table[:-1]).all(axis=1)  # viridis repeats two colours: one more level of blue
     return table
@@ -146,42 +150,42 @@ def written_table(name: str) -> np.ndarray:
 
 @cache
 def _tables() -> dict[str, np.ndarray]:
-    """Each map's (2, 256, 3) uint8 colours, as imshow (truncated) and as pcolormesh (rounded) draw them."""
+    """Returns each map's (2, 256, 3) uint8 colours, as drawn by imshow (truncated) and pcolormesh (rounded)."""
     with np.load(_FILE) as file:
         return dict(zip(file["names"].tolist(), file["tables"], strict=True))
 
 
 @cache
 def _mean_tables() -> dict[str, np.ndarray]:
-    """The (256, 3) float32 colours of grey and of each map, the mean of both roundings."""
+    """Returns the (256, 3) float32 colours of grey and of each map, as means of both roundings."""
     means = {name: tables.mean(axis=0, dtype=np.float32) for name, tables in _tables().items()}
     return {GREY: _GREYS.astype(np.float32), **means}
 
 
 def _known(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(256, 3) uint8 -> the packed colours that differ, sorted, and the middle of the uint8 levels of each."""
+    """Returns the distinct packed colours of a (256, 3) uint8 map, sorted, and the middle uint8 level of each."""
     known, first, count = np.unique(_packed(table), return_index=True, return_counts=True)
     return known, (first + (count - 1) // 2).astype(np.uint8)
 
 
 def _exact_tables() -> Iterator[tuple[str, np.ndarray]]:
-    """Names and (256, 3) colours, first as `written_table` makes them."""
+    """Yields names and (256, 3) colours, first those of `written_table`."""
     yield from ((name, written_table(name)) for name in WRITTEN)
     yield from ((name, table) for name, tables in _tables().items() for table in tables)
 
 
 def _squares(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """(N, 3), (256, 3) -> (N, 256) squared distances."""
+    """Returns squared distances: (N, 3), (256, 3) -> (N, 256)."""
     squares: np.ndarray = (colours**2).sum(axis=1)[:, None] - 2 * colours @ table.T + (table**2).sum(axis=1)
     return squares
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 -> (...) uint32."""
+    """Packs colours into integers: (..., 3) uint8 -> (...) uint32."""
     red, green, blue = (colours[..., part].astype(np.uint32) for part in range(3))
     return red << 16 | green << 8 | blue
 
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:
-    """(N,) uint32 -> (N, 3) float32."""
+    """Inverse of `_packed`: (N,) uint32 -> (N, 3) float32."""
     return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Finds the plots in a figure: inside its border, titles, tick labels and the axes' frames, beside their colour bars.
+"""Finds the plots in a figure: inside its border, titles, tick labels and frames, and beside colour bars.
 
-What remains is read by `figure_levels`. Rectangles are found by `boxes`, borders by `borders`, bars by `colour_bar`.
+`figure_levels` reads the plots. `boxes` finds rectangles, `borders` borders, and `colour_bar` bars.
 """
 
 from dataclasses import dataclass, replace
@@ -20,33 +20,33 @@ from genreclf.frontend.boxes import MAX_FRAME, Box, blocks, whole, without_frame
 from genreclf.frontend.colour_bar import bar_colours, is_colour_bar, is_upright
 
 _NESTED = 3  # a plot in a figure in a window on a desktop
-_MIN_SIDE = 32  # pixels: what is smaller is a label or a colour bar
+_MIN_SIDE = 32  # pixels: smaller blocks are labels or colour bars
 _OTHER_PLOT = 0.3  # of the largest plot's area
-_WHITE = 230  # of 255: dark borders cannot be told from silence
-_COLOURED = 0.2  # of a plot; silence may be white only in grey ones
-_SILENT = 0.002  # of a plot
+_WHITE = 230  # of 255: dark borders cannot be distinguished from silence
+_COLOURED = 0.2  # least share of colours in a coloured plot; silence may be white only in grey ones
+_SILENT = 0.002  # least share of the border's colour in a plot with silence
 _USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matplotlib 2 and later, 1, Kaggle's figures
-_TWO_COLOURS = 0.9  # of a plot, in the steps of 16 levels that are most frequent
+_TWO_COLOURS = 0.9  # of a plot's pixels, in its two most frequent colours in steps of 16 levels
 _HALF, _TICKS = 0.5, 0.1  # of the fullest line's ink: lines of a frame have more than half of it, tick marks less
 _TITLE = 8  # the least ratio of a plot's side to a title's height
-_BLENDED_LINES = 2  # on each side, that may blend with the frame
-_CENTRED = 2  # pixels: how far a title's centre may be from its plot's
+_BLENDED_LINES = 2  # lines on each side that may blend with the frame
+_CENTRED = 2  # pixels: largest distance of a title's centre from its plot's
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Where a figure's plot is."""
+    """A plot in a figure."""
 
     box: Box  # the whole picture if it has no border
-    fault: str  # why it is not that of a spectrogram; empty if it may be
-    framed: bool = False  # whether the axes' frame is around it
-    stands_out: bool = False  # whether that differs much from what is around it; sounds fade in
+    fault: str  # why it is not a spectrogram; empty if it may be one
+    framed: bool = False  # whether the axes have a frame
+    stands_out: bool = False  # whether the frame stands out from what is around it; sounds fade in
     bar: np.ndarray | None = None  # (length, 3) uint8: the colours of its colour bar, from the lower or left end
-    edges_seen: bool = True  # whether silence at its edges differs from what is around it
+    edges_seen: bool = True  # whether silence at its edges can be distinguished from what is around it
 
 
 class _Ground:
-    """(height, width, 3) pixels on a ground of one colour, and the ink that differs from it."""
+    """(height, width, 3) pixels on a background of one colour, and the ink that differs from it."""
 
     def __init__(self, pixels: np.ndarray, colour: np.ndarray) -> None:
         self.pixels, self.colour = pixels, colour
@@ -54,12 +54,12 @@ class _Ground:
 
 
 def find_plots(pixels: np.ndarray) -> list[Plot]:
-    """The plots of (height, width, 3) uint8, one or more; the whole picture if there is no border around it."""
+    """Finds the plots in (height, width, 3) uint8, at least one: the whole picture if it has no border."""
     return [inner for outer in _outer_plots(pixels) for inner in _of_window(outer, pixels, _NESTED)]
 
 
 def _of_window(outer: Plot, pixels: np.ndarray, nested: int) -> list[Plot]:
-    """The framed plots of a figure in a window, on a page or a desktop; the plot itself if it is none."""
+    """Returns the framed plots if `outer` is a figure in a window, on a page or on a desktop, or else `outer`."""
     inside = outer.box.of(pixels)
     if outer.bar is not None or not nested:
         return [outer]
@@ -76,8 +76,8 @@ def _of_window(outer: Plot, pixels: np.ndarray, nested: int) -> list[Plot]:
 def _outer_plots(pixels: np.ndarray) -> list[Plot]:
     if (border := border_colour(pixels)) is not None:
         return _plots_inside(_Ground(pixels, border))
-    # Cut at its labels or axes, a figure has its border at some edges only. A plot without a border may have silent
-    # edges, but no frame further in, no colour bar, and nothing that is written on white beside it.
+    # A figure that was cut at its labels or axes has a border only at some edges. A plot without a border may have
+    # silent edges, but it has no frame farther inside, no colour bar, and no text on white beside it.
     for colour in cut_borders(pixels):
         if framed := [plot for plot in _plots_inside(_Ground(pixels, colour)) if plot.stands_out]:
             return framed
@@ -108,7 +108,7 @@ def _plots_inside(ground: _Ground) -> list[Plot]:
 
 
 def _plot(block: Box, inner: Box, bar: Box | None, ground: _Ground) -> Plot:
-    """The plot of a block of ink, also given without its tick marks, and of its colour bar."""
+    """Makes the plot of a block of ink and its colour bar. `inner` is the block without its tick marks."""
     pixels, box = ground.pixels, without_frame(inner, ground.pixels)
     framed, stands_out, edges_seen = box != inner, False, True
     if framed:
@@ -121,14 +121,14 @@ def _plot(block: Box, inner: Box, bar: Box | None, ground: _Ground) -> Plot:
 
 
 def _inside_frame(box: Box, ground: _Ground) -> Box:
-    """What is drawn inside a frame, without margins and tick marks; silence is no margin."""
+    """Returns the box of what is drawn inside a frame, without margins and tick marks. Silence is not a margin."""
     ink, inner = ground.ink, box.shrunk(_BLENDED_LINES)
     if (colour := border_colour(inner.of(ground.pixels))) is not None:
-        ink = differs(ground.pixels, colour)  # axes may have another ground than the figure
+        ink = differs(ground.pixels, colour)  # axes may have another background than the figure
     drawn = without_ticks(inner, ink, _TICKS)
     if _has_silence(drawn, ink):
         return box
-    return Box(  # sides without a margin stay, whatever the frame leaves of a line
+    return Box(  # sides without a margin stay, whatever remains of the frame's line
         box.top if drawn.top == inner.top else drawn.top,
         box.bottom if drawn.bottom == inner.bottom else drawn.bottom,
         box.left if drawn.left == inner.left else drawn.left,
@@ -137,7 +137,7 @@ def _inside_frame(box: Box, ground: _Ground) -> Box:
 
 
 def _unframed_axes(box: Box, bar: Box | None, ground: _Ground) -> tuple[Box, bool]:
-    """The axes around all that is seen of a plot without a frame, and whether they are known."""
+    """Returns the axes around the visible part of a plot without a frame, and whether they are known."""
     figure, quiet = whole(ground.ink), differs(ground.pixels, ground.colour, 2 * SAME)
     if not _has_silence(box.shrunk(_BLENDED_LINES), quiet):
         return box, True
@@ -153,7 +153,7 @@ def _unframed_axes(box: Box, bar: Box | None, ground: _Ground) -> tuple[Box, boo
 
 
 def _is_title(above: np.ndarray, width: int) -> bool:
-    """Whether the ink above a plot of this width is centred and not as wide."""
+    """Returns whether the ink above a plot of this width is centred and narrower than the plot."""
     columns = np.flatnonzero(above.any(axis=0))
     if not len(columns) or len(above) > width // _TITLE:
         return False
@@ -162,14 +162,14 @@ def _is_title(above: np.ndarray, width: int) -> bool:
 
 
 def _is_below_title(plot: Box, ground: _Ground) -> bool:
-    """Whether a plot fills its picture but for a title above it."""
+    """Returns whether a plot fills its picture except for a title above it."""
     height, width = ground.ink.shape
     fills = plot.left <= _CENTRED and plot.right >= width - _CENTRED and plot.bottom >= height - _CENTRED
     return fills and plot.top > 0 and _is_title(ground.ink[: plot.top], width)
 
 
 def _is_beside_labels(plot: Box, ground: _Ground) -> bool:
-    """Whether something that stands out from a border is outside a coloured plot without the border's colour inside."""
+    """Returns whether something outside a coloured plot stands out from the border, whose colour is not in the plot."""
     outside = np.abs(ground.pixels.astype(np.int16) - ground.colour).max(axis=2) > CONTRAST
     plot.of(outside)[:] = False
     inside = plot.of(ground.pixels)
@@ -178,12 +178,12 @@ def _is_beside_labels(plot: Box, ground: _Ground) -> bool:
 
 
 def _has_silence(box: Box, ink: np.ndarray) -> bool:
-    """Whether a plot has its border's colour inside, so that silence at its edges cannot be seen."""
+    """Returns whether a plot contains its border's colour, so that silence at its edges cannot be seen."""
     return bool(1 - box.of(ink).mean() > _SILENT)
 
 
 def _usual_axes(box: Box, figure: Box) -> Box | None:
-    """The axes of matplotlib's usual figure, if a box reaches them below and at one side."""
+    """Returns the axes of matplotlib's usual figure if a box reaches their bottom and one side, or None."""
     height, width = figure.bottom, figure.right
     for bottom in _USUAL_BOTTOMS:
         axes = Box(round(0.12 * height), round(height - bottom * height), round(0.125 * width), round(0.9 * width))
@@ -195,7 +195,7 @@ def _usual_axes(box: Box, figure: Box) -> Box | None:
 
 
 def _lines(pixels: np.ndarray) -> str:
-    """Why a plot that has next to only two colours is no spectrogram; empty for others, and for one colour."""
+    """Returns why a plot with almost only two colours is not a spectrogram; "" for other plots, and for one colour."""
     coarse = (pixels >> 4).astype(np.int32) @ np.array([256, 16, 1], np.int32)
     counts = np.sort(np.bincount(coarse.reshape(-1)))[::-1]
     two_colours = counts[0] < coarse.size and counts[:2].sum() > _TWO_COLOURS * coarse.size

@@ -1,4 +1,4 @@
-"""The plots of a figure -> levels of our 128 bands: colours to levels, rows to bands, and what to know of both."""
+"""Converts the plots of a figure to levels of the 128 bands: colours to levels, rows to bands, and notes on both."""
 
 from dataclasses import dataclass, replace
 
@@ -12,34 +12,34 @@ from genreclf.frontend.figure import Plot
 from genreclf.frontend.kaggle_figure import seems_upper_40_db, upper_40_db
 from genreclf.frontend.picture_content import fault_of_plot, likeness, turned, upright
 
-_DECIBELS = "80 dB"  # that colours are taken to show
-_FEW_COLOURS = 64  # a list of colours; maps have 256
-_EXACT = 1.0  # of 255, from the map's colours: less in most of a plot that is neither resized nor JPEG
-_FRAME_LINES = 4  # that may blend with a plot
-_MAX_DISTANCE = 14.0  # of 255, from the map's colours. JPEG moves them by up to 12; of photos they are 16 and more away
-_MAX_BAR_DISTANCE = 20.0  # of what has a colour bar, and is no photo
-# Channels one above the other: where they meet, so many levels lie between the mean of a 32th of the height above and
-# below, and both halves correlate so much. In music of one channel they do up to 0.41.
+_DECIBELS = "80 dB"  # the assumed range of the colours
+_FEW_COLOURS = 64  # fewer are a list of colours; maps have 256
+_EXACT = 1.0  # of 255: median distance from the map's colours; less if a plot is neither resized nor JPEG
+_FRAME_LINES = 4  # lines that may blend with a plot
+_MAX_DISTANCE = 14.0  # of 255, from the map's colours: up to 12 after JPEG, 16 and more in photos
+_MAX_BAR_DISTANCE = 20.0  # for plots with a colour bar, which are not photos
+# Two channels, one above the other: part of the height above and below the middle that is compared, least difference of
+# their mean levels, and least correlation of both halves. In music of one channel it is at most 0.41.
 _PART, _JUMP, _SAME_SOUND = 32, 10, 0.6
 _COARSE = 16
-_ALIKE = 0.3  # correlation; of both channels of a song 0.5 and more, of different songs below 0.1
+_ALIKE = 0.3  # correlation: 0.5 and more between the channels of a song, below 0.1 between different songs
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a plot shows."""
+    """The contents of a plot."""
 
     bands: np.ndarray  # (128, columns) uint8, row 0 the lowest band
-    colours: str  # "grey", the name of the colour map, or that they are a colour bar's
+    colours: str  # "grey", the name of the colour map, or `colour_maps.BAR`
     axis: str  # one of `band_axis.KINDS`
     note: str  # how it was read
-    fault: str  # why it is no mel spectrogram; empty if it may be one
+    fault: str  # why it is not a mel spectrogram; empty if it may be one
 
 
 def read_plots(pixels: np.ndarray, plots: list[Plot], said: FigureAxis) -> Reading:
-    """The spectrogram among the plots of (height, width, 3) uint8; `said`: what the user says of its axis.
+    """Reads the spectrogram among the plots of (height, width, 3) uint8. `said` are the user's settings for its axis.
 
-    Of several that show the same sound, such as both channels, the first is read, or a mel spectrogram.
+    If several show the same sound, such as both channels, a mel spectrogram is preferred, or else the first one.
     """
     readings = [_read_plot(pixels, plot, said) for plot in plots]
     if len(readings) == 1:
@@ -70,7 +70,7 @@ def _read_plot(pixels: np.ndarray, found: Plot, said: FigureAxis) -> Reading:
     axis = find_axis(levels, said)
     bands = to_bands(levels, axis)
     fault, decibels = fault or fault_of_plot(levels, bands), _DECIBELS
-    # Kaggle's plots that were cut out and then resized or saved as JPEG.
+    # Kaggle's plots that were cut out and then resized or saved as JPEG
     if plot.colours == "magma" and distance and axis.kind == "bands" and seems_upper_40_db(bands):
         bands, decibels = upper_40_db(bands), "the upper 40 dB"
     edges = "" if found.edges_seen else ", assumed: it ends where its sound does"
@@ -79,7 +79,7 @@ def _read_plot(pixels: np.ndarray, found: Plot, said: FigureAxis) -> Reading:
 
 
 def _one_channel(plot: Inverted) -> Inverted:
-    """The lower half, if both halves show the same sound: the channels, one above the other."""
+    """Returns the lower half if both halves show the same sound, which are two channels, or else the whole plot."""
     height, width = plot.levels.shape
     if height < _PART:
         return plot
@@ -94,14 +94,14 @@ def _one_channel(plot: Inverted) -> Inverted:
 
 
 def _coarse(levels: np.ndarray) -> np.ndarray:
-    """(rows, columns) -> (16, columns): the means of rows, so that a row more or less does not count."""
+    """Averages rows, so that one row more or less does not matter: (rows, columns) -> (16, columns)."""
     rows = len(levels) // _COARSE
     means: np.ndarray = levels[: _COARSE * rows].reshape(_COARSE, rows, -1).mean(axis=1)
     return means
 
 
 def _colours_note(plot: Inverted, way_up: str) -> str:
-    """The map, and what it cost: few colours, lines or text over the plot."""
+    """Returns a note on the map, and on few colours and lines or text over the plot."""
     few, covered = len(np.unique(plot.levels)), round(100 * plot.covered)
     steps = f" in only {few} colours" if few < _FEW_COLOURS else ""
     hidden = f", {covered} % of it hidden by lines or text and filled in" if covered else ""
@@ -109,7 +109,7 @@ def _colours_note(plot: Inverted, way_up: str) -> str:
 
 
 def _axis_note(axis: BandAxis, decibels: str) -> str:
-    """What is known of a figure's levels, and what is assumed because the figure does not show it."""
+    """Returns a note on a figure's axis and levels, and on assumptions where the figure does not show them."""
     shown = f"{axis.kind} to {axis.top_hz:,.0f} Hz"
     if not axis.seen:
         return f"assumed: {shown}, {decibels}"
@@ -118,7 +118,7 @@ def _axis_note(axis: BandAxis, decibels: str) -> str:
 
 
 def _inverted(pixels: np.ndarray, box: Box, bar: np.ndarray | None) -> Inverted:
-    """The levels inside a box, without lines at its edges that blend with a frame."""
+    """Returns the levels inside a box, without lines at its edges that blend with a frame."""
     framed = box.area < pixels.shape[0] * pixels.shape[1]
     inner = [exact(box.shrunk(lines).of(pixels)) for lines in range(1 + _FRAME_LINES * framed)]
     found = min(filter(None, inner), key=lambda one: one.colours == GREY, default=None)  # a frame is grey, too

@@ -1,7 +1,7 @@
-"""The figures of Kaggle's GTZAN set (`images_original`), read without error, and what people make of them.
+"""Reads the figures of Kaggle's GTZAN set (`images_original`) exactly, and changed copies of them.
 
-432 x 288 pixels with a white border; inside the axes' frame every pixel is a colour of magma. The geometry was found
-from real ones: their 71,928 pixels inside agree with it.
+They have 432 x 288 pixels with a white border, and inside the axes' frame every pixel is a colour of magma. The
+geometry was derived from real figures, and agrees with all of the 71,928 pixels inside.
 """
 
 from itertools import pairwise
@@ -13,31 +13,31 @@ from genreclf.frontend.colour_maps import GREY, exact, nearest, written_table
 from genreclf.frontend.log_mel import N_BANDS
 
 _SIZE = (288, 432)
-# The figure, and what people cut out of it to have the plot alone: where it begins, by its (height, width)
+# Where the figure, or a part that people cut out to keep only the plot, begins, by its (height, width)
 _BEGINS = {_SIZE: (0, 0), (218, 336): (35, 54), (217, 335): (35, 54)}
 _INSIDE = Box(36, 252, 55, 388)  # column 388 is blended with the frame
 _FRAMED = Box(35, 253, 54, 390)
-_FRAME = 51  # of 255, at most: a fifth of a colour shines through
-# A row's band, from the lowest. A column's frame of a clip of n is ceil((column - 53) * n / 334.8 - 0.0085) - 1.
+_FRAME = 51  # of 255, at most, because a fifth of a colour shows through
+# A row's band, from the lowest. A column's frame in a clip of n is ceil((column - 53) * n / 334.8 - 0.0085) - 1.
 _ROWS_A_BAND = 217.44 / N_BANDS
 _BANDS = np.floor((252 - np.arange(_INSIDE.top, _INSIDE.bottom)) / _ROWS_A_BAND).astype(int)
-_MIN_ROWS, _MIN_COLUMNS = 200, 300  # of a plot that was cut out
-_MIN_CHANGES = 20  # from row to row. By chance each is with 3 in 5 where a band ends: all of 20 once in 30,000
-_MIN_SIDE = 96  # of a figure that was resized
-_BORDER = 245  # of 255: its mean brightness after JPEG
+_MIN_ROWS, _MIN_COLUMNS = 200, 300  # for a plot that was cut out
+_MIN_CHANGES = 20  # from row to row; by chance, each is at a band's end in 3 of 5 cases, all of 20 once in 30,000
+_MIN_SIDE = 96  # for a resized figure
+_BORDER = 245  # of 255: least mean brightness of the border after JPEG
 _LABELS = 0.002  # of the border: a title or tick labels fill more
 _INK = 128
-# Of a plot, at the lowest colours. In Kaggle's figures it is 14 to 71 %, in 9 of 10 figures of 80 dB less than 6 %.
+# Share of the lowest colours in a plot: 14 to 71 % in Kaggle's figures, less than 6 % in 9 of 10 figures of 80 dB
 _LOST, _LOWEST = 0.1, 6
 _DARK = 70  # of 255: the mean is lower in 99 % of Kaggle's plots, and in 3 % of 3,720 drawn with 80 dB
 
 
 def kaggle_levels(pixels: np.ndarray) -> np.ndarray | None:
-    """(height, width, 3) uint8 -> (128, columns) uint8 levels, row 0 the lowest band; None if it is no such figure.
+    """Reads (height, width, 3) uint8 as (128, columns) uint8 levels, row 0 the lowest band; None for other pictures.
 
-    Its decibels were doubled by mistake (amplitude_to_db of power), so that the colours show the upper 40 of 80 dB:
-    levels from 128 on, and what is lower is 128. The figure begins 7 frames into a clip of 30 s. It may be cut at its
-    frame or inside, or, with its border, be resized, saved as JPEG or made grey.
+    The figures' decibels were doubled by mistake (amplitude_to_db of power), so that the colours show only the upper 40
+    of 80 dB: levels from 128 on, and lower ones are 128. The figure begins 7 frames after the beginning of a clip of
+    30 s. It may be cut at its frame or inside, or, with its border, be resized, saved as JPEG or made grey.
     """
     for read in (_whole, _cut_inside, _changed):
         index = read(pixels)
@@ -47,18 +47,18 @@ def kaggle_levels(pixels: np.ndarray) -> np.ndarray | None:
 
 
 def upper_40_db(index: np.ndarray) -> np.ndarray:
-    """Numbers of colours, uint8, that show the upper 40 of 80 dB -> levels."""
+    """Converts colour numbers, uint8, that show the upper 40 of 80 dB to levels."""
     levels: np.ndarray = np.rint(127.5 + 127.5 * (index + 0.5) / 256).astype(np.uint8)
     return levels
 
 
 def seems_upper_40_db(index: np.ndarray) -> bool:
-    """Whether a plot of these numbers of colours is more like Kaggle's than like one of 80 dB."""
+    """Returns whether a plot with these colour numbers is more similar to Kaggle's than to one of 80 dB."""
     return bool(index.mean() < _DARK)
 
 
 def _whole(pixels: np.ndarray) -> np.ndarray | None:
-    """(128, 333) numbers of colours."""
+    """Returns the (128, 333) colour numbers of a whole figure, or None."""
     if pixels.shape[:2] not in _BEGINS:
         return None
     figure = np.full((*_SIZE, 3), 255, np.uint8)
@@ -69,7 +69,7 @@ def _whole(pixels: np.ndarray) -> np.ndarray | None:
 
 
 def _cut_inside(pixels: np.ndarray) -> np.ndarray | None:
-    """The same of a part of the plot, which the rows that repeat tell; of the frame nothing is left."""
+    """Returns the colour numbers of a part of the plot without its frame, recognised by its repeated rows, or None."""
     height, width = pixels.shape[:2]
     if not (_MIN_ROWS <= height <= len(_BANDS) and _MIN_COLUMNS <= width <= _INSIDE.right - _INSIDE.left + 1):
         return None
@@ -83,7 +83,10 @@ def _cut_inside(pixels: np.ndarray) -> np.ndarray | None:
 
 
 def _changed(pixels: np.ndarray) -> np.ndarray | None:
-    """The same of a figure whose colours or size were changed, which its proportions and what is lost tell."""
+    """Returns the colour numbers of a figure with other colours or another size, or None.
+
+    It is recognised by its proportions and its share of the lowest colours.
+    """
     height, width = pixels.shape[:2]
     if min(height, width) < _MIN_SIDE:
         return None
@@ -106,14 +109,14 @@ def _changed(pixels: np.ndarray) -> np.ndarray | None:
 
 
 def _of_brightness(inside: np.ndarray) -> np.ndarray:
-    """Grey pixels -> the numbers of magma's colours, which become ever brighter."""
+    """Converts grey pixels to the numbers of magma's colours, whose brightness always increases."""
     brightness = written_table("magma") @ np.array([0.299, 0.587, 0.114])
     between = [(low + high) / 2 for low, high in pairwise(brightness)]
     return np.searchsorted(between, inside[..., 0]).astype(np.uint8)
 
 
 def _by_band(inside: np.ndarray, bands: np.ndarray) -> np.ndarray | None:
-    """(rows, columns, 3) colours of magma and the rows' bands -> (128, columns); bands without rows: the nearest."""
+    """Converts magma's colours, (rows, columns, 3), to (128, columns). Bands without a row take the nearest one."""
     inverted = exact(inside)
     if inverted is None or inverted.colours != "magma":
         return None

@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures <-> uint8 levels."""
+"""Reads and writes PNG and JPEG pictures of uint8 levels."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ MAX_BYTES = 256 * 1024**2
 MAX_PIXELS = 40_000_000
 MAX_COLUMNS = MAX_PIXELS // N_BANDS
 
-# What Pillow's decoders raise for a broken picture.
+# Exceptions of Pillow's decoders for a broken picture.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
@@ -38,18 +38,18 @@ class Picture:
     levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
     colours: str  # "grey" or the name of the colour map
     note: str  # how a figure was read, such as "figure: magma, mel to 8,000 Hz"; empty for other pictures
-    unsuitable: str  # why it is no mel spectrogram; empty if it may be one
+    unsuitable: str  # why it is not a mel spectrogram; empty if it may be one
 
 
 def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
-    """Reads a picture of a spectrogram, or a figure that was drawn of one.
+    """Reads a picture of a spectrogram, or a figure that shows one.
 
-    Grey pictures of 128 rows, and figures as Kaggle's GTZAN set has them, are read without error. In other figures the
-    plot is found, its colours are converted back to levels, and its rows to our bands: `figure` says
-    what the picture does not show.
+    Grey pictures of 128 rows, and the figures of Kaggle's GTZAN set, are read exactly. In other figures, the plot is
+    found, its colours are converted back to levels, and its rows to bands. `figure` gives what the picture does not
+    show.
 
-    Raises GenreclfError for a file that is missing, broken, neither PNG nor JPEG, not opaque, or above the bounds,
-    which are checked before decoding.
+    Raises GenreclfError if the file is missing, broken, neither PNG nor JPEG, not opaque, or exceeds the limits, which
+    are checked before decoding.
     """
     image = _decoded(path)
     if image.mode.startswith("I"):  # 16-bit grey
@@ -67,7 +67,7 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
 
 
 def _of_array(drawn: np.ndarray) -> Picture:
-    """(128, columns) levels of a grey picture, the bottom row first."""
+    """Reads the (128, columns) levels of a grey picture, the bottom row first."""
     levels = upright(drawn, ARRAY_SLOPE).copy()
     fault, way_up = fault_of_array(levels), turned(drawn, levels)
     return Picture(levels, GREY, f"read as grey{way_up}" if way_up and not fault else "", _no_mel(fault))
@@ -78,7 +78,7 @@ def _no_mel(fault: str) -> str:
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """(height, width, 3) uint8 on white, and (height, width) bool: opaque."""
+    """Returns the pixels on white, (height, width, 3) uint8, and which ones are opaque, (height, width) bool."""
     image = image.convert("RGBA")
     opaque = np.asarray(image.getchannel("A")) == 255
     if not opaque.all():

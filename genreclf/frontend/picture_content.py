@@ -1,46 +1,48 @@
-"""What the levels of a picture tell: which way round they are, and whether it can be a mel spectrogram.
+"""Judges the levels of a picture: which way up they are, and whether they can be a mel spectrogram.
 
-Numbers were measured on 709 pictures of GTZAN and 3,011 of other music, each also reversed and upside down.
+Numbers were measured on 709 pictures from GTZAN and 3,011 of other music, each also reversed and upside down.
 """
 
 import numpy as np
 
 from genreclf.frontend.log_mel import N_BANDS
 
-_COLUMNS = 400  # that are looked at
-_ALIKE_COLUMNS = 200  # that are compared
-_MIN_COLUMNS = 32  # too few columns tell nothing
-# Music is louder in the bass: the correlation of a row's mean level with its number.
+_COLUMNS = 400  # the most columns that are judged
+_ALIKE_COLUMNS = 200  # number of columns that are compared
+_MIN_COLUMNS = 32  # fewer columns cannot be judged
+# Music is louder in the bass: correlation of a row's mean level with its number
 _MIN_SLOPE = 0.3
-# The same of a grey array, which is rarely turned and must be read exactly: one of the pictures has 0.64 as it is.
+# The same for a grey array, which is rarely turned and must be read exactly: one correct picture has 0.64.
 ARRAY_SLOPE = 0.65
-# Of `_polarity`, with and without `_silence_is_low`, or of `_direction`, to reverse what seems upright: none of the
-# pictures, and none of 4,030 that were cut, filtered, resized or saved as JPEG.
+# Limits of `_polarity`, with and without `_silence_is_low`, and of `_direction` to reverse what seems upright. None of
+# the pictures, and none of 4,030 that were cut, filtered, resized or saved as JPEG, exceeds them.
 _SURE, _SILENCE_SURE = 1.5, 1.0
-_MIN_ROWS = 32  # different ones. Mel spectrograms have 40 or more, chroma 12, MFCC 13 to 40
-# The correlation of neighbours in time and in frequency, without the means of rows and columns. In music at most 0.88
-# along both axes and 0.98 in time (of slow chords); photos are smooth along both axes, tempograms in time.
+_MIN_ROWS = 32  # least number of different rows: mel spectrograms have 40 or more, chroma 12, MFCC 13 to 40
+# Correlation of neighbours in time and in frequency, without the means of rows and columns. In music it is at most 0.88
+# along both axes and 0.98 in time (slow chords). Photos are smooth along both axes, tempograms in time.
 _SMOOTH, _SMOOTH_IN_TIME = 0.9, 0.985
-# Of what is above the floor, from the lowest to the highest level: the mean and the level that 90 % do not reach. In
-# music 0.17 and 0.36 or more, in single notes 0.12 and 0.43, in power, amplitudes and PCEN up to 0.13 and 0.34.
+# Mean and 90 % quantile of all levels above the floor, between the lowest and highest level: 0.17 and 0.36 or more in
+# music, 0.12 and 0.43 in single notes, up to 0.13 and 0.34 in power, amplitudes and PCEN.
 _NO_DECIBELS_MEAN, _NO_DECIBELS_HIGH = 0.15, 0.35
 _BLOCK_BANDS, _BLOCK_COLUMNS = 8, 16
-# Of each of `measures`: its mean and standard deviation in music, and its weight in a logistic model that tells other
-# pictures (above 0) from music; scripts/fit_picture_content.py fits such numbers. Half of the artists and photos are
-# fitted. Of the other half it tells no picture of music (0 of 1,860) and, with the rules above, 95 % of the photos.
+# Mean and standard deviation of each of `measures` in music, and its weight in a logistic model that separates other
+# pictures (above 0) from music; scripts/fit_picture_content.py fits such numbers. They were fitted to half of the
+# artists and photos. In the other half, no picture of music is rejected (0 of 1,860), but 95 % of the photos are, with
+# the rules above.
 _USUAL = np.array([-0.877, 0.589, 0.0566, 0.156, -0.629, -0.858, -1, 0.539, 0.659, 0.119])
 _SPREAD = np.array([0.0908, 0.159, 0.0461, 0.0917, 0.449, 0.302, 0.499, 0.537, 0.101, 0.0447])
 _WEIGHTS = np.array([0.871, -0.863, 0.804, 0.687, -3.13, -2.38, 3.94, -0.337, 1.61, -0.399])
 _BIAS = -11.7
-_FARTHEST = 8.0  # standard deviations: how far one measure counts
+_FARTHEST = 8.0  # standard deviations: larger distances of one measure are clipped
 
 
 def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: bool | None = None) -> np.ndarray:
-    """(rows, columns) uint8 levels as drawn, the bottom row first -> loud is high, low frequency first.
+    """Turns (rows, columns) uint8 levels as drawn, bottom row first, to loud as high and low frequencies first.
 
-    The bass is loud in music; where the picture seems quiet at the bottom, either its colours or its rows are reversed.
-    Sounds begin suddenly and fade, stand out as lines, and silence is cut at one level: that tells which. Up to
-    `least_slope` nothing is reversed unless that is sure. `loud_is_high`: what a colour bar tells.
+    The bass is loud in music. If the picture seems quiet at the bottom, either its colours or its rows are reversed.
+    Sounds show which it is, because they begin suddenly, fade and stand out as lines, and so does silence, which is cut
+    at one level. With a slope up to `least_slope`, nothing is reversed unless that is certain. `loud_is_high` is what a
+    colour bar shows, if there is one.
     """
     seen = reduced(levels)
     if seen is None:
@@ -56,7 +58,7 @@ def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: b
 
 
 def turned(drawn: np.ndarray, levels: np.ndarray) -> str:
-    """What `upright` has done, as far as it can be seen in a note: what it judges by may deceive."""
+    """Returns what `upright` has done, for a note, because its decision may be wrong."""
     kinds = {
         "": drawn,
         " reversed": 255 - drawn,
@@ -67,13 +69,13 @@ def turned(drawn: np.ndarray, levels: np.ndarray) -> str:
 
 
 def fault_of_array(levels: np.ndarray) -> str:
-    """Why (128, columns) levels of a grey picture are plainly no mel spectrogram; empty if they may be one."""
+    """Returns why (128, columns) levels of a grey picture are clearly not a mel spectrogram, or "" if they may be."""
     seen = reduced(levels)
     return "" if seen is None else _fault_of_scale(seen) or _fault_of_rows(levels, seen) or _fault_of_levels(seen)
 
 
 def fault_of_plot(levels: np.ndarray, bands: np.ndarray) -> str:
-    """`fault_of_array` for (rows, columns) of a plot, whose (128, columns) bands must also be louder in the bass."""
+    """Returns `fault_of_array` for a plot's (rows, columns), whose (128, columns) bands must also have a loud bass."""
     seen, rows_seen = reduced(bands), reduced(levels)
     if seen is None or np.ptp(levels) == 0:
         return "too small, or of one colour"
@@ -85,7 +87,7 @@ def fault_of_plot(levels: np.ndarray, bands: np.ndarray) -> str:
 
 
 def likeness(levels: np.ndarray, others: np.ndarray) -> float:
-    """The correlation of two (rows, columns) that show as many seconds, without the means of rows and columns."""
+    """Returns the correlation of two (rows, columns) of equal length, without the means of rows and columns."""
     rests = []
     for one in (levels, others):
         columns = ((np.arange(_ALIKE_COLUMNS) + 0.5) * one.shape[1] / _ALIKE_COLUMNS).astype(int)
@@ -95,18 +97,18 @@ def likeness(levels: np.ndarray, others: np.ndarray) -> float:
 
 
 def measures(seen: np.ndarray) -> np.ndarray:
-    """(128, columns) levels -> (10,): what tells the sound of music from photos, drawings, text and noise.
+    """Returns features of (128, columns) levels that separate music from photos, drawings, text and noise: (10,).
 
-    Their contrast does not matter. Of spectrograms of music:
+    They do not depend on contrast. In spectrograms of music:
     0. the bass is loud: the correlation of a row's mean with its number is near -1;
-    1. rows differ: their means hold most of the variance;
-    2. a coarse picture is hardly more than a profile over frequency plus one over time. The share of the rest is low;
-    3. so is the detail: how much the logarithm of its amount varies, without both profiles;
-    4. to 6. neighbours in time, in frequency and across both differ like noise: the logarithm of the differences' RMS.
-       Photos are smooth, and drawings have few and large steps;
-    7. sounds begin suddenly and fade: the differences in time are skewed;
-    8. and 9. loud places are few: where between the lowest and the highest level 90 % lie, and how much the uppermost
-       0.5 % fill of it. Paper and sky are white.
+    1. rows differ: their means have most of the variance;
+    2. a coarse picture is almost only a profile over frequency plus one over time: the share of the rest is low;
+    3. so is the detail: the deviation of the logarithm of its amount, without both profiles, is low;
+    4. to 6. neighbours in time, in frequency and across both differ like noise: logarithm of the differences' RMS.
+       Photos are smooth, and drawings have few, large steps;
+    7. sounds begin suddenly and fade: skewness of the differences in time;
+    8. and 9. loud places are few: the 90 % quantile between the lowest and the highest level, and the range of the
+       uppermost 0.5 %. Paper and sky are white.
     """
     variance = float(seen.var()) + 1e-3
     in_time, over_bands = np.diff(seen, axis=1), np.diff(seen, axis=0)
@@ -152,7 +154,7 @@ def _fault_of_rows(levels: np.ndarray, seen: np.ndarray) -> str:
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:
-    """The means of blocks of 8 bands x 16 columns; what is left over at the ends does not count."""
+    """Returns the means of blocks of 8 bands x 16 columns. Incomplete blocks at the ends are left out."""
     height, width = values.shape[0] // _BLOCK_BANDS, values.shape[1] // _BLOCK_COLUMNS
     inside = values[: height * _BLOCK_BANDS, : width * _BLOCK_COLUMNS]
     means: np.ndarray = inside.reshape(height, _BLOCK_BANDS, width, _BLOCK_COLUMNS).mean(axis=(1, 3))
@@ -160,14 +162,14 @@ def _blocks(values: np.ndarray) -> np.ndarray:
 
 
 def _without_profiles(values: np.ndarray) -> np.ndarray:
-    """Without the means of rows and columns."""
+    """Subtracts the means of rows and columns."""
     rest: np.ndarray = values - values.mean(axis=1, keepdims=True)
     rest -= rest.mean(axis=0)
     return rest
 
 
 def reduced(levels: np.ndarray) -> np.ndarray | None:
-    """What is judged of (rows, columns) levels: (128, at most 400) float32, no column repeated; None for too few."""
+    """Reduces (rows, columns) levels to (128, at most 400) float32 without repeated columns. None if too few."""
     rows = levels[((np.arange(N_BANDS) + 0.5) * len(levels) / N_BANDS).astype(int)]
     rows = rows[:, np.append(True, (rows[:, 1:] != rows[:, :-1]).any(axis=0))]
     if rows.shape[1] < _MIN_COLUMNS:
@@ -182,20 +184,20 @@ def _slope(seen: np.ndarray) -> float:
 
 
 def _polarity(seen: np.ndarray) -> float:
-    """Above 0 if loud is high, as a logit: levels rise fast and fall slowly, and stand out as narrow lines."""
+    """Returns a logit that loud is high: levels rise fast and fall slowly, and stand out as narrow lines."""
     in_time, over_bands = np.diff(seen, axis=1), -np.diff(seen, n=2, axis=0)
     return 7.57 * _skewness(in_time) - 16.56 * _skewness(over_bands)
 
 
 def _silence_is_low(seen: np.ndarray) -> float:
-    """Above 0 if more is at the lowest levels than at the highest, as a logit: silence is cut, and loudness is not."""
+    """Returns a logit that is above 0 if more levels are lowest than highest: silence is cut, but loudness is not."""
     low, high = float(seen.min()), float(seen.max())
     near = (high - low) / 64
     return float(np.log(((seen <= low + near).mean() + 1e-3) / ((seen >= high - near).mean() + 1e-3)))
 
 
 def _direction(seen: np.ndarray) -> float:
-    """Above 0 if the first rows are the low ones, as a logit: high bands are wider, so that neighbours are alike."""
+    """Returns a logit that the first rows are the low ones: high bands are wider, so that neighbours are more alike."""
     moves = np.abs(np.diff(seen, axis=1)).mean(axis=1)
     quieter = np.log((moves[4:40].mean() + 0.1) / (moves[70:110].mean() + 0.1))
     return float(3.88 * quieter + 8.86 * (_likeness(seen[100:120]) - _likeness(seen[:16])))
@@ -207,13 +209,13 @@ def _skewness(values: np.ndarray) -> float:
 
 
 def _likeness(rows: np.ndarray) -> float:
-    """The correlation of neighbouring rows, without their means."""
+    """Returns the correlation of neighbouring rows, without their means."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     return float((rows[1:] * rows[:-1]).mean() / (np.sqrt((rows[1:] ** 2).mean() * (rows[:-1] ** 2).mean()) + 1e-6))
 
 
 def _smoothness(seen: np.ndarray) -> tuple[float, float]:
-    """The correlations of neighbours in time and in frequency, without the means of rows and columns."""
+    """Returns the correlations of neighbours in time and in frequency, without the means of rows and columns."""
     rest = _without_profiles(seen)
     variance = rest.var() + 1e-6
     in_time, over_bands = (rest[:, 1:] * rest[:, :-1]).mean(), (rest[1:] * rest[:-1]).mean()
