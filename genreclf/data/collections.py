@@ -10,11 +10,10 @@ from genreclf.data.copies import equal_files, with_other_speeds
 from genreclf.data.fingerprint import Match, find_matches_between
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import existing_file, read_paths, without
-from genreclf.data.sources import DataConfig, Source, data_folder, on_disk, sources_of
+from genreclf.data.sources import DataConfig, Source, contents_below, data_folder, on_disk, sources_of
 from genreclf.data.store import Store, csv_line, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
-from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.picture import KAGGLE_NOTE
 from genreclf.progress import progress_bar
 
@@ -92,8 +91,6 @@ def own_collection(data: DataConfig) -> Collection:
     Raises GenreclfError as `other_collection` does.
     """
     folder = on_disk(data_folder(data))
-    if not folder.is_dir():
-        raise GenreclfError(f"data.path={folder}: no such folder; give another")
     sources, ignored = _below(folder)
     if data.names_artists:
         sources = sources_of(data, folder)
@@ -122,11 +119,9 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
 
 
 def _below(folder: Path) -> tuple[list[Source], dict[str, list[str]]]:
-    """Returns the clips below a folder, and the other files. Raises GenreclfError if a folder cannot be read."""
-    contents = folder_contents(folder)
-    if contents.unreadable:
-        raise contents.unreadable[0]
-    # The labels are those of a data set without a table, so that both use the same store.
+    """Returns the clips below a folder, and the other files. Raises GenreclfError as `contents_below` does."""
+    contents = contents_below(folder)
+    # The label is that of a data set without a table, so that the store is the same.
     return [Source(path, path.split("/")[0]) for path in contents.clips], contents.ignored
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from genreclf.data.archives import Archive, Limits, obtain
 from genreclf.data.clip_name import clip_name
 from genreclf.data.table import metadata_of
-from genreclf.data.tracks import Layout, Track, reading, table_rows
+from genreclf.data.tracks import Layout, Track, has_numbered_folders, reading, table_rows
 
 SUBSETS = ("small", "medium", "large")  # each contains the smaller ones
 FULL = "full"  # the untrimmed files of the large subset
@@ -24,16 +24,14 @@ ARCHIVES = {
     "large": ("497109f4dd721066b5ce5e5f250ec604dc78939e", 93),
 }
 MOST_FILES = 120_000  # the large subset has 106,574 tracks
-# Tracks without any audio, and tracks shorter than 30 s: issues 8 and 44 of the data set's repository
-EMPTY = frozenset((99134, 108925, 133297))
-SHORT = frozenset(
-    (
-        *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98565, 98566, 98567, 98568, 98569, 98571),
-        *(105247, 108924, 126981, 127336, 143992),
-    )
-)
 NO_AUDIO, CUT_SHORT = "known to contain no audio", "known to be cut short"
 NO_TOP_GENRE = "of several top genres, or none"
+# Tracks without any audio, and tracks shorter than 30 s: issues 8 and 44 of the data set's repository
+_SHORT = (
+    *(1486, 5574, 65753, 80391, 98558, 98559, 98560, 98565, 98566, 98567, 98568, 98569, 98571),
+    *(105247, 108924, 126981, 127336, 143992),
+)
+_FAULTS = {**dict.fromkeys((99134, 108925, 133297), NO_AUDIO), **dict.fromkeys(_SHORT, CUT_SHORT)}
 # The columns that are read, by their two header cells, and their meanings in a table
 _COLUMNS = {
     ("track", "genre_top"): "genre",
@@ -48,7 +46,7 @@ _SUBSET, _SPLIT, _ALL_GENRES = ("set", "subset"), ("set", "split"), ("track", "g
 def find(path: Path, subset: str) -> Layout | None:
     """Finds the subset: `path` contains fma_metadata and fma_SUBSET (or a larger subset), or is the latter."""
     sizes = [*SUBSETS[SUBSETS.index(subset) :], FULL]
-    audio = [folder for folder in (path, *(path / f"fma_{size}" for size in sizes)) if _holds_tracks(folder)]
+    audio = [folder for folder in (path, *(path / f"fma_{size}" for size in sizes)) if has_numbered_folders(folder, 3)]
     tables = _tables(path)
     return Layout(audio[0], tables) if audio and tables else None
 
@@ -56,10 +54,6 @@ def find(path: Path, subset: str) -> Layout | None:
 def _tables(path: Path) -> Path | None:
     folders = (path / "fma_metadata", path, path.parent / "fma_metadata")
     return next((folder for folder in folders if (folder / TRACKS).is_file()), None)
-
-
-def _holds_tracks(folder: Path) -> bool:
-    return folder.is_dir() and any(re.fullmatch(r"\d{3}", inside.name) for inside in folder.iterdir())
 
 
 def fetch(path: Path, subset: str) -> None:
@@ -131,16 +125,7 @@ def _tracks(
             raise ValueError(f"{row[0]!r} is not the number of a track")
         number = int(row[0])
         cells = {meaning: row[number_of[pair]].strip() for pair, meaning in _COLUMNS.items()}
-        left_out = _left_out(number, cells["genre"])
-        if left_out:
-            cells["genre"] = ""
-        genres = () if left_out in (NO_AUDIO, CUT_SHORT) else tuple(re.findall(r"\d+", row[number_of[_ALL_GENRES]]))
+        left_out = _FAULTS.get(number) or ("" if cells["genre"] else NO_TOP_GENRE)
+        cells["genre"] = "" if left_out else cells["genre"]
+        genres = () if number in _FAULTS else tuple(re.findall(r"\d+", row[number_of[_ALL_GENRES]]))
         yield _path(f"{number:06d}"), Track(metadata_of(cells), row[number_of[_SPLIT]], left_out, genres)
-
-
-def _left_out(number: int, genre: str) -> str:
-    if number in EMPTY:
-        return NO_AUDIO
-    if number in SHORT:
-        return CUT_SHORT
-    return "" if genre else NO_TOP_GENRE

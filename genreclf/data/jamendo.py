@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genreclf.data.table import metadata_of
-from genreclf.data.tracks import Layout, Track, reading, table_rows
+from genreclf.data.tracks import Layout, Track, has_numbered_folders, reading, table_rows
 from genreclf.errors import GenreclfError
 
 SPLITS = 5
@@ -21,14 +21,10 @@ _LICENSE = re.compile(r"Available under .+: (https?://\S+)")
 
 def find(path: Path, subset: str) -> Layout | None:
     """Finds the data set: audio in `path` or a usual folder below it; the repository is `path`, in it or beside it."""
-    audio = next((path / name for name in AUDIO_FOLDERS if _holds_tracks(path / name)), None)
+    audio = next((path / name for name in AUDIO_FOLDERS if has_numbered_folders(path / name, 2)), None)
     clones = (path, path / REPOSITORY, path.parent / REPOSITORY)
     tables = next((folder for folder in clones if _table(folder, 0, PARTS[0]).is_file()), None)
     return Layout(audio, tables) if audio and tables else None
-
-
-def _holds_tracks(folder: Path) -> bool:
-    return folder.is_dir() and any(re.fullmatch(r"\d{2}", inside.name) for inside in folder.iterdir())
 
 
 def _table(tables: Path, split: int, part: str) -> Path:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 from genreclf.data.groups import conflicts, groups_of, merge_groups
 from genreclf.data.gtzan_lists import published_missing
@@ -97,9 +98,10 @@ def _assigned(
 def _with_genres(member: Membership, genres: Sequence[tuple[str, ...]]) -> Membership:
     """Returns the membership with these genres, without the clips that have none."""
     kept = [number for number, each in enumerate(genres) if each]
-    lists = {name: getattr(member, name) for name in ("clips", "splits", "groups", "metadata", "published", "wholes")}
-    lists = {name: items for name, items in {**lists, "genres": genres}.items() if items}
-    return replace(member, **{name: tuple(items[number] for number in kept) for name, items in lists.items()})
+    names = ("clips", "splits", "groups", "metadata", "published", "wholes")
+    lists = {**{name: getattr(member, name) for name in names}, "genres": genres}
+    chosen: dict[str, Any] = {name: tuple(items[i] for i in kept) for name, items in lists.items() if items}
+    return replace(member, **chosen)
 
 
 def _divided_groups(used: Sequence[Row], member: Membership, split: SplitConfig) -> list[str]:

@@ -25,7 +25,7 @@ from genreclf.data.table import ClipMetadata, overridden, read_genres, read_tabl
 from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import FigureAxis
-from genreclf.frontend.folder import folder_contents
+from genreclf.frontend.folder import FolderContents, folder_contents
 from genreclf.frontend.object_store import Location, StorePath
 from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 from genreclf.progress import progress_bar
@@ -248,13 +248,19 @@ def _sources(
     return [Source(path, label) for path, label in zip(paths, labels, strict=True) if label]
 
 
-def _clips_below(folder: Location) -> list[str]:
+def contents_below(folder: Location) -> FolderContents:
+    """Lists a folder. Raises GenreclfError if it, or a folder in it, is missing or cannot be read."""
     if isinstance(folder, Path) and not folder.is_dir():
         fault = "is not a folder" if folder.exists() else "no such folder"
         raise GenreclfError(f"data.path={folder}: {fault}; give the folder of your music")
     contents = folder_contents(folder)
     if contents.unreadable:
         raise contents.unreadable[0]
+    return contents
+
+
+def _clips_below(folder: Location) -> list[str]:
+    contents = contents_below(folder)
     if contents.ignored:
         tell_once(f"data.path={folder}: {contents.told()}")
     return contents.clips

@@ -154,7 +154,9 @@ def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
 
     Folds that are named like splits (`train`, `validation`) are these splits.
     """
-    known = sorted(set(filter(None, table_folds)), key=lambda name: (_NUMBER.sub(_padded, name), name))
+    known = sorted(
+        set(filter(None, table_folds)), key=lambda name: (_NUMBER.sub(lambda digits: digits[0].zfill(20), name), name)
+    )
     words = {name: split_word(name) for name in known}
     column = f"split=table: the column fold of data.table names {', '.join(map(repr, known)) or 'none'}"
     if known and all(words.values()):
@@ -169,10 +171,6 @@ def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
             f"split.fold={fold} must be from 0 to below their number"
         )
     return [fold_split(known.index(name), fold, len(known)) if name else None for name in table_folds]
-
-
-def _padded(number: re.Match[str]) -> str:
-    return number[0].zfill(20)
 
 
 def split_word(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """Types for the location and the tracks of a public data set, and functions that read its tables."""
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ class Track:
     split: str = ""  # part of the published split, by the data set's name for it
     left_out: str = ""  # why the clip is left out
     genres: tuple[str, ...] = ()  # all genres, if there may be several: names, or the tables' numbers
+
+
+def has_numbered_folders(folder: Path, digits: int) -> bool:
+    """Returns whether `folder` contains folders named by numbers of so many digits, as large data sets have them."""
+    return folder.is_dir() and any(re.fullmatch(rf"\d{{{digits}}}", inside.name) for inside in folder.iterdir())
 
 
 def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Rows:
