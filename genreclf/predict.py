@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ("json", "csv", "parquet", "top"))
-    check_output(options.parquet)
+    check_output(options.parquet, parquet=True)
     return _shards(options) if options.shards else _predict(options)
 
 

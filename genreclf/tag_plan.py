@@ -166,8 +166,9 @@ def watch(options: argparse.Namespace) -> int:
         for row in _predicted(paths, predictor, options):
             planned_row = plan_row(row, wanted)
             append_rows([planned_row], options.plan)
-            line = f"{planned_row.action}  {planned_row.genre or planned_row.note}  {planned_row.path}"
-            print(one_line(line), flush=True)
+            found = planned_row.genre or planned_row.note
+            name = "" if planned_row.path in found else f"  {planned_row.path}"  # a note may begin with it
+            print(one_line(f"{planned_row.action}  {found}{name}"), flush=True)
     return 0
 
 

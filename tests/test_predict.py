@@ -242,8 +242,9 @@ def test_cuda_without_support_for_it_is_one_line(library, predict):
     assert code == 2 and error.count("\n") == 1 and "cuda" in error and "onnxruntime-gpu" in error
 
 
-def test_parquet_without_pyarrow_is_one_line(library, predict, monkeypatch, tmp_path):
+def test_parquet_without_pyarrow_is_one_line_before_the_work(library, predict, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("genreclf.predict.load", None)  # using it would be a TypeError
     code, _, error = predict(library / "p0.png", "--model", "a", "--parquet", tmp_path / "x")
     assert code == 2 and error.count("\n") == 1 and "pip install pyarrow" in error
 

@@ -118,19 +118,23 @@ def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mappi
 
     Raises GenreclfError if writing fails or pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa  # large, and slow to import: only for Parquet
-        from pyarrow import parquet
-    except ImportError as error:
-        raise GenreclfError(f"{path}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
+    _check_pyarrow(path)
+    import pyarrow as pa  # large, and slow to import: only for Parquet
+    from pyarrow import parquet
+
     table = pa.Table.from_pylist([{utf8(key): _utf8(value) for key, value in record.items()} for record in records])
     content = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata(metadata), content)
     write_output(path, content.getvalue())
 
 
-def check_output(path: Path | None) -> None:
-    """Raises GenreclfError, before long work starts, if the output is a folder, is read-only, or has no folder."""
+def check_output(path: Path | None, parquet: bool = False) -> None:
+    """Raises GenreclfError, before long work starts, if the output is a folder, is read-only, or has no folder.
+
+    Also if it is Parquet, whatever its name (`parquet`) or by its suffix, and pyarrow is not installed.
+    """
+    if path is not None and (parquet or path.suffix == ".parquet"):
+        _check_pyarrow(path)
     if path is None or is_stream(path):
         return
     folder = Path(os.path.realpath(path)).parent
@@ -142,6 +146,13 @@ def check_output(path: Path | None) -> None:
         raise GenreclfError(f"{path}: its folder is read-only; change its permissions, or choose another file")
     if path.exists() and not os.access(path, os.W_OK):
         raise GenreclfError(f"{path}: it is read-only; change its permissions, or choose another file")
+
+
+def _check_pyarrow(path: Path) -> None:
+    from importlib.util import find_spec  # only for Parquet
+
+    if find_spec("pyarrow") is None:
+        raise GenreclfError(f"{path}: Parquet needs pyarrow, which is not installed; pip install pyarrow")
 
 
 def write_output(path: Path, content: str | bytes) -> None:

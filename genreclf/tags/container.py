@@ -46,8 +46,19 @@ def container_tags(path: Path) -> dict[str, str] | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     """Opens the file, but no other file that it may refer to."""
-    with path.open("rb") as file, av.open(file, "r", metadata_errors="replace", io_open=_nothing) as container:
+    with _File(path) as file, av.open(file, "r", metadata_errors="replace", io_open=_nothing) as container:
         yield container
+
+
+class _File(io.FileIO):
+    """A file whose `seek` to a place that does not exist returns -1, because PyAV would print an error."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Returns the new position, or -1 if there is none."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, OverflowError):
+            return -1
 
 
 def _nothing(*_: object) -> io.BytesIO:

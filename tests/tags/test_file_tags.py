@@ -36,6 +36,14 @@ GENRES = st.lists(
 )
 
 
+@pytest.mark.parametrize("content", [b"hello", b"", b"ID3", b"RIFF\xff\xff\xff\xffAVI ", b"OggS"])
+def test_a_file_without_tags_is_one_line_and_nothing_is_printed(tmp_path, content, capfd):
+    (tmp_path / "song.mp3").write_bytes(content)
+    with pytest.raises(GenreclfError, match=r"^\S+song.mp3: "):
+        read_tags(tmp_path / "song.mp3")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_only_the_genre_changes(suffix, tmp_path):
     path = song(tmp_path / f"song{suffix}", "Old")
