@@ -227,6 +227,9 @@ def _run_folder(name: str) -> Path:
 def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     """Returns the data and split of the run. Raises GenreclfError if they differ from those in training."""
     trained, record = read_run(run)
+    lacking = [key for key in ("git_commit", "seed", "weights", "data") if key not in record]
+    if lacking:
+        raise GenreclfError(f"{run / run_folder.RECORD}: lacks {', '.join(lacking)}; copy the run again")
     trained["data"].update(config.data.by_key())
     if config.cache is not None:
         trained["data"]["cache"] = str(config.cache)

@@ -331,5 +331,11 @@ def test_a_damaged_run_folder_is_named(run, config, tmp_path, message):
     shutil.copytree(run, copy)
     (copy / "config.yaml").write_text(yaml.safe_dump({**config, "view": {**config["view"], "x": 1}}))
     assert all(part in message(copy) for part in (str(copy / "config.yaml"), "view.x"))
+    record = json.loads((copy / "record.json").read_text())
+    for change, key in (({"data": 3}, "data"), ({"loggers": None}, "loggers")):
+        (copy / "record.json").write_text(json.dumps({**record, **change}))
+        assert all(part in message(copy) for part in (str(copy / "record.json"), key, "copy the run again"))
+    (copy / "record.json").write_text(json.dumps({key: value for key, value in record.items() if key != "weights"}))
+    assert all(part in message(copy) for part in (str(copy / "record.json"), "weights", "copy the run again"))
     (copy / "record.json").write_text("no JSON")
     assert all(part in message(copy) for part in (str(copy), "copy the run again"))

@@ -9,12 +9,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
-from genreclf.evaluation.plots import OF_PAIRS, draw_reliability, lines, longest, row_inches, title_lines
+from genreclf.evaluation.plots import OF_PAIRS, draw_reliability, genre_bars, lines, title_lines
 from genreclf.evaluation.predictions import Predictions
 from genreclf.plot_text import names_in_plots, save
 
 MAX_CURVES = 10  # more cannot be told apart
-_SHORT, _CHARACTER_INCHES = 24, 0.08
 
 
 def draw_multilabel_scores(clip: dict[str, Any], predictions: Predictions, title: str, folder: Path, tta: str) -> None:
@@ -32,21 +31,12 @@ def draw_average_precisions(table: Sequence[dict[str, Any]], clips: int, title: 
     """
     scored = [row for row in table if row["average_precision"] is not None]
     rows = sorted(scored, key=lambda row: -row["average_precision"])
-    names = lines([f"{row['class']} ({row['support']})" for row in rows])
-    width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
-    figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    heights = np.arange(len(rows))[::-1]
-    axes.barh(heights, [row["average_precision"] for row in rows], color="#9ecae1", label="average precision")
+    figure, axes, heights = genre_bars(rows, "average_precision", "average precision", title)
     for row, height in zip(rows, heights, strict=True):
         if row["average_precision_interval"]:
             axes.plot(row["average_precision_interval"], [height, height], color="#0072b2", lw=2)
     guessed = [row["support"] / clips for row in rows]
     axes.plot(guessed, heights, "|", color="#d55e00", markersize=9, mew=2, label="guessing")
-    axes.set_yticks(heights, names)
-    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
-    axes.grid(axis="x", alpha=0.3)
-    figure.suptitle(title_lines(title, width))
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
     save(figure, path)
 

@@ -79,20 +79,26 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, pa
 @names_in_plots()
 def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """Draws the rows of `per_class` in the scores as bars of F1, with precision and recall as marks."""
-    names = lines([f"{row['class']} ({row['support']})" for row in table])
-    width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
-    figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(table)), layout="constrained")
-    axes = figure.subplots()
-    heights = np.arange(len(table))[::-1]  # the first class on top
-    axes.barh(heights, [row["f1"] for row in table], color="#9ecae1", label="F1")
+    figure, axes, heights = genre_bars(table, "f1", "F1", title)
     axes.plot([row["precision"] for row in table], heights, "o", color="#0072b2", label="precision")
     axes.plot([row["recall"] for row in table], heights, "D", color="#d55e00", label="recall")
-    axes.set_yticks(heights, names)
-    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4))
-    axes.grid(axis="x", alpha=0.3)
-    figure.suptitle(title_lines(title, width))
     figure.legend(frameon=False, loc="outside lower center", ncols=3)
     save(figure, path)
+
+
+def genre_bars(rows: Sequence[dict[str, Any]], key: str, label: str, title: str) -> tuple[Figure, Axes, np.ndarray]:
+    """Draws a bar for each row of `per_class`, the first on top; returns the heights of the bars too."""
+    names = lines([f"{row['class']} ({row['support']})" for row in rows])
+    width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
+    figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    heights = np.arange(len(rows))[::-1]
+    axes.barh(heights, [row[key] for row in rows], color="#9ecae1", label=label)
+    axes.set_yticks(heights, names)
+    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
+    axes.grid(axis="x", alpha=0.3)
+    figure.suptitle(title_lines(title, width))
+    return figure, axes, heights
 
 
 def lines(names: Sequence[str]) -> list[str]:

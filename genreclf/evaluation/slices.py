@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from genreclf.data.columns import meaning_of
 from genreclf.data.table import check_column, columns_in_use, read_column
@@ -132,10 +132,5 @@ def none_scores(
 
 
 def auroc(higher: np.ndarray, lower: np.ndarray) -> float:
-    """Returns the area under the ROC curve: how often one of the (N,) values `higher` is above one of (M,) `lower`.
-
-    It is computed from ranks, like the statistic of Mann and Whitney (1947).
-    """
-    n, m = len(higher), len(lower)
-    ranks = rankdata(np.concatenate([higher, lower]))[:n]
-    return float((ranks.sum() - n * (n + 1) / 2) / (n * m))
+    """Returns the area under the ROC curve: how often one of (N,) `higher` is above one of (M,) `lower`."""
+    return float(roc_auc_score(np.repeat([1, 0], [len(higher), len(lower)]), np.concatenate([higher, lower])))

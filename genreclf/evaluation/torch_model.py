@@ -5,9 +5,9 @@ import torch
 
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import Bundle, weights_sha256
+from genreclf.exporters.bundle_onnx import BundleNet
 from genreclf.inference.model_info import ModelOutput
 from genreclf.inference.task import MULTILABEL
-from genreclf.nets.activation import probabilities
 
 
 class TorchModel:
@@ -25,14 +25,10 @@ class TorchModel:
         except (RuntimeError, AssertionError) as error:
             raise GenreclfError(f"device={device}: not available here; use device=cpu") from error
         self.device = torch.device(device)
-        self.net = bundle.net.to(self.device)
+        self.net = BundleNet(bundle.net, bundle.info.task == MULTILABEL).to(self.device)
 
     def predict_proba(self, segments: np.ndarray) -> ModelOutput:
         """Runs the net on (N, 128, 256) uint8 segments."""
         with torch.inference_mode():
-            levels = torch.from_numpy(np.ascontiguousarray(segments)).to(self.device)
-            levels = levels[:, None].expand(-1, 3, -1, -1)  # (N, 128, 256) -> (N, 3, 128, 256)
-            logits, attention, embedding = self.net.outputs(levels)
-            several = self.info.task == MULTILABEL
-            output = probabilities(logits, several), attention.mean(1), embedding  # (N, heads, T) -> (N, T)
+            output = self.net(torch.from_numpy(np.ascontiguousarray(segments)).to(self.device))
         return ModelOutput(*(tensor.cpu().numpy() for tensor in output))

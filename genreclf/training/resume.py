@@ -75,6 +75,9 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     overrides = record.get("overrides")
     if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
         raise GenreclfError(f"{folder / RECORD}: damaged (overrides); copy the run again")
+    for key in ("data", "loggers"):
+        if not isinstance(record.get(key, {}), dict):
+            raise GenreclfError(f"{folder / RECORD}: damaged ({key}); copy the run again")
     for key in ("data", "model"):
         if not isinstance(config.get(key), dict):
             raise GenreclfError(f"{folder / CONFIG_YAML}: damaged ({key}); copy the run again")
@@ -107,7 +110,7 @@ def check_data(
         ("split_digest", "the split differs", f"restore {data['table'] or 'the settings of the split'}"),
     )
     for digest, what, remedy in kinds:
-        if now[digest] != trained[digest]:
+        if now[digest] != trained.get(digest):
             raise GenreclfError(f"{folder}: {what} from what it was in the training; {remedy}: {otherwise}")
 
 
