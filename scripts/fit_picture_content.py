@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from genreclf.data.demo import STYLES, render
 from genreclf.data.table import read_table
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.frontend.band_axis import ANY_AXIS, find_axis, to_bands
+from genreclf.frontend.axis_bands import to_bands
+from genreclf.frontend.band_axis import ANY_AXIS, find_axis
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.picture_content import ARRAY_SLOPE, measures, reduced, upright
 

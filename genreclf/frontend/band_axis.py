@@ -1,4 +1,4 @@
-"""Converts the rows of a plot to the 128 mel bands, for the frequency axes that librosa and matplotlib draw.
+"""Finds the frequency axis that the rows of a plot show, among those that librosa and matplotlib draw.
 
 Rows that show the same band or bin are equal. Where rows repeat reveals the axis, unless the plot was resized.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.frontend.log_mel import FLOOR_DB, N_BANDS, N_FFT, band_of, hertz_of_mel, mel_of_hertz, slaney_bands
+from genreclf.frontend.log_mel import N_BANDS, hertz_of_mel, mel_of_hertz
 
 KINDS = ("bands", "mel", "linear", "log")
 AUTO = "auto"
@@ -41,7 +41,6 @@ _UNLIKE, _MANY_ROWS = 1.55, 160
 # Least drop of levels from the bands at 85 to 95 % of the height to the uppermost 1 %: reached by 8 of 10 plots that
 # end at half the sample rate, and not by 22 of 24 others.
 _FADES = 22
-_COLUMNS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,13 @@ class _Fit:
 ANY_AXIS = FigureAxis(AUTO, NYQUIST_HZ)
 
 
-def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
+def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
     """Finds the axis of (rows, columns) uint8 levels, low frequency first.
 
-    Repeated rows reveal it. Without them it is the user's `said`, or else "linear" if no row resembles the next one,
-    and "bands" otherwise.
+    Repeated rows reveal it. Without them it is given by the user's `settings`, or else it is "linear" if no row
+    resembles the next one, and "bands" otherwise.
     """
-    rows, kind, top_hz = len(levels), said.kind, said.top_hz
+    rows, kind, top_hz = len(levels), settings.kind, settings.top_hz
     if rows != N_BANDS and rows >= _MIN_ROWS:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
         candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
@@ -115,19 +114,19 @@ def find_axis(levels: np.ndarray, said: FigureAxis) -> BandAxis:
             return BandAxis(found.kind, top_hz, _centres(found.kind, found.count, top_hz)[cells], seen)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
-    return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or said.kind != AUTO)
+    return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or settings.kind != AUTO)
 
 
-def _top_of_data(levels: np.ndarray, found: _Candidate, said_hz: float) -> float:
+def _top_of_data(levels: np.ndarray, found: _Candidate, user_hz: float) -> float:
     """Returns the frequency where the bands end, which may be above the end of a mel axis if its fmax is only a label.
 
     Recordings fade out below half their sample rate, so if the uppermost bands fade out, they reach it.
     """
-    if found.kind != "mel" or found.top_hz >= said_hz:
+    if found.kind != "mel" or found.top_hz >= user_hz:
         return found.top_hz
     rows, means = len(levels), levels.mean(axis=1)
     below = means[int(0.85 * rows) : int(0.95 * rows)].mean()
-    return said_hz if below - means[-int(0.012 * rows) - 1 :].mean() > _FADES else found.top_hz
+    return user_hz if below - means[-int(0.012 * rows) - 1 :].mean() > _FADES else found.top_hz
 
 
 def _unlike(levels: np.ndarray) -> bool:
@@ -135,44 +134,6 @@ def _unlike(levels: np.ndarray) -> bool:
     inner = levels[len(levels) // 10 : len(levels) * 7 // 10].astype(np.int16)
     near, next_but_one = np.abs(inner[1:] - inner[:-1]).mean(), np.abs(inner[2:] - inner[:-2]).mean()
     return bool(0 < next_but_one < _UNLIKE * near)
-
-
-def to_bands(levels: np.ndarray, axis: BandAxis) -> np.ndarray:
-    """Converts rows to bands: (rows, columns) uint8, low frequency first -> (128, columns) uint8, row 0 the lowest.
-
-    Rows of the same band are averaged, a band without a row takes the nearest row, and bands above the axis are 0. The
-    rows of linear and logarithmic axes are bins with a range of 80 dB, whose power is summed to bands.
-    """
-    if axis.kind in ("linear", "log"):
-        return _bands_of_bins(levels, axis.hertz)
-    place = np.array([band_of(hertz) for hertz in axis.hertz])
-    if len(place) == N_BANDS and np.abs(place - np.arange(N_BANDS)).max() < 1e-6:
-        return levels
-    number = np.floor(place + 0.5 + 1e-6).astype(int)
-    result = np.zeros((N_BANDS, levels.shape[1]), np.uint8)
-    for band in range(N_BANDS):
-        rows = np.flatnonzero(number == band)
-        if len(rows):
-            result[band] = np.rint(levels[rows].mean(axis=0))
-        elif band < band_of(axis.top_hz):
-            result[band] = levels[np.abs(place - band).argmin()]
-    return result
-
-
-def _bands_of_bins(levels: np.ndarray, hertz: np.ndarray) -> np.ndarray:
-    bins = np.linspace(0, NYQUIST_HZ, N_FFT // 2 + 1)
-    nearest = np.searchsorted((hertz[1:] + hertz[:-1]) / 2, bins)  # the row that shows each bin of the front end
-    shown = bins <= hertz[-1] + (hertz[-1] - hertz[-2])
-    weights = np.zeros((len(hertz), N_BANDS))
-    np.add.at(weights, nearest[shown], slaney_bands()[shown])
-    decibels = np.empty((N_BANDS, levels.shape[1]), np.float32)
-    for first in range(0, levels.shape[1], _COLUMNS_AT_ONCE):
-        part = slice(first, first + _COLUMNS_AT_ONCE)
-        power = 10 ** (FLOOR_DB / 10 * (1 - levels[:, part] / 255))
-        decibels[:, part] = 10 * np.log10(np.maximum(weights.T @ power, 1e-20))
-    decibels = np.maximum(decibels, decibels.max() + FLOOR_DB)
-    low, high = decibels.min(), decibels.max()
-    return np.asarray(np.rint((decibels - low) * (255 / max(high - low, 1e-6))), np.uint8)
 
 
 @cache

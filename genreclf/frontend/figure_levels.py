@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from genreclf.frontend.band_axis import BandAxis, FigureAxis, find_axis, to_bands
+from genreclf.frontend.axis_bands import to_bands
+from genreclf.frontend.band_axis import BandAxis, FigureAxis, find_axis
 from genreclf.frontend.boxes import Box, off_map_edges
 from genreclf.frontend.colour_maps import GREY, Inverted, bar_direction, exact, mostly_exact, nearest
 from genreclf.frontend.drawn_over import filled, is_drawn_over
@@ -36,12 +37,12 @@ class Reading:
     fault: str  # why it is not a mel spectrogram; empty if it may be one
 
 
-def read_plots(pixels: np.ndarray, plots: list[Plot], said: FigureAxis) -> Reading:
-    """Reads the spectrogram among the plots of (height, width, 3) uint8. `said` are the user's settings for its axis.
+def read_plots(pixels: np.ndarray, plots: list[Plot], settings: FigureAxis) -> Reading:
+    """Reads the spectrogram among the plots of (height, width, 3) uint8. `settings` are the user's for its axis.
 
     If several show the same sound, such as both channels, a mel spectrogram is preferred, or else the first one.
     """
-    readings = [_read_plot(pixels, plot, said) for plot in plots]
+    readings = [_read_plot(pixels, plot, settings) for plot in plots]
     if len(readings) == 1:
         return readings[0]
     count = f"a figure of {len(readings)} plots"
@@ -57,7 +58,7 @@ def read_plots(pixels: np.ndarray, plots: list[Plot], said: FigureAxis) -> Readi
     return replace(chosen, note=f"{chosen.note}, plot {number} of {len(readings)}")
 
 
-def _read_plot(pixels: np.ndarray, found: Plot, said: FigureAxis) -> Reading:
+def _read_plot(pixels: np.ndarray, found: Plot, settings: FigureAxis) -> Reading:
     whole = _inverted(pixels, found.box, found.bar)
     plot = _one_channel(whole)
     channel = "" if plot is whole else ", the lower of two channels"
@@ -67,7 +68,7 @@ def _read_plot(pixels: np.ndarray, found: Plot, said: FigureAxis) -> Reading:
     fault = found.fault
     if not fault and distance > (_MAX_DISTANCE if found.bar is None else _MAX_BAR_DISTANCE):
         fault = "its colours fit no colour map: a photo, a cover, or much is drawn over it"
-    axis = find_axis(levels, said)
+    axis = find_axis(levels, settings)
     bands = to_bands(levels, axis)
     fault, decibels = fault or fault_of_plot(levels, bands), _DECIBELS
     # Kaggle's plots that were cut out and then resized or saved as JPEG

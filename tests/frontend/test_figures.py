@@ -179,7 +179,7 @@ def waveform(axes, rng: np.random.Generator):
 
 
 def stacked(path: Path, plots: list, **options) -> Path:
-    """A figure of plots one above the other: levels, or None for a waveform."""
+    """Draws a figure with plots one above the other: levels, or None for a waveform."""
     figure, rng = Figure(figsize=(8, 7)), np.random.default_rng(0)
     for axes, levels in zip(figure.subplots(len(plots), 1, **options), plots, strict=True):
         if levels is None:
@@ -358,7 +358,7 @@ def test_power_and_plain_pictures_are_refused_for_what_they_are(tmp_path, music)
 
 
 def mel_figure(levels: np.ndarray) -> Figure:
-    """A figure with a mel axis as librosa.display draws it, and a title, without a colour bar."""
+    """A figure with a mel axis as drawn by librosa.display, and a title, but without a colour bar."""
     centres = hertz_of_mel(np.linspace(0, mel_of_hertz(NYQUIST_HZ), 128))
     middle = (centres[1:] + centres[:-1]) / 2
     edges = np.concatenate([[-middle[0]], middle, [2 * centres[-1] - middle[-1]]])
