@@ -87,6 +87,8 @@ def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1), engine: En
     """
     folder = data_folder(data)
     sources = without(sources_of(data, folder), data.drop, folder)
+    if not sources:  # `sources_of` refuses a data set without clips
+        raise GenreclfError(f"data.drop={data.drop}: leaves out all clips; shorten the list, or leave out data.drop")
     sources = sources[part_of(len(sources), *shard)]
     return build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis, engine)
 

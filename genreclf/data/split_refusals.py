@@ -50,7 +50,8 @@ def rare_classes(config: SplitConfig, splits: Sequence[str | None], labels: Sequ
 
 def _count(label: str, missing: Sequence[str], labels: Sequence[str], groups: Sequence[str]) -> str:
     of_class = [group for group, other in zip(groups, labels, strict=True) if other == label]
-    in_groups = f" in {len(set(of_class))} groups" if len(set(of_class)) < len(of_class) else ""
+    count = len(set(of_class))
+    in_groups = f" in {count} group{'s' if count > 1 else ''}" if count < len(of_class) else ""
     return f"{label!r} ({len(of_class)} clips{in_groups}, none in {' and '.join(missing)})"
 
 

@@ -7,6 +7,7 @@ from data_config import data_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genreclf.data.build_store import prepared_store
 from genreclf.data.path_list import read_paths, without, write_paths
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError
@@ -78,3 +79,13 @@ def test_a_list_of_other_clips_is_refused_but_an_empty_one_is_not(tmp_path):
 def test_the_key_data_drop_takes_a_list(tmp_path):
     assert data_config(path=tmp_path, cache=tmp_path).drop is None
     assert data_config(path=tmp_path, cache=tmp_path, drop=str(tmp_path / "list")).drop == tmp_path / "list"
+
+
+def test_a_list_of_all_clips_is_refused(tmp_path):
+    for name in ("a/x.wav", "b/y.wav"):
+        (tmp_path / "music" / name).parent.mkdir(parents=True)
+        (tmp_path / "music" / name).touch()
+    (tmp_path / "drop.csv").write_text("path\na/x.wav\nb/y.wav\n")
+    data = data_config(path=tmp_path / "music", cache=tmp_path, drop=tmp_path / "drop.csv")
+    with pytest.raises(GenreclfError, match=r"^data\.drop=.*drop\.csv: leaves out all clips; shorten"):
+        prepared_store(data)
