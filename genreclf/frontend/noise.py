@@ -1,4 +1,4 @@
-"""Detects steady noise in a spectrogram: hiss, rain, applause, an untuned radio, whatever its colour, fading or not."""
+"""Detects steady noise in a spectrogram: hiss, rain, applause or an untuned radio, of any colour, fading or not."""
 
 from functools import cache
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from genreclf.frontend.log_mel import slaney_bands
 
-# After a slow gain is taken out, the bands of noise vary independently of each other, and each as much as the number
-# of independent values in it says. In none of 3,720 pictures and 103 audio files of music, and of 5,656 pieces of 1 to
-# 3 s of these files, do all three limits hold.
-_GAIN_COLUMNS = 11  # a quarter of a second: what changes faster is rhythm
+# Without its slow gain, the bands of noise vary independently of each other, each by an amount that follows from its
+# number of independent values. None of 3,720 pictures and 103 audio files of music, and of 5,656 pieces of 1 to 3 s of
+# these files, meets all three limits.
+_GAIN_COLUMNS = 11  # a quarter of a second: faster changes are rhythm
 _NEAR_BANDS = 4  # share bins
 _CORRELATED = 0.07
-# How far the deviations of three quarters of the bands may be from the expected ones, and those of nine tenths of the
-# loud bands above them, which notes would make change: a constant, and what chance adds, by 1 / sqrt(columns)
+# Limits of the deviations' logarithmic distance from the expected ones, for three quarters of the bands, and of their
+# excess, for nine tenths of the loud bands, which notes would change: a constant, and chance times 1 / sqrt(columns)
 _SPREAD, _EXCESS = (0.06, 1.1), (0.17, 1.2)
 _CHANGE = 4.0  # levels: bands whose standard deviation is smaller do not change
 _MIN_BANDS = 6
@@ -22,7 +22,7 @@ _BIN_CORRELATIONS = {1: 4 / 9, 2: 1 / 36}
 
 
 def is_steady_noise(levels: np.ndarray, audible: np.ndarray, loud: np.ndarray, min_columns: int) -> bool:
-    """Returns whether (128, columns) float32 levels change as those of noise do.
+    """Returns whether (128, columns) float32 levels change like those of noise.
 
     `audible` and `loud` select bands, (128,) bool. False for fewer than `min_columns`.
     """
@@ -43,7 +43,7 @@ def is_steady_noise(levels: np.ndarray, audible: np.ndarray, loud: np.ndarray, m
 
 
 def _slow(gain: np.ndarray) -> np.ndarray:
-    """Returns the moving average of (columns,), which goes on in its direction beyond the ends."""
+    """Returns the moving average of (columns,), which is extrapolated beyond the ends."""
     margin = min(_GAIN_COLUMNS // 2, len(gain) - 1)
     longer = np.pad(gain, margin, mode="reflect", reflect_type="odd")
     return np.convolve(longer, np.full(2 * margin + 1, 1 / (2 * margin + 1)), "valid")
