@@ -121,7 +121,7 @@ def other_collection(path: Path, data: DataConfig) -> Collection:
 def _below(folder: Path) -> tuple[list[Source], dict[str, list[str]]]:
     """Returns the clips below a folder, and the other files. Raises GenreclfError as `contents_below` does."""
     contents = contents_below(folder)
-    # The label is that of a data set without a table, so that the store is the same.
+    # The labels are those of a data set without a table, so that both use the same store.
     return [Source(path, path.split("/")[0]) for path in contents.clips], contents.ignored
 
 

@@ -45,7 +45,7 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     and whether there is a split that is not used.
     """
     clips, conflicting = _usable(rows, data)
-    # Of all clips, because a table's names are matched as a whole
+    # All clips are read, because a table's names are matched as a whole.
     paths = [row.path for row in rows] if clips else []
     found = clip_rows(data, paths, _published_number(split)) if paths else PublicRows([], [], [], {})
     used, metadata = [rows[clip] for clip in clips], [found.metadata[clip] for clip in clips]
@@ -96,7 +96,7 @@ def _assigned(
 
 
 def _with_genres(member: Membership, genres: Sequence[tuple[str, ...]]) -> Membership:
-    """Returns the membership with these genres, without the clips that have none."""
+    """Replaces the genres of a membership, and leaves out clips without any."""
     kept = [number for number, each in enumerate(genres) if each]
     names = ("clips", "splits", "groups", "metadata", "published", "wholes")
     lists = {**{name: getattr(member, name) for name in names}, "genres": genres}

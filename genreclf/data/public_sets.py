@@ -67,7 +67,7 @@ def public_set(fetch: str, name: str) -> PublicSet:
 
 @dataclass(frozen=True)
 class PublicRows:
-    """Information on clips from a data set's tables. The first three fields have an item per clip, if they have any."""
+    """Information on clips from a data set's tables. The first three fields have one item per clip, or none."""
 
     metadata: list[ClipMetadata]  # without a genre if the clip is left out
     splits: list[str]  # part of the published split, or ""

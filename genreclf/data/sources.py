@@ -185,7 +185,7 @@ def rows_of_public(data: DataConfig, paths: Sequence[str], split: int = 0) -> Pu
 
 
 def clip_rows(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicRows:
-    """Returns what the tables of a public data set, the tags or `data.table` say about these clips, if anything.
+    """Returns the information on these clips in a public data set's tables, the tags or `data.table`, if any.
 
     `split` is the number of the published split. Raises GenreclfError if a table cannot be used.
     """

@@ -33,7 +33,7 @@ class Track:
 
 
 def has_numbered_folders(folder: Path, digits: int) -> bool:
-    """Returns whether `folder` contains folders named by numbers of so many digits, as large data sets have them."""
+    """Returns whether `folder` contains folders named by numbers with this many digits, as in large data sets."""
     return folder.is_dir() and any(re.fullmatch(rf"\d{{{digits}}}", inside.name) for inside in folder.iterdir())
 
 

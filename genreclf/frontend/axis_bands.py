@@ -1,4 +1,4 @@
-"""The rows of a plot, whose frequencies are known -> the 128 mel bands of the front end."""
+"""Converts the rows of a plot, whose frequencies are known, to the 128 mel bands of the front end."""
 
 import numpy as np
 

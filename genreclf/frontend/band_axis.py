@@ -1,4 +1,4 @@
-"""Finds the frequency axis that the rows of a plot show, among those that librosa and matplotlib draw.
+"""Finds the frequency axis of a plot's rows, among the axes that librosa and matplotlib draw.
 
 Rows that show the same band or bin are equal. Where rows repeat reveals the axis, unless the plot was resized.
 """
