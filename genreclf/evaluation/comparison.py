@@ -86,9 +86,9 @@ def compared(
     columns: Columns | None,
     test: str = MCNEMAR,
 ) -> dict[str, Any]:
-    """Returns a comparison by a score, for any task: corrects the p values of the pairs for their number.
+    """Makes a comparison by one score, for any task. Corrects the p values of the pairs for multiple comparisons.
 
-    `of_slice` scores the systems on some clips; `test` is what the p values are from.
+    `of_slice` scores the systems on some clips; `test` names the test of the p values.
     """
 
     def sliced(clips: Sequence[int]) -> dict[str, Any]:

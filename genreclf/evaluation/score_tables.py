@@ -9,7 +9,7 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 
-# By task, the scores in the table of all clips, and in a table of slices; the interval is that of the first score.
+# By task: the scores in the table of all clips and in tables of slices. The interval is for the first score.
 _SHOWN = {
     MULTICLASS: ("accuracy", "top3_accuracy", "macro_f1", "log_loss", "ece"),
     MULTILABEL: ("mean_average_precision", "roc_auc", "macro_f1", "log_loss", "ece"),
@@ -22,7 +22,7 @@ _HEADINGS = {
     **{"accuracy": "accuracy", "top3_accuracy": "top 3", "macro_accuracy": "macro", "macro_f1": "macro-F1"},
     **{"mean_average_precision": "mAP", "roc_auc": "ROC-AUC", "log_loss": "log-loss", "ece": "ECE"},
 }
-_PLAIN = ("macro_f1", "log_loss")  # the others are shares, shown in per cent
+_PLAIN = ("macro_f1", "log_loss")  # the others are shares, shown as percentages
 
 
 def print_scores(metrics: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ def _columns(shown: Sequence[str]) -> list[tuple[str, Kind]]:
 
 
 def _row(tta: str, level: str, found: Mapping[str, Any], task: str) -> list[str]:
-    """Returns the table row for the scores of clips or segments; those of segments have no interval."""
+    """Returns the table row for the scores of clips or segments. Segments have no interval."""
     if level != "clip":
         return [f"{tta}, segments", *_cells(found, "", _SHOWN[task])]
     interval = _ends(found["intervals"][_SHOWN[task][0]]["shown"])
@@ -64,7 +64,7 @@ def _slice_row(found: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
 
 
 def _cells(found: Mapping[str, Any], interval: str, shown: Sequence[str]) -> list[str]:
-    """Returns the scores as text, empty for a missing one, and the interval behind the first."""
+    """Returns the scores as text, empty if missing, with the interval after the first one."""
     first, *others = (_text(name, found.get(name)) for name in shown)
     return [first, interval, *others]
 

@@ -93,10 +93,10 @@ def calibrated_predictions(
 def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
     """Returns the wrong predictions with the highest probability; `found` is as in `score_clips`.
 
-    For several genres: predictions of genres that a clip's label lacks (perhaps by mistake).
+    For several genres, these are predictions of genres that a clip's labels lack (perhaps by mistake).
     """
-    classes, answers = predictions.classes, (predictions.predicted, predictions.target)
-    predicted, target = answers if predictions.several else (np.eye(len(classes), dtype=bool)[one] for one in answers)
+    classes, pair = predictions.classes, (predictions.predicted, predictions.target)
+    predicted, target = pair if predictions.several else (np.eye(len(classes), dtype=bool)[one] for one in pair)
     wrong = np.where(predicted & ~target, predictions.probabilities, 0)  # (N, classes)
     worst = np.argsort(-wrong.max(1), kind="stable")[:MAX_MISTAKES]
     return [
