@@ -87,7 +87,7 @@ def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> N
 
 
 def genre_bars(rows: Sequence[dict[str, Any]], key: str, label: str, title: str) -> tuple[Figure, Axes, np.ndarray]:
-    """Draws a bar for each row of `per_class`, the first on top; returns the heights of the bars too."""
+    """Draws a bar for each row of `per_class`, the first on top. Returns figure, axes and the heights of the bars."""
     names = lines([f"{row['class']} ({row['support']})" for row in rows])
     width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
     figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(rows)), layout="constrained")
