@@ -118,7 +118,7 @@ def _decoded(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise GenreclfError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into shorter pictures") from error
     except UnidentifiedImageError as error:
-        raise GenreclfError(f"{path}: no PNG or JPEG picture; give a PNG or JPEG file") from error
+        raise GenreclfError(f"{path}: not a PNG or JPEG picture; give a PNG or JPEG file") from error
     except _BROKEN as error:
         raise GenreclfError(f"{path}: broken picture ({reason(error)}); save it again") from error
 

@@ -133,7 +133,7 @@ def _fault_of_scale(seen: np.ndarray) -> str:
     above = (seen[seen > low + (high - low) / 128] - low) / (high - low + 1e-3)
     if not len(above) or above.mean() >= _NO_DECIBELS_MEAN or np.quantile(above, 0.9) >= _NO_DECIBELS_HIGH:
         return ""
-    return "its levels are no decibels, but power, amplitudes or PCEN"
+    return "its levels are not decibels, but power, amplitudes or PCEN"
 
 
 def _fault_of_levels(seen: np.ndarray) -> str:
@@ -147,9 +147,9 @@ def _fault_of_rows(levels: np.ndarray, seen: np.ndarray) -> str:
         return f"only {rows} rows differ, as in a chroma or MFCC plot"
     in_time, over_bands = _smoothness(seen)
     if min(in_time, over_bands) > _SMOOTH:
-        return "smooth in all directions, as a photo"
+        return "smooth in all directions, like a photo"
     if in_time > _SMOOTH_IN_TIME:
-        return "smooth in time, as a tempogram"
+        return "smooth in time, like a tempogram"
     return ""
 
 

@@ -193,4 +193,4 @@ def test_levels_that_are_no_decibels_are_told(sounds, tmp_path, scale):
     for style in ("arpeggio", "shuffle"):
         power = librosa.feature.melspectrogram(y=sounds[style].astype(np.float32), sr=22_050)
         Image.fromarray(stretched(SCALES[scale](power))[::-1]).save(tmp_path / "x.png")
-        assert "no decibels" in read_picture(tmp_path / "x.png").unsuitable, style
+        assert "not decibels" in read_picture(tmp_path / "x.png").unsuitable, style
