@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genreclf.errors import missing_package, user_error
+from genreclf.errors import missing_package, reason, user_error
 
 _MAIN = Path(__file__).with_name("main.py")
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 4 * 1024**2  # the number of this setting in glibc's malloc.h, and its value here
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs Streamlit's server until it is stopped. Returns 2 if Streamlit is not installed."""
+    """Runs Streamlit's server until it is stopped. Returns 2 if it is not installed or cannot take its address."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in ("-h", "--help"):
         print(f"usage: genreclf app [--server.port PORT] [...]\n\n{__doc__}\n\nAll options: streamlit run --help")
@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.freeze()
     _return_large_blocks()
     # Streamlit reads the settings and the theme from .streamlit/config.toml beside main.py.
-    cli.main(["run", str(_MAIN), *words], prog_name="streamlit")  # exits the process
+    try:
+        cli.main(["run", str(_MAIN), *words], prog_name="streamlit")  # exits the process
+    except (OSError, OverflowError) as error:  # the server could not take its address
+        return user_error(f"app: {reason(error)}; choose another --server.port or --server.address")
     return 0
 
 

@@ -412,6 +412,19 @@ def test_the_command_starts_streamlit_with_the_users_options(monkeypatch):
     assert command == "run" and Path(file) == APP and options == ["--server.port", "8600"]
 
 
+@pytest.mark.parametrize("error", [OverflowError("bind(): port must be 0-65535."), OSError(99, "Cannot assign")])
+def test_an_address_that_cannot_be_taken_is_one_line(error, monkeypatch, capsys):
+    def bind(words, prog_name):
+        raise error
+
+    monkeypatch.setattr("streamlit.web.cli.main", bind)
+    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):  # this is not the app's process
+        monkeypatch.setattr(setting, lambda: None)
+    assert main(["--server.port", "99999"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--server.port" in line and ("0-65535" in line or "Cannot assign" in line)
+
+
 def test_streamlit_finds_its_settings_from_any_working_folder():
     from streamlit import file_util
 
