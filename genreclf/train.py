@@ -137,18 +137,17 @@ def _settings(folder: Path, config: dict[str, Any], overrides: list[str], of_sev
     `of_several` is as in `check_typed_keys`.
     """
     run = run_config(config)
-    check_net(config["model"])
-    build(DataConfig, config["data"], "data")
-    config = with_precision(config)
-    check_trainer(config["trainer"], run.init)
     before = resumed(folder, overrides, _composed) if run.ckpt == "last" else None
-    check_typed_keys(before.config if before else config, overrides, of_several)
+    of_run = before.config if before else config
+    check_net(of_run["model"])
+    build(DataConfig, of_run["data"], "data")
+    of_run = with_precision(of_run)
+    check_trainer(of_run["trainer"], run.init)
+    check_typed_keys(of_run, overrides, of_several)
     if run.init is not None:
         find_bundle(run.init, "init=")
-    if before is not None:
-        config, overrides = before.config, before.overrides
-    check_model(folder, config)
-    return settings_of(folder, config, overrides, before)
+    check_model(folder, of_run)
+    return settings_of(folder, of_run, before.overrides if before else overrides, before)
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:

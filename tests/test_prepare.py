@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from command_line import NO_ONNX, command, start
 from tiny_pictures import tiny_picture
+from tiny_sounds import music_like
 
 from genreclf.data.store import open_store
 from genreclf.frontend.picture import write_picture
@@ -164,7 +165,7 @@ def test_kaggles_folder_is_read_as_audio_and_its_pictures_by_their_folder(tmp_pa
         noise_picture(data / "images_original" / genre / f"{name}.png", number)
         audio = data / "genres_original" / genre / f"{genre}.{name[-5:]}.wav"
         audio.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(audio, np.random.default_rng(number).normal(0, 0.1, 44_100), 22_050)
+        soundfile.write(audio, music_like(2, np.random.default_rng(number)), 22_050)
     (data / "genres_original" / "jazz" / "jazz.00054.wav").write_bytes(b"no RIFF")
     (data / "features_30_sec.csv").write_text(
         "filename,length,label\nblues.00000.wav,661794,blues\njazz.00053.wav,1,jazz\n"

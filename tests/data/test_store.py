@@ -87,7 +87,7 @@ def test_each_clip_equals_reading_it_alone(tiny_store, tiny_folder):
 
 def test_silence_at_the_ends_of_a_clip_is_known_without_reading_its_spectrogram(tmp_path):
     samples = np.zeros(4 * RATE_HZ)
-    samples[RATE_HZ : 2 * RATE_HZ] = np.random.default_rng(0).normal(0, 0.1, RATE_HZ)
+    samples[RATE_HZ : 2 * RATE_HZ] = music_like(1, np.random.default_rng(0), RATE_HZ)
     for genre in "ab":
         (tmp_path / genre).mkdir()
         soundfile.write(tmp_path / genre / "sound.wav", samples, RATE_HZ)
