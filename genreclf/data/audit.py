@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from genreclf.data.copies import equal_files
+from genreclf.data.equal_files import equal_files
 from genreclf.data.findings import Finding, findings, rates, seconds
 from genreclf.data.fingerprint import Match
 from genreclf.data.labels import genres_of
@@ -39,7 +39,6 @@ class Pair:
     confidence: float
     offset_seconds: float
     overlap_seconds: float
-    speed: float
     same_bytes: bool  # whether the files are equal
     classes: tuple[str, str]
     splits: tuple[str | None, str | None]
@@ -183,7 +182,6 @@ def _pair(rows: Sequence[Row], match: Match, split_of: dict[int, str | None]) ->
         confidence=round(match.confidence, 4),
         offset_seconds=round(match.offset_seconds, 3),
         overlap_seconds=round(match.overlap_seconds, 3),
-        speed=round(match.speed, 4),
         same_bytes=first.digest == second.digest,
         classes=(first.label, second.label),
         splits=splits,

@@ -35,7 +35,7 @@ def audit_page(found: Audit, store: Store, about: dict[str, str]) -> str:
     pictures = []
     for pair in drawn:
         first, second = clip_of[pair.first], clip_of[pair.second]
-        frames = store.rows[first].frames, round(store.rows[second].frames * pair.speed)
+        frames = store.rows[first].frames, store.rows[second].frames
         levels = store.spectrogram(first), store.spectrogram(second)
         pictures.append(draw_pair(levels[0], frames[0], levels[1], frames[1], pair.offset_seconds))
     return render(

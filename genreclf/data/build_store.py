@@ -17,7 +17,6 @@ import numpy as np
 
 from genreclf.cores import cores
 from genreclf.data.clip_reader import ClipReader, Content, Read
-from genreclf.data.copies import with_other_speeds
 from genreclf.data.fingerprint import SKETCH_BANDS, find_matches
 from genreclf.data.groups import merge_groups
 from genreclf.data.older_stores import copied, known_clips
@@ -25,7 +24,6 @@ from genreclf.data.path_list import without
 from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
 from genreclf.data.store import (
     ARRAY,
-    DAMAGED,
     FORMAT,
     META,
     RECORDINGS,
@@ -34,7 +32,7 @@ from genreclf.data.store import (
     TOKENS,
     Row,
     csv_line,
-    open_clips,
+    open_fingerprints,
     open_store,
     read_table,
     write_matches,
@@ -119,7 +117,7 @@ def build_store(
             fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases the lock when a process dies
             if not _is_whole(store):
                 if (store / META).is_file():  # finished, but files were lost
-                    _reopen(store)
+                    _remove_files(store)
                 _build(store, folder, sources, settings, engine)
     except OSError as error:
         raise GenreclfError(
@@ -136,15 +134,11 @@ def _is_whole(store: Path) -> bool:
     return True
 
 
-def _reopen(store: Path) -> None:
-    """Turns a finished store that has lost files into an unfinished one, without clips unless its arrays are whole."""
+def _remove_files(store: Path) -> None:
+    """Removes the files of a finished store that has lost some."""
     (store / META).unlink()
-    try:
-        open_clips(store, read_table(store / TABLE))
-        (store / TABLE).replace(store / _JOURNAL)
-    except DAMAGED:
-        for name in (_JOURNAL, *(name for _, name, _, _ in _ARRAYS)):
-            (store / name).unlink(missing_ok=True)
+    for name in (_JOURNAL, *(name for _, name, _, _ in _ARRAYS)):
+        (store / name).unlink(missing_ok=True)
 
 
 def _key(settings: dict[str, Any], folder: Location, sources: Sequence[Source]) -> str:
@@ -170,8 +164,7 @@ def _sha256(content: list[Any]) -> str:
 def _build(store: Path, folder: Location, sources: Sequence[Source], settings: dict[str, Any], engine: Engine) -> None:
     rows = _write_clips(store, folder, sources, settings, engine)
     with progress_bar("looking for duplicate recordings", "parts") as report:
-        clips = open_clips(store, rows)
-        matches = with_other_speeds(find_matches(clips.fingerprints, report), clips, clips)
+        matches = find_matches(open_fingerprints(store, rows), report)
     write_matches(store / RECORDINGS, rows, matches)
     pairs = [(match.first, match.second) for match in matches]
     groups = merge_groups([row.path for row in rows], [row.digest or None for row in rows], pairs=pairs)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.data.build_store import build_store
-from genreclf.data.copies import equal_files, with_other_speeds
+from genreclf.data.equal_files import equal_files
 from genreclf.data.fingerprint import Match, find_matches_between
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import existing_file, read_paths, without
@@ -55,7 +55,6 @@ class SharedRecording:
     confidence: float
     offset_seconds: float  # how much later than the first clip the other one begins; negative: earlier
     overlap_seconds: float
-    speed: float
     same_bytes: bool  # whether the files are equal
 
 
@@ -147,7 +146,6 @@ def _pairs(one: Collection, other: Collection) -> list[SharedRecording | None]:
     """Returns the matching pairs, with None for each pair of a file with itself."""
     with progress_bar(f"comparing with {other.name}", "parts") as report:
         matches = find_matches_between(one.store.fingerprints, other.store.fingerprints, report)
-    matches = with_other_speeds(matches, one.store, other.store)
     # A match by sound, which comes later, replaces that of equal files.
     found = {(match.first, match.second): match for match in (*equal_files(one.store.rows, other.store.rows), *matches)}
     return [_pair(one, other, match) for match in found.values()]
@@ -164,7 +162,6 @@ def _pair(one: Collection, other: Collection, match: Match) -> SharedRecording |
         confidence=round(match.confidence, 4),
         offset_seconds=round(match.offset_seconds, 3),
         overlap_seconds=round(match.overlap_seconds, 3),
-        speed=round(match.speed, 4),
         same_bytes=first.digest == second.digest,
     )
 

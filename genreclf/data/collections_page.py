@@ -35,8 +35,8 @@ def _numbers(collection: Collection) -> dict[str, int]:
 
 
 def _picture(pair: SharedRecording, one: Place, other: Place) -> PairPicture:
-    first, (levels, frames) = _drawn(one, pair.path), _drawn(other, pair.other)
-    return draw_pair(*first, levels, round(frames * pair.speed), pair.offset_seconds)
+    first, second = _drawn(one, pair.path), _drawn(other, pair.other)
+    return draw_pair(*first, *second, pair.offset_seconds)
 
 
 def _drawn(place: Place, path: str) -> tuple[np.ndarray, int]:

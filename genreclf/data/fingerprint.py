@@ -61,7 +61,6 @@ class Match:
     confidence: float  # 0.77 to 1: the correlation over the shared time, averaged over the better half of the bands
     offset_seconds: float  # how much later than the first clip the second one begins; negative: earlier
     overlap_seconds: float  # the shared time
-    speed: float = 1.0  # speed of the second clip relative to the first one; the times are those of the first one
 
 
 def fingerprint(levels: np.ndarray, frames: int) -> Fingerprint:

@@ -8,7 +8,8 @@ from typing import Any
 
 from genreclf.data.clip_reader import Content, Read
 from genreclf.data.sources import Source
-from genreclf.data.store import DAMAGED, META, TABLE, Store, open_clips, read_table
+from genreclf.data.store import META, Store, open_store
+from genreclf.errors import GenreclfError
 
 Known = dict[Content, tuple[Store, int]]  # a store that contains the file, and the clip's number in it
 
@@ -23,8 +24,8 @@ def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
         try:
             if not made_from.items() <= json.loads(path.read_text()).items():
                 continue
-            older = open_clips(path.parent, read_table(path.parent / TABLE))
-        except (*DAMAGED, AttributeError):
+            older = open_store(path.parent)
+        except (OSError, ValueError, AttributeError, GenreclfError):
             continue  # a damaged older store must not prevent a new one from being built
         for number, row in enumerate(older.rows):
             if row.columns:

@@ -12,7 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -49,7 +49,6 @@ class Row:
     problem: str  # why the clip is left out (unreadable, no music), or a note on a clip that is used
 
 
-DAMAGED = (OSError, ValueError, KeyError, TypeError, csv.Error)  # exceptions of reading a damaged store
 _ROW_TYPES = get_type_hints(Row)
 
 
@@ -76,18 +75,14 @@ def open_store(folder: Path) -> Store:
         meta = json.loads((folder / META).read_text())
         if meta["format"] != FORMAT:
             raise ValueError(f"format {meta['format']}, this version reads {FORMAT}")
-        clips = open_clips(folder, read_table(folder / TABLE))
-        return replace(clips, matches=tuple(_read_matches(folder / RECORDINGS, clips.rows)), digest=meta["digest"])
-    except DAMAGED as error:
+        rows = tuple(read_table(folder / TABLE))
+        columns = _open_array(folder / ARRAY, np.uint8, N_BANDS, _checked_columns(rows))
+        matches = tuple(_read_matches(folder / RECORDINGS, rows))
+        return Store(folder, rows, columns, open_fingerprints(folder, rows), matches, meta["digest"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise GenreclfError(
             f"{folder}: incomplete or damaged ({reason(error)}); delete the folder and retry"
         ) from error
-
-
-def open_clips(folder: Path, rows: Sequence[Row]) -> Store:
-    """Opens a store whose matches are not known yet. Raises one of DAMAGED if the arrays do not fit the table."""
-    columns = _open_array(folder / ARRAY, np.uint8, N_BANDS, _checked_columns(rows))
-    return Store(folder, tuple(rows), columns, open_fingerprints(folder, rows), (), "")
 
 
 def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:

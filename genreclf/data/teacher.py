@@ -12,7 +12,7 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.text import first_names
 
 NAMES = "clip"  # the array or column with the clips' names
-COMPONENTS = 128  # the most components of each teacher; those with less variance are mostly noise
+COMPONENTS = 16  # of each teacher: a net can hardly predict the components with less variance (see scripts/TRIALS.md)
 MIN_CLIPS = 2  # training clips with a vector: fewer have no principal components
 _MAX_NUMBER = 1e30  # the squares of larger numbers would overflow
 _LEAST_SHARE = 1e-6  # of the first component's variance: smaller variances are rounding errors
@@ -21,7 +21,7 @@ _LEAST_SHARE = 1e-6  # of the first component's variance: smaller variances are 
 def teacher_vectors(file: Path, paths: Sequence[str], training: Sequence[int]) -> np.ndarray:
     """Returns the targets of the clips `paths`: (clips, K) float32, with NaN in the rows of clips not in `file`.
 
-    Each array of the file is one teacher. It is reduced to its first 128 principal components and whitened to variance
+    Each array of the file is one teacher. It is reduced to its first 16 principal components and whitened to variance
     1, both computed from the clips `training`. The components of all teachers are concatenated.
 
     `file` is an .npz or .parquet. `clip` contains the clips' paths or names, and each other array or column a vector
@@ -104,7 +104,7 @@ def _rows(file: Path, names: Sequence[str], paths: Sequence[str]) -> np.ndarray:
 def _whitened(vectors: np.ndarray, training: Sequence[int]) -> np.ndarray:
     """Returns principal components, each divided by its standard deviation over the rows `training`.
 
-    (N, D) -> (N, at most 128)
+    (N, D) -> (N, at most 16)
     """
     mean = vectors[training].mean(0)
     _, deviations, axes = np.linalg.svd(vectors[training] - mean, full_matrices=False)

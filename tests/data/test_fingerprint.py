@@ -11,7 +11,6 @@ from scipy.fft import dctn
 from scipy.signal import butter, sosfilt
 
 from genreclf.data.build_store import build_store
-from genreclf.data.copies import with_other_speeds
 from genreclf.data.demo import write_demo
 from genreclf.data.fingerprint import (
     MATCH_CONFIDENCE,
@@ -25,7 +24,7 @@ from genreclf.data.fingerprint import (
     fingerprint,
 )
 from genreclf.data.sources import list_sources
-from genreclf.data.store import RECORDINGS, open_store
+from genreclf.data.store import open_store
 from genreclf.frontend.audio import read_audio
 from genreclf.frontend.clip import read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, log_mel
@@ -287,50 +286,6 @@ def test_the_store_groups_equal_recordings(folder, tmp_path):
     assert match.offset_seconds == pytest.approx(60_000 / RATE_HZ, abs=0.03)
     prints = [fingerprint(store.spectrogram(clip), row.frames) for clip, row in enumerate(store.rows)]
     assert find_matches(Fingerprints.of(prints)) == [match]
-
-
-@pytest.fixture
-def at_speeds(tmp_path, tracks) -> Path:
-    """Three tracks, with copies played 4 % faster, 6 % slower and 5 % faster; the last one begins 2 s later."""
-    for number, (name, speed, begin) in enumerate((("a", 1.04, 0), ("b", 0.94, 0), ("c", 1.05, 2))):
-        track = tracks[number]
-        copy = np.interp(np.arange(begin * RATE_HZ, len(track) - 1, speed), np.arange(len(track)), track)
-        for file, samples in ((f"{name}.wav", track), (f"{name}_copy.wav", copy)):
-            path = tmp_path / "speeds" / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, samples, RATE_HZ)
-    return tmp_path / "speeds"
-
-
-def test_copies_at_other_speeds_are_found(at_speeds, tmp_path):
-    store = open_store(build_store(at_speeds, list_sources(at_speeds), tmp_path / "cache", 30.0))
-    assert [row.group for row in store.rows] == [f"{name}/{name}.wav" for name in "aabbcc"]
-    assert [match.speed for match in store.matches] == pytest.approx([1.04, 0.94, 1.05], abs=0.02)
-    assert [match.offset_seconds for match in store.matches] == pytest.approx([0, 0, 2], abs=0.3)
-    # The same against another store, whose clips are the slower and the faster ones in turn
-    copies = at_speeds.parent / "copies"
-    at_speeds.rename(copies)
-    for path in copies.glob("*/?.wav"):
-        path.unlink()
-    other = open_store(build_store(copies, list_sources(copies), tmp_path / "cache", 30.0))
-    found = [match for match in with_other_speeds([], store, other) if match.first in (0, 2, 4)]
-    assert [(match.first, match.second) for match in found] == [(0, 0), (2, 1), (4, 2)]
-    assert [match.speed for match in found] == [match.speed for match in store.matches]
-    backwards = [match for match in with_other_speeds([], other, store) if match.second in (0, 2, 4)]
-    assert [(match.first, match.second) for match in backwards] == [(0, 0), (1, 2), (2, 4)]
-    assert [match.offset_seconds for match in backwards] == pytest.approx([0, 0, -2 / 1.05], abs=0.3)
-
-
-def test_a_store_without_speeds_is_searched_again_but_not_read_again(at_speeds, tmp_path, monkeypatch):
-    store = build_store(at_speeds, list_sources(at_speeds), tmp_path / "cache", 30.0)
-    whole = {path.name: path.read_bytes() for path in store.iterdir()}
-    with (store / RECORDINGS).open(newline="") as file:
-        rows = [row[:-1] for row in csv.reader(file)]
-    assert len(rows) == 4
-    (store / RECORDINGS).write_text("".join(",".join(row) + "\n" for row in rows))
-    monkeypatch.setattr("genreclf.data.clip_reader.read_clip", None)
-    assert build_store(at_speeds, list_sources(at_speeds), tmp_path / "cache", 30.0) == store
-    assert {path.name: path.read_bytes() for path in store.iterdir()} == whole
 
 
 def test_a_store_with_more_clips_copies_known_ones_from_the_older_store(folder, tracks, tmp_path, monkeypatch):
