@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from genreclf import __version__
@@ -135,9 +134,14 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
         return prediction_row(prediction, info.classes, segments)
 
     @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        """Shows the description of the API to whoever opens the service in a browser."""
-        return RedirectResponse("docs")
+    async def home() -> dict[str, str]:
+        """Lists the paths. FastAPI's page /docs needs the internet: it loads its scripts from another host."""
+        return {
+            "classify": "POST an audio file or a spectrogram picture to /classify",
+            "health": "/health",
+            "metrics": "/metrics",
+            "api": "/openapi.json, or in a browser with internet access /docs",
+        }
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health")
