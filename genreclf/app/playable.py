@@ -5,8 +5,9 @@ import io
 import numpy as np
 import soundfile
 
-from genreclf.frontend.audio import MAX_SECONDS, SAMPLE_RATE_HZ, stream_audio
+from genreclf.frontend.audio import SAMPLE_RATE_HZ, stream_audio
 from genreclf.frontend.clip import upload_path
+from genreclf.frontend.limits import MAX_SECONDS
 
 
 def as_flac(content: bytes) -> bytes:

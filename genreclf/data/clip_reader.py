@@ -12,10 +12,10 @@ from genreclf.data.fingerprint import NO_PRINTS, Fingerprint, fingerprint
 from genreclf.data.sources import Source
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError
-from genreclf.frontend.audio import MAX_BYTES
 from genreclf.frontend.band_axis import FigureAxis
 from genreclf.frontend.clip import Clip, as_file, read_clip
 from genreclf.frontend.content import TOO_SHORT
+from genreclf.frontend.limits import MAX_BYTES
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.object_store import Location, StoreError
 from genreclf.frontend.segments import trim_silence

@@ -1,4 +1,4 @@
-"""Decodes any audio file, or converts samples, to mono float32 at 22,050 Hz."""
+"""Decodes any audio file to mono float32 at 22,050 Hz."""
 
 import os
 from collections import Counter
@@ -18,6 +18,15 @@ from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
 from genreclf.frontend.file_end import CUT_BLOCK, file_end
 from genreclf.frontend.file_start import content_begin, suits_libsndfile
+from genreclf.frontend.limits import (
+    MAX_BYTES,
+    MAX_SECONDS,
+    check_channels,
+    check_input_file,
+    check_length,
+    check_rate,
+    checked_peak,
+)
 from genreclf.frontend.ogg_pages import chain_bounds
 from genreclf.frontend.tag_bytes import tag_bytes, unread_sample_bytes
 
@@ -31,14 +40,6 @@ AUDIO_SUFFIXES = (
 )
 
 _READABLE = "WAV, FLAC, MP3, OGG, M4A or other audio"
-MAX_BYTES = 2 * 1024**3
-MAX_SECONDS = 7_200
-MAX_CHANNELS = 32
-# As many 16-bit samples as fit into MAX_BYTES. A small file may contain far more, because silence compresses well.
-MAX_SAMPLES = 2**30
-MIN_SOURCE_RATE_HZ, MAX_SOURCE_RATE_HZ = 1_000, 768_000
-# Above unscaled 32-bit integers (2e9); squares still fit into float32.
-MAX_AMPLITUDE = 1e10
 
 _SAME_SECONDS = 0.1  # decoders may differ by a frame
 # The highest 16-bit level. Loud masters reach it occasionally, so a share of the samples may.
@@ -98,7 +99,7 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
     keep their scale.
 
     Raises GenreclfError if the file is missing, not audio or empty, has samples that are not finite, or exceeds
-    `max_seconds` or the limits above, which are checked before and during decoding.
+    `max_seconds` or the limits of `limits`, which are checked before and during decoding.
     """
     check_input_file(path, _READABLE, MAX_BYTES)
     best: tuple[AnySink, Source] | None = None
@@ -117,66 +118,6 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
     if best is None:
         raise GenreclfError(f"{path}: cannot be read as audio ({_clearest(reasons)}); give a {_READABLE} file")
     return best
-
-
-def read_samples(samples: np.ndarray, rate_hz: float) -> Audio:
-    """Converts samples at `rate_hz` to mono at 22,050 Hz, mixed and resampled like those of a file.
-
-    `samples` is (samples,), (samples, channels) or (channels, samples), integer or float of any scale. Raises
-    GenreclfError for other shapes, if it is unclear which axis is time, if there are no samples or some are not finite,
-    and for a rate or length beyond the limits above.
-    """
-    _check_rate("samples", rate_hz)
-    block = _block(samples)
-    if len(block) > MAX_SECONDS * rate_hz or block.size > MAX_SAMPLES:
-        raise GenreclfError(f"samples: longer than {_duration(MAX_SECONDS)}; give shorter pieces")
-    _peak("samples", block)
-    meter, rate = LevelMeter(), round(rate_hz)
-    mixed = meter.mix(block, rate)
-    if (loudest := meter.cancelled()) is not None:
-        meter = LevelMeter(loudest)
-        mixed = meter.mix(block, rate)
-    waveform = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
-    if not waveform.size:
-        raise GenreclfError(f"samples: {len(block)} are too few; give more")
-    return Audio(rate, len(block) / rate_hz, meter.note(), meter.unsuitable(), 1.0, waveform)
-
-
-def _block(samples: np.ndarray) -> np.ndarray:
-    """Converts samples to (samples, channels) float32. Integers of 8 and 16 bits get the full scale -1..1."""
-    kind = f"samples: {samples.dtype} of shape {samples.shape}"
-    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "fiu":
-        raise GenreclfError(f"{kind}; give numbers, (samples,), (samples, channels) or (channels, samples)")
-    if samples.ndim == 1:
-        samples = samples[:, None]
-    if samples.shape[0] <= MAX_CHANNELS < samples.shape[1]:
-        samples = samples.T
-    elif samples.shape[1] > 1 and not samples.shape[1] <= MAX_CHANNELS < samples.shape[0]:
-        raise GenreclfError(f"{kind}: unclear which axis is time; give 1 to {MAX_CHANNELS} channels of more samples")
-    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, which is refused later
-        block = samples.astype(np.float32)
-    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    if samples.dtype.kind == "u":  # the middle value is silence
-        block -= full_scale
-    if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:
-        block /= full_scale
-    return block
-
-
-def check_input_file(path: Path, formats: str, max_bytes: int) -> None:
-    """Raises GenreclfError unless `path` is a regular, readable file of at most `max_bytes`.
-
-    The message suggests `formats`. (A pipe is not a regular file: opening it would wait for a writer.)
-    """
-    if not path.is_file():
-        what = "not a regular file" if path.exists() else "a broken link" if path.is_symlink() else "no such file"
-        raise GenreclfError(f"{path}: {what}; give a {formats} file")
-    if not os.access(path, os.R_OK):
-        raise GenreclfError(f"{path}: no permission to read it; change its permissions")
-    if not path.stat().st_size:
-        raise GenreclfError(f"{path}: empty; copy it again")
-    if path.stat().st_size > max_bytes:
-        raise GenreclfError(f"{path}: larger than {max_bytes / 1024**3:g} GiB; cut it into shorter files")
 
 
 def _decoders(handle: FileIO) -> Iterator[Callable[[FileIO], Decoder]]:
@@ -212,17 +153,17 @@ def _decoded(
     """Decodes the file, or only one channel. Returns the sink, the source, and whether no other decoder is needed."""
     sink, meter = new_sink(), LevelMeter(channel)
     with closing(opened(handle)) as decoder:
-        _check_rate(str(path), decoder.rate_hz)
-        _check_channels(path, decoder.channels)
+        check_rate(str(path), decoder.rate_hz)
+        check_channels(path, decoder.channels)
         expected_samples = decoder.expected_seconds * decoder.rate_hz * decoder.channels
-        _check_length(path, decoder.expected_seconds, expected_samples, max_seconds)
+        check_length(path, decoder.expected_seconds, expected_samples, max_seconds)
         waveform, level = _Waveform(sink), _Level(decoder.has_float_samples)
         for block, rate_hz in decoder.blocks():
-            _check_rate(str(path), rate_hz)
-            _check_channels(path, block.shape[1])
-            level.add(block, _peak(str(path), block))
+            check_rate(str(path), rate_hz)
+            check_channels(path, block.shape[1])
+            level.add(block, checked_peak(str(path), block))
             waveform.add(meter.mix(block, rate_hz), rate_hz)
-            _check_length(path, waveform.seconds, level.samples, max_seconds)
+            check_length(path, waveform.seconds, level.samples, max_seconds)
         waveform.end_resampling()
         if not waveform.samples:
             raise UndecodableError("no samples could be decoded")
@@ -337,34 +278,3 @@ def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
 def _clearest(reasons: list[str]) -> str:
     """Returns the last reason that is more than an unknown format."""
     return next((reason for reason in reversed(reasons) if not reason.startswith(UNRECOGNISED)), UNRECOGNISED)
-
-
-def _check_rate(source: str, rate_hz: float) -> None:
-    if not MIN_SOURCE_RATE_HZ <= rate_hz <= MAX_SOURCE_RATE_HZ:
-        bounds = f"{MIN_SOURCE_RATE_HZ:,} to {MAX_SOURCE_RATE_HZ:,} Hz"
-        raise GenreclfError(f"{source}: sample rate {rate_hz:,.10g} Hz; resample it to {bounds}")
-
-
-def _peak(source: str, samples: np.ndarray) -> float:
-    peak = float(max(-samples.min(), samples.max()))
-    if not peak <= MAX_AMPLITUDE:  # true for NaN, too
-        raise GenreclfError(f"{source}: some samples are NaN, infinite or above 1e10; scale or repair them")
-    return peak
-
-
-def _check_channels(path: Path, channels: int) -> None:
-    if channels > MAX_CHANNELS:
-        raise GenreclfError(f"{path}: {channels} channels; mix it down to {MAX_CHANNELS} or fewer")
-
-
-def _check_length(path: Path, seconds: float, samples: float, max_seconds: float) -> None:
-    """Raises GenreclfError if the file is too long. `samples` counts all channels."""
-    if seconds > max_seconds:
-        raise GenreclfError(f"{path}: longer than {_duration(max_seconds)}; cut it into shorter files")
-    if samples > MAX_SAMPLES:
-        raise GenreclfError(f"{path}: more than {MAX_SAMPLES:,} samples in its channels; cut it or resample it")
-
-
-def _duration(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{seconds:g} s" if hours < 1 else f"{hours:g} hour{'s' * (hours > 1)}"

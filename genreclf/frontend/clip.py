@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from genreclf.errors import GenreclfError, reason
-from genreclf.frontend.audio import AUDIO_SUFFIXES, MAX_SECONDS, Source, read_samples, stream_audio
+from genreclf.frontend.audio import AUDIO_SUFFIXES, Source, stream_audio
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
+from genreclf.frontend.limits import MAX_SECONDS
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, LogMel, log_mel
 from genreclf.frontend.memory_file import memory_file
 from genreclf.frontend.object_store import Location, StorePath, in_memory
+from genreclf.frontend.samples import read_samples
 from genreclf.frontend.spectrogram_content import unsuitable_levels, unsuitable_sound
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -90,7 +92,7 @@ def upload_path(content: bytes | bytearray) -> Iterator[Path]:
 
 
 def samples_clip(samples: np.ndarray, rate_hz: float) -> Clip:
-    """Makes a clip from samples at `rate_hz`. For shapes and errors, see `audio.read_samples`."""
+    """Makes a clip from samples at `rate_hz`. For shapes and errors, see `read_samples`."""
     audio = read_samples(samples, rate_hz)
     return _sound_clip(log_mel(audio.waveform), audio)
 

@@ -11,12 +11,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
-from genreclf.frontend.audio import check_input_file
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
 from genreclf.frontend.colour_maps import GREY, WRITTEN, exact, written_table
 from genreclf.frontend.figure import find_plots
 from genreclf.frontend.figure_levels import read_plots
 from genreclf.frontend.kaggle_figure import kaggle_levels
+from genreclf.frontend.limits import check_input_file
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.picture_content import ARRAY_SLOPE, fault_of_array, turned, upright
 

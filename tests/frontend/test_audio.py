@@ -12,6 +12,7 @@ from scipy.signal import firwin, resample_poly
 from genreclf.errors import GenreclfError
 from genreclf.frontend import audio
 from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
+from genreclf.frontend.limits import MAX_BYTES
 from genreclf.frontend.sndfile_audio import SndfileDecoder
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".au", ".aiff")
@@ -231,5 +232,5 @@ def test_rate_and_channels_are_bounded(tmp_path, rate_hz, channels, said):
 def test_the_size_of_the_file_is_bounded(tmp_path):
     path = tmp_path / "huge.wav"
     with path.open("wb") as handle:
-        handle.truncate(audio.MAX_BYTES + 1)  # a sparse file, which takes no space
+        handle.truncate(MAX_BYTES + 1)  # a sparse file, which takes no space
     assert "larger than 2 GiB" in refused(path)

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from genreclf.data.store import Row, open_store
 from genreclf.errors import GenreclfError
-from genreclf.frontend import audio
-from genreclf.frontend.audio import MAX_SECONDS, SAMPLE_RATE_HZ, read_audio
+from genreclf.frontend import limits
+from genreclf.frontend.audio import SAMPLE_RATE_HZ, read_audio
 from genreclf.frontend.av_audio import AvDecoder
 from genreclf.frontend.clip import read_clip
 from genreclf.frontend.content import TOO_SHORT
+from genreclf.frontend.limits import MAX_SECONDS
 from genreclf.frontend.sndfile_audio import SndfileDecoder
 
 MAX_BYTES_OF_MEMORY = 2 * 10**9
@@ -146,7 +147,7 @@ def test_what_is_out_of_bounds_is_refused_before_it_is_decoded(case, corpus, rep
 
 
 def test_decoding_stops_at_the_bound_of_samples_when_the_header_lied(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "MAX_SAMPLES", 20_000)
+    monkeypatch.setattr(limits, "MAX_SAMPLES", 20_000)
     path = tmp_path / "liar.flac"
     path.write_bytes(bad_audio.flac(0))
     with pytest.raises(GenreclfError, match="more than 20,000 samples"):

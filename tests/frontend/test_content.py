@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_sounds import music_like
 
-from genreclf.frontend.audio import read_samples
 from genreclf.frontend.clip import read_clip, read_upload, samples_clip
 from genreclf.frontend.picture import write_picture
+from genreclf.frontend.samples import read_samples
 from genreclf.frontend.spectrogram_content import unsuitable_levels
 
 RATE_HZ = 22_050
