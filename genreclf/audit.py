@@ -16,7 +16,7 @@ from genreclf.data.audit_page import audit_page
 from genreclf.data.build_store import prepared_store
 from genreclf.data.collections import compare_collections, other_collection, own_collection, pairs_csv
 from genreclf.data.collections_page import collections_page
-from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line
+from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line, pieces_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
 from genreclf.data.sources import DataConfig, clip_rows, data_folder
@@ -27,7 +27,7 @@ from genreclf.files import write_atomically
 from genreclf.frontend.folder import folder_contents
 from genreclf.hydra_command import run_command
 from genreclf.terminal import print_table
-from genreclf.text import first_names, one_line, shell_command
+from genreclf.text import one_line, shell_command
 
 PAGE, NUMBERS = "audit.html", "audit.json"
 PAIRS_PAGE, PAIRS_NUMBERS, PAIRS_TABLE = "pairs.html", "pairs.json", "pairs.csv"
@@ -121,19 +121,13 @@ def _verdict(found: Audit) -> str:
     chosen = found.leaks["chosen"].values()
     artists = "" if any(leaks["artist"].of for leaks in chosen) else "; artists unknown"
     if found.verdict == "unknown":
-        return f"whether the chosen split leaks is not known{_pieces(found.divided_pieces)}{unseen}{artists}"
+        pieces = f"; {pieces_line(found.divided_pieces)}" if found.divided_pieces else ""
+        return f"whether the chosen split leaks is not known{pieces}{unseen}{artists}"
     if found.verdict == "leaks":
         shared = [name for name in SHARED if any(leaks[name].clips for leaks in chosen)]
         return f"the chosen split leaks: held-out clips share {', '.join(shared)} with training{unseen}"
     where = ", as far as clips could be compared" if unseen else ""
     return f"no leak was found in the chosen split{where}{unseen}{artists}"
-
-
-def _pieces(paths: Sequence[str]) -> str:
-    if not paths:
-        return ""
-    seem = f"{len(paths)} held-out clips seem to be pieces of clips of which others train ({first_names(paths)})"
-    return f"; {seem}: data.group=stem keeps them together"
 
 
 def _compare(data: DataConfig, options: AuditConfig) -> int:

@@ -162,7 +162,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
         "clips": {OTHER: len(music.clips)},
         "left_out": asdict(left_out),
         "audit": _seen_line(None if seen is None else left_out.seen),
-        "audit_leaks": False,
+        "audit_verdict": None,
         "audit_not_compared": {},
         "training_known": seen is not None,
         "command": [config.run, *(word for word in overrides if not word.startswith("run="))],

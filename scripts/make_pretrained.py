@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.leaks import VERDICTS
 from genreclf.data.table import columns_in_use
 from genreclf.evaluation.calibration import cross_calibrate, fit_temperature
 from genreclf.evaluation.card import main_scores, model_card
@@ -86,7 +87,7 @@ class HeldOut:
     found: list[Prediction]
     fold: np.ndarray  # (clips,) for `music.clips`
     audit: list[str]
-    leaks: bool
+    verdict: str  # one of `leaks.VERDICTS`
     not_compared: list[str]
 
 
@@ -156,7 +157,7 @@ def held_out(fold: int, runs: Sequence[Path]) -> HeldOut:
     found = predict_clips(predictor, music.store, (*music.clips, *music.none), f"scoring fold {fold}")
     shared = describe_leaks(datamodule, "test")
     paths = [path for paths in shared["audit_not_compared"].values() for path in paths]
-    return HeldOut(music, found, np.full(len(music.clips), fold), [shared["audit"]], shared["audit_leaks"], paths)
+    return HeldOut(music, found, np.full(len(music.clips), fold), [shared["audit"]], shared["audit_verdict"], paths)
 
 
 def pooled(held: Sequence[HeldOut]) -> HeldOut:
@@ -172,7 +173,7 @@ def pooled(held: Sequence[HeldOut]) -> HeldOut:
         [prediction for part in found for prediction in part],
         np.concatenate([one.fold for one in held]),
         sorted({line for one in held for line in one.audit}),
-        any(one.leaks for one in held),
+        min((one.verdict for one in held), key=VERDICTS.index),
         sorted({path for one in held for path in one.not_compared}),
     )
 
@@ -201,7 +202,7 @@ def score(held: HeldOut, whole: Sequence[Path]) -> tuple[ModelInfo, dict[str, An
         "folds": len(np.unique(held.fold)),
         "clips": {"train": sum(counts.values()), "val": 0, "test": 0},
         "audit": "; ".join(held.audit),
-        "audit_leaks": held.leaks,
+        "audit_verdict": held.verdict,
         "audit_not_compared": {"test": held.not_compared},
         "tta": {"none": results},
     }

@@ -19,15 +19,12 @@ from genreclf.data.leaks import (
     leaking_clips,
     not_compared,
     shared_keys,
+    verdict,
 )
 from genreclf.data.membership import Membership
 from genreclf.data.split import SPLITS, members
 from genreclf.data.store import Row, Store
 from genreclf.inference.task import MULTICLASS
-
-# "none found so far": some clips could not be compared. "unknown": on one side at least, none could, or there are
-# pieces of one clip on both sides.
-VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 
 
 @dataclass(frozen=True)
@@ -73,17 +70,9 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """The verdict on the chosen split, one of VERDICTS."""
-        if self.chosen_leaks:
-            return "leaks"
-        if self.divided_pieces:
-            return "unknown"
-        if not any(self.not_compared[part] for part in SPLITS):
-            return "none found"
-        chosen = self.leaks["chosen"].values()
-        in_groups = not any(found["group"].unknown for found in chosen)
-        heard = any(found["recording"].of for found in chosen) and self.training_clips > len(self.not_compared["train"])
-        return "none found so far" if in_groups or heard else "unknown"
+        """The verdict on the chosen split, one of `leaks.VERDICTS`."""
+        absent = {part: self.not_compared[part] for part in SPLITS}
+        return verdict(self.leaks["chosen"], self.divided_pieces, absent, self.training_clips)
 
     def summary(self) -> dict[str, Any]:
         """Returns the counts without lists of clips, as values for JSON."""

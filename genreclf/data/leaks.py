@@ -22,6 +22,9 @@ SHARED = ("recording", "artist", "title", "group")
 HELD_OUT = SPLITS[1:]
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 RANDOM_SEEDS = 20
+# Worst first. "none found so far": some clips could not be compared. "unknown": on one side at least, none could, or
+# there are pieces of one clip on both sides.
+VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 
 
 @dataclass(frozen=True)
@@ -156,11 +159,16 @@ def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys
     return found
 
 
-def divided_pieces(paths: Sequence[str], splits: Sequence[str | None], wholes: Sequence[str]) -> list[str]:
-    """Returns held-out clips that seem to be pieces of the same clips as training clips; see `Membership.wholes`."""
+def divided_pieces(
+    paths: Sequence[str], splits: Sequence[str | None], wholes: Sequence[str], parts: Sequence[str] = HELD_OUT
+) -> list[str]:
+    """Returns clips of the splits `parts` that seem to be pieces of the same clips as training clips.
+
+    `wholes` is that of a Membership.
+    """
     training = {whole for whole, split in zip(wholes, splits, strict=False) if whole and split == "train"}
     clips = zip(paths, splits, wholes, strict=False)  # there may be no `wholes`
-    return [path for path, split, whole in clips if split in HELD_OUT and whole in training]
+    return [path for path, split, whole in clips if split in parts and whole in training]
 
 
 def has_leak(held_out: HeldOut) -> bool:
@@ -168,8 +176,27 @@ def has_leak(held_out: HeldOut) -> bool:
     return any(leak.clips > 0 for found in held_out.values() for leak in found.values())
 
 
-def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]]) -> str:
-    """Returns one line on a held-out split, to print next to an accuracy. `absent` is from `not_compared`."""
+def verdict(held_out: HeldOut, divided: Sequence[str], absent: Mapping[str, Sequence[str]], training_clips: int) -> str:
+    """Returns one of VERDICTS on held-out splits. `divided` is from `divided_pieces`.
+
+    `absent` is from `not_compared`, for training and these splits.
+    """
+    if has_leak(held_out):
+        return "leaks"
+    if divided:
+        return "unknown"
+    if not any(absent.values()):
+        return "none found"
+    in_groups = not any(found["group"].unknown for found in held_out.values())
+    heard = any(found["recording"].of for found in held_out.values()) and training_clips > len(absent["train"])
+    return "none found so far" if in_groups or heard else "unknown"
+
+
+def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]], divided: Sequence[str] = ()) -> str:
+    """Returns one line on a held-out split, to print next to an accuracy.
+
+    `absent` is from `not_compared`, `divided` from `divided_pieces`.
+    """
     recording, artist, title, group = (found[shared] for shared in SHARED)
     line = f"{PART_NAMES[part]} clips that share a recording with training: {recording.clips:g} of {recording.of:g}"
     unseen = {name: absent[name] for name in (part, "train")}
@@ -177,7 +204,14 @@ def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]]) -> s
         line += f" that could be compared by sound; {not_compared_line(unseen)}"
     line += f"; an artist: {artist.clips:g} of {artist.of:g} known" if artist.of else "; artists unknown"
     line += f"; a title: {title.clips:g} of {title.of:g} known" if title.clips else ""
-    return line + (f"; a declared group: {group.clips:g} of {group.of:g} in groups" if group.of else "")
+    line += f"; a declared group: {group.clips:g} of {group.of:g} in groups" if group.of else ""
+    return line + (f"; {pieces_line(divided)}" if divided else "")
+
+
+def pieces_line(divided: Sequence[str]) -> str:
+    """Describes the clips that `divided_pieces` has found, with the first names."""
+    seem = f"{len(divided)} held-out clips seem to be pieces of clips of which others train ({first_names(divided)})"
+    return f"{seem}: data.group=stem keeps them together"
 
 
 def not_compared_line(absent: Mapping[str, Sequence[str]]) -> str:

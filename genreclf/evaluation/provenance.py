@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.leaks import has_leak, leak_line, leaks, not_compared, shared_keys
+from genreclf.data.leaks import divided_pieces, leak_line, leaks, not_compared, shared_keys, verdict
 from genreclf.exporters.bundle import Bundle
 from genreclf.training.resume import read_run
 
@@ -56,10 +56,13 @@ def _data_name(name: str) -> str:
 def describe_leaks(datamodule: SpectrogramDataModule, split: str) -> dict[str, Any]:
     """Returns the part of metrics.json about leaks between the clips of a held-out split and the training clips."""
     member, rows = datamodule.membership, datamodule.store.rows
-    shared = leaks(member.splits, shared_keys([rows[clip] for clip in member.clips], member.metadata), split)
-    absent = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
+    used = [rows[clip] for clip in member.clips]
+    shared = leaks(member.splits, shared_keys(used, member.metadata), split)
+    by_split = not_compared(rows, dict(zip(member.clips, member.splits, strict=True)))
+    absent = {part: by_split[part] for part in ("train", split)}
+    divided = divided_pieces([row.path for row in used], member.splits, member.wholes, (split,))
     return {
-        "audit": leak_line(shared, split, absent),
-        "audit_leaks": has_leak({split: shared}),
-        "audit_not_compared": {part: absent[part] for part in ("train", split)},
+        "audit": leak_line(shared, split, absent, divided),
+        "audit_verdict": verdict({split: shared}, divided, absent, member.splits.count("train")),
+        "audit_not_compared": absent,
     }

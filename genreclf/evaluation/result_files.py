@@ -19,7 +19,7 @@ from genreclf.inference import run_folder
 from genreclf.inference.task import MULTILABEL
 from genreclf.text import one_line
 
-FORMAT = 4  # of metrics.json
+FORMAT = 5  # of metrics.json
 SCORED_SPLITS = ("test", "val")  # the card's main scores come from the first of these that was scored
 
 

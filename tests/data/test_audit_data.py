@@ -2,6 +2,8 @@ import dataclasses
 import io
 import json
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +13,14 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreclf.config import build, config_folder
-from genreclf.data.audit import VERDICTS, audit, class_balance, leak_summary, pairs
+from genreclf.data.audit import audit, class_balance, leak_summary, pairs
 from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, STRIP_ROWS, WIDTH, audit_page, draw_pair
 from genreclf.data.findings import FINDINGS, findings
 from genreclf.data.fingerprint import Fingerprints, Match, fingerprint
 from genreclf.data.leaks import (
     RANDOM_SEEDS,
     SHARED,
+    VERDICTS,
     Column,
     Leak,
     compared_leaks,
@@ -33,6 +36,7 @@ from genreclf.data.membership import Membership, membership
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row, Store
 from genreclf.data.table import ClipMetadata
+from genreclf.evaluation.provenance import describe_leaks
 from genreclf.frontend.audio import CLIPPED, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 
@@ -268,6 +272,11 @@ def test_a_drawn_clip_has_its_high_bands_on_top():
 # --- The verdict ------------------------------------------------------------------------------------------------------
 
 
+def of_data(store: Store, member: Membership) -> Any:
+    """The part of a datamodule that `describe_leaks` reads."""
+    return SimpleNamespace(store=store, membership=member)
+
+
 @pytest.mark.parametrize(
     ("short", "groups", "verdict"),
     [
@@ -295,11 +304,19 @@ def test_what_was_not_compared_is_not_called_clean(tmp_path, short, groups, verd
         refusals=(),
     )
     prints = Fingerprints.of([fingerprint(NOISE, FRAMES)])
-    found = audit(Store(tmp_path, tuple(rows), NOISE.T, prints, (), "digest"), member)
+    store = Store(tmp_path, tuple(rows), NOISE.T, prints, (), "digest")
+    found = audit(store, member)
     assert found.verdict == found.summary()["verdict"] == verdict and verdict in VERDICTS
     pieces = dataclasses.replace(member, wholes=("song",) * len(names))
-    divided = audit(Store(tmp_path, tuple(rows), NOISE.T, prints, (), "digest"), pieces)
+    divided = audit(store, pieces)
     assert divided.verdict == "unknown" and divided.divided_pieces == [name for name in names if "train" not in name]
+    # An evaluation has the same verdict, here on the test clips alone.
+    of_test = describe_leaks(of_data(store, pieces), "test")
+    listed = [name for name in names if "test" in name]
+    assert of_test["audit_verdict"] == "unknown" and f"{len(listed)} held-out clips" in of_test["audit"]
+    assert listed[0] in of_test["audit"] and "data.group=stem" in of_test["audit"]
+    alone = "unknown" if short == ("test",) else verdict  # no test clip could be compared
+    assert describe_leaks(of_data(store, member), "test")["audit_verdict"] == alone
 
 
 # --- A whole store ----------------------------------------------------------------------------------------------------

@@ -61,7 +61,10 @@ def made(classes: list[str], n: int = 60, accuracy: float = 0.7, groups: int = 2
         **{"trained_with": ["model=a", "data.path=/home/me/music"], "git_commit": None, "seed": 3, "view": "crop"},
         **{"split_name": "hashed", "data_name": "folder", "clips": {"train": 90, "val": 20, "test": n}},
         **{"weights": {"asked": "none", "pretrained": False}, "parameters": 7_245_882, "temperature": 1.25},
-        **{"audit": "test clips whose recording is in training, too: 0 of 60; artists unknown", "audit_leaks": False},
+        **{
+            "audit": "test clips whose recording is in training, too: 0 of 60; artists unknown",
+            "audit_verdict": "none found",
+        },
         "audit_not_compared": {"train": [], "test": []},
         "tta": {"none": {"clip": clip, "segment": scores(shares, target, classes)}, "flip": {"clip": clip}},
     }
@@ -100,7 +103,7 @@ def test_the_report_shows_the_metrics():
 
 def test_leaks_and_validation_clips_are_marked():
     metrics = made(["country", "jazz", "rock"])
-    metrics.update(split="val", audit_leaks=True)
+    metrics.update(split="val", audit_verdict="leaks")
     page = report_page(metrics, pictures(metrics), [])
     assert page.count('class="verdict bad"') == 2
     assert "leaks" in text_of(page) and "These are validation clips" in text_of(page)
@@ -110,10 +113,17 @@ def test_leaks_and_validation_clips_are_marked():
 def test_without_a_comparison_by_sound_the_split_is_not_called_clean():
     metrics = made(["country", "jazz", "rock"])
     clean = text_of(report_page(metrics, pictures(metrics), [])), model_card({"test": metrics})
-    metrics["audit_not_compared"]["test"] = ["rock/1.wav"]
+    metrics["audit_verdict"] = "none found so far"
     page, card = report_page(metrics, pictures(metrics), []), model_card({"test": metrics})
     assert page.count('class="verdict bad"') == 1 and "not all clips could be compared" in text_of(page)
     assert "ot all clips could be compared" in card and not any("could be compared" in text for text in clean)
+
+
+def test_pieces_of_training_clips_leave_it_unknown_whether_the_split_leaks():
+    metrics = made(["country", "jazz", "rock"]) | {"audit_verdict": "unknown"}
+    page, card = report_page(metrics, pictures(metrics), []), model_card({"test": metrics})
+    assert page.count('class="verdict bad"') == 1 and "No leak was found" not in page
+    assert all("not known whether the split has leaks" in text for text in (text_of(page), card))
 
 
 @pytest.mark.parametrize(("n", "accuracy", "groups"), [(1, 1.0, 1), (1, 0.0, 1), (30, 1.0, 30), (30, 0.0, 2)])
