@@ -11,7 +11,7 @@ from typing import Any
 from genreclf.config import build
 from genreclf.data.columns import meaning_of
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.sources import DataConfig
+from genreclf.data.sources import DataConfig, check_in_place
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.clip_set import OTHER, clips_of_split, other_music
@@ -237,6 +237,8 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
         datamodule = SpectrogramDataModule.from_config(trained)
     except GenreclfError as error:
         raise GenreclfError(f"{run / run_folder.CONFIG_YAML}: {error}") from error
+    if config.data.path is not None:
+        check_in_place(datamodule.data)  # a mistyped place must not be filled with music
     check_slices(config.slices, datamodule.data.table)
     with columns_in_use(config.slices):
         datamodule.setup()

@@ -209,6 +209,19 @@ def test_data_that_moved_are_scored_and_data_that_changed_are_refused(run, evalu
     assert all(part in message(copy, "data.path=/nowhere") for part in ("data.path=/nowhere", "no such folder"))
 
 
+@pytest.mark.parametrize(
+    "changes", [{"name": "demo", "demo_clips_per_style": 2, "demo_seconds": 1.0}, {"fetch": "gtzan"}]
+)
+def test_a_mistyped_place_of_demo_music_or_of_a_public_set_stays_empty(run, config, changes, tmp_path, message):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "config.yaml").write_text(yaml.safe_dump({**config, "data": {**config["data"], **changes}}))
+    before = set(tmp_path.rglob("*"))
+    mistyped = tmp_path / "mistyped"
+    assert all(part in message(copy, f"data.path={mistyped}") for part in (f"data.path={mistyped}", "give the folder"))
+    assert set(tmp_path.rglob("*")) == before
+
+
 def test_slices_are_scored_and_shown(run, tiny_folder, tmp_path, capsys):
     copy, table = tmp_path / "run", tmp_path / "clips.csv"
     shutil.copytree(run, copy)

@@ -8,7 +8,7 @@ from typing import Any
 from genreclf.data.classes import check_classes, tell_odd_classes
 from genreclf.data.demo import write_demo
 from genreclf.data.genre_map import GenreMap, load_genre_map
-from genreclf.data.gtzan import gtzan_folder
+from genreclf.data.gtzan import find_genres, gtzan_folder
 from genreclf.data.labels import normal_label
 from genreclf.data.layouts import kaggle_folder, labels_of_folders
 from genreclf.data.notices import tell_once
@@ -31,6 +31,7 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 from genreclf.progress import progress_bar
 from genreclf.text import first_names
 
+DEMO = "demo"
 GTZAN = "gtzan"  # a public data set without tables
 MAX_PICTURE_SECONDS = 100_000  # more than a day
 KNOWN = {
@@ -77,6 +78,9 @@ class DataConfig:
             _ = self.figure_axis  # refuses unknown words
         except GenreclfError as error:
             raise GenreclfError(f"data.{error}") from error
+        if self.demo_clips_per_style and self.name != DEMO:
+            where = f"data.demo_clips_per_style={self.demo_clips_per_style}"
+            raise GenreclfError(f"{where}: data={self.name} is not demo music; leave it out, or give data={DEMO}")
         self._check_task()
         self._check_public()
         if self.genre_map is not None and not self.tags:
@@ -149,11 +153,29 @@ def data_folder(config: DataConfig) -> Location:
         return public_layout(public_set(config.fetch, config.name), on_disk(config.path), config.subset or "").audio
     if config.demo_clips_per_style == 0:
         return config.path if isinstance(config.path, StorePath) else kaggle_folder(config.path) or config.path
-    clips, seconds, seed = config.demo_clips_per_style, config.demo_seconds, config.demo_seed
-    folder = on_disk(config.path) / f"{clips}x{seconds:g}s-seed{seed}"
+    folder = _demo_folder(config)
     with progress_bar("rendering demo music", "clips") as report:
-        write_demo(folder, clips, seconds, seed, report)
+        write_demo(folder, config.demo_clips_per_style, config.demo_seconds, config.demo_seed, report)
     return folder
+
+
+def check_in_place(config: DataConfig) -> None:
+    """Raises GenreclfError if `data_folder` would download the data set or render the demo music."""
+    if config.fetch == GTZAN:
+        found = find_genres(on_disk(config.path)) is not None
+    elif config.fetch is not None:
+        public = public_set(config.fetch, config.name)
+        found = public.find(on_disk(config.path), config.subset or "") is not None
+    else:
+        found = config.demo_clips_per_style == 0 or _demo_folder(config).is_dir()
+    if not found:
+        raise GenreclfError(f"data.path={config.path}: does not contain data={config.name}; give the folder that does")
+
+
+def _demo_folder(config: DataConfig) -> Path:
+    """Returns the folder of the demo music, which has one for each of its settings."""
+    name = f"{config.demo_clips_per_style}x{config.demo_seconds:g}s-seed{config.demo_seed}"
+    return on_disk(config.path) / name
 
 
 def sources_of(data: DataConfig, folder: Location) -> list[Source]:

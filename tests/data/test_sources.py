@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from unreadable import make_unreadable
 
 from genreclf.data import sources
-from genreclf.data.sources import DataConfig, Source, data_folder, list_sources, sources_of
+from genreclf.data.gtzan import GENRES
+from genreclf.data.sources import DataConfig, Source, check_in_place, data_folder, list_sources, sources_of
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
@@ -285,6 +286,32 @@ def test_demo_music_is_rendered_once_into_a_folder_of_its_settings(tmp_path, mon
         for change in ({"demo_seed": 8}, {"demo_seconds": 0.25}, {"demo_clips_per_style": 2})
     ]
     assert len({folder, *others}) == 4
+
+
+def test_demo_music_is_not_rendered_into_a_users_folder(tmp_path):
+    with pytest.raises(GenreclfError, match=r"^data\.demo_clips_per_style=5: .*data=folder.*leave it out.*data=demo"):
+        data_config("folder", path=tmp_path, cache=tmp_path, demo_clips_per_style=5, demo_seconds=2.0)
+
+
+@pytest.mark.parametrize("name", ["demo", "gtzan", "fma", "ballroom", "ismir04", "jamendo"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_place_without_the_data_set_is_refused_and_left_alone(tmp_path, name, exists):
+    place = tmp_path / "music"
+    if exists:
+        place.mkdir()
+    with pytest.raises(GenreclfError, match=rf"^data\.path={place}: .*data={name}; give the folder"):
+        check_in_place(data_config(name, path=place, cache=tmp_path))
+    assert list(tmp_path.rglob("*")) == [place] * exists
+
+
+def test_a_place_with_the_data_set_is_accepted(tmp_path):
+    demo = demo_config(tmp_path, 1)
+    (demo.path / "1x0.5s-seed7").mkdir(parents=True)
+    check_in_place(demo)
+    check_in_place(demo_config(tmp_path, 0))  # a user's folder; the listing tells whether it is missing
+    for genre in GENRES:
+        (tmp_path / "gtzan" / "genres" / genre).mkdir(parents=True)
+    check_in_place(data_config("gtzan", path=tmp_path / "gtzan", cache=tmp_path))
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e9])
