@@ -68,7 +68,7 @@ class Source:
 
     source_rate_hz: int
     source_seconds: float  # decoded length
-    problem: str  # one line on what is missing, how much is clipped, and whether channels cancel; may be empty
+    problem: str  # one line on what is missing, how much is clipped, offsets, and channels that cancel; may be empty
     unsuitable: str  # why no genre can be predicted, such as "silence: ..."; empty if one can
     peak: float  # the peak of float samples if it is above full scale, else 1
 
@@ -95,8 +95,8 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
 
     The type is detected from the content, not from the suffix. Of several audio streams, as in a video, the default one
     is read. The existing part of a truncated file is used. `problem` states this, and if more than a tenth of the file
-    could not be decoded. If the channels cancel (a stereo file in antiphase), only the loudest is used. Float samples
-    keep their scale.
+    could not be decoded. If the channels cancel (a stereo file in antiphase), only the loudest is used; a strong offset
+    (DC) is subtracted: the file is then decoded again. Float samples keep their scale.
 
     Raises GenreclfError if the file is missing, not audio or empty, has samples that are not finite, or exceeds
     `max_seconds` or the limits of `limits`, which are checked before and during decoding.
@@ -107,7 +107,7 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
     with path.open("rb", buffering=0) as handle:
         for decoder in _decoders(handle):
             try:
-                sink, source, is_final = _decoded(path, handle, decoder, new_sink, max_seconds)
+                sink, source, is_final = _decoded(path, handle, decoder, new_sink, max_seconds, LevelMeter())
             except UndecodableError as error:
                 reasons.append(str(error))
                 continue
@@ -148,10 +148,10 @@ def _decoded(
     opened: Callable[[FileIO], Decoder],
     new_sink: Callable[[], AnySink],
     max_seconds: float,
-    channel: int | None = None,
+    meter: LevelMeter,
 ) -> tuple[AnySink, Source, bool]:
-    """Decodes the file, or only one channel. Returns the sink, the source, and whether no other decoder is needed."""
-    sink, meter = new_sink(), LevelMeter(channel)
+    """Decodes the file, mixed by `meter`. Returns the sink, the source, and whether no other decoder is needed."""
+    sink = new_sink()
     with closing(opened(handle)) as decoder:
         check_rate(str(path), decoder.rate_hz)
         check_channels(path, decoder.channels)
@@ -168,9 +168,8 @@ def _decoded(
         if not waveform.samples:
             raise UndecodableError("no samples could be decoded")
         missing, is_final = _missing(handle, decoder, waveform), decoder.is_certain
-    loudest = meter.cancelled()
-    if loudest is not None:
-        return _decoded(path, handle, opened, new_sink, max_seconds, loudest)
+    if better := meter.better():
+        return _decoded(path, handle, opened, new_sink, max_seconds, better)
     problem = "; ".join(filter(None, [missing, level.note(), meter.note(), decoder.note]))
     source = Source(waveform.first_rate_hz, waveform.seconds, problem, meter.unsuitable(), level.scale)
     return sink, source, is_final or not missing

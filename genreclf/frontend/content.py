@@ -18,6 +18,9 @@ _HISS_RMS, _HISS_RATIO = 10 ** (-70 / 20), 1.4
 # Channels cancel if the energy of their mean, divided by the mean of their energies, is lower. It is 1 / 32 for 32
 # channels that differ.
 _CANCELLED = 0.01
+# An offset (DC) is strong if its energy, divided by that of all samples, is higher. In music 0.003 or less; from
+# about 0.1 on, the lowest band hides the others.
+_STRONG_OFFSET = 0.01
 _SOUND = 10 ** (-50 / 20)  # of the loudest 10 ms: anything louder is sound, as are all of GTZAN's clips
 _CLICK_SECONDS = 0.05
 _MIN_SECONDS = 1.0
@@ -26,15 +29,15 @@ _MIN_SECONDS = 1.0
 class LevelMeter:
     """Mixes blocks of samples to mono and measures their levels, in steps of 10 ms and without DC.
 
-    The mix is the mean of the channels, or only `channel`.
+    The mix is the mean of the channels, or only `channel`, after `offsets`, (channels,), were subtracted.
     """
 
-    def __init__(self, channel: int | None = None) -> None:
-        self._channel, self._rate_hz = channel, 0
+    def __init__(self, channel: int | None = None, offsets: np.ndarray | None = None) -> None:
+        self._channel, self._offsets, self._rate_hz = channel, offsets, 0
         self._pending, self._pending_frames = [np.zeros(0, np.float32)], 0
         self._rms: list[np.ndarray] = []  # RMS of steps
-        self._offset = 0.0  # the largest DC of a step
-        self._energies = np.zeros(1)  # by channel
+        self._offset = 0.0 if offsets is None else float(np.abs(offsets).max())  # the largest DC, of the file or a step
+        self._frames, self._sums, self._energies = 0, np.zeros(1), np.zeros(1)  # by channel
         self._energy = 0.0  # of the channels' mean
 
     def mix(self, block: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -42,27 +45,34 @@ class LevelMeter:
         if rate_hz != self._rate_hz:
             self._measure()
             self._pending, self._rate_hz = [np.zeros(0, np.float32)], rate_hz
-        mixed = block[:, self._channel or 0]
-        if self._channel is None and block.shape[1] > 1:
-            mixed = _mean(block)
-            energies = np.einsum("ij,ij->j", block, block)
-            self._energies = self._energies + energies if len(energies) == len(self._energies) else energies
-            self._energy += float(np.vdot(mixed, mixed))
+        channels = block.shape[1]
+        if self._offsets is not None and len(self._offsets) == channels:
+            block = block - self._offsets
+        is_mean = self._channel is None and channels > 1
+        mixed = _mean(block) if is_mean else block[:, min(self._channel or 0, channels - 1)]
+        if self._channel is None:
+            self._add_energies(block, mixed)
         self._pending.append(mixed)
         self._pending_frames += len(mixed)
         if self._pending_frames >= _BATCH_FRAMES:
             self._measure()
         return mixed
 
-    def cancelled(self) -> int | None:
-        """Returns the loudest channel if the channels cancel each other, or None if they do not."""
-        if self._energy >= _CANCELLED * self._energies.mean():
+    def better(self) -> "LevelMeter | None":
+        """Returns the meter to mix the sound again with, if an offset is strong or channels cancel each other."""
+        if self._channel is not None:
             return None
-        return int(np.argmax(self._energies))
+        if self._offsets is None and self._has_strong_offset():
+            return LevelMeter(offsets=(self._sums / self._frames).astype(np.float32))
+        if self._energy < _CANCELLED * self._energies.mean():
+            return LevelMeter(int(np.argmax(self._energies)), self._offsets)
+        return None
 
     def note(self) -> str:
-        """Returns a note if only one channel is used, or "" for the mean of all."""
-        return "" if self._channel is None else f"channels that cancel: channel {self._channel + 1} used alone"
+        """Returns a note on a subtracted offset, and on a channel that is used in place of the mean, or ""."""
+        offset = "" if self._offsets is None else f"offset (DC) of {np.abs(self._offsets).max():.2g} subtracted"
+        channel = "" if self._channel is None else f"channels that cancel: channel {self._channel + 1} used alone"
+        return "; ".join(filter(None, [offset, channel]))
 
     def unsuitable(self) -> str:
         """Returns why no genre can be predicted, judged only by levels, or "" if the samples may be music."""
@@ -79,6 +89,20 @@ class LevelMeter:
         if runs.sum() < _MIN_SECONDS:
             return f"{TOO_SHORT}: {runs.sum():.2f} s of sound; a genre needs {_MIN_SECONDS:.0f} s or more"
         return ""
+
+    def _has_strong_offset(self) -> bool:
+        """Returns whether the means of the channels are large. In a short sound they may be parts of a vibration."""
+        limit = _STRONG_OFFSET * self._frames * self._energies.sum()
+        return self._frames >= _MIN_SECONDS * self._rate_hz and bool(self._sums @ self._sums > limit)
+
+    def _add_energies(self, block: np.ndarray, mixed: np.ndarray) -> None:
+        """Adds a block, (frames, channels), and its mean, (frames,)."""
+        if block.shape[1] != len(self._sums):
+            self._frames, self._sums, self._energies, self._energy = 0, np.zeros(1), np.zeros(1), 0.0
+        self._frames += len(block)
+        self._sums = self._sums + [channel.sum() for channel in block.T]  # pairwise, so that float32 is exact enough
+        self._energies = self._energies + np.einsum("ij,ij->j", block, block)
+        self._energy += float(np.vdot(mixed, mixed))
 
     def _measure(self) -> None:
         """Reduces the pending samples to steps, and keeps the rest."""

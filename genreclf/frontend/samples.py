@@ -23,9 +23,8 @@ def read_samples(samples: np.ndarray, rate_hz: float) -> Audio:
     checked_peak("samples", block)
     meter, rate = LevelMeter(), round(rate_hz)
     mixed = meter.mix(block, rate)
-    if (loudest := meter.cancelled()) is not None:
-        meter = LevelMeter(loudest)
-        mixed = meter.mix(block, rate)
+    while better := meter.better():
+        meter, mixed = better, better.mix(block, rate)
     waveform = mixed if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mixed, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
     if not waveform.size:
         raise GenreclfError(f"samples: {len(block)} are too few; give more")

@@ -12,6 +12,7 @@ from PIL import Image
 from tiny_sounds import music_like
 
 from genreclf.frontend.clip import read_clip, read_upload, samples_clip
+from genreclf.frontend.content import LevelMeter
 from genreclf.frontend.picture import write_picture
 from genreclf.frontend.samples import read_samples
 from genreclf.frontend.spectrogram_content import unsuitable_levels
@@ -144,6 +145,32 @@ def test_of_channels_that_cancel_the_loudest_is_read():
     audio = read_samples(np.stack([NOISE, -0.9 * NOISE]), RATE_HZ)
     np.testing.assert_allclose(audio.waveform, NOISE, rtol=1e-5)
     assert "channel 1" in audio.problem and audio.unsuitable == ""
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (1, -0.9), (1, 0)], ids=["equal", "antiphase", "one"])
+@pytest.mark.parametrize("offset", [0.8, -0.3])
+def test_a_strong_offset_changes_nothing(offset, sides, tmp_path):
+    notes = SUITABLE["held notes"] - SUITABLE["held notes"].mean()
+    music = 0.1 * np.outer(notes / notes.std(), sides)
+    soundfile.write(tmp_path / "plain.wav", music, RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "offset.wav", music + offset, RATE_HZ, subtype="FLOAT")
+    plain, with_offset = (read_clip(tmp_path / f"{name}.wav", 30.0) for name in ("plain", "offset"))
+    assert with_offset.unsuitable == "" and f"{abs(offset)}" in with_offset.note
+    assert plain.note in with_offset.note and "DC" not in plain.note
+    for clip in (with_offset, samples_clip(music + offset, RATE_HZ)):
+        np.testing.assert_allclose(clip.levels.astype(int), plain.levels, atol=2)
+
+
+def test_the_offset_of_a_silent_channel_beside_music_is_ignored():
+    music = SUITABLE["held notes"]
+    assert samples_clip(np.stack([music, 0 * music + 2**-15]), RATE_HZ).note == ""
+
+
+def test_channels_that_cancel_before_mono_leave_the_mono_part():
+    meter = LevelMeter(channel=1)
+    left = NOISE[:RATE_HZ, None].astype(np.float32)
+    np.testing.assert_array_equal(meter.mix(np.hstack([left, -left]), RATE_HZ), -left[:, 0])
+    np.testing.assert_array_equal(meter.mix(left, RATE_HZ), left[:, 0])
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
