@@ -93,14 +93,14 @@ def predictor_settings(options: argparse.Namespace) -> tuple[str, str, str, Figu
     return options.model or DEFAULT_MODEL, options.tta, options.device, figure, options.prior
 
 
-def tell_default_model(options: argparse.Namespace) -> None:
+def print_default_model(options: argparse.Namespace) -> None:
     """Prints which model is used, if the user has not chosen one."""
     if options.model is None:
         card = PRETRAINED / DEFAULT_MODEL / CARD
         print(f"genreclf: using the pretrained model {DEFAULT_MODEL}; its scores: {card}", file=sys.stderr)
 
 
-def tell_problems(problems: Iterable[object]) -> None:
+def print_problems(problems: Iterable[object]) -> None:
     """Prints a line on standard error for each problem that is not empty."""
     for problem in filter(None, problems):
         print(f"genreclf: {problem}", file=sys.stderr)

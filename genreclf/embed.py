@@ -12,7 +12,7 @@ from genreclf.command_options import (
     add_model_options,
     embeddings_file,
     load,
-    tell_problems,
+    print_problems,
 )
 from genreclf.errors import GenreclfError, command
 from genreclf.inference.embeddings import Embeddings, write_embeddings
@@ -75,7 +75,7 @@ def _write(rows: Iterable[Row], weights_sha256: str, out: Path) -> int:
         else:
             names.append(row["path"])
             values.append(np.array(row["embedding"], np.float32))
-    tell_problems(problems)
+    print_problems(problems)
     if names:
         write_embeddings(Embeddings(tuple(names), np.stack(values), weights_sha256), out)
     return SOME_FILES_FAILED if problems else 0

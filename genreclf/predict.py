@@ -13,8 +13,8 @@ from genreclf.command_options import (
     add_model_options,
     load,
     positive,
-    tell_default_model,
-    tell_problems,
+    print_default_model,
+    print_problems,
 )
 from genreclf.errors import GenreclfError, command
 from genreclf.files import user_path
@@ -43,9 +43,9 @@ def _predict(options: argparse.Namespace) -> int:
     paths, unreadable_folders = find_locations(options.paths)
     _import_in_a_thread(paths, options)
     predictor = load(options)
-    tell_default_model(options)
+    print_default_model(options)
     rows = library_rows(options, predictor, Contents(segments=options.segments), paths)
-    tell_problems(row["problem"] for row in rows)
+    print_problems(row["problem"] for row in rows)
     _show(rows, predictor.info.classes, options.segments, options)
     return SOME_FILES_FAILED if unreadable_folders or any(row["problem"] for row in rows) else 0
 
@@ -74,7 +74,7 @@ def _shards(options: argparse.Namespace) -> int:
         raise GenreclfError(f"--segments: the shards in {options.shards} have none; leave it out, or run them with it")
     problems: list[str] = []
     _show(_noted(rows, problems), manifest.classes, manifest.contents.segments, options)
-    tell_problems(problems)
+    print_problems(problems)
     return SOME_FILES_FAILED if problems else 0
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from genreclf.command_options import SOME_FILES_FAILED, load, tell_default_model
+from genreclf.command_options import SOME_FILES_FAILED, load, print_default_model
 from genreclf.errors import GenreclfError
 from genreclf.frontend.object_store import Location, StorePath
 from genreclf.inference.array_task import Numbering, array_task
@@ -24,7 +24,7 @@ def run_shard(options: argparse.Namespace, contents: Contents) -> int:
     number, count, numbering = _chosen(options, begun)
     paths, unreadable_folders = _locations(options, begun)
     predictor = load(options)
-    tell_default_model(options)
+    print_default_model(options)
     shards = begin_shards(options.shards, _new_manifest(predictor, contents, paths, count, numbering))
     name = one_line(f"genreclf: {options.shards}: shard {number} of {count}")
     if shards.is_finished(number):

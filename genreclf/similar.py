@@ -14,7 +14,7 @@ from genreclf.command_options import (
     embeddings_file,
     load,
     positive,
-    tell_default_model,
+    print_default_model,
 )
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, command
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     library = read_embeddings(options.library)
     predictor = load(options)
-    tell_default_model(options)
+    print_default_model(options)
     _check_model(library, predictor, options.library)
     query = _embedding(predictor, options.file, library.values.shape[1])
     nearest = [one for one in library.nearest(query) if not _is_same(one[0], options.file)]

@@ -14,8 +14,8 @@ from genreclf.command_options import (
     add_model_options,
     embeddings_file,
     positive,
+    print_problems,
     share,
-    tell_problems,
 )
 from genreclf.errors import command
 from genreclf.files import user_path
@@ -135,7 +135,7 @@ def _change_each(items: Sequence[Item], change: Callable[[Item], Outcome], label
         for number, item in enumerate(items, 1):
             outcome = change(item)
             counts[outcome.what] += 1
-            tell_problems([outcome.problem])
+            print_problems([outcome.problem])
             report(number, len(items))
     return counts
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genreclf.command_options import SOME_FILES_FAILED, find_files, load, tell_default_model, tell_problems
+from genreclf.command_options import SOME_FILES_FAILED, find_files, load, print_default_model, print_problems
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import PICTURE_SUFFIXES
 from genreclf.frontend.folder import folder_contents
@@ -40,7 +40,7 @@ def make_plan(options: argparse.Namespace) -> int:
     songs = _without_pictures(paths)
     predictor = _load(options)
     rows = list(_predicted(songs, predictor, options))
-    tell_problems(row["problem"] for row in rows)
+    print_problems(row["problem"] for row in rows)
     wanted = _rules(options, predictor)
     plan = _plan_rows(rows, wanted)
     if options.plan:
@@ -88,7 +88,7 @@ def _load(options: argparse.Namespace) -> Predictor:
         if split_genres(name) != (name,):
             fault = f"separates genres with {SEPARATOR!r}, and this model has the genre {name!r}"
             raise GenreclfError(f"--model {options.model or DEFAULT_MODEL}: a plan {fault}; train with another name")
-    tell_default_model(options)
+    print_default_model(options)
     return predictor
 
 
@@ -167,7 +167,7 @@ def watch(options: argparse.Namespace) -> int:
             planned_row = plan_row(row, wanted)
             append_rows([planned_row], options.plan)
             found = planned_row.genre or planned_row.note
-            name = "" if planned_row.path in found else f"  {planned_row.path}"  # a note may begin with it
+            name = "" if found.startswith(planned_row.path) else f"  {planned_row.path}"  # a note may begin with it
             print(one_line(f"{planned_row.action}  {found}{name}"), flush=True)
     return 0
 
@@ -182,6 +182,6 @@ def _songs(folders: Sequence[Path]) -> Iterable[Path]:
 def show_playlists(plan: Sequence[PlanRow], folder: Path) -> bool:
     """Writes a playlist for each genre that files will have. Returns False if there were problems."""
     written, problems = write_playlists(songs_by_genre(plan), folder)
-    tell_problems(problems)
+    print_problems(problems)
     print(f"{len(written)} playlists in {one_line(str(folder))}")
     return not problems

@@ -384,8 +384,10 @@ def test_watching_adds_files_as_they_appear(made, music, tmp_path):
         shutil.copy(made / "picture.png", inbox / "no song.png")
         assert "slow.flac" in process.stdout.readline()
         shutil.move(shutil.copytree(made, tmp_path / "moved"), inbox / "moved")  # a whole folder
-        for _ in range(len(SONGS) + 1):
-            process.stdout.readline()
+        lines = [process.stdout.readline() for _ in (*SONGS, "bad.mp3")]
+        (failed,) = (line for line in lines if line.startswith("skip") and "bad.mp3" in line)
+        assert failed.count("bad.mp3") == 1 and not any("bad.mp3" in line for line in lines if line is not failed)
+        assert all(line.count("inbox/moved/") == 1 for line in lines)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 128 + signal.SIGINT
         assert process.stderr.read().count("\n") == 3

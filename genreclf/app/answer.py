@@ -71,7 +71,7 @@ def _genre(song: Song, model: Model, analysis: Analysis, several: bool) -> None:
         "".join(
             f'<p class="answer"><span class="genre">{escaped(name)}</span> '
             f'<span class="probability">{label}{words.percent(probability)}</span></p>'
-            for name, probability in words.given(prediction, model.classes)
+            for name, probability in words.predicted_genres(prediction, model.classes)
         )
     )
     trust = _SYNTHETIC if song.synthetic else words.trust(prediction, model.entry.scores, model.averaged)
@@ -82,7 +82,7 @@ def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str
     """Returns the result in one sentence, for a screen reader."""
     answers = []
     for model, analysis in zip(classifier.models, analyses, strict=True):
-        says = words.said(analysis.prediction, model.classes)
+        says = words.prediction_sentence(analysis.prediction, model.classes)
         answers.append(f"{model.label}: {says}" if len(analyses) > 1 else says)
     return f"{song.name}: {'; '.join(answers)}"
 

@@ -40,7 +40,7 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
     genres = list(visit.corrections.values())
     runs = runs_folder()
     folder = new_folder(runs)
-    running = "One training at a time: wait until the current one ends." if last and last.runs else ""
+    running = "Only one training run at a time: wait until the current one ends." if last and last.runs else ""
     reason = missing(genres) or obstacle(runs) or running
     st.caption(words.plain(_explanation(genres, model, str(runs))))
     if st.button("Train", disabled=bool(reason), key="train"):
@@ -76,8 +76,8 @@ def _init(model: Model) -> str:
 
 
 def _command(model: Model, genres: list[str]) -> str:
-    asked = background.words(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
-    return shell_command("genreclf", "train", *asked)
+    arguments = background.train_arguments(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
+    return shell_command("genreclf", "train", *arguments)
 
 
 @st.fragment(run_every=_EVERY_SECONDS)

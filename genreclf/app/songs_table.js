@@ -15,7 +15,7 @@ function cell(label, ...contents) {
 }
 
 function genreChoice(song, genres) {
-  const select = element("select", "", { ariaLabel: `Right genre of ${song.name}` });
+  const select = element("select", "", { ariaLabel: `Correct genre of ${song.name}` });
   select.append(new Option("–", -1), ...genres.map((name, place) => new Option(name, place)));
   select.value = song.right;
   return select;

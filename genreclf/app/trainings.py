@@ -98,20 +98,20 @@ class Trainings:
         return self._last
 
     def start(self, model: str, init: str, folder: Path, songs: Sequence[Corrected]) -> Training:
-        """Writes the songs and their table into a new run folder and starts training on them; see `words`.
+        """Writes the songs and their table into a new run folder and starts training on them; see `train_arguments`.
 
         Raises GenreclfError if a run is already in progress or the folder cannot be written.
         """
         with self._lock:
             if self._last and self._last.runs:
-                raise GenreclfError("a training is already running; wait until it ends, or stop it")
+                raise GenreclfError("training is already in progress; wait until it ends, or stop it")
             try:
                 _write(folder, songs)
                 genres = [song.genre for song in songs]
-                asked = words(model, init, str(folder / SONGS), str(folder / TABLE), genres)
+                arguments = train_arguments(model, init, str(folder / SONGS), str(folder / TABLE), genres)
                 with (folder / _LOG).open("wb") as log:
                     process = subprocess.Popen(
-                        [sys.executable, "-m", "genreclf.train", *asked, "logger=none", f"run={folder}"],
+                        [sys.executable, "-m", "genreclf.train", *arguments, "logger=none", f"run={folder}"],
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,
@@ -135,7 +135,7 @@ class Trainings:
             training.process.wait()
 
 
-def words(model: str, init: str, songs: str, table: str, genres: Sequence[str]) -> list[str]:
+def train_arguments(model: str, init: str, songs: str, table: str, genres: Sequence[str]) -> list[str]:
     """Returns the arguments of `genreclf train` that train from the model `init`, whose configuration is `model`.
 
     `songs` is a folder. `table` has a row for each song in it to learn from; `genres` are these songs' genres.

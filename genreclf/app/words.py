@@ -34,16 +34,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
-def said(prediction: Prediction, classes: Sequence[str]) -> str:
+def prediction_sentence(prediction: Prediction, classes: Sequence[str]) -> str:
     """Returns the prediction in words: "jazz, probability 84 %", or for several genres "rock 84 %, pop 61 %"."""
     if not prediction.genres:
         return no_genre(prediction, classes)
     if prediction.task == MULTICLASS:
         return f"{prediction.genre}, probability {percent(prediction.probability)}"
-    return ", ".join(f"{name} {percent(probability)}" for name, probability in given(prediction, classes))
+    return ", ".join(f"{name} {percent(probability)}" for name, probability in predicted_genres(prediction, classes))
 
 
-def given(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
+def predicted_genres(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
     """Returns the predicted genres with their probabilities, the most probable first."""
     return [pair for pair in ranked(prediction, classes) if pair[0] in prediction.genres]
 
@@ -99,9 +99,10 @@ def agreement(
     """Describes whether two models agree on a song and, if their segments are the same, in which parts they differ."""
     one, other = first.genre, second.genre
     if not (one and other):
-        named = one or other
-        return f"One model says {named}, the other none of its genres." if named else "Both say none of their genres."
-    whole = f"Both models say {one}." if one == other else f"The models disagree: {one} or {other}."
+        if named := one or other:
+            return f"One model predicts {named}, the other none of its genres."
+        return "Both models predict none of their genres."
+    whole = f"Both models predict {one}." if one == other else f"The models disagree: {one} or {other}."
     if [span(segment) for segment in first.segments] != [span(segment) for segment in second.segments]:
         return whole
     pairs = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import hydra
 import pytest
 
-from genreclf.app.trainings import Corrected, Trainings, missing, new_folder, obstacle, words
+from genreclf.app.trainings import Corrected, Trainings, missing, new_folder, obstacle, train_arguments
 from genreclf.config import config_folder
 from genreclf.errors import GenreclfError
 from genreclf.hydra_command import compose
@@ -69,7 +69,7 @@ def test_there_is_one_training_at_a_time_and_it_can_be_stopped(tmp_path, interpr
     trainings = Trainings()
     training = trainings.start("a", "a", tmp_path / "first", SONGS)
     until(lambda: training.progress() == (2, 3))
-    with pytest.raises(GenreclfError, match="already running"):
+    with pytest.raises(GenreclfError, match="already in progress"):
         trainings.start("a", "a", tmp_path / "second", SONGS)
     assert not (tmp_path / "second").exists() and trainings.last is training
     trainings.stop()
@@ -88,7 +88,7 @@ def test_the_words_mean_the_folders_whatever_their_names(tmp_path):
     for name in ("usual", "a b", "it's {x}, [y]=$z", 'q"uote', "back\\slash", "ünïcode"):
         songs, table = tmp_path / name / "songs", tmp_path / name / "corrections.csv"
         with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-            overrides = words("b", str(tmp_path / name), str(songs), str(table), ["jazz", "dub"])
+            overrides = train_arguments("b", str(tmp_path / name), str(songs), str(table), ["jazz", "dub"])
             config = compose("train", [*overrides, "logger=none", "run=run"])
         assert config["data"]["path"] == str(songs) and config["data"]["table"] == str(table)
         assert config["init"] == str(tmp_path / name) and config["model"]["name"] == "b"
@@ -98,7 +98,7 @@ def test_the_words_mean_the_folders_whatever_their_names(tmp_path):
 @pytest.mark.parametrize(("jazz", "dub", "epochs"), [(1, 1, 0), (19, 400, 0), (20, 20, 30)])
 def test_a_few_songs_train_only_the_last_layer(jazz, dub, epochs):
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        overrides = words("a", "a", "songs", "table.csv", ["jazz"] * jazz + ["dub"] * dub)
+        overrides = train_arguments("a", "a", "songs", "table.csv", ["jazz"] * jazz + ["dub"] * dub)
         config = compose("train", [*overrides, "logger=none"])
         whole = compose("train", ["split=all", "logger=none"])
     assert config["trainer"]["max_epochs"] == epochs

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genreclf.app.words import agreement, file_stem, no_genre, plain, said, trust
+from genreclf.app.words import agreement, file_stem, no_genre, plain, prediction_sentence, trust
 from genreclf.inference.catalog import Scores
 from genreclf.inference.predictor import Prediction, Segment
 from genreclf.inference.reliability import ReliabilityBin
@@ -29,9 +29,9 @@ def several(*genres: str) -> Prediction:
 
 
 def test_the_answer_in_words():
-    assert said(prediction((0.25, 0.5, 0.25)), CLASSES) == "dub, probability 50\u00a0%"
-    assert said(several("dub", "ska"), CLASSES) == "dub 70\u00a0%, ska 20\u00a0%"
-    none = said(several(), CLASSES)
+    assert prediction_sentence(prediction((0.25, 0.5, 0.25)), CLASSES) == "dub, probability 50\u00a0%"
+    assert prediction_sentence(several("dub", "ska"), CLASSES) == "dub 70\u00a0%, ska 20\u00a0%"
+    none = prediction_sentence(several(), CLASSES)
     assert "threshold" in none and "dub (70\u00a0%)" in none
     assert "thresholds" in trust(several("dub"), None, averaged=False)
 
@@ -86,7 +86,7 @@ def test_usual_names_stay():
 def test_agreement_names_the_parts_that_differ():
     one, other = prediction((0.9, 0.1, 0), (0.6, 0.4, 0)), prediction((0.8, 0.1, 0.1), (0.3, 0.7, 0))
     text = agreement(one, other, CLASSES, CLASSES)
-    assert "say ska" in text and "1 of 2" in text and "0:05 to 0:15 (ska or dub)" in text and "0:00" not in text
+    assert "predict ska" in text and "1 of 2" in text and "0:05 to 0:15 (ska or dub)" in text and "0:00" not in text
     assert "every part" in agreement(one, one, CLASSES, CLASSES)
     withheld = replace(other, genres=(), no_genre="none of these genres; nearest: ska")
     for pair in ((one, withheld), (withheld, one), (withheld, withheld)):
