@@ -19,20 +19,20 @@ _SYNTHETIC = "This is a synthetic sound, made by this program: the figures for m
 def answer(visit: Visit, classifier: Classifier) -> None:
     """Shows the result for the first readable song in `visit.wanted`, or why the first song cannot be read."""
     wanted = [visit.songs[song] for song in visit.wanted if song in visit.songs]
-    refusals: list[tuple[Song, str]] = []
-    for song in wanted or list(visit.songs.values())[-1:]:
+    songs = wanted or list(visit.songs.values())[-1:]
+    reasons = []
+    for song in songs:
         try:
             analyses = classifier.analyze(song, "Classifying …")
         except GenreclfError as error:
-            refusals.append((song, str(error)))
+            reasons.append(str(error))
         else:
             visit.wanted = [song.id]
             _answer(visit, song, classifier, analyses)
             return
-    song, reason = refusals[0]
-    visit.wanted = [song.id]
-    st.error(words.plain(reason))
-    announce(reason)
+    visit.wanted = [songs[0].id]
+    st.error(words.plain(reasons[0]))
+    announce(reasons[0])
 
 
 def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Analysis]) -> None:

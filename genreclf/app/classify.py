@@ -75,8 +75,7 @@ def _songs(visit: Visit, loaded: Classifier) -> None:
 
 def _table(visit: Visit, loaded: Classifier) -> list[list[Row]]:
     """Shows the table of songs and returns their results, with a row for each model."""
-    songs, rows = list(visit.songs.values()), {}
-    for place, song in enumerate(songs, 1):
-        rows[song.id] = loaded.rows(visit, song, f"Song {place} of {len(songs)}")
+    songs = list(visit.songs.values())
+    rows = {song.id: loaded.rows(visit, song, f"Song {place} of {len(songs)}") for place, song in enumerate(songs, 1)}
     songs_table(visit, loaded.labels, rows, corrections.genres(visit, loaded))
     return list(rows.values())

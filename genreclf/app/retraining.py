@@ -39,15 +39,12 @@ def panel(visit: Visit, loaded: Classifier) -> None:
 def _start(visit: Visit, model: Model, last: Training | None) -> None:
     genres = list(visit.corrections.values())
     runs = runs_folder()
-    folder = new_folder(runs)
     running = "Only one training run at a time: wait until the current one ends." if last and last.runs else ""
     reason = missing(genres) or obstacle(runs) or running
     st.caption(words.plain(_explanation(genres, model, str(runs))))
     if st.button("Train", disabled=bool(reason), key="train"):
-        kept = [(visit.songs[song], genre) for song, genre in visit.corrections.items()]
-        songs = [Corrected(song.name, song.content, genre) for song, genre in kept]
         try:
-            trainings().start(model.predictor.info.name, _init(model), folder, songs)
+            trainings().start(model.predictor.info.name, _init(model), new_folder(runs), _corrected(visit))
         except GenreclfError as error:
             st.error(words.plain(str(error)))
         else:
@@ -57,6 +54,11 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
     with st.expander("The command for a terminal"):
         st.caption("FOLDER is the folder with your songs, corrections.csv the table that you have downloaded.")
         st.code(_command(model, genres), language=None, wrap_lines=True)
+
+
+def _corrected(visit: Visit) -> list[Corrected]:
+    kept = [(visit.songs[song], genre) for song, genre in visit.corrections.items()]
+    return [Corrected(song.name, song.content, genre) for song, genre in kept]
 
 
 def _explanation(genres: list[str], model: Model, runs: str) -> str:

@@ -24,11 +24,6 @@ class Settings:
     averaged: bool  # over three pitches
     picture_seconds: float
 
-    @property
-    def labels(self) -> list[str]:
-        """The models' names."""
-        return [entry.label for entry in self.entries]
-
 
 def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
     """Shows the settings behind one button. They belong to the visit, so that a reload keeps them.

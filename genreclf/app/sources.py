@@ -1,6 +1,7 @@
 """The sources of songs: uploads, recordings and demos."""
 
 import io
+import itertools
 from collections.abc import Sequence
 
 import soundfile
@@ -27,7 +28,7 @@ def take(visit: Visit) -> None:
     if songs := [Song(upload.name, _content(upload)) for upload in _new(st.session_state.get(_UPLOADS) or [])]:
         visit.add(songs)
     for upload in _new([st.session_state.get(_RECORDING)]):
-        visit.add([Song(_new_name(visit, "recording", ".wav"), _content(upload))])
+        visit.add([Song(_recording_name(visit), _content(upload))])
 
 
 def uploads(visit: Visit) -> None:
@@ -89,8 +90,8 @@ def _demo(style: str) -> bytes:
     return file.getvalue()
 
 
-def _new_name(visit: Visit, stem: str, suffix: str) -> str:
-    """Returns a name that no song of the visit has."""
-    names: Sequence[str] = [song.name for song in visit.songs.values()]
-    numbered = (f"{stem} {number}" for number in range(2, len(names) + 3))
-    return next(name for name in (f"{stem}{suffix}", *(f"{other}{suffix}" for other in numbered)) if name not in names)
+def _recording_name(visit: Visit) -> str:
+    """Returns a name for a recording that no song of the visit has."""
+    taken = {song.name for song in visit.songs.values()}
+    names = itertools.chain(["recording.wav"], (f"recording {number}.wav" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
