@@ -125,5 +125,9 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     if hint is Path and isinstance(value, str):
         return _path(value, where)
     if not isinstance(value, origin) or (hint is int and isinstance(value, bool)):
-        raise GenreclfError(f"{where}={_shown(value)}: expected {TYPE_NAMES.get(origin, origin.__name__)}")
+        expected = TYPE_NAMES.get(origin, origin.__name__)
+        if origin in (str, Path) and isinstance(value, (int, float)):
+            # The example does not have the value itself, because 1e3 was read as 1000.0.
+            expected += f"; put a name like this in two pairs of quotes, as in {where}=\"'1980'\""
+        raise GenreclfError(f"{where}={_shown(value)}: expected {expected}")
     return value

@@ -183,7 +183,9 @@ def test_a_key_of_an_earlier_version_is_refused_with_its_remedy(monkeypatch):
 @pytest.mark.parametrize(
     ("key", "value", "typed", "expected"),
     [
-        ("name", 5, "5", "text"),
+        ("name", 5, "5", "text.*quotes.*sample.name=\"'1980'\""),
+        ("name", 1e3, "1000.0", "text.*quotes"),
+        ("name", True, "true", "text.*quotes"),
         ("name", None, "null", "text"),
         ("count", "3", "'3'", "a whole number"),
         ("count", 3.0, "3.0", "a whole number"),
@@ -194,7 +196,7 @@ def test_a_key_of_an_earlier_version_is_refused_with_its_remedy(monkeypatch):
         ("sizes", 4, "4", "a list"),
         ("sizes", "12", "'12'", "a list"),
         ("sizes", [1, "2"], "'2'", "a whole number"),
-        ("folder", 7, "7", "a path"),
+        ("folder", 7, "7", "a path.*quotes"),
         ("limit", "none", "'none'", "a whole number"),
         ("limit", False, "false", "a whole number"),
     ],
