@@ -12,6 +12,8 @@ from genreclf.training.optim_config import OptimConfig
 
 _OFF = ("null", "none", "false", "0", "0.0")  # values that switch something off
 _IN_EPOCHS = ("optim", "augment", "trainer", "init", "teacher", "cuda_graph", "device_store_mib")
+# Where to run, which scripts give to all models. With a model that is not trained in epochs, this is only reported.
+_WHERE = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy")
 _OF_STEPS = tuple(f"optim.{field.name}" for field in fields(OptimConfig) if field.name != "prior_power")
 
 
@@ -19,13 +21,14 @@ def check_typed_keys(config: Mapping[str, Any], overrides: Sequence[str], of_sev
     """Raises GenreclfError for an override whose key or group has no effect in the composed configuration.
 
     `of_several` is whether the run is part of a sweep or a search, whose overrides are for all of its runs. Such an
-    override is then only reported.
+    override is then only reported, as are those of _WHERE.
     """
     for word in overrides:
         key, _, value = word.lstrip("+").partition("=")
+        only_told = of_several or key in _WHERE
         reasons = (why for why, unread in _unread(config) if f"{key}.".startswith(tuple(f"{name}." for name in unread)))
         why = next(reasons, None) if value not in _OFF else None
-        if why and of_several:
+        if why and only_told:
             tell_once(f"{word}: without effect: {why}")
         elif why:
             raise GenreclfError(f"{word}: {why}; leave it out")

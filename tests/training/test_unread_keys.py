@@ -56,6 +56,13 @@ def test_a_key_without_effect_is_refused_with_the_reason_or_reported_in_a_sweep(
         assert word in errors and why in errors
 
 
+@pytest.mark.parametrize("word", ["trainer.devices=1", "trainer.accelerator=cpu", "++trainer.strategy=ddp"])
+def test_where_to_run_is_reported_but_not_refused(word, capsys):
+    check_typed_keys({**CONFIG, **SVM}, [word], of_several=False)
+    errors = capsys.readouterr().err
+    assert word in errors and "without effect" in errors and "model=svm" in errors and errors.count("\n") == 1
+
+
 @pytest.mark.parametrize("off", ["null", "none", "false", "0", "0.0"])
 def test_values_that_switch_something_off_are_not_refused(off):
     check_typed_keys({**CONFIG, **SVM}, [f"teacher={off}", f"optim.ema_decay={off}"], of_several=False)
