@@ -78,7 +78,11 @@ def _assigned(
 ) -> Membership:
     """Returns the groups and splits of the clips `used`; `official` are the names of a public data set's splits."""
     paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
-    groups = groups_of(used, metadata, data.unknown_artists if data.names_artists else "single")
+    unknown_artists = data.unknown_artists if data.names_artists else "single"
+    if unknown_artists != data.unknown_artists:
+        why = "no artists are given; give them in data.table, or data=tags"
+        tell_once(f"data.unknown_artists={data.unknown_artists}: without effect: {why}")
+    groups = groups_of(used, metadata, unknown_artists)
     _check_folders(paths, data, split)
     folds, digests = [one.fold for one in metadata], [row.digest for row in used]
     splits = assign(split, paths, rarest(genres), digests, groups, folds, official) if used else []

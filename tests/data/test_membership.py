@@ -188,6 +188,15 @@ def plain(tmp_path: Path, **values: object) -> DataConfig:
     return data_config(path=tmp_path, cache=tmp_path, **values)
 
 
+def test_a_setting_for_unknown_artists_is_reported_where_there_are_no_artists(tmp_path, capsys):
+    rows = [row(f"{genre}.{n:05d}") for genre in ("blues", "rock") for n in range(40)]
+    plainly = membership(rows, plain(tmp_path), load("hashed"))
+    assert "unknown_artists" not in capsys.readouterr().err
+    assert membership(rows, plain(tmp_path, unknown_artists="together"), load("hashed")) == plainly
+    told = capsys.readouterr().err
+    assert all(part in told for part in ("data.unknown_artists=together", "without effect", "data.table"))
+
+
 def test_pieces_of_one_clip_are_offered_as_a_group_and_kept_together_if_asked(tmp_path, capsys):
     rows = pieces(8, 5)
     member = membership(rows, plain(tmp_path), load("hashed"))
