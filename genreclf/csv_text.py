@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -52,12 +53,25 @@ class CsvText:
         """
         # Strict, because otherwise an unclosed quote would take all later rows into its cell.
         reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
+        before = 0  # lines of the rows that were read
         try:
-            next(reader, None)
-            # Spreadsheets may write blank rows at the end.
-            yield from ((reader.line_num + self.skipped, row) for row in reader if any(map(str.strip, row)))
+            for number, row in enumerate(reader):
+                before = reader.line_num
+                if number and any(map(str.strip, row)):  # spreadsheets may write blank rows at the end
+                    yield before + self.skipped, row
         except csv.Error as error:
-            raise _unreadable(self.where, error) from error
+            raise self._open_quote(before, delimiter) from error
+
+    def _open_quote(self, before: int, delimiter: str) -> GenreclfError:
+        """Describes the quote that is not closed in the row after `before` lines."""
+        row = "".join(itertools.islice(io.StringIO(self.text, newline=""), before, None))
+        cell = rf'(?:"(?:[^"]|"")*+"|[^"{re.escape(delimiter)}\r\n][^{re.escape(delimiter)}\r\n]*+)?+'
+        whole = re.match(rf"(?:{cell}{re.escape(delimiter)})*+", row)
+        line = self.skipped + before + len(re.findall(r"\r\n?|\n", whole[0] if whole else "")) + 1
+        remedy = "close it after the cell, and write a quote inside a cell twice"
+        return GenreclfError(
+            f"{self.where}: line {line} has a quote that is not closed, or with text after it; {remedy}"
+        )
 
 
 def read_csv_text(file: Path, where: str) -> CsvText:

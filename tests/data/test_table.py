@@ -67,6 +67,10 @@ def test_a_table_may_give_folds_alone(tmp_path):
         ("clip,artist\nblues.00000,BjÃ¶rk\nblues.00001,Ã\n", "latin-1", "UTF-8"),  # UTF-8 that was cut
         ("\xef\xbb\xbfclip,artist\nblues.00000,Motörhead\n", "latin-1", "UTF-8"),
         (f",{'album,' * 13}{'artist,' * 17}set,set{',track' * 20}\n,comments\n", "utf-8", "FMA's tracks.csv.*track_id"),
+        ('clip,artist\nx,"one\ny,two\n', "utf-8", "line 2 has a quote .*; close it"),
+        ('clip,artist\nx,"one\ny,"two"\n', "utf-8", "line 2 has a quote .*; close it"),
+        ('sep=,\nclip,artist\n"x\nx",a\n"y\ny","one\nz,b\n', "utf-8", "line 6 has a quote .*; close it"),
+        ('clip,artist\nx,"one" two\n', "utf-8", "line 2 has a quote .* inside a cell twice"),
         ("x.wav,rock\n", "utf-8", "add a line .* names"),
         ('<?xml version="1.0"?>\n<plist/>', "utf-8", "is XML.*; export it as CSV"),
         ("TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n", "utf-8", "MTG-Jamendo.*; give data=jamendo"),
