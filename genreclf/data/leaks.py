@@ -210,7 +210,7 @@ def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]], divi
 
 def pieces_line(divided: Sequence[str]) -> str:
     """Describes the clips that `divided_pieces` has found, with the first names."""
-    seem = f"{len(divided)} held-out clips seem to be pieces of clips of which others train ({first_names(divided)})"
+    seem = f"{len(divided)} held-out clips seem to be other pieces of training clips ({first_names(divided)})"
     return f"{seem}: data.group=stem keeps them together"
 
 
