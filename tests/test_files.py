@@ -149,7 +149,7 @@ def test_blank_lines_before_the_header_count_as_lines(tmp_path):
 
 def test_an_unclosed_quote_does_not_swallow_the_following_rows(tmp_path):
     (tmp_path / "table.csv").write_text('a,b\n1,"2\n3,4\n')
-    with pytest.raises(GenreclfError, match=r"^table: cannot be read"):
+    with pytest.raises(GenreclfError, match=r"^table: line 2 has a quote that is not closed"):
         list(read_csv_text(tmp_path / "table.csv", "table").rows(","))
 
 
