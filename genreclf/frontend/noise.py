@@ -17,6 +17,7 @@ _CORRELATED = 0.07
 _SPREAD, _EXCESS = (0.06, 1.1), (0.17, 1.2)
 _CHANGE = 4.0  # levels: bands whose standard deviation is smaller do not change
 _MIN_BANDS = 6
+_FIRST_BAND = 1  # below it, nearly all of the power of brown noise is that of one bin, so it varies more than expected
 # Squared correlations between neighbouring bins of the spectrum of noise, with a Hann window (Harris 1978)
 _BIN_CORRELATIONS = {1: 4 / 9, 2: 1 / 36}
 
@@ -31,6 +32,7 @@ def is_steady_noise(levels: np.ndarray, audible: np.ndarray, loud: np.ndarray, m
     changes -= changes.mean(axis=1, keepdims=True)
     deviations = np.sqrt(np.einsum("ij,ij->i", changes, changes) / columns)
     moves = audible & (deviations >= _CHANGE)
+    moves[:_FIRST_BAND] = False
     if np.count_nonzero(moves) < _MIN_BANDS or columns < min_columns:
         return False
     if _between_bands(changes[moves] / deviations[moves, None]) >= _CORRELATED:

@@ -74,6 +74,7 @@ UNSUITABLE = {
     "3 s of white noise": (0.1 * NOISE[: 3 * RATE_HZ], "noise: steady"),
     "noise between silence": (NOISE * (np.abs(TIME - 4) < 2), "noise: steady"),
     "brown noise": (shaped(20 / np.maximum(HERTZ, 20)), "noise: steady"),
+    "brown noise of any depth": (shaped(1 / np.maximum(HERTZ, 0.1)), "noise: steady"),
     "an octave of noise": (shaped((HERTZ > 1_000) & (HERTZ < 2_000)), "noise: steady"),
     "hum in noise": (sum(np.sin(2 * np.pi * 50 * n * TIME) / n for n in range(1, 9)) + 0.3 * NOISE, "noise: steady"),
     **{
