@@ -16,10 +16,12 @@ from genreclf.data.audit_page import audit_page
 from genreclf.data.build_store import prepared_store
 from genreclf.data.collections import compare_collections, other_collection, own_collection, pairs_csv
 from genreclf.data.collections_page import collections_page
+from genreclf.data.data_config import DataConfig
+from genreclf.data.data_folder import data_folder
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line, pieces_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
-from genreclf.data.sources import DataConfig, clip_rows, data_folder
+from genreclf.data.sources import clip_rows
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
 from genreclf.errors import GenreclfError, reason

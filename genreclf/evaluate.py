@@ -10,8 +10,9 @@ from typing import Any
 
 from genreclf.config import build
 from genreclf.data.columns import meaning_of
+from genreclf.data.data_config import DataConfig
+from genreclf.data.data_folder import check_in_place
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.sources import DataConfig, check_in_place
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.clip_set import OTHER, clips_of_split, other_music

@@ -8,7 +8,7 @@ from typing import Any
 
 from genreclf.config import build
 from genreclf.data.build_store import Engine, prepared_store, read_in_threads
-from genreclf.data.sources import DataConfig
+from genreclf.data.data_config import DataConfig
 from genreclf.data.store import ARRAY, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.log_mel import FRAME_RATE_HZ

@@ -20,9 +20,9 @@ from lightning.pytorch.callbacks import Callback
 
 from genreclf.config import build
 from genreclf.data.audit import leak_summary
+from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.genre_map import absolute_genre_map
-from genreclf.data.sources import DataConfig
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.trained_bundle import initial_temperature, trained_bundle

@@ -24,10 +24,11 @@ from rich.table import Table
 
 from genreclf.config import build, config_folder
 from genreclf.data.build_store import build_store
+from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.fingerprint import find_matches
 from genreclf.data.membership import membership
-from genreclf.data.sources import DataConfig, list_sources
+from genreclf.data.sources import list_sources
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import open_fingerprints, open_store
 from genreclf.frontend.picture import write_picture

@@ -15,7 +15,8 @@ from tiny_sounds import tiny_sound
 
 from genreclf import predict
 from genreclf.data.build_store import build_store
-from genreclf.data.sources import DataConfig, list_sources
+from genreclf.data.data_config import DataConfig
+from genreclf.data.sources import list_sources
 from genreclf.data.store import Store, open_store
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture

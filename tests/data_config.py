@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from genreclf.config import build, config_folder
-from genreclf.data.sources import DataConfig
+from genreclf.data.data_config import DataConfig
 from genreclf.inference.task import MULTICLASS
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genreclf.config import RENAMED, build, config_folder, flatten
 from genreclf.data.augment import AugmentConfig
-from genreclf.data.sources import DataConfig
+from genreclf.data.data_config import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.errors import GenreclfError
 from genreclf.frontend.object_store import StorePath

@@ -17,11 +17,13 @@ import numpy as np
 
 from genreclf.cores import cores
 from genreclf.data.clip_reader import ClipReader, Content, Read
+from genreclf.data.data_config import DataConfig
+from genreclf.data.data_folder import data_folder
 from genreclf.data.fingerprint import SKETCH_BANDS, find_matches
 from genreclf.data.groups import merge_groups
 from genreclf.data.older_stores import copied, known_clips
 from genreclf.data.path_list import without
-from genreclf.data.sources import DataConfig, Source, data_folder, sources_of
+from genreclf.data.sources import Source, sources_of
 from genreclf.data.store import (
     ARRAY,
     FORMAT,

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Sampler
 from genreclf.config import build
 from genreclf.data.augment import AugmentConfig, augment, mix
 from genreclf.data.build_store import prepared_store
+from genreclf.data.data_config import DataConfig
 from genreclf.data.membership import membership
 from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments, SegmentDataset
-from genreclf.data.sources import DataConfig, tag_counts
+from genreclf.data.sources import tag_counts
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
 from genreclf.data.teacher import teacher_vectors

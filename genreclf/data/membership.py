@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
+from genreclf.data.data_config import DataConfig
 from genreclf.data.groups import conflicts, groups_of, merge_groups
 from genreclf.data.gtzan_lists import published_missing
 from genreclf.data.labels import genres_of
@@ -13,7 +14,7 @@ from genreclf.data.layouts import named_splits
 from genreclf.data.notices import tell_once
 from genreclf.data.pieces import whole_clips
 from genreclf.data.public_sets import PublicRows
-from genreclf.data.sources import DataConfig, clip_rows
+from genreclf.data.sources import clip_rows
 from genreclf.data.split import SplitConfig, assign, folder_splits, rarest, split_word
 from genreclf.data.split_refusals import divided_groups, rare_classes, refusals
 from genreclf.data.store import Row

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.data.build_store import prepared_store
+from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SEEN_DIGITS, SpectrogramDataModule
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once
-from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row, Store, open_store
 from genreclf.data.table import columns_in_use

@@ -18,8 +18,8 @@ from genreclf.data.collections import (
     pairs_csv,
 )
 from genreclf.data.collections_page import collections_page
+from genreclf.data.data_config import DataConfig
 from genreclf.data.demo import write_demo
-from genreclf.data.sources import DataConfig
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import read_audio
 from genreclf.frontend.log_mel import log_mel

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 
 from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
+from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
 from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments
-from genreclf.data.sources import DataConfig
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store
 from genreclf.errors import GenreclfError

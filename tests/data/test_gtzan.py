@@ -12,8 +12,9 @@ from data_config import data_config
 from local_hub import LocalHub, local_hub, no_hub
 
 from genreclf.data import gtzan
+from genreclf.data.data_folder import data_folder
 from genreclf.data.gtzan import GENRES, find_genres, gtzan_folder, unpack
-from genreclf.data.sources import data_folder, list_sources
+from genreclf.data.sources import list_sources
 from genreclf.errors import GenreclfError
 
 

@@ -14,8 +14,10 @@ from hub_trees import TEXT, TEXTS, class_label, flac, write_split
 from test_public_sets import assigned, published, told_again
 
 from genreclf.data.build_store import prepared_store
+from genreclf.data.data_config import DataConfig
+from genreclf.data.data_folder import data_folder
 from genreclf.data.hub_set import NO_GENRE, SEVERAL
-from genreclf.data.sources import DataConfig, data_folder, rows_of_public, sources_of
+from genreclf.data.sources import rows_of_public, sources_of
 from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
+from genreclf.data.data_config import DataConfig
 from genreclf.data.leaks import divided_pieces, has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
-from genreclf.data.sources import DataConfig
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError

@@ -14,11 +14,13 @@ from test_membership import load
 from genreclf.data import archives, ballroom, fma
 from genreclf.data.archives import Archive, Limits
 from genreclf.data.build_store import prepared_store
+from genreclf.data.data_config import DataConfig
+from genreclf.data.data_folder import data_folder
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.membership import Membership, membership
 from genreclf.data.notices import tell_once
-from genreclf.data.sources import DataConfig, Source, data_folder, rows_of_public, sources_of
+from genreclf.data.sources import Source, rows_of_public, sources_of
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row, open_store
 from genreclf.errors import GenreclfError

@@ -16,10 +16,11 @@ from test_public_sets import assigned, jamendo, made_row, published  # noqa: F40
 
 from genreclf.config import build
 from genreclf.data.augment import AugmentConfig
+from genreclf.data.data_folder import data_folder
 from genreclf.data.datamodule import to_images
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once
-from genreclf.data.sources import Source, data_folder, list_sources, sources_of
+from genreclf.data.sources import Source, list_sources, sources_of
 from genreclf.data.split import SPLITS, SplitConfig, rarest
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError

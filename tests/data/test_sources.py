@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unreadable import make_unreadable
 
-from genreclf.data import sources
+from genreclf.data.data_config import DataConfig
+from genreclf.data.data_folder import check_in_place, data_folder
 from genreclf.data.gtzan import GENRES
-from genreclf.data.sources import DataConfig, Source, check_in_place, data_folder, list_sources, sources_of
+from genreclf.data.sources import Source, list_sources, sources_of
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
@@ -277,7 +278,7 @@ def test_demo_music_is_rendered_once_into_a_folder_of_its_settings(tmp_path, mon
         calls.append((folder, clips, seconds, seed))
         progress(1, 1)
 
-    monkeypatch.setattr(sources, "write_demo", write)
+    monkeypatch.setattr("genreclf.data.data_folder.write_demo", write)
     folder = data_folder(demo_config(tmp_path, 3))
     assert calls == [(folder, 3, 0.5, 7)]
     assert folder.parent == tmp_path / "demo"

@@ -12,9 +12,10 @@ from data_config import data_config
 from tiny_sounds import tiny_sound
 
 from genreclf.data.build_store import prepared_store
+from genreclf.data.data_folder import data_folder
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once, tell_table_once
-from genreclf.data.sources import data_folder, sources_of, tag_counts
+from genreclf.data.sources import sources_of, tag_counts
 from genreclf.data.split import SplitConfig, members
 from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
