@@ -10,7 +10,7 @@ import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Sweep
+from hydra.core.override_parser.types import Glob, Sweep
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -224,7 +224,7 @@ def _may_be_choice(group: str, word: str) -> bool:
     """Returns whether GROUP=VALUE gives a name, names for a sweep, or a list for the group that accepts several."""
     if not _parses(word):
         return True  # reported by Hydra
-    kinds = (str, Sweep, list) if group == "logger" else (str, Sweep)
+    kinds = (str, Sweep, Glob, list) if group == "logger" else (str, Sweep, Glob)
     return isinstance(_value(word), kinds) and _value(word) != ""
 
 

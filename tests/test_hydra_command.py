@@ -185,6 +185,11 @@ def test_options_of_hydra_keep_their_values():
     assert translate([*words, "--strict"], "audit") == [*words, "strict=true"]
 
 
+@pytest.mark.parametrize("word", ["model=glob(*)", "model=a,b", "model=choice(a,b)", "logger=[csv,tensorboard]"])
+def test_several_choices_of_a_group_are_passed_on(word):
+    assert translate([word], "train") == [word]
+
+
 @given(st.text(st.sampled_from("a/é歌\udcff \t\n\\\"'()[]{}=:,#~$%"), max_size=8))
 def test_a_value_that_hydra_would_misread_is_quoted(value):
     word = f"data.path=/é{value}"

@@ -96,7 +96,8 @@ def _check_numbers(folder: Location, tops: Sequence[str], parts: Sequence[Sequen
     if parts and all(_is_part_of_number(top, stem) for top, stem in stems):
         remedy = "give genres in data.table, or data=fma or data=jamendo if it is one of these"
         raise GenreclfError(f"{where} are digits of the numbers of the files in them, not genres; {remedy}")
-    if tops and all(re.fullmatch(r"[0-9a-f]|\d\d", top) for top in tops):
+    # Parts may be named by hexadecimal digits, but genres a and b are not parts.
+    if any(map(str.isdigit, tops)) and all(re.fullmatch(r"[0-9a-f]|\d\d", top) for top in tops):
         tell_once(f"{where} are numbers; if they are folds or parts and not genres, give the genres in data.table")
 
 

@@ -125,7 +125,9 @@ def test_folders_of_no_genres_inside_the_genres_are_not_called_genres(tmp_path, 
     assert "if these are the genres" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("names", "told"), [("12", True), ("0f", True), (("1980", "1990"), False), ("rx", False)])
+@pytest.mark.parametrize(
+    ("names", "told"), [("12", True), ("0f", True), ("ab", False), (("1980", "1990"), False), ("rx", False)]
+)
 def test_folders_of_numbers_are_taken_and_told(tmp_path, capsys, names, told):
     fill(tmp_path, *(f"{name}/x.wav" for name in names))
     assert [source.label for source in list_sources(tmp_path)] == list(names)
