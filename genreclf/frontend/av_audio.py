@@ -1,7 +1,5 @@
 """Decodes audio with ffmpeg's libraries (PyAV): MP3, Opus, what libsndfile cannot read, and the sound of videos."""
 
-import functools
-import io
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -15,15 +13,9 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard, Disposition
 
-from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
-from genreclf.frontend.tag_bytes import end_tag_bytes
+from genreclf.frontend.av_file import FilePart, open_container
+from genreclf.frontend.decoder import NO_RATE, UndecodableError
 
-# Formats that contain what they play: no playlists (concat, hls, dash), picture sequences, devices or scripts.
-_FORMATS = (
-    *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts", "dtshd", "eac3", "flac", "flv"),
-    *("iff", "loas", "matroska", "mlp", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "oma", "rm", "shn"),
-    *("tak", "truehd", "tta", "w64", "wav", "wv"),
-)
 # Sequences of frames without a header that gives the length (MP3 may have one). They end where no frame follows.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
 # Their length is the difference of the first and last time stamp, which may jump, or a placeholder if they were written
@@ -45,7 +37,6 @@ _OPUS_RATE_HZ = 48_000  # for all lengths in its headers
 _SPOKEN_OVER = Disposition.comment | Disposition.visual_impaired
 _BLOCK_FRAMES = 65_536
 _MAX_ERRORS = 16  # in a row; ffmpeg searches for the next packet piece by piece
-_READ_BYTES = 2**17
 
 
 class AvDecoder:
@@ -59,8 +50,8 @@ class AvDecoder:
 
     def __init__(self, handle: FileIO, begin: int = 0, end: int | None = None) -> None:
         self._handle = handle
-        self._source = _Source(handle, begin, end)
-        self._container = _opened(self._source)
+        self._source = FilePart(handle, begin, end)
+        self._container = open_container(self._source)
         try:
             self._stream = _audio_stream(self._container)
             self.note = _choice_note(self._stream, self._container)
@@ -202,70 +193,6 @@ class AvDecoder:
             if found and (name == b"VBRI" or (name + after)[_XING_FLAGS_AT] & _XING_FRAMES):
                 return int.from_bytes((name + after)[at : at + 4], "big")
         return 0
-
-
-class _Source:
-    """The part of the file interface that PyAV needs, for a file or its bytes from `begin` to `end`.
-
-    It has no name, which would determine the format, and raises no errors, which PyAV would print. Tags at the end of
-    the file are left out, because a cover would be decoded as damaged frames.
-    """
-
-    def __init__(self, handle: FileIO, begin: int, end: int | None) -> None:
-        self._handle, self._begin = handle, begin
-        self.size = os.fstat(handle.fileno()).st_size - begin if end is None else end - begin
-        self._readable = self.size - end_tag_bytes(handle) if end is None else self.size
-        self.fault = ""
-        handle.seek(begin)
-
-    def tell(self) -> int:
-        """Returns the position relative to `begin`."""
-        return self._handle.tell() - self._begin
-
-    def read(self, size: int) -> bytes:
-        """Reads up to `size` bytes; none at the end and if the disk fails."""
-        try:
-            return self._handle.read(max(0, min(size, self._readable - self.tell())))
-        except OSError as error:
-            self.fault = f"reading fails: {error.strerror}"
-            return b""
-
-    def seek(self, offset: int, whence: int) -> int:
-        """Moves to a position and returns it. Returns a negative number if it is not possible."""
-        position = offset + {os.SEEK_CUR: self.tell(), os.SEEK_END: self._readable}.get(whence, 0)
-        try:
-            return self._handle.seek(self._begin + position) - self._begin if position >= 0 else -1
-        except (OSError, OverflowError):
-            return -1
-
-
-def _opened(source: _Source) -> InputContainer:
-    try:
-        return av.open(
-            source,
-            "r",
-            container_options={"format_whitelist": ",".join(_FORMATS), "codec_whitelist": _audio_codecs()},
-            metadata_errors="ignore",
-            buffer_size=_READ_BYTES,
-            io_open=lambda *_: io.BytesIO(),  # no other file is opened
-        )
-    except FFmpegError as error:
-        source.seek(0, os.SEEK_SET)
-        is_mp4 = source.read(8).endswith(b"ftyp")
-        raise UndecodableError("its index is missing or damaged" if is_mp4 else UNRECOGNISED) from error
-
-
-@functools.cache
-def _audio_codecs() -> str:
-    """Returns the names of the audio decoders. No picture is decoded to find out what a video contains."""
-    return ",".join(name for name in sorted(av.codecs_available) if _is_audio_decoder(name))
-
-
-def _is_audio_decoder(name: str) -> bool:
-    try:
-        return av.Codec(name, "r").type == "audio"
-    except ValueError:  # the codec only encodes
-        return False
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable
 from io import FileIO
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from genreclf.frontend import ogg_pages
-from genreclf.frontend.file_start import content_begin
+from genreclf.frontend.file_start import content_begin, size_of
 
 NO_END_PAGE, CUT_BLOCK = "no end page", "the last block is cut off"
 
@@ -49,7 +49,7 @@ def file_end(handle: FileIO) -> FileEnd:
     head = os.pread(handle.fileno(), _HEAD_BYTES, begin)
     if head.startswith(ogg_pages.MAGIC):
         end = ogg_pages.last_end(handle, begin)
-        return FileEnd(NO_END_PAGE) if end is None else FileEnd("", _size(handle) - end)
+        return FileEnd(NO_END_PAGE) if end is None else FileEnd("", size_of(handle) - end)
     if head.startswith(_PACK):
         return _compared(handle, _end_of_blocks(handle, _last_pack(handle), _PROGRAM))
     container = next((each for each in _CONTAINERS if head.startswith(each.magic, each.magic_at)), None)
@@ -61,13 +61,13 @@ def file_end(handle: FileIO) -> FileEnd:
 
 
 def _compared(handle: FileIO, end: int, slack_bytes: int = 0) -> FileEnd:
-    lacking = end - _size(handle)
+    lacking = end - size_of(handle)
     return FileEnd(CUT_BLOCK if lacking > slack_bytes else "", max(0, -lacking))
 
 
 def _end_of_blocks(handle: FileIO, at: int, container: "_Container") -> int:
     """Returns the end of the consecutive blocks from `at` on, which is beyond the file's end if it is cut off."""
-    first, size = at, _size(handle)
+    first, size = at, size_of(handle)
     for _ in range(_MAX_BLOCKS):
         if at >= size:
             return at
@@ -85,30 +85,26 @@ def _end_of_blocks(handle: FileIO, at: int, container: "_Container") -> int:
 # Return the length of a block, given its head: 0 if it is not one of the container, `_REST` if it may be all the rest.
 
 
-def _riff_bytes(head: bytes) -> int:
-    size = int.from_bytes(head[4:8], "little")
-    is_video = head.startswith(b"RIFF") and head.startswith(b"AVI", 8)
-    return (8 + size + size % 2 if 0 < size < _MAX_32 else _REST) if is_video else 0
+def _sized(
+    names: tuple[bytes, ...],
+    name_at: int,
+    size_at: int,
+    size_bytes: int,
+    order: Literal["little", "big"],
+    added: int = 0,  # bytes that the size does not count
+    least: int = 0,
+    align: int = 1,
+) -> Callable[[bytes], int]:
+    """For blocks with a name and a size at fixed places."""
 
+    def block_bytes(head: bytes) -> int:
+        if not head.startswith(names, name_at):
+            return 0
+        size = int.from_bytes(head[size_at:][:size_bytes], order)
+        is_known = least <= size < (_MAX_32 if size_bytes == 4 else 2**63)
+        return -(-size // align) * align + added if is_known else _REST
 
-def _w64_bytes(head: bytes) -> int:
-    size = int.from_bytes(head[16:24], "little")
-    return (-(-size // 8) * 8 if _HEAD_BYTES <= size < 2**63 else _REST) if head[4:16] == _W64_CHUNK else 0
-
-
-def _caf_bytes(head: bytes) -> int:
-    size = int.from_bytes(head[4:12], "big", signed=True)
-    return (12 + size if size >= 0 else _REST) if head.startswith(_CAF_CHUNKS) else 0
-
-
-def _dsdiff_bytes(head: bytes) -> int:
-    return 12 + int.from_bytes(head[4:12], "big") if head.startswith(b"FRM8") else 0
-
-
-def _asf_bytes(head: bytes) -> int:
-    """Only for the header and the samples: the small index after them is not needed."""
-    size = int.from_bytes(head[16:24], "little")
-    return (size if _HEAD_BYTES <= size < 2**63 else _REST) if head.startswith((_ASF, _ASF_DATA)) else 0
+    return block_bytes
 
 
 def _box_bytes(head: bytes) -> int:
@@ -133,20 +129,6 @@ def _element_bytes(head: bytes) -> int:
     return id_bytes + size_bytes + (0 if size == unknown else size)
 
 
-def _dsf_bytes(head: bytes) -> int:
-    size = int.from_bytes(head[4:12], "little")
-    return (size if size >= 12 else _REST) if head.startswith((b"DSD ", b"fmt ", b"data")) else 0
-
-
-def _flv_bytes(head: bytes) -> int:
-    return 11 + int.from_bytes(head[1:4], "big") + 4 if head[0] in (8, 9, 18) else 0
-
-
-def _real_bytes(head: bytes) -> int:
-    size = int.from_bytes(head[4:8], "big")
-    return (size if 10 <= size < _MAX_32 else _REST) if head.startswith(_REAL_CHUNKS) else 0
-
-
 def _program_bytes(head: bytes) -> int:
     """For an MPEG program stream."""
     if not head.startswith(b"\0\0\1") or len(head) < 14 or head[3] < _PACK[3]:
@@ -167,16 +149,17 @@ class _Container(NamedTuple):
 
 _PROGRAM = _Container(_PACK, 0, 0, _program_bytes, joins=True)
 _CONTAINERS = (
-    _Container(b"AVI ", 8, 0, _riff_bytes, _SLACK_BYTES, joins=True),
-    _Container(_W64, 0, 40, _w64_bytes, _SLACK_BYTES),
-    _Container(b"caff", 0, 8, _caf_bytes),
-    _Container(_ASF, 0, 0, _asf_bytes),
+    _Container(b"AVI ", 8, 0, _sized((b"AVI",), 8, 4, 4, "little", 8, 1, 2), _SLACK_BYTES, joins=True),
+    _Container(_W64, 0, 40, _sized((_W64_CHUNK,), 4, 16, 8, "little", 0, 24, 8), _SLACK_BYTES),
+    _Container(b"caff", 0, 8, _sized(_CAF_CHUNKS, 0, 4, 8, "big", 12)),
+    # Only the header and the samples: the small index after them is not needed.
+    _Container(_ASF, 0, 0, _sized((_ASF, _ASF_DATA), 0, 16, 8, "little", 0, 24)),
     _Container(b"ftyp", 4, 0, _box_bytes),
     _Container(_EBML, 0, 0, _element_bytes, joins=True),
-    _Container(b"FRM8", 0, 0, _dsdiff_bytes),
-    _Container(b"DSD ", 0, 0, _dsf_bytes),
-    _Container(b"FLV", 0, 13, _flv_bytes),
-    _Container(b".RMF", 0, 0, _real_bytes, _SLACK_BYTES),
+    _Container(b"FRM8", 0, 0, _sized((b"FRM8",), 0, 4, 8, "big", 12)),
+    _Container(b"DSD ", 0, 0, _sized((b"DSD ", b"fmt ", b"data"), 0, 4, 8, "little", 0, 12)),
+    _Container(b"FLV", 0, 13, _sized((b"\x08", b"\x09", b"\x12"), 0, 1, 3, "big", 15)),
+    _Container(b".RMF", 0, 0, _sized(_REAL_CHUNKS, 0, 4, 4, "big", 0, 10), _SLACK_BYTES),
 )
 
 
@@ -189,7 +172,7 @@ def _is_broadcast(handle: FileIO, begin: int) -> bool:
 
 def _last_pack(handle: FileIO) -> int:
     """Returns where the last pack of an MPEG program stream begins, or the first one if none is near the end."""
-    begin = max(0, _size(handle) - _PACK_SEARCH_BYTES)
+    begin = max(0, size_of(handle) - _PACK_SEARCH_BYTES)
     found = os.pread(handle.fileno(), _PACK_SEARCH_BYTES, begin).rfind(_PACK)
     return begin + found if found >= 0 else 0
 
@@ -199,10 +182,6 @@ def _has_cut_transport_packet(handle: FileIO) -> bool:
     for packet_bytes, sync_at in _TS_KINDS:
         begin = os.pread(handle.fileno(), _TS_PACKETS * packet_bytes, 0)[sync_at::packet_bytes]
         if begin == bytes([_TS_SYNC]) * _TS_PACKETS:
-            rest = _size(handle) % packet_bytes
-            return os.pread(handle.fileno(), 1, _size(handle) - rest + sync_at) == bytes([_TS_SYNC])
+            rest = size_of(handle) % packet_bytes
+            return os.pread(handle.fileno(), 1, size_of(handle) - rest + sync_at) == bytes([_TS_SYNC])
     return False
-
-
-def _size(handle: FileIO) -> int:
-    return os.fstat(handle.fileno()).st_size

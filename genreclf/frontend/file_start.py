@@ -10,6 +10,11 @@ _OPUS_AT, _OPUS = 28, b"OpusHead"  # after the head of the first Ogg page
 _ID3V2, _ID3V2_HEAD_BYTES, _MAX_TAGS = b"ID3", 10, 100
 
 
+def size_of(handle: FileIO) -> int:
+    """Returns the size of the file now, in bytes."""
+    return os.fstat(handle.fileno()).st_size
+
+
 def content_begin(handle: FileIO) -> int:
     """Returns where the content begins after ID3v2 tags, by their sizes. The position in the file does not change."""
     begin = 0

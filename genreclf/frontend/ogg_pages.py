@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from io import FileIO
 from typing import NamedTuple
 
+from genreclf.frontend.file_start import size_of
+
 MAGIC = b"OggS"
 _FLAGS_AT, _BEGIN_FLAG, _END_FLAG = 5, 2, 4
 _SEGMENTS_AT, _HEAD_BYTES, _MAX_HEAD_BYTES = 26, 27, 282
@@ -23,7 +25,7 @@ def last_end(handle: FileIO, begin: int) -> int | None:
     The position in the file does not change.
     """
     last = deque(_pages(handle, begin), maxlen=1)
-    whole = (page for page in last if page.end <= os.fstat(handle.fileno()).st_size)
+    whole = (page for page in last if page.end <= size_of(handle))
     return next((page.end for page in whole if page.flags & _END_FLAG), None)
 
 
@@ -37,7 +39,7 @@ def chain_bounds(handle: FileIO) -> list[int]:
         if page.flags & ~before & _BEGIN_FLAG:  # a file has a first page per stream, such as picture and sound
             bounds.append(page.begin)
         before = page.flags
-    return [*bounds, os.fstat(handle.fileno()).st_size]
+    return [*bounds, size_of(handle)]
 
 
 def _pages(handle: FileIO, begin: int) -> Iterator[_Page]:

@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
+from genreclf.frontend.file_start import size_of
 
 # A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors, and long blocks are
 # faster.
@@ -78,7 +79,7 @@ class SndfileDecoder:
 
     def unread_share(self) -> float:
         """See `Decoder`."""
-        return 1 - os.lseek(self._handle.fileno(), 0, os.SEEK_CUR) / os.fstat(self._handle.fileno()).st_size
+        return 1 - os.lseek(self._handle.fileno(), 0, os.SEEK_CUR) / size_of(self._handle)
 
     def ends_inside_frame(self) -> bool:
         """See `Decoder`. The lengths in these formats show it instead."""

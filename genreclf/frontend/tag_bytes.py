@@ -1,9 +1,10 @@
 """Counts the bytes of a file that are tags, such as a cover, and the samples that no decoder reads."""
 
 import os
-from collections.abc import Iterator
 from io import FileIO
 from typing import Literal, NamedTuple
+
+from genreclf.frontend.file_start import size_of
 
 _ORDERS: dict[bytes, Literal["little", "big"]] = {
     **dict.fromkeys((b"RIFF", b"RF64", b"BW64"), "little"),
@@ -29,11 +30,9 @@ def tag_bytes(handle: FileIO) -> int:
 
     The position in the file does not change.
     """
-    if not _is_chunked(handle):
+    chunks = _chunks(handle)
+    if not chunks or chunks[-1].end < size_of(handle):  # not all of the file is chunks
         return end_tag_bytes(handle)
-    chunks = list(_chunks(handle))
-    if not chunks or chunks[-1].end < _size(handle):  # not all of the file is chunks
-        return 0
     end_of_samples = max((chunk.end for chunk in chunks if chunk.holds_samples), default=chunks[-1].end)
     return chunks[-1].end - end_of_samples
 
@@ -43,15 +42,17 @@ def unread_sample_bytes(handle: FileIO) -> int:
 
     The position in the file does not change.
     """
-    if not _is_chunked(handle):
-        return 0
-    sizes = [chunk.end - chunk.begin for chunk in _chunks(handle) if chunk.holds_samples]
-    return sum(sizes[:-1])
+    return sum([chunk.end - chunk.begin for chunk in _chunks(handle) if chunk.holds_samples][:-1])
 
 
 def end_tag_bytes(handle: FileIO) -> int:
-    """Returns the size of APEv2 and ID3v1 tags at the end of a file. The position in the file does not change."""
-    size = _size(handle)
+    """Returns the size of APEv2 and ID3v1 tags at the end of a file; 0 for WAV and AIFF, where samples may be alike.
+
+    The position in the file does not change.
+    """
+    if _order(handle):
+        return 0
+    size = size_of(handle)
     end = os.pread(handle.fileno(), _ID3V1_BYTES + _APE_BYTES, max(0, size - _ID3V1_BYTES - _APE_BYTES))
     id3v1_bytes = _ID3V1_BYTES if end[-_ID3V1_BYTES:].startswith(_ID3V1) else 0
     footer = end[: len(end) - id3v1_bytes][-_APE_BYTES:]
@@ -62,16 +63,10 @@ def end_tag_bytes(handle: FileIO) -> int:
     return min(size, id3v1_bytes + ape_bytes)
 
 
-def _is_chunked(handle: FileIO) -> bool:
-    return _magic(handle) in _ORDERS
-
-
-def _chunks(handle: FileIO) -> Iterator[_Chunk]:
-    """Yields the consecutive chunks that do not reach beyond the end of the file."""
-    size, order, at = _size(handle), _ORDERS[_magic(handle)], _FIRST_CHUNK_AT
-    for _ in range(_MAX_CHUNKS):
-        if at >= size:
-            return
+def _chunks(handle: FileIO) -> list[_Chunk]:
+    """Returns the consecutive chunks of a WAV or AIFF file that do not reach beyond its end; none for other files."""
+    size, order, at, found = size_of(handle), _order(handle), _FIRST_CHUNK_AT, list[_Chunk]()
+    while order and at < size and len(found) < _MAX_CHUNKS:
         head = os.pread(handle.fileno(), 8, at)
         name, length = head[:4], int.from_bytes(head[4:], order)
         holds_samples = name in _SAMPLES
@@ -80,14 +75,12 @@ def _chunks(handle: FileIO) -> Iterator[_Chunk]:
         end = at + 8 + length
         # The next of several joined files is not a chunk.
         if end > size or name in _ORDERS or not all(0x20 <= letter < 0x7F for letter in name):
-            return
-        yield _Chunk(holds_samples, at, min(size, end + end % 2))
+            break
+        found.append(_Chunk(holds_samples, at, min(size, end + end % 2)))
         at = end + end % 2
+    return found
 
 
-def _magic(handle: FileIO) -> bytes:
-    return os.pread(handle.fileno(), 4, 0)
-
-
-def _size(handle: FileIO) -> int:
-    return os.fstat(handle.fileno()).st_size
+def _order(handle: FileIO) -> Literal["little", "big"] | None:
+    """Returns the byte order of a WAV or AIFF file; None for other files."""
+    return _ORDERS.get(os.pread(handle.fileno(), 4, 0))

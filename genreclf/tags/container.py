@@ -1,24 +1,23 @@
 """Reads encoded audio, without tags, and tags that mutagen does not know, with ffmpeg's libraries (PyAV)."""
 
 import hashlib
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.error import FFmpegError
+
+from genreclf.frontend.av_file import FilePart, open_container
+from genreclf.frontend.decoder import UndecodableError
 
 _COMMENTS_IN_HEADER = "vorbis"  # the codec whose set-up data also contain the comments
 
 
 def packets_sha256(path: Path) -> str:
-    """Digests a file's audio packets, their times and the decoder's set-up. Raises ValueError if it has no audio."""
+    """Digests a file's audio packets, their times and the decoder's set-up. Raises UndecodableError without audio."""
     digest = hashlib.sha256()
     with _opened(path) as container:
-        if not container.streams.audio:
-            raise ValueError("no audio")
         stream = container.streams.audio[0]
         digest.update(f"{stream.codec_context.name} {stream.rate} {stream.channels}".encode())
         if stream.codec_context.name != _COMMENTS_IN_HEADER:
@@ -32,34 +31,24 @@ def packets_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def container_tags(path: Path) -> dict[str, str] | None:
-    """Returns a file's tags by ffmpeg's unified names, in lower case; None if the file contains no audio."""
+def container_tags(path: Path) -> dict[str, str]:
+    """Returns a file's tags by ffmpeg's unified names, in lower case. Raises UndecodableError without audio."""
+    with _opened(path) as container:
+        return {name.lower(): _text(value) for name, value in container.metadata.items()}
+
+
+def _text(value: str) -> str:
+    """Decodes text that is not UTF-8, and therefore has surrogate escapes, as Latin-1."""
+    content = value.encode(errors="surrogateescape")
     try:
-        with _opened(path) as container:
-            if not container.streams.audio:
-                return None
-            return {name.lower(): value for name, value in container.metadata.items()}
-    except FFmpegError:
-        return None
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
-    """Opens the file, but no other file that it may refer to."""
-    with _File(path) as file, av.open(file, "r", metadata_errors="replace", io_open=_nothing) as container:
+    with path.open("rb", buffering=0) as handle, open_container(FilePart(handle)) as container:
+        if not container.streams.audio or container.streams.audio[0].codec_context is None:
+            raise UndecodableError("no audio")
         yield container
-
-
-class _File(io.FileIO):
-    """A file whose `seek` to a place that does not exist returns -1, because PyAV would print an error."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Returns the new position, or -1 if there is none."""
-        try:
-            return super().seek(offset, whence)
-        except (OSError, OverflowError):
-            return -1
-
-
-def _nothing(*_: object) -> io.BytesIO:
-    return io.BytesIO()

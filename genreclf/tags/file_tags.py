@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import NamedTuple
 
 from genreclf.errors import GenreclfError, missing_package, reason, remedy
 from genreclf.files import replacement
+from genreclf.frontend.decoder import UndecodableError
+from genreclf.frontend.limits import MAX_BYTES, check_input_file
 from genreclf.tags.byte_patch import BytePatch, belongs_to, write_patched
 
 
@@ -44,23 +45,22 @@ def read_tags(path: Path) -> FileTags:
     with _errors(path):
         try:
             opened = formats.open_file(path)
-        except formats.UntaggableError:  # Matroska and other formats that only ffmpeg reads
-            return _tags_by_ffmpeg(path)
+        except (formats.UntaggableError, formats.MutagenError):
+            with suppress(UndecodableError):  # Matroska, RF64 and other formats that only ffmpeg reads
+                return _tags_by_ffmpeg(path)
+            raise
         found = _NO_TAGS if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
-        if found.genres:
+        if all(found):
             return found
         # WAV files may have RIFF tags, which mutagen does not read, and MP3 files APEv2 tags, beside or instead of ID3.
         others = _tags_by_ffmpeg(path) if formats.is_wave(opened) else FileTags(*formats.ape_fields(path))
-        fields = (field or other for field, other in zip(found[1:], others[1:], strict=True))
-        return FileTags(others.genres, *map(str, fields))
+        return others._replace(**{name: value for name, value in found._asdict().items() if value})
 
 
 def _tags_by_ffmpeg(path: Path) -> FileTags:
     from genreclf.tags.container import container_tags
 
     tags = container_tags(path)
-    if tags is None:
-        raise GenreclfError(f"{path}: tags of this kind of file cannot be read")
     genre = tags.get("genre", "")
     return FileTags((genre,) if genre.strip() else (), *(tags.get(name, "") for name in ("artist", "album", "title")))
 
@@ -108,7 +108,7 @@ def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path
             edited.save(copy)
             if edited.id3v1 and genre.id3v1 is not None:
                 formats.write_id3v1_genre(copy, edited.id3v1, genre.id3v1)
-            if not formats.same_tags(edited.tags, formats.editable_tags(copy, edited.kind).tags):
+            if not formats.has_same_tags(formats.editable_tags(copy, edited.kind), edited):
                 fault = "its tags would not be read back as they are, perhaps because it is damaged"
                 raise GenreclfError(f"{path}: not written: {fault}; copy the file again, or report it with the file")
             if _audio(copy) != audio:
@@ -152,8 +152,6 @@ def _replaceable(path: Path) -> tuple[Path, os.stat_result]:
     """Returns the file itself, with links resolved, and its status. Raises GenreclfError if it must not be replaced."""
     target = Path(os.path.realpath(path))
     status = target.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise GenreclfError(f"{path}: not a file; give an audio file")
     if status.st_nlink > 1:
         fault = f"the file has {status.st_nlink} names (hard links), and only this one would change"
         raise GenreclfError(f"{path}: {fault}; copy it first")
@@ -165,7 +163,13 @@ def _replaceable(path: Path) -> tuple[Path, os.stat_result]:
 
 
 def _copy_status(source: Path, copy: Path, status: os.stat_result) -> None:
-    """Copies owner, permissions, extended attributes and times. `status` has the access time from before reading."""
+    """Copies owner, permissions, extended attributes and times. `status` is that of before reading.
+
+    Raises GenreclfError if another program has changed the file since.
+    """
+    now = source.stat()
+    if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        raise GenreclfError(f"{source}: not written: another program has just changed it; run the command again")
     if (copy.stat().st_uid, copy.stat().st_gid) != (status.st_uid, status.st_gid):
         with suppress(PermissionError):
             os.chown(copy, status.st_uid, status.st_gid)
@@ -175,25 +179,26 @@ def _copy_status(source: Path, copy: Path, status: os.stat_result) -> None:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Turns any exception into a GenreclfError that names the file."""
+    """Checks that `path` is a file that can be read, and turns any exception into a GenreclfError that names it."""
+    check_input_file(path, "music", MAX_BYTES)
     try:
         yield
     except GenreclfError:
         raise
     except Exception as error:
-        raise _genreclf_error(path, error) from error
+        raise GenreclfError(f"{path}: {_fault(error)}") from error
 
 
-def _genreclf_error(path: Path, error: Exception) -> GenreclfError:
+def _fault(error: Exception) -> str:
+    """Returns what is wrong, and the remedy."""
     cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else error  # mutagen wraps them
-    if isinstance(cause, FileNotFoundError):
-        return GenreclfError(f"{path}: no such file; check the path (a relative one starts at the current folder)")
     if isinstance(cause, OSError) and cause.errno:
-        return GenreclfError(f"{path}: {cause.strerror}; {remedy(cause)}")
+        return f"{cause.strerror}; {remedy(cause)}"
     formats = _formats()
     if isinstance(error, formats.UntaggableError):
-        return GenreclfError(f"{path}: {error}; choose another file")
+        return f"{error}; choose another file"
+    if isinstance(error, UndecodableError):
+        return f"its audio cannot be read ({error}); copy the file again if it is damaged"
     if isinstance(error, formats.MutagenError):
-        return GenreclfError(f"{path}: its tags cannot be read ({reason(error)}); copy the file again if it is damaged")
-    failed = f"{path}: its tags failed ({type(error).__name__}: {reason(error)})"
-    return GenreclfError(f"{failed}; please report it with the file")
+        return f"its tags cannot be read ({reason(error)}); copy the file again if it is damaged"
+    return f"its tags failed ({type(error).__name__}: {reason(error)}); please report it with the file"

@@ -55,6 +55,7 @@ class EditableTags:
     tags: Any
     save: Callable[[Path], None]  # writes the tags to a file with the same audio
     id3v1: bytes = b""  # the 128 bytes of the ID3v1 tag; empty if there is none
+    id3_frames: frozenset[bytes] = frozenset()  # names, also of frames that mutagen cannot decode, and would drop
 
     @property
     def genre(self) -> tuple[str, ...]:
@@ -157,9 +158,9 @@ def read_fields(tags: Any) -> tuple[tuple[str, ...], str, str, str]:
     return genre_names(tags), artist, album, title
 
 
-def same_tags(tags: Any, others: Any) -> bool:
-    """Returns whether the tags of two files are equal."""
-    return dict(tags.items()) == dict(others.items())
+def has_same_tags(tags: EditableTags, others: EditableTags) -> bool:
+    """Returns whether the tags of two files are equal. The first may have frames that `others` lacks."""
+    return dict(tags.tags.items()) == dict(others.tags.items()) and tags.id3_frames >= others.id3_frames
 
 
 def write_id3v1_genre(path: Path, before: bytes, number: int) -> None:
@@ -188,19 +189,23 @@ def _editable_id3(path: Path, kind: type[mutagen.FileType], merged: ID3) -> Edit
     If the file has only an ID3v1 tag, its fields become version 2.4. Version 2.2, which mutagen does not write, becomes
     2.3.
     """
-    tags, version = type(merged)(), 4
+    tags, raw, version, frames = type(merged)(), type(merged)(), 4, frozenset[bytes]()
     try:
         tags.load(path, translate=False, load_v1=False)
         version = tags.version[1]
     except ID3NoHeaderError:
         tags = merged
+    else:
+        raw.load(path, known_frames={}, translate=False, load_v1=False)
+        frames = frozenset(frame[:4] for frame in raw.unknown_frames) - {b"TCON"}
     if version == 2:
         tags.update_to_v23()
+        frames = frozenset()  # their names change
     written = 4 if version == 4 else 3
     # WAV and AIFF chunks hold only ID3v2.
     id3v1 = _id3v1_tag(path) if type(merged) is ID3 else b""
     # Separate several values of 2.3 as in 2.4, because "/" occurs in names.
-    return EditableTags(kind, tags, lambda copy: tags.save(copy, v2_version=written, v23_sep=None), id3v1)
+    return EditableTags(kind, tags, lambda copy: tags.save(copy, v2_version=written, v23_sep=None), id3v1, frames)
 
 
 def _set_id3_genre(tags: ID3, values: Sequence[str]) -> None:

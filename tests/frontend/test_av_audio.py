@@ -14,7 +14,7 @@ from av_files import av_encoded, av_written, several_streams
 from bad_audio import APE_TAG, ID3V1, encoded, headless, id3v2, mp3, opus, pages, summed
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend import av_audio
+from genreclf.frontend import av_audio, av_file
 from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED, Audio, read_audio
 
 # Container, codec, and by how much the sound may be longer than 2 s: codecs add silence to fill whole frames.
@@ -472,7 +472,7 @@ def test_a_playlist_plays_no_other_file(tmp_path, kind, suffix):
 
 def test_the_formats_hold_no_playlist_device_or_sequence_of_files():
     opening_others = {"concat", "concatf", "hls", "dash", "applehttp", "image2", "lavfi", "rtsp", "sdp", "imf", "alsa"}
-    assert not opening_others & set(av_audio._FORMATS)
+    assert not opening_others & set(av_file.FORMATS)
 
 
 def test_an_mp4_that_refers_to_another_file_plays_its_own_data_or_is_refused(tmp_path):

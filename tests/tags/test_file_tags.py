@@ -25,7 +25,7 @@ from tag_files import SUFFIXES, encoded, other_tags, packets, samples, song
 
 from genreclf.errors import GenreclfError
 from genreclf.tags import file_tags, formats
-from genreclf.tags.file_tags import GenreTag, read_genre_tag, read_tags, write_genre_tag, write_genres
+from genreclf.tags.file_tags import GenreTag, check_writable, read_genre_tag, read_tags, write_genre_tag, write_genres
 
 WHEN = (1_000_000_000_123_456_789, 1_100_000_000_987_654_321)
 # Characters that tags may contain: NUL separates values in some formats.
@@ -278,12 +278,12 @@ def test_files_without_tags_are_one_line(tmp_path):
     assert read_tags(tmp_path / "x.aac") == ((), "", "", "")
 
 
-@pytest.mark.parametrize("suffix", [".wav", ".mka"])
-def test_tags_that_only_ffmpeg_reads_are_read(suffix, tmp_path):
-    """RIFF tags in a WAV file, and Matroska tags."""
+@pytest.mark.parametrize(("suffix", "options"), [(".wav", {}), (".mka", {}), (".wav", {"rf64": "always"})])
+def test_tags_that_only_ffmpeg_reads_are_read(suffix, options, tmp_path):
+    """RIFF tags in a WAV file and its variant for more than 4 GB, and Matroska tags."""
     path, source = tmp_path / f"song{suffix}", tmp_path / "source.wav"
     source.write_bytes(encoded(".wav"))
-    with av.open(str(source)) as before, av.open(str(path), "w") as after:
+    with av.open(str(source)) as before, av.open(str(path), "w", options=options) as after:
         after.metadata.update({"genre": "Rock", "artist": "Ann", "title": "Lied é"})
         stream = after.add_stream_from_template(before.streams.audio[0])
         for packet in before.demux(audio=0):
@@ -291,11 +291,57 @@ def test_tags_that_only_ffmpeg_reads_are_read(suffix, tmp_path):
                 packet.stream = stream
                 after.mux(packet)
     assert read_tags(path) == (("Rock",), "Ann", "", "Lied é")
-    if suffix == ".wav":
-        write_genres(path, ["jazz"])
-        assert read_tags(path).genres == ("jazz",)
-    else:
+    if suffix == ".mka":
         _refused(path, "not supported")
+    elif options:
+        _refused(path, "RF64")
+    else:
+        path.write_bytes(path.read_bytes().replace("Lied é".encode(), b"Lied \xe9\0"))
+        write_genres(path, ["jazz"])
+        assert read_tags(path) == (("jazz",), "Ann", "", "Lied é")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_refused_and_not_opened(kind, tmp_path):
+    path = tmp_path / "song.mp3"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    for call in (read_tags, read_genre_tag, check_writable, lambda path: write_genres(path, ["x"])):
+        with pytest.raises(GenreclfError, match=r"song\.mp3: not a regular file"):
+            call(path)
+
+
+def id3_frame(name: bytes, content: bytes) -> bytes:
+    return name + len(content).to_bytes(4, "big") + bytes(2) + content
+
+
+def test_a_frame_that_cannot_be_decoded_is_not_lost(tmp_path):
+    """Latin-1 marked as UTF-8: mutagen drops such frames."""
+    frames = id3_frame(b"TIT2", b"\3\xff\xfe") + id3_frame(b"TCON", b"\3Old")
+    path = tmp_path / "song.mp3"
+    path.write_bytes(b"ID3\4\0\0" + bytes([0, 0, 0, len(frames)]) + frames + encoded(".mp3"))
+    assert read_tags(path).genres == ("Old",)
+    _refused(path, "tags", "damaged")
+
+
+def test_lyrics_behind_the_sound_are_not_taken_for_it(tmp_path):
+    path, tag = tmp_path / "song.mp3", b"TAG" + bytes(124) + b"\x11"
+    path.write_bytes(encoded(".mp3") + b"LYRICSBEGININD0000210000021LYRICS200" + tag)
+    write_genres(path, ["jazz"])
+    assert read_tags(path).genres == ("jazz",) and path.read_bytes()[-1] == 8
+
+
+def test_what_another_program_writes_at_the_same_time_is_kept(tmp_path):
+    path = song(tmp_path / "song.flac")
+
+    def save(file: Path, _: Path) -> None:
+        file.write_bytes(b"of another program")
+
+    with pytest.raises(GenreclfError, match="another program"):
+        write_genres(path, ["jazz"], save)
+    assert path.read_bytes() == b"of another program" and list(tmp_path.iterdir()) == [path]
 
 
 def test_without_mutagen_the_line_names_the_packages(tmp_path, monkeypatch):
@@ -352,6 +398,9 @@ def test_the_ape_tag_of_an_mp3_is_read_where_id3_has_no_genre(tmp_path):
     write_genres(path, ["jazz"])
     assert read_tags(path).genres == ("jazz",)
     assert dict(APEv2(path)) == dict(ape)
+    ID3(path).delete()
+    write_genres(path, ["ska"])
+    assert read_tags(path) == (("ska",), "Cy", "", "")
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".opus", ".m4a", ".wav", ".mp3"])
