@@ -5,9 +5,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import check_ends
@@ -27,6 +28,7 @@ _OTHER_KINDS = {
     b"{": "JSON",
     b"<": "XML or HTML",
 }
+_BEGIN = 2**16  # characters that show how a file is written
 csv.field_size_limit(2**24)  # characters per cell, which may contain lyrics or a biography
 
 
@@ -42,9 +44,14 @@ class CsvText:
     def header(self, delimiter: str) -> tuple[str, ...]:
         """Returns the cells of the first line. Raises GenreclfError if the text is not CSV."""
         try:
-            return tuple(next(csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter), ()))
+            return tuple(next(self._reader(delimiter, strict=False), ()))
         except csv.Error as error:
             raise _unreadable(self.where, error) from error
+
+    def delimiter(self, is_known: Callable[[str], bool]) -> str:
+        """Returns the delimiter with which the most cells of the first line are known, or else the most cells."""
+        headers = {mark: self.header(mark) for mark in DELIMITERS}
+        return max(headers, key=lambda mark: (sum(map(is_known, headers[mark])), len(headers[mark])))
 
     def rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """Yields each row's last line number and its cells, without the header and blank rows.
@@ -52,7 +59,7 @@ class CsvText:
         Raises GenreclfError if the text is not CSV.
         """
         # Strict, because otherwise an unclosed quote would take all later rows into its cell.
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
+        reader = self._reader(delimiter, strict=True)
         before = 0  # lines of the rows that were read
         try:
             for number, row in enumerate(reader):
@@ -62,10 +69,16 @@ class CsvText:
         except csv.Error as error:
             raise self._open_quote(before, delimiter) from error
 
+    def _reader(self, delimiter: str, strict: bool) -> Any:
+        """Returns a reader of the rows. If there are spaces before quotes, it ignores them."""
+        spaces = re.search(rf'(?:^|{re.escape(delimiter)}) +"(?!")', self.text[:_BEGIN], re.MULTILINE) is not None
+        lines = io.StringIO(self.text, newline="")
+        return csv.reader(lines, delimiter=delimiter, skipinitialspace=spaces, strict=strict)
+
     def _open_quote(self, before: int, delimiter: str) -> GenreclfError:
         """Describes the quote that is not closed in the row after `before` lines."""
         row = "".join(itertools.islice(io.StringIO(self.text, newline=""), before, None))
-        cell = rf'(?:"(?:[^"]|"")*+"|[^"{re.escape(delimiter)}\r\n][^{re.escape(delimiter)}\r\n]*+)?+'
+        cell = rf' *+(?:"(?:[^"]|"")*+"|[^"{re.escape(delimiter)}\r\n][^{re.escape(delimiter)}\r\n]*+)?+'
         whole = re.match(rf"(?:{cell}{re.escape(delimiter)})*+", row)
         line = self.skipped + before + len(re.findall(r"\r\n?|\n", whole[0] if whole else "")) + 1
         remedy = "close it after the cell, and write a quote inside a cell twice"
@@ -111,16 +124,21 @@ def _unreadable(where: str, error: Exception) -> GenreclfError:
     return GenreclfError(f"{where}: cannot be read ({reason(error)}); give a CSV file in UTF-8")
 
 
+def unicode_text(content: bytes, errors: str = "strict") -> str:
+    """Decodes UTF-8, UTF-16 or UTF-32. Raises UnicodeError unless `errors` prevents it."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # UTF-32's first one begins like UTF-16's
+        return content.decode("utf-32", errors)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors)
+    if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark
+        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le", errors)
+    return content.decode("utf-8-sig", errors)
+
+
 def _decoded(content: bytes) -> tuple[str, str]:
     """Returns the text and `CsvText.note`."""
-    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # UTF-32's first one begins like UTF-16's
-        return content.decode("utf-32"), ""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16"), ""
-    if b"\0" in content[:2]:  # a header of Latin letters in UTF-16 without that mark
-        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le"), ""
     try:
-        return content.decode("utf-8-sig"), ""
+        return unicode_text(content), ""
     except UnicodeDecodeError:
         if content.startswith(codecs.BOM_UTF8) or _NOT_CP1252.search(content):
             raise

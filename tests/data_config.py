@@ -1,12 +1,18 @@
-"""The configuration of a data set in tests: the YAML's values, with some replaced."""
+"""Settings, rows and files of data sets for tests."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
+from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
 from genreclf.data.data_config import DataConfig
+from genreclf.data.split import SplitConfig
+from genreclf.data.store import Row
 from genreclf.inference.task import MULTICLASS
+
+T = TypeVar("T")
 
 
 def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
@@ -16,3 +22,29 @@ def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
         known |= yaml.safe_load((config_folder() / "data" / f"{file}.yaml").read_text())
     known.pop("defaults", None)
     return build(DataConfig, {**known, "task": MULTICLASS, **values}, "data")
+
+
+def settings_of(kind: type[T], group: str, name: str) -> T:
+    """The settings of GROUP=NAME."""
+    return build(kind, OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml")), group)
+
+
+def split_config(name: str) -> SplitConfig:
+    """`split=NAME`."""
+    return settings_of(SplitConfig, "split", name)
+
+
+def made_row(path: str = "a/x.wav", **values: object) -> Row:
+    """A clip of 30 s without a fault, with these values."""
+    known = {"label": path.split("/")[0], "columns": 1_292, "frames": 1_292, "offset": 0, "steps": 200, "tokens": 900}
+    known |= {"first_sound": 0, "sound_columns": 1_292, "sound_frames": 1_292}
+    known |= {"source_rate_hz": 22_050, "source_seconds": 30.0, "digest": path, "group": path, "problem": ""}
+    return Row(path=path, **{**known, **values})
+
+
+def fill(folder: Path, *names: str) -> Path:
+    """Makes empty files, and returns the folder."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder

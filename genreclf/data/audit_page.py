@@ -31,18 +31,11 @@ _MAX_TICKS = 6
 def audit_page(found: Audit, store: Store, about: dict[str, str]) -> str:
     """Returns the page as HTML. `about` names the data, its path, its table and the split."""
     drawn = found.pairs[:PAIRS_DRAWN]
-    clip_of = {row.path: clip for clip, row in enumerate(store.rows)}
-    pictures = []
-    for pair in drawn:
-        first, second = clip_of[pair.first], clip_of[pair.second]
-        frames = store.rows[first].frames, store.rows[second].frames
-        levels = store.spectrogram(first), store.spectrogram(second)
-        pictures.append(draw_pair(levels[0], frames[0], levels[1], frames[1], pair.offset_seconds))
     return render(
         TEMPLATE,
         audit=found,
         about=about,
-        drawn=list(zip(drawn, pictures, strict=True)),
+        drawn=[(pair, draw_clips(store, pair.first, store, pair.second, pair.offset_seconds)) for pair in drawn],
         undrawn=found.pairs[PAIRS_DRAWN:],
         listed=MAX_LISTED,
         kinds=FINDINGS,
@@ -58,6 +51,13 @@ class PairPicture:
 
     png: bytes
     ticks: tuple[tuple[float, float], ...]  # position in [0, 1], seconds
+
+
+def draw_clips(one: Store, path: str, other: Store, other_path: str, offset_seconds: float) -> PairPicture:
+    """Draws a clip of the store `one` and a clip of the store `other`, see `draw_pair`."""
+    first, second = one.number_of[path], other.number_of[other_path]
+    frames = one.rows[first].frames, other.rows[second].frames
+    return draw_pair(one.spectrogram(first), frames[0], other.spectrogram(second), frames[1], offset_seconds)
 
 
 def draw_pair(

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, PairPicture, draw_pair
+from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, PairPicture, draw_clips
 from genreclf.data.collections import Collection, Comparison, SharedRecording
 from genreclf.page import render
 
@@ -13,34 +11,16 @@ TEMPLATE = "data/collections_page.html.jinja"
 
 def collections_page(found: Comparison, one: Collection, others: Sequence[Collection]) -> str:
     """Returns the page as HTML. `one` and `others` are the collections that were compared."""
-    drawn = found.pairs[:PAIRS_DRAWN]
-    places = {each.name: (each, _numbers(each)) for each in others}
-    own = one, _numbers(one)
-    pictures = [_picture(pair, own, places[pair.against]) for pair in drawn]
+    store_of = {each.name: each.store for each in others}
+
+    def draw(pair: SharedRecording) -> PairPicture:
+        return draw_clips(one.store, pair.path, store_of[pair.against], pair.other, pair.offset_seconds)
+
     return render(
         TEMPLATE,
         found=found,
         contents=[found.collection, *found.others],
-        drawn=list(zip(drawn, pictures, strict=True)),
+        drawn=[(pair, draw(pair)) for pair in found.pairs[:PAIRS_DRAWN]],
         undrawn=found.pairs[PAIRS_DRAWN:],
         listed=MAX_LISTED,
     )
-
-
-Place = tuple[Collection, dict[str, int]]  # a collection, and its clips' numbers by path
-
-
-def _numbers(collection: Collection) -> dict[str, int]:
-    return {row.path: clip for clip, row in enumerate(collection.store.rows)}
-
-
-def _picture(pair: SharedRecording, one: Place, other: Place) -> PairPicture:
-    first, second = _drawn(one, pair.path), _drawn(other, pair.other)
-    return draw_pair(*first, *second, pair.offset_seconds)
-
-
-def _drawn(place: Place, path: str) -> tuple[np.ndarray, int]:
-    """Returns a clip's spectrogram and its number of frames."""
-    collection, numbers = place
-    clip = numbers[path]
-    return collection.store.spectrogram(clip), collection.store.rows[clip].frames

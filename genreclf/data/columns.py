@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genreclf.csv_text import DELIMITERS, CsvText
+from genreclf.csv_text import CsvText
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.text import normalize_name, spelling_key
@@ -115,9 +115,8 @@ def read_header(text: CsvText) -> Columns:
     there is no column that identifies clips or none with information on them, for two columns with the same meaning,
     for tables of FMA and MTG-Jamendo, and for a file that is not a CSV.
     """
-    where, splits = text.where, {mark: text.header(mark) for mark in DELIMITERS}
-    delimiter = max(splits, key=lambda mark: (sum(map(bool, map(meaning_of, splits[mark]))), len(splits[mark])))
-    names = splits[delimiter]
+    where, delimiter = text.where, text.delimiter(lambda name: meaning_of(name) is not None)
+    names = text.header(delimiter)
     if public := _PUBLIC_TABLES.get(frozenset(names)):
         raise GenreclfError(f"{where}: this is {public[0]}; give {public[1]}")
     number_of: dict[str, int] = {}
@@ -135,6 +134,7 @@ def read_header(text: CsvText) -> Columns:
             number_of[meaning] = numbers[0]
     if number_of and not names[0] and number_of.keys().isdisjoint(KEYS):
         number_of["path"] = 0  # pandas and R write an index like this
+    next(text.rows(delimiter), None)  # raises GenreclfError for a quote that is not closed
     found = Columns(delimiter, number_of, names, plan)
     _check(found, where)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from genreclf.csv_text import DELIMITERS, CsvText, read_csv_text
+from genreclf.csv_text import CsvText, read_csv_text
 from genreclf.data.labels import genres_of
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
@@ -114,9 +114,14 @@ def absolute_genre_map(name: str | None) -> str | None:
 
 
 def _read(text: CsvText) -> dict[str, str]:
-    delimiter, numbers = _header(text)
+    delimiter = text.delimiter(lambda name: normalize_name(name) in _COLUMNS)
+    names = list(map(normalize_name, text.header(delimiter)))
+    rows = list(text.rows(delimiter))
+    if any(names.count(column) != 1 for column in _COLUMNS):
+        raise GenreclfError(f"{text.where}: needs the columns tag and genre in its first line; name them so")
+    numbers = [names.index(column) for column in _COLUMNS]
     first: dict[str, tuple[str, str]] = {}  # by key: the tag and the genre
-    for line, row in text.rows(delimiter):
+    for line, row in rows:
         tag, genre = (row[number].strip() if number < len(row) else "" for number in numbers)
         key = spelling_key(tag)
         if not key:
@@ -126,15 +131,6 @@ def _read(text: CsvText) -> dict[str, str]:
             fault = f"{other!r} is {meant or 'left out'!r} and {tag!r} is {genre or 'left out'!r}"
             raise GenreclfError(f"{text.where}: {fault}, which are one spelling; give them one genre")
     return {key: genre for key, (_, genre) in first.items()}
-
-
-def _header(text: CsvText) -> tuple[str, list[int]]:
-    """Returns the delimiter, and the indices of the columns tag and genre."""
-    for delimiter in DELIMITERS:
-        names = list(map(normalize_name, text.header(delimiter)))
-        if all(names.count(column) == 1 for column in _COLUMNS):
-            return delimiter, [names.index(column) for column in _COLUMNS]
-    raise GenreclfError(f"{text.where}: needs the columns tag and genre in its first line; name them so")
 
 
 def one_spelling(genres: Sequence[str], preferred: Iterable[str]) -> list[str]:

@@ -15,8 +15,7 @@ LAYOUTS = ("", "genres", *(f"{folder}{kind}_original" for kind in ("genres", "im
 HUB_ID, HUB_FILE = "marsyas/gtzan", "data/genres.tar.gz"
 HUB_TIMEOUT_SECONDS = 5.0
 ARCHIVE_SHA256 = "24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"  # as in torchaudio
-MAX_UNPACKED_BYTES = 4 * 1024**3
-MAX_MEMBERS = 20_000
+LIMITS = Limits(files=20_000, bytes=4 * 1024**3)
 NOTICE = "GTZAN has no stated licence and holds copyrighted music; use it for research only, and do not share it"
 OTHER_WAY = "get the archive elsewhere, unpack it, and set data.path to its folder"
 
@@ -34,7 +33,7 @@ def gtzan_folder(folder: Path) -> Path:
     print(NOTICE, file=sys.stderr)
     archive = _fetch(folder)
     archives.check_digest(archive, "sha256", ARCHIVE_SHA256, OTHER_WAY)
-    unpack(archive, folder / "genres")
+    archives.unpack(archive, folder / "genres", LIMITS, OTHER_WAY)
     archive.unlink()
     return folder / "genres"
 
@@ -64,8 +63,3 @@ def _fetch(folder: Path) -> Path:
             f"data=gtzan: {HUB_ID} cannot be downloaded ({reason(error)}); "
             f"run the same command again to resume, or {OTHER_WAY}"
         ) from error
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks the archive's top folder to `folder`. Raises GenreclfError as `archives.unpack` does."""
-    archives.unpack(archive, folder, Limits(MAX_MEMBERS, MAX_UNPACKED_BYTES), OTHER_WAY)

@@ -48,21 +48,20 @@ def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
     """
     parts = [path.split("/") for path in paths]
     tops = sorted({part[0] for part in parts})
-    splits = [top for top in tops if split_word(top)]
-    if splits:
+    if splits := [top for top in tops if split_word(top)]:
         _check_splits(folder, tops, splits, paths)
+        parts = [part[1:] for part in parts]
+    names = sorted({part[0] for part in parts})
+    if names and all(map(_is_no_genre, names)):
+        inside = os.path.commonpath(["/".join(part[:-1]) for part in parts]) or names[0]
+        remedy = "move the genres' folders up" if splits else f"give data.path={folder / inside}"
+        fault = f"its folders {', '.join(map(repr, names))} are not genres; {remedy}, or genres in data.table"
+        raise GenreclfError(f"data.path={folder}: {fault}")
     if any(folder_splits(paths)):
-        tell_once(
-            f"data.path={folder}: its folders {', '.join(named_splits(paths))} are a split, which split=folders takes"
-        )
-    if splits:
-        return [part[1] for part in parts]
-    if tops and all(map(_is_no_genre, tops)):
-        inside = os.path.commonpath(["/".join(part[:-1]) for part in parts]) or tops[0]
-        remedy = f"give data.path={folder / inside}, or genres in data.table"
-        raise GenreclfError(f"data.path={folder}: its folders {', '.join(map(repr, tops))} are not genres; {remedy}")
-    _check_numbers(folder, tops, parts)
-    if parts:
+        named = ", ".join(named_splits(paths))
+        tell_once(f"data.path={folder}: its folders {named} are a split, which split=folders takes")
+    if parts and not splits:
+        _check_numbers(folder, tops, parts)
         _check_inside(folder, parts)
     return [part[0] for part in parts]
 
@@ -93,7 +92,7 @@ def _check_numbers(folder: Location, tops: Sequence[str], parts: Sequence[Sequen
     """Raises GenreclfError if folders are the first or last digits of their files' numbers; reports short numbers."""
     where = f"data.path={folder}: its folders {first_names(tops)}"
     stems = [(part[0], part[-1].partition(".")[0]) for part in parts]
-    if parts and all(_is_part_of_number(top, stem) for top, stem in stems):
+    if all(_is_part_of_number(top, stem) for top, stem in stems):
         remedy = "give genres in data.table, or data=fma or data=jamendo if it is one of these"
         raise GenreclfError(f"{where} are digits of the numbers of the files in them, not genres; {remedy}")
     # Parts may be named by hexadecimal digits, but genres a and b are not parts.

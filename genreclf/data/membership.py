@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any
+from typing import TypeVar
 
 from genreclf.data.data_config import DataConfig
 from genreclf.data.groups import conflicts, groups_of, merge_groups
@@ -21,6 +21,8 @@ from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
 from genreclf.errors import GenreclfError
 from genreclf.text import first_names
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,74 +48,57 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     and whether there is a split that is not used.
     """
     clips, conflicting = _usable(rows, data)
+    used = [rows[clip] for clip in clips]
     # All clips are read, because a table's names are matched as a whole.
-    paths = [row.path for row in rows] if clips else []
-    found = clip_rows(data, paths, _published_number(split)) if paths else PublicRows([], [], [], {})
-    used, metadata = [rows[clip] for clip in clips], [found.metadata[clip] for clip in clips]
+    paths, number = [row.path for row in rows] if used else [], _published_number(split)
+    found = clip_rows(data, paths, number) if used else PublicRows([], [], [], {})
+    metadata = _with_pieces(used, data, [found.metadata[clip] for clip in clips])
     official = [found.splits[clip] for clip in clips] if data.public else None
-    _tell_unused_split(found, [one.fold for one in metadata], data, split)
-    member = _assigned(clips, used, _with_pieces(used, data, metadata), official, data, split)
-    _tell_lost(rows, member, data, split)
-    genres = _without_rare(member.genres, member.splits, data, split)
-    reasons = _divided_groups(used, member, split)
-    member = _with_genres(member, genres)
-    groups = [group for group, each in zip(member.groups, member.genres, strict=True) for _ in each]
-    reasons += refusals(split, *_by_genre(member.genres, member.splits), groups)
-    missing: Mapping[str, Sequence[str]] = {}
-    if split.name == "published":
-        missing = found.missing if data.public else published_missing([rows[clip].path for clip in member.clips])
-    return replace(member, conflicts=conflicting, refusals=tuple(reasons), missing=missing)
+    folds, digests = [one.fold for one in metadata], [row.digest for row in used]
+    _tell_unused_split(found, folds, data, split)
+    groups = groups_of(used, metadata, _unknown_artists(data))
+    paths = [row.path for row in used]
+    _check_folders(paths, data, split)
+    genres = [genres_of(row.label, data.task) for row in used]
+    splits = assign(split, paths, rarest(genres), digests, groups, folds, official) if used else []
+    wholes = _wholes(used, groups, data)
+    _tell_lost(rows, used, splits, data, split)
+    # Two training folds of one run are training and test data of another.
+    parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
+    reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
+    genres = _without_rare(genres, splits, data, split)
+    kept = [number for number, each in enumerate(genres) if each]  # the others have only rare genres
+
+    def of_kept(items: Sequence[T]) -> tuple[T, ...]:
+        return tuple(items[number] for number in kept) if items else ()
+
+    reasons += refusals(split, *_by_genre(genres, splits), [groups[number] for number in kept for _ in genres[number]])
+    missing = found.missing if data.public else published_missing(of_kept(paths))
+    return Membership(
+        clips=of_kept(clips),
+        splits=of_kept(splits),
+        groups=of_kept(groups),
+        metadata=of_kept(metadata),
+        genres=of_kept(genres),
+        conflicts=conflicting,
+        refusals=tuple(reasons),
+        missing=missing if split.name == "published" else {},
+        published=of_kept(list(map(split_word, official or ()))),
+        wholes=of_kept(wholes),
+    )
 
 
 def _published_number(split: SplitConfig) -> int:
     return (split.fold or 0) if split.name == "published" else 0
 
 
-def _assigned(
-    clips: Sequence[int],
-    used: Sequence[Row],
-    metadata: Sequence[ClipMetadata],
-    official: Sequence[str] | None,
-    data: DataConfig,
-    split: SplitConfig,
-) -> Membership:
-    """Returns the groups and splits of the clips `used`; `official` are the names of a public data set's splits."""
-    paths, genres = [row.path for row in used], [genres_of(row.label, data.task) for row in used]
-    unknown_artists = data.unknown_artists if data.names_artists else "single"
-    if unknown_artists != data.unknown_artists:
-        why = "no artists are given; give them in data.table, or data=tags"
-        tell_once(f"data.unknown_artists={data.unknown_artists}: without effect: {why}")
-    groups = groups_of(used, metadata, unknown_artists)
-    _check_folders(paths, data, split)
-    folds, digests = [one.fold for one in metadata], [row.digest for row in used]
-    splits = assign(split, paths, rarest(genres), digests, groups, folds, official) if used else []
-    return Membership(
-        clips=tuple(clips),
-        splits=tuple(splits),
-        groups=tuple(groups),
-        metadata=tuple(metadata),
-        genres=tuple(genres),
-        conflicts=(),
-        refusals=(),
-        published=tuple(map(split_word, official or ())),
-        wholes=tuple(_wholes(used, groups, data)),
-    )
-
-
-def _with_genres(member: Membership, genres: Sequence[tuple[str, ...]]) -> Membership:
-    """Replaces the genres of a membership, and leaves out clips without any."""
-    kept = [number for number, each in enumerate(genres) if each]
-    names = ("clips", "splits", "groups", "metadata", "published", "wholes")
-    lists = {**{name: getattr(member, name) for name in names}, "genres": genres}
-    chosen: dict[str, Any] = {name: tuple(items[i] for i in kept) for name, items in lists.items() if items}
-    return replace(member, **chosen)
-
-
-def _divided_groups(used: Sequence[Row], member: Membership, split: SplitConfig) -> list[str]:
-    # Two training folds of one run are training and test data of another.
-    folds = [one.fold for one in member.metadata]
-    parts = folds if split.name == "table" and not any(map(split_word, folds)) else member.splits
-    return divided_groups(split.name, [row.path for row in used], [one.group for one in member.metadata], parts)
+def _unknown_artists(data: DataConfig) -> str:
+    """Returns `data.unknown_artists`, or "single" if no artists are given, which it prints on standard error."""
+    if data.names_artists or data.unknown_artists == "single":
+        return data.unknown_artists
+    why = "no artists are given; give them in data.table, or data=tags"
+    tell_once(f"data.unknown_artists={data.unknown_artists}: without effect: {why}")
+    return "single"
 
 
 def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tuple[int, ...], ...]]:
@@ -169,15 +154,16 @@ def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -
         raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
 
 
-def _tell_lost(rows: Sequence[Row], member: Membership, data: DataConfig, split: SplitConfig) -> None:
+def _tell_lost(
+    rows: Sequence[Row], used: Sequence[Row], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
+) -> None:
     """Prints which classes have no usable clip, and which clips are in no split."""
     of_class = Counter(genre for row in rows for genre in genres_of(row.label, data.task))
-    used = set(chain(*member.genres))
-    lost = [f"{genre!r} ({of_class[genre]} clips)" for genre in sorted(of_class.keys() - used)]
+    usable = {genre for row in used for genre in genres_of(row.label, data.task)}
+    lost = [f"{genre!r} ({of_class[genre]} clips)" for genre in sorted(of_class.keys() - usable)]
     if lost and used:
         tell_once(f"data.path={data.path}: no clip of {len(lost)} classes can be used: {', '.join(lost)}")
-    unused = [rows[clip].path for clip, part in zip(member.clips, member.splits, strict=True) if part is None]
-    if unused:
+    if unused := [row.path for row, part in zip(used, splits, strict=True) if part is None]:
         tell_once(f"split={split.name}: {len(unused)} clips are in no split ({first_names(unused)})")
 
 

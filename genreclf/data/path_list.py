@@ -1,11 +1,9 @@
 """Reads and writes lists of clips: a path on each line, or a table with a column of paths (`audit --drop-list`)."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from genreclf.csv_text import DELIMITERS, csv_line
+from genreclf.csv_text import CsvText, csv_line, unicode_text
 from genreclf.data.clip_name import path_among
 from genreclf.data.columns import meaning_of
 from genreclf.data.notices import tell_once
@@ -28,22 +26,21 @@ def read_paths(file: Path, where: str) -> list[str]:
     GenreclfError, whose message begins with `where`, if the file cannot be read.
     """
     try:
-        # File names need not be UTF-8.
-        text = check_ends(file).read_bytes().decode("utf-8-sig", "surrogateescape")
-        names = {mark: next(csv.reader([text.partition("\n")[0]], delimiter=mark), []) for mark in DELIMITERS}
-        mark = max(names, key=lambda mark: len(names[mark]) if "path" in map(meaning_of, names[mark]) else 0)
-        meanings = list(map(meaning_of, names[mark]))
-        if "path" in meanings:
-            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))[1:]
-            lines = [row[meanings.index("path")] for row in rows if len(row) > meanings.index("path")]
-        else:
-            lines = [line.removesuffix("\r") for line in text.split("\n")]
-    except (OSError, csv.Error) as error:
+        text = unicode_text(check_ends(file).read_bytes(), "surrogateescape")  # file names need not be UTF-8
+    except (OSError, UnicodeError) as error:
         raise GenreclfError(
             f"{where}: cannot be read ({reason(error)}); give a file with a path on each line"
         ) from error
     if "\0" in text:
         raise GenreclfError(f"{where}: not a text file; give a file with a path on each line")
+    first, table = text.partition("\n")[0], CsvText(where, text, "", 0)
+    mark = CsvText(where, first, "", 0).delimiter(lambda name: meaning_of(name) == "path")
+    meanings = list(map(meaning_of, table.header(mark)))
+    if "path" in meanings:
+        number = meanings.index("path")
+        lines = [row[number] for _, row in table.rows(mark) if len(row) > number]
+    else:
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
     return list(dict.fromkeys(line for line in lines if line.strip()))
 
 

@@ -33,11 +33,16 @@ class Source:
 def sources_of(data: DataConfig, folder: Location) -> list[Source]:
     """Lists the clips of a data set in its `data_folder`, without applying `data.drop`.
 
-    Raises GenreclfError as `list_sources` does.
+    Genres in the tables of a public data set, or in the files' tags, are replaced by those in `data.table`. Raises
+    GenreclfError as `list_sources` does.
     """
     if data.public:
         return _public_sources(data, folder)
-    sources = list_sources(folder, data.table, data.tag_genres, data.task)
+    tag_genres = data.tag_genres
+    if tag_genres is None:
+        sources = list_sources(folder, data.table, data.task)
+    else:
+        sources = _tagged_sources(data, on_disk(folder), tag_genres)
     labels = [source.label for source in sources]
     tell_odd_classes(labels, data.task, f"data.path={data.path}", data.none)
     return sources
@@ -65,55 +70,67 @@ def clip_rows(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicR
     """
     if data.public:
         return rows_of_public(data, paths, split)
-    metadata, reasons = [ClipMetadata()] * len(paths), [""] * len(paths)
-    if data.tag_genres is not None:
-        tagged = _rows_of_tags(on_disk(data_folder(data)), data.table, data.tag_genres, paths)
-        metadata, reasons = tagged.metadata, tagged.reasons
-    elif data.table is not None:
-        metadata = read_table(data.table, paths, data.task)
-    return PublicRows(metadata, [], reasons, {})
+    if (tag_genres := data.tag_genres) is not None:
+        tagged = _rows_of_tags(data, on_disk(data_folder(data)), tag_genres, paths)
+        return PublicRows(tagged.metadata, [], tagged.reasons, {})
+    metadata = [ClipMetadata()] * len(paths) if data.table is None else read_table(data.table, paths, data.task)
+    return PublicRows(metadata, [], [""] * len(paths), {})
 
 
 def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
     paths = _clips_below(folder)
-    if data.table is not None:
-        read_genres(data.table, paths, f"keep those of {data.fetch}")  # reports rows without a clip
+    _tell_other_rows(data, paths, f"keep those of {data.fetch}")
     found = rows_of_public(data, paths)
     tell_left_out(f"data={data.fetch}", paths, found)
     need = f"hold clips of at least two genres of {data.fetch}, as its tables name them"
-    return _sources(paths, [one.genre for one in found.metadata], data.task, f"data.path={folder}", need)
+    return _labelled(paths, [one.genre for one in found.metadata], data.task, f"data.path={folder}", need)
 
 
-def list_sources(
-    folder: Location, table: Path | None = None, tag_genres: GenreMap | None = None, task: str = MULTICLASS
-) -> list[Source]:
+def _tagged_sources(data: DataConfig, folder: Path, tag_genres: GenreMap) -> list[Source]:
+    paths = _clips_below(folder)
+    _tell_other_rows(data, paths, "keep those of their tags")
+    found = _rows_of_tags(data, folder, tag_genres, paths)
+    tell_genres(f"data.path={folder}", found)
+    remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
+    need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
+    return _labelled(paths, [one.genre for one in found.metadata], tag_genres.task, f"data.path={folder}", need)
+
+
+def _tell_other_rows(data: DataConfig, paths: Sequence[str], otherwise: str) -> None:
+    """Prints which clips have no genre in `data.table`, and which of its rows have no clip."""
+    if data.table is not None:
+        read_genres(data.table, paths, otherwise)
+
+
+def _rows_of_tags(data: DataConfig, folder: Path, tag_genres: GenreMap, paths: Sequence[str]) -> TagRows:
+    table = None if data.table is None else read_table(data.table, paths, data.task)
+    return tag_rows(folder, paths, tag_genres, table)
+
+
+def list_sources(folder: Location, table: Path | None = None, task: str = MULTICLASS) -> list[Source]:
     """Lists the clips in `folder`, sorted by path, each with its class: its top folder, or its genre in `table`.
 
     If the table has a column `genre`, the clips are the audio files and pictures with a genre there; otherwise they are
-    all in the top folders. With the task MULTILABEL, a clip may have several genres, separated by semicolons. With
-    `tag_genres`, the class is the genre in the file's tags, unless the table gives one. Ignored files are reported.
+    all in the top folders. With the task MULTILABEL, a clip may have several genres, separated by semicolons. Ignored
+    files are reported.
 
     Raises GenreclfError if the folder is missing, a folder in it or the table cannot be read, there are fewer than two
     classes, or two class names differ only in case.
     """
     paths = _clips_below(folder)
-    if tag_genres is not None:
-        return _tagged_sources(on_disk(folder), table, tag_genres, paths)
     genres = None if table is None else read_genres(table, paths, task=task)
-    if genres is None:
-        inside = [path for path in paths if "/" in path]
-        if beside := [path for path in paths if "/" not in path]:
-            tell_once(
-                f"data.path={folder}: {len(beside)} clips outside the folders have no class ({first_names(beside)})"
-            )
-        need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
-        remedy = "move the files of one into the other"
-        return _sources(inside, labels_of_folders(folder, inside), task, f"data.path={folder}", need, remedy)
-    need = "name clips of at least two genres; with data=tags, files without a row have the genre of their tags"
-    return _sources(paths, genres, task, f"data.table={table}", need)
+    if genres is not None:
+        need = "name clips of at least two genres; with data=tags, files without a row have the genre of their tags"
+        return _labelled(paths, genres, task, f"data.table={table}", need)
+    inside = [path for path in paths if "/" in path]
+    if beside := [path for path in paths if "/" not in path]:
+        tell_once(f"data.path={folder}: {len(beside)} clips outside the folders have no class ({first_names(beside)})")
+    need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
+    remedy = "move the files of one into the other"
+    return _labelled(inside, labels_of_folders(folder, inside), task, f"data.path={folder}", need, remedy)
 
 
-def _sources(
+def _labelled(
     paths: Sequence[str], cells: Sequence[str], task: str, where: str, need: str, remedy: str = "use one spelling"
 ) -> list[Source]:
     """Returns the clips that have a genre. Raises GenreclfError as `check_classes` does."""
@@ -148,20 +165,5 @@ def tag_counts(data: DataConfig) -> dict[str, Any] | None:
     if data.tag_genres is None:
         return None
     folder = on_disk(data_folder(data))
-    found = _rows_of_tags(folder, data.table, data.tag_genres, _clips_below(folder))
-    taken, left_out = found.counts()
+    taken, left_out = _rows_of_tags(data, folder, data.tag_genres, _clips_below(folder)).counts()
     return {"genres": taken, "left_out": left_out}
-
-
-def _rows_of_tags(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> TagRows:
-    return tag_rows(folder, paths, tag_genres, None if table is None else read_table(table, paths, tag_genres.task))
-
-
-def _tagged_sources(folder: Path, table: Path | None, tag_genres: GenreMap, paths: Sequence[str]) -> list[Source]:
-    if table is not None:
-        read_genres(table, paths, "keep those of their tags")  # reports rows without a clip
-    found = _rows_of_tags(folder, table, tag_genres, paths)
-    tell_genres(f"data.path={folder}", found)
-    remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
-    need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
-    return _sources(paths, [one.genre for one in found.metadata], tag_genres.task, f"data.path={folder}", need)

@@ -9,6 +9,7 @@ A store is a folder. NumPy and any CSV reader open its files:
 """
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,6 +63,11 @@ class Store:
     fingerprints: Fingerprints
     matches: tuple[Match, ...]  # pairs of clips that hold the same recording
     digest: str  # of the contents: equal wherever the same files have the same relative paths
+
+    @functools.cached_property
+    def number_of(self) -> dict[str, int]:
+        """The clips' numbers by path."""
+        return {row.path: clip for clip, row in enumerate(self.rows)}
 
     def spectrogram(self, clip: int) -> np.ndarray:
         """Returns one clip's spectrogram: (128, columns) uint8, row 0 the lowest band."""

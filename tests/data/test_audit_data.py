@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_config import made_row as row
+from data_config import split_config
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from PIL import Image
 
-from genreclf.config import build, config_folder
 from genreclf.data.audit import audit, class_balance, leak_summary, pairs
 from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, STRIP_ROWS, WIDTH, audit_page, draw_pair
 from genreclf.data.findings import FINDINGS, findings
@@ -33,23 +33,14 @@ from genreclf.data.leaks import (
     shared_keys,
 )
 from genreclf.data.membership import Membership, membership
-from genreclf.data.split import SplitConfig
-from genreclf.data.store import Row, Store
+from genreclf.data.store import Store
 from genreclf.data.table import ClipMetadata
 from genreclf.evaluation.provenance import describe_leaks
 from genreclf.frontend.audio import CLIPPED, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 
-HASHED = build(SplitConfig, OmegaConf.to_container(OmegaConf.load(config_folder() / "split" / "hashed.yaml")), "split")
+HASHED = split_config("hashed")
 FRAMES = 1_292  # 30 s
-
-
-def row(path: str = "a/x.wav", **other: object) -> Row:
-    """A clip of 30 s without a fault."""
-    known = {"label": path.split("/")[0], "columns": FRAMES, "frames": FRAMES, "offset": 0, "steps": 200, "tokens": 900}
-    known |= {"first_sound": 0, "sound_columns": FRAMES, "sound_frames": FRAMES}
-    known |= {"source_rate_hz": 22_050, "source_seconds": 30.0, "digest": path, "group": path, "problem": ""}
-    return Row(path=path, **{**known, **other})
 
 
 # --- Leaks ------------------------------------------------------------------------------------------------------------

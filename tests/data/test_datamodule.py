@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from data_config import settings_of, split_config
 from omegaconf import OmegaConf
 from tiny_sounds import music_like
 from torch.utils.data import DataLoader
 
-from genreclf.config import build, config_folder
+from genreclf.config import config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SpectrogramDataModule, to_images
@@ -25,16 +26,11 @@ from genreclf.data.store import Store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
 
-
-def read(cls: type, group: str, name: str):
-    return build(cls, OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml")), group)
-
-
-HASHED = read(SplitConfig, "split", "hashed")
-WHOLE, CROP = read(ViewConfig, "view", "whole"), read(ViewConfig, "view", "crop")
+HASHED = split_config("hashed")
+WHOLE, CROP = settings_of(ViewConfig, "view", "whole"), settings_of(ViewConfig, "view", "crop")
 VIEWS = {"whole": WHOLE, "crop": CROP}
-ORIGINAL = read(AugmentConfig, "augment", "original")
-OFF = read(AugmentConfig, "augment", "none")
+ORIGINAL = settings_of(AugmentConfig, "augment", "original")
+OFF = settings_of(AugmentConfig, "augment", "none")
 
 
 def made(
@@ -477,7 +473,7 @@ def test_the_published_split_needs_no_test_clips_and_counts_left_out_clips(tiny_
         blues=["blues.00029.wav", "blues.00000.wav", "mine.wav"],
         rock=["rock.00000.wav", "rock.00038.wav"],
     )
-    module = made(dataclasses.replace(tiny_data, path=folder), split=read(SplitConfig, "split", "published"))
+    module = made(dataclasses.replace(tiny_data, path=folder), split=split_config("published"))
     rows = module.store.rows
     assert {split: sorted(rows[clip].path for clip in module.clips[split]) for split in SPLITS} == {
         "train": ["blues/blues.00029.wav", "rock/rock.00000.wav"],

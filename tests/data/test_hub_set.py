@@ -11,7 +11,7 @@ pytest.importorskip("datasets")
 from command_line import command
 from data_config import data_config
 from hub_trees import TEXT, TEXTS, class_label, flac, write_split
-from test_public_sets import assigned, published, told_again
+from test_public_sets import assigned, published
 
 from genreclf.data.build_store import prepared_store
 from genreclf.data.data_config import DataConfig
@@ -21,7 +21,6 @@ from genreclf.data.sources import rows_of_public, sources_of
 from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 
-__all__ = ["told_again"]  # its fixture
 JAZZ = class_label("jazz", "rock")
 
 

@@ -1,18 +1,9 @@
-from pathlib import Path
-
 import pytest
+from data_config import fill
 
 from genreclf.data.layouts import kaggle_folder
 from genreclf.data.sources import Source, list_sources
 from genreclf.errors import GenreclfError
-
-
-def fill(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
 
 AUDIO = ("genres_original/blues/blues.00000.wav", "genres_original/jazz/jazz.00054.wav")
 PICTURES = ("images_original/blues/blues00000.png", "images_original/jazz/jazz00001.png")
@@ -79,6 +70,7 @@ def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
         ),
         (["audio/rock/x.wav", "pictures/rock/x.png"], r"'audio', 'pictures' are not genres"),
         (["fold 1/rock/x.wav", "fold 2/rock/x.wav"], r"'fold 1', 'fold 2' are not genres"),
+        (["train/audio/rock/x.wav", "test/audio/jazz/x.wav"], r"'audio' are not genres; move .*data\.table"),
         (["genres/rock/x.wav", "genres/jazz/x.wav"], r"data\.path=.*/genres"),
         (["data/genres/rock/x.wav", "data/genres/jazz/x.wav"], r"give data\.path=.*/data/genres,"),
         (["000/000002.mp3", "001/001001.mp3"], r"'000', '001' are digits .* not genres; .*data=fma"),

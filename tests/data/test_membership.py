@@ -2,16 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from data_config import data_config
+from data_config import data_config, made_row, split_config
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
-from genreclf.config import build, config_folder
 from genreclf.data.data_config import DataConfig
 from genreclf.data.leaks import divided_pieces, has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
-from genreclf.data.split import SplitConfig
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError
 
@@ -22,16 +19,9 @@ SPLITS = ("hashed", "folds", "published", "table", "folders", "all")
 FOLDERS = ("train", "val", "test")
 
 
-def load(name: str) -> SplitConfig:
-    path = config_folder() / "split" / f"{name}.yaml"
-    return build(SplitConfig, OmegaConf.to_container(OmegaConf.load(path)), "split")
-
-
 def row(name: str, recording: str = "") -> Row:
     path = f"{name.split('.')[0]}/{name}.wav"
-    sizes = {"columns": 900, "frames": 900, "offset": 0, "first_sound": 0, "sound_columns": 900, "sound_frames": 900}
-    source = {"steps": 9, "tokens": 9, "source_rate_hz": 22_050, "source_seconds": 21.0, "digest": name}
-    return Row(path=path, label=name.split(".")[0], group=recording or path, problem="", **sizes, **source)
+    return made_row(path, digest=name, group=recording or path)
 
 
 ROWS = [row(name) for name in NAMES]
@@ -50,7 +40,7 @@ def assigned(split: str, tmp_path: Path, cells: dict[str, str], columns: str, ro
     lines = [f"{name},{cells.get(name, empty)},{number % 5}" for number, name in enumerate(NAMES)]
     table.write_text("\n".join([f"clip,{columns},fold", *lines]))
     data = data_config(path=tmp_path, cache=tmp_path, table=table)
-    return membership(rows, data, load(split))
+    return membership(rows, data, split_config(split))
 
 
 def leaks(member: Membership, rows: list[Row] = ROWS) -> bool:
@@ -119,14 +109,14 @@ def test_unreadable_and_conflicting_clips_are_left_out(tmp_path):
     rows = [replace(ROWS[0], columns=0), *ROWS[1:]]
     rows[1], rows[9] = replace(rows[1], group="same"), replace(rows[9], group="same")  # blues and rock
     data = data_config(path=tmp_path, cache=tmp_path)
-    assert membership(rows, data, load("hashed")).clips == tuple(range(1, 16))
-    dropped = membership(rows, replace(data, label_conflicts="drop"), load("hashed"))
+    assert membership(rows, data, split_config("hashed")).clips == tuple(range(1, 16))
+    dropped = membership(rows, replace(data, label_conflicts="drop"), split_config("hashed"))
     assert dropped.clips == (*range(2, 9), *range(10, 16)) and dropped.conflicts == ((1, 9),)
 
 
 def test_without_readable_clips_nothing_is_assigned_and_the_reason_is_given(tmp_path):
     data = data_config(path=tmp_path, cache=tmp_path)
-    member = membership([replace(one, columns=0) for one in ROWS], data, load("published"))
+    member = membership([replace(one, columns=0) for one in ROWS], data, split_config("published"))
     assert member.clips == member.splits == () and "two classes" in member.refusals[0]
 
 
@@ -158,7 +148,7 @@ def test_no_declared_group_is_ever_divided(tmp_path_factory, cells, name, stem, 
     )
     rows = in_folders(rows) if name == "folders" else rows
     data = data_config(path=tmp_path, cache=tmp_path, table=table, group=stem, rare_classes=rare)
-    split = load(name)
+    split = split_config(name)
     try:
         member = membership(rows, data, split if split.validation is None else replace(split, validation=validation))
     except GenreclfError:
@@ -190,16 +180,16 @@ def plain(tmp_path: Path, **values: object) -> DataConfig:
 
 def test_a_setting_for_unknown_artists_is_reported_where_there_are_no_artists(tmp_path, capsys):
     rows = [row(f"{genre}.{n:05d}") for genre in ("blues", "rock") for n in range(40)]
-    plainly = membership(rows, plain(tmp_path), load("hashed"))
+    plainly = membership(rows, plain(tmp_path), split_config("hashed"))
     assert "unknown_artists" not in capsys.readouterr().err
-    assert membership(rows, plain(tmp_path, unknown_artists="together"), load("hashed")) == plainly
+    assert membership(rows, plain(tmp_path, unknown_artists="together"), split_config("hashed")) == plainly
     told = capsys.readouterr().err
     assert all(part in told for part in ("data.unknown_artists=together", "without effect", "data.table"))
 
 
 def test_pieces_of_one_clip_are_offered_as_a_group_and_kept_together_if_asked(tmp_path, capsys):
     rows = pieces(8, 5)
-    member = membership(rows, plain(tmp_path), load("hashed"))
+    member = membership(rows, plain(tmp_path), split_config("hashed"))
     divided = {row.path.rsplit(".", 2)[0] for row, a in zip(rows, member.splits, strict=True) if a == "test"} & {
         row.path.rsplit(".", 2)[0] for row, a in zip(rows, member.splits, strict=True) if a == "train"
     }
@@ -209,7 +199,7 @@ def test_pieces_of_one_clip_are_offered_as_a_group_and_kept_together_if_asked(tm
     found = divided_pieces(paths, member.splits, member.wholes)
     assert divided <= {path.rsplit(".", 2)[0] for path in found} and not leaks(member, rows)
     assert told.count("\n") == 1 and "80 clips seem to be pieces of 16" in told and "data.group=stem" in told
-    member = membership(rows, plain(tmp_path, group="stem"), load("hashed"))
+    member = membership(rows, plain(tmp_path, group="stem"), split_config("hashed"))
     splits = {}
     for one, part in zip(rows, member.splits, strict=True):
         splits.setdefault(one.path.rsplit(".", 2)[0], set()).add(part)
@@ -223,17 +213,17 @@ def test_pieces_that_a_table_keeps_together_are_not_offered(tmp_path, capsys):
     table = tmp_path / "clips.csv"
     lines = [f"{one.path},{one.path.rsplit('.', 2)[0]}" for one in rows]
     table.write_text("\n".join(["path,group", *lines]))
-    membership(rows, plain(tmp_path, table=table), load("hashed"))
+    membership(rows, plain(tmp_path, table=table), split_config("hashed"))
     assert "stem" not in capsys.readouterr().err
     # Groups of both kinds: two songs of one declared group, and pieces that are not declared
     table.write_text("path,group\nblues/blues.00000.0.wav,medley\nblues/blues.00001.2.wav,medley\n")
-    member = membership(rows, plain(tmp_path, table=table, group="stem"), load("hashed"))
+    member = membership(rows, plain(tmp_path, table=table, group="stem"), split_config("hashed"))
     assert len({one.group for one in member.metadata[:6]}) == 1 and len({one.group for one in member.metadata}) == 7
 
 
 def test_pieces_are_asked_for_where_there_are_none(tmp_path):
     with pytest.raises(GenreclfError, match=r"^data\.group=stem: .*blues/blues\.00029\.wav.*data\.group=null"):
-        membership(ROWS, plain(tmp_path, group="stem"), load("hashed"))
+        membership(ROWS, plain(tmp_path, group="stem"), split_config("hashed"))
 
 
 # --- Rare classes, and splits that are not used -----------------------------------------------------------------------
@@ -243,19 +233,19 @@ def test_rare_classes_are_refused_together_or_left_out(tmp_path, capsys):
     rows = [
         row(f"{genre}.{n:05d}") for genre, count in (("a", 20), ("b", 2), ("c", 20), ("d", 1)) for n in range(count)
     ]
-    (reason,) = membership(rows, plain(tmp_path), load("hashed")).refusals
+    (reason,) = membership(rows, plain(tmp_path), split_config("hashed")).refusals
     assert "'b' (2 clips" in reason and "'d' (1 clips" in reason and "data.rare_classes=drop" in reason
     assert capsys.readouterr().err == ""
-    member = membership(rows, plain(tmp_path, rare_classes="drop"), load("hashed"))
+    member = membership(rows, plain(tmp_path, rare_classes="drop"), split_config("hashed"))
     assert not member.refusals and {rows[clip].label for clip in member.clips} == {"a", "c"}
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "'b' (2 clips), 'd' (1 clips)" in told
-    whole = membership(rows, plain(tmp_path), load("hashed"))
+    whole = membership(rows, plain(tmp_path), split_config("hashed"))
     assert (
         dict(zip(member.clips, member.splits, strict=True)).items()
         <= dict(zip(whole.clips, whole.splits, strict=True)).items()
     )
-    few = membership(rows[:23], plain(tmp_path, rare_classes="drop"), load("hashed"))
+    few = membership(rows[:23], plain(tmp_path, rare_classes="drop"), split_config("hashed"))
     (reason,) = few.refusals  # without them, only one class would stay
     assert "'b' (2 clips" in reason and "'c' (1 clips" in reason and "split=all" in reason
     assert {rows[clip].label for clip in few.clips} == {"a", "b", "c"}
@@ -266,7 +256,7 @@ def test_classes_without_a_usable_clip_and_clips_in_no_split_are_told(tmp_path, 
     table = tmp_path / "clips.csv"
     folds = [*(FOLDERS[i % 3] for i in range(len(NAMES) - 1)), "nan"]
     table.write_text("clip,fold\n" + "".join(f"{name},{fold}\n" for name, fold in zip(NAMES, folds, strict=True)))
-    member = membership(rows, plain(tmp_path, table=table), load("table"))
+    member = membership(rows, plain(tmp_path, table=table), split_config("table"))
     assert member.splits == (*folds[:-1], None) and not member.refusals
     told = capsys.readouterr().err
     assert "'jazz' (1 clips)" in told and f"1 clips are in no split ('{ROWS[-1].path}')" in told
@@ -281,27 +271,29 @@ def test_a_clip_as_audio_and_as_a_picture_is_one(tmp_path, split):
         )
         for i, one in enumerate(ROWS)
     ]
-    splits = membership([*ROWS, *pictures], plain(tmp_path), load(split)).splits
+    splits = membership([*ROWS, *pictures], plain(tmp_path), split_config(split)).splits
     assert splits[: len(ROWS)] == splits[len(ROWS) :] and len(set(splits)) == 3
 
 
 def test_the_default_split_is_refused_where_the_folders_are_one(tmp_path):
     rows = in_folders(ROWS)
     with pytest.raises(GenreclfError, match=r"^data\.path=.*: its folders test, train, val .*split=folders"):
-        membership(rows, plain(tmp_path), load("hashed"))
-    member = membership(rows, plain(tmp_path), load("folders"))
+        membership(rows, plain(tmp_path), split_config("hashed"))
+    member = membership(rows, plain(tmp_path), split_config("folders"))
     assert member.splits == tuple(one.path.split("/")[0] for one in rows) and not member.refusals
-    assert membership(rows, plain(tmp_path), load("folds")).clips == tuple(range(len(rows)))
+    assert membership(rows, plain(tmp_path), split_config("folds")).clips == tuple(range(len(rows)))
     # Only training clips: no split
-    assert membership([replace(one, path=f"train/{one.path}") for one in ROWS], plain(tmp_path), load("hashed")).splits
+    assert membership(
+        [replace(one, path=f"train/{one.path}") for one in ROWS], plain(tmp_path), split_config("hashed")
+    ).splits
 
 
 def test_a_split_in_the_table_that_is_not_used_is_told(tmp_path, capsys):
     table = tmp_path / "clips.csv"
     table.write_text("clip,genre,split\n" + "".join(f"{name},rock,{FOLDERS[i % 3]}\n" for i, name in enumerate(NAMES)))
-    membership(ROWS, plain(tmp_path, table=table), load("hashed"))
+    membership(ROWS, plain(tmp_path, table=table), split_config("hashed"))
     assert "split=table uses it" in capsys.readouterr().err
-    member = membership(ROWS, plain(tmp_path, table=table), load("table"))
+    member = membership(ROWS, plain(tmp_path, table=table), split_config("table"))
     assert member.splits == tuple(FOLDERS[i % 3] for i in range(len(NAMES)))
     assert capsys.readouterr().err == ""
 
@@ -310,5 +302,5 @@ def test_a_table_of_clips_that_are_left_out_still_fits(tmp_path):
     """It has to fit the data set, not only the readable clips."""
     table = tmp_path / "clips.csv"
     table.write_text(f"clip,artist\n{NAMES[0]},The Band\n")
-    member = membership([replace(ROWS[0], columns=0), *ROWS[1:]], plain(tmp_path, table=table), load("hashed"))
+    member = membership([replace(ROWS[0], columns=0), *ROWS[1:]], plain(tmp_path, table=table), split_config("hashed"))
     assert len(member.clips) == len(ROWS) - 1 and not any(one.artist for one in member.metadata)

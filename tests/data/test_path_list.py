@@ -3,7 +3,7 @@ import io
 from pathlib import Path
 
 import pytest
-from data_config import data_config
+from data_config import data_config, fill
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,10 +43,16 @@ def test_file_names_that_are_not_utf8_are_kept(tmp_path):
         b'path,genre\n"rock/a, 1.wav",x\njazz/b.wav,y\n',
         b"genre;File Name\nx;rock/a, 1.wav\ny;jazz/b.wav\n",
         b"Paths\t\nrock/a, 1.wav\t\njazz/b.wav\t\n",
+        "rock/a, 1.wav\r\njazz/b.wav\r\n".encode("utf-16"),  # as Windows' PowerShell writes it
     ],
 )
 def test_a_list_is_a_path_on_each_line_or_a_table_with_a_column_of_paths(tmp_path, content):
     assert read_paths(written(tmp_path, content), "x") == ["rock/a, 1.wav", "jazz/b.wav"]
+
+
+def test_a_quote_in_a_table_that_is_not_closed_is_refused(tmp_path):
+    with pytest.raises(GenreclfError, match=r"^x: line 2 has a quote that is not closed"):
+        read_paths(written(tmp_path, b'path\n"rock/a.wav\njazz/b.wav\n'), "x")
 
 
 @pytest.mark.parametrize("name", ["none", "folder", "binary"])
@@ -82,9 +88,7 @@ def test_the_key_data_drop_takes_a_list(tmp_path):
 
 
 def test_a_list_of_all_clips_is_refused(tmp_path):
-    for name in ("a/x.wav", "b/y.wav"):
-        (tmp_path / "music" / name).parent.mkdir(parents=True)
-        (tmp_path / "music" / name).touch()
+    fill(tmp_path / "music", "a/x.wav", "b/y.wav")
     (tmp_path / "drop.csv").write_text("path\na/x.wav\nb/y.wav\n")
     data = data_config(path=tmp_path / "music", cache=tmp_path, drop=tmp_path / "drop.csv")
     with pytest.raises(GenreclfError, match=r"^data\.drop=.*drop\.csv: leaves out all clips; shorten"):

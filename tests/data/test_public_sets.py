@@ -6,48 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_config import data_config
+from data_config import data_config, fill, made_row, split_config
 from local_hub import LocalHub, local_hub, no_hub
 from public_trees import fma_csv, fma_track, fma_tree, jamendo_tables, sound
-from test_membership import load
 
 from genreclf.data import archives, ballroom, fma
 from genreclf.data.archives import Archive, Limits
-from genreclf.data.build_store import prepared_store
 from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import data_folder
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.gtzan import gtzan_folder
 from genreclf.data.membership import Membership, membership
-from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source, rows_of_public, sources_of
 from genreclf.data.split import SplitConfig
-from genreclf.data.store import Row, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig
 
 
-def made_row(path: str, label: str, digest: str = "") -> Row:
-    """The row of a readable clip."""
-    sizes = {"columns": 900, "frames": 900, "offset": 0, "first_sound": 0, "sound_columns": 900, "sound_frames": 900}
-    more = {"steps": 9, "tokens": 9, "source_rate_hz": 22_050, "source_seconds": 21.0, "digest": digest or path}
-    return Row(path=path, label=label, group=path, problem="", **sizes, **more)
-
-
 def assigned(data: DataConfig, split: SplitConfig) -> tuple[list[str], Membership]:
     """Returns the paths of a data set's clips, and their membership."""
-    rows = [made_row(source.path, source.label) for source in sources_of(data, data_folder(data))]
+    rows = [made_row(source.path, label=source.label) for source in sources_of(data, data_folder(data))]
     found = membership(rows, data, split)
     return [rows[clip].path for clip in found.clips], found
 
 
 def published(fold: int | None = None) -> SplitConfig:
     return SplitConfig("published", fold=fold, validation=True)
-
-
-@pytest.fixture(autouse=True)
-def told_again():
-    tell_once.cache_clear()
 
 
 # FMA
@@ -103,7 +87,7 @@ def test_another_split_keeps_fmas_artists_together_and_tells_of_the_published_on
     parts = ("training", "test")
     tracks = [fma_track(n, ("Pop", "Folk")[n % 2], parts[n > 50], f"Artist {n // 4}") for n in range(2, 62)]
     data = data_config("fma", path=fma_tree(tmp_path, tracks), cache=tmp_path)
-    paths, found = assigned(data, load("hashed"))
+    paths, found = assigned(data, split_config("hashed"))
     assert not found.refusals and set(found.splits) == {"train", "val", "test"}
     of_artist: dict[str, set[str | None]] = {}
     for one, split in zip(found.metadata, found.splits, strict=True):
@@ -215,11 +199,7 @@ def jamendo(tmp_path) -> Path:
         jamendo_tables(clone, split, parts)
     lines = ["00/7400.mp3", "Song by Artist from Jamendo: http://www.jamendo.com/track/7400"]
     (clone / "audio_licenses.txt").write_text("\n".join([*lines, f"Available under a CC license: {LICENSE}", "", ""]))
-    for number in (214, 215, 7400, 1085, 1086):
-        file = tmp_path / "audio-low" / f"{number % 100:02d}" / f"{number}.low.mp3"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    return tmp_path
+    return fill(tmp_path, *(f"audio-low/{n % 100:02d}/{n}.low.mp3" for n in (214, 215, 7400, 1085, 1086)))
 
 
 def test_jamendo_has_five_splits_and_clips_of_one_genre(jamendo, capsys):
@@ -262,18 +242,14 @@ def ballroom_tree(folder: Path) -> Path:
     for dance in ballroom.DANCES:
         for name in ("Media-105901", f"Albums-{dance}_Hits-01", f"Albums-{dance}_Hits-02"):
             within = "Rumba-American" if dance == "Rumba" and name == "Media-105901" else dance
-            file = folder / "BallroomData" / within / f"{name.replace('105901', str(len(dance)))}.wav"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
+            fill(folder / "BallroomData" / within, f"{name.replace('105901', str(len(dance)))}.wav")
     (folder / "BallroomData" / "nada").mkdir()
     (folder / "BallroomData" / "allBallroomFiles").touch()
     return folder
 
 
 def test_ballrooms_folders_may_be_in_any_case(tmp_path):
-    for dance in ballroom.DANCES:
-        (tmp_path / dance.lower()).mkdir()
-        (tmp_path / dance.lower() / "x.wav").touch()
+    fill(tmp_path, *(f"{dance.lower()}/x.wav" for dance in ballroom.DANCES))
     data = data_config("ballroom", path=tmp_path, cache=tmp_path)
     assert {source.label for source in sources_of(data, data_folder(data))} == set(ballroom.DANCES)
 
@@ -315,10 +291,7 @@ def ismir_tree(folder: Path) -> Path:
         table = folder / "metadata" / part / "tracklist.csv"
         table.parent.mkdir(parents=True)
         table.write_text("".join(",".join(f'"{cell}"' for cell in song) + "\n" for song in songs))
-        for song in songs:
-            file = folder / "audio" / part / song[5]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
+        fill(folder / "audio" / part, *(song[5] for song in songs))
     (folder / "metadata" / "development" / "ground_truth.csv").touch()
     return folder
 
@@ -377,7 +350,7 @@ def test_an_unusable_configuration_is_one_line(tmp_path, name, values, message):
 
 def test_gtzan_has_one_published_split():
     with pytest.raises(GenreclfError, match=r"split\.fold: .*remove it"):
-        membership([made_row("blues/blues.00029.wav", "blues")], data_config(path=Path(), cache=Path()), published(0))
+        membership([made_row("blues/blues.00029.wav")], data_config(path=Path(), cache=Path()), published(0))
 
 
 # Archives
@@ -495,12 +468,38 @@ def test_a_link_in_a_zip_file_is_refused(tmp_path):
         archives.unpack(tmp_path / "x.zip", tmp_path / "top", Limits(100, 10**6), "get it")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "link"),
+    [
+        ("link", tarfile.SYMTYPE, "/etc"),
+        ("hard", tarfile.LNKTYPE, "top/a"),
+        ("sub/escape", tarfile.SYMTYPE, "../../../out"),
+        ("pipe", tarfile.FIFOTYPE, ""),
+        ("device", tarfile.CHRTYPE, ""),
+    ],
+)
+def test_a_link_or_device_in_a_tar_file_is_refused(tmp_path, name, kind, link):
+    member = tarfile.TarInfo(f"top/{name}")
+    member.type, member.linkname = kind, link
+    with tarfile.open(tmp_path / "x", "w:gz") as content:
+        content.addfile(tarfile.TarInfo("top/a"))
+        content.addfile(member)
+    with pytest.raises(GenreclfError, match=r"x: cannot be unpacked"):
+        archives.unpack(tmp_path / "x", tmp_path / "top", Limits(100, 10**6), "get it")
+    assert [path.name for path in tmp_path.rglob("*")] == ["x"]
+
+
+def test_an_absolute_name_is_unpacked_inside_the_folder(tmp_path):
+    (tmp_path / "x").write_bytes(tar_of({"/top/outside": b"x"}))
+    archives.unpack(tmp_path / "x", tmp_path / "top", Limits(100, 10**6), "get it")
+    assert (tmp_path / "top" / "top" / "outside").read_bytes() == b"x"
+
+
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
 def test_a_cut_or_damaged_archive_is_refused(tmp_path, pack):
     content = bytearray(pack({"top/a": bytes(range(256)) * 200, "top/b": b"2" * 1000}))
-    for number, fault in enumerate(
-        (bytes(content[: len(content) // 2]), bytes(content[:60]) + b"\0" * 40 + content[100:])
-    ):
+    cuts = [bytes(content[:size]) for size in (0, 50, len(content) // 2)]
+    for number, fault in enumerate((*cuts, bytes(content[:60]) + b"\0" * 40 + content[100:])):
         archive = tmp_path / f"{number}"
         archive.write_bytes(fault)
         with pytest.raises(GenreclfError, match="cannot be unpacked"):
@@ -516,12 +515,3 @@ def test_ballroom_is_downloaded_where_it_is_missing(tmp_path, monkeypatch, capsy
         assert data_folder(data) == tmp_path / "new" / "BallroomData"
         assert len(sources_of(data, data_folder(data))) == 8 and len(hub.ranges) == 1
     assert "research only" in capsys.readouterr().err
-
-
-def test_a_store_of_a_public_set_has_its_labels(tmp_path):
-    tracks = [fma_track(n, ("Pop", "Folk")[n % 2], "training", f"A{n}") for n in range(2)]
-    fma_tree(tmp_path, tracks)
-    for n in range(2):
-        sound(tmp_path / "fma_small" / "000" / f"{n:06d}.mp3", seed=n, seconds=2)
-    data = data_config("fma", path=tmp_path, cache=tmp_path / "cache")
-    assert [row.label for row in open_store(prepared_store(data)).rows] == ["Pop", "Folk"]

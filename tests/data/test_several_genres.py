@@ -6,20 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data_config import data_config
+from data_config import data_config, fill, made_row, split_config
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from public_trees import fma_track, fma_tree
 from test_datamodule import made
-from test_membership import load
-from test_public_sets import assigned, jamendo, made_row, published  # noqa: F401 - a fixture
+from test_public_sets import assigned, jamendo, published  # noqa: F401 - a fixture
 
 from genreclf.config import build
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.data_folder import data_folder
 from genreclf.data.datamodule import to_images
 from genreclf.data.membership import membership
-from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source, list_sources, sources_of
 from genreclf.data.split import SPLITS, SplitConfig, rarest
 from genreclf.data.store import Row
@@ -27,11 +25,6 @@ from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTILABEL
 
 GENRES_CSV = "genre_id,#tracks,parent,title,top_level\n15,9,0,Electronic,15\n21,9,0,Hip-Hop,21\n76,9,21,Rap,21\n"
-
-
-@pytest.fixture(autouse=True)
-def told_again():
-    tell_once.cache_clear()
 
 
 def labels(data) -> dict[str, str]:
@@ -42,8 +35,7 @@ def labels(data) -> dict[str, str]:
 
 
 def test_a_table_names_several_genres_in_any_order(tmp_path):
-    for name in ("a.wav", "b.wav", "c.wav", "d.wav"):
-        (tmp_path / name).touch()
+    fill(tmp_path, "a.wav", "b.wav", "c.wav", "d.wav")
     table = tmp_path / "songs.csv"
     table.write_text('path,genre\na.wav,rock;pop\nb.wav," pop ; rock;rock"\nc.wav,jazz\nd.wav,;\n')
     expected = [Source("a.wav", "pop; rock"), Source("b.wav", "pop; rock"), Source("c.wav", "jazz")]
@@ -88,9 +80,7 @@ def test_fmas_tracks_have_the_genres_of_their_list_by_name(tmp_path):
 
 def rows_of(sets: list[tuple[str, ...]], groups: list[int]) -> list[Row]:
     clips = enumerate(zip(sets, groups, strict=True))
-    return [
-        dataclasses.replace(made_row(f"{n}.wav", "; ".join(sorted(genres))), group=str(g)) for n, (genres, g) in clips
-    ]
+    return [made_row(f"{n}.wav", label="; ".join(sorted(genres)), group=str(g)) for n, (genres, g) in clips]
 
 
 def test_the_rarest_genre_of_each_clip():
@@ -123,11 +113,11 @@ def test_a_genre_that_is_too_rare_leaves_the_labels_and_not_the_clips(tmp_path, 
     sets = [("a",), ("b",), ("a", "b")] * 8 + [("a", "few"), ("few",)]
     rows = rows_of(sets, list(range(len(sets))))
     data = data_config(path=tmp_path, cache=tmp_path, task=MULTILABEL, rare_classes="drop")
-    found = membership(rows, data, load("hashed"))
+    found = membership(rows, data, split_config("hashed"))
     assert not found.refusals and {genre for genres in found.genres for genre in genres} == {"a", "b"}
     assert found.clips == tuple(range(25)) and found.genres[24] == ("a",)
     assert "'few' (2 clips)" in capsys.readouterr().err
-    (line,) = membership(rows, dataclasses.replace(data, rare_classes="refuse"), load("hashed")).refusals
+    (line,) = membership(rows, dataclasses.replace(data, rare_classes="refuse"), split_config("hashed")).refusals
     assert "'few' (2 clips" in line and "'a'" not in line
 
 

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from data_config import data_config
+from data_config import data_config, fill
 from hypothesis import given
 from hypothesis import strategies as st
 from unreadable import make_unreadable
@@ -17,13 +17,6 @@ from genreclf.data.sources import Source, list_sources, sources_of
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
-
-
-def fill(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
 
 
 def paths(folder: Path) -> list[str]:

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from data_config import split_config
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from torchaudio.datasets import gtzan
 
-from genreclf.config import build, config_folder
 from genreclf.data.clip_name import gtzan_name
 from genreclf.data.gtzan_lists import published, published_missing
 from genreclf.data.split import SPLITS, SplitConfig, assign, rank_in_class
@@ -26,13 +25,8 @@ from genreclf.errors import GenreclfError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load(name: str) -> SplitConfig:
-    path = config_folder() / "split" / f"{name}.yaml"
-    return build(SplitConfig, OmegaConf.to_container(OmegaConf.load(path)), "split")
-
-
 NAMES = ("hashed", "folds", "published", "table", "folders", "all")
-HASHED, FOLDS, PUBLISHED, TABLE, FOLDERS, ALL = map(load, NAMES)
+HASHED, FOLDS, PUBLISHED, TABLE, FOLDERS, ALL = map(split_config, NAMES)
 SHARES = (0.7, 0.15, 0.15)
 
 # A clip: its class, its content and its group.

@@ -71,6 +71,10 @@ def test_a_table_may_give_folds_alone(tmp_path):
         ('clip,artist\nx,"one\ny,"two"\n', "utf-8", "line 2 has a quote .*; close it"),
         ('sep=,\nclip,artist\n"x\nx",a\n"y\ny","one\nz,b\n', "utf-8", "line 6 has a quote .*; close it"),
         ('clip,artist\nx,"one" two\n', "utf-8", "line 2 has a quote .* inside a cell twice"),
+        ('clip,"artist\nx,one\ny,two\n', "utf-8", "line 1 has a quote .*; close it"),
+        ('"clip,artist\nx,"one"\n', "utf-8", "line 1 has a quote .*; close it"),
+        ('sep=;\n"clip"s;artist\nx;one\n', "utf-8", "line 2 has a quote .*; close it"),
+        ('clip, "artist"\nx, "one\ny, "two"\n', "utf-8", "line 2 has a quote .*; close it"),
         ("x.wav,rock\n", "utf-8", "add a line .* names"),
         ('<?xml version="1.0"?>\n<plist/>', "utf-8", "is XML.*; export it as CSV"),
         ("TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n", "utf-8", "MTG-Jamendo.*; give data=jamendo"),
@@ -444,6 +448,8 @@ def test_any_file_is_read_or_refused_in_one_line(tmp_path_factory, content):
         "path,artist\nx.wav,Ann\n".encode("utf-32"),
         b"SEP=\t\r\npath\tartist\r\nx.wav\tAnn\r\n",
         b"Sep=;\rpath;artist\rx.wav;Ann\r",
+        b'path, "title", artist\nx.wav, "One, ""two""", "Ann"\n',
+        b'"path","artist"\n"x.wav",  "Ann"\n',
     ],
 )
 def test_rarer_forms_of_spreadsheets_files(tmp_path, content):

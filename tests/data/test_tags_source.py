@@ -14,7 +14,6 @@ from tiny_sounds import tiny_sound
 from genreclf.data.build_store import prepared_store
 from genreclf.data.data_folder import data_folder
 from genreclf.data.membership import membership
-from genreclf.data.notices import tell_once, tell_table_once
 from genreclf.data.sources import sources_of, tag_counts
 from genreclf.data.split import SplitConfig, members
 from genreclf.data.store import open_store
@@ -86,8 +85,6 @@ def test_the_classes_are_those_of_the_tags(music, tmp_path):
 
 def test_what_was_taken_and_what_was_left_out_is_told(music, tmp_path, capsys):
     """Files are counted, and tags are shown unchanged."""
-    for tell in (tell_once, tell_table_once):
-        tell.cache_clear()
     labels(music, tmp_path, genre_map="gtzan")
     told = capsys.readouterr().err
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if "│" in line]
