@@ -310,14 +310,6 @@ def test_a_genre_that_a_cell_would_split_is_refused(music, run, monkeypatch):
     assert code == 2 and "'a;b'" in error and not Path("plan.csv").exists()
 
 
-def test_without_the_optional_package_it_is_one_line(music, run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "mutagen", None)
-    monkeypatch.delitem(sys.modules, "genreclf.tags.formats")
-    monkeypatch.delattr("genreclf.tags.formats")
-    code, _, error = run(music, "--plan", "plan.csv")
-    assert code == 2 and error.count("\n") == 1 and "pip install 'mutagen>=" in error
-
-
 def test_writing_that_was_killed_resumes_and_can_be_undone(music, run, tmp_path):
     for number in range(40):
         shutil.copy(music / "low.mp3", music / f"copy{number}.mp3")

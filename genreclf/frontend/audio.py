@@ -151,7 +151,7 @@ def _decoded(
     meter: LevelMeter,
 ) -> tuple[AnySink, Source, bool]:
     """Decodes the file, mixed by `meter`. Returns the sink, the source, and whether no other decoder is needed."""
-    sink = new_sink()
+    sink, before = new_sink(), os.fstat(handle.fileno())
     with closing(opened(handle)) as decoder:
         check_rate(str(path), decoder.rate_hz)
         check_channels(path, decoder.channels)
@@ -167,7 +167,7 @@ def _decoded(
         waveform.end_resampling()
         if not waveform.samples:
             raise UndecodableError("no samples could be decoded")
-        missing, is_final = _missing(handle, decoder, waveform), decoder.is_certain
+        missing, is_final = _missing(handle, before, decoder, waveform), decoder.is_certain
     if better := meter.better():
         return _decoded(path, handle, opened, new_sink, max_seconds, better)
     problem = "; ".join(filter(None, [missing, level.note(), meter.note(), decoder.note]))
@@ -259,12 +259,15 @@ class _Level:
         return f"{CLIPPED}: {share:.1%} of the samples at full scale" if share >= _CLIPPED_SHARE else ""
 
 
-def _missing(handle: FileIO, decoder: Decoder, waveform: _Waveform) -> str:
-    seconds = waveform.seconds
+def _missing(handle: FileIO, before: os.stat_result, decoder: Decoder, waveform: _Waveform) -> str:
+    """Returns a note on what was not decoded, or "". `before` is the file's status before decoding."""
+    seconds, now = waveform.seconds, os.fstat(handle.fileno())
+    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        return f"{TRUNCATED}: the file changed while it was read, {seconds:.1f} s decoded"
     expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # the header of joined files is the first one's
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
-    end, size = file_end(handle), os.fstat(handle.fileno()).st_size
+    end, size = file_end(handle), now.st_size
     if fault := end.fault or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
         return f"{TRUNCATED}: {fault}, {seconds:.1f} s decoded"
     behind = max(decoder.unread_share(), end.bytes_behind / size) - tag_bytes(handle) / size

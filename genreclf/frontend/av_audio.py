@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Discard, Disposition
 
 from genreclf.frontend.av_file import FilePart, open_container
-from genreclf.frontend.decoder import NO_RATE, UndecodableError
+from genreclf.frontend.decoder import NO_RATE, Decoder, UndecodableError
 
 # Sequences of frames without a header that gives the length (MP3 may have one). They end where no frame follows.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
@@ -39,14 +39,12 @@ _BLOCK_FRAMES = 65_536
 _MAX_ERRORS = 16  # in a row; ffmpeg searches for the next packet piece by piece
 
 
-class AvDecoder:
+class AvDecoder(Decoder):
     """A `Decoder` of the audio stream in a file, or in its bytes from `begin` to `end`.
 
     If there are several streams, it uses the first one marked as the default, or else the first. No other file is
     opened, whatever this one contains. Raises UndecodableError if the file is not audio.
     """
-
-    is_certain = True
 
     def __init__(self, handle: FileIO, begin: int = 0, end: int | None = None) -> None:
         self._handle = handle
@@ -55,8 +53,7 @@ class AvDecoder:
         try:
             self._stream = _audio_stream(self._container)
             self.note = _choice_note(self._stream, self._container)
-            self.rate_hz: int = self._stream.rate
-            self.channels: int = self._stream.channels
+            self.rate_hz, self.channels = self._stream.rate, self._stream.channels
             if not self.rate_hz or not self.channels:
                 raise UndecodableError(NO_RATE)
             self._stream.codec_context.thread_count = 1  # because several files are read at once

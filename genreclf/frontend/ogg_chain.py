@@ -11,14 +11,11 @@ from itertools import chain, pairwise
 import numpy as np
 
 from genreclf.frontend.av_audio import AvDecoder
-from genreclf.frontend.decoder import UndecodableError
+from genreclf.frontend.decoder import Decoder, UndecodableError
 
 
-class OggChain:
+class OggChain(Decoder):
     """A `Decoder` of all parts, with `bounds` from `chain_bounds`. Parts that are not audio are left out."""
-
-    header_seconds = expected_seconds = header_tolerance_seconds = 0.0  # no header gives the total length
-    has_float_samples, is_certain, note = False, True, ""
 
     def __init__(self, handle: FileIO, bounds: Sequence[int]) -> None:
         self._bounds, self._lost_bytes = bounds, 0.0
@@ -37,10 +34,6 @@ class OggChain:
     def unread_share(self) -> float:
         """See `Decoder`."""
         return self._lost_bytes / self._bounds[-1]
-
-    def ends_inside_frame(self) -> bool:
-        """See `Decoder`. The last page shows it instead."""
-        return False
 
     def close(self) -> None:
         """See `Decoder`."""

@@ -8,7 +8,7 @@ from io import FileIO
 import numpy as np
 import soundfile
 
-from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, UndecodableError
+from genreclf.frontend.decoder import NO_RATE, UNRECOGNISED, Decoder, UndecodableError
 from genreclf.frontend.file_start import size_of
 
 # A decoding error loses its block, so blocks are short. Uncompressed samples have no such errors, and long blocks are
@@ -34,12 +34,11 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no ty
         return False
 
 
-class SndfileDecoder:
+class SndfileDecoder(Decoder):
     """A `Decoder` for files that pass `suits_libsndfile`. Raises UndecodableError if libsndfile cannot read one."""
 
     # Encoders may write a length that is one frame too long.
     header_tolerance_seconds = 0.1
-    note = ""
 
     def __init__(self, handle: FileIO) -> None:
         self._handle = handle
@@ -50,16 +49,15 @@ class SndfileDecoder:
             self._file = _Stream(handle.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise UndecodableError(_reason(error.error_string)) from error
-        self.rate_hz: int = self._file.samplerate
-        self.channels: int = self._file.channels
+        self.rate_hz, self.channels = self._file.samplerate, self._file.channels
         frames = self._file.frames
         if frames == _UNKNOWN_FRAMES:
             self._file.close()
             raise UndecodableError("its header gives no length")
-        self.expected_seconds: float = frames / self.rate_hz
+        self.expected_seconds = frames / self.rate_hz
         self.header_seconds = self.expected_seconds * _header_bytes_share(self._file)
-        self.has_float_samples: bool = self._file.subtype in _FLOAT_SUBTYPES
-        self.is_certain: bool = self._file.format not in ("FLAC", "OGG")
+        self.has_float_samples = self._file.subtype in _FLOAT_SUBTYPES
+        self.is_certain = self._file.format not in ("FLAC", "OGG")
 
     def blocks(self) -> Iterator[tuple[np.ndarray, int]]:
         """See `Decoder`."""
@@ -80,10 +78,6 @@ class SndfileDecoder:
     def unread_share(self) -> float:
         """See `Decoder`."""
         return 1 - os.lseek(self._handle.fileno(), 0, os.SEEK_CUR) / size_of(self._handle)
-
-    def ends_inside_frame(self) -> bool:
-        """See `Decoder`. The lengths in these formats show it instead."""
-        return False
 
     def close(self) -> None:
         """See `Decoder`."""
