@@ -1,9 +1,10 @@
 """Measures speed and memory against baselines; each ratio is the median over pairs of alternating runs.
 
 scripts/bench               all parts
-scripts/bench prepare step  some of: prepare, step, parts, loop, memory
+scripts/bench prepare step  some of: memory, prepare, step, parts, loop, processes
 """
 
+import csv
 import os
 import resource
 import statistics
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 import yaml
 from bench_gpu import PARTS as PARTS_OF_A_STEP
-from bench_gpu import Step, profiled
+from bench_gpu import Step, profiled, write_pictures
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -31,11 +32,10 @@ from genreclf.config import build, config_folder
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.build_store import build_store
 from genreclf.data.datamodule import to_images
-from genreclf.data.demo import STYLES, write_demo
+from genreclf.data.demo import write_demo
 from genreclf.data.segment_batches import Batch
 from genreclf.data.sources import list_sources
 from genreclf.data.store import open_store
-from genreclf.frontend.picture import write_picture
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
 from genreclf.training.memory import keep_freed_memory
@@ -118,12 +118,11 @@ def plain_net(name: str) -> GenreClassifier:
     """Returns the same net in a straightforward form: NCHW and float32 throughout."""
     net = net_of(name).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs
 
-    class Plain(torch.nn.Module):
-        def forward(self, levels: torch.Tensor) -> torch.Tensor:
-            scaled = levels / 255 + net.scaling.noise_std * torch.randn(levels.shape)
-            return (scaled - net.scaling.mean) / net.scaling.std
+    def plain(levels: torch.Tensor) -> torch.Tensor:
+        scaled = levels / 255 + net.scaling.noise_std * torch.randn(levels.shape)
+        return (scaled - net.scaling.mean) / net.scaling.std
 
-    net.scaling.forward = Plain().forward
+    net.scaling.forward = plain
     return net
 
 
@@ -211,11 +210,7 @@ def loop() -> Iterator[tuple[str, ...]]:
 def memory() -> Iterator[tuple[str, ...]]:
     """Measures the peak resident memory of preparing 709 pictures, and of one epoch of Model A on them."""
     with tempfile.TemporaryDirectory() as folder:
-        rng = np.random.default_rng(0)
-        for number in range(709):
-            place = Path(folder) / "music" / STYLES[number % 10] / f"{number:05d}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(place, rng.integers(0, 256, (128, 387), dtype=np.uint8))
+        write_pictures(Path(folder) / "music", 709)
         words = ["data=folder", f"data.path={folder}/music", f"run={folder}/run", "trainer.max_epochs=1", "model=a"]
         environment = {**os.environ, "GENRECLF_CACHE": f"{folder}/cache"}
         quick = ["+trainer.limit_train_batches=4", "+trainer.limit_val_batches=2"]
@@ -225,7 +220,32 @@ def memory() -> Iterator[tuple[str, ...]]:
     yield "peak memory, 709 clips, GiB", f"{peak:.2f}", "-", "-", "under 4"
 
 
-PARTS = {"memory": memory, "prepare": prepare, "step": step, "parts": parts, "loop": loop}
+def processes() -> Iterator[tuple[str, ...]]:
+    """Measures an epoch of training in two processes, one thread each, against one process. Needs two idle cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [[epoch_seconds(count, Path(folder) / f"{turn}-{count}") for count in (2, 1)] for turn in range(3)]
+    two, one = (statistics.median(column) for column in zip(*runs, strict=True))
+    yield "an epoch of A in two processes, s", f"{two:.2f}", f"{one:.2f}", f"{one / two:.2f}x", "1.8x"
+
+
+def epoch_seconds(count: int, run: Path) -> float:
+    """Returns the seconds of an epoch on the demo music after the first one, which starts the processes."""
+    words = ["model=a", f"trainer.devices={count}", "trainer.max_epochs=3", f"run={run}", "logger=none"]
+    words += ["data.demo_clips_per_style=40", "split=all", "temperature=1", "trainer.accelerator=cpu", "seed=0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "genreclf.train", *words], env=environment, check=True, capture_output=True)
+    _, *epochs = csv.DictReader((run / "metrics.csv").read_text().splitlines())
+    return statistics.median(float(epoch["seconds"]) for epoch in epochs)
+
+
+PARTS = {
+    "memory": memory,
+    "prepare": prepare,
+    "step": step,
+    "parts": parts,
+    "loop": loop,
+    "processes": processes,
+}
 
 
 def main(names: list[str]) -> None:

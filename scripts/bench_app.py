@@ -40,31 +40,11 @@ SONG_SECONDS = 30.0
 _ANSWER = 'class="genre"'  # in the HTML that shows the genre
 
 
-class App(NamedTuple):
-    """A running app."""
-
-    port: int
-    process: int
-
-    def cpu_seconds(self) -> float:
-        """Returns user and system time so far."""
-        return cpu_of(self.process)
-
-    def mib(self, kind: str) -> float:
-        """Returns the resident memory (Rss), or its private part without mapped files (Anonymous)."""
-        lines = Path(f"/proc/{self.process}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{kind}:"))
-
-
 class Times(NamedTuple):
     """Seconds until the page showed a genre (infinite if it showed none), and until it was complete."""
 
     answer: float
     page: float
-
-    def after(self, seconds: float) -> "Times":
-        """Returns the same times, counted from `seconds` earlier."""
-        return Times(self.answer + seconds, self.page + seconds)
 
 
 class Session:
@@ -110,8 +90,8 @@ class Session:
         file = state.file_uploader_state_value.uploaded_file_info.add(file_id=place.file_id, name="song.wav")
         file.size = len(content)
         file.file_urls.CopyFrom(place)
-        sent = time.perf_counter() - start
-        return self.run().after(sent)
+        sent, times = time.perf_counter() - start, self.run()
+        return Times(sent + times.answer, sent + times.page)
 
     def _send(self, message: BackMsg) -> None:
         self._socket.send(message.SerializeToString())
@@ -123,8 +103,11 @@ class Session:
 
 
 @contextmanager
-def running() -> Iterator[App]:
-    """Runs the app without its protection against forged requests, which needs a browser's cookie."""
+def running() -> Iterator[tuple[int, int]]:
+    """Runs the app without its protection against forged requests, which needs a browser's cookie.
+
+    Yields its port and its process.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -137,7 +120,7 @@ def running() -> Iterator[App]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield App(port, server.pid)
+        yield port, server.pid
     finally:
         server.terminate()
         server.wait()
@@ -155,17 +138,19 @@ def main(sessions: int) -> None:
     predictor = load_predictor(DEFAULT_MODEL)
     alone: list[float] = []
     acts: dict[str, list[tuple[float, float, float]]] = {"upload": [], "again": []}  # answer, page, CPU seconds
-    with running() as app:
+    with running() as (port, process):
         for content in songs:
             start = time.process_time()
             predictor.predict(read_upload(content, predictor.info.picture_seconds, SONG_SECONDS + 1))
             alone.append(time.process_time() - start)
-            with connect(f"ws://127.0.0.1:{app.port}/_stcore/stream", max_size=None, proxy=None) as connection:
-                page = Session(app.port, connection)
+            with connect(f"ws://127.0.0.1:{port}/_stcore/stream", max_size=None, proxy=None) as connection:
+                page = Session(port, connection)
                 for name, act in (("upload", partial(page.upload, content)), ("again", page.run)):
-                    before = app.cpu_seconds()
-                    acts[name].append((*act(), app.cpu_seconds() - before))
-        memory = f"{app.mib('Rss'):.0f} MiB, {app.mib('Anonymous'):.0f} without mapped files"
+                    before = cpu_of(process)
+                    acts[name].append((*act(), cpu_of(process) - before))
+        lines = [line.split() for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]]
+        mib = {words[0]: int(words[1]) / 1024 for words in lines}
+        memory = f"{mib['Rss:']:.0f} MiB, {mib['Anonymous:']:.0f} without mapped files"
     load, _, _ = os.getloadavg()
     title = f"load {load:.1f}, {sessions} sessions"
     table = Table("what", "to the answer, s", "to the end, s", "CPU seconds", "prediction alone", title=title)

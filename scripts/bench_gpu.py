@@ -126,14 +126,19 @@ def recorded(step: Step) -> float:
         return milliseconds(lambda: repeated(step.batch), TIMED)
 
 
+def write_pictures(folder: Path, clips: int) -> None:
+    """Writes pictures of random levels, in a folder for each of ten genres."""
+    rng = np.random.default_rng(0)
+    for number in range(clips):
+        place = folder / STYLES[number % 10] / f"{number:05d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(place, rng.integers(0, 256, (128, 387), dtype=np.uint8))
+
+
 def whole_command(name: str) -> float:
     """Returns the seconds of a run of EPOCHS epochs on CLIPS pictures, including the start of Python and all files."""
     with tempfile.TemporaryDirectory() as folder:
-        rng = np.random.default_rng(0)
-        for number in range(CLIPS):
-            place = Path(folder) / "music" / STYLES[number % 10] / f"{number:05d}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(place, rng.integers(0, 256, (128, 387), dtype=np.uint8))
+        write_pictures(Path(folder) / "music", CLIPS)
         words = [f"model={name}", "data=folder", f"data.path={folder}/music", f"cache={folder}/cache", "logger=none"]
         words += ["split=all", "temperature=1", f"trainer.max_epochs={EPOCHS}", "model.weights=none"]
         command = [sys.executable, "-m", "genreclf.train", *words]

@@ -19,9 +19,11 @@ class Cost:
 def cost_of(work: Callable[[], object]) -> Cost:
     """Calls `work` and returns its cost."""
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak resident memory (proc(5))
-    wall, cpu = time.perf_counter(), _cpu()
+    wall, cpu = time.perf_counter(), sum(os.times()[:4])
     work()
-    return Cost(time.perf_counter() - wall, _cpu() - cpu, _peak())
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return Cost(time.perf_counter() - wall, sum(os.times()[:4]) - cpu, peak)
 
 
 def cpu_of(process: int) -> float:
@@ -34,12 +36,3 @@ def load() -> str:
     """Returns the load averages of the last 1 and 5 minutes, and the number of cores."""
     last, before, _ = os.getloadavg()
     return f"load {last:.1f} and {before:.1f} on {len(os.sched_getaffinity(0))} cores"
-
-
-def _cpu() -> float:
-    return sum(os.times()[:4])
-
-
-def _peak() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

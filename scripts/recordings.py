@@ -1,12 +1,9 @@
 """Measures how well duplicate recordings are found: changed copies of each clip, among all clips and copies.
 
-python scripts/recordings.py             500 clips of demo music
-python scripts/recordings.py DIR         the audio below a folder
-python scripts/recordings.py DIR TABLE   audio or pictures; TABLE (clip, artist, title) gives the expected matches
+python scripts/recordings.py       500 clips of demo music
+python scripts/recordings.py DIR   the audio below a folder
 """
 
-import csv
-import itertools
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,14 +16,12 @@ from rich.table import Table
 from scipy.signal import butter, sosfilt
 
 from genreclf.data.demo import write_demo
-from genreclf.data.fingerprint import SKETCH_STEP, Fingerprint, Fingerprints, Match, aligned, find_matches, fingerprint
+from genreclf.data.fingerprint import Fingerprint, Fingerprints, Match, find_matches, fingerprint
 from genreclf.frontend.audio import AUDIO_SUFFIXES, SAMPLE_RATE_HZ, read_audio
-from genreclf.frontend.clip import CLIP_SUFFIXES, read_clip
 from genreclf.frontend.log_mel import log_mel
 from genreclf.progress import progress_bar
 
 PICTURE_FRAMES_PER_COLUMN = 3.34  # GTZAN's usual pictures: 387 columns over 30 s
-PICTURE_SECONDS = 30.0
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -118,20 +113,10 @@ CHANGES: dict[tuple[str, str], Change] = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    console = Console()
-    if len(arguments) == 2:
-        against_table(console, Path(arguments[0]), Path(arguments[1]))
-    elif len(arguments) == 1:
-        changed_copies(console, Path(arguments[0]))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            write_demo(Path(folder), 50, 10.0, 0, None)
-            changed_copies(console, Path(folder))
-
-
-def changed_copies(console: Console, folder: Path) -> None:
-    tracks = [read_audio(path).waveform for path in files_below(folder, AUDIO_SUFFIXES)]
+def main(folder: Path) -> None:
+    tracks = [read_audio(path).waveform for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
+    if not tracks:
+        sys.exit(f"{folder}: holds no audio")
     originals = [prints_of(samples) for samples in tracks]
     table = Table("change", "how much", "found", "as pictures", "false pairs", "least confidence")
     table.title = f"{len(tracks)} clips and a changed copy of each"
@@ -149,6 +134,7 @@ def changed_copies(console: Console, folder: Path) -> None:
             table.add_row(what, amount, *shares, f"{as_audio.false} + {as_picture.false}", f"{least:.2f}")
             missed |= what.startswith("*") and (len(as_audio.correct) < 0.99 * len(tracks) or as_audio.false > 0)
             report(done, len(CHANGES))
+    console = Console()
     console.print(table)
     console.print("A star: at least 99 % must be found, without a false pair." + (" Missed." if missed else ""))
 
@@ -173,49 +159,10 @@ def prints_of(samples: np.ndarray) -> tuple[Fingerprint, Fingerprint]:
     return fingerprint(levels, frames), fingerprint(levels[:, columns], frames)
 
 
-def against_table(console: Console, folder: Path, table: Path) -> None:
-    """Lists identical clips, clips of the same artist and title, and matches between different titles."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        named = {row["clip"]: (row["artist"], row["title"]) for row in csv.DictReader(file)}
-    paths = files_below(folder, CLIP_SUFFIXES)
-    clips = [read_clip(path, PICTURE_SECONDS) for path in paths]
-    prints = [fingerprint(clip.levels, clip.frames) for clip in clips]
-    found = {(match.first, match.second): match for match in find_matches(Fingerprints.of(prints))}
-    pairs = list(itertools.combinations(range(len(paths)), 2))
-    equal = [pair for pair in pairs if np.array_equal(clips[pair[0]].levels, clips[pair[1]].levels)]
-    joined = sum(pair in found for pair in equal)
-    console.print(f"{len(paths)} clips, {len(found)} pairs joined; of {len(equal)} identical pairs, {joined} joined")
-    names = [named.get(path.stem, ("", "")) for path in paths]
-    alike = [pair for pair in pairs if all(names[pair[0]]) and names[pair[0]] == names[pair[1]]]
-    for heading, chosen in (
-        ("one artist and title", alike),
-        ("joined, of different or unknown titles", sorted(set(found) - set(alike))),
-    ):
-        rows = Table("clips", "titles", "verdict", "best agreement", title=f"{heading}: {len(chosen)} pairs")
-        for one, other in chosen:
-            match = found.get((one, other))
-            verdict = f"same, from {match.offset_seconds:+.1f} s" if match else "different"
-            titles = " | ".join(dict.fromkeys(": ".join(names[clip]) for clip in (one, other)))
-            best = match.confidence if match else best_agreement(prints[one], prints[other])
-            rows.add_row(f"{paths[one].stem} {paths[other].stem}", titles, verdict, f"{best:.2f}")
-        console.print(rows)
-
-
-def best_agreement(one: Fingerprint, other: Fingerprint) -> float:
-    """Returns the confidence at the best of all offsets, with or without tokens, which the quick search may miss."""
-    first, second = one.sketch.astype(float), other.sketch.astype(float)
-    reach = range(-len(second) * SKETCH_STEP, len(first) * SKETCH_STEP, SKETCH_STEP // 2)
-    return max(aligned(first, second, offset)[0] for offset in reach)
-
-
-def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(suffixes))
-    if not found:
-        sys.exit(f"{folder}: holds no clips")
-    return found
-
-
 if __name__ == "__main__":
-    if len(sys.argv) > 3 or {"-h", "--help"} & set(sys.argv):
-        sys.exit(__doc__)
-    main(sys.argv[1:])
+    if sys.argv[1:]:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as demo:
+            write_demo(Path(demo), 50, 10.0, 0, None)
+            main(Path(demo))

@@ -2,8 +2,9 @@
 
 python scripts/robustness.py AUDIO_FOLDER MODEL [MODEL...]
 
-A MODEL is a run folder, a bundle folder, or a pretrained name. An evaluated run predicts its test clips; any other
-model predicts all clips. A clip's folder is its genre.
+A MODEL is a run folder, a bundle folder, or a pretrained name. An evaluated run predicts its test clips, and its
+predictions are compared with those of the evaluation, which may have used pictures. Any other model predicts all clips.
+A clip's folder is its genre.
 """
 
 import io
@@ -63,36 +64,45 @@ CHANGES: dict[str, Callable[[np.ndarray], Sound]] = {
 }
 
 
-def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifier, Path]]:
-    """Returns each model with the files that it predicts."""
-    pairs = []
+def held_out(audio: dict[str, Path], models: list[Path]) -> list[tuple[Classifier, Path, str]]:
+    """Returns each model with the files that it predicts and their genres in its evaluation, or "" without one."""
+    found = []
     for model in models:
         classifier, file = Classifier.from_pretrained(model, device="cpu"), model / EVALUATION / "test" / PREDICTIONS
         predictions = read_predictions(file, "none") if file.is_file() else None
-        stems = {Path(path).stem for path in predictions.paths} if predictions else set(audio)
-        pairs += [(classifier, path) for stem, path in audio.items() if stem in stems]
-    return pairs
+        genres = dict.fromkeys(audio, "")
+        if predictions:
+            best = predictions.probabilities.argmax(1)
+            genres = {
+                Path(path).stem: predictions.classes[place] for path, place in zip(predictions.paths, best, strict=True)
+            }
+        found += [(classifier, audio[stem], genre) for stem, genre in genres.items() if stem in audio]
+    return found
 
 
 def main(folder: Path, models: list[Path]) -> None:
     """Prints, for each change, the accuracy, the share of clips whose genre changes, and the change in probability."""
     audio = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in AUDIO_SUFFIXES}
-    pairs = held_out(audio, models)
+    clips = held_out(audio, models)
     plain: list[bool] = []
+    evaluated: list[tuple[bool, bool]] = []  # whether correct, and whether another genre
     correct, flips, moved = ({name: list[float]() for name in CHANGES} for _ in range(3))
     with progress_bar("predicting", "clips") as report:
-        for done, (classifier, path) in enumerate(pairs, 1):
+        for done, (classifier, path, genre) in enumerate(clips, 1):
             wave = read_audio(path).waveform
             before = classifier.classify(wave, SAMPLE_RATE_HZ)
             plain.append(before.genre == path.parent.name)
+            evaluated += [(genre == path.parent.name, genre != before.genre)] if genre else []
             for name, change in CHANGES.items():
                 after = classifier.classify(*change(wave))
                 correct[name].append(after.genre == path.parent.name)
                 flips[name].append(after.genre != before.genre)
                 moved[name].append(0.5 * np.abs(np.subtract(after.probabilities, before.probabilities)).sum())
-            report(done, len(pairs))
-    table = Table("change", "correct", "another genre", "probability moved", title=f"{len(pairs)} clips")
+            report(done, len(clips))
+    table = Table("change", "correct", "another genre", "probability moved", title=f"{len(clips)} clips")
     table.add_row("none", f"{np.mean(plain):.1%}", "-", "-")
+    if evaluated:
+        table.add_row("as evaluated", *(f"{share:.1%}" for share in np.mean(evaluated, axis=0)), "-")
     for name in CHANGES:
         table.add_row(name, *(f"{np.mean(part[name]):.1%}" for part in (correct, flips)), f"{np.mean(moved[name]):.3f}")
     Console().print(table)

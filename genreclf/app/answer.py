@@ -4,16 +4,21 @@ import streamlit as st
 
 from genreclf.app import corrections, drawing, exports, words
 from genreclf.app.colours import colours
-from genreclf.app.live_region import announce
+from genreclf.app.components import announce
 from genreclf.app.player import player
 from genreclf.app.results import Classifier, Model, song_row
 from genreclf.app.visits import Song, Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.analysis import Analysis
-from genreclf.inference.task import MULTICLASS, MULTILABEL
+from genreclf.inference.task import MULTICLASS
 from genreclf.page import escaped
 
 _SYNTHETIC = "This is a synthetic sound, made by this program: the figures for music do not apply to it."
+
+_STRIP = (
+    "Below the spectrogram is the most probable genre of each part: the taller its bar, the more probable. Attention "
+    "shows how much each moment counted."
+)
 
 
 def answer(visit: Visit, classifier: Classifier) -> None:
@@ -23,7 +28,7 @@ def answer(visit: Visit, classifier: Classifier) -> None:
     reasons = []
     for song in songs:
         try:
-            analyses = classifier.analyze(song, "Classifying …")
+            analyses = classifier.analyze(song, words.plain(f"Classifying {song.name} …"))
         except GenreclfError as error:
             reasons.append(str(error))
         else:
@@ -55,7 +60,7 @@ def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Ana
         for model, analysis in zip(classifier.models, analyses, strict=True)
     ]
     png = analyses[0].spectrogram_png
-    exports.downloads("song", song.name, classifier.labels, [rows], classifier.classes, True, png)
+    exports.downloads("song", song.name, classifier, [rows], png)
 
 
 def _genre(song: Song, model: Model, analysis: Analysis, several: bool) -> None:
@@ -94,13 +99,13 @@ def _details(song: Song, classifier: Classifier, analyses: list[Analysis]) -> No
     key = " ".join(
         ["player", song.id, str(classifier.picture_seconds), *(m.predictor.digest for m in classifier.models)]
     )
-    st.subheader("Over time", anchor=False)
-    if any(analysis.prediction.task == MULTILABEL for analysis in analyses):
-        st.caption("The strip shows the most probable genre of each part.")
+    has_genres = bool(analyses[0].prediction.probabilities)
+    st.subheader("Over time" if has_genres else "What was read", anchor=False)
     player(analyses, names, classifier.classes, None if is_picture else song.content, key)
-    colour = colours(*classifier.classes)
-    if not analyses[0].prediction.probabilities:
+    if not has_genres:
         return
+    st.caption(_STRIP)
+    colour = colours(*classifier.classes)
     st.subheader("All genres", anchor=False)
     for column, model, analysis in zip(st.columns(len(analyses)), classifier.models, analyses, strict=True):
         with column:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from genreclf.app import corrections, exports, retraining, sources, words
 from genreclf.app.answer import answer
-from genreclf.app.live_region import announce
+from genreclf.app.components import announce
 from genreclf.app.results import Classifier, classifier
 from genreclf.app.settings import settings
 from genreclf.app.songs_table import songs_table
@@ -47,14 +47,10 @@ def page() -> None:
     if visit.songs:
         _songs(visit, loaded)
     else:
-        _empty(visit)
-
-
-def _empty(visit: Visit) -> None:
-    if songs_are_gone(visit):
-        st.info("The songs of this page are no longer kept. Add them again.")
+        if songs_are_gone(visit):
+            st.info("The songs of this page are no longer kept. Add them again.")
+        announce("")
     st.caption(_KEPT)
-    announce("")
 
 
 def _songs(visit: Visit, loaded: Classifier) -> None:
@@ -66,11 +62,10 @@ def _songs(visit: Visit, loaded: Classifier) -> None:
         with table:
             rows = _table(visit, loaded)
         st.subheader("All songs", anchor=False)
-        exports.downloads("table", "genres", loaded.labels, rows, loaded.classes, False)
+        exports.downloads("table", "genres", loaded, rows)
     if visit.corrections or visit.history:
         corrections.overview(visit)
         retraining.panel(visit, loaded)
-    st.caption(_KEPT)
 
 
 def _table(visit: Visit, loaded: Classifier) -> list[list[Row]]:

@@ -55,7 +55,7 @@ def palette(count: int) -> tuple[list[str], list[str]]:
     """
     pages = [_candidates(_LIGHT_PAGE), _candidates(_DARK_PAGE)]
     seen = np.concatenate([_as_seen(page) for page in pages])  # (2 pages * 3 kinds of vision, candidates, 3)
-    chosen = [_first()]
+    chosen = [_HUES.index(264) * len(_LIGHT_PAGE) * len(_CHROMAS) + len(_CHROMAS) - 1]  # a strong, dark blue
     nearest = _distances(seen, chosen[0])
     while len(chosen) < min(count, len(nearest)):
         chosen.append(int(nearest.argmax()))
@@ -63,11 +63,6 @@ def palette(count: int) -> tuple[list[str], list[str]]:
     places = np.resize(chosen, count)
     light, dark = ([_hex(colour) for colour in page[places]] for page in pages)
     return light, dark
-
-
-def _first() -> int:
-    """Returns the index of a strong, dark blue."""
-    return (_HUES.index(264) * len(_LIGHT_PAGE)) * len(_CHROMAS) + len(_CHROMAS) - 1
 
 
 def _candidates(lightness: Sequence[float]) -> np.ndarray:

@@ -6,13 +6,13 @@ import streamlit as st
 
 from genreclf.app import words
 from genreclf.app.results import Classifier
+from genreclf.app.trainings import TABLE
 from genreclf.app.visits import Song, Visit
 from genreclf.csv_text import csv_line
 from genreclf.page import escaped
 from genreclf.text import one_line, utf8
 
 _MAX_GENRE = 100  # characters
-TABLE = "corrections.csv"
 
 
 def genres(visit: Visit, classifier: Classifier) -> list[str]:
@@ -43,10 +43,6 @@ def _choose(visit: Visit, song: str, key: str) -> None:
     visit.correct(song, genre_name(st.session_state[key]))
 
 
-def _undo(visit: Visit) -> None:
-    visit.undo()
-
-
 def genre_name(typed: object) -> str | None:
     """Returns a typed genre on one line; None if nothing was typed."""
     name = " ".join(one_line(typed).split()) if isinstance(typed, str) else ""
@@ -55,7 +51,7 @@ def genre_name(typed: object) -> str | None:
 
 def table(visit: Visit) -> str:
     """Returns the corrections as CSV with the columns path and genre, which `data=folder data.table=` reads."""
-    rows = [(visit.songs[song].name, genre) for song, genre in visit.corrections.items()]
+    rows = [(song.name, genre) for song, genre in visit.corrected]
     return "".join(csv_line(map(utf8, row)) for row in (("path", "genre"), *rows))
 
 
@@ -65,11 +61,12 @@ def overview(visit: Visit) -> None:
     st.header("Your corrections", anchor=False)
     if count:
         st.html(_list(visit))
-        if twice := _same_names(visit):
+        name, same = Counter(song.name for song, _ in visit.corrected).most_common(1)[0]
+        if same > 1:
             remedy = "rename one and add it again, or the table cannot tell them apart"
-            st.warning(words.plain(f"Two of these songs are called {twice}: {remedy}."))
+            st.warning(words.plain(f"Two of these songs are called {name}: {remedy}."))
     with st.container(horizontal=True):
-        st.button("Undo", on_click=_undo, args=(visit,), disabled=not visit.history, shortcut="Ctrl+Z", key="undo")
+        st.button("Undo", on_click=visit.undo, disabled=not visit.history, shortcut="Ctrl+Z", key="undo")
         if count:
             st.download_button(
                 "Download corrections.csv", table(visit), TABLE, "text/csv", on_click="ignore", key="corrections"
@@ -78,12 +75,7 @@ def overview(visit: Visit) -> None:
 
 def _list(visit: Visit) -> str:
     lines = "".join(
-        f"<li><bdi>{escaped(visit.songs[song].name)}</bdi>: <strong><bdi>{escaped(genre)}</bdi></strong></li>"
-        for song, genre in visit.corrections.items()
+        f"<li><bdi>{escaped(song.name)}</bdi>: <strong><bdi>{escaped(genre)}</bdi></strong></li>"
+        for song, genre in visit.corrected
     )
     return f'<ul style="overflow-wrap:anywhere">{lines}</ul>'
-
-
-def _same_names(visit: Visit) -> str:
-    names = Counter(visit.songs[song].name for song in visit.corrections)
-    return next((name for name, count in names.items() if count > 1), "")

@@ -1,10 +1,10 @@
-"""Draws bars and pictures as HTML. Text remains text, so it fits any screen and supports any script."""
+"""Draws bars as HTML. Text remains text, so it fits any screen and supports any script."""
 
 from collections.abc import Mapping, Sequence
 
 from genreclf.app.words import ranked
 from genreclf.inference.predictor import Prediction
-from genreclf.page import data_uri, escaped
+from genreclf.page import escaped
 
 _LEAST_BAR = 0.004  # least share of the width, so that each genre's colour is visible
 
@@ -44,8 +44,3 @@ def _mark(threshold: float | None) -> str:
         f'<span style="position:absolute;left:{threshold:.1%};top:-.15rem;bottom:-.15rem;width:2px;'
         'background:light-dark(#1b1b1b,#f4f4f4)"></span>'
     )
-
-
-def image(png: bytes, description: str) -> str:
-    """Returns an image as HTML, with a description for people who cannot see it."""
-    return f'<img src="{data_uri(png)}" alt="{escaped(description)}" style="width:100%;height:auto">'

@@ -1,15 +1,14 @@
 """Results as files to download: one model's results as `predict` writes them, two models' with the models' names."""
 
 import io
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from genreclf.app import words
+from genreclf.app.results import Classifier
 from genreclf.csv_text import csv_line
-from genreclf.inference.results import Row, flat, show_csv, show_json
+from genreclf.inference.results import Row, flat, show_json
 from genreclf.text import utf8
 
 Classes = Sequence[Sequence[str]]  # the classes of each model
@@ -17,22 +16,17 @@ Classes = Sequence[Sequence[str]]  # the classes of each model
 
 def as_json(labels: Sequence[str], rows: Sequence[Sequence[Row]]) -> str:
     """Returns JSON with an object per song, from (songs, models) rows; two models' results are under their names."""
-    if len(labels) == 1:
-        text = io.StringIO()
-        show_json([row for (row,) in rows], text)
-        return text.getvalue()
-    songs = [
-        {
-            "path": of_song[0]["path"],
-            "models": {label: _without_path(row) for label, row in zip(labels, of_song, strict=True)},
-        }
-        for of_song in rows
-    ]
-    return json.dumps(songs, indent=1) + "\n"
+    text = io.StringIO()
+    show_json([of_song[0] if len(labels) == 1 else _by_model(labels, of_song) for of_song in rows], text)
+    return text.getvalue()
 
 
-def _without_path(row: Row) -> Row:
-    return {key: value for key, value in row.items() if key != "path"}
+def _by_model(labels: Sequence[str], of_song: Sequence[Row]) -> Row:
+    models = {
+        label: {key: value for key, value in row.items() if key != "path"}
+        for label, row in zip(labels, of_song, strict=True)
+    }
+    return {"path": of_song[0]["path"], "models": models}
 
 
 def as_csv(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classes, segments: bool) -> str:
@@ -41,17 +35,17 @@ def as_csv(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classe
     With two models, a line per song has columns for each, whose names begin with the model's name. Lines per segment
     are for one model each, named in the column `model`, because the models' segments may differ.
     """
-    text = io.StringIO()
     if len(labels) == 1:
-        show_csv([row for (row,) in rows], classes[0], segments, text)
+        records = flat([row for (row,) in rows], classes[0], segments)
     elif segments:
-        _write(text, _by_segment(labels, rows, classes))
+        records = _by_segment(labels, rows, classes)
     else:
-        _write(text, _side_by_side(labels, rows, classes))
-    return text.getvalue()
+        records = [_side_by_side(labels, of_song, classes) for of_song in rows]
+    lines = [records[0], *(record.values() for record in records)]
+    return "".join(csv_line(utf8(cell) if isinstance(cell, str) else cell for cell in line) for line in lines)
 
 
-def _by_segment(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classes) -> list[dict[str, Any]]:
+def _by_segment(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classes) -> list[Row]:
     every = list(dict.fromkeys(name for genres in classes for name in genres))
     return [
         {"model": label, **record}
@@ -61,41 +55,29 @@ def _by_segment(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: C
     ]
 
 
-def _side_by_side(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classes) -> list[dict[str, Any]]:
-    records = []
-    for of_song in rows:
-        record: dict[str, Any] = {"path": of_song[0]["path"]}
-        for label, row, genres in zip(labels, of_song, classes, strict=True):
-            (values,) = flat([row], genres, segments=False)
-            record |= {f"{label}: {key}": value for key, value in values.items() if key != "path"}
-        records.append(record)
-    return records
-
-
-def _write(text: io.StringIO, records: list[dict[str, Any]]) -> None:
-    text.write(csv_line(map(utf8, records[0])))
-    for record in records:
-        text.write(csv_line(utf8(value) if isinstance(value, str) else value for value in record.values()))
+def _side_by_side(labels: Sequence[str], of_song: Sequence[Row], classes: Classes) -> Row:
+    record: Row = {"path": of_song[0]["path"]}
+    for label, row, genres in zip(labels, of_song, classes, strict=True):
+        (values,) = flat([row], genres, segments=False)
+        record |= {f"{label}: {key}": value for key, value in values.items() if key != "path"}
+    return record
 
 
 def downloads(
-    key: str,
-    stem: str,
-    labels: Sequence[str],
-    rows: Sequence[Sequence[Row]],
-    classes: Classes,
-    segments: bool,
-    spectrogram: bytes | None = None,
+    key: str, stem: str, classifier: Classifier, rows: Sequence[Sequence[Row]], spectrogram: bytes | None = None
 ) -> None:
-    """Shows the download buttons. `stem` is the beginning of the files' names."""
-    files = {
-        "JSON": (as_json(labels, rows), ".json", "application/json"),
-        "CSV": (as_csv(labels, rows, classes, segments), ".csv", "text/csv"),
-    }
+    """Shows the download buttons. `stem` is the beginning of the files' names.
+
+    With a spectrogram, the results are of one song, and the CSV has a line per segment.
+    """
+    labels, classes, segments = classifier.labels, classifier.classes, spectrogram is not None
+    files: list[tuple[str, str, str, str | bytes]] = [
+        ("JSON", ".json", "application/json", as_json(labels, rows)),
+        ("CSV", ".csv", "text/csv", as_csv(labels, rows, classes, segments)),
+    ]
+    if spectrogram is not None:
+        files.append(("spectrogram (PNG)", ".png", "image/png", spectrogram))
     with st.container(horizontal=True):
-        for label, (content, suffix, mime) in files.items():
+        for label, suffix, mime, content in files:
             name = words.file_stem(stem) + suffix
-            st.download_button(label, content, name, mime, on_click="ignore", key=f"{key} {label}")
-        if spectrogram is not None:
-            name = words.file_stem(stem) + ".png"
-            st.download_button("Spectrogram (PNG)", spectrogram, name, "image/png", on_click="ignore", key=f"{key} PNG")
+            st.download_button(f"Download {label}", content, name, mime, on_click="ignore", key=f"{key} {label}")

@@ -5,10 +5,10 @@ const NOT_SHOWN = "script, link, base, meta, iframe, frame, object, embed, form,
 
 export default function ({ data, parentElement: root }) {
   let frame = root.querySelector("iframe");
-  if (frame?.dataset.digest === data.digest) return;
+  if (frame?.shownPage === data.page) return;
   frame?.remove();
   frame = document.createElement("iframe");
-  frame.dataset.digest = data.digest;
+  frame.shownPage = data.page;
   frame.title = data.title;
   frame.setAttribute("sandbox", "allow-same-origin"); // so that its height can be measured
   frame.style.cssText = "display: block; width: 100%; height: 60vh; border: 0; background: transparent;";

@@ -19,11 +19,8 @@ function clock(seconds, digits) {
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
 
-function element(kind, name, text) {
-  const made = document.createElement(kind);
-  if (name) made.className = name;
-  if (text !== undefined) made.textContent = text;
-  return made;
+function element(kind, className = "", textContent = "") {
+  return Object.assign(document.createElement(kind), { className, textContent });
 }
 
 const MAX_LETTERS_BESIDE = 12; // beside a strip; a longer name is placed above it
@@ -53,7 +50,10 @@ class Player {
 
   show(data, setStateValue) {
     this.report = setStateValue;
-    if (data.audio !== this.data?.audio) this.load(data.audio);
+    if (data.audio !== this.data?.audio) {
+      if (data.audio) this.audio.src = data.audio;
+      else this.audio.removeAttribute("src");
+    }
     const content = JSON.stringify(data);
     if (content === this.drawn) return;
     this.drawn = content;
@@ -63,11 +63,6 @@ class Player {
     this.draw();
     const one = this.parts.length === 1 ? 0 : null;
     this.mark(this.chosen !== null && this.chosen < this.parts.length ? this.chosen : one);
-  }
-
-  load(address) {
-    if (address) this.audio.src = address;
-    else this.audio.removeAttribute("src");
   }
 
   listen() {
@@ -213,39 +208,32 @@ class Player {
   mark(number) {
     this.chosen = number;
     const part = number === null ? null : this.parts[number];
-    const { seconds } = this.data;
     const isMarked = part && this.parts.length > 1;
     for (const name of [".before", ".chosen", ".after"]) this.find(name).hidden = !isMarked;
     if (isMarked) {
-      const left = part.start / seconds, right = part.end / seconds;
-      Object.assign(this.find(".before").style, { left: 0, width: percent(left) });
-      Object.assign(this.find(".chosen").style, { left: percent(left), width: percent(right - left) });
-      Object.assign(this.find(".after").style, { left: percent(right), right: 0 });
+      this.place(this.find(".before"), { left: 0, right: part.start });
+      this.place(this.find(".chosen"), { left: part.start, right: part.end });
+      this.place(this.find(".after"), { left: part.end, right: this.data.seconds });
     }
     this.find(".whole").disabled = number === null;
     this.find(".part").ariaLive = this.root.activeElement === this.timeline ? "off" : "polite"; // the timeline announces the part itself
-    this.find(".part").textContent = part ? `Part ${this.sentence(number)}` : this.hint();
+    const hint = this.parts.length > 1 ? "Click the picture, or use the arrow keys, to choose a part." : "";
+    this.find(".part").textContent = part ? `Part ${this.sentence(number)}` : hint;
     this.drawAttention(part);
     this.tick();
   }
 
-  hint() {
-    return this.parts.length > 1 ? "Click the picture, or use the arrow keys, to choose a part." : "";
-  }
-
   draw() {
     const { data } = this;
-    const many = this.parts.length > 1;
-    this.find(".sound").hidden = !data.audio;
-    this.find(".playhead").hidden = !data.audio;
-    this.find(".steps").hidden = !many;
-    this.find(".play-part").hidden = !data.audio;
+    for (const name of [".sound", ".playhead", ".play-part"]) this.find(name).hidden = !data.audio;
+    this.find(".steps").hidden = this.parts.length < 2;
     this.find(".reason").textContent = data.reason;
     this.find(".reason").hidden = !data.reason;
     this.find(".spectrogram").src = data.picture;
     this.timeline.ariaLabel = data.description;
     this.timeline.ariaValueMax = data.seconds.toFixed(this.digits);
-    this.drawAxes();
+    this.drawAxis(".frequencies", "bottom", data.frequencies);
+    this.drawAxis(".times", "left", data.ticks);
     this.drawStrips();
     this.find(".legend").replaceChildren(...data.genres.map(({ name, colour }) => {
       const item = element("li"), swatch = element("span");
@@ -256,15 +244,10 @@ class Player {
     this.fit();
   }
 
-  drawAxes() {
-    this.find(".frequencies").replaceChildren(...this.data.frequencies.map(({ at, label }) => {
+  drawAxis(axis, side, ticks) {
+    this.find(axis).replaceChildren(...ticks.map(({ at, label }) => {
       const tick = element("span", "", label);
-      tick.style.bottom = percent(at);
-      return tick;
-    }));
-    this.find(".times").replaceChildren(...this.data.ticks.map(({ at, label }) => {
-      const tick = element("span", "", label);
-      tick.style.left = percent(at);
+      tick.style[side] = percent(at);
       return tick;
     }));
   }
@@ -292,15 +275,18 @@ class Player {
     chart.append(this.timeline); // above the strips
   }
 
+  // Places an element from `left` to `right`, in seconds.
+  place(shown, { left, right }) {
+    const { seconds } = this.data;
+    Object.assign(shown.style, { left: percent(left / seconds), width: percent((right - left) / seconds) });
+    return shown;
+  }
+
   // A bar is taller the more probable its genre is.
-  bar({ left, right, genre, probability }) {
-    const bar = element("div", "bar"), { seconds } = this.data;
-    Object.assign(bar.style, {
-      left: percent(left / seconds),
-      width: percent((right - left) / seconds),
-      height: `${1.7 * Math.max(0.1, probability)}rem`,
-      background: this.data.genres[genre].colour,
-    });
+  bar(part) {
+    const bar = this.place(element("div", "bar"), part);
+    bar.style.height = `${1.7 * Math.max(0.1, part.probability)}rem`;
+    bar.style.background = this.data.genres[part.genre].colour;
     return bar;
   }
 
@@ -311,12 +297,7 @@ class Player {
       if (runs.at(-1)?.genre === genre) runs.at(-1).right = right;
       else runs.push({ left, right, genre });
     }
-    return runs.map(({ left, right, genre }) => {
-      const run = element("div", "run", this.data.genres[genre].name);
-      run.style.left = percent(left / this.data.seconds);
-      run.style.width = percent((right - left) / this.data.seconds);
-      return run;
-    });
+    return runs.map((run) => this.place(element("div", "run", this.data.genres[run.genre].name), run));
   }
 
   // Hides names that are wider than their part, and every other time if the times would touch.

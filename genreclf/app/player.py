@@ -1,17 +1,19 @@
 """The player component: sound, spectrogram, genres and attention on one time axis. See player.js."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any
+import io
+from collections.abc import Sequence
 
 import numpy as np
+import soundfile
 import streamlit as st
 from streamlit import runtime
 
-from genreclf.app.playable import as_flac
+from genreclf.app.components import component
 from genreclf.app.timeline import spectrogram_png, timeline
 from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import SAMPLE_RATE_HZ, stream_audio
+from genreclf.frontend.clip import upload_path
+from genreclf.frontend.limits import MAX_SECONDS
 from genreclf.inference.analysis import Analysis
 
 # MIME types by the first bytes of a file. A browser detects the rest itself.
@@ -43,22 +45,13 @@ def player(
     data = timeline(analyses, names, classes)
     data["picture"] = _address(_picture(key, analyses[0].clip.levels), "image/png", f"{key} picture")
     data["audio"], data["reason"] = _sound(key, content, state.get("refused") or ())
-    _component()(key=key, data=data, on_refused_change=_nothing)
+    # Streamlit keeps only those values of a component that have a callback.
+    component("player")(key=key, data=data, on_refused_change=lambda: None)
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
 def _picture(key: str, _levels: np.ndarray) -> bytes:
     return spectrogram_png(_levels)
-
-
-@cache
-def _component() -> Callable[..., Any]:
-    html, css, js = (Path(__file__).with_name(f"player.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
-    return st.components.v2.component("genreclf.player", html=html, css=css, js=js)
-
-
-def _nothing() -> None:
-    """Does nothing: Streamlit keeps only those values of a component that have a callback."""
 
 
 def _sound(key: str, content: bytes | None, refused: Sequence[str]) -> tuple[str | None, str]:
@@ -85,12 +78,35 @@ def _sound_type(content: bytes) -> str:
 
 def _decoded(key: str, content: bytes) -> bytes:
     """Returns the sound as FLAC. It is kept as long as the session plays this song."""
-    kept = st.session_state.get(_DECODED)
-    if kept is None or kept[0] != key:
+    kept: tuple[str, bytes] = st.session_state.get(_DECODED, ("", b""))
+    if kept[0] != key:
         with st.spinner("Preparing the sound …"):
             kept = st.session_state[_DECODED] = key, as_flac(content)
-    flac: bytes = kept[1]
-    return flac
+    return kept[1]
+
+
+def as_flac(content: bytes) -> bytes:
+    """Returns a file's audio as FLAC: mono, 22,050 Hz, 16 bits. Raises GenreclfError if it cannot be read as audio."""
+    with upload_path(content) as path:
+        sink, _ = stream_audio(path, _Flac, MAX_SECONDS)
+    return sink.finished()
+
+
+class _Flac:
+    """A `Sink` that keeps the waveform compressed: an hour takes about 60 MB."""
+
+    def __init__(self) -> None:
+        self._content = io.BytesIO()
+        self._file = soundfile.SoundFile(self._content, "w", SAMPLE_RATE_HZ, 1, "PCM_16", format="FLAC")
+
+    def add(self, samples: np.ndarray) -> None:
+        """See `Sink`."""
+        self._file.write(samples)
+
+    def finished(self) -> bytes:
+        """Returns the content of the finished file."""
+        self._file.close()
+        return self._content.getvalue()
 
 
 def _address(content: bytes, kind: str, place: str) -> str:

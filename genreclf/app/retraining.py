@@ -1,17 +1,22 @@
 """Training on the corrections: the requirements, the command, and the progress."""
 
 from collections import Counter
-from functools import cache
 
 import streamlit as st
 
-from genreclf.app import trainings as background
 from genreclf.app import words
-from genreclf.app.corrections import TABLE
 from genreclf.app.results import Classifier, Model
 from genreclf.app.state import runs_folder
 from genreclf.app.time_axis import clock
-from genreclf.app.trainings import Corrected, Training, Trainings, missing, new_folder, obstacle
+from genreclf.app.trainings import (
+    TABLE,
+    TRAININGS,
+    Training,
+    missing,
+    new_folder,
+    obstacle,
+    train_arguments,
+)
 from genreclf.app.visits import Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.run_folder import PRETRAINED
@@ -21,16 +26,10 @@ _EVERY_SECONDS = 2.0
 _ENOUGH = 5  # songs per genre; training with fewer was not measured
 
 
-@cache
-def trainings() -> Trainings:
-    """Returns the training runs of this server."""
-    return Trainings()
-
-
 def panel(visit: Visit, loaded: Classifier) -> None:
     """Shows how to train on the corrections of a visit."""
     st.subheader("A model that learns from them", anchor=False)
-    model, last = loaded.models[0], trainings().last
+    model, last = loaded.models[0], TRAININGS.last
     if last:
         _progress(last)
     _start(visit, model, last)
@@ -44,7 +43,7 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
     st.caption(words.plain(_explanation(genres, model, str(runs))))
     if st.button("Train", disabled=bool(reason), key="train"):
         try:
-            trainings().start(model.predictor.info.name, _init(model), new_folder(runs), _corrected(visit))
+            TRAININGS.start(model.predictor.info.name, _init(model), new_folder(runs), visit.corrected)
         except GenreclfError as error:
             st.error(words.plain(str(error)))
         else:
@@ -54,11 +53,6 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
     with st.expander("The command for a terminal"):
         st.caption("FOLDER is the folder with your songs, corrections.csv the table that you have downloaded.")
         st.code(_command(model, genres), language=None, wrap_lines=True)
-
-
-def _corrected(visit: Visit) -> list[Corrected]:
-    kept = [(visit.songs[song], genre) for song, genre in visit.corrections.items()]
-    return [Corrected(song.name, song.content, genre) for song, genre in kept]
 
 
 def _explanation(genres: list[str], model: Model, runs: str) -> str:
@@ -78,7 +72,7 @@ def _init(model: Model) -> str:
 
 
 def _command(model: Model, genres: list[str]) -> str:
-    arguments = background.train_arguments(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
+    arguments = train_arguments(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
     return shell_command("genreclf", "train", *arguments)
 
 
@@ -92,7 +86,7 @@ def _watched(training: Training) -> None:
         st.progress(min(1.0, done / of), f"Epoch {done} of {of}, {time}")
     else:  # with few songs, training is one step
         st.write(f"Learning from {training.songs} songs: {time} so far. Few songs take a minute or two.")
-    st.button("Stop the training", on_click=trainings().stop, key="stop")
+    st.button("Stop the training", on_click=TRAININGS.stop, key="stop")
 
 
 def _progress(training: Training) -> None:
@@ -103,5 +97,7 @@ def _progress(training: Training) -> None:
         _watched(training)
     elif training.succeeded:
         st.success(f"{name} is trained: choose it under Model, at the top.")
+    elif training.stopped:
+        st.info(f"{name} was stopped. The songs stay in this folder until you delete it.")
     else:
         st.error(f"{name} was not trained. {words.plain(training.last_line())}")

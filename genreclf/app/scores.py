@@ -7,12 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from genreclf.app import drawing
-from genreclf.app.framed_page import framed_page
+from genreclf.app.components import component
 from genreclf.app.markdown import markdown_html
 from genreclf.app.state import runs_folder
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, METRICS, REPORT
 from genreclf.inference.task import MULTICLASS, MULTILABEL
+from genreclf.page import SEAL, data_uri
 from genreclf.text import one_line
 
 _MAIN_SCORES = {
@@ -24,7 +24,7 @@ _MAIN_SCORES = {
 def page() -> None:
     """Shows the page."""
     st.title("Scores")
-    found = _evaluations() | _comparisons()
+    found = _found()
     if not found:
         st.info(
             "There are no scores yet. `genreclf evaluate RUN` scores a run, `genreclf evaluate MODEL data.path=DIR` a "
@@ -40,31 +40,24 @@ def page() -> None:
         _evaluation(folder)
 
 
-def _evaluations() -> dict[str, Path]:
-    """Returns the folders with the scores on a run's clips or on other music, by their names in the app."""
+def _found() -> dict[str, Path]:
+    """Returns the folders with scores and with comparisons, newest first, by their names in the app."""
     runs = runs_folder()
     found: dict[str, Path] = {}
-    for above in (runs, runs.parent / "evaluations"):
-        for folder in _newest_first(above, f"**/{METRICS}"):
-            if folder.parent.name == EVALUATION:
-                found[f"{folder.parents[1].relative_to(above)}: {folder.name} clips"] = folder
-            else:
-                found[f"{folder.relative_to(above)}: other music"] = folder
+    for name, beside in ((METRICS, "evaluations"), (COMPARISON_JSON, "comparisons")):
+        for above in (runs, runs.parent / beside):
+            for file in sorted(above.glob(f"**/{name}"), key=lambda file: -file.stat().st_mtime):
+                found[_name(file, above)] = file.parent
     return found
 
 
-def _comparisons() -> dict[str, Path]:
-    runs = runs_folder()
-    found: dict[str, Path] = {}
-    for above in (runs, runs.parent / "comparisons"):
-        compared = _newest_first(above, f"**/{COMPARISON_JSON}")
-        found |= {f"{folder.relative_to(above)}: comparison": folder for folder in compared}
-    return found
-
-
-def _newest_first(folder: Path, pattern: str) -> list[Path]:
-    """Returns the folders of the matching files, newest first."""
-    return [file.parent for file in sorted(folder.glob(pattern), key=lambda file: -file.stat().st_mtime)]
+def _name(file: Path, above: Path) -> str:
+    folder = file.parent.relative_to(above)
+    if file.name == COMPARISON_JSON:
+        return f"{folder}: comparison"
+    if folder.parent.name == EVALUATION:
+        return f"{folder.parents[1]}: {folder.name} clips"
+    return f"{folder}: other music"
 
 
 def _evaluation(folder: Path) -> None:
@@ -80,7 +73,8 @@ def _evaluation(folder: Path) -> None:
     for column, (name, value, interval) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(name, value, interval, delta_color="off", delta_arrow="off")
     st.download_button("Download the report (HTML)", report, REPORT, "text/html", on_click="ignore")
-    framed_page(report, "Report", "report")
+    # Reports may come from elsewhere: the frame runs no scripts and sends no requests.
+    component("framed_page")(key="report", data={"page": report, "head": SEAL, "title": "Report"})
 
 
 def _metric(clip: dict[str, Any], key: str, name: str) -> tuple[str, str, str | None]:
@@ -102,5 +96,6 @@ def _comparison(folder: Path) -> None:
     st.html(markdown_html(heading, 2))
     if plot.is_file():
         description = "Accuracies with their intervals, and the differences between systems"
-        st.html(drawing.image(plot.read_bytes(), description))
+        address = data_uri(plot.read_bytes())
+        st.html(f'<img src="{address}" alt="{description}" style="width:100%;height:auto">')
     st.html(markdown_html("".join(rest), 3))

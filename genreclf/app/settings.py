@@ -34,8 +34,9 @@ def settings(visit: Visit, models: list[ModelEntry]) -> Settings:
     kept, by_label = visit.settings, {entry.label: entry for entry in models}
     labels = list(by_label)
     default = next((label for label in labels if label.startswith(f"{DEFAULT_MODEL} ")), labels[0])
-    chosen = st.session_state.get("model", kept.get("model"))
-    with st.popover(f"Model: {words.plain(chosen if chosen in by_label else default)}"):
+    chosen, other = (st.session_state.get(key, kept.get(key)) for key in ("model", "second"))
+    named = [chosen if chosen in by_label else default, *([other] if other in by_label else [])]
+    with st.popover(f"Model: {words.plain(' and '.join(named))}"):
         first = by_label[_choice(visit, "model", "Model", labels, default)]
         st.caption(_summary(first))
         others = [_NONE, *(label for label in labels if label != first.label)]

@@ -14,26 +14,21 @@ function cell(label, ...contents) {
   return made;
 }
 
-function genreChoice(song, genres) {
-  const select = element("select", "", { ariaLabel: `Correct genre of ${song.name}` });
-  select.append(new Option("–", -1), ...genres.map((name, place) => new Option(name, place)));
-  select.value = song.right;
-  return select;
-}
-
 function songRow(song, data, act) {
   const row = element("tr");
   row.dataset.id = song.id;
   if (song.open) row.ariaCurrent = "true";
   const open = element("button", song.name, { type: "button", className: "open", dir: "auto" });
   open.ariaCurrent = song.open ? "true" : "false";
-  const select = genreChoice(song, data.genres);
+  const select = element("select", "", { ariaLabel: `Correct genre of ${song.name}` });
+  select.append(new Option("–", -1), ...data.genres.map((name, place) => new Option(name, place)));
+  select.value = song.right;
   select.onchange = () => act("correct", song.id, Number(select.value));
   const remove = element("button", "×", { type: "button", className: "remove", ariaLabel: `Remove ${song.name}`, title: "Remove" });
   remove.onclick = () => act("remove", song.id);
   const note = element("span", song.note, { className: "note" });
   row.append(cell("song", open, note));
-  song.answers.forEach((answer, place) => row.append(cell(data.labels[place] || "genre", answer)));
+  song.answers.forEach((answer, place) => row.append(cell(data.labels[place], answer)));
   row.append(cell("length", song.length), cell("correct genre", ...(song.correctable ? [select] : [])), cell("", remove));
   row.onclick = (event) => event.target.closest("select, .remove") || act("open", song.id);
   return row;
@@ -53,12 +48,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.getRootNode();
   const focused = root.activeElement?.closest?.("tr")?.dataset.id;
   const what = root.activeElement?.tagName === "SELECT" ? "select" : ".open";
-  const titles = ["song", ...data.labels.map((label) => label || "genre"), "length", "correct genre", ""];
+  const titles = ["song", ...data.labels, "length", "correct genre", ""];
   const line = element("tr");
   line.append(...titles.map((title) => element("th", title, { scope: "col" })));
   head.replaceChildren(line);
   body.replaceChildren(...data.songs.map((song) => songRow(song, data, act)));
-  parentElement.querySelector(".keys").textContent = "Keys, in a row: ↑ ↓ another song, ← → its correct genre; Ctrl+Z undoes.";
   const row = (id) => [...body.rows].find((one) => one.dataset.id === id);
   if (focused) row(focused)?.querySelector(what)?.focus({ preventScroll: true });
   showOpenRow(parentElement.querySelector(".scroller"), body.querySelector("tr[aria-current=true]"));

@@ -1,12 +1,11 @@
 """The component with the table of several songs; a row opens its song. See songs_table.js."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
+from genreclf.app.components import component
 from genreclf.app.time_axis import clock
 from genreclf.app.visits import Visit
 from genreclf.app.words import percent
@@ -22,11 +21,11 @@ def songs_table(visit: Visit, labels: Sequence[str], rows: dict[str, list[Row]],
     `genres` are those that a correction may choose.
     """
     data = {
-        "labels": list(labels) if len(labels) > 1 else [""],
+        "labels": list(labels) if len(labels) > 1 else ["genre"],
         "genres": list(map(one_line, genres)),
         "songs": [_line(visit, song, of_song, genres) for song, of_song in rows.items()],
     }
-    _component()(key=_KEY, data=data, on_act_change=lambda: _act(visit, genres))
+    component("songs_table")(key=_KEY, data=data, on_act_change=lambda: _act(visit, genres))
 
 
 def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) -> dict[str, Any]:
@@ -65,10 +64,3 @@ def _act(visit: Visit, genres: Sequence[str]) -> None:
             visit.remove(song)
         case "correct":
             visit.correct(song, dict(enumerate(genres)).get(act.get("genre", -1)))
-
-
-@cache
-def _component() -> Callable[..., Any]:
-    css, js = (Path(__file__).with_name(f"songs_table.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    html = "<div class=scroller tabindex=-1><table><thead></thead><tbody></tbody></table></div><p class=keys></p>"
-    return st.components.v2.component("genreclf.songs_table", html=html, css=css, js=js)

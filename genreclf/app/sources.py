@@ -1,7 +1,6 @@
 """The sources of songs: uploads, recordings and demos."""
 
 import io
-import itertools
 from collections.abc import Sequence
 
 import soundfile
@@ -25,10 +24,10 @@ _WHOLE_PIXELS = 10_000  # Streamlit limits it to the page's width; "stretch" wou
 
 def take(visit: Visit) -> None:
     """Adds new uploads and recordings. Call it before `uploads`, whose field is small as soon as there are songs."""
-    if songs := [Song(upload.name, _content(upload)) for upload in _new(st.session_state.get(_UPLOADS) or [])]:
+    songs = [Song(upload.name, _content(upload)) for upload in _new(st.session_state.get(_UPLOADS) or [])]
+    songs += [Song(_recording_name(visit), _content(upload)) for upload in _new([st.session_state.get(_RECORDING)])]
+    if songs:
         visit.add(songs)
-    for upload in _new([st.session_state.get(_RECORDING)]):
-        visit.add([Song(_recording_name(visit), _content(upload))])
 
 
 def uploads(visit: Visit) -> None:
@@ -56,7 +55,15 @@ def others(visit: Visit) -> None:
         st.audio_input("Record what plays", sample_rate=None, key=_RECORDING)
     with st.popover("Demo"):
         st.caption("Synthetic sounds, made by this program: they show how the page works, not how good the model is.")
-        st.pills("Synthetic demo", STYLES, key=_DEMO, on_change=_take_demo, args=(visit,), label_visibility="collapsed")
+        st.pills(
+            "Synthetic demo",
+            STYLES,
+            format_func=lambda style: style.replace("_", " "),
+            key=_DEMO,
+            on_change=_take_demo,
+            args=(visit,),
+            label_visibility="collapsed",
+        )
 
 
 def _new(uploads: Sequence[object]) -> list[UploadedFile]:
@@ -92,6 +99,7 @@ def _demo(style: str) -> bytes:
 
 def _recording_name(visit: Visit) -> str:
     """Returns a name for a recording that no song of the visit has."""
-    taken = {song.name for song in visit.songs.values()}
-    names = itertools.chain(["recording.wav"], (f"recording {number}.wav" for number in itertools.count(2)))
-    return next(name for name in names if name not in taken)
+    taken, number = {song.name for song in visit.songs.values()}, 1
+    while (name := f"recording {number}.wav") in taken:
+        number += 1
+    return name

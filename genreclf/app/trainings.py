@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
+from genreclf.app.visits import Song
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, remedy
 from genreclf.files import write_atomically
@@ -26,21 +26,13 @@ _LOG = "training.log"
 _EPOCH = re.compile(r"epoch (\d+)/([1-9]\d*)\b")
 _STOP_SECONDS = 5.0
 _MANY = 20  # songs of each genre; with fewer, only the last layer learns, as measured in scripts/TRIALS.md
-_EPOCHS, _LEARNING_RATE = 30, 5e-4  # for training on many songs
+_LAST_LAYER, _WHOLE_NET = ("trainer.max_epochs=0",), ("trainer.max_epochs=30", "optim.learning_rate=0.0005")
 _LOG_BYTES = 4_096  # read from the end of the log
 
 _PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 
 
-class Corrected(NamedTuple):
-    """A song and its correct genre."""
-
-    name: str  # any text
-    content: bytes
-    genre: str
-
-
-@dataclass(frozen=True)
+@dataclass
 class Training:
     """A training run that was started."""
 
@@ -48,6 +40,7 @@ class Training:
     songs: int
     started: float  # start time by `time.monotonic`, in seconds
     process: "subprocess.Popen[bytes]" = field(repr=False)
+    stopped: bool = False  # by a user
 
     @property
     def runs(self) -> bool:
@@ -89,25 +82,20 @@ class Trainings:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: Training | None = None
+        self.last: Training | None = None  # the run in progress, or the last one
         atexit.register(self.stop)
 
-    @property
-    def last(self) -> Training | None:
-        """The run in progress, or the last one."""
-        return self._last
-
-    def start(self, model: str, init: str, folder: Path, songs: Sequence[Corrected]) -> Training:
+    def start(self, model: str, init: str, folder: Path, songs: Sequence[tuple[Song, str]]) -> Training:
         """Writes the songs and their table into a new run folder and starts training on them; see `train_arguments`.
 
         Raises GenreclfError if a run is already in progress or the folder cannot be written.
         """
         with self._lock:
-            if self._last and self._last.runs:
+            if self.last and self.last.runs:
                 raise GenreclfError("training is already in progress; wait until it ends, or stop it")
             try:
                 _write(folder, songs)
-                genres = [song.genre for song in songs]
+                genres = [genre for _, genre in songs]
                 arguments = train_arguments(model, init, str(folder / SONGS), str(folder / TABLE), genres)
                 with (folder / _LOG).open("wb") as log:
                     process = subprocess.Popen(
@@ -119,14 +107,15 @@ class Trainings:
                     )
             except OSError as error:
                 raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); {remedy(error)}") from error
-            self._last = Training(folder, len(songs), time.monotonic(), process)
-            return self._last
+            self.last = Training(folder, len(songs), time.monotonic(), process)
+            return self.last
 
     def stop(self) -> None:
         """Ends the run in progress, if there is one."""
-        training = self._last
+        training = self.last
         if training is None or not training.runs:
             return
+        training.stopped = True
         training.process.terminate()
         try:
             training.process.wait(_STOP_SECONDS)
@@ -147,15 +136,8 @@ def train_arguments(model: str, init: str, songs: str, table: str, genres: Seque
         f"data.path={songs}",
         f"data.table={table}",
         "split=all",
-        *_extent(genres),
+        *(_WHOLE_NET if min(Counter(genres).values(), default=0) >= _MANY else _LAST_LAYER),
     ]
-
-
-def _extent(genres: Sequence[str]) -> list[str]:
-    """Returns the arguments that set how much of the net learns and for how long."""
-    if min(Counter(genres).values(), default=0) < _MANY:
-        return ["trainer.max_epochs=0"]
-    return [f"trainer.max_epochs={_EPOCHS}", f"optim.learning_rate={_LEARNING_RATE}"]
 
 
 def new_folder(runs: Path) -> Path:
@@ -173,6 +155,9 @@ def obstacle(runs: Path) -> str:
     return ""
 
 
+TRAININGS = Trainings()  # of this server
+
+
 def missing(genres: Sequence[str]) -> str:
     """Returns what the corrections lack for training; empty if they suffice."""
     if not genres:
@@ -182,19 +167,19 @@ def missing(genres: Sequence[str]) -> str:
     return ""
 
 
-def _write(folder: Path, songs: Sequence[Corrected]) -> None:
+def _write(folder: Path, songs: Sequence[tuple[Song, str]]) -> None:
     """Writes the songs, under numbers because their names need not be valid file names, and their table."""
     (folder / SONGS).mkdir(parents=True)
     rows = [("path", "genre", "title"), *_files(folder / SONGS, songs)]
     write_atomically(folder / TABLE, "".join(csv_line(map(utf8, row)) for row in rows))
 
 
-def _files(folder: Path, songs: Sequence[Corrected]) -> Iterator[tuple[str, str, str]]:
-    for number, (name, content, genre) in enumerate(songs, 1):
-        suffix = PurePath(name).suffix.lower()
-        path = folder / f"{number:04d}{suffix if suffix in CLIP_SUFFIXES else _suffix(content)}"
-        write_atomically(path, content)
-        yield path.name, genre, one_line(name)
+def _files(folder: Path, songs: Sequence[tuple[Song, str]]) -> Iterator[tuple[str, str, str]]:
+    for number, (song, genre) in enumerate(songs, 1):
+        suffix = PurePath(song.name).suffix.lower()
+        path = folder / f"{number:04d}{suffix if suffix in CLIP_SUFFIXES else _suffix(song.content)}"
+        write_atomically(path, song.content)
+        yield path.name, genre, one_line(song.name)
 
 
 def _suffix(content: bytes) -> str:

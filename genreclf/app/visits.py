@@ -1,11 +1,13 @@
 """Keeps the songs of each page in the browser on the server: they survive a change of page, Back and a reload."""
 
 import hashlib
+import itertools
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from genreclf.errors import GenreclfError
@@ -27,14 +29,15 @@ class Song:
     content: bytes = field(repr=False)
     synthetic: bool = False  # a demo, which is not music by people
 
-    def __post_init__(self) -> None:
-        digest = hashlib.sha256(self.content)
-        object.__setattr__(self, "digest", digest.hexdigest())
-        digest.update(self.name.encode(errors="surrogatepass"))
-        object.__setattr__(self, "id", digest.hexdigest()[:16])
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the content."""
+        return hashlib.sha256(self.content).hexdigest()
 
-    digest: str = field(init=False)  # from the content
-    id: str = field(init=False)  # from content and name
+    @cached_property
+    def id(self) -> str:
+        """A digest of content and name."""
+        return hashlib.sha256(self.digest.encode() + self.name.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class Visit:
         """The total size of the songs."""
         return sum(len(song.content) for song in list(self.songs.values()))
 
+    @property
+    def corrected(self) -> list[tuple[Song, str]]:
+        """The songs with a correction, and their correct genres."""
+        with self.lock:
+            return [(self.songs[song], genre) for song, genre in self.corrections.items()]
+
     def add(self, songs: Iterable[Song]) -> None:
         """Adds the songs of an upload; the first will be shown. Songs beyond the limits are refused."""
         with self.lock:
@@ -103,11 +112,6 @@ class Visit:
             self.wanted = [other for other in self.wanted if other != song]
             self.rows = {key: row for key, row in self.rows.items() if key[0] != song}
 
-    def clear(self) -> None:
-        """Removes all songs."""
-        for song in list(self.songs):
-            self.remove(song)
-
     def correct(self, song: str, genre: str | None) -> None:
         """Sets the correct genre of a song; None removes it."""
         with self.lock:
@@ -116,14 +120,12 @@ class Visit:
                 self._set(song, genre)
                 self.history.append(Correction(song, genre, before))
 
-    def undo(self) -> Correction | None:
-        """Undoes the last change of a correction and returns it; None if there is none."""
+    def undo(self) -> None:
+        """Undoes the last change of a correction, if there is one."""
         with self.lock:
-            if not self.history:
-                return None
-            change = self.history.pop()
-            self._set(change.song, change.before)
-            return change
+            if self.history:
+                change = self.history.pop()
+                self._set(change.song, change.before)
 
     def _set(self, song: str, genre: str | None) -> None:
         if genre is None:
@@ -161,28 +163,17 @@ class Visits:
     def sweep(self) -> None:
         """Drops expired visits and those beyond the limits: closed before open ones, least recently used first."""
         with self._lock:
-            now, closed = self._now(), []
-            for visit in reversed(self._visits.values()):  # the most recently used first
+            now, latest = self._now(), list(reversed(self._visits.values()))
+            for visit in latest:
                 visit.sessions = {session for session in visit.sessions if self._is_open(session)}
-                if visit.sessions:
-                    visit.seen = now
-                else:
-                    closed.append(visit)
-            kept: list[Visit] = []
-            total = 0
-            for visit in closed:
-                total += visit.bytes
-                if now - visit.seen <= KEPT_SECONDS and (total <= _CLOSED_BYTES or not kept):
-                    kept.append(visit)
-            opened = [visit for visit in reversed(self._visits.values()) if visit.sessions]
-            self._keep([*opened, *kept])
+                visit.seen = now if visit.sessions else visit.seen
+            opened = [visit for visit in latest if visit.sessions]
+            closed = [visit for visit in latest if not visit.sessions and now - visit.seen <= KEPT_SECONDS]
+            kept = _within(_MAX_BYTES, [*opened, *_within(_CLOSED_BYTES, closed, 1)])[:_MAX_VISITS]
+            self._visits = {visit.key: visit for visit in self._visits.values() if visit in kept}
 
-    def _keep(self, visits: list[Visit]) -> None:
-        """Keeps the first of these visits, up to the limits."""
-        total, keys = 0, set()
-        for visit in visits[:_MAX_VISITS]:
-            total += visit.bytes
-            if total > _MAX_BYTES:
-                break
-            keys.add(visit.key)
-        self._visits = {key: visit for key, visit in self._visits.items() if key in keys}
+
+def _within(limit: int, visits: list[Visit], least: int = 0) -> list[Visit]:
+    """Returns as many visits as `limit` allows in bytes, from the first on, and at least the first `least`."""
+    totals = itertools.accumulate(visit.bytes for visit in visits)
+    return visits[: max(least, sum(total <= limit for total in totals))]

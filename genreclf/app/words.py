@@ -11,7 +11,6 @@ from genreclf.inference.reliability import bin_of
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.text import one_line
 
-NO_GENRE = "No genre"
 _MAX_STEM = 100
 
 
@@ -70,7 +69,7 @@ def trust(prediction: Prediction, scores: Scores | None, averaged: bool) -> str:
 def no_genre(prediction: Prediction, classes: Sequence[str]) -> str:
     """Explains why a song has no genre; if none of the model's genres seems to fit, it names the nearest."""
     if not prediction.probabilities:
-        return f"{NO_GENRE}: {prediction.no_genre}."
+        return f"No genre ({prediction.no_genre})."
     nearest, probability = ranked(prediction, classes)[0]
     if prediction.task == MULTILABEL:
         return f"No genre reaches its threshold. The most probable is {nearest} ({percent(probability)})."

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
@@ -27,12 +26,6 @@ testing = pytest.importorskip("streamlit.testing.v1")
 APP = Path(__file__).resolve().parents[2] / "genreclf" / "app" / "main.py"
 SECONDS = 120
 CLASSES = tuple(json.loads((PRETRAINED / "a" / "config.json").read_text())["classes"])
-
-
-@pytest.fixture(autouse=True)
-def main_module(monkeypatch):
-    """Restores `__main__`, where Streamlit's harness leaves its page, which processes of later tests would import."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def copied(model: str, folder: Path, known: dict[str, float] | None) -> None:
@@ -74,8 +67,12 @@ def chosen(page, model: str, second: str = "none"):
 
 def song(seconds: float = 12.0, seed: int = 0) -> bytes:
     noise = music_like(seconds, np.random.default_rng(seed)).cumsum()
+    return wav(0.5 * noise / np.abs(noise).max())
+
+
+def wav(samples: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, 0.5 * noise / np.abs(noise).max(), SAMPLE_RATE_HZ, format="WAV")
+    soundfile.write(file, samples, rate_hz, format="WAV")
     return file.getvalue()
 
 
@@ -326,18 +323,12 @@ def test_a_demo_is_called_synthetic_and_the_figures_for_music_are_not_given(app)
     assert "synthetic" in text_of(app) and "of its answers" not in text_of(app)
 
 
-def hours() -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, np.zeros(3 * 3_600 * 1_000, np.int16), 1_000, format="WAV")
-    return file.getvalue()
-
-
 WRONG = {
     "text.mp3": (lambda: b"this is no music " * 50, "audio"),
     "empty.wav": (lambda: b"", "empty"),
     "large.png": (lambda: picture(np.zeros((20_000, 20_000), np.uint8)), "more than"),
     "broken.png": (lambda: b"\x89PNG\r\n\x1a\n" + b"x" * 50, "picture"),
-    "hours.wav": (hours, "1 hour"),
+    "hours.wav": (lambda: wav(np.zeros(3 * 3_600 * 1_000, np.int16), 1_000), "1 hour"),
 }
 
 
@@ -345,9 +336,8 @@ WRONG = {
 def test_an_unreadable_file_is_a_sentence_on_the_page(app, name):
     content, message = WRONG[name]
     given(app, (name, content()))
-    assert (
-        len(app.error) == 1 and app.error[0].value.replace("\\", "").startswith(name) and message in app.error[0].value
-    )
+    (error,) = app.error
+    assert error.value.replace("\\", "").startswith(name) and message in error.value
     assert not genres_of(app) and message in component(app, "live_region")
 
 
@@ -364,7 +354,7 @@ def test_a_decoder_bug_fails_only_one_file_of_a_page(app, monkeypatch):
     assert second["answers"][0].split()[0] in CLASSES
 
 
-SILENCE = song(6)[:44] + bytes(6 * 2 * SAMPLE_RATE_HZ)
+SILENCE = wav(np.zeros(6 * SAMPLE_RATE_HZ))
 PHOTO = picture(np.random.default_rng(0).integers(0, 256, (128, 200, 4), np.uint8), "JPEG", "CMYK")
 NOISE = picture(np.random.default_rng(0).integers(0, 256, (128, 30), np.uint8))  # too narrow for a check by its columns
 WITHOUT_MUSIC = {"silence.wav": (SILENCE, "silence"), "cmyk.jpg": (PHOTO, "no mel"), "noise.png": (NOISE, "no mel")}
@@ -402,24 +392,28 @@ def test_without_any_model_the_page_says_how_to_get_one(tmp_path, monkeypatch):
     assert not page.exception and "genreclf train" in page.error[0].value and "GENRECLF_RUNS" in page.error[0].value
 
 
-def test_the_command_starts_streamlit_with_the_users_options(monkeypatch):
-    calls = []
-    monkeypatch.setattr("streamlit.web.cli.main", lambda words, prog_name: calls.append(words))
-    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):  # this is not the app's process
+@pytest.fixture
+def process(monkeypatch):
+    """Keeps the command from changing this process, which is not the app's."""
+    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):
         monkeypatch.setattr(setting, lambda: None)
+    return monkeypatch
+
+
+def test_the_command_starts_streamlit_with_the_users_options(process):
+    calls = []
+    process.setattr("streamlit.web.cli.main", lambda words, prog_name: calls.append(words))
     main(["--server.port", "8600"])
     ((command, file, *options),) = calls
     assert command == "run" and Path(file) == APP and options == ["--server.port", "8600"]
 
 
 @pytest.mark.parametrize("error", [OverflowError("bind(): port must be 0-65535."), OSError(99, "Cannot assign")])
-def test_an_address_that_cannot_be_taken_is_one_line(error, monkeypatch, capsys):
+def test_an_address_that_cannot_be_taken_is_one_line(error, process, capsys):
     def bind(words, prog_name):
         raise error
 
-    monkeypatch.setattr("streamlit.web.cli.main", bind)
-    for setting in ("gc.freeze", "genreclf.app.__main__._return_large_blocks"):  # this is not the app's process
-        monkeypatch.setattr(setting, lambda: None)
+    process.setattr("streamlit.web.cli.main", bind)
     assert main(["--server.port", "99999"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--server.port" in line and ("0-65535" in line or "Cannot assign" in line)

@@ -1,17 +1,16 @@
 """The sound that the player offers."""
 
+import io
 import json
-import sys
 
+import numpy as np
 import pytest
+import soundfile
+
+from genreclf.errors import GenreclfError
+from genreclf.frontend.audio import SAMPLE_RATE_HZ
 
 testing = pytest.importorskip("streamlit.testing.v1")
-
-
-@pytest.fixture(autouse=True)
-def main_module(monkeypatch):
-    """Restores `__main__`, where Streamlit's harness leaves its page, which processes of later tests would import."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def _page() -> None:
@@ -64,3 +63,22 @@ def test_a_refused_sound_is_offered_as_a_copy_and_then_no_more():
 def test_a_sound_that_nobody_can_read_has_a_reason():
     _, data = offered("broken", refused=1)
     assert data["audio"] is None and data["reason"]
+
+
+def test_the_copy_is_the_sound():
+    from genreclf.app.player import as_flac  # needs streamlit, which may be missing
+
+    wave = np.random.default_rng(0).uniform(-0.9, 0.9, 3 * SAMPLE_RATE_HZ)
+    file = io.BytesIO()
+    soundfile.write(file, wave, SAMPLE_RATE_HZ, format="AIFF", subtype="PCM_16")
+    content = as_flac(file.getvalue())
+    heard, rate_hz = soundfile.read(io.BytesIO(content))
+    assert content.startswith(b"fLaC") and rate_hz == SAMPLE_RATE_HZ
+    assert heard == pytest.approx(wave, abs=2**-14)
+
+
+def test_a_file_without_sound_has_a_reason():
+    from genreclf.app.player import as_flac
+
+    with pytest.raises(GenreclfError, match=r"^upload: .*audio"):
+        as_flac(b"no sound at all" * 100)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,6 @@ from genreclf.inference.run_folder import PRETRAINED
 
 testing = pytest.importorskip("streamlit.testing.v1")
 SECONDS = 120
-
-
-@pytest.fixture(autouse=True)
-def main_module(monkeypatch):
-    """Restores `__main__`, where Streamlit's harness leaves its page, which processes of later tests would import."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def _scores():
@@ -34,10 +27,16 @@ def _about():
     about.page()
 
 
+def opened(shown):
+    page = testing.AppTest.from_function(shown, default_timeout=SECONDS).run()
+    assert not page.exception
+    return page
+
+
 def test_scores_explains_how_to_get_some(tmp_path, monkeypatch):
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and "genreclf evaluate RUN" in page.info[0].value
+    page = opened(_scores)
+    assert "genreclf evaluate RUN" in page.info[0].value
 
 
 @pytest.fixture
@@ -54,8 +53,7 @@ def evaluated(tmp_path, monkeypatch) -> Path:
 
 
 def test_scores_shows_what_evaluate_wrote(evaluated):
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception
+    page = opened(_scores)
     assert [metric.value for metric in page.metric] == ["60.0%", "90.0%", "4.0%"]
     assert "52.0% to 68.0%" in page.metric[0].delta
 
@@ -64,8 +62,8 @@ def test_scores_of_several_labels_are_their_own(evaluated):
     clip = {"mean_average_precision": 0.41, "roc_auc": 0.83, "calibration": {"ece": 0.04}}
     clip["intervals"] = {"mean_average_precision": {"shown": [0.38, 0.44]}, "roc_auc": {"shown": None}}
     (evaluated / "metrics.json").write_text(json.dumps({"task": "multilabel", "tta": {"none": {"clip": clip}}}))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and not page.warning
+    page = opened(_scores)
+    assert not page.warning
     assert [metric.value for metric in page.metric] == ["41.0%", "83.0%", "4.0%"]
     assert page.metric[0].label.startswith("Mean average precision") and "38.0% to 44.0%" in page.metric[0].delta
 
@@ -75,7 +73,7 @@ def test_scores_of_other_music_are_listed_wherever_evaluate_wrote_them(evaluated
     for place, folder in enumerate(elsewhere):
         shutil.copytree(evaluated, folder)
         os.utime(folder / "metrics.json", (place, place))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
+    page = opened(_scores)
     assert page.selectbox[0].options == ["x: test clips", "my scores: other music", "2026-a: other music"]
     page.selectbox[0].select_index(2).run()
     assert not page.exception and page.metric[0].value == "60.0%"
@@ -87,8 +85,8 @@ def test_scores_that_are_damaged_are_a_sentence_on_the_page(evaluated, damage):
         (evaluated / "report.html").unlink()
     else:
         (evaluated / "metrics.json").write_text(damage)
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and "genreclf evaluate" in page.warning[0].value and not page.metric
+    page = opened(_scores)
+    assert "genreclf evaluate" in page.warning[0].value and not page.metric
 
 
 def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
@@ -99,8 +97,8 @@ def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
     lines = ["# Two systems", "", "![accuracies and differences](comparison.png)", "", "- equal", "", "## Systems"]
     (folder / "comparison.md").write_text("\n".join(lines))
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path / "runs"))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
-    assert not page.exception and page.selectbox[0].options == ["y: comparison"]
+    page = opened(_scores)
+    assert page.selectbox[0].options == ["y: comparison"]
     heading, shown, rest = page.get("html")
     assert 'src="data:image/png;base64,' in shown.proto.body and "intervals" in shown.proto.body
     assert "<h2>Two systems</h2>" in heading.proto.body and "<h3>Systems</h3>" in rest.proto.body
@@ -111,8 +109,7 @@ def test_about_shows_each_models_card(tmp_path, monkeypatch):
         without_scores = shutil.ignore_patterns("README.md", "scores*")
         shutil.copytree(PRETRAINED / "a", tmp_path / name / "bundle", ignore=without_scores)
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
-    page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
-    assert not page.exception
+    page = opened(_about)
     labels = [element.label for element in page.expander]
     assert {"one: not evaluated yet", "two: not evaluated yet"} <= {label.replace("\u2060", "") for label in labels}
 
@@ -123,11 +120,11 @@ def test_a_card_and_a_report_from_elsewhere_make_no_requests(evaluated, tmp_path
     outside = "![i](http://e.x/i.png) <img src=http://e.x> [l](javascript:x) <http://e.x>"
     (folder / "README.md").write_text(f"# A card\n\n{outside}\n\n| a | b |\n|---|---|\n| 1 | *2* |\n")
     (evaluated / "report.html").write_text(f"<script>fetch('http://e.x')</script>{outside}")
-    page = testing.AppTest.from_function(_about, default_timeout=SECONDS).run()
+    page = opened(_about)
     (card,) = [element.proto.body for element in page.get("html") if "A card" in element.proto.body]
-    assert not page.exception and "<table" in card and "<em>2</em>" in card
+    assert "<table" in card and "<em>2</em>" in card
     assert not any(markup in card for markup in ("<img", "<a "))
-    page = testing.AppTest.from_function(_scores, default_timeout=SECONDS).run()
+    page = opened(_scores)
     (frame,) = page.get("bidi_component")
     policy = json.loads(frame.proto.json)["head"]  # tests/browser checks that browsers obey it
-    assert not page.exception and "default-src 'none'" in policy and "script-src" not in policy
+    assert "default-src 'none'" in policy and "script-src" not in policy

@@ -8,16 +8,17 @@ from pathlib import Path
 import hydra
 import pytest
 
-from genreclf.app.trainings import Corrected, Trainings, missing, new_folder, obstacle, train_arguments
+from genreclf.app.trainings import Trainings, missing, new_folder, obstacle, train_arguments
+from genreclf.app.visits import Song
 from genreclf.config import config_folder
 from genreclf.errors import GenreclfError
 from genreclf.hydra_command import compose
 
 SONGS = [
-    Corrected("../../escape\n.wav", b"RIFF one", "jazz"),
-    Corrected("same.MP3", b"two", 'own, "genre"'),
-    Corrected("same.MP3", b"three", "jazz"),
-    Corrected("\udce9 no suffix", b"\x89PNG four", "jazz"),
+    (Song("../../escape\n.wav", b"RIFF one"), "jazz"),
+    (Song("same.MP3", b"two"), 'own, "genre"'),
+    (Song("same.MP3", b"three"), "jazz"),
+    (Song("\udce9 no suffix", b"\x89PNG four"), "jazz"),
 ]
 # In place of an interpreter that trains: it prints the output of a training run, and its arguments.
 TRAINS = """#!/bin/sh
@@ -53,10 +54,10 @@ def test_the_songs_and_their_table_are_written_under_names_of_our_own(tmp_path, 
     training = trainings.start("a", "a", folder, SONGS)
     until(lambda: not training.runs)
     names = ["0001.wav", "0002.mp3", "0003.mp3", "0004.png"]
-    assert [(folder / "songs" / name).read_bytes() for name in names] == [song.content for song in SONGS]
+    assert [(folder / "songs" / name).read_bytes() for name in names] == [song.content for song, _ in SONGS]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["interpreter", "runs", "words"]
     rows = list(csv.DictReader((folder / "corrections.csv").open(encoding="utf-8", newline="")))
-    assert [(row["path"], row["genre"]) for row in rows] == list(zip(names, [s.genre for s in SONGS], strict=True))
+    assert [(row["path"], row["genre"]) for row in rows] == list(zip(names, [genre for _, genre in SONGS], strict=True))
     given = (tmp_path / "words").read_text()
     assert "-m genreclf.train" in given and "init=a" in given and f"run={folder}" in given
     assert "trainer.max_epochs=0" in given
@@ -73,7 +74,8 @@ def test_there_is_one_training_at_a_time_and_it_can_be_stopped(tmp_path, interpr
         trainings.start("a", "a", tmp_path / "second", SONGS)
     assert not (tmp_path / "second").exists() and trainings.last is training
     trainings.stop()
-    assert not training.runs and not training.succeeded and "epoch 2/3" in training.last_line()
+    assert not training.runs and not training.succeeded and training.stopped
+    assert "epoch 2/3" in training.last_line()
     interpreter.setenv("SECONDS_LONG", "0")
     assert trainings.start("a", "a", tmp_path / "second", SONGS) is trainings.last
 
