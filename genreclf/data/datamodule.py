@@ -21,7 +21,7 @@ from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments, S
 from genreclf.data.sources import tag_counts
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
-from genreclf.data.teacher import teacher_vectors
+from genreclf.data.teacher import Taught, teacher_vectors
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
 from genreclf.inference.task import MULTICLASS
@@ -150,8 +150,10 @@ class SpectrogramDataModule(L.LightningDataModule):
         return Counter(genre for clip in clips for genre in self.genres_of[clip])
 
     def teacher(self, file: Path) -> np.ndarray:
-        """Returns the teachers' vectors of all clips in the store: (clips, K), see `teacher_vectors`."""
-        training = self.clips["train"] + self.none["train"]
+        """Returns the teachers' targets of all clips in the store: (clips, K), see `teacher_vectors`."""
+        clips = self.clips["train"] + self.none["train"]
+        genres = np.array([[name in self.genres_of[clip] for name in self.classes] for clip in clips], np.float64)
+        training = Taught(clips, genres, [self.group_of[clip] for clip in clips])
         return teacher_vectors(file, [row.path for row in self.store.rows], training)
 
     def targets(self, clips: Sequence[int]) -> np.ndarray:
