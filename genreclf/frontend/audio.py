@@ -171,7 +171,7 @@ def _decoded(
     if better := meter.better():
         return _decoded(path, handle, opened, new_sink, max_seconds, better)
     problem = "; ".join(filter(None, [missing, level.note(), meter.note(), decoder.note]))
-    source = Source(waveform.first_rate_hz, waveform.seconds, problem, meter.unsuitable(), level.scale)
+    source = Source(next(iter(waveform.frames)), waveform.seconds, problem, meter.unsuitable(), level.scale)
     return sink, source, is_final or not missing
 
 
@@ -191,24 +191,14 @@ class _Waveform:
 
     def __init__(self, sink: Sink) -> None:
         self._sink, self.samples = sink, 0
-        self._frames: Counter[int] = Counter()  # by sample rate, which changes where files were joined
+        self.frames: Counter[int] = Counter()  # by sample rate, which changes where files were joined
         self._rate_hz = SAMPLE_RATE_HZ
         self._resampler: soxr.ResampleStream | None = None
 
     @property
-    def first_rate_hz(self) -> int:
-        """The sample rate at the beginning of the source."""
-        return next(iter(self._frames))
-
-    @property
-    def has_one_rate(self) -> bool:
-        """Whether the sample rate never changed."""
-        return len(self._frames) == 1
-
-    @property
     def seconds(self) -> float:
         """The length of the source in seconds."""
-        return sum(frames / rate_hz for rate_hz, frames in self._frames.items())
+        return sum(frames / rate_hz for rate_hz, frames in self.frames.items())
 
     def add(self, block: np.ndarray, rate_hz: int) -> None:
         """Appends (frames,) float32."""
@@ -217,7 +207,7 @@ class _Waveform:
             self._rate_hz = rate_hz
             if rate_hz != SAMPLE_RATE_HZ:
                 self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-        self._frames[rate_hz] += len(block)
+        self.frames[rate_hz] += len(block)
         self._pass_on(self._resampler.resample_chunk(block) if self._resampler else block)
 
     def end_resampling(self) -> None:
@@ -264,7 +254,9 @@ def _missing(handle: FileIO, before: os.stat_result, decoder: Decoder, waveform:
     seconds, now = waveform.seconds, os.fstat(handle.fileno())
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return f"{TRUNCATED}: the file changed while it was read, {seconds:.1f} s decoded"
-    expected = decoder.header_seconds if waveform.has_one_rate else 0.0  # the header of joined files is the first one's
+    expected = (
+        decoder.header_seconds if len(waveform.frames) == 1 else 0.0
+    )  # the header of joined files is the first one's
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
     end, size = file_end(handle), now.st_size

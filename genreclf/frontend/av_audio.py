@@ -212,8 +212,7 @@ def _is_default(stream: AudioStream) -> bool:
 
 def _choice_note(chosen: AudioStream, container: InputContainer) -> str:
     streams = container.streams.audio
-    number = [stream.index for stream in streams].index(chosen.index) + 1
-    return f"audio stream {number} of {len(streams)} read" if len(streams) > 1 else ""
+    return f"audio stream {streams.index(chosen) + 1} of {len(streams)} read" if len(streams) > 1 else ""
 
 
 def _mpeg_frame_bytes(packet: "Packet[AudioStream]") -> int:

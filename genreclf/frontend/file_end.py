@@ -44,7 +44,7 @@ class FileEnd(NamedTuple):
 
 
 def file_end(handle: FileIO) -> FileEnd:
-    """Examines the file's end, as far as its container allows. The position in the file does not change."""
+    """Examines the file's end, as far as its container allows."""
     begin = content_begin(handle)
     head = os.pread(handle.fileno(), _HEAD_BYTES, begin)
     if head.startswith(ogg_pages.MAGIC):

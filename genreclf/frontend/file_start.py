@@ -16,7 +16,7 @@ def size_of(handle: FileIO) -> int:
 
 
 def content_begin(handle: FileIO) -> int:
-    """Returns where the content begins after ID3v2 tags, by their sizes. The position in the file does not change."""
+    """Returns where the content begins after ID3v2 tags, by their sizes."""
     begin = 0
     for _ in range(_MAX_TAGS):
         head = os.pread(handle.fileno(), _ID3V2_HEAD_BYTES, begin)

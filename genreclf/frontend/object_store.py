@@ -45,7 +45,8 @@ class StorePath:
     def stamp(self) -> list[int | str]:
         """The object's size in bytes and its version, which change with its content; [0, ""] for a missing object."""
         try:
-            return [self._details["size"] or 0, _version(self._details)]
+            details = self._details
+            return [details["size"] or 0, next((str(details[key]) for key in _VERSION_KEYS if details.get(key)), "")]
         except GenreclfError:
             return [0, ""]
 
@@ -145,10 +146,6 @@ def _user_errors(path: StorePath) -> Iterator[None]:
     except Exception as error:
         remedy = "check the network, the credentials and the endpoint, and run the command again"
         raise StoreError(f"{path}: cannot be read ({type(error).__name__}: {reason(error)}); {remedy}") from error
-
-
-def _version(details: dict[str, Any]) -> str:
-    return next((str(details[key]) for key in _VERSION_KEYS if details.get(key)), "")
 
 
 class _Held:

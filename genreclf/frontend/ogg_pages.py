@@ -20,20 +20,14 @@ class _Page(NamedTuple):
 
 
 def last_end(handle: FileIO, begin: int) -> int | None:
-    """Returns the end of the consecutive pages from `begin` on, if the last one is complete and marked as the last.
-
-    The position in the file does not change.
-    """
+    """Returns the end of the consecutive pages from `begin` on, if the last one is complete and marked as the last."""
     last = deque(_pages(handle, begin), maxlen=1)
     whole = (page for page in last if page.end <= size_of(handle))
     return next((page.end for page in whole if page.flags & _END_FLAG), None)
 
 
 def chain_bounds(handle: FileIO) -> list[int]:
-    """Returns where each of the joined files begins, and where the last one ends.
-
-    The position in the file does not change.
-    """
+    """Returns where each of the joined files begins, and where the last one ends."""
     bounds, before = [], 0
     for page in _pages(handle, 0):
         if page.flags & ~before & _BEGIN_FLAG:  # a file has a first page per stream, such as picture and sound

@@ -26,10 +26,7 @@ class _Chunk(NamedTuple):
 
 
 def tag_bytes(handle: FileIO) -> int:
-    """Returns the size of the chunks after the samples in WAV and AIFF, and of APEv2 and ID3v1 tags in other files.
-
-    The position in the file does not change.
-    """
+    """Returns the size of the chunks after the samples in WAV and AIFF, and of APEv2 and ID3v1 tags in other files."""
     chunks = _chunks(handle)
     if not chunks or chunks[-1].end < size_of(handle):  # not all of the file is chunks
         return end_tag_bytes(handle)
@@ -38,18 +35,12 @@ def tag_bytes(handle: FileIO) -> int:
 
 
 def unread_sample_bytes(handle: FileIO) -> int:
-    """Returns the size of all chunks of samples in a WAV or AIFF file except the last, because decoders read only one.
-
-    The position in the file does not change.
-    """
+    """Returns the size of all chunks of samples in a WAV or AIFF file but the last, because decoders read only one."""
     return sum([chunk.end - chunk.begin for chunk in _chunks(handle) if chunk.holds_samples][:-1])
 
 
 def end_tag_bytes(handle: FileIO) -> int:
-    """Returns the size of APEv2 and ID3v1 tags at the end of a file; 0 for WAV and AIFF, where samples may be alike.
-
-    The position in the file does not change.
-    """
+    """Returns the size of APEv2 and ID3v1 tags at the end of a file; 0 for WAV and AIFF, where samples may be alike."""
     if _order(handle):
         return 0
     size = size_of(handle)

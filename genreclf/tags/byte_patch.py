@@ -5,7 +5,7 @@ import hashlib
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,11 @@ def write_patched(patch: BytePatch, copy: Path, out: Path) -> None:
     """Writes the original file to `out`. Raises ValueError if the result differs from the original."""
     with copy.open("rb") as source, out.open("wb") as target:
         for part in patch.parts:
-            target.write(part if isinstance(part, bytes) else _read(source, *part))
+            if isinstance(part, bytes):
+                target.write(part)
+            else:
+                source.seek(part[0])
+                target.write(source.read(part[1]))
     if _sha256(out) != patch.sha256:
         raise ValueError("the bytes in the log do not belong to this file")
 
@@ -106,11 +110,6 @@ def _equal_blocks(file: mmap.mmap, copy: mmap.mmap, moved: int) -> np.ndarray:
     np.equal(former[begin:end], present[begin + moved : end + moved], out=equal[begin:end])
     blocks: np.ndarray = np.logical_and.reduceat(equal, np.arange(0, len(file), _BLOCK))
     return blocks
-
-
-def _read(source: BinaryIO, first: int, length: int) -> bytes:
-    source.seek(first)
-    return source.read(length)
 
 
 def _sha256(path: Path) -> str:

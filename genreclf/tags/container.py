@@ -31,10 +31,12 @@ def packets_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def container_tags(path: Path) -> dict[str, str]:
-    """Returns a file's tags by ffmpeg's unified names, in lower case. Raises UndecodableError without audio."""
+def container_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
+    """Returns genre, artist, album and title as `formats.read_fields` does. Raises UndecodableError without audio."""
     with _opened(path) as container:
-        return {name.lower(): _text(value) for name, value in container.metadata.items()}
+        tags = {name.lower(): _text(value) for name, value in container.metadata.items()}
+    genre, artist, album, title = (tags.get(name, "") for name in ("genre", "artist", "album", "title"))
+    return (genre,) if genre.strip() else (), artist, album, title
 
 
 def _text(value: str) -> str:

@@ -58,11 +58,9 @@ def read_tags(path: Path) -> FileTags:
 
 
 def _tags_by_ffmpeg(path: Path) -> FileTags:
-    from genreclf.tags.container import container_tags
+    from genreclf.tags.container import container_fields  # most files need no decoder
 
-    tags = container_tags(path)
-    genre = tags.get("genre", "")
-    return FileTags((genre,) if genre.strip() else (), *(tags.get(name, "") for name in ("artist", "album", "title")))
+    return FileTags(*container_fields(path))
 
 
 def read_genre_tag(path: Path) -> GenreTag:
@@ -80,11 +78,9 @@ def check_writable(path: Path) -> None:
         formats.editable_tags(_replaceable(path)[0])
 
 
-def _nothing(file: Path, copy: Path) -> None:
-    pass
-
-
-def write_genres(path: Path, genres: Sequence[str], before_renaming: Callable[[Path, Path], None] = _nothing) -> None:
+def write_genres(
+    path: Path, genres: Sequence[str], before_renaming: Callable[[Path, Path], None] = lambda *_: None
+) -> None:
     """Replaces the file's genres by `genres`; an empty list removes them.
 
     A copy beside the file is changed, checked, flushed to disk and renamed into place, so the file is complete at any
@@ -96,12 +92,16 @@ def write_genres(path: Path, genres: Sequence[str], before_renaming: Callable[[P
     write_genre_tag(path, GenreTag(tuple(genres), _formats().id3v1_number(*genres[:1])), before_renaming)
 
 
-def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path, Path], None] = _nothing) -> None:
+def write_genre_tag(
+    path: Path, genre: GenreTag, before_renaming: Callable[[Path, Path], None] = lambda *_: None
+) -> None:
     """Like `write_genres`, for a genre from `read_genre_tag`."""
+    from genreclf.tags.container import packets_sha256  # reading tags needs no decoder
+
     formats = _formats()
     with _errors(path):
         target, status = _replaceable(path)
-        audio, edited = _audio(target), formats.editable_tags(target)
+        audio, edited = packets_sha256(target), formats.editable_tags(target)
         edited.genre = genre.values
         with replacement(target) as copy:
             shutil.copyfile(target, copy)
@@ -111,7 +111,7 @@ def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Callable[[Path
             if not formats.has_same_tags(formats.editable_tags(copy, edited.kind), edited):
                 fault = "its tags would not be read back as they are, perhaps because it is damaged"
                 raise GenreclfError(f"{path}: not written: {fault}; copy the file again, or report it with the file")
-            if _audio(copy) != audio:
+            if packets_sha256(copy) != audio:
                 raise GenreclfError(f"{path}: not written: its audio would change; please report it with the file")
             before_renaming(target, copy)
             _copy_status(target, copy, status)
@@ -140,12 +140,6 @@ def _formats() -> ModuleType:
     except ModuleNotFoundError as error:
         raise GenreclfError(missing_package(error) or reason(error)) from error
     return formats
-
-
-def _audio(path: Path) -> str:
-    from genreclf.tags.container import packets_sha256  # reading tags needs no decoder
-
-    return packets_sha256(path)
 
 
 def _replaceable(path: Path) -> tuple[Path, os.stat_result]:

@@ -144,18 +144,16 @@ def texts(tags: Any, key: str) -> tuple[str, ...]:
     return tuple(map(str, [values] if isinstance(values, str) else values))
 
 
-def genre_names(tags: Any) -> tuple[str, ...]:
-    """Returns the names of a file's genres without blank ones. ID3's numbers, such as "(17)", become names."""
-    values = texts(tags, keys_of(tags).genre)
-    names = TCON(text=list(values)).genres if isinstance(tags, ID3) else values
-    return tuple(filter(str.strip, names))
-
-
 def read_fields(tags: Any) -> tuple[tuple[str, ...], str, str, str]:
-    """Returns the genres' names, artist, album and title. Several artists, albums or titles are joined by "; "."""
+    """Returns the genres that are not blank, artist, album and title. Several of the last three are joined by "; ".
+
+    ID3's numbers of genres, such as "(17)", become names.
+    """
     keys = keys_of(tags)
+    genres = texts(tags, keys.genre)
+    names = TCON(text=list(genres)).genres if isinstance(tags, ID3) else genres
     artist, album, title = ("; ".join(texts(tags, key)) for key in keys[1:])
-    return genre_names(tags), artist, album, title
+    return tuple(filter(str.strip, names)), artist, album, title
 
 
 def has_same_tags(tags: EditableTags, others: EditableTags) -> bool:
@@ -213,13 +211,9 @@ def _set_id3_genre(tags: ID3, values: Sequence[str]) -> None:
     tags.delall("TCON")
     if values:
         encoding = frames[0].encoding if frames else Encoding.LATIN1
-        if encoding == Encoding.LATIN1 and not all(map(_is_latin1, values)):
+        if encoding == Encoding.LATIN1 and max(map(ord, "".join(values))) > 255:
             encoding = Encoding.UTF16  # all versions support it
         tags.add(TCON(encoding=encoding, text=list(values)))
-
-
-def _is_latin1(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)
 
 
 def _set_vorbis_genre(tags: VCommentDict, values: Sequence[str]) -> None:

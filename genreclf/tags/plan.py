@@ -70,7 +70,7 @@ def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
 
     Raises GenreclfError if the file is not a plan or not in UTF-8, and OSError if writing fails.
     """
-    content = _open(file)
+    content = read_csv_text(file, str(file))
     delimiter, names = _header(content)
     if content.text not in file.read_bytes().decode("utf-8-sig", errors="replace"):
         raise GenreclfError(f"{file}: not in UTF-8, so no rows can be added; save it as CSV in UTF-8")
@@ -85,7 +85,7 @@ def append_rows(rows: Iterable[PlanRow], file: Path) -> None:
 
 def read_plan(file: Path) -> list[PlanRow]:
     """Reads a plan, also one that a spreadsheet has saved. Raises GenreclfError if the file is not a plan."""
-    content = _open(file)
+    content = read_csv_text(file, str(file))
     delimiter, names = _header(content)
     if content.note:
         print(one_line(f"genreclf: {file}: {content.note}"), file=sys.stderr)
@@ -102,10 +102,6 @@ def read_plan(file: Path) -> list[PlanRow]:
             PlanRow(unescape_bytes(unescape_formula(row["path"])), action, probability=None, known=None, **text)
         )
     return rows
-
-
-def _open(file: Path) -> CsvText:
-    return read_csv_text(file, str(file))
 
 
 def _header(content: CsvText) -> tuple[str, list[str]]:
