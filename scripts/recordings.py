@@ -125,30 +125,25 @@ def main(folder: Path) -> None:
         for done, ((what, amount), change) in enumerate(CHANGES.items(), 1):
             rng = np.random.default_rng(done)
             copies = [prints_of(change(samples, rng)) for samples in tracks]
-            as_audio, as_picture = (
+            (as_audio, false), (as_picture, false_pictures) = (
                 search([*first], [*second])
                 for first, second in zip(zip(*originals, strict=True), zip(*copies, strict=True), strict=True)
             )
-            shares = [f"{len(result.correct) / len(tracks):.1%}" for result in (as_audio, as_picture)]
-            least = min((match.confidence for match in as_audio.correct), default=float("nan"))
-            table.add_row(what, amount, *shares, f"{as_audio.false} + {as_picture.false}", f"{least:.2f}")
-            missed |= what.startswith("*") and (len(as_audio.correct) < 0.99 * len(tracks) or as_audio.false > 0)
+            shares = [f"{len(found) / len(tracks):.1%}" for found in (as_audio, as_picture)]
+            least = min((match.confidence for match in as_audio), default=float("nan"))
+            table.add_row(what, amount, *shares, f"{false} + {false_pictures}", f"{least:.2f}")
+            missed |= what.startswith("*") and (len(as_audio) < 0.99 * len(tracks) or false > 0)
             report(done, len(CHANGES))
     console = Console()
     console.print(table)
     console.print("A star: at least 99 % must be found, without a false pair." + (" Missed." if missed else ""))
 
 
-class Found:
-    """The result of a search: copies with their originals, and the number of pairs of different clips."""
-
-    def __init__(self, matches: list[Match], clips: int) -> None:
-        self.correct = [match for match in matches if match.second == match.first + clips]
-        self.false = sum(match.second % clips != match.first % clips for match in matches)
-
-
-def search(originals: list[Fingerprint], copies: list[Fingerprint]) -> Found:
-    return Found(find_matches(Fingerprints.of([*originals, *copies])), len(originals))
+def search(originals: list[Fingerprint], copies: list[Fingerprint]) -> tuple[list[Match], int]:
+    """Returns the matches of copies with their originals, and the number of matches of different clips."""
+    clips, matches = len(originals), find_matches(Fingerprints.of([*originals, *copies]))
+    correct = [match for match in matches if match.second == match.first + clips]
+    return correct, sum(match.second % clips != match.first % clips for match in matches)
 
 
 def prints_of(samples: np.ndarray) -> tuple[Fingerprint, Fingerprint]:

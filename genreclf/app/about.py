@@ -5,9 +5,8 @@ import streamlit as st
 from genreclf.app import words
 from genreclf.app.markdown import markdown_html
 from genreclf.app.state import runs_folder
-from genreclf.inference.catalog import ModelEntry, list_models
+from genreclf.inference.catalog import list_models
 from genreclf.inference.run_folder import CARD
-from genreclf.inference.task import MULTICLASS
 
 _TEXT = """
 The pretrained models know ten genres: blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae and rock.
@@ -41,16 +40,11 @@ def page() -> None:
     st.markdown(_TEXT)
     st.header("Available models")
     for entry in list_models(runs_folder()):
-        with st.expander(words.plain(f"{entry.label}: {_scores(entry)}")):
+        scores = f"{entry.scores.name} {entry.scores}" if entry.scores else "not evaluated yet"
+        with st.expander(words.plain(f"{entry.label}: {scores}")):
             card = entry.folder / CARD
             if card.is_file():
                 text = card.read_text(encoding="utf-8", errors="replace")
                 st.html(markdown_html(text.split("---", 2)[-1] if text.startswith("---") else text, 3))
             else:
                 st.write("No model card yet: `genreclf evaluate RUN` writes one.")
-
-
-def _scores(entry: ModelEntry) -> str:
-    if entry.scores is None:
-        return "not evaluated yet"
-    return str(entry.scores) if entry.scores.task == MULTICLASS else f"{entry.scores.name} {entry.scores}"

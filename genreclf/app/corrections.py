@@ -60,7 +60,11 @@ def overview(visit: Visit) -> None:
     count = len(visit.corrections)
     st.header("Your corrections", anchor=False)
     if count:
-        st.html(_list(visit))
+        lines = [
+            f"<li><bdi>{escaped(song.name)}</bdi>: <strong><bdi>{escaped(genre)}</bdi></strong></li>"
+            for song, genre in visit.corrected
+        ]
+        st.html(f'<ul style="overflow-wrap:anywhere">{"".join(lines)}</ul>')
         name, same = Counter(song.name for song, _ in visit.corrected).most_common(1)[0]
         if same > 1:
             remedy = "rename one and add it again, or the table cannot tell them apart"
@@ -71,11 +75,3 @@ def overview(visit: Visit) -> None:
             st.download_button(
                 "Download corrections.csv", table(visit), TABLE, "text/csv", on_click="ignore", key="corrections"
             )
-
-
-def _list(visit: Visit) -> str:
-    lines = "".join(
-        f"<li><bdi>{escaped(song.name)}</bdi>: <strong><bdi>{escaped(genre)}</bdi></strong></li>"
-        for song, genre in visit.corrected
-    )
-    return f'<ul style="overflow-wrap:anywhere">{lines}</ul>'

@@ -52,7 +52,8 @@ def _start(visit: Visit, model: Model, last: Training | None) -> None:
         st.caption(words.plain(reason))
     with st.expander("The command for a terminal"):
         st.caption("FOLDER is the folder with your songs, corrections.csv the table that you have downloaded.")
-        st.code(_command(model, genres), language=None, wrap_lines=True)
+        arguments = train_arguments(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
+        st.code(shell_command("genreclf", "train", *arguments), language=None, wrap_lines=True)
 
 
 def _explanation(genres: list[str], model: Model, runs: str) -> str:
@@ -69,11 +70,6 @@ def _explanation(genres: list[str], model: Model, runs: str) -> str:
 def _init(model: Model) -> str:
     folder = model.entry.folder
     return folder.name if folder.parent == PRETRAINED else str(folder.absolute())
-
-
-def _command(model: Model, genres: list[str]) -> str:
-    arguments = train_arguments(model.predictor.info.name, _init(model), "FOLDER", TABLE, genres)
-    return shell_command("genreclf", "train", *arguments)
 
 
 @st.fragment(run_every=_EVERY_SECONDS)

@@ -40,15 +40,6 @@ class Song:
         return hashlib.sha256(self.digest.encode() + self.name.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Correction:
-    """A genre that the user gave a song, and the previous one; None means no genre."""
-
-    song: str  # its id
-    genre: str | None
-    before: str | None
-
-
 @dataclass(eq=False)
 class Visit:
     """The songs of a page in the browser, in the order of upload, and its settings and corrections."""
@@ -60,7 +51,7 @@ class Visit:
     rows: dict[tuple[str, ...], Row] = field(default_factory=dict)  # results, by the song's id and the settings
     settings: dict[str, Any] = field(default_factory=dict)
     corrections: dict[str, str] = field(default_factory=dict)  # genres by the song's id
-    history: list[Correction] = field(default_factory=list)  # for undo
+    history: list[tuple[str, str | None]] = field(default_factory=list)  # for undo: songs and their former genres
     sessions: set[str] = field(default_factory=set, repr=False)
     seen: float = 0.0  # when its page was last known to be open
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -108,7 +99,7 @@ class Visit:
         with self.lock:
             self.songs.pop(song, None)
             self.corrections.pop(song, None)
-            self.history = [change for change in self.history if change.song != song]
+            self.history = [(other, before) for other, before in self.history if other != song]
             self.wanted = [other for other in self.wanted if other != song]
             self.rows = {key: row for key, row in self.rows.items() if key[0] != song}
 
@@ -118,14 +109,13 @@ class Visit:
             before = self.corrections.get(song)
             if song in self.songs and genre != before:
                 self._set(song, genre)
-                self.history.append(Correction(song, genre, before))
+                self.history.append((song, before))
 
     def undo(self) -> None:
         """Undoes the last change of a correction, if there is one."""
         with self.lock:
             if self.history:
-                change = self.history.pop()
-                self._set(change.song, change.before)
+                self._set(*self.history.pop())
 
     def _set(self, song: str, genre: str | None) -> None:
         if genre is None:

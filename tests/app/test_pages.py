@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from streamlit.testing import v1 as testing
 from tiny_sounds import music_like
 
-from genreclf.app import state
+from genreclf.app import corrections, state
 from genreclf.app.__main__ import main
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.clip import Clip, read_upload
 from genreclf.inference.predictor import load_predictor
 from genreclf.inference.run_folder import PRETRAINED
 
-testing = pytest.importorskip("streamlit.testing.v1")
 APP = Path(__file__).resolve().parents[2] / "genreclf" / "app" / "main.py"
 SECONDS = 120
 CLASSES = tuple(json.loads((PRETRAINED / "a" / "config.json").read_text())["classes"])
@@ -186,9 +186,7 @@ def right_genre(page) -> str:
 
 def visit_of(page):
     """Returns the songs and corrections that the server keeps for a page."""
-    from genreclf.app.state import _visits
-
-    return _visits().open(page.query_params["songs"], "a test")
+    return state._visits().open(page.query_params["songs"], "a test")
 
 
 def corrected(page, genre: str):
@@ -229,13 +227,11 @@ def test_two_models_are_shown_side_by_side(app):
 
 
 def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
-    from genreclf.app.state import load_model  # needs streamlit, which may be missing
-
     requested = []
 
     def noted(folder, tta, changed):
         requested.append(tta)
-        return load_model(folder, tta, changed)
+        return state.load_model(folder, tta, changed)
 
     monkeypatch.setattr("genreclf.app.settings.load_model", noted)
     given(app, ("song.wav", song()))
@@ -293,8 +289,6 @@ def test_corrections_are_listed_undone_and_downloaded(app):
 
 
 def corrections_of(page) -> dict[str, str]:
-    from genreclf.app import corrections
-
     lines = csv.DictReader(io.StringIO(corrections.table(visit_of(page))))
     return {line["path"]: line["genre"] for line in lines}
 

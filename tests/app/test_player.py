@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from streamlit.testing import v1 as testing
 
+from genreclf.app.player import as_flac
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-
-testing = pytest.importorskip("streamlit.testing.v1")
 
 
 def _page() -> None:
@@ -66,8 +66,6 @@ def test_a_sound_that_nobody_can_read_has_a_reason():
 
 
 def test_the_copy_is_the_sound():
-    from genreclf.app.player import as_flac  # needs streamlit, which may be missing
-
     wave = np.random.default_rng(0).uniform(-0.9, 0.9, 3 * SAMPLE_RATE_HZ)
     file = io.BytesIO()
     soundfile.write(file, wave, SAMPLE_RATE_HZ, format="AIFF", subtype="PCM_16")
@@ -78,7 +76,5 @@ def test_the_copy_is_the_sound():
 
 
 def test_a_file_without_sound_has_a_reason():
-    from genreclf.app.player import as_flac
-
     with pytest.raises(GenreclfError, match=r"^upload: .*audio"):
         as_flac(b"no sound at all" * 100)

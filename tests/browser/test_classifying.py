@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from driving import give, open_app, predicted, result, serving, settled
+from driving import give, open_app, predicted, result, serving, settled, write_evaluation
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -203,11 +203,7 @@ def test_hostile_names_are_text_on_all_pages_and_no_other_host_is_asked(chromium
     (bundle / "config.json").write_text(json.dumps({**config, "known": None}))
     (bundle / "README.md").write_text(f"# {HOSTILE}\n\n{HOSTILE}\n\n<script>alert(1)</script>\n")
     (bundle / "scores.json").unlink()
-    evaluation = bundle.parent / "evaluation" / "test"
-    evaluation.mkdir(parents=True)
-    (evaluation / "report.html").write_text("<h1>a report</h1>")
-    clip = {"accuracy": 0.6, "top3_accuracy": 0.9, "calibration": {"ece": 0.04}, "intervals": {}}
-    (evaluation / "metrics.json").write_text(json.dumps({"tta": {"none": {"clip": clip}}}))
+    write_evaluation(bundle.parent / "evaluation" / "test", "<h1>a report</h1>")
     shutil.copy(songs["wav"], tmp_path / f"{name}.wav")
     (tmp_path / f"{name}.mp3").write_bytes(b"no music")
     with serving(tmp_path / "runs") as (address, _):

@@ -1,13 +1,12 @@
 """The pages of scores and of the models in a real browser, with hostile names and files."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from driving import PATIENCE_MS, serving
+from driving import PATIENCE_MS, serving, write_evaluation
 from playwright.sync_api import Browser, Page
 
 from genreclf.inference.run_folder import PRETRAINED
@@ -51,13 +50,9 @@ def address(elsewhere, tmp_path_factory) -> Iterator[str]:
     shutil.copytree(PRETRAINED / "a", runs / NAME / "bundle")
     card = f"# A card <b>x</b>\n\n![i]({outside}/i) [a]({outside}) <{outside}>\n\n    {'code ' * 80}\n"
     (runs / NAME / "bundle" / "README.md").write_text(card)
-    scores = runs / NAME / "evaluation" / "test"
-    scores.mkdir(parents=True)
-    clip = {"accuracy": 0.6, "top3_accuracy": 0.9, "calibration": {"ece": 0.04}}
-    clip["intervals"] = {"accuracy": {"shown": [0.52, 0.68]}}
-    (scores / "metrics.json").write_text(json.dumps({"tta": {"none": {"clip": clip}}}))
     report = f"<body><h1>Ours</h1>{ATTACKS.replace('OUTSIDE', outside)}"
-    (scores / "report.html").write_text(render("page.html.jinja").replace("<body>", report))
+    page = render("page.html.jinja").replace("<body>", report)
+    write_evaluation(runs / NAME / "evaluation" / "test", page)
     with serving(runs) as (found, _):
         yield found
 
