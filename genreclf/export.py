@@ -27,11 +27,8 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     folder = _default_folder(model) if config["out"] is None else user_path(str(config["out"]))
     for kind in inputs:
         for path, difference in export_models(bundle, formats, kind, folder):
-            size, differs = (
-                f"{path.stat().st_size / 1e6:.1f} MB",
-                f"differs from the bundle by at most {difference:.1e}",
-            )
-            print(one_line(f"{path}: {size}, {differs}"))
+            differs = f"differs from the bundle by at most {difference:.1e}"
+            print(one_line(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {differs}"))
 
 
 def _default_folder(model: str) -> Path:

@@ -7,6 +7,7 @@ from genreclf.config import build, config_folder
 from genreclf.exporters.bundle import Bundle
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.model_info import ModelInfo
+from genreclf.nets.config import ModelConfig
 from genreclf.nets.kinds import new_net
 
 CLASSES = ("ska", "dub", "raï")
@@ -14,6 +15,11 @@ CLASSES = ("ska", "dub", "raï")
 
 def of_yaml(group: str, name: str) -> dict:
     return OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
+
+
+def net_config(name: str, **changes: object) -> ModelConfig:
+    """Returns the configuration of model=NAME for ten classes. `changes` are for model.net."""
+    return build(ModelConfig, {**of_yaml("model", name)["net"], "num_classes": 10, **changes}, "model.net")
 
 
 def random_bundle(name: str, **changes: object) -> Bundle:

@@ -90,6 +90,15 @@ def test_other_files_are_refused_and_run_no_code(run, capsys, tmp_path):
     ):
         torch.save(values, file)
         assert f"{file}: " in (message := refusal(capsys, file)) and "last.ckpt" in message
+    saved = torch.load(run / "last.ckpt", weights_only=True)
+    for name, value in {"net.head.0.bias": torch.zeros(4), "net.extra": torch.zeros(1)}.items():
+        torch.save({**saved, "state_dict": {**saved["state_dict"], name: value}}, file)
+        assert f"{file}: " in (message := refusal(capsys, file)) and name.removeprefix("net.") in message
+    file.write_bytes((run / "last.ckpt").read_bytes()[:-1000])
+    assert f"{file}: not a checkpoint" in refusal(capsys, file)
+    saved["state_dict"]["net.head.0.bias"][0] = torch.nan
+    torch.save(saved, file)
+    assert f"{file}: damaged: tensor 'head.0.bias'" in refusal(capsys, file)
     for missing in (tmp_path / "nothing", tmp_path):
         assert f"{missing}: " in (message := refusal(capsys, missing)) and "last.ckpt" in message
 
@@ -98,4 +107,4 @@ def test_wrong_options_are_refused(run, capsys):
     for word in ("0", "nan", "hot"):
         assert f"--temperature: {word}: give" in refusal(capsys, run / "last.ckpt", "--temperature", word)
     (run / "file").touch()
-    assert "--out" in refusal(capsys, run / "last.ckpt", "--out", run / "file")
+    assert f"{run / 'file'}: " in refusal(capsys, run / "last.ckpt", "--out", run / "file")

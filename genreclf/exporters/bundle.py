@@ -1,13 +1,12 @@
 """Writes and reads bundles: folders with a trained net's model.safetensors, model.onnx and config.json."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from genreclf.inference.run_folder import MODEL_CONFIG, MODEL_ONNX, WEIGHTS
 from genreclf.inference.task import MULTILABEL
 from genreclf.nets.kinds import kind_of, new_net
 from genreclf.nets.net import Net
+from genreclf.nets.weights_file import read_weights
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def load_net(folder: Path, config: BundleConfig) -> Net:
         raise GenreclfError(f"{path}: damaged (net.num_classes={num_classes}, {len(config.info.classes)} classes)")
     net = _empty_net(path, config)
     # Allocate memory for the net only after the checks that config and weights agree on its size.
-    tensors = _read_fitting(folder / WEIGHTS, net.state_dict())
+    tensors = read_weights(folder / WEIGHTS, net.state_dict(), MODEL_CONFIG, "copy both again")
     # Not net.to_empty(), for which torch would import SymPy.
     filled = {
         name: torch.empty_strided(like.shape, like.stride(), dtype=like.dtype).copy_(tensors[name])
@@ -108,25 +108,3 @@ def _empty_net(path: Path, config: BundleConfig) -> Net:
             return new_net(config.kind, config.net, "net")
     except Exception as error:  # for invalid sizes, each kind of layer raises a different exception
         raise GenreclfError(f"{path}: damaged ({reason(error)}); copy the bundle again") from error
-
-
-def _read_fitting(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the file's tensors. Checks names and shapes before it reads any tensor."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            _check_fit(path, {name: list(file.get_slice(name).get_shape()) for name in file.keys()}, expected)  # noqa: SIM118
-            return {name: file.get_tensor(name) for name in expected}
-    except (OSError, SafetensorError) as error:
-        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); copy the bundle again") from error
-
-
-def _check_fit(path: Path, shapes: Mapping[str, list[int]], expected: Mapping[str, Tensor]) -> None:
-    for name in sorted(set(expected) ^ set(shapes)):
-        what = "missing" if name in expected else "unknown"
-        raise GenreclfError(f"{path}: tensor {name!r} is {what}; the weights do not fit config.json; copy both again")
-    for name, shape in shapes.items():
-        if shape != list(expected[name].shape):
-            raise GenreclfError(
-                f"{path}: tensor {name!r} has shape {shape}, config.json wants {list(expected[name].shape)}; "
-                "copy both again"
-            )

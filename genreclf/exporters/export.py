@@ -36,10 +36,9 @@ def export_models(bundle: Bundle, formats: Sequence[str], kind: str, folder: Pat
     Yields the path and `max_difference` of each file after writing it. A file contains its own description. An existing
     file is replaced only by a complete one that agrees with the bundle.
 
-    Raises GenreclfError if a format does not support the input or cannot represent the net, if file and bundle differ
-    by more than the format's limit, and if a file cannot be written.
+    `check_input` has accepted the formats. Raises GenreclfError if a format cannot represent the net, and if file and
+    bundle differ by more than the format's limit. Raises OSError if a file cannot be written.
     """
-    check_input(formats, kind)
     exportables: dict[bool, Exportable] = {}  # by Format.any_length
     for name in formats:
         any_length, path = FORMATS[name].any_length, folder / f"{kind}{FORMATS[name].suffix}"
@@ -62,21 +61,15 @@ def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: 
         with _quiet():
             content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
     except Exception as error:  # each exporter raises exceptions of many types
-        raise GenreclfError(
-            f"format={name}: cannot represent model {bundle.info.name} ({reason(error)}); use format=torchscript"
-        ) from error
+        fault = f"cannot represent model {bundle.info.name} ({reason(error)})"
+        raise GenreclfError(f"format={name}: {fault}; use format=torchscript") from error
     with _quiet():
         difference = max_difference(bundle, name, kind, io.BytesIO(content))
     if not difference <= FORMATS[name].max_difference[kind]:  # also true for NaN
-        raise GenreclfError(
-            f"{path}: not written: its probabilities differ from the bundle's by {difference:.1e}; "
-            "use another format, or the bundle"
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder with out=") from error
+        fault = f"not written: its probabilities differ from the bundle's by {difference:.1e}"
+        raise GenreclfError(f"{path}: {fault}; use another format, or the bundle")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
     return difference
 
 
@@ -100,12 +93,9 @@ def max_difference(bundle: Bundle, name: str, kind: str, file: Path | BinaryIO) 
     """Returns the largest probability difference between bundle and file over random batches of PARITY_BATCH_SIZES."""
     expected, exported = _module(bundle, name, kind), FORMATS[name].load(file)
     random = torch.Generator().manual_seed(0)
-    differences = []
+    batches = [_example(bundle, name, kind, batch_size, random) for batch_size in PARITY_BATCH_SIZES]
     with torch.inference_mode():
-        for batch_size in PARITY_BATCH_SIZES:
-            batch = _example(bundle, name, kind, batch_size, random)
-            differences.append((expected(batch) - exported(batch)).abs().max())
-    return float(torch.stack(differences).max())
+        return float(torch.stack([(expected(batch) - exported(batch)).abs().max() for batch in batches]).max())
 
 
 def _module(bundle: Bundle, name: str, kind: str) -> nn.Module:

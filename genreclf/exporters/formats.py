@@ -64,20 +64,10 @@ def _write_torchscript(exportable: Exportable, metadata: dict[str, Any]) -> byte
     return file.getvalue()
 
 
-def _load_torchscript(file: Path | BinaryIO) -> Function:
-    module: Function = torch.jit.load(file, map_location="cpu")
-    return module
-
-
 def _write_program(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
     file = io.BytesIO()
     torch.export.save(exportable.program, file, extra_files={METADATA_FILE: json.dumps(metadata)})
     return file.getvalue()
-
-
-def _load_program(file: Path | BinaryIO) -> Function:
-    module: Function = torch.export.load(file).module()
-    return module
 
 
 def _write_onnx(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
@@ -94,8 +84,7 @@ def _write_float16(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
 def _write_int8(exportable: Exportable, metadata: dict[str, Any]) -> bytes:
     """Uses 8-bit weights in matrix products and LSTMs.
 
-    Convolutions stay in 32 bits: on a CPU without 8-bit instructions, onnxruntime takes four times as long for 8-bit
-    ones.
+    8-bit convolutions would take onnxruntime four times as long on a CPU without 8-bit instructions.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -123,9 +112,9 @@ def _load_onnx(file: Path | BinaryIO) -> Function:
 
 
 FORMATS = {
-    "torchscript": Format(".pt", True, _write_torchscript, _load_torchscript, _EXACT),
+    "torchscript": Format(".pt", True, _write_torchscript, lambda file: torch.jit.load(file, "cpu"), _EXACT),
     "onnx": Format(".onnx", False, _write_onnx, _load_onnx, _ONNX),
     "onnx-float16": Format(".float16.onnx", False, _write_float16, _load_onnx, _ROUNDED),
     "onnx-int8": Format(".int8.onnx", False, _write_int8, _load_onnx, _ROUNDED),
-    "exported_program": Format(".pt2", False, _write_program, _load_program, _EXACT),
+    "exported_program": Format(".pt2", False, _write_program, lambda file: torch.export.load(file).module(), _EXACT),
 }

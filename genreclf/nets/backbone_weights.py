@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from safetensors import SafetensorError, safe_open
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import user_path
 from genreclf.nets.efficientnet import ARCHITECTURE, EfficientNet
+from genreclf.nets.weights_file import read_weights
 
 HUB_FILE = "model.safetensors"
 HUB_TIMEOUT_SECONDS = 5.0
@@ -46,9 +45,8 @@ def load_weights(backbone: EfficientNet, weights: str) -> dict[str, Any]:
         return _load_file(backbone, weights, user_path(weights))
     loaders = {"none": _load_none, "imagenet": _load_imagenet, "lite0": _load_lite0, "auto": _load_auto}
     if weights not in loaders:
-        raise GenreclfError(
-            f"model.weights={weights!r}: expected {', '.join(loaders)} or the path of a .safetensors file"
-        )
+        expected = f"{', '.join(loaders)} or the path of a .safetensors file"
+        raise GenreclfError(f"model.weights={weights!r}: expected {expected}")
     return loaders[weights](backbone, weights)
 
 
@@ -71,7 +69,7 @@ def _load_auto(backbone: EfficientNet, asked: str) -> dict[str, Any]:
 
 def _load_none(backbone: EfficientNet, asked: str) -> dict[str, Any]:
     backbone.start_shallow()
-    return {"asked": asked, "pretrained": False, "source": None, "file": None, "sha256": None, "reason": None}
+    return _record(asked, None, None)
 
 
 def _load_imagenet(backbone: EfficientNet, asked: str) -> dict[str, Any]:
@@ -85,22 +83,17 @@ def _load_lite0(backbone: EfficientNet, asked: str) -> dict[str, Any]:
 
 
 def _load_file(backbone: EfficientNet, asked: str, path: Path) -> dict[str, Any]:
-    tensors = _read_fitting(path, backbone.net.state_dict())
-    backbone.net.load_state_dict(tensors, strict=False)  # checked above; batch counters may be missing
+    expected = backbone.net.state_dict()
+    counters = [name for name in expected if name.endswith(".num_batches_tracked")]  # not weights: may be missing
+    tensors = read_weights(path, expected, ARCHITECTURE, ALTERNATIVE, counters)
+    backbone.net.load_state_dict(tensors, strict=False)  # has been checked
     backbone.freeze_first_layers()
     return _record(asked, "file", path)
 
 
-def _record(asked: str, source: str, path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {
-        "asked": asked,
-        "pretrained": True,
-        "source": source,
-        "file": str(path),
-        "sha256": digest,
-        "reason": None,
-    }
+def _record(asked: str, source: str | None, path: Path | None) -> dict[str, Any]:
+    file = {"file": path and str(path), "sha256": path and hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"asked": asked, "pretrained": path is not None, "source": source, **file, "reason": None}
 
 
 def _imagenet_file(backbone: EfficientNet) -> Path:
@@ -114,9 +107,8 @@ def _imagenet_file(backbone: EfficientNet) -> Path:
         get_hf_file_metadata(hf_hub_url(hub_id, HUB_FILE), timeout=HUB_TIMEOUT_SECONDS)
         return Path(hf_hub_download(hub_id, HUB_FILE))
     except Exception as error:  # each cause (offline, proxy, refused, disk full) raises a different exception
-        raise GenreclfError(
-            f"model.weights: {hub_id} is not available from the Hugging Face Hub ({reason(error)}); {ALTERNATIVE}"
-        ) from error
+        fault = f"{hub_id} is not available from the Hugging Face Hub ({reason(error)})"
+        raise GenreclfError(f"model.weights: {fault}; {ALTERNATIVE}") from error
 
 
 def _lite0_file() -> Path:
@@ -136,9 +128,9 @@ def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, t
     try:
         given = torch.load(path, map_location="cpu", weights_only=True)
         tensors = [tensor for name, tensor in given.items() if not name.startswith("_fc.")]
-    except (OSError, RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of many classes
         raise GenreclfError(
-            f"{path}: cannot be read as weights ({type(error).__name__}); install the package again"
+            f"{path}: cannot be read as weights ({reason(error)}); install the package again"
         ) from error
     names = [name for name in expected if ".se." not in name]
     if [tensor.shape for tensor in tensors] != [expected[name].shape for name in names]:
@@ -150,27 +142,3 @@ def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, t
         elif name.endswith(".se.conv_expand.bias"):
             named[name] = torch.full_like(tensor, OPEN_GATE_BIAS)
     return named
-
-
-def _read_fitting(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Returns the file's tensors without a classifier head. Checks names and shapes before it reads any tensor."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if not name.startswith("classifier.")]  # noqa: SIM118 (not a dict)
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-            _check_fit(path, shapes, expected)
-            return {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
-        raise GenreclfError(f"{path}: cannot be read as safetensors ({reason(error)}); {ALTERNATIVE}") from error
-
-
-def _check_fit(path: Path, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, torch.Tensor]) -> None:
-    counters = {name for name in expected if name.endswith(".num_batches_tracked")}  # not weights: may be missing
-    wrong = {
-        "missing": sorted(set(expected) - set(shapes) - counters),
-        "unknown": sorted(set(shapes) - set(expected)),
-        "of the wrong shape": [n for n in shapes if n in expected and shapes[n] != tuple(expected[n].shape)],
-    }
-    found = [f"{len(names)} {what} (first: {names[0]})" for what, names in wrong.items() if names]
-    if found:
-        raise GenreclfError(f"{path}: does not fit {ARCHITECTURE}: tensors {', '.join(found)}; {ALTERNATIVE}")

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from genreclf.errors import GenreclfError
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
 from genreclf.nets.cnn import SECNN
-from genreclf.nets.config import ModelConfig
+from genreclf.nets.config import ModelConfig, require
 from genreclf.nets.efficientnet import EfficientNet
 from genreclf.nets.net import Net
 from genreclf.nets.statistics import SegmentStandardize, StatisticsBranch
@@ -35,21 +34,12 @@ class InputScaling(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(
-        self,
-        mean: Sequence[float],
-        std: Sequence[float],
-        bands: int,
-        standardize: bool,
-        time_pool: int,
-        noise_std: float,
-        band_norm: bool,
-    ) -> None:
+    def __init__(self, config: ModelConfig, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.standardize = SegmentStandardize() if standardize else None
-        self.pool = nn.AvgPool2d((1, time_pool)) if time_pool > 1 else nn.Identity()
-        self.noise_std = noise_std
-        self.norm = nn.BatchNorm2d(bands) if band_norm else nn.Identity()
+        self.standardize = SegmentStandardize() if config.standardize else None
+        self.pool = nn.AvgPool2d((1, config.time_pool)) if config.time_pool > 1 else nn.Identity()
+        self.noise_std = config.noise_std
+        self.norm = nn.BatchNorm2d(config.bands) if config.band_norm else nn.Identity()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
@@ -88,26 +78,15 @@ class GenreClassifier(Net):
         self.backbone = BACKBONES[config.backbone](config)
         _check_time_pool(config, self.backbone.time_reduction)
         self.bands, self.alone = config.bands, ALONE  # attributes: TorchScript cannot read the config and constants
-        self.scaling = InputScaling(
-            self.backbone.mean,
-            self.backbone.std,
-            config.bands,
-            config.standardize,
-            config.time_pool,
-            config.noise_std,
-            config.band_norm,
-        )
+        self.scaling = InputScaling(config, self.backbone.mean, self.backbone.std)
         self.frequency = FREQUENCY_POOLINGS[config.frequency_pooling]()
         rows = self.backbone.num_rows if config.frequency_pooling == "rows" else 2
         widths = (rows * self.backbone.num_channels, *config.projection_units)
         self.projection = _dense_stack(widths, [config.projection_dropout] * len(config.projection_units))
         widths = (widths[-1], *(2 * units for units in config.lstm_units))
-        self.recurrent = nn.Sequential(
-            *(
-                BiLSTM(units_in, units, config.lstm_dropout, config.recurrent_dropout)
-                for units_in, units in zip(widths[:-1], config.lstm_units, strict=True)
-            )
-        )
+        sizes = zip(widths[:-1], config.lstm_units, strict=True)
+        rates = config.lstm_dropout, config.recurrent_dropout
+        self.recurrent = nn.Sequential(*(BiLSTM(units_in, units, *rates) for units_in, units in sizes))
         self.attention = MultiHeadTemporalAttention(widths[-1], config.attention_heads)
         units, dropout, classes = config.statistics_units, config.statistics_dropout, config.num_classes
         self.statistics = StatisticsBranch(units, dropout, classes, config.bands) if units else None
@@ -157,9 +136,10 @@ def gated_sum(logits: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Te
 
 
 class Rows(nn.Module):
-    """(B, C, H, T) -> (B, T, H * C): concatenates the channels of all rows, lowest row first."""
+    """Concatenates the channels of all rows, lowest row first."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - see the class
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, T) -> (B, T, H * C)."""
         return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, H, C) -> (B, T, H * C)
 
 
@@ -218,49 +198,26 @@ def _glorot(module: nn.Module) -> None:
 
 def _check(config: ModelConfig) -> None:
     for key, known in (("backbone", BACKBONES), ("frequency_pooling", FREQUENCY_POOLINGS)):
-        if getattr(config, key) not in known:
-            raise GenreclfError(f"model.net.{key}={getattr(config, key)!r}: expected {' or '.join(known)}")
-    if not 1 <= config.bands <= N_BANDS:
-        raise GenreclfError(f"model.net.bands={config.bands}: give 1 to {N_BANDS}")
-    if len(config.head_units) != len(config.head_dropout):
-        raise GenreclfError(
-            f"model.net.head_dropout={list(config.head_dropout)}: give one rate for each of head_units="
-            f"{list(config.head_units)}"
-        )
-    _check_units(config)
-    _check_dropout(config)
-    if not config.lstm_units:
-        raise GenreclfError("model.net.lstm_units=[]: give at least one BiLSTM")
-    if config.attention_heads < 1 or 2 * config.lstm_units[-1] % config.attention_heads:
-        raise GenreclfError(
-            f"model.net.attention_heads={config.attention_heads}: must divide {2 * config.lstm_units[-1]}, twice the "
-            "last of lstm_units"
-        )
-
-
-def _check_units(config: ModelConfig) -> None:
-    """Checks the sizes of layers and the numbers without an upper limit."""
+        require(getattr(config, key) in known, config, key, f"expected {' or '.join(known)}")
+    require(1 <= config.bands <= N_BANDS, config, "bands", f"give 1 to {N_BANDS}")
+    of_heads = f"give one rate for each of head_units={list(config.head_units)}"
+    require(len(config.head_units) == len(config.head_dropout), config, "head_dropout", of_heads)
     for key in ("projection_units", "lstm_units", "head_units"):
-        if any(units < 1 for units in getattr(config, key)):
-            raise GenreclfError(f"model.net.{key}={list(getattr(config, key))}: give whole numbers from 1")
+        require(all(units >= 1 for units in getattr(config, key)), config, key, "give whole numbers from 1")
     for key in ("statistics_units", "noise_std", "l2_backbone", "l2_projection", "l2_head"):
-        if not 0 <= getattr(config, key) < math.inf:
-            raise GenreclfError(f"model.net.{key}={getattr(config, key)}: give 0 or more")
-
-
-def _check_dropout(config: ModelConfig) -> None:
+        require(0 <= getattr(config, key) < math.inf, config, key, "give 0 or more")
     for key in ("projection", "lstm", "recurrent", "statistics", "backbone", "head"):
         value = getattr(config, f"{key}_dropout")
-        for rate in value if isinstance(value, tuple) else (value,):
-            if not 0 <= rate < 1:
-                raise GenreclfError(f"model.net.{key}_dropout={rate}: give a rate from 0 to below 1")
+        rates = value if isinstance(value, tuple) else (value,)
+        require(all(0 <= rate < 1 for rate in rates), config, f"{key}_dropout", "give rates from 0 to below 1")
+    require(bool(config.lstm_units), config, "lstm_units", "give at least one BiLSTM")
+    heads, units = config.attention_heads, 2 * config.lstm_units[-1]
+    divides = heads >= 1 and units % heads == 0
+    require(divides, config, "attention_heads", f"must divide {units}, twice the last of lstm_units")
 
 
 def _check_time_pool(config: ModelConfig, reduction: int) -> None:
     """Checks that each time step covers the same number of a segment's columns and that no column is left over."""
-    if config.time_pool < 1 or SEGMENT_COLUMNS % (config.time_pool * reduction):
-        known = [n for n in range(1, SEGMENT_COLUMNS + 1) if not SEGMENT_COLUMNS % (n * reduction)]
-        raise GenreclfError(
-            f"model.net.time_pool={config.time_pool}: give one of {', '.join(map(str, known))}: a segment has "
-            f"{SEGMENT_COLUMNS} columns, and backbone={config.backbone} reduces them by {reduction}"
-        )
+    known = [n for n in range(1, SEGMENT_COLUMNS + 1) if not SEGMENT_COLUMNS % (n * reduction)]
+    why = f"a segment has {SEGMENT_COLUMNS} columns, and backbone={config.backbone} reduces them by {reduction}"
+    require(config.time_pool in known, config, "time_pool", f"give one of {', '.join(map(str, known))}: {why}")

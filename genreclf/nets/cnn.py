@@ -5,9 +5,8 @@ from math import prod
 import torch
 from torch import nn
 
-from genreclf.errors import GenreclfError
 from genreclf.nets.channel_means import channel_means
-from genreclf.nets.config import ModelConfig
+from genreclf.nets.config import ModelConfig, require
 
 TIME_POOL = 2  # of each of the four blocks
 BLOCK_SQUEEZED = (False, False, True, True)
@@ -68,27 +67,21 @@ class SECNN(nn.Module):
 
 
 def _check(config: ModelConfig) -> None:
-    numbers = (("channels", "numbers of channels"), ("frequency_pools", "numbers"), ("backbone_dropout", "rates"))
-    for key, what in numbers:
-        values = getattr(config, key)
-        if len(values) != len(BLOCK_SQUEEZED):
-            raise GenreclfError(
-                f"model.net.{key}={list(values)}: backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one per block"
-            )
-    if min(config.channels) < 1 or min(config.channels[2:]) < SQUEEZE_RATIO:
-        raise GenreclfError(
-            f"model.net.channels={list(config.channels)}: give at least 1, and {SQUEEZE_RATIO} in the last two blocks"
-        )
-    if config.last_time_stride != 2:
-        raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: backbone=cnn needs 2")
-    if config.stem_stride not in (1, 2):
-        raise GenreclfError(f"model.net.stem_stride={config.stem_stride}: give 1 or 2")
-    pools = config.frequency_pools
-    if min(pools) < 1 or pools[0] % config.stem_stride or prod(pools) > config.bands:
-        raise GenreclfError(
-            f"model.net.frequency_pools={list(pools)}: give 1 or more, the first a multiple of stem_stride="
-            f"{config.stem_stride}, with a product of at most {config.bands}, the number of bands"
-        )
+    for key, what in (
+        ("channels", "numbers of channels"),
+        ("frequency_pools", "numbers"),
+        ("backbone_dropout", "rates"),
+    ):
+        needed = f"backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one per block"
+        require(len(getattr(config, key)) == len(BLOCK_SQUEEZED), config, key, needed)
+    enough = min(config.channels) >= 1 and min(config.channels[2:]) >= SQUEEZE_RATIO
+    require(enough, config, "channels", f"give at least 1, and {SQUEEZE_RATIO} in the last two blocks")
+    require(config.last_time_stride == 2, config, "last_time_stride", "backbone=cnn needs 2")
+    require(config.stem_stride in (1, 2), config, "stem_stride", "give 1 or 2")
+    pools, stride = config.frequency_pools, config.stem_stride
+    fits = min(pools) >= 1 and pools[0] % stride == 0 and prod(pools) <= config.bands
+    needed = f"give 1 or more, the first a multiple of stem_stride={stride}, with a product of at most {config.bands}"
+    require(fits, config, "frequency_pools", f"{needed}, the number of bands")
 
 
 def _block(

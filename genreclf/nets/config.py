@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from genreclf.errors import GenreclfError
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -36,3 +38,11 @@ class ModelConfig:
     l2_projection: float  # first projection layer
     l2_head: float  # first head layer
     last_time_stride: int = 2  # efficientnet: 1 skips the last halving of time. Has a default: older bundles lack it
+
+
+def require(holds: bool, config: ModelConfig, key: str, advice: str) -> None:
+    """Raises GenreclfError with the value of `key` and the advice unless the condition holds."""
+    if not holds:
+        value = getattr(config, key)
+        shown = list(value) if isinstance(value, tuple) else value
+        raise GenreclfError(f"model.net.{key}={shown!r}: {advice}")

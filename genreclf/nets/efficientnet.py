@@ -9,7 +9,7 @@ from torch import nn
 
 from genreclf.errors import GenreclfError
 from genreclf.nets.channel_means import channel_means
-from genreclf.nets.config import ModelConfig
+from genreclf.nets.config import ModelConfig, require
 from genreclf.nets.depthwise import DepthwiseConv2d
 
 ARCHITECTURE = "efficientnet_b0"
@@ -42,17 +42,12 @@ class EfficientNet(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if len(config.backbone_dropout) != 2:
-            raise GenreclfError(
-                f"model.net.backbone_dropout={list(config.backbone_dropout)}: backbone=efficientnet needs two rates: "
-                "stochastic depth, and dropout after the backbone"
-            )
+        two_rates = "backbone=efficientnet needs two rates: stochastic depth, and dropout after the backbone"
+        require(len(config.backbone_dropout) == 2, config, "backbone_dropout", two_rates)
         if config.channels or config.frequency_pools or config.stem_stride != 2:
-            raise GenreclfError(
-                "model.net: backbone=efficientnet has a fixed shape; give channels=[] frequency_pools=[] stem_stride=2"
-            )
-        if config.last_time_stride not in (1, 2):
-            raise GenreclfError(f"model.net.last_time_stride={config.last_time_stride}: give 1 or 2")
+            needed = "give channels=[] frequency_pools=[] stem_stride=2"
+            raise GenreclfError(f"model.net: backbone=efficientnet has a fixed shape; {needed}")
+        require(config.last_time_stride in (1, 2), config, "last_time_stride", "give 1 or 2")
         import timm  # two seconds, with torchvision: Model A does not need it
 
         stochastic_depth, dropout = config.backbone_dropout

@@ -33,6 +33,7 @@ MISSING = (0.15, 0.75)
 # The weight of each group of `SegmentStatistics` in the SVM's kernel. Level and deviation describe the recording more
 # than the music.
 GROUP_WEIGHTS = (1.0, 1.0, 1.0, 0.25)
+Constants = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # see `_constants`
 
 
 class SegmentStandardize(nn.Module):
@@ -185,7 +186,7 @@ class SegmentStatistics(nn.Module):
         means = (power.sqrt() @ ranges) / sizes  # (B, N, 11)
         return (means + self.floor).log().flatten(1)
 
-    def _constants(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def _constants(self, levels: Tensor) -> Constants:
         """Returns `_constants` for (B, bands, W) levels, computed only once in eager mode."""
         if not torch.jit.is_scripting():  # a separate statement, so that TorchScript does not compile the rest
             at_once = not (torch.jit.is_tracing() or torch.compiler.is_compiling())
@@ -195,17 +196,13 @@ class SegmentStatistics(nn.Module):
 
 
 @cache
-def _kept_constants(
-    bands: int, columns: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _kept_constants(bands: int, columns: int, dtype: torch.dtype, device: torch.device) -> Constants:
     with torch.inference_mode(False):  # also used outside of inference mode
         levels = torch.empty(1, bands, columns, dtype=dtype, device=device)
         return _constants(levels, CEPSTRA, list(pairwise(CYCLES)))
 
 
-def _constants(
-    levels: Tensor, cepstra: int, ranges: list[tuple[int, int]]
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _constants(levels: Tensor, cepstra: int, ranges: list[tuple[int, int]]) -> Constants:
     """Returns the constants of `SegmentStatistics` for (B, bands, W) levels.
 
     They are not buffers, because a bundle would have to check those. They are the cosines of the cepstra, (cepstra,
@@ -270,9 +267,7 @@ class StatisticsBranch(nn.Module):
         """(B, num_features) -> (B, 1) in [0, 1]; 1 where the backbone reads all bands."""
         size = self.band_shape[0] * self.band_shape[1]
         bands = statistics[:, :size].unflatten(1, self.band_shape)[:, :, self.first_band :]  # (B, 768) -> (B, 6, bands)
-        usual = self.norm.running_mean[:size].unflatten(0, self.band_shape)[
-            :, self.first_band :
-        ]  # (768,) -> (6, bands)
+        usual = self.norm.running_mean[:size].unflatten(0, self.band_shape)[:, self.first_band :]  # (6, bands)
         # Uses the range of the percentiles: a mask in time gives a silent band a nonzero deviation.
         had_sound = usual[5] - usual[3] > self.quiet  # (bands,)
         silent = bands[:, 1] < self.quiet  # (B, bands); uses the deviation: treble may be rare

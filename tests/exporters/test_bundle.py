@@ -176,6 +176,9 @@ def test_an_older_format_is_refused(folder):
         ("frames_per_column", float("inf"), "frames_per_column=inf"),
         ("temperature", 0.0, "temperature=0.0"),
         ("temperature", float("nan"), "temperature=nan"),
+        ("temperature", 0.01, "temperature=0.01"),
+        ("shares", [0.5, float("nan"), 0.5], "shares=[0.5, nan, 0.5]"),
+        ("shares", [0.5, float("inf"), 0.5], "shares=[0.5, inf, 0.5]"),
         ("kind", "forest", "classifier, svm, majority"),
         ("kind", "svm", "net.attention_heads"),
         ("view", None, "view=null"),
@@ -207,16 +210,17 @@ def test_a_missing_key_is_named(folder):
 def test_a_net_too_large_for_any_memory_is_refused_before_it_is_made(folder):
     """A net with 10^7 hidden units would take 1.6 petabytes."""
     changed(folder, "net.lstm_units", [10**7, 64])
-    assert "config.json wants [40000000]" in refused(folder, "model.safetensors")
+    assert "instead of [40000000]" in refused(folder, "model.safetensors")
 
 
 def test_weights_that_do_not_fit_are_named(folder, saved):
     tensors = load_file(saved / "model.safetensors")
     name = "attention.hidden.bias"
     damaged = {
-        f"tensor {name!r} is missing": {key: value for key, value in tensors.items() if key != name},
-        "tensor 'extra' is unknown": {**tensors, "extra": torch.zeros(1)},
-        f"tensor {name!r} has shape [127], config.json wants [128]": {**tensors, name: tensors[name][1:].clone()},
+        f"1 missing (first: {name})": {key: value for key, value in tensors.items() if key != name},
+        "1 unknown (first: extra)": {**tensors, "extra": torch.zeros(1)},
+        f"(first: {name}, [127] instead of [128])": {**tensors, name: tensors[name][1:].clone()},
+        f"tensor {name!r} has values that are not finite": {**tensors, name: torch.full((128,), torch.inf)},
     }
     for reason, weights in damaged.items():
         assert reason in refused(with_weights(folder, weights), "model.safetensors")

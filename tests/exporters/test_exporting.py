@@ -239,33 +239,31 @@ def test_waveform_files_predict_like_python_for_real_music(exports, gtzan):
     np.testing.assert_allclose(found.numpy(), np.array(expected), rtol=0, atol=1e-3)
 
 
-TORCH_ONLY = """
+BLOCKED = """
 import importlib.abc, json, sys
 
 class Blocker(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"genreclf", "torchaudio", "torchvision", "timm", "lightning", "safetensors", "hydra"}:
+        if name.split(".")[0] in NAMES:
             raise ImportError(f"{name} is blocked")
 
 sys.meta_path.insert(0, Blocker())
+"""
+TORCH_ONLY = f"""
+NAMES = "genreclf", "torchaudio", "torchvision", "timm", "lightning", "safetensors", "hydra"
+{BLOCKED}
 import numpy, torch
 probabilities = torch.jit.load(sys.argv[1])(torch.from_numpy(numpy.load(sys.argv[2])))
 assert not probabilities.requires_grad
 print(json.dumps(probabilities.tolist()))
 """
-ONNX_ONLY = """
-import importlib.abc, json, sys
-
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"genreclf", "torch", "torchaudio", "onnx", "onnxscript"}:
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocker())
+ONNX_ONLY = f"""
+NAMES = "genreclf", "torch", "torchaudio", "onnx", "onnxscript"
+{BLOCKED}
 import numpy, onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1])
 (given,) = session.get_inputs()
-print(json.dumps(session.run(None, {given.name: numpy.load(sys.argv[2])})[0].tolist()))
+print(json.dumps(session.run(None, {{given.name: numpy.load(sys.argv[2])}})[0].tolist()))
 """
 
 
@@ -471,16 +469,9 @@ def test_the_difference_of_file_and_bundle_is_measured(kind, tmp_path):
     assert 0.01 < max_difference(probe_bundle(Shifted()), "torchscript", kind, path) < 1
 
 
-def test_rounded_formats_take_no_waveforms(tmp_path):
-    for name in ("onnx-float16", "onnx-int8"):
-        with pytest.raises(GenreclfError, match=f"^format={name}: .*input=waveform.*input=picture"):
-            list(export_models(probe_bundle(Probe()), [name], "waveform", tmp_path))
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(saved, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(GenreclfError, match=f"^{tmp_path / 'file' / 'picture.pt'}: cannot be written"):
-        list(export_models(probe_bundle(Probe()), ["torchscript"], "picture", tmp_path / "file"))
+    assert f"{tmp_path / 'file'}: " in error_of(saved["quick"], "format=torchscript", f"out={tmp_path / 'file'}")
 
 
 def error_of(*words: object) -> str:
@@ -495,7 +486,9 @@ def test_wrong_calls_name_the_word_and_the_remedy(monkeypatch, tmp_path):
     assert "RUN" in error_of()
     assert "nowhere" in error_of("nowhere") and "2026" in error_of("2026")
     assert "genreclf export RUN" in error_of("a", "run=b")
-    assert "input=picture" in error_of("a", "format=onnx-int8") and not list(tmp_path.iterdir())
+    for name in ("onnx-float16", "onnx-int8"):
+        message = error_of("a", f"format={name}")
+        assert f"format={name}: " in message and "input=waveform" in message and "input=picture" in message
     for wrong, nearest in (
         ("input=[audio]", "waveform"),
         ("input=[]", "waveform"),

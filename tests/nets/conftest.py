@@ -1,9 +1,7 @@
 import pytest
 import torch
-from omegaconf import OmegaConf
+from bundles import net_config
 
-from genreclf.config import build, config_folder
-from genreclf.nets.config import ModelConfig
 from genreclf.nets.efficientnet import EfficientNet
 
 
@@ -18,5 +16,4 @@ def one_thread():
 
 @pytest.fixture
 def backbone() -> EfficientNet:
-    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "b.yaml"))
-    return EfficientNet(build(ModelConfig, {**values["net"], "num_classes": 10}, "model.net"))
+    return EfficientNet(net_config("b"))

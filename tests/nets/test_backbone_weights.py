@@ -96,7 +96,8 @@ def test_a_file_may_lack_batch_counters(backbone, whole_net, tmp_path):
     [
         ({"conv_stem.weight": None}, r"1 missing \(first: conv_stem.weight\)"),
         ({"stem.weight": torch.zeros(1)}, r"1 unknown \(first: stem.weight\)"),
-        ({"bn1.weight": torch.zeros(31)}, r"1 of the wrong shape \(first: bn1.weight\)"),
+        ({"bn1.weight": torch.zeros(31)}, r"1 of the wrong shape \(first: bn1.weight, \[31\] instead of \[32\]\)"),
+        ({"bn1.weight": torch.full((32,), torch.nan)}, r"tensor 'bn1.weight' has values that are not finite"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_the_reason(backbone, whole_net, tmp_path, change, message):

@@ -3,10 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
+from bundles import net_config
 from torch import nn
 
-from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
 from genreclf.nets.cnn import SECNN, SqueezeExcitation
 from genreclf.nets.config import ModelConfig
@@ -14,8 +13,7 @@ from genreclf.nets.config import ModelConfig
 
 @pytest.fixture(scope="module")
 def config() -> ModelConfig:
-    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "a_original.yaml"))
-    return build(ModelConfig, {**values["net"], "num_classes": 10}, "model.net")
+    return net_config("a_original")
 
 
 def test_squeeze_excitation_agrees_with_its_formula():

@@ -1,11 +1,9 @@
 import pytest
 import torch
-from omegaconf import OmegaConf
+from bundles import net_config
 from torch import nn
 
-from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
-from genreclf.nets.config import ModelConfig
 from genreclf.nets.efficientnet import EfficientNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,9 +45,8 @@ def test_freezing_ends_in_the_second_block_of_the_fourth_stage(backbone):
     backbone.freeze_first_layers()
     cut = {name for name, p in backbone.net.blocks[3][1].named_parameters() if p.requires_grad}
     assert cut == {"conv_pwl.weight", "bn3.weight", "bn3.bias"}
-    assert all(
-        p.requires_grad for p in [*backbone.net.blocks[3][2].parameters(), *backbone.net.blocks[4:].parameters()]
-    )
+    later = [*backbone.net.blocks[3][2].parameters(), *backbone.net.blocks[4:].parameters()]
+    assert all(parameter.requires_grad for parameter in later)
 
 
 def test_frozen_batch_norms_keep_their_statistics_in_training(backbone):
@@ -58,9 +55,8 @@ def test_frozen_batch_norms_keep_their_statistics_in_training(backbone):
     backbone.train()
     before = {name: value.clone() for name, value in backbone.named_buffers() if name.endswith("running_mean")}
     backbone(torch.randn(2, 3, 128, 64))
-    moved = {
-        name for name, value in backbone.named_buffers() if name in before and not torch.equal(value, before[name])
-    }
+    buffers = dict(backbone.named_buffers())
+    moved = {name for name, value in before.items() if not torch.equal(value, buffers[name])}
     frozen = {n for n in before if not backbone.get_parameter(n.replace("running_mean", "weight")).requires_grad}
     assert frozen and moved == set(before) - frozen
 
@@ -74,14 +70,14 @@ def test_time_is_reduced_by_32(backbone, width, steps):
 
 @pytest.mark.parametrize(("width", "steps"), [(64, 4), (256, 16), (300, 19)])
 def test_time_is_reduced_by_16_without_the_last_halving(width, steps):
-    backbone = changed(last_time_stride=1).eval()
+    backbone = EfficientNet(net_config("b", last_time_stride=1)).eval()
     with torch.no_grad():
         maps = backbone(torch.randn(1, 3, 128, width))
     assert maps.shape == (1, 1280, 4, steps)
 
 
 def test_the_last_halving_has_no_weight(backbone):
-    assert changed(last_time_stride=1).state_dict().keys() == backbone.state_dict().keys()
+    assert EfficientNet(net_config("b", last_time_stride=1)).state_dict().keys() == backbone.state_dict().keys()
 
 
 def test_a_shallow_start_makes_blocks_with_a_skip_connection_the_identity(backbone):
@@ -123,9 +119,4 @@ def test_a_shallow_start_has_identity_or_blur_filters(backbone):
 )
 def test_another_shape_is_refused(change, message):
     with pytest.raises(GenreclfError, match=message):
-        changed(**change)
-
-
-def changed(**change: object) -> EfficientNet:
-    values = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / "b.yaml"))["net"]
-    return EfficientNet(build(ModelConfig, {**values, "num_classes": 10, **change}, "model.net"))
+        EfficientNet(net_config("b", **change))

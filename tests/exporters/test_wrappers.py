@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from genreclf.exporters import torch_segments
+from genreclf.exporters import wrappers
 from genreclf.frontend import segments
 from genreclf.inference.temperature import apply_temperature as of_sum_one
 from genreclf.inference.temperature import apply_temperature_to_each as of_each
@@ -26,13 +26,13 @@ def test_trim_silence_equals_numpys(before, sounding, after, frames_per_column):
     levels = np.zeros((128, max(1, before + sounding + after)), np.uint8)
     levels[3, before : before + sounding] = np.arange(sounding) % 3  # also silence in between
     frames = max(1, round(levels.shape[1] * frames_per_column))
-    found = torch_segments.trim_silence(torch.from_numpy(levels), frames)
+    found = wrappers.trim_silence(torch.from_numpy(levels), frames)
     assert found == segments.trim_silence(levels, frames)
 
 
 @given(st.integers(1, 3_000), st.integers(1, 3_000), st.floats(0.1, 4_000))
 def test_downsample_index_equals_numpys(columns, frames, frames_per_column):
-    found = torch_segments.downsample_index(columns, frames, frames_per_column)
+    found = wrappers.downsample_index(columns, frames, frames_per_column)
     assert found.dtype == torch.int64
     np.testing.assert_array_equal(found.numpy(), segments.downsample_index(columns, frames, frames_per_column))
 
@@ -43,7 +43,7 @@ def test_downsample_index_equals_numpys(columns, frames, frames_per_column):
     st.lists(st.tuples(st.integers(0, 4_000_000), st.integers(1, 4_000_000)), min_size=1, max_size=5),
 )
 def test_column_index_equals_numpys(columns, frames, spans):
-    found = torch_segments.column_index(columns, frames, torch.tensor(spans))
+    found = wrappers.column_index(columns, frames, torch.tensor(spans))
     assert found.dtype == torch.int64
     np.testing.assert_array_equal(found.numpy(), segments.column_index(columns, frames, np.array(spans)))
 
@@ -52,13 +52,13 @@ def test_torchscript_compiles_them_and_cover_to_the_same():
     """The exported WaveformModel contains `frontend.segments.cover` itself."""
     levels = np.random.default_rng(0).integers(0, 2, (128, 900), np.uint8)
     levels[:, :50] = levels[:, 800:] = 0
-    found = scripted(torch_segments.trim_silence)(torch.from_numpy(levels), 2_000)
+    found = scripted(wrappers.trim_silence)(torch.from_numpy(levels), 2_000)
     assert tuple(found) == segments.trim_silence(levels, 2_000)
     spans = segments.cover(2_000, 256, 128, 0.1)
     assert scripted(segments.cover)(2_000, 256, 128, 0.1) == spans
-    index = scripted(torch_segments.downsample_index)(900, 900, 3.34)
+    index = scripted(wrappers.downsample_index)(900, 900, 3.34)
     np.testing.assert_array_equal(index.numpy(), segments.downsample_index(900, 900, 3.34))
-    index = scripted(torch_segments.column_index)(900, 2_000, torch.tensor(spans))
+    index = scripted(wrappers.column_index)(900, 2_000, torch.tensor(spans))
     np.testing.assert_array_equal(index.numpy(), segments.column_index(900, 2_000, np.array(spans)))
 
 
