@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from genreclf.command_options import Parser, add_model_options, load, port, positive
 from genreclf.errors import GenreclfError, command
 
-GRACE_SECONDS = 30
+GRACE_SECONDS = 30  # in which accepted requests finish
 
 
 @command
@@ -24,14 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise GenreclfError(f"--total-mb {options.total_mb}: below --max-mb {options.max_mb}; give at least that")
     _check_address(options.host, options.port)
     predictor = load(options)
-    limits = Limits(
-        requests=options.requests,
-        max_bytes=options.max_mb * 1024**2,
-        total_bytes=options.total_mb * 1024**2,
-        max_seconds=options.max_seconds,
-        stall_seconds=options.stall_seconds,
-    )
-    # Accepted requests finish, however long their queue.
+    max_bytes, total_bytes = (size * 1024**2 for size in (options.max_mb, options.total_mb))
+    limits = Limits(options.requests, max_bytes, total_bytes, options.max_seconds, options.stall_seconds)
     uvicorn.run(
         create_app(predictor, limits),
         host=options.host,
@@ -48,9 +42,9 @@ def _check_address(host: str, port: int) -> None:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a name that is too long
         remedy = "choose another --port, or another --host of this machine"
-        why = (error.strerror or "no such address").partition(" (")[0]  # Python repeats the address
+        why = (getattr(error, "strerror", None) or "no such address").partition(" (")[0]  # Python repeats the address
         raise GenreclfError(f"--host {host} --port {port}: {why}; {remedy}") from error
 
 

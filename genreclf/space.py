@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from genreclf.command_options import Parser
@@ -88,21 +89,22 @@ def write_space(folder: Path, bundles: dict[str, Path], title: str, license_name
         for file in (MODEL_CONFIG, MODEL_ONNX, CARD, SCORES_JSON):
             if (bundle / file).is_file():
                 shutil.copyfile(bundle / file, folder / MODELS / name / file)
-    license_file = here.parent / "LICENSE"
-    if license_file.is_file():  # in a checkout
-        shutil.copyfile(license_file, folder / "LICENSE")
+    with suppress(importlib.metadata.PackageNotFoundError):  # a copy of the package that is not installed
+        for installed in importlib.metadata.files(PACKAGE) or ():
+            if installed.name == "LICENSE":
+                shutil.copyfile(str(installed.locate()), folder / "LICENSE")
     # JSON strings are valid YAML.
     texts = {"title": json.dumps(title), "license": json.dumps(license_name), "heading": one_line(title)}
-    (folder / "README.md").write_text(_README.format(**texts, port=PORT), encoding="utf-8")
-    (folder / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in pins))
-    (folder / "Dockerfile").write_text(_DOCKERFILE)
-    (folder / ".gitattributes").write_text(_ATTRIBUTES)
+    readme = _README.format(**texts, port=PORT)
+    texts = {"README.md": readme, "requirements.txt": pins, "Dockerfile": _DOCKERFILE, ".gitattributes": _ATTRIBUTES}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
-def _pins() -> list[tuple[str, str]]:
-    """Returns the installed version of each package. Raises GenreclfError if one is missing."""
+def _pins() -> str:
+    """Returns the requirements, the installed version of each package. Raises GenreclfError if one is missing."""
     try:
-        return [(name, importlib.metadata.version(name)) for name in PACKAGES]
+        return "".join(f"{name}=={importlib.metadata.version(name)}\n" for name in PACKAGES)
     except importlib.metadata.PackageNotFoundError as error:
         raise GenreclfError(f"space: {error.name} is not installed; run scripts/setup predict app") from error
 

@@ -47,6 +47,15 @@ def test_it_contains_the_models_without_weights_for_training(folder):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"models/my model/config.json", "models/my model/model.onnx", "genreclf/pretrained/a/model.onnx"} <= names
     assert not any(name.endswith((".safetensors", ".pyc")) for name in names)
+    assert (folder / "LICENSE").read_text() == (Path(__file__).parents[1] / "LICENSE").read_text()
+
+
+def test_a_licence_beside_the_installed_package_is_not_copied(tmp_path, monkeypatch):
+    (tmp_path / "LICENSE").write_text("of another package")
+    (tmp_path / "genreclf").mkdir()
+    monkeypatch.setattr(space, "__file__", str(tmp_path / "genreclf" / "space.py"))
+    space.write_space(tmp_path / "out", {}, "title", "other")
+    assert "another package" not in (tmp_path / "out" / "LICENSE").read_text()
 
 
 def test_its_packages_are_those_of_the_small_install_with_the_app(folder):

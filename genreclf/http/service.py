@@ -19,15 +19,11 @@ from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.inference.results import prediction_row
 
 _FILE = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
 _BODY = {
-    "requestBody": {
-        "required": True,
-        "description": "An audio file, a video with sound, or a PNG or JPEG spectrogram: its bytes, or a form.",
-        "content": {
-            "application/octet-stream": {"schema": _FILE},
-            "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}},
-        },
-    }
+    "required": True,
+    "description": "An audio file, a video with sound, or a PNG or JPEG spectrogram: its bytes, or a form.",
+    "content": {"application/octet-stream": {"schema": _FILE}, "multipart/form-data": {"schema": _FORM}},
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     408: {"description": "The upload stalled."},
@@ -49,15 +45,20 @@ class Limits:
     stall_seconds: float  # after this long without progress, an upload or request head is rejected
 
 
-class ConcurrencyLimit:
-    """Limits the number of requests in progress. An upload takes a slot only when it is complete."""
+class Metrics:
+    """Counts and durations of the requests, for Prometheus, and the limit on those in progress."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.in_progress = limit, 0
+        self._registry = CollectorRegistry()
+        self._responses = Counter("genreclf_requests", "responses by status", ["status"], registry=self._registry)
+        in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=self._registry)
+        in_progress.set_function(lambda: self.in_progress)
+        self.seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=self._registry)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Holds a slot during the `with`; raises HTTPException (503) if none is free."""
+        """Holds a slot for a complete upload during the `with`; raises HTTPException (503) if none is free."""
         self.check()
         self.in_progress += 1
         try:
@@ -69,17 +70,6 @@ class ConcurrencyLimit:
         """Raises HTTPException (503) if no slot is free."""
         if self.in_progress >= self.limit:
             raise busy()
-
-
-class Metrics:
-    """Counts and durations of the requests, for Prometheus."""
-
-    def __init__(self, concurrency: ConcurrencyLimit) -> None:
-        self._registry = CollectorRegistry()
-        self._responses = Counter("genreclf_requests", "responses by status", ["status"], registry=self._registry)
-        in_progress = Gauge("genreclf_requests_at_work", "requests in progress", registry=self._registry)
-        in_progress.set_function(lambda: concurrency.in_progress)
-        self.seconds = Histogram("genreclf_seconds", "seconds from request to response", registry=self._registry)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -112,36 +102,34 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
         workers.shutdown()  # finishes the accepted requests
 
     app = FastAPI(title="genreclf", version=__version__, lifespan=lifespan)
-    concurrency = ConcurrencyLimit(limits.requests)
     uploads = Uploads(limits.max_bytes, limits.total_bytes, limits.stall_seconds)
-    metrics, info = Metrics(concurrency), predictor.info
+    metrics, info = Metrics(limits.requests), predictor.info
 
     def predict(content: bytearray) -> Prediction:
         return predictor.predict(read_upload(content, info.picture_seconds, limits.max_seconds, predictor.figure))
 
-    @app.post("/classify", openapi_extra=_BODY, responses=_RESPONSES)
+    @app.post("/classify", openapi_extra={"requestBody": _BODY}, responses=_RESPONSES)
     async def classify(request: Request, segments: bool = False) -> dict[str, Any]:
         """Predicts the genre of a file and the probability of each genre; with `segments`, also the genre over time.
 
         A multi-label model also lists `genres`.
         """
         with metrics.counted():
-            concurrency.check()  # before the upload is received
+            metrics.check()  # before the upload is received
             with metrics.seconds.time():
                 async with uploads.received(request) as content:
-                    with concurrency.slot():
+                    with metrics.slot():
                         prediction = await asyncio.get_running_loop().run_in_executor(workers, predict, content)
         return prediction_row(prediction, info.classes, segments)
 
     @app.get("/", include_in_schema=False)
     async def home() -> dict[str, str]:
         """Lists the paths. FastAPI's page /docs needs the internet: it loads its scripts from another host."""
-        return {
-            "classify": "POST an audio file or a spectrogram picture to /classify",
-            "health": "/health",
-            "metrics": "/metrics",
-            "api": "/openapi.json, or in a browser with internet access /docs",
-        }
+        what, api = (
+            "POST an audio file or a spectrogram picture to /classify",
+            "/openapi.json, or with internet access /docs",
+        )
+        return {"classify": what, "health": "/health", "metrics": "/metrics", "api": api}
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health")

@@ -13,7 +13,6 @@ from starlette.requests import ClientDisconnect
 
 from genreclf.errors import GenreclfError, reason
 
-RETRY_AFTER_SECONDS = 1
 # A client that sends less than this on average counts as stalled: 32 kbit/s, the rate of a modem.
 _MIN_BYTES_PER_SECOND = 4_096
 # Only for stalled clients: one that is still sending would see a broken connection, not the response.
@@ -26,7 +25,7 @@ logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 def busy() -> HTTPException:
     """Returns the response of a server that has reached its limit."""
-    return HTTPException(503, "server busy; retry later", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return HTTPException(503, "server busy; retry later", {"Retry-After": "1"})
 
 
 class Uploads:
@@ -82,21 +81,20 @@ class Uploads:
                 raise self._too_large()
 
     def _too_large(self) -> HTTPException:
-        detail = f"upload: larger than {self.max_bytes / 1024**2:g} MiB; send a shorter file"
-        return HTTPException(413, detail)
+        return HTTPException(413, f"upload: larger than {self.max_bytes / 1024**2:g} MiB; send a shorter file")
 
 
 def _check_coding(request: Request) -> None:
     """Raises HTTPException (415) for a body that is neither a file's bytes nor a form."""
     coding = request.headers.get("content-encoding", "identity")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    detail = ""
     if coding.lower() != "identity":
         detail = f"upload: compressed (Content-Encoding: {coding}); send the file's bytes as they are"
     elif kind.startswith("multipart/") and kind != _FORM:
         detail = f"upload: {kind} is no form; send the file as {_AS_CURL}, or its bytes alone"
-    else:
-        return
-    raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
+    if detail:
+        raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
 
 
 class _Form:
@@ -105,8 +103,7 @@ class _Form:
     def __init__(self) -> None:
         self.files: list[bytearray] = []
         self.is_whole = False
-        self._name, self._value = bytearray(), bytearray()
-        self._is_file = False
+        self._name, self._value, self._is_file = b"", b"", False
 
     def on_part_begin(self) -> None:
         self._is_file = False
@@ -119,9 +116,9 @@ class _Form:
 
     def on_header_end(self) -> None:
         if self._name.lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._value))
+            _, options = parse_options_header(self._value)
             self._is_file = b"filename" in options or options.get(b"name") == b"file"
-        self._name, self._value = bytearray(), bytearray()
+        self._name, self._value = b"", b""
 
     def on_headers_finished(self) -> None:
         if self._is_file:
