@@ -6,23 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from genreclf.command_options import (
-    SOME_FILES_FAILED,
-    Parser,
-    add_model_options,
-    embeddings_file,
-    load,
-    print_problems,
-)
-from genreclf.errors import GenreclfError, command
+from genreclf.command_options import SOME_FILES_FAILED, Parser, add_model_options, embeddings_file, load, print_problems
+from genreclf.errors import command
 from genreclf.inference.embeddings import Embeddings, write_embeddings
 from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.results import Row, check_output
 from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
-from genreclf.shard_steps import merged, run_shard, show_missing
+from genreclf.shard_steps import shard_step
 from genreclf.stopping import stoppable
-
-CONTENTS = Contents(embedding=True)
 
 
 @command
@@ -33,18 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ["out"])
     check_output(options.out)
-    if options.missing:
-        return show_missing(options)
-    if options.shards and not options.merge:
-        return run_shard(options, CONTENTS)
-    if options.merge:
-        manifest, rows = merged(options)
-        if not manifest.contents.embedding:
-            raise GenreclfError(f"{options.shards}: shards of genreclf predict; merge them with that")
-        return _write(rows, manifest.weights_sha256, options.out)
+    contents = Contents(embedding=True)
+    if options.shards:
+        return shard_step(options, contents, lambda rows, all_of: _write(rows, all_of.weights_sha256, options.out))
     paths, unreadable_folders = find_locations(options.paths)
     predictor = load(options)
-    code = _write(library_rows(options, predictor, CONTENTS, paths), predictor.model.weights_sha256, options.out)
+    rows = library_rows(options, predictor, contents, paths)
+    code = _write(rows, predictor.model.weights_sha256, options.out)
     return SOME_FILES_FAILED if unreadable_folders else code
 
 

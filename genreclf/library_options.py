@@ -21,8 +21,6 @@ from genreclf.inference.predicted_rows import Contents, Engine, predicted_rows, 
 from genreclf.inference.predictor import Predictor
 from genreclf.inference.results import Row
 
-_STEPS = ("shard", "merge", "missing")
-
 
 def add_library_options(parser: argparse.ArgumentParser) -> None:
     """Adds FILE..., --workers, --journal, --ray, --shards, --shard, --merge and --missing."""
@@ -44,7 +42,7 @@ def add_library_options(parser: argparse.ArgumentParser) -> None:
 
 def check_library_options(parser: Parser, options: argparse.Namespace, outputs: Sequence[str]) -> None:
     """Raises GenreclfError for options that exclude each other. `outputs` are the names of the output options."""
-    steps = [f"--{name}" for name in _STEPS if getattr(options, name)]
+    steps = [f"--{name}" for name in ("shard", "merge", "missing") if getattr(options, name)]
     if not options.paths and not options.shards:
         parser.error("FILE: missing; give a file, a folder or a URL")
     if steps and not options.shards:
@@ -55,24 +53,15 @@ def check_library_options(parser: Parser, options: argparse.Namespace, outputs: 
         parser.error(f"{options.paths[0]}: not with {steps[0]}, which takes the files of the shards; leave it out")
     if options.shards and options.journal:
         parser.error("--journal: not with --shards, which keep their own; leave it out")
-    if options.shards and not options.merge:
-        for name in outputs:
-            if getattr(options, name) != parser.get_default(name):
-                parser.error(f"--{name}: a shard writes to its folder; give it with --merge")
+    given = [name for name in outputs if getattr(options, name) != parser.get_default(name)]
+    if options.shards and not options.merge and given:
+        parser.error(f"--{given[0]}: a shard writes to its folder; give it with --merge")
 
 
 def find_locations(paths: Sequence[Location]) -> tuple[list[Location], int]:
     """Like `find_files`, but the paths may include URLs."""
-    files: list[Location] = []
-    unreadable = 0
-    for path in paths:
-        if isinstance(path, StorePath):
-            files += _stored_clips(path)
-        else:
-            found, count = find_files([path])
-            files += found
-            unreadable += count
-    return files, unreadable
+    found = [(_stored_clips(path), 0) if isinstance(path, StorePath) else find_files([path]) for path in paths]
+    return [file for files, _ in found for file in files], sum(unreadable for _, unreadable in found)
 
 
 def _stored_clips(prefix: StorePath) -> list[StorePath]:

@@ -16,7 +16,7 @@ from genreclf.command_options import (
     print_default_model,
     print_problems,
 )
-from genreclf.errors import GenreclfError, command
+from genreclf.errors import command
 from genreclf.files import user_path
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predicted_rows import Contents
@@ -36,18 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     check_library_options(parser, options, ("json", "csv", "parquet", "top"))
     check_output(options.parquet, parquet=True)
-    return _shards(options) if options.shards else _predict(options)
+    contents = Contents(segments=options.segments)
+    if options.shards:
+        from genreclf.shard_steps import shard_step  # imported only for shards
 
-
-def _predict(options: argparse.Namespace) -> int:
+        return shard_step(options, contents, lambda rows, all_of: _show(rows, all_of.classes, all_of.contents, options))
     paths, unreadable_folders = find_locations(options.paths)
     _import_in_a_thread(paths, options)
     predictor = load(options)
     print_default_model(options)
-    rows = library_rows(options, predictor, Contents(segments=options.segments), paths)
-    print_problems(row["problem"] for row in rows)
-    _show(rows, predictor.info.classes, options.segments, options)
-    return SOME_FILES_FAILED if unreadable_folders or any(row["problem"] for row in rows) else 0
+    rows = library_rows(options, predictor, contents, paths)
+    code = _show(rows, predictor.info.classes, contents, options)
+    return SOME_FILES_FAILED if unreadable_folders else code
 
 
 def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) -> None:
@@ -60,30 +60,6 @@ def _import_in_a_thread(paths: Sequence[Location], options: argparse.Namespace) 
     for module in modules:
         thread.submit(import_module, module)  # an error will be raised again where the module is needed
     thread.shutdown(wait=False)
-
-
-def _shards(options: argparse.Namespace) -> int:
-    from genreclf.shard_steps import merged, run_shard, show_missing  # imported only for shards
-
-    if options.missing:
-        return show_missing(options)
-    if not options.merge:
-        return run_shard(options, Contents(segments=options.segments))
-    manifest, rows = merged(options)
-    if options.segments and not manifest.contents.segments:
-        raise GenreclfError(f"--segments: the shards in {options.shards} have none; leave it out, or run them with it")
-    problems: list[str] = []
-    _show(_noted(rows, problems), manifest.classes, manifest.contents.segments, options)
-    print_problems(problems)
-    return SOME_FILES_FAILED if problems else 0
-
-
-def _noted(rows: Iterable[Row], problems: list[str]) -> Iterator[Row]:
-    """Yields the rows, which need not all be in memory, and adds their problems to `problems`."""
-    for row in rows:
-        if row["problem"]:
-            problems.append(row["problem"])
-        yield row
 
 
 def _parser() -> Parser:
@@ -104,16 +80,28 @@ def _parser() -> Parser:
     return parser
 
 
-def _show(rows: Iterable[Row], classes: Sequence[str], segments: bool, options: argparse.Namespace) -> None:
+def _show(rows: Iterable[Row], classes: Sequence[str], contents: Contents, options: argparse.Namespace) -> int:
+    """Shows the rows, which need not all be in memory, reports their problems, and returns the exit code."""
+    problems: list[str] = []
+    rows = _reported(rows, problems)
     if options.parquet:
         rows = list(rows)
-        write_parquet(flat(rows, classes, segments), options.parquet)
+        write_parquet(flat(rows, classes, contents.segments), options.parquet)
     if options.json:
         show_json(rows, sys.stdout)
     elif options.csv:
-        show_csv(rows, classes, segments, sys.stdout)
+        show_csv(rows, classes, contents.segments, sys.stdout)
     elif not options.parquet:
-        show_table(rows, options.top, segments)
+        show_table(rows, options.top, contents.segments)
+    return SOME_FILES_FAILED if problems else 0
+
+
+def _reported(rows: Iterable[Row], problems: list[str]) -> Iterator[Row]:
+    for row in rows:
+        if row["problem"]:
+            problems.append(row["problem"])
+            print_problems(problems[-1:])
+        yield row
 
 
 if __name__ == "__main__":

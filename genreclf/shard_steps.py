@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from genreclf.command_options import SOME_FILES_FAILED, load, print_default_model
@@ -18,7 +18,26 @@ from genreclf.library_options import engine_of, find_locations
 from genreclf.text import one_line
 
 
-def run_shard(options: argparse.Namespace, contents: Contents) -> int:
+def shard_step(options: argparse.Namespace, contents: Contents, write: Callable[[Iterator[Row], Manifest], int]) -> int:
+    """Runs the step that the options name, and returns the exit code. `write` writes the rows of all shards.
+
+    Raises GenreclfError if the shards to merge have other contents.
+    """
+    if not (options.missing or options.merge):
+        return _run(options, contents)
+    shards = open_shards(options.shards)
+    if options.missing:
+        if tasks := shards.missing_tasks():
+            print(tasks)
+        return 0
+    for name, wanted in vars(contents).items():
+        if wanted and not getattr(shards.manifest.contents, name):
+            remedy = f"give the options with which they were run (without {name}), or run them again"
+            raise GenreclfError(f"{options.shards}: its shards have no {name}; {remedy}")
+    return write(shards.merged(), shards.manifest)
+
+
+def _run(options: argparse.Namespace, contents: Contents) -> int:
     """Predicts a shard. Returns 0, or 1 if it must be run again or a folder could not be read."""
     begun = open_shards(options.shards).manifest if has_shards(options.shards) else None
     number, count, numbering = _chosen(options, begun)
@@ -38,19 +57,6 @@ def run_shard(options: argparse.Namespace, contents: Contents) -> int:
     else:
         print(f"{name} is finished: {len(part)} files, {problems} of them could not be read", file=sys.stderr)
     return SOME_FILES_FAILED if passing or unreadable_folders else 0
-
-
-def show_missing(options: argparse.Namespace) -> int:
-    """Prints the job array's tasks whose shards are not finished, and returns 0."""
-    if tasks := open_shards(options.shards).missing_tasks():
-        print(tasks)
-    return 0
-
-
-def merged(options: argparse.Namespace) -> tuple[Manifest, Iterator[Row]]:
-    """Returns the shards' manifest and all their rows, in the order of a single run."""
-    shards = open_shards(options.shards)
-    return shards.manifest, shards.merged()
 
 
 def _chosen(options: argparse.Namespace, begun: Manifest | None) -> tuple[int, int, Numbering]:

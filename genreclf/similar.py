@@ -8,14 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genreclf.command_options import (
-    Parser,
-    add_model_options,
-    embeddings_file,
-    load,
-    positive,
-    print_default_model,
-)
+from genreclf.command_options import Parser, add_model_options, embeddings_file, load, positive, print_default_model
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, command
 from genreclf.files import user_path
@@ -83,7 +76,7 @@ def _embedding(predictor: Predictor, file: Path, size: int) -> np.ndarray:
 def _is_same(path: str, file: Path) -> bool:
     try:
         return Path(path).samefile(file)
-    except OSError:
+    except (OSError, ValueError):  # a path from a file may have a NUL
         return False
 
 

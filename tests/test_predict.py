@@ -182,10 +182,11 @@ def test_a_journal_keeps_exactly_the_finished_results(library, predict, no_net, 
     assert rows_of(predict(library, "--json", "--journal", journal)) == first
     changed = library / "1" / "1.wav"
     os.utime(changed, ns=(1, 1))
-    for words in ([], ["--segments"], ["--model", "b"]):
+    for words in (["--segments"], ["--model", "b"], []):
         code, _, error = predict(library, "--json", "--journal", shutil.copy(journal, tmp_path / "copy"), *words)
         assert code == 1 and "the net ran" in error
     monkeypatch.undo()
+    assert rows_of(predict(library, "--json", "--journal", tmp_path / "copy")) == first  # what failed is tried again
     assert rows_of(predict(library, "--json", "--journal", journal)) == first
     assert len([line for line in journal.read_text().splitlines() if changed.name in line]) == 3
 

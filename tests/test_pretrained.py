@@ -11,10 +11,9 @@ import soxr
 
 import genreclf
 from genreclf import Classifier
-from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle, weights_sha256
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
-from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.predictor import load_predictor
 from genreclf.inference.run_folder import (
     CARD,
     DEFAULT_MODEL,
@@ -24,7 +23,6 @@ from genreclf.inference.run_folder import (
     WEIGHTS,
     pretrained_names,
 )
-from genreclf.predict import main
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -38,10 +36,6 @@ def song(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("song") / "song.wav"
     soundfile.write(path, 0.2 * (beat + 0.25 * chords * (0.6 + 0.4 * np.cos(np.pi * time))), SAMPLE_RATE_HZ)
     return path
-
-
-def test_the_default_model_is_pretrained():
-    assert DEFAULT_MODEL in pretrained_names()
 
 
 @pytest.mark.parametrize("name", pretrained_names())
@@ -63,23 +57,6 @@ def test_bundles_contain_no_path_of_the_machine_that_made_them(name):
     assert not re.search(r"(?<![\w.])/\w+/", card)
     onnx = (PRETRAINED / name / MODEL_ONNX).read_bytes()
     assert not re.search(rb"/[^\s\"]*\.py", onnx) and str(Path(genreclf.__file__).parent).encode() not in onnx
-
-
-@pytest.mark.parametrize("name", pretrained_names())
-def test_onnxruntime_and_torch_predict_the_same(name, song):
-    by_onnx = load_predictor(name, device="cpu").predict_file(song)
-    by_torch = Predictor(TorchModel(load_bundle(PRETRAINED / name), "cpu")).predict_file(song)
-    assert by_onnx.probabilities == pytest.approx(by_torch.probabilities, abs=1e-4)
-    np.testing.assert_allclose(by_onnx.attention, by_torch.attention, atol=1e-3)
-    np.testing.assert_allclose(by_onnx.embedding, by_torch.embedding, atol=1e-3)
-
-
-def test_predict_without_a_model_names_the_default_and_its_card(song, capsys):
-    assert main([str(song), "--json"]) == 0
-    out, error = capsys.readouterr()
-    assert f"model {DEFAULT_MODEL};" in error and str(PRETRAINED / DEFAULT_MODEL / CARD) in error
-    (row,) = json.loads(out)
-    assert tuple(row["probabilities"]) == GENRES and sum(row["probabilities"].values()) == pytest.approx(1)
 
 
 def test_the_genre_is_the_same_at_another_rate_and_level(song):

@@ -20,7 +20,7 @@ from genreclf import Classifier, predict
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import read_clip
 from genreclf.frontend.segments import segment_clip
-from genreclf.inference.answers import SeveralGenres
+from genreclf.inference.answers import Answers
 from genreclf.inference.known import Known
 from genreclf.inference.model_info import ModelInfo, read_bundle_config
 from genreclf.inference.onnx_model import OnnxModel
@@ -127,7 +127,7 @@ def test_a_song_has_all_genres_that_reach_their_thresholds(model, thresholds, mu
 
 def test_a_probable_genre_below_its_threshold_is_not_named(info):
     three = replace(info, classes=("ska", "dub", "raï"), thresholds=(0.6, 0.3, 0.05), temperature=1.0)
-    answer = SeveralGenres(three).answer(np.array([0.5, 0.1, 0.4]), 1_000)
+    answer = Answers(three, None).answer(np.array([0.5, 0.1, 0.4]), 1_000)
     assert answer.genres == ("raï",) and answer.probability == pytest.approx(0.4)
 
 

@@ -94,6 +94,8 @@ def test_embeddings_of_another_model_are_refused(music, run, monkeypatch):
         (["c.wav", "--in", "empty.csv"], "empty.csv", "columns"),
         (["c.wav", "--in", "pickle.npz"], "pickle.npz", "not in NumPy's format"),
         (["c.wav", "--in", "nan.npz"], "nan.npz", "embed"),
+        (["c.wav", "--in", "large.csv"], "large.csv", "finite"),
+        (["c.wav", "--in", "numbers.npz"], "numbers.npz", "embed"),
         (["gone.wav", "--in", "good.npz"], "gone.wav", ""),
         (["still.wav", "--in", "good.npz"], "silence", "music"),
         (["c.wav", "--in", "good.npz", "--top", "0"], "--top", "1 or more"),
@@ -103,6 +105,8 @@ def test_wrong_calls_are_one_line(words, key, remedy, music, run):
     for suffix in (".npz", ".parquet", ".csv"):
         (music / f"bad{suffix}").write_text("genre,path\nx,y\n")
     (music / "empty.csv").write_text("")
+    (music / "large.csv").write_text("path,embedding_0\n\nx,1e99\n")
+    np.savez(music / "numbers.npz", path=[1, 2], embedding=np.ones((2, 2)))
     (music / "pickle.npz").write_bytes(pickle.dumps(["x"]))
     model = TinyModel.weights_sha256
     write_embeddings(Embeddings(("x",), np.full((1, 2), np.nan, np.float32), model), music / "nan.npz")
@@ -134,6 +138,9 @@ def test_similarity_does_not_depend_on_length(values):
     library = Embeddings(tuple("abcde"), values, "")
     query = np.array([1, 2, -3], np.float32)
     found = dict(library.nearest(query))
+    assert Embeddings(("a\0", "b", "a\0"), values[:3], "").nearest(query)[0][1] == pytest.approx(
+        max(found[n] for n in "abc")
+    )
     longer = dict(Embeddings(library.paths, 4 * values, "").nearest(2 * query))
     assert all(-1 - 1e-9 <= similarity <= 1 + 1e-9 for similarity in found.values())
     assert found == pytest.approx(longer, abs=1e-5)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from genreclf.errors import GenreclfError
 from genreclf.inference.model_info import read_bundle_config, read_json_object
@@ -49,7 +48,8 @@ def list_models(runs: Path) -> list[ModelEntry]:
     """Returns the pretrained models, then the finished runs and bundles below the folder `runs`, newest first."""
     pretrained = [_entry(f"{name} (pretrained)", PRETRAINED / name) for name in pretrained_names()]
     trained = []
-    for config in sorted(runs.glob(f"**/{MODEL_CONFIG}"), key=lambda config: -config.stat().st_mtime):
+    configs = filter(Path.is_file, runs.glob(f"**/{MODEL_CONFIG}"))  # a link may have lost its target
+    for config in sorted(configs, key=lambda config: -config.stat().st_mtime):
         place = config.parent.parent if config.parent.name == BUNDLE else config.parent
         trained.append(_entry(runs.name if place == runs else str(place.relative_to(runs)), config.parent))
     return [entry for entry in (*pretrained, *trained) if entry is not None]
@@ -67,17 +67,10 @@ def read_scores(bundle: Path) -> Scores | None:
     """Reads a bundle folder's scores; None before the first evaluation or if they are damaged."""
     try:
         values = read_json_object(bundle / SCORES_JSON)
-        low, high = values["interval"]
-        interval, reliability = (float(low), float(high)), _read_reliability(values.get("reliability"))
         task = values.get("task", MULTICLASS)  # earlier versions wrote no task
-        return Scores(float(values[_MAIN_SCORE[task]]), interval, int(values["parameters"]), reliability, task)
+        value, low, high = (float(share) for share in (values[_MAIN_SCORE[task]], *values["interval"]))
+        if not (0 <= value <= 1 and 0 <= low <= high <= 1):
+            return None
+        return Scores(value, (low, high), int(values["parameters"]), read_bins(values.get("reliability")), task)
     except (GenreclfError, KeyError, TypeError, ValueError, OverflowError):
         return None
-
-
-def _read_reliability(values: Any) -> tuple[ReliabilityBin, ...]:
-    """Reads the bins of a scores.json; none in earlier versions. Damaged bins do not hide the other scores."""
-    try:
-        return read_bins(values)
-    except GenreclfError:
-        return ()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from genreclf.cores import cores
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, file_system_error, reason
 from genreclf.files import user_path
 from genreclf.frontend.clip import samples_clip
 from genreclf.frontend.object_store import Location, location
@@ -62,6 +62,8 @@ class Classifier:
             if user_path(model).exists() or "/" not in str(model):
                 raise
             folder = _download(str(model), hub)
+        except OSError as error:  # no permission, or a name that is too long
+            raise file_system_error(error) from error
         return cls(load_predictor(folder.absolute(), tta, device), folder)
 
     @property
@@ -86,10 +88,8 @@ class Classifier:
         if isinstance(sound, str | os.PathLike):
             return self.predictor.predict_file(_location(sound))
         samples = _array(sound)
-        if rate_hz is None:
-            raise GenreclfError("classify: samples need their sample rate; give rate_hz")
         try:
-            rate = float(rate_hz)
+            rate = float(rate_hz)  # type: ignore[arg-type]  # None is refused below
         except (TypeError, ValueError, OverflowError) as error:
             raise GenreclfError(f"classify: rate_hz={rate_hz!r} is not a number; give samples per second") from error
         return self.predictor.predict(samples_clip(samples, rate))
@@ -97,10 +97,9 @@ class Classifier:
     def classify_many(
         self, paths: Iterable[str | os.PathLike[str]], workers: int | None = None
     ) -> Iterator[tuple[Location, Prediction | GenreclfError]]:
-        """Yields each path or URL, in order, with its prediction or error.
+        """Yields each path or URL, in order, with its prediction or error. `workers`: threads, by default one per core.
 
-        `workers` is the number of threads (default: one per core). Raises GenreclfError for anything but a list of
-        paths, and for fewer than one thread.
+        Raises GenreclfError for anything but a list of paths, and for fewer than one thread.
         """
         if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
             raise GenreclfError(f"classify_many: {paths!r} is not a list; give a list of paths")
@@ -114,9 +113,8 @@ class Classifier:
         try:
             target.mkdir(parents=True, exist_ok=True)
             for name in (*_REQUIRED, *_OPTIONAL):
-                with suppress(shutil.SameFileError):
-                    if (self.folder / name).is_file():
-                        shutil.copyfile(self.folder / name, target / name)
+                with suppress(shutil.SameFileError, FileNotFoundError):
+                    shutil.copyfile(self.folder / name, target / name)
             if not (target / CARD).exists():
                 answer = "genres" if self.predictor.info.task == MULTILABEL else "genre"
                 (target / CARD).write_text(_CARD.format(answer=answer), encoding="utf-8")
@@ -138,18 +136,17 @@ class Classifier:
         `license` is the Hub's name of a licence (cc-by-nc-4.0), which is written into the card. Raises GenreclfError if
         the card cannot be changed, the Hub refuses the bundle, or the Hub cannot be reached.
         """
-        hub = _import_hub()
+        hub, failures = _import_hub()
         api = hub.HfApi(token=token)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             if license is not None:
                 _state_license(hub, Path(folder) / CARD, license)
+            content = {"folder_path": folder, "revision": revision, "commit_message": commit_message}
             try:
                 api.create_repo(repo_id, private=private, exist_ok=True)
-                done = api.upload_folder(
-                    repo_id=repo_id, folder_path=folder, revision=revision, commit_message=commit_message
-                )
-            except _failures(hub) as error:
+                done = api.upload_folder(repo_id=repo_id, **content)
+            except failures as error:
                 remedy = "check the name, the token, the card and the connection"
                 raise GenreclfError(f"{repo_id}: not uploaded ({' '.join(str(error).split())}); {remedy}") from error
         return str(done)
@@ -174,16 +171,16 @@ def _location(path: Any) -> Location:
 
 def _array(sound: Any) -> np.ndarray:
     """Converts array-like samples, including torch tensors, to a NumPy array."""
-    if isinstance(sound, bytes | bytearray) or hasattr(sound, "read"):  # the content of a file would pass for samples
+    if isinstance(sound, bytes | bytearray | memoryview) or hasattr(
+        sound, "read"
+    ):  # the content of a file would pass for samples
         raise GenreclfError(f"classify: {type(sound).__name__}; give the path of a file, or samples as an array")
     if np.ma.is_masked(sound):
         raise GenreclfError("classify: some samples are masked; fill them, such as samples.filled(0)")
     try:
-        for method in ("detach", "cpu"):  # without them, NumPy refuses a tensor with a gradient or on a GPU
-            if hasattr(sound, method):
-                sound = getattr(sound, method)()
-        if str(getattr(sound, "dtype", "")) == "torch.bfloat16":  # NumPy does not support it
-            sound = sound.float()
+        if hasattr(sound, "detach"):  # NumPy refuses a tensor with a gradient or on a GPU
+            sound = sound.detach().cpu()
+            sound = sound.float() if str(sound.dtype) == "torch.bfloat16" else sound  # NumPy does not support it
         samples = np.asarray(sound)
         if samples.dtype.hasobject:  # NumPy wraps what it does not know
             raise TypeError("not numbers")
@@ -195,27 +192,23 @@ def _array(sound: Any) -> np.ndarray:
 
 def _download(model_id: str, options: dict[str, Any]) -> Path:
     """Downloads a bundle and returns its folder in the Hub's cache."""
-    hub = _import_hub()
+    hub, failures = _import_hub()
     try:
         config, *_ = [hub.hf_hub_download(model_id, name, **options) for name in _REQUIRED]
         for name in _OPTIONAL:
             with suppress(hub.errors.EntryNotFoundError):
                 hub.hf_hub_download(model_id, name, **options)
-    except _failures(hub) as error:
+    except failures as error:
         found = f"not a folder here, and not a genreclf model on the Hub ({reason(error)})"
         raise GenreclfError(f"{model_id}: {found}; check the name and the connection") from error
     return Path(config).parent
 
 
-def _import_hub() -> Any:
+def _import_hub() -> tuple[Any, tuple[type[Exception], ...]]:
+    """Returns the Hub's client and the exceptions of it and its HTTP library; ValueError is for refused names."""
     try:
         import huggingface_hub  # only for models on the Hub
-        import huggingface_hub.errors
+        from huggingface_hub.errors import HTTPError
     except ImportError as error:
         raise GenreclfError("models of the Hub need huggingface_hub; pip install huggingface-hub") from error
-    return huggingface_hub
-
-
-def _failures(hub: Any) -> tuple[type[Exception], ...]:
-    """Returns the exceptions of the Hub's client and its HTTP library; ValueError is for refused names and cards."""
-    return hub.errors.HTTPError, ValueError, OSError
+    return huggingface_hub, (HTTPError, ValueError, OSError)

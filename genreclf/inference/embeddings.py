@@ -12,7 +12,7 @@ import numpy as np
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import check_ends
-from genreclf.inference.results import write_output, write_parquet
+from genreclf.inference.results import check_pyarrow, write_output, write_parquet
 from genreclf.text import escape_bytes, unescape_bytes
 
 _MODEL_KEY = b"genreclf.model"  # in a Parquet file's metadata
@@ -27,12 +27,18 @@ class Embeddings:
     model: str  # the SHA-256 of the model's weights; empty if the file does not contain it
 
     def nearest(self, query: np.ndarray) -> list[tuple[str, float]]:
-        """Returns the paths with their embeddings' cosine similarity to `query`, (D,), the most similar first."""
+        """Returns the paths with their embeddings' cosine similarity to `query`, (D,), the most similar first.
+
+        Of a path that occurs several times, the most similar embedding counts.
+        """
         values, query = self.values.astype(np.float64), query.astype(np.float64)
         norms = np.linalg.norm(values, axis=1) * np.linalg.norm(query)
         cosines = values @ query / np.where(norms, norms, 1)
         order = np.argsort(-cosines, kind="stable")
-        return [(self.paths[number], float(cosines[number])) for number in order]
+        best: dict[str, float] = {}
+        for number in order:
+            best.setdefault(self.paths[number], float(cosines[number]))
+        return list(best.items())
 
 
 def write_embeddings(embeddings: Embeddings, out: Path) -> None:
@@ -45,8 +51,10 @@ def read_embeddings(file: Path) -> Embeddings:
     if file.suffix not in SUFFIXES:
         raise GenreclfError(f"{file}: unknown suffix; give a file of genreclf embed: {', '.join(SUFFIXES)}")
     try:
-        found = _FORMATS[file.suffix][0](file)
-        if found.values.ndim != 2 or len(found.values) != len(found.paths) or not np.isfinite(found.values).all():
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, which is refused below
+            found = _FORMATS[file.suffix][0](file)
+        is_whole = found.values.ndim == 2 and len(found.values) == len(found.paths) and np.isfinite(found.values).all()
+        if not is_whole or not all(isinstance(path, str) for path in found.paths):
             raise ValueError("expected a path and an embedding of finite numbers per file")
     except GenreclfError:
         raise
@@ -71,10 +79,9 @@ def _write_npz(embeddings: Embeddings, out: Path) -> None:
 
 
 def _read_parquet(file: Path) -> Embeddings:
-    try:
-        from pyarrow import parquet  # large, and slow to import
-    except ImportError as error:
-        raise GenreclfError(f"{file}: Parquet needs pyarrow, which is not installed; pip install pyarrow") from error
+    check_pyarrow(file)
+    from pyarrow import parquet  # large, and slow to import
+
     table = parquet.read_table(file, columns=["path", "embedding"])
     model = (table.schema.metadata or {}).get(_MODEL_KEY, b"").decode()
     values = np.array(table["embedding"].to_pylist(), np.float32)
@@ -92,6 +99,7 @@ def _read_csv(file: Path) -> Embeddings:
         header, *rows = [*csv.reader(lines)] or [[]]
     if header[:1] != ["path"] or not all(name.startswith("embedding_") for name in header[1:]):
         raise ValueError("its columns are not path and embedding_...")
+    rows = [row for row in rows if row]  # csv gives an empty line as a row
     values = np.array([row[1:] for row in rows], np.float32)
     return Embeddings(tuple(unescape_bytes(row[0]) for row in rows), values, "")
 

@@ -32,10 +32,10 @@ class Journal:
         self.rows = {entry["path"]: (entry["stamp"], entry["row"]) for entry in entries if entry["model"] == model}
 
     def find(self, path: Location) -> Row | None:
-        """Returns the row of a file that has not changed since. Call it before reading the file, then call `add`."""
+        """Returns the row of a file that could be read and has not changed since. Call it before `add`."""
         self.stamps[str(path)] = _stamp(path)
-        stamp, row = self.rows.get(str(path), (None, None))
-        return row if stamp == self.stamps[str(path)] else None
+        stamp, row = self.rows.get(str(path), (None, {}))
+        return row if stamp == self.stamps[str(path)] and row.get("problem") == "" else None
 
     def add(self, path: Location, row: Row) -> None:
         """Appends a row to the journal."""
@@ -66,7 +66,7 @@ def _stamp(path: Location) -> list[int | str]:
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     keys = {"path": str, "stamp": list, "model": str, "row": dict}
     fits = isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in keys.items())

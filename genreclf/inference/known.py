@@ -9,6 +9,7 @@ from genreclf.errors import GenreclfError
 # Lower probabilities are raised to this, because they depend on the recording more than on the music. With 1e-6, a
 # model that changed 3 % of its predictions at 8 kHz withheld half of the correct ones there.
 _LEAST = 0.02
+_MOST = 100_000  # so that the score stays finite
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Known:
 
     The probability that a clip is in scope, if half of all clips are, is sigmoid(offset + weights * x), where x are the
     logarithms of the calibrated probabilities. Their maximum alone is less informative, because some genres are
-    predicted for out-of-scope music more often than others. Raises GenreclfError for values that are not finite.
+    predicted for out-of-scope music more often than others. Raises GenreclfError for values beyond `_MOST`, and NaN.
     """
 
     offset: float
@@ -25,8 +26,8 @@ class Known:
     threshold: float  # below it the genre is withheld, as for 5 % of the correct predictions
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.offset, *self.weights, self.threshold]).all():
-            raise GenreclfError("known: expected finite numbers")
+        if not (np.abs([self.offset, *self.weights, self.threshold]) <= _MOST).all():
+            raise GenreclfError(f"known: expected finite numbers of at most {_MOST}")
 
     def probability(self, probabilities: np.ndarray) -> np.ndarray:
         """(..., classes) calibrated probabilities -> (...) in [0, 1]."""

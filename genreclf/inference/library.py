@@ -26,8 +26,8 @@ def one_error(name: object) -> Iterator[None]:
     except MemoryError as error:
         raise GenreclfError(f"{name}: too large for the free memory; cut it into shorter files") from error
     except Exception as error:
-        failed = f"{name}: failed ({type(error).__name__}: {reason(error)})"
-        raise GenreclfError(f"{failed}; please report it with the file") from error
+        fault = f"failed ({type(error).__name__}: {reason(error)})"
+        raise GenreclfError(f"{name}: {fault}; please report it with the file") from error
 
 
 def predict_files(
@@ -55,7 +55,5 @@ def predict_files(
                 yield path, future.result()
         for path, future in waiting:
             yield path, future.result()
-    finally:
-        threads.shutdown(
-            wait=False, cancel_futures=True
-        )  # a caller that stops early does not wait for files in progress
+    finally:  # a caller that stops early does not wait for files in progress
+        threads.shutdown(wait=False, cancel_futures=True)

@@ -20,6 +20,7 @@ FORMATS = {MULTICLASS: 7, MULTILABEL: 8}  # of a bundle; versions without tasks 
 _MAX_CONFIG_BYTES = 100_000
 # Limits for values from untrusted files: integer arithmetic on frames stays exact, and no clip is longer than a day.
 _MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
+_MIN_TEMPERATURE, _MIN_SHARE = 0.04, 1e-12  # with lower values, a probability would be 0, or a quotient infinite
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class ModelInfo:
         _check_bound("view.segment_frames", self.view.segment_frames, _MAX_FRAMES)
         _check_bound("picture_seconds", self.picture_seconds, _MAX_SECONDS)
         _check_bound("frames_per_column", self.frames_per_column, _MAX_FRAMES)
-        _check_bound("temperature", self.temperature, _MAX_TEMPERATURE)
+        _check_bound("temperature", self.temperature, _MAX_TEMPERATURE, _MIN_TEMPERATURE)
         if not 0 <= self.prior_power <= 1:
             raise GenreclfError(f"prior_power={self.prior_power}: expected 0 to 1")
-        if self.shares is not None and (len(self.shares) != len(self.classes) or min(self.shares) <= 0):
-            raise GenreclfError(f"shares={list(self.shares)}: expected a number above 0 for each class")
+        if self.shares is not None:
+            self._check_each("shares", self.shares, _MIN_SHARE)
         if self.known is not None and len(self.known.weights) != len(self.classes):
             raise GenreclfError(f"known.weights={list(self.known.weights)}: expected a number for each class")
         self._check_task()
@@ -61,11 +62,13 @@ class ModelInfo:
             if self.thresholds is not None:
                 raise GenreclfError("thresholds: only with task=multilabel")
             return
-        thresholds = self.thresholds or ()
-        if len(thresholds) != len(self.classes) or not all(0 <= threshold <= 1 for threshold in thresholds):
-            raise GenreclfError(f"thresholds={list(thresholds)}: expected a number from 0 to 1 for each class")
+        self._check_each("thresholds", self.thresholds or (), 0)
         if self.shares is not None or self.known is not None or self.prior_power != 1:
             raise GenreclfError("shares, known, prior_power: not with task=multilabel")
+
+    def _check_each(self, key: str, values: tuple[float, ...], least: float) -> None:
+        if len(values) != len(self.classes) or not all(least <= value <= 1 for value in values):
+            raise GenreclfError(f"{key}={list(values)}: expected a number from {least} to 1 for each class")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-like data, from which `from_dict` restores an equal object."""
@@ -149,6 +152,6 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_bound(key: str, value: float, highest: float) -> None:
-    if not 0 < value <= highest:
-        raise GenreclfError(f"{key}={value}: expected a number above 0 and at most {highest:,}")
+def _check_bound(key: str, value: float, highest: float, lowest: float = 0) -> None:
+    if not (0 < value <= highest and value >= lowest):
+        raise GenreclfError(f"{key}={value}: expected a number above {lowest} and at most {highest:,}")

@@ -14,7 +14,6 @@ DEVICES = ("auto", "cpu", "cuda")
 OUTPUTS = ["probabilities", "attention", "embedding"]
 INPUT = "segments"
 WEIGHTS_PROPERTY = "weights_sha256"  # in the file's metadata
-_CUDA = "CUDAExecutionProvider"
 
 
 class OnnxModel:
@@ -30,9 +29,12 @@ class OnnxModel:
         config = read_bundle_config(bundle)
         self.info, self.weights_sha256 = config.info, config.weights_sha256
         self._session = _open(bundle / MODEL_ONNX, _providers(device), threads or cores())
+        file, size = bundle / MODEL_ONNX, self._session.get_outputs()[0].shape[-1]
         if self._session.get_modelmeta().custom_metadata_map.get(WEIGHTS_PROPERTY) != self.weights_sha256:
+            raise GenreclfError(f"{file}: belongs to other weights than config.json; copy the bundle again")
+        if isinstance(size, int) and size != len(self.info.classes):  # not if the file leaves it open
             raise GenreclfError(
-                f"{bundle / MODEL_ONNX}: belongs to other weights than config.json; copy the bundle again"
+                f"{file}: for {size} classes, config.json has {len(self.info.classes)}; copy both again"
             )
 
     def predict_proba(self, segments: np.ndarray) -> ModelOutput:
@@ -43,11 +45,11 @@ class OnnxModel:
 def _providers(device: str) -> list[str]:
     if device not in DEVICES:
         raise GenreclfError(f"device={device}: unknown; choose one of {', '.join(DEVICES)}")
-    has_cuda = _CUDA in onnxruntime.get_available_providers()
-    if device == "cuda" and not has_cuda:
+    available = () if device == "cpu" else onnxruntime.get_available_providers()
+    cuda = [name for name in available if name == "CUDAExecutionProvider"]
+    if device == "cuda" and not cuda:
         raise GenreclfError("device=cuda: the installed onnxruntime has no CUDA support; install onnxruntime-gpu")
-    cpu = ["CPUExecutionProvider"]
-    return [_CUDA, *cpu] if has_cuda and device != "cpu" else cpu
+    return [*cuda, "CPUExecutionProvider"]
 
 
 def _open(file: Path, providers: list[str], threads: int) -> onnxruntime.InferenceSession:

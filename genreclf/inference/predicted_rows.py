@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from genreclf.frontend.object_store import Location, StoreError
 from genreclf.inference.journal import Journal
-from genreclf.inference.library import Result, predict_files
+from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import Prediction, Predictor
 from genreclf.inference.results import Row, file_row
 from genreclf.progress import progress_bar
@@ -56,7 +56,10 @@ def rows_digest(predictor: Predictor, contents: Contents) -> str:
 def thread_rows(predictor: Predictor, workers: int, contents: Contents, paths: Sequence[Location]) -> Iterator[FileRow]:
     """Yields the rows of files, in order, predicted by threads of this process."""
     for path, result in predict_files(predictor, paths, workers):
-        yield FileRow(path, _row(path, result, predictor, contents), not isinstance(result, StoreError))
+        row = file_row(path, result, predictor.info.classes, contents.segments)
+        if contents.embedding and isinstance(result, Prediction):
+            row["embedding"] = result.embedding.tolist()
+        yield FileRow(path, row, not isinstance(result, StoreError))
 
 
 def journaled(paths: Sequence[Location], engine: Engine, journal: Journal | None) -> Iterator[FileRow]:
@@ -73,15 +76,8 @@ def journaled(paths: Sequence[Location], engine: Engine, journal: Journal | None
             while path not in arrived:
                 result = next(results)
                 arrived[result.path] = result
-                if journal and result.lasting:
+                if journal and not result.row["problem"]:  # what prevents reading may be mended without a new stamp
                     journal.add(result.path, result.row)
                 report(count := count + 1, len(todo))
             left[path] -= 1
             yield arrived[path] if left[path] else arrived.pop(path)  # a path may be given twice
-
-
-def _row(path: Location, result: Result, predictor: Predictor, contents: Contents) -> Row:
-    row = file_row(path, result, predictor.info.classes, contents.segments)
-    if contents.embedding and isinstance(result, Prediction):
-        row["embedding"] = result.embedding.tolist()
-    return row

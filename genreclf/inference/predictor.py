@@ -13,9 +13,10 @@ from genreclf.frontend.clip import Clip, read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.frontend.object_store import Location
 from genreclf.frontend.segments import SEGMENT_COLUMNS, Segmentation, mean_by_clip, paste, segment_clip
-from genreclf.inference.answers import answers_of
+from genreclf.inference.answers import Answers
 from genreclf.inference.model_info import Model, ModelOutput
 from genreclf.inference.onnx_model import OnnxModel
+from genreclf.inference.prior import prior_factors
 from genreclf.inference.run_folder import find_bundle
 from genreclf.inference.task import MULTICLASS
 from genreclf.inference.temperature import length_factor
@@ -73,7 +74,7 @@ class Predictor:
     ) -> None:
         check_tta(tta)
         self.model, self.info, self.tta, self.figure = model, model.info, tta, figure
-        self._answers = answers_of(model.info, prior)
+        self._answers = Answers(model.info, prior_factors(prior, model.info))
 
     @property
     def digest(self) -> str:
@@ -81,7 +82,7 @@ class Predictor:
         import hashlib  # loads OpenSSL, which only journals and shards need
 
         settings = [self.model.weights_sha256, self.info.to_dict(), self.tta, asdict(self.figure), length_factor(0)]
-        settings += self._answers.settings
+        settings += [] if self._answers.factors is None else [self._answers.factors.tolist()]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def predict_file(self, path: Location) -> Prediction:
@@ -96,7 +97,9 @@ class Predictor:
         Raises GenreclfError if the model is damaged and its output is not finite.
         """
         if clip.unsuitable:
-            return _no_genre(clip, self.info.task)
+            nothing = np.zeros(0, np.float32)  # an empty embedding
+            seconds, task = clip.frames / FRAME_RATE_HZ, self.info.task
+            return Prediction((), 0.0, (), (), seconds, clip.note, None, nothing, clip.unsuitable, task=task)
         cut = segmentation or self.segment(clip)
         outputs = []
         for batch in cut.segments(_BATCH_SIZE):
@@ -144,17 +147,12 @@ class Predictor:
             frames = min(length, cut.frames - start)
             calibrated = self._answers.calibrated(uncalibrated, frames)
             begin, end = ((cut.start + frame) / FRAME_RATE_HZ for frame in (start, start + frames))
-            genres = self._answers.genres(calibrated)
-            segments.append(Segment(begin, end, tuple(calibrated.tolist()), genres))
+            segments.append(Segment(begin, end, tuple(calibrated.tolist()), self._answers.genres(calibrated)))
         return tuple(segments)
 
 
 def load_predictor(
-    model: str | Path,
-    tta: str = "none",
-    device: str = "auto",
-    figure: FigureAxis = ANY_AXIS,
-    prior: str | None = None,
+    model: str | Path, tta: str = "none", device: str = "auto", figure: FigureAxis = ANY_AXIS, prior: str | None = None
 ) -> Predictor:
     """Loads a predictor for a run folder, a bundle folder or a pretrained model's name. onnxruntime runs it.
 
@@ -163,21 +161,6 @@ def load_predictor(
     """
     check_tta(tta)  # before the model is loaded
     return Predictor(OnnxModel(find_bundle(model), device), tta, figure, prior)
-
-
-def _no_genre(clip: Clip, task: str) -> Prediction:
-    return Prediction(
-        genres=(),
-        probability=0.0,
-        probabilities=(),
-        segments=(),
-        seconds=clip.frames / FRAME_RATE_HZ,
-        note=clip.note,
-        attention=None,
-        embedding=np.zeros(0, np.float32),
-        no_genre=clip.unsuitable,
-        task=task,
-    )
 
 
 def _attention(clip: Clip, cut: Segmentation, weights: np.ndarray) -> np.ndarray | None:

@@ -51,9 +51,8 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     content = read_csv_text(file, where)
     delimiter = next((each for each in DELIMITERS if list(content.header(each)) == COLUMNS), None)
     if delimiter is None:
-        raise GenreclfError(
-            f"{where}: its first line is not {','.join(COLUMNS)}; give uniform, training, or such a CSV"
-        )
+        fault = f"its first line is not {','.join(COLUMNS)}"
+        raise GenreclfError(f"{where}: {fault}; give uniform, training, or such a CSV")
     rows: dict[str, float] = {}
     for line, cells in content.rows(delimiter):
         if cells[0] in rows:

@@ -4,8 +4,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from genreclf.errors import GenreclfError
-
 
 class ReliabilityBin(NamedTuple):
     """The held-out clips whose prediction had a probability in [low, high); the last bin of a model includes 1."""
@@ -26,18 +24,20 @@ class Measured(NamedTuple):
 
 
 def read_bins(values: Any) -> tuple[ReliabilityBin, ...]:
-    """Reads the bins of a scores.json, from low to high; empty if it has none. Raises GenreclfError if invalid."""
+    """Reads the bins of a scores.json, from low to high; empty if it has none, as in earlier versions, or damaged ones.
+
+    Bins are valid if they are in order, each with clips and an accuracy from 0 to 1.
+    """
     try:
         bins = tuple(
             ReliabilityBin(float(one["low"]), float(one["high"]), int(one["clips"]), float(one["accuracy"]))
             for one in values or ()
         )
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise GenreclfError(f"reliability: expected bins of low, high, clips and accuracy ({error!r})") from error
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return ()
     in_order = all(left.low < right.low for left, right in itertools.pairwise(bins))
-    if not in_order or not all(one.low < one.high and one.clips > 0 and 0 <= one.accuracy <= 1 for one in bins):
-        raise GenreclfError("reliability: expected bins in order, each with clips and an accuracy from 0 to 1")
-    return bins
+    valid = in_order and all(one.low < one.high and one.clips > 0 and 0 <= one.accuracy <= 1 for one in bins)
+    return bins if valid else ()
 
 
 def bin_of(bins: Sequence[ReliabilityBin], probability: float) -> ReliabilityBin | None:

@@ -71,7 +71,7 @@ def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
     has_parts = segments and row.get("segments")
     if row["problem"] or not (any(given) or has_parts):
         what = "could not be read" if row["problem"] else "no genre"
-        yield [what, "", *([""] if top > 1 else []), *([""] if segments else []), path]
+        yield [what, *[""] * (1 + (top > 1) + segments), path]
         return
     for piece, genres in zip(_pieces(row, segments), given, strict=True):
         others = [pair for pair in _ranked(piece["probabilities"]) if pair not in genres][: max(0, top - len(genres))]
@@ -113,16 +113,20 @@ def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: T
         out.write(csv_line(shown(value) if isinstance(value, str) else value for value in record.values()))
 
 
-def write_parquet(records: Sequence[dict[str, Any]], path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:
+def write_parquet(records: Iterable[dict[str, Any]], path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:
     """Writes `records` as a Parquet file, with `metadata` about all of them.
 
     Raises GenreclfError if writing fails or pyarrow is not installed.
     """
-    _check_pyarrow(path)
+    check_pyarrow(path)
     import pyarrow as pa  # large, and slow to import: only for Parquet
     from pyarrow import parquet
 
-    table = pa.Table.from_pylist([{utf8(key): _utf8(value) for key, value in record.items()} for record in records])
+    written = [
+        {utf8(key): utf8(value) if isinstance(value, str) else value for key, value in record.items()}
+        for record in records
+    ]
+    table = pa.Table.from_pylist(written)
     content = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata(metadata), content)
     write_output(path, content.getvalue())
@@ -134,7 +138,7 @@ def check_output(path: Path | None, parquet: bool = False) -> None:
     Also if it is Parquet, whatever its name (`parquet`) or by its suffix, and pyarrow is not installed.
     """
     if path is not None and (parquet or path.suffix == ".parquet"):
-        _check_pyarrow(path)
+        check_pyarrow(path)
     if path is None or is_stream(path):
         return
     folder = Path(os.path.realpath(path)).parent
@@ -142,13 +146,13 @@ def check_output(path: Path | None, parquet: bool = False) -> None:
         raise GenreclfError(f"{path}: a folder; give the name of a file")
     if not folder.is_dir():
         raise GenreclfError(f"{path}: its folder does not exist; choose another file")
-    if not os.access(folder, os.W_OK):
-        raise GenreclfError(f"{path}: its folder is read-only; change its permissions, or choose another file")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise GenreclfError(f"{path}: it is read-only; change its permissions, or choose another file")
+    for what, place in (("its folder", folder), ("it", path)):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise GenreclfError(f"{path}: {what} is read-only; change its permissions, or choose another file")
 
 
-def _check_pyarrow(path: Path) -> None:
+def check_pyarrow(path: Path) -> None:
+    """Raises GenreclfError if pyarrow, which Parquet needs, is not installed."""
     from importlib.util import find_spec  # only for Parquet
 
     if find_spec("pyarrow") is None:
@@ -192,7 +196,3 @@ def _record(row: Row, piece: dict[str, Any], classes: Sequence[str], segments: b
         "note": row.get("note", ""),
         "problem": row["problem"],
     }
-
-
-def _utf8(value: Any) -> Any:
-    return utf8(value) if isinstance(value, str) else value

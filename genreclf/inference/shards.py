@@ -84,9 +84,8 @@ class Shards:
     def merged(self) -> Iterator[Row]:
         """Yields the rows of all files, in order. Raises GenreclfError if shards are missing or damaged."""
         if missing := self.missing():
-            names = f"shards {ranges(missing)} of {self.manifest.count}: not finished"
-            run_them = f"run them (sbatch --array={self.missing_tasks()}), then merge"
-            raise GenreclfError(f"{self.folder}: {names}; {run_them}")
+            fault = f"shards {ranges(missing)} of {self.manifest.count}: not finished"
+            raise GenreclfError(f"{self.folder}: {fault}; run them (sbatch --array={self.missing_tasks()}), then merge")
         for number in range(1, self.manifest.count + 1):
             yield from self._rows(number)
 
@@ -97,7 +96,7 @@ class Shards:
             for line in lines:
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise damaged from error
                 if not isinstance(row, dict) or row.get("path") != next(names, None):
                     raise damaged
@@ -137,35 +136,30 @@ def open_shards(folder: Path) -> Shards:
         return Shards(folder, _manifest(json.loads(file.read_bytes())))
     except FileNotFoundError as error:
         raise GenreclfError(f"{file}: does not exist; run a shard first, or give the folder of the shards") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise GenreclfError(f"{file}: damaged, or of another version; choose another folder") from error
 
 
 def _manifest(content: dict[str, Any]) -> Manifest:
-    return Manifest(
-        **{
-            **content,
-            "numbering": Numbering(**content["numbering"]),
-            "contents": Contents(**content["contents"]),
-            "classes": tuple(content["classes"]),
-            "files": tuple(content["files"]),
-        }
-    )
+    numbering, contents = Numbering(**content.pop("numbering")), Contents(**content.pop("contents"))
+    classes, files = tuple(content.pop("classes")), tuple(content.pop("files"))
+    return Manifest(numbering=numbering, contents=contents, classes=classes, files=files, **content)
 
 
 def _check_same(folder: Path, found: Manifest, wanted: Manifest) -> None:
-    other = "or choose another folder"
     if found.count != wanted.count:
-        begun = f"begun with {found.count} shards, not {wanted.count}"
-        raise GenreclfError(f"{folder}: {begun}; continue with {found.count}, {other}")
-    if found.digest != wanted.digest:
-        raise GenreclfError(f"{folder}: begun with another model or other settings; give the same, {other}")
-    if found.files != wanted.files:
-        begun = f"begun with {len(found.files)} files, and these are {len(wanted.files)}"
+        fault = f"begun with {found.count} shards, not {wanted.count}; continue with {found.count}"
+    elif found.digest != wanted.digest:
+        fault = "begun with another model or other settings; give the same"
+    elif found.files != wanted.files:
         new = "".join(f", such as {name}" for name in sorted(set(wanted.files) - set(found.files))[:1])
-        raise GenreclfError(f"{folder}: {begun}{new}; leave FILE out to continue with the former, {other}")
-    if found.working_folder != wanted.working_folder:
-        raise GenreclfError(f"{folder}: begun in {found.working_folder}; run it there, {other}")
+        begun = f"begun with {len(found.files)} files, and these are {len(wanted.files)}{new}"
+        fault = f"{begun}; leave FILE out to continue with the former"
+    elif found.working_folder != wanted.working_folder:
+        fault = f"begun in {found.working_folder}; run it there"
+    else:
+        return
+    raise GenreclfError(f"{folder}: {fault}, or choose another folder")
 
 
 @contextmanager

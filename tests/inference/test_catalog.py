@@ -40,13 +40,16 @@ def test_runs_and_bundles_are_found_and_broken_ones_left_out(runs):
     for name, text in (("broken", "{"), ("odd", "[1]"), ("old", '{"format": 6, "name": "a"}')):
         (runs / name / "bundle").mkdir(parents=True)
         (runs / name / "bundle" / "config.json").write_text(text)
+    (runs / "old" / "config.json").symlink_to("lost")
     found = trained(runs)
     assert set(found) == {"first", "sweep/0", "alone"}
     assert all(entry.scores is None for entry in found.values())
     assert found["first"].folder == runs / "first" / "bundle" and found["first"].picture_seconds == 30
 
 
-@pytest.mark.parametrize("change", [{}, {"interval": None}, {"interval": [0.1]}, {"accuracy": "high"}])
+@pytest.mark.parametrize(
+    "change", [{}, {"interval": None}, {"interval": [0.1]}, {"accuracy": "high"}, {"interval": [0.1, float("nan")]}]
+)
 def test_scores_that_are_incomplete_count_as_none(runs, change):
     values = {"accuracy": 0.5, "interval": [0.4, 0.6], "parameters": 7} | change
     (runs / "alone" / "scores.json").write_text(json.dumps(values))
@@ -63,7 +66,11 @@ def test_the_main_score_of_several_labels_is_the_mean_average_precision(runs):
     assert trained(runs)["alone"].scores is None
 
 
-@pytest.mark.parametrize("damaged", [5, "x", [1], [{}], {"low": 0}, [{"low": 1, "high": 0, "clips": 2, "accuracy": 9}]])
+BIN = {"low": 0, "high": 1, "clips": 2, "accuracy": 1}
+WRONG_BINS = [BIN | {"high": 0, "low": 1}, BIN | {"clips": 0}, BIN | {"accuracy": 9}, {"low": 0}]
+
+
+@pytest.mark.parametrize("damaged", [5, "x", [1], [{}], {"low": 0}, [BIN, BIN], *([one] for one in WRONG_BINS)])
 def test_damaged_reliability_hides_no_other_score(runs, damaged):
     values = {"accuracy": 0.5, "interval": [0.4, 0.6], "parameters": 7, "reliability": damaged}
     (runs / "alone" / "scores.json").write_text(json.dumps(values))

@@ -37,18 +37,17 @@ class _Hub(http.server.BaseHTTPRequestHandler):
             self._answer(400 if errors else 200, {"errors": errors, "warnings": []})
         elif self.path.startswith(f"{API}/preupload/"):
             names = [file["path"] for file in json.loads(sent)["files"]]
-            self._answer(
-                200, {"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]}
-            )
+            files = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
+            self._answer(200, {"files": files})
         elif self.path.startswith(f"{API}/commit/"):
             for line in map(json.loads, sent.splitlines()):
+                if line["key"] == "header":
+                    self.server.commit = self.path.rpartition("/")[2], line["value"]["summary"]
                 if line["key"] == "file":
                     content = base64.b64decode(line["value"]["content"])
                     (self.server.folder / line["value"]["path"]).write_bytes(content)
-            self._answer(
-                200,
-                {"commitUrl": f"{self.server.address}/{REPOSITORY}/commit/1", "commitOid": "1" * 40, "hookOutput": ""},
-            )
+            url = f"{self.server.address}/{REPOSITORY}/commit/1"
+            self._answer(200, {"commitUrl": url, "commitOid": "1" * 40, "hookOutput": ""})
         else:
             self._answer(404, {})
 
@@ -95,14 +94,15 @@ def hub(monkeypatch, tmp_path) -> Iterator[http.server.ThreadingHTTPServer]:
 
 def test_an_uploaded_model_is_loaded_again(hub, monkeypatch, tmp_path):
     model = Classifier.from_pretrained("a")
-    model.push_to_hub(REPOSITORY, private=True, token="secret", license="cc-by-nc-4.0")
-    assert [one["name"] for one in hub.created] == [REPOSITORY.split("/")[1]] and hub.created[0][
-        "visibility"
-    ] == "private"
+    words = {"revision": "v2", "commit_message": "better", "token": "secret", "license": "cc-by-nc-4.0"}
+    assert model.push_to_hub(REPOSITORY, private=True, **words).startswith(f"{hub.address}/{REPOSITORY}")
+    assert [(one["name"], one["visibility"]) for one in hub.created] == [(REPOSITORY.split("/")[1], "private")]
+    assert hub.commit == ("v2", "better")
     with local_hub(monkeypatch, hub.folder):
         again = Classifier.from_pretrained(REPOSITORY, cache_dir=tmp_path / "cache")
     assert again.predictor.digest == model.predictor.digest and again.classes == model.classes
     files = {path.name: path.read_bytes() for path in hub.folder.iterdir()}
+    assert files.keys() == {"config.json", "model.onnx", "model.safetensors", "README.md", "scores.json"}
     for name in ("config.json", "model.onnx", "model.safetensors"):
         assert files[name] == (PRETRAINED / "a" / name).read_bytes()
     assert again.card is not None and re.search(r"^license: cc-by-nc-4.0$", again.card, re.MULTILINE)

@@ -83,10 +83,10 @@ def test_another_models_file_is_refused(bundle):
     assert "other weights" in refused(bundle, str(bundle / MODEL_ONNX))
 
 
-def test_a_bundle_of_an_older_format_is_refused(bundle):
+def test_a_file_for_other_classes_is_refused(bundle):
     config = json.loads((bundle / MODEL_CONFIG).read_text())
-    (bundle / MODEL_CONFIG).write_text(json.dumps({**config, "format": 6}))
-    assert "train" in refused(bundle, str(bundle / MODEL_CONFIG))
+    (bundle / MODEL_CONFIG).write_text(json.dumps({**config, "classes": ["ska", "dub"]}))
+    assert "for 3 classes, config.json has 2" in refused(bundle, str(bundle / MODEL_ONNX))
 
 
 def test_an_unavailable_device_is_refused(bundle):

@@ -21,7 +21,8 @@ def test_rows_come_in_order_and_a_journal_keeps_each_once(data, names, passing):
     def engine(paths: Sequence[Location]) -> Iterator[FileRow]:
         requested.append(paths)
         shuffled = data.draw(st.permutations(paths))
-        return (FileRow(path, {"path": str(path)}, str(path) not in passing) for path in shuffled)
+        problems = {path: "busy" if str(path) in passing else "" for path in shuffled}
+        return (FileRow(path, {"path": str(path), "problem": problems[path]}, not problems[path]) for path in shuffled)
 
     paths = list(map(Path, names))
     first = paths[: data.draw(st.integers(0, len(paths)))]

@@ -38,9 +38,8 @@ class Arithmetic:
         parts = segments.reshape(len(segments), 128, 8, 32).mean((1, 3))  # (N, 8) means over time
         logits = parts[:, [0, 3, 7]] / 30
         shares = np.exp(logits - logits.max(1, keepdims=True))
-        return ModelOutput(
-            shares / shares.sum(1, keepdims=True), (parts + 1) / (parts + 1).sum(1, keepdims=True), parts
-        )
+        attention = (parts + 1) / (parts + 1).sum(1, keepdims=True)
+        return ModelOutput(shares / shares.sum(1, keepdims=True), attention, parts)
 
 
 def clip_of(levels: np.ndarray, frames: int | None = None, note: str = "") -> Clip:
@@ -144,9 +143,7 @@ def test_out_of_scope_music_has_no_genre_but_the_nearest_one_in_all_forms():
     sure = Predictor(model).predict(clip)
     assert sure.known is None and sure.genre == model.info.classes[int(np.argmax(sure.probabilities))]
     weights = (0.4, -0.3, 0.2)
-    expected = 1 / (
-        1 + np.exp(-0.5 - sum(w * np.log(max(p, 0.02)) for w, p in zip(weights, sure.probabilities, strict=True)))
-    )
+    expected = 1 / (1 + np.exp(-0.5 - np.log(np.maximum(sure.probabilities, 0.02)) @ weights))
     for threshold, told in ((expected - 1e-6, True), (expected + 1e-6, False)):
         model.info = replace(model.info, known=Known(0.5, weights, threshold), shares=(0.7, 0.2, 0.1), prior_power=0.0)
         prediction = Predictor(model).predict(clip)

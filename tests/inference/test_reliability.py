@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from genreclf.errors import GenreclfError
 from genreclf.inference.catalog import read_scores
-from genreclf.inference.reliability import ReliabilityBin, at_least, bin_of, read_bins
+from genreclf.inference.reliability import ReliabilityBin, at_least, bin_of
 
 BINS = (ReliabilityBin(0.3, 0.6, 20, 0.5), ReliabilityBin(0.6, 0.8, 30, 0.7), ReliabilityBin(0.8, 1.0, 50, 0.9))
 
@@ -23,21 +22,6 @@ def test_from_a_probability_on_the_bins_are_pooled():
     assert at_least(BINS, 0.7) == (0.8, 50, 100, 0.9)  # a bin cannot be divided
     assert at_least(BINS, 0.1) == (0.3, 100, 100, pytest.approx((20 * 0.5 + 30 * 0.7 + 50 * 0.9) / 100))
     assert at_least(BINS, 0.9) is None and at_least((), 0.5) is None and bin_of((), 0.5) is None
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        3,
-        [3],
-        [{"low": 0}],
-        [{"low": 0, "high": 1, "clips": 0, "accuracy": 1}],
-        [{"low": 1, "high": 0, "clips": 1, "accuracy": 1}],
-    ],
-)
-def test_other_values_are_refused(values):
-    with pytest.raises(GenreclfError, match="reliability"):
-        read_bins(values)
 
 
 def test_scores_with_and_without_reliability(tmp_path):

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from genreclf.errors import GenreclfError
-from genreclf.inference.run_folder import PRETRAINED, find_bundle, pretrained_names
+from genreclf.inference.run_folder import PRETRAINED, find_bundle
 
 
 @pytest.fixture
@@ -13,10 +13,6 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "a" / "bundle").mkdir(parents=True)
     shutil.copyfile(PRETRAINED / "a" / "config.json", tmp_path / "a" / "bundle" / "config.json")
     return tmp_path / "a"
-
-
-def test_both_pretrained_models_are_listed():
-    assert pretrained_names() == ("a", "b")
 
 
 def test_a_folder_never_shadows_a_pretrained_name(run):

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from genreclf.errors import GenreclfError
-from genreclf.inference.tta import TTA, check_tta
+from genreclf.inference.tta import TTA
 
 SEGMENTS = np.random.default_rng(0).integers(0, 256, (3, 128, 256), dtype=np.uint8)
 
@@ -31,8 +30,3 @@ def test_copies_are_as_defined(tta):
         for copy, wanted in zip(copies, expected, strict=True):
             assert copy.dtype == np.uint8
             np.testing.assert_allclose(copy[number], wanted, atol=0.5 + 1e-9)  # rounded to whole levels
-
-
-def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(GenreclfError, match=r"tta=twelve.*none, pitch_shift, flip, six"):
-        check_tta("twelve")
