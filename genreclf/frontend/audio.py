@@ -262,7 +262,8 @@ def _missing(handle: FileIO, before: os.stat_result, decoder: Decoder, waveform:
     end, size = file_end(handle), now.st_size
     if fault := end.fault or (CUT_BLOCK if decoder.ends_inside_frame() else ""):
         return f"{TRUNCATED}: {fault}, {seconds:.1f} s decoded"
-    behind = max(decoder.unread_share(), end.bytes_behind / size) - tag_bytes(handle) / size
+    bytes_behind = min(end.bytes_behind, size - decoder.end)  # joined files may all be decoded
+    behind = max(decoder.unread_share(), bytes_behind / size) - tag_bytes(handle) / size
     share = max(behind, unread_sample_bytes(handle) / size)
     if share > _UNREAD_SHARE:
         return f"{share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"

@@ -47,7 +47,7 @@ class AvDecoder(Decoder):
     """
 
     def __init__(self, handle: FileIO, begin: int = 0, end: int | None = None) -> None:
-        self._handle = handle
+        self._handle, self._begin = handle, begin
         self._source = FilePart(handle, begin, end)
         self._container = open_container(self._source)
         try:
@@ -131,6 +131,7 @@ class AvDecoder(Decoder):
                 self._last, self._is_last_damaged = packet, is_damaged or not decoded
             if decoded and packet.pos is not None:
                 self._end, self._lost_before_end = max(self._end, packet.pos + packet.size), self._lost_bytes
+                self.end = self._begin + self._end
             packet = self._next_packet()
 
     def _count(self, packet: "Packet[AudioStream]", decoded: bool) -> None:

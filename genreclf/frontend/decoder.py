@@ -23,6 +23,7 @@ class Decoder(ABC):
     header_tolerance_seconds: float = 0.0  # smaller differences from the decoded length are the format's granularity
     has_float_samples: bool = False  # they have no full scale
     is_certain: bool = True  # whether no other decoder could read more of the file
+    end: int = 0  # after decoding: the position in the file after the last sound, 0 if it is not known
     note: str = ""  # a note on the choice of a stream, or ""
 
     @abstractmethod

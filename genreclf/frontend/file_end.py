@@ -40,7 +40,7 @@ class FileEnd(NamedTuple):
     """Information from the container on the file's end."""
 
     fault: str = ""  # why the file is incomplete: `NO_END_PAGE` or `CUT_BLOCK`; empty if it is complete or not known
-    bytes_behind: int = 0  # number of bytes after the container
+    bytes_behind: int = 0  # number of bytes after the first container, even if they are decoded
 
 
 def file_end(handle: FileIO) -> FileEnd:
@@ -51,35 +51,35 @@ def file_end(handle: FileIO) -> FileEnd:
         end = ogg_pages.last_end(handle, begin)
         return FileEnd(NO_END_PAGE) if end is None else FileEnd("", size_of(handle) - end)
     if head.startswith(_PACK):
-        return _compared(handle, _end_of_blocks(handle, _last_pack(handle), _PROGRAM))
+        return _compared(handle, _ends(handle, _last_pack(handle), _PROGRAM))
     container = next((each for each in _CONTAINERS if head.startswith(each.magic, each.magic_at)), None)
     if container is None:
         return FileEnd(CUT_BLOCK if _has_cut_transport_packet(handle) else "")
     if container.magic == _ASF and _is_broadcast(handle, begin):
         return FileEnd()
-    return _compared(handle, _end_of_blocks(handle, begin + container.first_at, container), container.slack_bytes)
+    return _compared(handle, _ends(handle, begin + container.first_at, container), container.slack_bytes)
 
 
-def _compared(handle: FileIO, end: int, slack_bytes: int = 0) -> FileEnd:
-    lacking = end - size_of(handle)
-    return FileEnd(CUT_BLOCK if lacking > slack_bytes else "", max(0, -lacking))
+def _compared(handle: FileIO, ends: tuple[int, int], slack_bytes: int = 0) -> FileEnd:
+    (first_end, end), size = ends, size_of(handle)
+    return FileEnd(CUT_BLOCK if end - size > slack_bytes else "", max(0, size - first_end))
 
 
-def _end_of_blocks(handle: FileIO, at: int, container: "_Container") -> int:
-    """Returns the end of the consecutive blocks from `at` on, which is beyond the file's end if it is cut off."""
-    first, size = at, size_of(handle)
+def _ends(handle: FileIO, at: int, container: "_Container") -> tuple[int, int]:
+    """Returns the ends of the first file, and of all consecutive blocks from `at` on, which may be those of several.
+
+    If the last block is cut off, it ends beyond the file's end.
+    """
+    first, joint, size = at, 0, size_of(handle)
     for _ in range(_MAX_BLOCKS):
-        if at >= size:
-            return at
         head = os.pread(handle.fileno(), _HEAD_BYTES, at)
-        length = container.block_bytes(head)
-        is_another_file = at > first and head.startswith(container.magic, container.magic_at)
-        if not length or (is_another_file and not container.joins):
-            return at
-        if length == _REST:
-            return size
-        at += length
-    return size
+        length = container.block_bytes(head) if head else 0
+        if not length:
+            return joint or at, at
+        if at > first and head.startswith(container.magic, container.magic_at):
+            joint = joint or at
+        at = size if length == _REST else at + length
+    return joint or size, size
 
 
 # Return the length of a block, given its head: 0 if it is not one of the container, `_REST` if it may be all the rest.
@@ -144,18 +144,17 @@ class _Container(NamedTuple):
     first_at: int  # the first block
     block_bytes: Callable[[bytes], int]
     slack_bytes: int = 0
-    joins: bool = False  # whether a file that follows is decoded, too
 
 
-_PROGRAM = _Container(_PACK, 0, 0, _program_bytes, joins=True)
+_PROGRAM = _Container(_PACK, 0, 0, _program_bytes)
 _CONTAINERS = (
-    _Container(b"AVI ", 8, 0, _sized((b"AVI",), 8, 4, 4, "little", 8, 1, 2), _SLACK_BYTES, joins=True),
+    _Container(b"AVI ", 8, 0, _sized((b"AVI",), 8, 4, 4, "little", 8, 1, 2), _SLACK_BYTES),
     _Container(_W64, 0, 40, _sized((_W64_CHUNK,), 4, 16, 8, "little", 0, 24, 8), _SLACK_BYTES),
     _Container(b"caff", 0, 8, _sized(_CAF_CHUNKS, 0, 4, 8, "big", 12)),
     # Only the header and the samples: the small index after them is not needed.
     _Container(_ASF, 0, 0, _sized((_ASF, _ASF_DATA), 0, 16, 8, "little", 0, 24)),
     _Container(b"ftyp", 4, 0, _box_bytes),
-    _Container(_EBML, 0, 0, _element_bytes, joins=True),
+    _Container(_EBML, 0, 0, _element_bytes),
     _Container(b"FRM8", 0, 0, _sized((b"FRM8",), 0, 4, 8, "big", 12)),
     _Container(b"DSD ", 0, 0, _sized((b"DSD ", b"fmt ", b"data"), 0, 4, 8, "little", 0, 12)),
     _Container(b"FLV", 0, 13, _sized((b"\x08", b"\x09", b"\x12"), 0, 1, 3, "big", 15)),

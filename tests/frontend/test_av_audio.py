@@ -204,6 +204,15 @@ def test_of_two_files_in_one_both_are_read_or_the_second_is_told(tmp_path, name)
         assert two.problem.startswith(f"50% of the file {UNDECODED}")
 
 
+@pytest.mark.parametrize(("name", "other"), [("webm", "mka"), ("mka", "webm")])
+def test_a_joined_file_of_another_codec_is_told(tmp_path, name, other):
+    first, second = content(name), content(other)
+    result = read(tmp_path, first + second)
+    assert result.source_seconds == pytest.approx(2, abs=0.01)
+    assert UNDECODED in result.problem
+    assert int(result.problem.partition("%")[0]) == pytest.approx(100 * len(second) / len(first + second), abs=2)
+
+
 @pytest.mark.parametrize("name", ["mp3", "aac", "ac3", "mp2"])
 def test_an_archive_before_a_file_is_passed_over(tmp_path, name):
     data = whole_file(name)
