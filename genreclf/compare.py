@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.command_options import Parser, add_tta_option
+from genreclf.config import build
 from genreclf.data.columns import meaning_of
 from genreclf.errors import GenreclfError, command, reason
 from genreclf.evaluation.comparison import System, calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.multilabel_comparison import SCORE, compare_multilabel
 from genreclf.evaluation.predictions import Predictions, cells, read_predictions
+from genreclf.evaluation.score_tables import ends
 from genreclf.evaluation.slices import NO_VALUE, Columns, check_slices, not_shown, slice_columns
 from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import user_path, write_atomically
@@ -25,16 +27,7 @@ from genreclf.terminal import Kind, print_table
 from genreclf.text import one_line
 from genreclf.training.resume import MOVABLE
 
-TEMPLATES = {
-    "accuracy": "evaluation/comparison.md.jinja",
-    "mean_average_precision": "evaluation/multilabel_comparison.md.jinja",
-}
-_NAMES = {"accuracy": "accuracy", "mean_average_precision": "mAP"}
-_PAIR_NUMBERS = ("points", "95 %", "p (Holm)", "detectable")
-_PAIR_COLUMNS: list[tuple[str, Kind]] = [
-    *((name, "text") for name in ("better", "other")),
-    *((name, "number") for name in _PAIR_NUMBERS),
-]
+_NAMES = {"accuracy": "accuracy", SCORE: "mAP"}
 
 
 @command
@@ -119,7 +112,7 @@ def _predictions(run: Run, split: str, tta: str, moved: Mapping[str, str]) -> Pr
         print(one_line(f"scoring {run.folder}"))
         # Predictions without TTA are always scored. By default, evaluate adds pitch_shift.
         scored_tta = "pitch_shift" if tta == "none" else tta
-        data = MovedData(*(Path(moved[key]) if key in moved else None for key in MOVABLE))
+        data = build(MovedData, {key.removeprefix("data."): moved.get(key) for key in MOVABLE}, "data")
         score(EvaluateConfig(str(run.folder), split, scored_tta, (), "auto", data, None, None))
         found = _read(file, tta)
     assert found is not None  # score has just written it
@@ -137,7 +130,9 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
-        write_atomically(folder / COMPARISON_MD, render(TEMPLATES[found["score"]], found=found, no_value=NO_VALUE))
+        write_atomically(
+            folder / COMPARISON_MD, render("evaluation/comparison.md.jinja", found=found, no_value=NO_VALUE)
+        )
         draw_comparison(found, folder / COMPARISON_PNG)
     except OSError as error:
         raise GenreclfError(f"--out {folder}: cannot be written ({reason(error)}); choose another folder") from error
@@ -145,16 +140,18 @@ def _write(folder: Path, found: dict[str, Any]) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     clips, groups = count(found["clips"], f"{found['split']} clip"), count(found["groups"], "group")
-    name, score = _NAMES[found["score"]], found["score"]
+    score = found["score"]
+    name, several = _NAMES[score], score == SCORE
     columns = _columns_of("system", "seeds", name, "95 %", "SD seeds", "SD folds", "ECE")
     print_table(columns, [_system_row(system, score) for system in found["systems"]], f"{clips} in {groups}")
     if found["pairs"]:
-        print_table(_PAIR_COLUMNS, map(_pair_row, found["pairs"]), "differences")
+        columns = [("better", "text"), *_columns_of("other", "points", "95 %", "p (Holm)", "detectable")]
+        print_table(columns, map(_pair_row, found["pairs"]), "differences")
     for pair in found["pairs"]:
         print(one_line(f"- {pair['verdict']}"))
     for column, sliced in found["slices"].items():
         by_value = [(one["value"] or NO_VALUE, one, system) for one in sliced["values"] for system in one["systems"]]
-        numbers = ("clips", name, "95 %", *(() if score == SCORE else ("macro",)), "ECE")
+        numbers = ("clips", name, "95 %", *(() if several else ("macro",)), "ECE")
         columns = [(one_line(column), "text"), *_columns_of("system", *numbers)]
         print_table(columns, [_slice_row(*row, score) for row in by_value], f"by {column}{not_shown(sliced)}")
     for system in found["systems"] if found["calibrated"] else ():
@@ -167,34 +164,25 @@ def _columns_of(text: str, *numbers: str) -> list[tuple[str, Kind]]:
 
 
 def _system_row(system: dict[str, Any], score: str) -> list[str]:
-    interval = system["shown"]
     return [
-        system["label"],
-        str(len(system["seeds"])),
-        f"{system[score]:.1%}",
-        f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
-        _points(system["deviation_over_seeds"]),
-        _points(system["deviation_over_folds"]),
-        f"{system['ece']:.1%}",
+        *(system["label"], str(len(system["seeds"])), f"{system[score]:.1%}", ends(system["shown"])),
+        *(_points(system["deviation_over_seeds"]), _points(system["deviation_over_folds"]), f"{system['ece']:.1%}"),
     ]
 
 
 def _slice_row(value: str, of_value: dict[str, Any], system: dict[str, Any], score: str) -> list[str]:
-    interval = system["shown"] if score == SCORE else system["intervals"]["accuracy"]
+    several = score == SCORE
+    interval = system["shown"] if several else system["intervals"]["accuracy"]
     return [
         *(value, system["label"], str(of_value["clips"]), "" if system[score] is None else f"{system[score]:.1%}"),
-        f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}" if interval else "",
-        *(() if score == SCORE else (f"{system['macro_accuracy']:.1%}",)),
-        f"{system['ece']:.1%}",
+        *(ends(interval), *(() if several else (f"{system['macro_accuracy']:.1%}",)), f"{system['ece']:.1%}"),
     ]
 
 
 def _pair_row(pair: dict[str, Any]) -> list[str]:
     interval, detectable = pair["clustered"], pair["detectable"]
     return [
-        pair["better"],
-        pair["other"],
-        f"{100 * pair['difference']:.1f}",
+        *(pair["better"], pair["other"], f"{100 * pair['difference']:.1f}"),
         f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "",
         format_p(pair["p_holm"]).removeprefix("= "),
         "" if detectable is None else f"{100 * detectable:.1f}",

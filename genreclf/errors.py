@@ -87,8 +87,11 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
 
 
 def file_system_error(error: OSError) -> GenreclfError:
-    """Returns the message for a file system that is full, read-only or the like; raises any other error again."""
-    if error.errno not in _REMEDIES:
+    """Returns the message for a file system that is full, read-only or the like, or for any error about a named file.
+
+    Raises any other error again.
+    """
+    if error.errno not in _REMEDIES and error.filename is None:
         raise error
     where = f"{error.filename}: " if error.filename is not None else ""
     return GenreclfError(f"{where}{error.strerror}; {remedy(error)}")
@@ -109,7 +112,7 @@ def _output_code() -> int:
         return 0
     if reader_is_gone(error):
         return BROKEN_PIPE
-    raise GenreclfError(f"standard output: {error.strerror}; {_REMEDIES.get(error.errno or 0, 'write it elsewhere')}")
+    raise GenreclfError(f"standard output: {error.strerror}; {remedy(error)}")
 
 
 def user_error(message: object) -> int:

@@ -14,7 +14,7 @@ from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import check_in_place
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.table import columns_in_use
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError
 from genreclf.evaluation.clip_set import OTHER, clips_of_split, other_music
 from genreclf.evaluation.logged_scores import logged_scores
 from genreclf.evaluation.provenance import (
@@ -26,7 +26,7 @@ from genreclf.evaluation.provenance import (
 )
 from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, write_card, write_results
 from genreclf.evaluation.score_tables import print_scores
-from genreclf.evaluation.scored_music import score_music
+from genreclf.evaluation.scoring import score_music
 from genreclf.evaluation.slices import check_slices
 from genreclf.exporters.bundle import load_bundle
 from genreclf.files import user_path
@@ -115,6 +115,8 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     bundle = load_bundle(run / run_folder.BUNDLE)
     _check_task(config, bundle.info)
     datamodule = _training_data(run, config)
+    if bundle.info.classes != datamodule.classes:
+        raise GenreclfError(f"{run / run_folder.BUNDLE}: has other classes than the run's data; copy the run again")
     scored = score_music(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
     slices = [f"slices=[{','.join(config.slices)}]"] if config.slices else []
     moved = (f"data.{key}={path}" for key, path in config.data.by_key().items())
@@ -128,12 +130,8 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         "command": [config.run, f"clips={split}", f"tta={config.tta}", *slices, *moved],
         "tta": scored.results,
     }
-    try:
-        write_results(run / run_folder.EVALUATION / split, metrics, scored)
-        write_card(run)
-    except OSError as error:
-        remedy = "free space, or change its permissions"
-        raise GenreclfError(f"{run}: cannot be written ({reason(error)}); {remedy}") from error
+    write_results(run / run_folder.EVALUATION / split, metrics, scored)
+    write_card(run, metrics)
     return metrics
 
 
@@ -170,10 +168,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
         "tta": scored.results,
     }
     folder = config.out or Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
-    try:
-        write_results(folder, metrics, scored)
-    except OSError as error:
-        raise GenreclfError(f"out={folder}: cannot be written ({reason(error)}); choose another folder") from error
+    write_results(folder, metrics, scored)
     print_scores(metrics)
     print(one_line(f"report: {folder / run_folder.REPORT}"))
     return metrics
@@ -227,10 +222,8 @@ def _run_folder(name: str) -> Path:
 
 def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     """Returns the data and split of the run. Raises GenreclfError if they differ from those in training."""
-    trained, record = read_run(run)
-    lacking = [key for key in ("git_commit", "seed", "weights", "data") if key not in record]
-    if lacking:
-        raise GenreclfError(f"{run / run_folder.RECORD}: lacks {', '.join(lacking)}; copy the run again")
+    keys = ("split", "view", "augment"), ("git_commit", "seed", "weights.pretrained", "data")
+    trained, record = read_run(run, *keys)
     trained["data"].update(config.data.by_key())
     if config.cache is not None:
         trained["data"]["cache"] = str(config.cache)
@@ -259,7 +252,7 @@ def _log(metrics: dict[str, Any]) -> None:
     run = Path(metrics["run"])
     config, record = read_run(run)
     known = record.get("loggers", {})
-    group = {name: config["logger"][name] for name in known if name in config["logger"]}
+    group = {name: settings for name, settings in config.get("logger", {}).items() if name in known}
     with new_loggers(group, run) as loggers:
         loggers.scores(logged_scores(metrics))
         card, scores = (f"{run_folder.BUNDLE}/{name}" for name in (run_folder.CARD, run_folder.SCORES_JSON))

@@ -9,7 +9,6 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Sweep
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +18,7 @@ from genreclf.config import RENAMED, config_folder, did_you_mean, flatten
 from genreclf.errors import GenreclfError, command, file_system_error, reason, user_error
 from genreclf.files import user_path
 from genreclf.stopping import stoppable
-from genreclf.sweeps import folder_name, is_sweep, outliving_jobs, sweep_words
+from genreclf.sweeps import folder_name, is_sweep, outliving_jobs, parsed, sweep_words
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
@@ -214,18 +213,17 @@ def _override(word: str, extra_keys: Sequence[str]) -> str:
     misread = ("," in value or "${" in value or value != value.strip()) and os.path.exists(value)  # noqa: PTH110
     if misread:
         return _quote(key, _literal(value))
-    is_name = name == "run" and _parses(word) and not isinstance(_value(word), (str, Sweep))  # such as true, or [1]
-    if equals and (is_name or not _parses(word)):
+    override = parsed(word)
+    is_name = name == "run" and override and not isinstance(override.value(), (str, Sweep))  # such as true, or [1]
+    if equals and (is_name or override is None):
         return _quote(key, value)
     return f"{key}{equals}{value}"
 
 
 def _may_be_choice(group: str, word: str) -> bool:
     """Returns whether GROUP=VALUE gives a name, names for a sweep, or a list for the group that accepts several."""
-    if not _parses(word):
-        return True  # reported by Hydra
-    kinds = (str, Sweep, Glob, list) if group == "logger" else (str, Sweep, Glob)
-    return isinstance(_value(word), kinds) and _value(word) != ""
+    override, kinds = parsed(word), (str, Sweep, Glob, *([list] if group == "logger" else []))
+    return override is None or (isinstance(override.value(), kinds) and override.value() != "")
 
 
 def _literal(value: str) -> str:
@@ -237,19 +235,6 @@ def _quote(key: str, value: str) -> str:
     # Backslashes escape only before a quote, including the one that ends the value.
     escaped = re.sub(r'(\\*)("|\Z)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), value)
     return f'{key}="{escaped}"'
-
-
-def _value(word: str) -> Any:
-    """Returns the value of a word that Hydra can parse."""
-    return OverridesParser.create().parse_override(word).value()
-
-
-def _parses(word: str) -> bool:
-    try:
-        OverridesParser.create().parse_overrides([word])
-    except HydraException:
-        return False
-    return True
 
 
 def _plain(config: DictConfig, config_name: str) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
-from hydra.errors import HydraException
 from optuna import Trial
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.hydra_command import translate
+from genreclf.sweeps import parsed
 from genreclf.training.trainer import TRAINER_KEYS
 
 _REMEDY = "give interval(LOW, HIGH), range(FROM, UP_TO) or a,b"
@@ -82,11 +81,9 @@ def _text(value: Any) -> str:
 
 def _dimension(word: str) -> Dimension | None:
     """Returns the range in a word, or None without one. Raises GenreclfError for a range that cannot be searched."""
-    try:
-        (override,) = OverridesParser.create().parse_overrides(translate([word], "train", TRAINER_KEYS))
-    except HydraException:  # reported by Hydra, with the other words
-        return None
-    if not override.is_sweep_override():
+    (translated,) = translate([word], "train", TRAINER_KEYS)
+    override = parsed(translated)
+    if override is None or not override.is_sweep_override():  # Hydra reports what it cannot parse, with the other words
         return None
     key, sweep = override.get_key_element().lstrip("+"), override.value()
     if not isinstance(sweep, (IntervalSweep, RangeSweep, ChoiceSweep)):

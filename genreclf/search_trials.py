@@ -26,10 +26,11 @@ from genreclf.search_study import Study
 from genreclf.text import one_line, shell_command
 from genreclf.train import train
 from genreclf.training.clip_metrics import CLIP_SCORES
+from genreclf.training.precision import with_precision
 from genreclf.training.processes import on_several_devices
 from genreclf.training.pruning import Pruned, Pruning
 from genreclf.training.resume import read_run
-from genreclf.training.trainer import TRAINER_KEYS
+from genreclf.training.trainer import TRAINER_KEYS, check_trainer
 
 # By task, with the names of `CLIP_SCORES`
 OBJECTIVES = {
@@ -70,39 +71,44 @@ def search(config: SearchConfig, words: list[str]) -> int:
     if not space:
         raise GenreclfError("no key has a range; give one, as in 'optim.learning_rate=tag(log, interval(1e-4, 1e-2))'")
     folder = user_path(config.run)
-    epochs, task = _check([*fixed, *(dimension.example for dimension in space)], folder, config.objective)
+    checked = _checked([*fixed, *(dimension.example for dimension in space)], folder, config.objective)
+    if checked is None:
+        return USER_ERROR
     settings = [*sorted(words), f"objective={config.objective}"]
-    study = Study(folder, config.storage, config.objective, settings, epochs // 4 if config.pruning else None)
+    warmup = checked["trainer"]["max_epochs"] // 4 if config.pruning else None
+    study = Study(folder, config.storage, config.objective, settings, warmup)
     while True:
         with study.next_trial(config.trials) as trial:
             if trial is None:
                 break
             chosen = [dimension.suggest(trial) for dimension in space]
             print(one_line(f"trial {trial.number}: {' '.join(chosen)}"))
-            code = _run_trial(study, trial, [*fixed, *chosen], config.objective, task)
+            code = _run_trial(study, trial, [*fixed, *chosen], config.objective, checked["task"])
         if code >= _STOPPED:
             return code
         _check_failures(study)
     return _finish(study, fixed, config)
 
 
-def _check(words: list[str], folder: Path, objective: str) -> tuple[int, str]:
-    """Returns the number of epochs and the task. Raises GenreclfError for words that `genreclf train` refuses."""
+def _checked(words: list[str], folder: Path, objective: str) -> dict[str, Any] | None:
+    """Returns the configuration of `genreclf train` for these words; None if it is refused, which is then printed."""
     configs: list[dict[str, Any]] = []
-    run_command("train", lambda config, _: configs.append(config), [*words, f"hydra.run.dir={folder}"], TRAINER_KEYS)
-    if not configs:
-        raise GenreclfError("the search has not started; fix that, and run the same command")
-    task: str = configs[0]["task"]
-    if objective not in OBJECTIVES[task]:
-        known = ", ".join(OBJECTIVES[task])
-        raise GenreclfError(f"objective={objective}: not available with task={task}; choose one of {known}")
-    trainer = configs[0]["trainer"]
-    if on_several_devices(trainer):
-        devices = trainer["devices"]
-        remedy = "leave it out; several workers with the same command and run=FOLDER can share a search"
-        raise GenreclfError(f"trainer.devices={devices}: a search trains each model on one device; {remedy}")
-    epochs: int = trainer["max_epochs"]
-    return epochs, task
+
+    def check(config: dict[str, Any], _: list[str]) -> None:
+        task, trainer = str(config["task"]), with_precision(config)["trainer"]
+        known = OBJECTIVES.get(task, {})
+        if objective not in known:
+            remedy = f"choose one of {', '.join(known)}" if known else f"known tasks: {', '.join(OBJECTIVES)}"
+            raise GenreclfError(f"objective={objective}: not available with task={task}; {remedy}")
+        check_trainer(trainer, config["init"])
+        if on_several_devices(trainer):
+            remedy = "leave it out; several workers with the same command and run=FOLDER can share a search"
+            setting = f"trainer.devices={trainer['devices']}"
+            raise GenreclfError(f"{setting}: a search trains each model on one device; {remedy}")
+        configs.append(config)
+
+    run_command("train", check, [*words, f"hydra.run.dir={folder}"], TRAINER_KEYS)
+    return configs[0] if configs else None
 
 
 def _run_trial(study: Study, trial: Trial, words: list[str], objective: str, task: str) -> int:

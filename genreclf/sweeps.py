@@ -29,7 +29,7 @@ def sweep_words(words: Sequence[str]) -> list[str]:
 
     The folders of its jobs are named after the keys that differ between them.
     """
-    fixed = [each.key_or_group for word in words for each in _parsed(word) if not each.is_sweep_override()]
+    fixed = [each.key_or_group for each in map(parsed, words) if each and not each.is_sweep_override()]
     excluded = ",".join(f'"{key}"' for key in fixed)
     words = [f"hydra.sweep.dir={word.removeprefix('run=')}" if word.startswith("run=") else word for word in words]
     return [*words, f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]"]
@@ -87,12 +87,9 @@ def _tell(job: Any, what: str) -> None:
     print(one_line(f"genreclf: job {job.job_id} failed: {last or what}; its log: {log}"), file=sys.stderr)
 
 
-def _parsed(word: str) -> list[Any]:
-    """Parses a word as overrides; empty for flags and the values of options."""
-    if word.startswith("-"):
-        return []
+def parsed(word: str) -> Any:
+    """Returns the override in a word; None for flags, the values of options, and what Hydra cannot parse."""
     try:
-        parsed: list[Any] = OverridesParser.create().parse_overrides([word])
-        return parsed
+        return None if word.startswith("-") else OverridesParser.create().parse_override(word)
     except HydraException:  # reported by Hydra
-        return []
+        return None

@@ -29,24 +29,15 @@ from genreclf.evaluation.trained_bundle import initial_temperature, trained_bund
 from genreclf.exporters.bundle import round_to_fp16, save_bundle
 from genreclf.frontend.object_store import absolute
 from genreclf.hydra_command import compose, run_command
-from genreclf.inference.run_folder import (
-    AUDIT,
-    BUNDLE,
-    CONFIG_YAML,
-    CURVES,
-    EVALUATION,
-    EXPORTS,
-    METRICS_CSV,
-    RECORD,
-    find_bundle,
-)
+from genreclf.inference import run_folder
 from genreclf.nets.config import ModelConfig
+from genreclf.nets.kinds import CLASSIFIER
 from genreclf.nets.net import Net
 from genreclf.stopping import stoppable
 from genreclf.text import one_line, shell_command
 from genreclf.training.clip_metrics import BEST
 from genreclf.training.data_notes import show_data
-from genreclf.training.folder import begin, check_model, locked
+from genreclf.training.folder import begin, check_model, is_finished, locked
 from genreclf.training.loggers import Loggers, new_loggers
 from genreclf.training.memory import memory_for
 from genreclf.training.module import GenreModule
@@ -57,9 +48,8 @@ from genreclf.training.processes import check_processes, end_with_parent, is_fir
 from genreclf.training.record import write_record
 from genreclf.training.recorded_steps import StepRecorder
 from genreclf.training.resume import MOVABLE, check_data, resumed
-from genreclf.training.settings import Settings, check_net, run_config, settings_of
+from genreclf.training.settings import Settings, check_net, run_config
 from genreclf.training.start import RANDOM, start
-from genreclf.training.sweep_job import Before, done_before
 from genreclf.training.trainer import (
     TRAINER_KEYS,
     check_trainer,
@@ -94,11 +84,12 @@ def train(
     names_folder = any(word.startswith(("run=", "hydra.run.dir=")) for word in words)
     check_processes(config["trainer"], names_folder, sweep)
     if sweep:
-        before, part_of = done_before(folder, overrides), hydra.sweep.dir
-        if before is Before.ALL:
-            print(one_line(f"{folder}: finished before, with the same settings; left as it is"))
-            return
-        config = {**config, "ckpt": "last" if before is Before.PART else config["ckpt"]}
+        part_of = hydra.sweep.dir
+        if (folder / run_folder.CONFIG_YAML).is_file():
+            if is_finished(folder, overrides):
+                print(one_line(f"{folder}: finished before, with the same settings; left as it is"))
+                return
+            config = {**config, "ckpt": "last"}
     if is_first(config["trainer"]):
         with locked(folder), stoppable(_resume_note(folder, config["ckpt"], part_of)):
             _train(_settings(folder, config, overrides, part_of is not None), callbacks)
@@ -117,7 +108,7 @@ def _quiet_libraries() -> None:
 
 def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callable[[], str]:
     """Returns a function that makes the line for a stopped run. Call it before the run has written anything."""
-    written = folder / CONFIG_YAML
+    written = folder / run_folder.CONFIG_YAML
     # An earlier run that this run will replace
     earlier = written.stat().st_mtime_ns if written.is_file() and ckpt is None else None
 
@@ -131,23 +122,24 @@ def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callabl
     return note
 
 
-def _settings(folder: Path, config: dict[str, Any], overrides: list[str], of_several: bool) -> Settings:
+def _settings(folder: Path, config: dict[str, Any], typed: list[str], of_several: bool) -> Settings:
     """Returns the settings of the run, or of its folder if it is resumed. Raises GenreclfError for unusable ones.
 
     `of_several` is as in `check_typed_keys`.
     """
     run = run_config(config)
-    before = resumed(folder, overrides, _composed) if run.ckpt == "last" else None
-    of_run = before.config if before else config
-    check_net(of_run["model"])
-    build(DataConfig, of_run["data"], "data")
-    of_run = with_precision(of_run)
-    check_trainer(of_run["trainer"], run.init)
-    check_typed_keys(of_run, overrides, of_several)
+    before = resumed(folder, typed, _composed) if run.ckpt == "last" else None
+    config, overrides = (before.config, before.overrides) if before else (config, typed)
+    check_net(config["model"])
+    build(DataConfig, config["data"], "data")
+    config = with_precision(config)
+    check_trainer(config["trainer"], run.init)
+    check_typed_keys(config, typed, of_several)
     if run.init is not None:
-        find_bundle(run.init, "init=")
-    check_model(folder, of_run)
-    return settings_of(folder, of_run, before.overrides if before else overrides, before)
+        run_folder.find_bundle(run.init, "init=")
+    check_model(folder, config)
+    optim = build(OptimConfig, config["optim"], "optim") if config["model"]["kind"] == CLASSIFIER else None
+    return Settings(folder, config, overrides, run_config(config), optim, before)
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
@@ -247,7 +239,7 @@ def _fitted(settings: Settings, trainer: L.Trainer, module: GenreModule, datamod
     if settings.first:
         load_kept_weights(settings, trainer, module)
         best = BEST[module.task]
-        score = draw_curves(settings.folder / METRICS_CSV, settings.folder / CURVES, best)
+        score = draw_curves(settings.folder / run_folder.METRICS_CSV, settings.folder / run_folder.CURVES, best)
         if not math.isnan(score["last"]):
             shown = f"highest {score['highest']:.1%}, last {score['last']:.1%}"
             print(f"validation {best.replace('_', ' ')}: {shown}; kept: the {module.optim.checkpoint} epoch")
@@ -259,19 +251,17 @@ def _save(settings: Settings, net: Net, datamodule: SpectrogramDataModule, logge
     folder = settings.folder
     if settings.run.fp16_weights:
         round_to_fp16(net)
-    bundle = trained_bundle(settings, net, datamodule)
-    try:
-        save_bundle(folder / BUNDLE, bundle)
-    except OSError as error:
-        raise GenreclfError(f"{folder / BUNDLE}: cannot be written ({error.strerror}); free some space") from error
-    for outdated in (EVALUATION, EXPORTS):  # of an earlier net in this folder
+    save_bundle(folder / run_folder.BUNDLE, trained_bundle(settings, net, datamodule))
+    for outdated in (run_folder.EVALUATION, run_folder.EXPORTS):  # of an earlier net in this folder
         shutil.rmtree(folder / outdated, ignore_errors=True)
     print(one_line(f"run folder: {folder}"))
     held_out = [split for split in ("test", "val") if datamodule.clips[split]]
     words = ["evaluate", str(folder), *(["clips=val"] if held_out == ["val"] else [])]
     print(f"next: {shell_command('genreclf', *(words if held_out else ['predict', 'FILE', '--model', str(folder)]))}")
-    loggers.files(CONFIG_YAML, RECORD, AUDIT, METRICS_CSV, CURVES)
-    loggers.model(BUNDLE)
+    loggers.files(
+        run_folder.CONFIG_YAML, run_folder.RECORD, run_folder.AUDIT, run_folder.METRICS_CSV, run_folder.CURVES
+    )
+    loggers.model(run_folder.BUNDLE)
 
 
 main = partial(run_command, "train", train, extra_keys=TRAINER_KEYS)

@@ -146,11 +146,12 @@ def test_a_run_without_predictions_is_scored_once(tmp_path, compare, monkeypatch
     code, output, _ = compare(run)
     assert code == 0 and output.startswith(f"scoring {run}\n")
     shutil.rmtree(run / "evaluation")
-    code, _, _ = compare(run, "data.path=moved", "data.table=x=y.csv")
+    monkeypatch.setenv("HOME", "/home/me")
+    code, _, _ = compare(run, "data.path=~/moved", "data.table=x=y.csv")
     assert code == 0
     code, output, _ = compare(run)
     assert code == 0 and "scoring" not in output
-    places = MovedData(None, None, None), MovedData(Path("moved"), Path("x=y.csv"), None)
+    places = MovedData(None, None, None), MovedData(Path("/home/me/moved"), Path("x=y.csv"), None)
     assert configs == [
         EvaluateConfig(str(run), "test", "pitch_shift", (), "auto", place, None, None) for place in places
     ]
@@ -189,6 +190,8 @@ def test_mistakes_are_one_line_with_the_file_and_the_remedy(tmp_path, compare):
     for text in ("", "seed: 1"):
         (broken / "config.yaml").write_text(text)
         assert names(message(whole, broken), broken / "config.yaml", "copy")
+    (broken / "config.yaml").write_text("{seed: x, data: {}, model: {name: b}, split: {name: folds}}")
+    assert names(message(whole, broken), broken / "config.yaml", "damaged (seed)")
     (tmp_path / "taken").touch()
     assert names(message(whole, "--out", "taken"), "--out taken", "choose another")
     (whole / "evaluation" / "test" / "predictions.parquet").write_text("no table")

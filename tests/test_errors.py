@@ -11,7 +11,7 @@ import pytest
 from genreclf.errors import USER_ERROR, GenreclfError, command, reason
 
 
-@pytest.mark.parametrize("kind", ["ENOSPC", "EACCES", "EROFS", "ENOENT", "ENOTDIR", "EEXIST", "ENAMETOOLONG"])
+@pytest.mark.parametrize("kind", ["ENOSPC", "EACCES", "EROFS", "ENOENT", "ENOTDIR", "EEXIST", "ENAMETOOLONG", "EIO"])
 def test_a_file_system_error_is_one_line(kind, capsys):
     @command
     def main() -> int:

@@ -18,6 +18,7 @@ from bundles import of_yaml, random_bundle
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.evaluate import main
 from genreclf.evaluation.predictions import predict_clips, stored_clip
+from genreclf.evaluation.result_files import write_card
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle, save_bundle
 from genreclf.inference.predictor import Predictor
@@ -154,18 +155,22 @@ def test_report_card_scores_and_plots_are_written(evaluated, run, bundle):
     assert metrics["command"] == [str(run), "clips=test", "tta=flip"]
 
 
-def test_the_card_has_both_splits_and_leaves_out_metrics_of_earlier_versions(run, evaluated, tmp_path, capsys):
+def test_the_card_has_both_splits_and_leaves_out_metrics_that_were_edited_or_of_earlier_versions(
+    run, evaluated, tmp_path, capsys
+):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     assert main([str(copy), "clips=val", "tta=none"]) == 0
     card = (copy / "bundle" / "README.md").read_text()
     assert len(re.findall(r"^\| none \|", card, re.MULTILINE)) == 2
     assert json.loads((copy / "bundle" / "scores.json").read_text())["split"] == "test"
-    (copy / "evaluation" / "test" / "metrics.json").write_text('{"tta": {}}')
-    capsys.readouterr()
-    assert main([str(copy), "clips=val", "tta=none"]) == 0
-    assert "clips=test" in capsys.readouterr().err
-    assert json.loads((copy / "bundle" / "scores.json").read_text())["split"] == "val"
+    metrics = json.loads((copy / "evaluation" / "val" / "metrics.json").read_text())
+    for content in ('{"tta": {}}', "", "[]", json.dumps({**metrics, "tta": {"none": {"clip": {"n": "x"}}}})):
+        (copy / "evaluation" / "test" / "metrics.json").write_text(content)
+        capsys.readouterr()
+        write_card(copy, metrics)
+        assert "clips=test again" in capsys.readouterr().err
+        assert json.loads((copy / "bundle" / "scores.json").read_text())["split"] == "val"
 
 
 def test_the_table_shows_all_scores_and_where_they_are(printed, evaluated, run):
@@ -342,10 +347,12 @@ def test_a_split_that_changed_is_refused(run, config, tmp_path, message):
 def test_a_damaged_run_folder_is_named(run, config, tmp_path, message):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    (copy / "config.yaml").write_text(yaml.safe_dump({**config, "view": {**config["view"], "x": 1}}))
-    assert all(part in message(copy) for part in (str(copy / "config.yaml"), "view.x"))
+    for change, part in (({"view": {**config["view"], "x": 1}}, "view.x"), ({"view": 3}, "damaged (view)")):
+        (copy / "config.yaml").write_text(yaml.safe_dump({**config, **change}))
+        assert all(word in message(copy) for word in (str(copy / "config.yaml"), part))
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
     record = json.loads((copy / "record.json").read_text())
-    for change, key in (({"data": 3}, "data"), ({"loggers": None}, "loggers")):
+    for change, key in (({"data": 3}, "data"), ({"loggers": None}, "loggers"), ({"weights": {}}, "weights.pretrained")):
         (copy / "record.json").write_text(json.dumps({**record, **change}))
         assert all(part in message(copy) for part in (str(copy / "record.json"), key, "copy the run again"))
     (copy / "record.json").write_text(json.dumps({key: value for key, value in record.items() if key != "weights"}))

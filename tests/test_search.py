@@ -102,6 +102,8 @@ def test_a_file_without_ranges_is_refused(content, tmp_path):
         (["seed=1,2", "seed=interval(1,2)"], ("seed: ", "once")),
         (["seed=1,2", "objective=loss"], ("objective=loss: ", "log_loss, accuracy")),
         (["seed=1,2", "objective=accuracy", "task=multilabel"], ("objective=accuracy: ", "mean_average_precision")),
+        (["seed=1,2", "task=several"], ("task=several", "multiclass, multilabel")),
+        (["seed=1,2", "trainer.max_epochs=many"], ("trainer.max_epochs=many: ", "whole number")),
         (["seed=1,2", "trials=0"], ("trials=0: ", "at least 1")),
         (["seed=1,2", "batchsize=3"], ("batchsize: ", "'batch_size'")),
         (["optim.learning_rat=interval(1,2)"], ("optim.learning_rat: ", "'optim.learning_rate'")),
@@ -112,7 +114,7 @@ def test_a_file_without_ranges_is_refused(content, tmp_path):
 def test_mistakes_end_a_search_before_it_trains(arguments, words, music, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(words_of(music, "run=search", "hydra/hydra_logging=disabled", *arguments)) == 2
-    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("genreclf: "))
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("genreclf: "))
     assert all(word in line for word in words) and not list(tmp_path.rglob("trial-*"))
 
 

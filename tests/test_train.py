@@ -280,7 +280,7 @@ def test_a_run_folder_is_for_one_process_at_a_time(music, message, tmp_path):
     ("argument", "parts"),
     [
         ("optim.learning_rate=1e30", ("nan", "lower optim.learning_rate")),
-        ("trainer.max_epochs=2", ("trainer.max_epochs=2", "has 3", "higher")),
+        *((f"trainer.max_epochs={value}", (f"trainer.max_epochs={value}", "has 3", "higher")) for value in (2, "many")),
         ("model=b", ("model=b gives ", "leave it out")),
     ],
 )
@@ -297,15 +297,10 @@ def test_impossible_resumptions_end_with_one_line(argument, parts, run, music, m
 @pytest.mark.parametrize(
     ("argument", "parts"),
     [
-        ("trainer.devicse=1", ("trainer.devicse:", "'trainer.devices'")),
-        ("trainer.limit_train_batch=1", ("trainer.limit_train_batch:", "'trainer.limit_train_batches'")),
         ("data.path=nowhere", ("nowhere:", "give the folder")),
         ("data.unknown_artists=maybe", ("data.unknown_artists='maybe'", "single, together")),
-        ("optim.optimizer=sgd", ("optim.optimizer='sgd'", "adam, adamw, muon")),
         ("ckpt=last", ("refused", "run=FOLDER")),
         ("ckpt=best", ("ckpt=best", "last")),
-        ("batch_size=many", ("batch_size='many'", "whole number")),
-        ("temperature=nan", ("temperature=nan", "above 0")),
         ("teacher=", ("teacher=", "empty")),
         ("init=", ("init=", "leave it out")),
         ("model.name=", ("model.name=", "give a name")),
@@ -313,16 +308,12 @@ def test_impossible_resumptions_end_with_one_line(argument, parts, run, music, m
         ("optim.warmup=0.1", ("optim.warmup=0.1", "optim.warmup=null")),
         ("trainer.max_epochs=many", ("trainer.max_epochs=many", "whole number from 1")),
         ("trainer.max_epochs=0", ("trainer.max_epochs=0", "whole number from 1")),
-        ("trainer.max_epochs=-1", ("trainer.max_epochs=-1", "whole number from 1")),
-        ("trainer.check_val_every_n_epoch=null", ("trainer.check_val_every_n_epoch=null", "whole number from 1")),
         ("trainer.check_val_every_n_epoch=0", ("trainer.check_val_every_n_epoch=0", "whole number from 1")),
-        ("trainer.fast_dev_run=true", ("trainer.fast_dev_run=", "trainer.limit_train_batches=2")),
         ("trainer.fast_dev_run=3", ("trainer.fast_dev_run=3", "trainer.limit_train_batches=2")),
         ("trainer.barebones=true", ("trainer.barebones=", "leave it out")),
         ("trainer.logger=true", ("trainer.logger=", "logger=NAME")),
         ("trainer.default_root_dir=x", ("trainer.default_root_dir=x", "run=FOLDER")),
         ("trainer.precision=bf16-true", ("trainer.precision=bf16-true", "bf16-mixed")),
-        ("trainer.precision=half", ("trainer.precision=half", "16-mixed")),
     ],
 )
 def test_a_mistake_is_refused_before_the_data_are_read(argument, parts, message):
@@ -405,7 +396,7 @@ def test_resuming_with_other_settings_is_refused(run, music, message):
     ("file", "content"),
     [
         *(("record.json", content) for content in ("no JSON", "[]", "{}", '{"overrides": 3}', '{"overrides": [3]}')),
-        *(("config.yaml", content) for content in ("}{", "3", "data: {}", "{data: {}, model: {name: a}}")),
+        *(("config.yaml", content) for content in ("}{", "3", "data: {}", "{data: {}, model: {name: a}}", "data: 3")),
         ("last.ckpt", "no archive"),
     ],
 )

@@ -60,7 +60,8 @@ def calibration_error(probabilities: np.ndarray, target: np.ndarray) -> float:
     It is the mean of |confidence - accuracy| over bins, weighted by their size. For several genres, `target` is
     (N, classes) bool, and the bins are over all pairs of a clip and a genre.
     """
-    return _error(*_confidence(probabilities, target))
+    confidence, correct = _confidence(probabilities, target)
+    return float(_errors(confidence, correct[None])[0])
 
 
 def _confidence(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,10 +72,6 @@ def _confidence(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarr
     if target.ndim == 2:
         return probabilities.ravel(), target.ravel()
     return probabilities.max(axis=1), probabilities.argmax(axis=1) == target
-
-
-def _error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    return float(_errors(confidence, correct[None])[0])
 
 
 def _bin_index(confidence: np.ndarray) -> np.ndarray:
@@ -88,16 +85,12 @@ def _errors(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return np.abs((correct - confidence) @ in_bin).sum(axis=1) / len(confidence)
 
 
-def reliability(probabilities: np.ndarray, target: np.ndarray) -> list[dict[str, Any]]:
-    """Returns the accuracy of (N, classes) predictions by confidence, in bins of at least 20 clips, for display.
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
+    """Returns the accuracy of (N,) predictions by confidence, in bins of at least 20 clips, for display.
 
     The edges are multiples of 0.05. A bin with fewer clips is merged with the next one, the last bin with the one
     before. Fewer than 20 clips make one bin. Bins are [low, high); the last one includes 1.
     """
-    return _reliability(*_confidence(probabilities, target))
-
-
-def _reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
     borders = np.arange(1, _TWENTIETHS) / _TWENTIETHS
     index = np.searchsorted(borders, confidence, side="right")
     counts = np.bincount(index, minlength=_TWENTIETHS)
@@ -131,7 +124,7 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
     confidence, correct = _confidence(probabilities, target)
     errors, index = _simulated_errors(confidence), _bin_index(confidence)
     return {
-        "ece": _error(confidence, correct),
+        "ece": calibration_error(probabilities, target),
         "ece_if_calibrated": {"mean": float(errors.mean()), "p95": float(np.percentile(errors, 95))},
         "mean_confidence": float(confidence.mean()),
         "bins": [
@@ -144,7 +137,7 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
             }
             for number in np.unique(index).tolist()
         ],
-        "reliability": _reliability(confidence, correct),
+        "reliability": reliability(confidence, correct),
     }
 
 

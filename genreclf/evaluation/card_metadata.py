@@ -21,10 +21,6 @@ _SPLITS = {"test": "test", "val": "validation", "folds": "cross-validation"}
 _METRICS = {
     "accuracy": ("Accuracy", "accuracy"),
     "macro_accuracy": ("Macro-accuracy", "macro_accuracy"),
-    "f1": ("Macro-F1", "macro_f1"),
-    "log_loss": ("Log-loss", "log_loss"),
-}
-_MULTILABEL_METRICS = {
     "mean_average_precision": ("Mean average precision", "mean_average_precision"),
     "roc_auc": ("Macro ROC-AUC", "roc_auc"),
     "f1": ("Macro-F1", "macro_f1"),
@@ -65,9 +61,8 @@ def _results(split: str, metrics: Mapping[str, Any], data_set: str | None) -> li
     clip = metrics["tta"]["none"]["clip"]
     counts = {"clips": clip["n"], "groups": clip["groups"]}
     found = []
-    names = _MULTILABEL_METRICS if metrics.get("task") == MULTILABEL else _METRICS
-    for metric, (name, key) in names.items():
-        if clip[key] is None or not math.isfinite(clip[key]):
+    for metric, (name, key) in _METRICS.items():
+        if clip.get(key) is None or not math.isfinite(clip[key]):  # of the other task, or undefined
             continue
         interval = clip["intervals"].get(key, {}).get("shown")
         found.append(

@@ -11,6 +11,7 @@ from scipy.stats import binomtest, norm
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration_error, cross_calibrate, fit_temperature
 from genreclf.evaluation.intervals import bootstrap, clustered, mean_per_clip, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.multilabel_scores import finite_or_none
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
 from genreclf.evaluation.slices import Columns, by_value, scores_of
@@ -121,33 +122,37 @@ def _of_slice(systems: Sequence[System]) -> list[dict[str, Any]]:
 
 def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
     """Returns the scores of a system: means over seeds, deviations over seeds and folds, 95 % intervals."""
-    all_predictions = system.predictions.values()
+    all_predictions = list(system.predictions.values())
     by_seed = [scores(one.probabilities, one.target, one.classes) for one in all_predictions]
     correct = system.correct
-    accuracy = correct.mean(axis=1).tolist()  # (seeds,)
     by_fold = [float(correct[:, system.fold == number].mean()) for number in np.unique(system.fold)]
     sums = sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups)
     interval = clustered(sums, mean_per_clip)
     independent = wilson(int(correct.sum()), correct.size) if len(correct) == 1 else None
-    macro = scores_of(list(all_predictions))
+    return {
+        **summary(system, "accuracy", correct.mean(axis=1).tolist(), by_fold),
+        **{"clustered": interval, "wilson": independent, "shown": shown_interval(interval, independent)},
+        **_over_seeds("macro_accuracy", by_seed),
+        "macro_accuracy_shown": scores_of(all_predictions)["intervals"]["macro_accuracy"],
+        **_over_seeds("macro_f1", by_seed),
+        **_over_seeds("log_loss", by_seed),
+    }
+
+
+def summary(system: System, score: str, by_seed: Sequence[float], by_fold: Sequence[float]) -> dict[str, Any]:
+    """Describes a system by one score in [0, 1], for any task. NaN, for an undefined score, becomes None."""
+    errors = [calibration_error(one.probabilities, one.target) for one in system.predictions.values()]
     return {
         "label": system.label,
         "runs": list(system.runs),
         "seeds": list(system.predictions),
         "temperature": system.temperature,
-        "accuracy": float(np.mean(accuracy)),
-        "accuracy_by_seed": accuracy,
-        "accuracy_by_fold": by_fold,
-        "deviation_over_seeds": deviation(accuracy),
+        score: finite_or_none(np.mean(by_seed)),
+        f"{score}_by_seed": list(map(finite_or_none, by_seed)),
+        f"{score}_by_fold": list(map(finite_or_none, by_fold)),
+        "deviation_over_seeds": deviation(by_seed),
         "deviation_over_folds": deviation(by_fold),
-        "clustered": interval,
-        "wilson": independent,
-        "shown": shown_interval(interval, independent),
-        **_over_seeds("macro_accuracy", by_seed),
-        "macro_accuracy_shown": macro["intervals"]["macro_accuracy"],
-        **_over_seeds("macro_f1", by_seed),
-        **_over_seeds("log_loss", by_seed),
-        "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in all_predictions])),
+        "ece": float(np.mean(errors)),
     }
 
 
@@ -157,8 +162,8 @@ def _over_seeds(name: str, by_seed: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Returns the sample standard deviation, or None for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+    """Returns the sample standard deviation; None for a single value, and if one is NaN."""
+    return finite_or_none(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:

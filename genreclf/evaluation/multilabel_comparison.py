@@ -8,11 +8,10 @@ import numpy as np
 from scipy.stats import norm
 
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.calibration import calibration_error
-from genreclf.evaluation.comparison import DETECTABLE_ERRORS, System, compared, deviation
-from genreclf.evaluation.multilabel_scores import finite_or_none, interval, log_loss
+from genreclf.evaluation.comparison import DETECTABLE_ERRORS, System, compared, summary
+from genreclf.evaluation.multilabel_scores import draws_of, finite_or_none, interval, mean_log_loss
 from genreclf.evaluation.predictions import Predictions
-from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
+from genreclf.evaluation.ranking import mean_over_genres, rankings
 from genreclf.evaluation.slices import Columns
 
 SCORE = "mean_average_precision"
@@ -41,11 +40,7 @@ def _score(predictions: Predictions) -> float:
 
 def _drawn(system: System) -> np.ndarray:
     """Returns (draws,) means over the seeds, from the same draws of groups for all systems; empty for one group."""
-    by_seed = list(system.predictions.values())
-    if len(set(by_seed[0].groups)) < 2:
-        return np.zeros(0)
-    draws = [bootstrap_rankings(one.probabilities, one.target, one.groups)[0] for one in by_seed]
-    return np.asarray(np.mean([mean_over_genres(each) for each in draws], axis=0))
+    return np.asarray(np.mean([mean_over_genres(draws_of(one)[0]) for one in system.predictions.values()], axis=0))
 
 
 def _pair(better: System, other: System, drawn: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -69,26 +64,15 @@ def _pair(better: System, other: System, drawn: dict[str, np.ndarray]) -> dict[s
 
 def _describe(system: System, drawn: np.ndarray) -> dict[str, Any]:
     by_seed = list(system.predictions.values())
-    scores = [_score(one) for one in by_seed]
     folds = [np.flatnonzero(system.fold == number) for number in np.unique(system.fold)]
     by_fold = [_mean(system.subset(clips.tolist())) for clips in folds]
     areas = [mean_over_genres(rankings(one.probabilities, one.target)[1]) for one in by_seed]
     found = interval(drawn)
     return {
-        "label": system.label,
-        "runs": list(system.runs),
-        "seeds": list(system.predictions),
-        "temperature": system.temperature,
-        SCORE: finite_or_none(_mean(system)),
-        f"{SCORE}_by_seed": list(map(finite_or_none, scores)),
-        f"{SCORE}_by_fold": list(map(finite_or_none, by_fold)),
-        "deviation_over_seeds": deviation(scores),
-        "deviation_over_folds": deviation(by_fold),
-        "clustered": found,
-        "shown": found,
+        **summary(system, SCORE, [_score(one) for one in by_seed], by_fold),
+        **{"clustered": found, "shown": found},
         "roc_auc": finite_or_none(np.mean(areas)),
-        "log_loss": float(np.mean([log_loss(one.probabilities, one.target).mean() for one in by_seed])),
-        "ece": float(np.mean([calibration_error(one.probabilities, one.target) for one in by_seed])),
+        "log_loss": float(np.mean([mean_log_loss(one) for one in by_seed])),
     }
 
 

@@ -52,7 +52,8 @@ def draw_precision_recall(predictions: Predictions, title: str, path: Path) -> N
     for number, colour in zip(frequent, _colours(len(frequent)), strict=True):
         precision, recall, _ = precision_recall_curve(target[:, number], predictions.probabilities[:, number])
         (name,) = lines([predictions.classes[number]])
-        axes.step(recall, precision, where="post", color=colour, label=name)
+        # matplotlib leaves labels that begin with an underscore out of the legend
+        axes.step(recall, precision, where="post", color=colour, label=f" {name}")
         found = predictions.predicted[:, number].sum()
         if found:
             axes.plot(hits[number] / counts[number], hits[number] / found, "o", color=colour)

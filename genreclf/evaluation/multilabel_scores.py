@@ -20,24 +20,48 @@ def multilabel_clip_scores(predictions: Predictions, columns: Columns | None = N
 
     Shares are in [0, 1]. The log-loss is in nats, a mean over clips and genres. An undefined score is None.
     """
-    probabilities, target, groups = predictions.probabilities, predictions.target, predictions.groups
-    precisions, areas = rankings(probabilities, target)
-    drawn = bootstrap_rankings(probabilities, target, groups) if len(set(groups)) > 1 else None
+    drawn = draws_of(predictions)
+    precisions, areas = rankings(predictions.probabilities, predictions.target)
     return {
-        "n": len(target),
-        "groups": len(set(groups)),
+        **_ranked(predictions),
         "genres_scored": int(np.isfinite(precisions).sum()),
-        "mean_average_precision": finite_or_none(mean_over_genres(precisions)),
-        "roc_auc": finite_or_none(mean_over_genres(areas)),
         "macro_f1": float(_macro_f1(_counts(predictions).sum(0)[None])[0]),
-        "micro_f1": float(f1_score(target, predictions.predicted, average="micro", zero_division=0)),
-        "log_loss": float(log_loss(probabilities, target).mean()),
+        "micro_f1": float(f1_score(predictions.target, predictions.predicted, average="micro", zero_division=0)),
         "intervals": _intervals(predictions, drawn),
         "per_class": _per_class(predictions, precisions, areas, drawn),
-        "calibration": calibration(probabilities, target),
+        "calibration": calibration(predictions.probabilities, predictions.target),
         "slices": by_value(columns or {}, lambda clips: _of_slice(predictions.subset(clips))),
         "none": None,
     }
+
+
+def _of_slice(predictions: Predictions) -> dict[str, Any]:
+    means = mean_over_genres(draws_of(predictions)[0])
+    error = calibration_error(predictions.probabilities, predictions.target)
+    return {**_ranked(predictions), "ece": error, "intervals": {"mean_average_precision": interval(means)}}
+
+
+def _ranked(predictions: Predictions) -> dict[str, Any]:
+    """Returns the scores that all clips and slices have."""
+    means = map(mean_over_genres, rankings(predictions.probabilities, predictions.target))
+    return {
+        "n": len(predictions.target),
+        "groups": len(set(predictions.groups)),
+        **{name: finite_or_none(mean) for name, mean in zip(_RANKED, means, strict=True)},
+        "log_loss": mean_log_loss(predictions),
+    }
+
+
+def draws_of(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (draws, classes) bootstrap values of `rankings`; no draws if all clips belong to one group."""
+    if len(set(predictions.groups)) < 2:
+        return (np.zeros((0, len(predictions.classes))),) * 2
+    return bootstrap_rankings(predictions.probabilities, predictions.target, predictions.groups)
+
+
+def mean_log_loss(predictions: Predictions) -> float:
+    """Returns the binary cross-entropy in nats, averaged over clips and genres."""
+    return float(log_loss(predictions.probabilities, predictions.target).mean())
 
 
 def log_loss(probabilities: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -59,15 +83,10 @@ def interval(values: np.ndarray) -> Interval | None:
     return float(low), float(high)
 
 
-def _intervals(
-    predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray] | None
-) -> dict[str, dict[str, Interval | None]]:
+def _intervals(predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray]) -> dict[str, dict[str, Interval | None]]:
     """Returns intervals by score, with keys as in `scores.intervals`."""
     losses, groups = log_loss(predictions.probabilities, predictions.target), predictions.groups
-    found = {
-        name: None if drawn is None else interval(mean_over_genres(drawn[number]))
-        for number, name in enumerate(_RANKED)
-    }
+    found = {name: interval(mean_over_genres(draws)) for name, draws in zip(_RANKED, drawn, strict=True)}
     found["macro_f1"] = clustered(sum_by_group(_counts(predictions), groups), _macro_f1)
     found["log_loss"] = clustered(sum_by_group(np.column_stack([np.ones(len(losses)), losses]), groups), mean_per_clip)
     return {name: {"clustered": one, "shown": one} for name, one in found.items()}
@@ -77,7 +96,7 @@ def _per_class(
     predictions: Predictions,
     precisions: np.ndarray,
     areas: np.ndarray,
-    drawn: tuple[np.ndarray, np.ndarray] | None,
+    drawn: tuple[np.ndarray, np.ndarray],
 ) -> list[dict[str, Any]]:
     assert predictions.thresholds is not None
     predicted = predictions.predicted
@@ -90,7 +109,7 @@ def _per_class(
             "predicted": int(predicted[:, number].sum()),
             "threshold": predictions.thresholds[number],
             "average_precision": finite_or_none(precisions[number]),
-            "average_precision_interval": None if drawn is None else interval(drawn[0][:, number]),
+            "average_precision_interval": interval(drawn[0][:, number]),
             "roc_auc": finite_or_none(areas[number]),
             "precision": precision[number],
             "recall": recall[number],
@@ -110,19 +129,3 @@ def _macro_f1(counts: np.ndarray) -> np.ndarray:
     """Returns (draws,) mean F1 over genres that occur or are predicted, from (draws, 2 * classes) sums of `_counts`."""
     hits, occurring = np.split(counts, 2, axis=1)
     return (2 * hits / np.maximum(occurring, 1)).sum(axis=1) / np.maximum((occurring > 0).sum(axis=1), 1)
-
-
-def _of_slice(predictions: Predictions) -> dict[str, Any]:
-    probabilities, target, groups = predictions.probabilities, predictions.target, predictions.groups
-    precisions, areas = rankings(probabilities, target)
-    several = len(set(groups)) > 1
-    drawn = mean_over_genres(bootstrap_rankings(probabilities, target, groups)[0]) if several else np.zeros(0)
-    return {
-        "n": len(target),
-        "groups": len(set(groups)),
-        "mean_average_precision": finite_or_none(mean_over_genres(precisions)),
-        "roc_auc": finite_or_none(mean_over_genres(areas)),
-        "log_loss": float(log_loss(probabilities, target).mean()),
-        "ece": calibration_error(probabilities, target),
-        "intervals": {"mean_average_precision": interval(drawn)},
-    }

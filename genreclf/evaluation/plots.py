@@ -27,8 +27,7 @@ def draw_curves(metrics: Path, path: Path, score: str = "accuracy") -> dict[str,
 
     Returns the highest and the last validation score, or NaN if no epoch was validated.
     """
-    with metrics.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(metrics.read_text().splitlines())) if metrics.is_file() else []
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
         for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):

@@ -126,7 +126,9 @@ def read_predictions(path: Path, tta: str) -> Predictions | None:
     classes = tuple(name.removeprefix(PREFIX) for name in columns)
     paths, digests, groups, true = (tuple(table[name].to_pylist()) for name in ("path", "digest", "group", "true"))
     thresholds = (table.schema.metadata or {}).get(_THRESHOLDS)
-    probabilities = np.column_stack([table[name] for name in columns])
+    probabilities = np.column_stack([table[name] for name in columns]).astype(float)
+    if not (probabilities >= 0).all():
+        raise ValueError("a probability is not a number of at least 0")
     if thresholds is None:
         target = np.array([classes.index(name) for name in true], dtype=np.int64)
         return Predictions(classes, paths, digests, groups, target, probabilities)

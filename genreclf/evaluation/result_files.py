@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from genreclf.errors import reason
 from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.clip_set import OTHER
 from genreclf.evaluation.multilabel_plots import draw_multilabel_scores
 from genreclf.evaluation.plots import draw_confusion, draw_per_class, draw_reliability
 from genreclf.evaluation.predictions import write_predictions
 from genreclf.evaluation.report import report_page
-from genreclf.evaluation.scored_music import Scored
+from genreclf.evaluation.scoring import Scored
 from genreclf.files import write_atomically
 from genreclf.inference import run_folder
 from genreclf.inference.task import MULTILABEL
@@ -31,9 +32,11 @@ def write_results(folder: Path, metrics: dict[str, Any], scored: Scored) -> None
     write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, scored, folder), scored.mistakes))
 
 
-def write_card(run: Path) -> None:
-    """Writes the model card and the main scores into the bundle of a run."""
-    bundle, by_split = run / run_folder.BUNDLE, _all_metrics(run)
+def write_card(run: Path, metrics: dict[str, Any]) -> None:
+    """Writes the model card and the main scores into the bundle of a run whose latest scores are `metrics`."""
+    bundle, latest = run / run_folder.BUNDLE, metrics["split"]
+    found = {split: metrics if split == latest else _earlier_metrics(run, split) for split in SCORED_SPLITS}
+    by_split = {split: one for split, one in found.items() if one}
     write_atomically(bundle / run_folder.CARD, model_card(by_split))
     write_atomically(bundle / run_folder.SCORES_JSON, json.dumps(main_scores(by_split), indent=1) + "\n")
 
@@ -54,15 +57,18 @@ def _draw(metrics: dict[str, Any], scored: Scored, folder: Path) -> dict[str, by
     return {file.stem: file.read_bytes() for file in folder.glob("*.png")}
 
 
-def _all_metrics(run: Path) -> dict[str, dict[str, Any]]:
-    """Reads the metrics of the splits that have been scored, test clips first."""
-    found = {}
-    for split in SCORED_SPLITS:
-        file = run / run_folder.EVALUATION / split / run_folder.METRICS
-        metrics = json.loads(file.read_text()) if file.is_file() else {}
-        if metrics.get("format") == FORMAT:
-            found[split] = metrics
-        elif metrics:
-            note = f"{file}: from an earlier version, not in the model card; score clips={split} again"
-            print(one_line(note), file=sys.stderr)
-    return found
+def _earlier_metrics(run: Path, split: str) -> dict[str, Any]:
+    """Returns the metrics of a split that was scored; empty if it was not, or if they do not make a card."""
+    file = run / run_folder.EVALUATION / split / run_folder.METRICS
+    if not file.is_file():
+        return {}
+    try:
+        metrics: dict[str, Any] = json.loads(file.read_text())
+        if metrics["format"] != FORMAT:
+            raise ValueError("from an earlier version")
+        model_card({split: metrics})
+        return metrics
+    except Exception as error:  # of many classes, if the file was edited
+        note = f"{file}: not in the model card ({reason(error)}); score clips={split} again"
+        print(one_line(note), file=sys.stderr)
+        return {}

@@ -54,13 +54,13 @@ def _row(tta: str, level: str, found: Mapping[str, Any], task: str) -> list[str]
     """Returns the table row for the scores of clips or segments. Segments have no interval."""
     if level != "clip":
         return [f"{tta}, segments", *_cells(found, "", _SHOWN[task])]
-    interval = _ends(found["intervals"][_SHOWN[task][0]]["shown"])
+    interval = ends(found["intervals"][_SHOWN[task][0]]["shown"])
     return [tta, *_cells({**found, "ece": found["calibration"]["ece"]}, interval and f"{interval} %", _SHOWN[task])]
 
 
 def _slice_row(found: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     numbers = str(found["n"]), str(found["groups"])
-    return [found["value"] or NO_VALUE, *numbers, *_cells(found, _ends(found["intervals"][shown[0]]), shown)]
+    return [found["value"] or NO_VALUE, *numbers, *_cells(found, ends(found["intervals"][shown[0]]), shown)]
 
 
 def _cells(found: Mapping[str, Any], interval: str, shown: Sequence[str]) -> list[str]:
@@ -75,8 +75,9 @@ def _text(name: str, value: float | None) -> str:
 
 def _macro_accuracy(clip: Mapping[str, Any]) -> str:
     interval = clip["intervals"]["macro_accuracy"]["shown"]
-    return f"{clip['macro_accuracy']:.1%}" + (f" ({_ends(interval)} %)" if interval else "")
+    return f"{clip['macro_accuracy']:.1%}" + (f" ({ends(interval)} %)" if interval else "")
 
 
-def _ends(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{interval[0] * 100:.0f}-{interval[1] * 100:.0f}"
+def ends(interval: Sequence[float] | None) -> str:
+    """Formats an interval of a share in percent, such as 71-83; empty for None."""
+    return "" if interval is None else f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}"

@@ -1,6 +1,7 @@
-"""Scores predictions for a set of clips, as JSON-like data."""
+"""Predicts a set of clips with a bundle, without and with TTA, and scores the predictions, as JSON-like data."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -8,35 +9,79 @@ import numpy as np
 
 from genreclf.evaluation.calibration import calibrated_by, calibration, calibration_error
 from genreclf.evaluation.clip_set import ClipSet
+from genreclf.evaluation.multilabel_scores import mean_log_loss, multilabel_clip_scores
 from genreclf.evaluation.plots import ClipView
-from genreclf.evaluation.predictions import Predictions, stored_clip
+from genreclf.evaluation.predictions import Predictions, predict_clips, stored_clip
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.slices import Columns, none_scores, slice_scores
+from genreclf.evaluation.torch_model import TorchModel
+from genreclf.exporters.bundle import Bundle
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.predictor import Prediction
+from genreclf.inference.predictor import Prediction, Predictor
+from genreclf.inference.task import MULTILABEL
 from genreclf.inference.temperature import apply_temperature
+from genreclf.tags.plan import split_genres
 
 MAX_MISTAKES = 12
 
 
-def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) -> tuple[Predictions, dict[str, Any]]:
-    """Returns calibrated predictions, and the scores of clips and, if a clip has several, of segments.
+@dataclass(frozen=True)
+class Scored:
+    """Predictions for a set of clips, their scores, and the worst mistakes."""
 
-    `found` are uncalibrated predictions for `music.clips`, then for `music.none`.
+    predictions: dict[str, Predictions]  # by TTA
+    results: dict[str, Any]  # by TTA
+    mistakes: list[ClipView]
+
+
+def score_music(bundle: Bundle, music: ClipSet, tta: str, device: str) -> Scored:
+    """Predicts a set of clips without TTA and with `tta`; `device` as in `TorchModel`."""
+    # Measuring calibration also needs the probabilities before the temperature is applied.
+    model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), device)
+    found, predictions, results = {}, {}, {}
+    for name in dict.fromkeys(("none", tta)):
+        clips = (*music.clips, *music.none)
+        found[name] = predict_clips(Predictor(model, name), music.store, clips, f"scoring, tta={name}")
+        predictions[name], results[name] = score_clips(found[name], bundle.info, music)
+    return Scored(predictions, results, worst_mistakes(predictions["none"], found["none"], music))
+
+
+def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) -> tuple[Predictions, dict[str, Any]]:
+    """Returns calibrated predictions and the scores of clips.
+
+    `found` are uncalibrated predictions for `music.clips`, then for `music.none`. For models of one genre per clip,
+    also scores segments, if a clip has several, and how well `music.none` is separated from the other clips.
     """
     found, none = found[: len(music.clips)], found[len(music.clips) :]
-    target = np.array([info.classes.index(label) for label in music.labels])
-    uncalibrated, predictions = calibrated_predictions(found, target, info, music)
-    before = scores(uncalibrated, target, info.classes)
-    errors = {"log_loss": before["log_loss"], "brier": before["brier"], "ece": calibration_error(uncalibrated, target)}
-    results = {"clip": {**clip_scores(predictions, music.cells(music.clips)), "uncalibrated": errors}}
-    results["clip"]["none"] = _out_of_scope(predictions, none, info, music)
+    predictions = _predictions(np.array([prediction.probabilities for prediction in found]), info, music)
+    target, columns = predictions.target, music.cells(music.clips)
+    calibrated = replace(predictions, probabilities=calibrated_by(predictions.probabilities, info.temperature, target))
+    if predictions.several:
+        clip, before = multilabel_clip_scores(calibrated, columns), {"log_loss": mean_log_loss(predictions)}
+    else:
+        of_uncalibrated = scores(predictions.probabilities, target, info.classes)
+        clip, before = clip_scores(calibrated, columns), {name: of_uncalibrated[name] for name in ("log_loss", "brier")}
+        clip["none"] = _out_of_scope(calibrated, none, info, music)
+    before["ece"] = calibration_error(predictions.probabilities, target)
+    results = {"clip": {**clip, "uncalibrated": before}}
     counts = [len(prediction.segments) for prediction in found]
-    if max(counts) > 1:
+    if not predictions.several and max(counts) > 1:
         segments = np.array([segment.probabilities for prediction in found for segment in prediction.segments])
         segments = apply_temperature(segments, info.temperature)
         results["segment"] = scores(segments, np.repeat(target, counts), info.classes)
-    return predictions, results
+    return calibrated, results
+
+
+def _predictions(probabilities: np.ndarray, info: ModelInfo, music: ClipSet) -> Predictions:
+    """Returns the predictions with these (N, classes) probabilities for `music.clips`."""
+    rows = [music.store.rows[clip] for clip in music.clips]
+    if info.task == MULTILABEL:
+        genres = map(split_genres, music.labels)
+        target = np.array([[name in of_clip for name in info.classes] for of_clip in genres])
+    else:
+        target = np.array([info.classes.index(label) for label in music.labels])
+    paths, digests = tuple(row.path for row in rows), tuple(row.digest for row in rows)
+    return Predictions(info.classes, paths, digests, music.groups, target, probabilities, info.thresholds)
 
 
 def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dict[str, Any]:
@@ -68,26 +113,6 @@ def _out_of_scope(
             name: float((one < info.known.threshold).mean()) for name, one in (("known", ours), ("none", other))
         }
     return None if found is None else {**found, "withheld": withheld}
-
-
-def calibrated_predictions(
-    found: Sequence[Prediction], target: np.ndarray, info: ModelInfo, music: ClipSet
-) -> tuple[np.ndarray, Predictions]:
-    """Returns the uncalibrated probabilities of `music.clips`, and the predictions with the model's temperature.
-
-    `target` is as in `Predictions`.
-    """
-    rows = [music.store.rows[clip] for clip in music.clips]
-    uncalibrated = np.array([prediction.probabilities for prediction in found])
-    return uncalibrated, Predictions(
-        classes=info.classes,
-        paths=tuple(row.path for row in rows),
-        digests=tuple(row.digest for row in rows),
-        groups=music.groups,
-        target=target,
-        probabilities=calibrated_by(uncalibrated, info.temperature, target),
-        thresholds=info.thresholds,
-    )
 
 
 def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:

@@ -66,9 +66,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
 
 
 def _read(folder: Path) -> Run:
-    config, record = read_run(folder)
-    if "seed" not in config or "name" not in config.get("split", ()):
-        raise GenreclfError(f"{folder / CONFIG_YAML}: damaged (seed, split); copy the run again, or leave it out")
+    config, record = read_run(folder, ("seed", "split.name"))
     return Run(folder, config, tuple(record["overrides"]))
 
 

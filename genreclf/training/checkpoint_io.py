@@ -1,7 +1,6 @@
 """Writes and reads checkpoints."""
 
 import io
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -40,15 +39,9 @@ class CheckpointFiles(TorchCheckpointIO):
             for state in checkpoint["callbacks"].values():
                 if "dirpath" in state:
                     state.update(_in_folder(state, folder))
-        except (
-            EOFError,
-            ValueError,
-            KeyError,
-            TypeError,
-            RuntimeError,
-            AttributeError,
-            pickle.UnpicklingError,
-        ) as error:
+        except OSError:
+            raise
+        except Exception as error:  # of many classes
             raise GenreclfError(f"{path}: damaged ({reason(error)}); copy it again, or start a new run") from error
         return checkpoint
 

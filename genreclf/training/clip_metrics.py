@@ -1,4 +1,4 @@
-"""Metrics per clip, from the predictions for its segments."""
+"""Metrics of an epoch: of training segments, and of validation clips, from the predictions for their segments."""
 
 import numpy as np
 import torch
@@ -7,6 +7,7 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
+from genreclf.data.datamodule import NONE
 from genreclf.frontend.segments import mean_by_clip
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 
@@ -75,3 +76,28 @@ class MultilabelClipScores(ClipScores):
 
 
 CLIP_SCORES: dict[str, type[ClipScores]] = {MULTICLASS: ClipScores, MULTILABEL: MultilabelClipScores}
+
+
+class SegmentAccuracy(Metric):
+    """The share of segments with a class whose class is predicted. `update` reads nothing from the device.
+
+    (torchmetrics' accuracy selects the segments with a class, so each step would wait for their number.)
+    """
+
+    full_state_update = False
+    correct: Tensor
+    known: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("correct", "known"):
+            self.add_state(name, torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        """Adds (B, classes) logits with (B,) targets, which are NONE for segments without a class."""
+        self.correct += (logits.argmax(1) == target).sum()
+        self.known += (target != NONE).sum()
+
+    def compute(self) -> Tensor:
+        """Returns the accuracy, () in [0, 1]; 0 if no segment has a class."""
+        return self.correct / self.known.clamp(min=1)

@@ -2,23 +2,14 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from genreclf.errors import GenreclfError
-from genreclf.inference.run_folder import (
-    BEST_CHECKPOINT,
-    BUNDLE,
-    CONFIG_YAML,
-    EVALUATION,
-    EXPORTS,
-    LAST_CHECKPOINT,
-    LOCK,
-    METRICS_CSV,
-)
-from genreclf.training.resume import read_run
+from genreclf.inference import run_folder
+from genreclf.training.resume import OUTSIDE, read_run
 
 
 @contextmanager
@@ -27,7 +18,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises GenreclfError if another process holds it.
     """
-    with (folder / LOCK).open("w") as lock:
+    with (folder / run_folder.LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -39,16 +30,38 @@ def locked(folder: Path) -> Iterator[None]:
 
 def check_model(folder: Path, config: dict[str, Any]) -> None:
     """Raises GenreclfError if the folder contains a run of another model."""
-    if not (folder / CONFIG_YAML).is_file():
+    if not (folder / run_folder.CONFIG_YAML).is_file():
         return
     other, own = read_run(folder)[0]["model"]["name"], config["model"]["name"]
     if other != own:
         raise GenreclfError(f"run={folder}: holds a run of model={other}, not {own}; choose another folder")
 
 
+def is_finished(folder: Path, overrides: Sequence[str]) -> bool:
+    """Returns whether the run in the folder, a job of a sweep that is started again, has finished.
+
+    Raises GenreclfError if the folder contains a run with other overrides.
+    """
+    earlier, now = _settings(read_run(folder)[1]["overrides"]), _settings(overrides)
+    if earlier != now:
+        differing = ", ".join(sorted(earlier ^ now))
+        raise GenreclfError(f"{folder}: holds a run with other settings ({differing}); choose another run=FOLDER")
+    return (folder / run_folder.BUNDLE / run_folder.MODEL_CONFIG).is_file()
+
+
+def _settings(overrides: Sequence[str]) -> set[str]:
+    words = (word.lstrip("+") for word in overrides)
+    return {word for word in words if word.partition("=")[0].partition(".")[0] not in OUTSIDE}
+
+
 def begin(folder: Path) -> None:
     """Removes the files of an earlier run of the same model, starting with the file that marks the folder as a run."""
-    for name in (CONFIG_YAML, LAST_CHECKPOINT, BEST_CHECKPOINT, METRICS_CSV):
+    for name in (
+        run_folder.CONFIG_YAML,
+        run_folder.LAST_CHECKPOINT,
+        run_folder.BEST_CHECKPOINT,
+        run_folder.METRICS_CSV,
+    ):
         (folder / name).unlink(missing_ok=True)
-    for name in (BUNDLE, EVALUATION, EXPORTS):
+    for name in (run_folder.BUNDLE, run_folder.EVALUATION, run_folder.EXPORTS):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from genreclf.config import flatten
 from genreclf.data.segment_batches import Batch
 from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTICLASS, MULTILABEL
@@ -18,12 +19,11 @@ from genreclf.nets.activation import probabilities
 from genreclf.nets.batch_counts import counted_together
 from genreclf.nets.classifier import GenreClassifier, gated_sum, parameter_groups
 from genreclf.nets.config import ModelConfig
-from genreclf.training.clip_metrics import BEST, CLIP_SCORES
+from genreclf.training.clip_metrics import BEST, CLIP_SCORES, SegmentAccuracy
 from genreclf.training.losses import GenreLoss, MultilabelLoss, TeacherLoss, divergence, multilabel_divergence
 from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import average_statistics
 from genreclf.training.recorded_steps import RecordedStep, StepRecorder
-from genreclf.training.segment_accuracy import SegmentAccuracy
 
 
 class GenreModule(L.LightningModule):
@@ -161,7 +161,14 @@ class GenreModule(L.LightningModule):
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Uses the rates of a cycle over all epochs from now on, if there are more epochs than before."""
+        """Uses the rates of a cycle over all epochs from now on, if there are more epochs than before.
+
+        Raises GenreclfError if the checkpoint was trained with other settings, because config.yaml was edited.
+        """
+        now, before = flatten(dict(self.hparams)), flatten(checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {}))
+        for key in [key for key in before if key in now and before[key] != now[key]]:
+            problem = f"has {key}={now[key]}, but the training began with {before[key]}"
+            raise GenreclfError(f"config.yaml {problem}; restore it, or start a new run")
         for schedule in checkpoint["lr_schedulers"]:
             for key in ("total_steps", "_schedule_phases"):
                 schedule.pop(key, None)

@@ -9,20 +9,12 @@ from typing import Any
 
 import yaml
 
-from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import AUDIT, CONFIG_YAML, RECORD
 
 PACKAGES = (
-    "genreclf",
-    "torch",
-    "torchvision",
-    "torchaudio",
-    "lightning",
-    "timm",
-    "torchmetrics",
-    "hydra-core",
-    "numpy",
+    *("genreclf", "torch", "torchvision", "torchaudio", "lightning", "timm", "torchmetrics"),
+    *("hydra-core", "numpy"),
 )
 
 
@@ -32,7 +24,7 @@ def write_record(
     """Writes the record of a run.
 
     `record.json` contains overrides, versions, git commit and `details`; `audit.json` the summary of the data's audit.
-    The last file is `config.yaml`, the composed configuration. Raises GenreclfError if the folder cannot be written.
+    The last file is `config.yaml`, the composed configuration. Raises OSError if the folder cannot be written.
     """
     record = {
         "overrides": overrides,
@@ -42,13 +34,10 @@ def write_record(
         "split_salt": config["split"].get("salt"),
         **details,
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        update_record(folder, record)
-        write_atomically(folder / AUDIT, json.dumps(audit, indent=1) + "\n")
-        write_atomically(folder / CONFIG_YAML, yaml.safe_dump(config, sort_keys=False))
-    except OSError as error:
-        raise GenreclfError(f"run={folder}: cannot be written ({error.strerror}); choose another folder") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    update_record(folder, record)
+    write_atomically(folder / AUDIT, json.dumps(audit, indent=1) + "\n")
+    write_atomically(folder / CONFIG_YAML, yaml.safe_dump(config, sort_keys=False))
 
 
 def update_record(folder: Path, record: dict[str, Any]) -> None:

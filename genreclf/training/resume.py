@@ -13,12 +13,20 @@ from genreclf.data.genre_map import absolute_genre_map
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.object_store import absolute
 from genreclf.inference.run_folder import CONFIG_YAML, RECORD
+from genreclf.text import NAMES_SHOWN
 
 MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record show whether their content is the same
 OUTSIDE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect the trained model
 # Groups and keys that do not affect the training steps; the last two affect the bundle of a finished run.
 _FREE = (*OUTSIDE, "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
 _EPOCHS = "trainer.max_epochs"
+_ABSENT = object()
+# The types of keys in config.yaml and record.json that are read without other checks
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("augment", "data", "logger", "loggers", "model", "optim", "split", "trainer", "view"), dict),
+    **{"model.name": str, "overrides": list, "seed": int, "split.fold": int | None, "data.seen_files": list},
+    **{"weights": dict, "weights.pretrained": bool},
+}
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,12 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
     stored, flat_was, flat_now = flatten(config), flatten(was), flatten(now)
     config = {**config, **{key: now[key] for key in _FREE}}
     config["data"]["cache"] = now["cache"]
-    missing = [key for key in now if key not in config and key != "task"]  # runs of earlier versions have no task
+    # Other groups are checked when they are read. Runs of earlier versions have no task.
+    read = [key for key in flat_was if key.partition(".")[0] in ("model", "optim", "trainer")]
+    missing = [key for key in (*now, *read) if key not in {*config, *stored, "task"} and "model.net." not in key]
     if missing:
         remedy = "copy the run again, or start a new one"
-        raise GenreclfError(f"{folder / CONFIG_YAML}: lacks {', '.join(missing)}; {remedy}")
+        raise GenreclfError(f"{folder / CONFIG_YAML}: lacks {', '.join(missing[:NAMES_SHOWN])}; {remedy}")
     config["trainer"].pop("_target_", None)  # in runs of earlier versions
     for key in sorted({*flat_was, *flat_now, *given}):
         changed = flat_was.get(key) != flat_now.get(key) or key in given
@@ -58,7 +68,7 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
         value = flat_now.get(key) if key != "data.genre_map" else absolute_genre_map(flat_now.get(key))
         if key in MOVABLE:
             value = _found(value, stored.get(key), repeated=before.get(key) == given.get(key))
-        elif value != stored.get(key) and not (key == _EPOCHS and value > stored[key]):
+        elif value != stored.get(key) and not (key == _EPOCHS and _more(value, stored[key])):
             only = f"; only a higher {_EPOCHS} can be given" if key == _EPOCHS else ""
             about = _words_about(key, value, before, given)
             raise GenreclfError(f"{about}: the run in {folder} has {stored.get(key)}{only}; leave it out")
@@ -69,31 +79,42 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
     return Resumed(config, overrides, record.get("data", {}), record.get("loggers", {}))
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reads the configuration and the record of a run. Raises GenreclfError if one is missing or damaged."""
-    config, record = _read(folder / CONFIG_YAML, yaml.safe_load), _read(folder / RECORD, json.loads)
-    overrides = record.get("overrides")
-    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
-        raise GenreclfError(f"{folder / RECORD}: damaged (overrides); copy the run again")
-    for key in ("data", "loggers"):
-        if not isinstance(record.get(key, {}), dict):
-            raise GenreclfError(f"{folder / RECORD}: damaged ({key}); copy the run again")
-    for key in ("data", "model"):
-        if not isinstance(config.get(key), dict):
-            raise GenreclfError(f"{folder / CONFIG_YAML}: damaged ({key}); copy the run again")
-    if "name" not in config["model"]:
-        raise GenreclfError(f"{folder / CONFIG_YAML}: damaged (model.name); copy the run again")
-    return config, record
+def read_run(
+    folder: Path, config_keys: Sequence[str] = (), record_keys: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads the configuration and the record of a run.
+
+    Raises GenreclfError if a file is missing or damaged, or lacks one of the keys that the caller reads (dotted).
+    """
+    config = _read(folder / CONFIG_YAML, yaml.safe_load, ("data", "model.name", *config_keys))
+    return config, _read(folder / RECORD, json.loads, ("overrides", *record_keys))
 
 
-def _read(file: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+def _read(file: Path, parse: Callable[[str], Any], keys: Sequence[str]) -> dict[str, Any]:
     try:
         values = parse(file.read_text())
         if not isinstance(values, dict):
             raise ValueError("no keys with values")
-        return values
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise GenreclfError(f"{file}: cannot be read ({reason(error)}); copy the run again") from error
+    for key in dict.fromkeys((*keys, *_TYPES)):
+        value = _value(values, key)
+        if value is _ABSENT and key in keys:
+            raise GenreclfError(f"{file}: lacks {key}; copy the run again")
+        if value is not _ABSENT and not isinstance(value, _TYPES.get(key, object)):
+            raise GenreclfError(f"{file}: damaged ({key}); copy the run again")
+    if not all(isinstance(word, str) for word in values.get("overrides", ())):
+        raise GenreclfError(f"{file}: damaged (overrides); copy the run again")
+    return values
+
+
+def _value(values: Any, key: str) -> Any:
+    """Returns the value of a dotted key, or _ABSENT."""
+    for name in key.split("."):
+        if not isinstance(values, dict) or name not in values:
+            return _ABSENT
+        values = values[name]
+    return values
 
 
 def check_data(
@@ -101,17 +122,15 @@ def check_data(
 ) -> None:
     """Raises GenreclfError if the summaries of the data differ; `otherwise` describes the consequence."""
     data = config["data"]
-    kinds = (
-        (
-            "store_digest",
-            f"the content of {data['path']} differs",
-            "restore them, or give data.path=FOLDER if they have moved",
-        ),
-        ("split_digest", "the split differs", f"restore {data['table'] or 'the settings of the split'}"),
-    )
-    for digest, what, remedy in kinds:
+    content = f"the content of {data['path']} differs", "restore them, or give data.path=FOLDER if they have moved"
+    split = "the split differs", f"restore {data['table'] or 'the settings of the split'}"
+    for digest, (what, remedy) in (("store_digest", content), ("split_digest", split)):
         if now[digest] != trained.get(digest):
             raise GenreclfError(f"{folder}: {what} from what it was in the training; {remedy}: {otherwise}")
+
+
+def _more(value: Any, stored: Any) -> bool:
+    return type(value) is int and type(stored) is int and value > stored
 
 
 def _by_key(words: Sequence[str]) -> dict[str, str]:

@@ -108,9 +108,3 @@ def check_net(model: Mapping[str, Any]) -> None:
         raise
     except Exception as error:  # each layer raises another class of exception for impossible sizes
         raise GenreclfError(f"model.net: makes no net ({reason(error)}); check its sizes") from error
-
-
-def settings_of(folder: Path, config: dict[str, Any], overrides: list[str], before: Resumed | None) -> Settings:
-    """Returns the settings of a composed configuration. Raises GenreclfError for values out of range."""
-    optim = build(OptimConfig, config["optim"], "optim") if config["model"]["kind"] == CLASSIFIER else None
-    return Settings(folder, config, overrides, run_config(config), optim, before)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -163,7 +162,8 @@ def _is_of_lightning(error: Exception) -> bool:
 def load_kept_weights(settings: Settings, trainer: L.Trainer, module: GenreModule) -> None:
     """Loads the weights that `optim.checkpoint` selects into the trained module, on the CPU."""
     kept = settings.folder / _CHECKPOINT_FILES[module.optim.checkpoint]
-    if not trainer.global_step or not kept.is_file():
-        cause = f"no epoch was trained, so there is no {kept.name}; allow at least one epoch"
-        raise _refusal(settings, cause)
-    module.cpu().load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
+    if not trainer.global_step:
+        raise _refusal(settings, f"no epoch was trained, so there is no {kept.name}; allow at least one epoch")
+    if not kept.is_file():
+        raise GenreclfError(f"{kept}: missing; copy the run again, or start a new one")
+    module.cpu().load_state_dict(CheckpointFiles().load_checkpoint(kept)["state_dict"])

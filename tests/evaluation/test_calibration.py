@@ -118,15 +118,17 @@ def test_the_error_of_calibrated_predictions_is_as_expected_and_that_of_others_i
 @given(st.integers(0, 10_000), st.integers(1, 300), st.floats(0.3, 4))
 def test_the_bins_of_reliability_count_each_clip_once(seed, n, sharpness):
     probabilities, target = predictions(seed, n, sharpness)
-    bins = read_bins(reliability(probabilities, target))
+    right = probabilities.argmax(axis=1) == target
+    bins = read_bins(reliability(probabilities.max(axis=1), right))
     assert min(one.clips for one in bins) >= min(n, 20) and bins[-1].high == 1
     assert all(left.high == right.low for left, right in itertools.pairwise(bins))
     found = [bin_of(bins, confidence) for confidence in probabilities.max(axis=1)]
-    right = probabilities.argmax(axis=1) == target
     for one in bins:
         inside = np.array([other is one for other in found])
         assert inside.sum() == one.clips and right[inside].mean() == pytest.approx(one.accuracy)
 
 
 def test_certain_predictions_have_a_bin():
-    assert reliability(np.eye(3), np.array([0, 1, 0])) == [{"low": 0.95, "high": 1, "clips": 3, "accuracy": 2 / 3}]
+    assert reliability(np.ones(3), np.array([True, True, False])) == [
+        {"low": 0.95, "high": 1, "clips": 3, "accuracy": 2 / 3}
+    ]

@@ -12,7 +12,7 @@ from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration, calibration_error, fit_temperature
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.multilabel_comparison import compare_multilabel
-from genreclf.evaluation.multilabel_plots import draw_multilabel_scores
+from genreclf.evaluation.multilabel_plots import draw_multilabel_scores, draw_precision_recall
 from genreclf.evaluation.multilabel_scores import multilabel_clip_scores
 from genreclf.evaluation.predictions import Predictions, read_predictions, write_predictions
 from genreclf.evaluation.ranking import bootstrap_rankings
@@ -124,6 +124,13 @@ def test_plots_are_drawn_for_each_state_of_the_scores(tmp_path):
     nothing = Predictions(CLASSES, *[nothing.paths] * 3, np.ones((3, 4), bool), nothing.probabilities, one.thresholds)
     draw_multilabel_scores(multilabel_clip_scores(nothing), nothing, "no genre to score", tmp_path, "all")
     assert len(list(tmp_path.glob("*.png"))) == 6
+
+
+def test_the_legend_has_each_genre_with_any_name(monkeypatch):
+    figures: list = []
+    monkeypatch.setattr("genreclf.evaluation.multilabel_plots.save", lambda figure, _: figures.append(figure))
+    draw_precision_recall(dataclasses.replace(predictions(), classes=("_a", "$b$", "c", "none has it")), "t", Path())
+    assert {text.get_text().strip() for text in figures[0].legends[0].get_texts()} == {"_a", "$b$", "c"}
 
 
 # --- Comparison -------------------------------------------------------------------------------------------------------

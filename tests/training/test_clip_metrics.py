@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+from torchmetrics.functional.classification import multiclass_accuracy
 
-from genreclf.training.clip_metrics import ClipScores, MultilabelClipScores
+from genreclf.data.datamodule import NONE
+from genreclf.training.clip_metrics import ClipScores, MultilabelClipScores, SegmentAccuracy
 
 
 def test_the_metric_scores_clips_over_batches_and_can_be_reset():
@@ -47,3 +49,15 @@ def test_multilabel_scores_are_0_if_no_genre_can_be_scored():
     metric = MultilabelClipScores()
     metric.update(torch.tensor([[0.2, 0.8]]), torch.tensor([[0.0, 1]]), torch.tensor([7]))
     assert metric.compute() == {"mean_average_precision": 0, "roc_auc": 0, "loss": pytest.approx(-math.log(0.8))}
+
+
+def test_the_training_accuracy_is_torchmetrics_of_segments_with_a_class():
+    torch.manual_seed(0)
+    ours, logits, target = SegmentAccuracy(), torch.randn(3, 40, 5), torch.randint(NONE, 5, (3, 40))
+    for part in range(3):
+        ours.update(logits[part], target[part])
+    theirs = multiclass_accuracy(logits.flatten(0, 1), target.flatten(), 5, average="micro", ignore_index=NONE)
+    assert (target == NONE).any() and ours.compute().item() == pytest.approx(theirs.item())
+    ours.reset()
+    ours.update(logits[0], torch.full((40,), NONE))
+    assert ours.compute() == 0

@@ -141,6 +141,12 @@ def test_a_cycle_extended_to_more_steps_has_the_rates_of_the_longer_cycle():
     assert longer[0] > 100 * short[-1] and longer[-1] < 1e-6
 
 
+def test_a_checkpoint_of_other_settings_is_refused():
+    saved = {**module().hparams, "optim": {**module().hparams["optim"], "label_smoothing": 0.2}}
+    with pytest.raises(GenreclfError, match=r"config.yaml has optim.label_smoothing=0.1.*began with 0.2.*restore"):
+        module().on_load_checkpoint({"lr_schedulers": [], "hyper_parameters": saved})
+
+
 def test_the_loss_is_cross_entropy_with_smoothed_labels():
     net = module()
     logits, target = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([1])
