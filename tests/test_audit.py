@@ -218,26 +218,6 @@ def test_nothing_readable_is_still_a_page(cache, tmp_path):
     assert Page((tmp_path / "audit.html").read_text()).open == []
 
 
-@pytest.mark.parametrize("split", ["hashed", "table"])
-@pytest.mark.parametrize("column", ["artist", "title", "group"])
-def test_every_column_that_declares_what_belongs_together_is_checked_in_every_split(cache, tmp_path, split, column):
-    rows = [f"path,{column},fold"]
-    for number in range(20):
-        path = f"{'ab'[number % 2]}/{number}.png"
-        (tmp_path / "music" / path).parent.mkdir(parents=True, exist_ok=True)
-        write_picture(tmp_path / "music" / path, music(number, 300))
-        rows.append(f"{path},{f'The {number // 4}th' if number < 8 else ''},{number % 4}")
-    table = tmp_path / "table.csv"
-    table.write_text("\n".join(rows))
-    result = audit(tmp_path / "music", cache, tmp_path, "--strict", f"data.table={table}", f"split={split}")
-    assert result.returncode == (split == "table"), result.stderr
-    summary = json.loads((tmp_path / "audit.json").read_text())["summary"]
-    found = [summary["leaks"]["chosen"][part][column] for part in ("val", "test")]
-    assert sum(one["clips"] for one in found) == (4 if split == "table" else 0)
-    assert summary["verdict"] == ("leaks" if split == "table" else "none found")
-    assert f"share {column}" in result.stdout or split == "hashed"
-
-
 def test_pieces_too_short_to_compare_are_named_and_the_split_is_not_called_clean(cache, tmp_path):
     for number in range(40):
         path = tmp_path / "music" / "ab"[number % 2] / f"{number}.wav"

@@ -94,14 +94,6 @@ def test_a_folder_with_odd_names_and_links_is_prepared(odd_folder, tmp_path):
     assert len(store.rows) == 15 and all((odd_folder / row.path).is_file() for row in store.rows if row.columns)
 
 
-def test_one_clip_of_a_class_is_prepared_but_not_enough_for_training(odd_folder, tmp_path):
-    data = ["data=folder", f"data.path={odd_folder}"]
-    result = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
-    assert result.returncode == 2 and "Traceback" not in result.stderr
-    line = result.stderr.splitlines()[-1]
-    assert "in 1 of 2 classes: '歌' (1 clips, none in " in line and "data.rare_classes=drop" in line
-
-
 def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -129,25 +121,6 @@ def test_a_flat_folder_takes_its_classes_from_a_table(music, tmp_path):
     refused = command("train", *data, "model=b", "model.weights=none", f"run={tmp_path / 'run'}", cache=tmp_path)
     assert refused.returncode == 2 and "'high' (3 clips, none in " in refused.stderr
     assert refused.stderr.splitlines()[:-1] == warned
-
-
-@pytest.mark.parametrize(
-    ("genres", "message"),
-    [
-        ("x,Low\ny,low", "classes 'Low' and 'low' .*; use one spelling"),
-        ("x,low\nx,high", "two rows for clip 'x', .*'low'.* line 3, 'high'; delete one"),
-        ("x,low\nz,high", "clip 'z' .*'high/z.png' and 'low/z.png'; give .* whole path"),
-    ],
-)
-def test_a_mistake_in_the_table_is_one_line(tmp_path, genres, message):
-    table, folder = tmp_path / "genres.csv", tmp_path / "music"
-    for name in ("low/x.png", "low/z.png", "high/y.png", "high/z.png"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    table.write_text(f"clip,genre\n{genres}\n")
-    result = command("prepare", "data=folder", f"data.path={folder}", f"data.table={table}", cache=tmp_path)
-    assert result.returncode == 2 and "Traceback" not in result.stderr
-    assert re.match(rf"genreclf: data\.table={re.escape(str(table))}: {message}", result.stderr.splitlines()[-1])
 
 
 # --- Layouts ----------------------------------------------------------------------------------------------------------

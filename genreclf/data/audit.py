@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from genreclf.data.equal_files import equal_files
 from genreclf.data.findings import Finding, findings, rates, seconds
 from genreclf.data.fingerprint import Match
+from genreclf.data.groups import equal_files
 from genreclf.data.labels import genres_of
 from genreclf.data.leaks import (
     HELD_OUT,

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from genreclf.cores import cores
+from genreclf.csv_text import csv_line
 from genreclf.data.clip_reader import ClipReader, Content, Read
 from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import data_folder
@@ -33,7 +34,6 @@ from genreclf.data.store import (
     TABLE,
     TOKENS,
     Row,
-    csv_line,
     open_fingerprints,
     open_store,
     read_table,
@@ -118,8 +118,9 @@ def build_store(
         with (store / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases the lock when a process dies
             if not _is_whole(store):
-                if (store / META).is_file():  # finished, but files were lost
-                    _remove_files(store)
+                if (store / META).is_file():  # finished, but files were lost: no row of it is used
+                    for name in (META, _JOURNAL, *(name for _, name, _, _ in _ARRAYS)):
+                        (store / name).unlink(missing_ok=True)
                 _build(store, folder, sources, settings, engine)
     except OSError as error:
         raise GenreclfError(
@@ -134,13 +135,6 @@ def _is_whole(store: Path) -> bool:
     except GenreclfError:
         return False
     return True
-
-
-def _remove_files(store: Path) -> None:
-    """Removes the files of a finished store that has lost some."""
-    (store / META).unlink()
-    for name in (_JOURNAL, *(name for _, name, _, _ in _ARRAYS)):
-        (store / name).unlink(missing_ok=True)
 
 
 def _key(settings: dict[str, Any], folder: Location, sources: Sequence[Source]) -> str:

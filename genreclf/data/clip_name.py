@@ -13,12 +13,14 @@ _ADDRESS = re.compile("(?:file|https?)://", re.IGNORECASE)  # addresses, which c
 
 def path_parts(path: str) -> list[str]:
     """Splits a path, or the path in an address, at slashes and backslashes. The parts are in lower case."""
-    parts = map(str.strip, re.split(r"[/\\]", _path_of(path).casefold()))
+    parts = map(str.strip, _slashed(path).casefold().split("/"))
     return [part for part in parts if part not in ("", ".")]
 
 
-def _path_of(address: str) -> str:
-    return unquote(urlsplit(address).path) if _ADDRESS.match(address) else address
+def _slashed(path: str) -> str:
+    """Returns a path, or the path in an address, with slashes instead of backslashes."""
+    is_address = "://" in path and _ADDRESS.match(path)
+    return (unquote(urlsplit(path).path) if is_address else path).replace("\\", "/")
 
 
 def path_among(clips: Iterable[str]) -> Callable[[str], str]:
@@ -44,7 +46,7 @@ def _plain(path: str) -> str:
 
 def file_name(path: str) -> str:
     """Returns the last part of a path with slashes or backslashes."""
-    return re.split(r"[/\\]", _path_of(path))[-1]
+    return _slashed(path).rpartition("/")[2]
 
 
 def clip_name(path: str) -> str:

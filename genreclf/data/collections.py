@@ -5,15 +5,16 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from genreclf.csv_text import csv_line
 from genreclf.data.build_store import build_store
 from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import data_folder, on_disk
-from genreclf.data.equal_files import equal_files
 from genreclf.data.fingerprint import Match, find_matches_between
+from genreclf.data.groups import equal_files
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import existing_file, read_paths, without
 from genreclf.data.sources import Source, contents_below, sources_of
-from genreclf.data.store import Store, csv_line, open_store
+from genreclf.data.store import Store, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.frontend.picture import KAGGLE_NOTE

@@ -192,16 +192,14 @@ class SpectrogramDataModule(L.LightningDataModule):
         sampler = RandomSegments(dataset, stretch, self.batch_size, world, rank, self.seed)
         # With trainer.overfit_batches, Lightning replaces the sampler.
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if self._fits_on(device) and not getattr(self.trainer, "overfit_batches", 0):
+        fits = device.type == "cuda" and self.store.columns.nbytes <= self.device_store_mib * 2**20
+        if fits and not getattr(self.trainer, "overfit_batches", 0):
             return DeviceLoader(dataset, sampler, self.batch_size, device)
         return self.loader(dataset, self.batch_size, sampler)
 
     def _processes(self) -> tuple[int, int]:
         """Returns the number of training processes and the rank of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-    def _fits_on(self, device: torch.device) -> bool:
-        return device.type == "cuda" and self.store.columns.nbytes <= self.device_store_mib * 2**20
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Loads all segments of the validation clips, in order. Without any, returns the empty list that Lightning

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genreclf.csv_text import CsvText, read_csv_text
+from genreclf.data.artists import UNKNOWN
 from genreclf.data.labels import genres_of
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
@@ -23,8 +24,8 @@ _LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is
 # Words that programs write for a missing genre, as keys from `spelling_key`
 NO_GENRE = frozenset(
     (
-        *("default", "genre", "misc", "miscellaneous", "na", "nil", "nogenre", "none", "null", "other", "tba"),
-        *("unclassifiable", "unclassified", "undefined", "unknown", "unknowngenre", "unspecified"),
+        *(*UNKNOWN, "default", "genre", "misc", "miscellaneous", "nogenre", "other", "unclassifiable"),
+        *("unclassified", "undefined", "unknowngenre", "unspecified"),
     )
 )
 # Reasons why a file has no genre

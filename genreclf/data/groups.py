@@ -1,18 +1,20 @@
 """Groups clips that must stay together: one recording, file name, artist, title or declared group. Pure: no I/O."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from genreclf.data.artists import artist_key
+from genreclf.data.artists import UNKNOWN, artist_key
 from genreclf.data.clip_name import clip_name
+from genreclf.data.fingerprint import Match
 from genreclf.data.split import members
 from genreclf.data.store import Row
 from genreclf.data.table import ClipMetadata
+from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.text import normalize_name
 
 # Titles that many songs share
-_COMMON_TITLE = r"(unknown|unknowntitle|untitled|notitle|na|nan|nil|none|null|title|track|audiotrack|intro|outro)?\d*"
+_COMMON_TITLE = rf"({'|'.join(UNKNOWN)}|unknowntitle|untitled|notitle|title|track|audiotrack|intro|outro)?\d*"
 
 
 def groups_of(rows: Sequence[Row], metadata: Sequence[ClipMetadata], unknown_artists: str) -> list[str]:
@@ -73,3 +75,15 @@ def title_keys(metadata: Sequence[ClipMetadata]) -> list[str | None]:
 def conflicts(groups: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
     """Returns the groups of duplicate recordings whose clips are in several classes, as clip numbers."""
     return [clips for clips in members(groups) if len({labels[clip] for clip in clips}) > 1]
+
+
+def equal_files(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[Match]:
+    """Pairs each clip with the first one of `others` of equal content, because short clips have no fingerprint."""
+    first: dict[tuple[str, int], int] = {}
+    for clip, row in enumerate(others):
+        # The number of columns counts too, because equal bytes with another suffix may be decoded differently.
+        first.setdefault((row.digest, row.columns), clip)
+    for clip, row in enumerate(rows):
+        other = first.get((row.digest, row.columns))
+        if row.columns and other is not None:
+            yield Match(clip, other, 1.0, 0.0, row.frames / FRAME_RATE_HZ)

@@ -50,8 +50,8 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     clips, conflicting = _usable(rows, data)
     used = [rows[clip] for clip in clips]
     # All clips are read, because a table's names are matched as a whole.
-    paths, number = [row.path for row in rows] if used else [], _published_number(split)
-    found = clip_rows(data, paths, number) if used else PublicRows([], [], [], {})
+    number = (split.fold or 0) if split.name == "published" else 0
+    found = clip_rows(data, [row.path for row in rows], number) if used else PublicRows([], [], [], {})
     metadata = _with_pieces(used, data, [found.metadata[clip] for clip in clips])
     official = [found.splits[clip] for clip in clips] if data.public else None
     folds, digests = [one.fold for one in metadata], [row.digest for row in used]
@@ -86,10 +86,6 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
         published=of_kept(list(map(split_word, official or ()))),
         wholes=of_kept(wholes),
     )
-
-
-def _published_number(split: SplitConfig) -> int:
-    return (split.fold or 0) if split.name == "published" else 0
 
 
 def _unknown_artists(data: DataConfig) -> str:

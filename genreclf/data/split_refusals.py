@@ -26,10 +26,8 @@ def refusals(
         listed = ", ".join(_count(label, missing, labels, groups) for label, missing in rare.items())
         change = ", change split.shares or split.salt" if config.name == "hashed" else ""
         others = "leave them out with data.rare_classes=drop, or train on all clips with split=all, without scores"
-        remedy = f"give them more clips{change}, {others}"
-        reasons.append(
-            f"too few clips for split={config.name} in {len(rare)} of {len(classes)} classes: {listed}; {remedy}"
-        )
+        where = f"for split={config.name} in {len(rare)} of {len(classes)} classes: {listed}"
+        reasons.append(f"too few clips of different groups {where}; give them clips of other groups{change}, {others}")
     return reasons
 
 

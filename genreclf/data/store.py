@@ -12,13 +12,14 @@ import csv
 import functools
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import numpy as np
 
+from genreclf.csv_text import csv_line
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, Match, borders
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
@@ -151,10 +152,3 @@ def _read_matches(path: Path, rows: Sequence[Row]) -> Iterator[Match]:
     for pair in csv.DictReader(io.StringIO(text, newline="")):
         first, second, *numbers = (pair[field.name] for field in fields(Match))
         yield Match(clip[first], clip[second], *map(float, numbers))
-
-
-def csv_line(values: Iterable[Any]) -> str:
-    """Formats one line of a table. Bytes of file names that are not UTF-8 stay unchanged, as surrogate escapes."""
-    line = io.StringIO()
-    csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow(values)
-    return line.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from data_config import fill
 from tiny_sounds import music_like
 
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
@@ -69,17 +70,10 @@ def fma_track(
 def fma_tree(folder: Path, tracks: Sequence[dict[str, str]], subset: str = "small") -> Path:
     """Writes fma_metadata/tracks.csv and empty files: fma_SUBSET/NNN/NNNNNN.mp3, README.txt, checksums and others."""
     metadata, audio = folder / "fma_metadata", folder / f"fma_{subset}"
-    metadata.mkdir(parents=True)
+    fill(metadata, "genres.csv", "features.csv", "echonest.csv", "README.txt", "checksums")
     (metadata / "tracks.csv").write_bytes(fma_csv(tracks).encode())
-    for name in ("genres.csv", "features.csv", "echonest.csv", "README.txt", "checksums"):
-        (metadata / name).touch()
-    for track in tracks:
-        name = f"{int(track['track_id']):06d}"
-        file = audio / name[:3] / f"{name}.mp3"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    for name in ("README.txt", "checksums"):
-        (audio / name).touch()
+    numbers = [f"{int(track['track_id']):06d}" for track in tracks]
+    fill(audio, "README.txt", "checksums", *(f"{number[:3]}/{number}.mp3" for number in numbers))
     return folder
 
 

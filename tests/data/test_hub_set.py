@@ -48,14 +48,8 @@ def test_its_files_are_unpacked_undecoded_with_labels_artists_and_splits(music, 
     data = hub(music, tmp_path)
     folder = data_folder(data)
     found = {source.path: source.label for source in sources_of(data, folder)}
-    assert found == {
-        "train/0000000.flac": "jazz",
-        "train/0000001.flac": "rock",
-        "train/0000002.flac": "jazz",
-        "train/0000003.flac": "rock",
-        "test/0000000.flac": "jazz",
-        "test/0000001.flac": "rock",
-    }
+    names = [f"train/000000{n}.flac" for n in range(4)] + [f"test/000000{n}.flac" for n in range(2)]
+    assert found == dict(zip(names, ["jazz", "rock"] * 3, strict=True))
     assert (folder / "train/0000001.flac").read_bytes() == flac(1)
     paths, member = assigned(data, published())
     assert [path.split("/")[0] for path in paths] == list(member.splits)

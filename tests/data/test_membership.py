@@ -56,7 +56,7 @@ def splits_of(member: Membership, *names: str) -> set[str | None]:
 TOGETHER = ("blues.00029", "blues.00000", "blues.00012")
 
 
-@pytest.mark.parametrize("column", ["artist", "group"])
+@pytest.mark.parametrize("column", ["artist", "title", "group"])
 @pytest.mark.parametrize("split", ["hashed", "folds", "all"])
 def test_splits_of_this_package_keep_what_a_table_declares_together(tmp_path, split, column):
     member = assigned(split, tmp_path, dict.fromkeys(TOGETHER, "The Band"), column)
@@ -70,9 +70,9 @@ def test_splits_of_this_package_keep_equal_recordings_together(tmp_path, split):
     assert len(splits_of(member, *TOGETHER)) == 1 and not leaks(member, rows)
 
 
-@pytest.mark.parametrize("column", ["artist", "group"])
+@pytest.mark.parametrize("column", ["artist", "title", "group"])
 @pytest.mark.parametrize("split", ["published", "table", "folders"])
-def test_in_splits_made_by_others_a_divided_artist_or_group_is_a_leak(tmp_path, split, column):
+def test_in_splits_made_by_others_a_divided_artist_title_or_group_is_a_leak(tmp_path, split, column):
     assert not leaks(assigned(split, tmp_path, {}, column))
     member = assigned(split, tmp_path, dict.fromkeys(TOGETHER, "The Band"), column)
     assert len(splits_of(member, *TOGETHER)) > 1 and leaks(member)

@@ -84,18 +84,6 @@ def test_links_to_files_are_clips_wherever_they_lead(tmp_path):
     assert paths(data) == ["blues/around.wav", "blues/gone.wav", "blues/linked.wav", "rock/z.wav"]
 
 
-def test_deep_folders_belong_to_their_class(tmp_path):
-    deep = "/".join(f"level {number}" for number in range(60))
-    fill(tmp_path, f"rock/{deep}/x.wav", "blues/y.wav")
-    assert list_sources(tmp_path)[1] == Source(f"rock/{deep}/x.wav", "rock")
-
-
-def test_both_forms_of_accents_may_stand_side_by_side(tmp_path):
-    names = [f"a/{unicodedata.normalize(form, 'é')}.wav" for form in ("NFD", "NFC")]
-    fill(tmp_path, *names, "b/x.wav")
-    assert paths(tmp_path) == [*names, "b/x.wav"]
-
-
 def test_an_empty_class_is_none(tmp_path):
     fill(tmp_path, "rock/x.wav", "blues/y.wav", "notes/z.txt")
     (tmp_path / "pop").mkdir()

@@ -185,32 +185,21 @@ def test_a_finished_store_is_not_rebuilt(few, few_store):
     assert {path: path.stat().st_mtime_ns for path in few_store.folder.iterdir()} == before
 
 
-def replace_file(folder: Path) -> None:
-    write_noise(folder / "a" / "x.wav", 0.7, seed=9)
+CHANGES = {
+    "replaced": lambda folder: write_noise(folder / "a" / "x.wav", 0.7, seed=9),
+    "added": lambda folder: write_noise(folder / "a" / "new.wav", 0.1),
+    "removed": lambda folder: (folder / "a" / "x.wav").unlink(),
+    "renamed": lambda folder: (folder / "a" / "x.wav").rename(folder / "a" / "z.wav"),
+    "of the same length": lambda folder: write_noise(folder / "b" / "y.wav", 1.1, seed=9),
+}
 
 
-def add_file(folder: Path) -> None:
-    write_noise(folder / "a" / "new.wav", 0.1)
-
-
-def remove_file(folder: Path) -> None:
-    (folder / "a" / "x.wav").unlink()
-
-
-def rename_file(folder: Path) -> None:
-    (folder / "a" / "x.wav").rename(folder / "a" / "z.wav")
-
-
-def rewrite_file_in_the_same_length(folder: Path) -> None:
-    write_noise(folder / "b" / "y.wav", 1.1, seed=9)
-
-
-@pytest.mark.parametrize("change", [replace_file, add_file, remove_file, rename_file, rewrite_file_in_the_same_length])
+@pytest.mark.parametrize("change", CHANGES)
 def test_other_files_make_another_store(few, tmp_path, change):
     folder, cache = tmp_path / "data", tmp_path / "cache"
     shutil.copytree(few, folder)
     before = store_of(folder, cache)
-    change(folder)
+    CHANGES[change](folder)
     after = store_of(folder, cache)
     assert after.folder != before.folder
     assert after.digest != before.digest
@@ -376,35 +365,23 @@ def test_several_processes_at_once_build_one_store(sixty, unbroken, processes, t
 # --- Damaged ----------------------------------------------------------------------------------------------------------
 
 
-def without_the_end(store: Path, name: str) -> None:
-    data = (store / name).read_bytes()
-    (store / name).write_bytes(data[: len(data) // 2])
+def of_another_kind(file: Path) -> None:
+    with file.open("wb") as out:
+        np.savez(out, columns=np.zeros((3, 128), np.uint8))
 
 
-def emptied(store: Path, name: str) -> None:
-    (store / name).write_bytes(b"")
+DAMAGES = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "empty": lambda file: file.write_bytes(b""),
+    "missing": lambda file: file.unlink(),
+    "garbled": lambda file: file.write_bytes(random.Random(0).randbytes(5_000)),
+    "of another kind": of_another_kind,
+}
 
 
-def missing(store: Path, name: str) -> None:
-    (store / name).unlink()
-
-
-def garbled(store: Path, name: str) -> None:
-    (store / name).write_bytes(random.Random(0).randbytes(5_000))
-
-
-def of_another_kind(store: Path, name: str) -> None:
-    with (store / name).open("wb") as file:
-        np.savez(file, columns=np.zeros((3, 128), np.uint8))
-
-
-@pytest.mark.parametrize("name", PARTS)
-@pytest.mark.parametrize("damage", [without_the_end, emptied, missing, garbled, of_another_kind])
-def test_a_damaged_store_is_refused(few_store, tmp_path, damage, name):
-    store = tmp_path / "store"
-    shutil.copytree(few_store.folder, store)
-    damage(store, name)
-    assert_refused(store)
+@pytest.fixture
+def copied_store(few_store, tmp_path) -> Path:
+    return shutil.copytree(few_store.folder, tmp_path / "store")
 
 
 def assert_refused(store: Path) -> None:
@@ -414,30 +391,32 @@ def assert_refused(store: Path) -> None:
     assert message.startswith(f"{store}: ") and "delete the folder" in message
 
 
-def test_pickled_objects_are_never_loaded(few_store, tmp_path):
-    store = tmp_path / "store"
-    shutil.copytree(few_store.folder, store)
-    np.save(store / ARRAY, np.array([[list]], object), allow_pickle=True)
-    assert_refused(store)
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_store_is_refused(copied_store, damage, name):
+    DAMAGES[damage](copied_store / name)
+    assert_refused(copied_store)
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((3, 128), np.uint8), np.zeros((7, 127), np.uint8), np.zeros(7 * 128, np.int8)]
+    "array",
+    [
+        np.array([[list]], object),  # pickled objects are never loaded
+        np.zeros((3, 128), np.uint8),
+        np.zeros((7, 127), np.uint8),
+        np.zeros(7 * 128, np.int8),
+    ],
 )
-def test_an_array_that_does_not_fit_the_table_is_refused(few_store, tmp_path, array):
-    store = tmp_path / "store"
-    shutil.copytree(few_store.folder, store)
-    np.save(store / ARRAY, array)
-    assert_refused(store)
+def test_an_array_that_does_not_fit_the_table_is_refused(copied_store, array):
+    np.save(copied_store / ARRAY, array, allow_pickle=True)
+    assert_refused(copied_store)
 
 
-def test_a_store_of_an_older_format_is_refused_with_both_formats(few_store, tmp_path):
-    store = tmp_path / "store"
-    shutil.copytree(few_store.folder, store)
-    meta = json.loads((store / META).read_text())
-    (store / META).write_text(json.dumps({**meta, "format": FORMAT - 1}))
+def test_a_store_of_an_older_format_is_refused_with_both_formats(copied_store):
+    meta = json.loads((copied_store / META).read_text())
+    (copied_store / META).write_text(json.dumps({**meta, "format": FORMAT - 1}))
     with pytest.raises(GenreclfError, match=f"{FORMAT - 1}.*{FORMAT}.*delete the folder"):
-        open_store(store)
+        open_store(copied_store)
 
 
 @pytest.mark.parametrize("meta", ["null", "[]", '{"format": 1}', "{"])
@@ -449,11 +428,9 @@ def test_a_damaged_older_store_does_not_keep_a_new_one_from_being_built(few, few
 
 
 @pytest.mark.parametrize("meta", ["null", "[]", "{}", '{"format": 1}', '{"format": 99, "digest": "x"}', "1"])
-def test_a_foreign_store_json_is_refused(few_store, tmp_path, meta):
-    store = tmp_path / "store"
-    shutil.copytree(few_store.folder, store)
-    (store / META).write_text(meta)
-    assert_refused(store)
+def test_a_foreign_store_json_is_refused(copied_store, meta):
+    (copied_store / META).write_text(meta)
+    assert_refused(copied_store)
 
 
 @pytest.mark.parametrize(
@@ -472,16 +449,14 @@ def test_a_foreign_store_json_is_refused(few_store, tmp_path, meta):
         {"sound_frames": 0},
     ],
 )
-def test_a_table_with_numbers_that_do_not_fit_is_refused(few_store, tmp_path, wrong):
-    store = tmp_path / "store"
-    shutil.copytree(few_store.folder, store)
+def test_a_table_with_numbers_that_do_not_fit_is_refused(few_store, copied_store, wrong):
     rows = [{**vars(row)} for row in few_store.rows]
     rows[2].update(wrong)
-    with (store / TABLE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (copied_store / TABLE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, rows[0], quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    assert_refused(store)
+    assert_refused(copied_store)
 
 
 def test_a_cache_that_cannot_be_written_is_named(few, tmp_path):

@@ -19,27 +19,25 @@ def table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-def test_a_table_by_path(tmp_path):
-    path = table(tmp_path, 'path,artist,mood\n"rock/A song, live.mp3", Björk ,calm\nblues/blues.00000.png,,sad\n')
-    assert read_table(path, CLIPS) == [ClipMetadata(), ClipMetadata(), ClipMetadata(artist="Björk")]
-
-
-def test_a_table_by_clip_takes_gtzans_names_however_a_file_spells_them(tmp_path):
-    path = table(
-        tmp_path,
-        "clip,artist,group\nblues.00000,a,1\nblues.00001,b,2\nA song, live,c\n".replace("song, live,c", "song\n"),
-    )
-    assert read_table(path, CLIPS) == [ClipMetadata("a", "1"), ClipMetadata("b", "2"), ClipMetadata()]
-
-
-def test_a_file_name_without_suffix_is_a_clips_name(tmp_path):
-    path = table(tmp_path, '\ufeffclip,group\r\n"A song, live",live\r\nother,x\r\n')  # as spreadsheets write it
-    assert read_table(path, CLIPS) == [ClipMetadata(), ClipMetadata(), ClipMetadata(group="live")]
-
-
-def test_a_table_may_give_folds_alone(tmp_path):
-    path = table(tmp_path, "clip,fold\nblues.00000,3\nblues.00001, 12 \n")
-    assert read_table(path, CLIPS) == [ClipMetadata(fold="3"), ClipMetadata(fold="12"), ClipMetadata()]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'path,artist,mood\n"rock/A song, live.mp3", Björk ,calm\nblues/blues.00000.png,,sad\n',
+            [{}, {}, {"artist": "Björk"}],
+        ),
+        # GTZAN's names, however a file spells them
+        (
+            "clip,artist,group\nblues.00000,a,1\nblues.00001,b,2\nA song\n",
+            [{"artist": "a", "group": "1"}, {"artist": "b", "group": "2"}, {}],
+        ),
+        # As spreadsheets write it; a file name without suffix is a clip's name
+        ('\ufeffclip,group\r\n"A song, live",live\r\nother,x\r\n', [{}, {}, {"group": "live"}]),
+        ("clip,fold\nblues.00000,3\nblues.00001, 12 \n", [{"fold": "3"}, {"fold": "12"}, {}]),
+    ],
+)
+def test_a_table_by_path_or_by_clip(tmp_path, text, expected):
+    assert read_table(table(tmp_path, text), CLIPS) == [ClipMetadata(**cells) for cells in expected]
 
 
 @pytest.mark.parametrize(
