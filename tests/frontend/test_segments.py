@@ -174,16 +174,6 @@ def test_crop_shows_consecutive_frames_and_repeats_short_clips(frames):
         assert index_of(frames, frames, (start, length)).tolist() == expected
 
 
-@pytest.mark.parametrize(("frames", "columns"), [(1_163, 1_163), (1_293, 1_293), (1_421, 1_421), (1_292, 387)])
-def test_whole_shows_the_clip_from_end_to_end(frames, columns):
-    index = index_of(columns, frames, spans(frames, WHOLE)[0])
-    steps = np.diff(index)
-    assert 0 <= index[0] <= columns // 512 + 1
-    assert columns - 1 - columns // 512 - 1 <= index[-1] < columns
-    assert steps.min() >= columns // 256
-    assert steps.max() <= ceil(columns / 256)
-
-
 def shown_frames(kept: np.ndarray, frames: int, span: tuple[int, int]) -> np.ndarray:
     """Returns the frames that a segment shows of a clip that is stored only as the frames `kept`."""
     return kept[index_of(len(kept), frames, span)]
