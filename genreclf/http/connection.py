@@ -16,6 +16,10 @@ def impatient_protocol(seconds: float) -> type[H11Protocol]:
             super().connection_made(transport)
             self._wait()
 
+        def eof_received(self) -> bool:  # type: ignore[override]
+            # A client that closes only its sending side, after its whole request, still gets the response.
+            return self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete)
+
         def on_response_complete(self) -> None:
             super().on_response_complete()
             self._timer.cancel()

@@ -189,6 +189,14 @@ def test_stalled_and_very_slow_clients_are_rejected_and_block_nobody(predictor, 
         assert b'genreclf_requests_total{status="408"} 50.0' in metrics and b"at_work 0.0" in metrics
 
 
+def test_a_client_that_closes_only_its_sending_side_gets_its_response(port, songs):
+    body = songs[0].read_bytes()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(f"POST /classify HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        client.shutdown(socket.SHUT_WR)
+        assert answer(client).startswith(b"HTTP/1.1 200")
+
+
 def test_a_slow_but_steady_upload_is_classified(predictor, songs):
     body = songs[0].read_bytes()
     head = f"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
