@@ -28,7 +28,7 @@ def answer(visit: Visit, classifier: Classifier) -> None:
     reasons = []
     for song in songs:
         try:
-            analyses = classifier.analyze(song, words.plain(f"Classifying {song.name} …"))
+            analyses = classifier.analyze(visit, song, words.plain(f"Classifying {song.name} …"))
         except GenreclfError as error:
             reasons.append(str(error))
         else:

@@ -1,6 +1,9 @@
 """The page that classifies a song, recording or picture, and shows its genre, also over time, and the evidence."""
 
+from contextlib import suppress
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from genreclf.app import corrections, exports, retraining, sources, words
 from genreclf.app.answer import answer
@@ -12,7 +15,6 @@ from genreclf.app.state import current_visit, keep_address, runs_folder, songs_a
 from genreclf.app.visits import KEPT_SECONDS, Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.catalog import list_models
-from genreclf.inference.results import Row
 
 _KEPT = (
     f"Your music stays in the memory of the computer that runs this page: while the page is open, and up to "
@@ -45,32 +47,46 @@ def page() -> None:
         st.error(f"This model cannot be loaded. {words.plain(str(error))}")
         return
     if visit.songs:
-        _songs(visit, loaded)
-    else:
-        if songs_are_gone(visit):
-            st.info("The songs of this page are no longer kept. Add them again.")
-        announce("")
+        progress = _songs(visit, loaded)
+    elif songs_are_gone(visit):
+        st.info("The songs of this page are no longer kept. Add them again.")
     st.caption(_KEPT)
+    if visit.songs:
+        with progress:
+            _classify_others(visit, loaded)
+    else:
+        announce("")
 
 
-def _songs(visit: Visit, loaded: Classifier) -> None:
-    """Shows the result for one song, which appears first, and above it the table if there are several songs."""
-    several = len(visit.songs) > 1
-    table = st.container()
+def _songs(visit: Visit, loaded: Classifier) -> DeltaGenerator:
+    """Shows the result for one song, and above it the table if there are several songs.
+
+    Returns the place for the progress of the others.
+    """
+    table, progress = st.container(), st.container()
     answer(visit, loaded)
-    if several:
+    rows = {song.id: loaded.rows(visit, song) for song in list(visit.songs.values())}
+    if len(rows) > 1:
         with table:
-            rows = _table(visit, loaded)
-        st.subheader("All songs", anchor=False)
-        exports.downloads("table", "genres", loaded, rows)
+            songs_table(visit, loaded.labels, rows, corrections.genres(visit, loaded))
+        if all(rows.values()):
+            st.subheader("All songs", anchor=False)
+            exports.downloads("table", "genres", loaded, list(rows.values()))
     if visit.corrections or visit.history:
         corrections.overview(visit)
         retraining.panel(visit, loaded)
+    return progress
 
 
-def _table(visit: Visit, loaded: Classifier) -> list[list[Row]]:
-    """Shows the table of songs and returns their results, with a row for each model."""
+def _classify_others(visit: Visit, loaded: Classifier) -> None:
+    """Classifies songs of the table, as many as are done already, and then shows the page with their results.
+
+    So the first results come soon, and many songs take few runs of the page.
+    """
     songs = list(visit.songs.values())
-    rows = {song.id: loaded.rows(visit, song, f"Song {place} of {len(songs)}") for place, song in enumerate(songs, 1)}
-    songs_table(visit, loaded.labels, rows, corrections.genres(visit, loaded))
-    return list(rows.values())
+    others = [place for place, song in enumerate(songs) if not loaded.rows(visit, song)]
+    for place in others[: len(songs) - len(others)]:
+        with suppress(GenreclfError):  # the row has the reason
+            loaded.analyze(visit, songs[place], f"Song {place + 1} of {len(songs)}")
+    if others:
+        st.rerun()

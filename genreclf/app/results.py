@@ -53,24 +53,42 @@ class Classifier:
         """The genres of each model."""
         return [model.classes for model in self.models]
 
-    def analyze(self, song: Song, label: str) -> list[Analysis]:
-        """Returns each model's analysis of a song. Raises GenreclfError, with the song's name, if it cannot be read."""
-        return [_analyze(model, song, self.picture_seconds, label) for model in self.models]
+    def analyze(self, visit: Visit, song: Song, label: str) -> list[Analysis]:
+        """Returns each model's analysis of a song, and keeps its row. `label` is shown while it takes time.
 
-    def rows(self, visit: Visit, song: Song, label: str) -> list[Row]:
-        """Returns each model's result as a row without segments; for an unreadable song, the row has the reason."""
-        return [self._row(model, visit, song, label) for model in self.models]
-
-    def _row(self, model: Model, visit: Visit, song: Song, label: str) -> Row:
-        key = (song.id, model.predictor.digest, str(self.picture_seconds))
-        if key not in visit.rows:
-            result: Result
+        Raises GenreclfError, with the song's name, if it cannot be read; it is read only once.
+        """
+        found, errors = [], []
+        for model in self.models:
             try:
-                result = _analyze(model, song, self.picture_seconds, label).prediction
+                found.append(self._analyze(model, visit, song, label))
             except GenreclfError as error:
-                result = error
-            visit.rows[key] = song_row(song, result, model.classes, segments=False)
-        return visit.rows[key]
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return found
+
+    def rows(self, visit: Visit, song: Song) -> list[Row]:
+        """Returns each model's row for a song, without segments; empty before `analyze`."""
+        kept = [visit.rows.get(self._key(model, song)) for model in self.models]
+        return [row for row in kept if row] if all(kept) else []
+
+    def _key(self, model: Model, song: Song) -> tuple[str, ...]:
+        return song.id, model.predictor.digest, str(self.picture_seconds)
+
+    def _analyze(self, model: Model, visit: Visit, song: Song, label: str) -> Analysis:
+        key, predictor = self._key(model, song), model.predictor
+        if problem := visit.rows.get(key, {}).get("problem"):
+            raise GenreclfError(problem)
+        try:
+            with one_error(song.name):
+                found = analyzed(predictor.digest, song.digest, self.picture_seconds, predictor, song.content, label)
+        except GenreclfError as error:
+            named = GenreclfError(str(error).replace("upload", song.name, 1))
+            visit.rows[key] = song_row(song, named, model.classes, segments=False)
+            raise named from error
+        visit.rows[key] = song_row(song, found.prediction, model.classes, segments=False)
+        return found
 
 
 def classifier(settings: Settings) -> Classifier:
@@ -85,11 +103,3 @@ def song_row(song: Song, result: Result, classes: Sequence[str], segments: bool)
     if song.synthetic and not row["problem"]:
         row["note"] = "; ".join(filter(None, (row["note"], _SYNTHETIC)))
     return row
-
-
-def _analyze(model: Model, song: Song, picture_seconds: float, label: str) -> Analysis:
-    try:
-        with one_error(song.name):
-            return analyzed(model.predictor.digest, song.digest, picture_seconds, model.predictor, song.content, label)
-    except GenreclfError as error:
-        raise GenreclfError(str(error).replace("upload", song.name, 1)) from error

@@ -16,26 +16,28 @@ _KEY = "songs table"
 
 
 def songs_table(visit: Visit, labels: Sequence[str], rows: dict[str, list[Row]], genres: Sequence[str]) -> None:
-    """Shows the songs in `rows`, which have a row per model by the song's id. `labels` are the models' names.
+    """Shows songs. `rows` has a row per model, or none yet, by the song's id; `labels` are the models' names.
 
     `genres` are those that a correction may choose.
     """
     data = {
         "labels": list(labels) if len(labels) > 1 else ["genre"],
         "genres": list(map(one_line, genres)),
-        "songs": [_line(visit, song, of_song, genres) for song, of_song in rows.items()],
+        "songs": [
+            {"answers": ["…"] * len(labels), **_line(visit, song, of_song, genres)} for song, of_song in rows.items()
+        ],
     }
     component("songs_table")(key=_KEY, data=data, on_act_change=lambda: _act(visit, genres))
 
 
 def _line(visit: Visit, song: str, of_song: list[Row], genres: Sequence[str]) -> dict[str, Any]:
     """Returns the table's data for one song."""
-    first, right = of_song[0], visit.corrections.get(song)
+    first, right = of_song[0] if of_song else {}, visit.corrections.get(song)
     notes = dict.fromkeys(row["problem"].removeprefix(f"{row['path']}: ") or row.get("note", "") for row in of_song)
     return {
         "id": song,
-        "name": one_line(first["path"]),
-        "answers": [_answer(row) for row in of_song],
+        "name": one_line(visit.songs[song].name),
+        **({"answers": [_answer(row) for row in of_song]} if of_song else {}),
         "length": clock(first["seconds"]) if first.get("seconds") else "",
         "note": one_line("; ".join(filter(None, notes))),
         "correctable": any(row.get("probabilities") for row in of_song) and not any("genres" in row for row in of_song),

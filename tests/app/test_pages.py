@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing import v1 as testing
 from tiny_sounds import music_like
 
-from genreclf.app import corrections, state
+from genreclf.app import classify, corrections, state
 from genreclf.app.__main__ import main
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.clip import Clip, read_upload
@@ -241,7 +241,14 @@ def test_three_pitches_are_asked_for_by_the_toggle(app, monkeypatch):
     assert not app.exception and genres_of(app)[0] in CLASSES and set(requested) == {"pitch_shift"}
 
 
-def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app):
+def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app, monkeypatch):
+    read = []
+
+    def noted(content: bytes, *bounds: object) -> Clip:
+        read.append(content)
+        return read_upload(content, *bounds)
+
+    monkeypatch.setattr(state, "read_upload", noted)
     given(app, ("a.wav", b"no sound at all"), ("b.wav", song(6, 1)), ("c.wav", song(6, 2)))
     first, second, third = component(app, "songs_table")["songs"]
     assert [one["name"] for one in (first, second, third)] == ["a.wav", "b.wav", "c.wav"]
@@ -251,6 +258,14 @@ def test_several_files_are_a_table_and_an_unreadable_one_has_its_reason(app):
     assert heading(app) == r"b\.wav" and not app.error
     shown(app, first["id"])
     assert "audio" in app.error[0].value and not genres_of(app)
+    assert read.count(b"no sound at all") == 1
+
+
+def test_the_table_fills_in_a_few_runs_and_songs_to_come_have_no_genre_yet(app, monkeypatch):
+    tables = []
+    monkeypatch.setattr(classify, "songs_table", lambda visit, labels, rows, genres: tables.append(rows))
+    given(app, *((f"{number}.wav", song(6, number)) for number in range(5)))
+    assert [[bool(row) for row in rows.values()].count(True) for rows in tables] == [1, 2, 4, 5]
 
 
 def test_the_newest_upload_is_shown(app):

@@ -72,7 +72,7 @@ def shown_song(page: Page) -> str:
     return page.get_by_role("heading", level=2).first.inner_text().replace("\u2060", "")
 
 
-def test_all_formats_get_the_prediction_of_the_command_and_a_click_opens_a_song(page, songs, rows):
+def test_all_formats_get_the_prediction_of_the_command_and_a_click_opens_a_song(page, songs, rows, tmp_path):
     give(page, *songs.values())
     page.locator("tbody tr").nth(len(songs) - 1).wait_for()
     found = table(page)
@@ -85,6 +85,11 @@ def test_all_formats_get_the_prediction_of_the_command_and_a_click_opens_a_song(
     assert genre == row["genre"]
     for name, share in row["probabilities"].items():
         assert abs(float(shares[name].rstrip("%")) / 100 - share) < 0.011
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download spectrogram (PNG)").click()
+    download.value.save_as(tmp_path / "seen.png")
+    assert download.value.suggested_filename == "song.png"
+    assert read_picture(tmp_path / "seen.png").levels.shape[0] == 128
 
 
 def test_two_models_are_in_the_page_and_in_every_download_and_stay_chosen(page, songs, rows):
@@ -272,16 +277,6 @@ def test_a_recording_is_classified(page):
     shares = page.get_by_role("list", name="probability of each genre").get_by_role("listitem")
     shares.last.wait_for()
     assert shares.count() == 10
-
-
-def test_the_spectrogram_can_be_saved(page, songs, tmp_path):
-    give(page, songs["wav"])
-    result(page)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download spectrogram (PNG)").click()
-    download.value.save_as(tmp_path / "seen.png")
-    assert download.value.suggested_filename == "song.png"
-    assert read_picture(tmp_path / "seen.png").levels.shape[0] == 128
 
 
 def test_each_refused_file_has_its_reason_and_the_others_go_on(page, songs, tmp_path):

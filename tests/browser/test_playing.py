@@ -79,25 +79,16 @@ def songs(tmp_path_factory) -> dict[str, Path]:
     return {path.suffix[1:]: path for path in folder.iterdir()}
 
 
-@pytest.fixture(scope="module")
-def requested() -> list[str]:
-    """The addresses that the page requested."""
-    return []
+REQUESTED, COMPLAINTS = list[str](), list[str]()  # addresses that the page requested, and errors in its console
 
 
 @pytest.fixture(scope="module")
-def complaints() -> list[str]:
-    """The errors in the browser's console."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def shown(chromium, server, songs, requested, complaints) -> Iterator[Page]:
+def shown(chromium, server, songs) -> Iterator[Page]:
     """The page with the song."""
     page = open_app(chromium, server[0])
-    page.on("request", lambda request: requested.append(request.url))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: REQUESTED.append(request.url))
+    page.on("pageerror", lambda error: COMPLAINTS.append(str(error)))
+    page.on("console", lambda message: COMPLAINTS.append(message.text) if message.type == "error" else None)
     give(page, songs["wav"])
     ready(page)
     yield page
@@ -166,9 +157,9 @@ def test_the_keyboard_moves_between_parts_and_plays(shown):
     assert shown.evaluate("() => document.activeElement.shadowRoot?.activeElement?.className") == "timeline"
 
 
-def test_the_page_requests_no_other_host_and_makes_no_error(shown, server, requested, complaints):
-    assert requested and [url for url in requested if not url.startswith((server[0], "blob:", "data:"))] == []
-    assert [text for text in complaints if "404" not in text] == []  # of Streamlit's search for its server
+def test_the_page_requests_no_other_host_and_makes_no_error(shown, server):
+    assert REQUESTED and [url for url in REQUESTED if not url.startswith((server[0], "blob:", "data:"))] == []
+    assert [text for text in COMPLAINTS if "404" not in text] == []  # of Streamlit's search for its server
 
 
 def test_a_format_that_the_browser_refuses_is_played_as_a_copy(chromium, server, songs):
