@@ -211,7 +211,7 @@ def _set_id3_genre(tags: ID3, values: Sequence[str]) -> None:
     tags.delall("TCON")
     if values:
         encoding = frames[0].encoding if frames else Encoding.LATIN1
-        if encoding == Encoding.LATIN1 and max(map(ord, "".join(values))) > 255:
+        if encoding == Encoding.LATIN1 and max(map(ord, "".join(values)), default=0) > 255:
             encoding = Encoding.UTF16  # all versions support it
         tags.add(TCON(encoding=encoding, text=list(values)))
 

@@ -367,6 +367,10 @@ def test_killed_at_any_moment_the_file_is_whole(tmp_path):
 def test_a_blank_genre_is_none(suffix, blank, tmp_path):
     path = song(tmp_path / f"song{suffix}", blank)
     assert read_tags(path) == ((), "Ann; Bo", "Album", "Lied é")
+    before = read_genre_tag(path)
+    write_genres(path, ["jazz"])
+    write_genre_tag(path, before)
+    assert read_genre_tag(path) == before
 
 
 def test_the_ape_tag_of_an_mp3_is_read_where_id3_has_no_genre(tmp_path):
