@@ -2,7 +2,7 @@
 
 Time is counted in frames of the front end (512 samples, 23.2 ms). A spectrogram's `columns` cover its `frames`: as many
 for audio, fewer for a downsampled picture. Column j of a segment is the stored column nearest in time, never a blend,
-so audio and its picture give the same segments. (`exporters.torch_segments` has the same rules in TorchScript.)
+so audio and its picture give the same segments. (`exporters.wrappers` has the same rules in TorchScript.)
 """
 
 from collections.abc import Iterator

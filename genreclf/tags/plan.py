@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genreclf.csv_text import DELIMITERS, CsvText, csv_line, read_csv_text
+from genreclf.csv_text import CsvText, csv_line, read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.text import escape_bytes, escape_formula, one_line, unescape_bytes, unescape_formula, utf8
@@ -106,12 +106,13 @@ def read_plan(file: Path) -> list[PlanRow]:
 
 def _header(content: CsvText) -> tuple[str, list[str]]:
     """Returns the delimiter and the names of the columns."""
-    for delimiter in DELIMITERS:
-        names = [name.strip().lower() for name in content.header(delimiter)]
-        if all(names.count(name) == 1 for name in _NEEDED):
-            return delimiter, names
-    needed = ", ".join(_NEEDED)
-    raise GenreclfError(f"{content.where}: not a plan: its first line lacks the columns {needed}; give that of --plan")
+    delimiter = content.delimiter(lambda name: name.strip().lower() in _NEEDED)
+    names = [name.strip().lower() for name in content.header(delimiter)]
+    if any(names.count(name) != 1 for name in _NEEDED):
+        needed = ", ".join(_NEEDED)
+        fault = f"not a plan: its first line lacks the columns {needed}"
+        raise GenreclfError(f"{content.where}: {fault}; give that of --plan")
+    return delimiter, names
 
 
 def _cells(row: PlanRow) -> Mapping[str, Any]:
