@@ -4,7 +4,7 @@ Pure: no I/O.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -130,14 +130,8 @@ def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
         for clip, other in zip(assigned, np.random.default_rng(seed).permutation(assigned), strict=True):
             shuffled[clip] = splits[other]
         drawn.append(leaks(shuffled, keys, part))
-    return {
-        shared: Leak(
-            sum(one[shared].clips for one in drawn) / RANDOM_SEEDS,
-            sum(one[shared].of for one in drawn) / RANDOM_SEEDS,
-            sum(one[shared].unknown for one in drawn) / RANDOM_SEEDS,
-        )
-        for shared in keys
-    }
+    means = {shared: np.mean([astuple(one[shared]) for one in drawn], axis=0).tolist() for shared in keys}
+    return {shared: Leak(*mean) for shared, mean in means.items()}
 
 
 def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> list[LeakingClip]:

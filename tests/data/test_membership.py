@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genreclf.data.data_config import DataConfig
-from genreclf.data.leaks import divided_pieces, has_leak, held_out_leaks, shared_keys
+from genreclf.data.leaks import SHARED, divided_pieces, has_leak, held_out_leaks, shared_keys
 from genreclf.data.membership import Membership, membership
 from genreclf.data.store import Row
 from genreclf.errors import GenreclfError
@@ -56,32 +56,26 @@ def splits_of(member: Membership, *names: str) -> set[str | None]:
 TOGETHER = ("blues.00029", "blues.00000", "blues.00012")
 
 
-@pytest.mark.parametrize("column", ["artist", "title", "group"])
-@pytest.mark.parametrize("split", ["hashed", "folds", "all"])
-def test_splits_of_this_package_keep_what_a_table_declares_together(tmp_path, split, column):
-    member = assigned(split, tmp_path, dict.fromkeys(TOGETHER, "The Band"), column)
-    assert len(splits_of(member, *TOGETHER)) == 1 and not leaks(member)
+def sharing(what: str, split: str, tmp_path: Path) -> tuple[Membership, list[Row]]:
+    """The membership if the clips of TOGETHER share a recording, or a cell in the column `what` of a table."""
+    rows = [row(name, "one" if what == "recording" and name in TOGETHER else "") for name in NAMES]
+    cells = {} if what == "recording" else dict.fromkeys(TOGETHER, "The Band")
+    return assigned(split, tmp_path, cells, "artist" if what == "recording" else what, rows), rows
 
 
+@pytest.mark.parametrize("what", SHARED)
 @pytest.mark.parametrize("split", ["hashed", "folds", "all"])
-def test_splits_of_this_package_keep_equal_recordings_together(tmp_path, split):
-    rows = [row(name, "one recording" if name in TOGETHER else "") for name in NAMES]
-    member = assigned(split, tmp_path, {}, "artist", rows)
+def test_splits_of_this_package_keep_together_what_belongs_together(tmp_path, split, what):
+    member, rows = sharing(what, split, tmp_path)
     assert len(splits_of(member, *TOGETHER)) == 1 and not leaks(member, rows)
 
 
-@pytest.mark.parametrize("column", ["artist", "title", "group"])
+@pytest.mark.parametrize("what", SHARED)
 @pytest.mark.parametrize("split", ["published", "table", "folders"])
-def test_in_splits_made_by_others_a_divided_artist_title_or_group_is_a_leak(tmp_path, split, column):
-    assert not leaks(assigned(split, tmp_path, {}, column))
-    member = assigned(split, tmp_path, dict.fromkeys(TOGETHER, "The Band"), column)
-    assert len(splits_of(member, *TOGETHER)) > 1 and leaks(member)
-
-
-@pytest.mark.parametrize("split", ["published", "table", "folders"])
-def test_in_splits_made_by_others_a_divided_recording_is_a_leak(tmp_path, split):
-    rows = [row(name, "one recording" if name in TOGETHER else "") for name in NAMES]
-    assert leaks(assigned(split, tmp_path, {}, "artist", rows), rows)
+def test_in_splits_made_by_others_what_is_divided_is_a_leak(tmp_path, split, what):
+    assert not leaks(assigned(split, tmp_path, {}, "artist"))
+    member, rows = sharing(what, split, tmp_path)
+    assert len(splits_of(member, *TOGETHER)) > 1 and leaks(member, rows)
 
 
 @pytest.mark.parametrize("split", SPLITS)
