@@ -3,7 +3,6 @@
 Rows that show the same band or bin are equal. Where rows repeat reveals the axis, unless the plot was resized.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -83,10 +82,6 @@ class _Fit:
     below: float  # rows of the axis hidden by the frame, below the plot
     above: float  # and above it
 
-    @property
-    def score(self) -> float:
-        return self.match - self.axis.handicap
-
 
 ANY_AXIS = FigureAxis(AUTO, NYQUIST_HZ)
 
@@ -105,13 +100,13 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
         usual = (number for number, one in enumerate(candidates) if not one.handicap)
         likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
         fits = [_best_fit(changes, rows, candidates[number]) for number in likely]
-        best = max(fits, key=lambda fit: (fit.score, -abs(fit.below) - abs(fit.above)))
-        if best.score >= _MATCH:
+        best = max(fits, key=lambda fit: (fit.match - fit.axis.handicap, -abs(fit.below) - abs(fit.above)))
+        if best.match - best.axis.handicap >= _MATCH:
             found, cells = best.axis, _cells(best.axis, rows, best.below, best.above)
             closest = max(fits, key=lambda fit: fit.match).axis
             seen = (closest.kind, closest.top_hz) == (found.kind, found.top_hz)
             top_hz = _top_of_data(levels, found, top_hz)
-            return BandAxis(found.kind, top_hz, _centres(found.kind, found.count, top_hz)[cells], seen)
+            return BandAxis(found.kind, top_hz, _centres(found.kind, cells, found.count, top_hz), seen)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
     return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or settings.kind != AUTO)
@@ -137,32 +132,26 @@ def _unlike(levels: np.ndarray) -> bool:
 
 
 @cache
-def _candidates(top_hz: float) -> tuple[_Candidate, ...]:
-    return tuple(_each_candidate(top_hz))
-
-
-def _each_candidate(top_hz: float) -> Iterator[_Candidate]:
+def _candidates(top_hz: float) -> list[_Candidate]:
+    """Returns the axes that are tried: even ones with one end, which does not show, and unusual sizes with few ends."""
     tops = sorted({top_hz, *_TOPS_HZ}, key=lambda hz: hz != top_hz)
-
-    def candidate(kind: str, top: float, count: int, centres: np.ndarray, whole: bool) -> _Candidate:
-        usual = top == top_hz and count in (_BANDS[0], _BINS[0])
-        handicap = 0 if usual else _UNUSUAL + _RARER * tops.index(top)
-        return _Candidate(kind, top, count, _between(centres, kind, whole), handicap)
-
-    for whole in (True, False):
-        for count in _BANDS:
-            yield candidate("bands", top_hz, count, np.arange(count), whole)
-        for count in _BINS:
-            yield candidate("linear", top_hz, count, np.arange(count), whole)
-        for count, top in _with_tops(_BANDS, tops):
-            yield candidate("mel", top, count, hertz_of_mel(np.linspace(0, mel_of_hertz(top), count)), whole)
-        for count, top in _with_tops(_BINS, tops):
-            yield candidate("log", top, count, np.linspace(0, top, count), whole)
+    found = []
+    for whole, kind in product((True, False), KINDS):
+        sizes = _BANDS if kind in ("bands", "mel") else _BINS
+        for count in sizes:
+            ends = 1 if kind in ("bands", "linear") else len(tops) if count == sizes[0] else 4
+            for number, top in enumerate(tops[:ends]):
+                handicap = 0 if (number, count) == (0, sizes[0]) else _UNUSUAL + _RARER * number
+                edges = _between(_drawn(kind, count, top), kind, whole)
+                found.append(_Candidate(kind, top, count, edges, handicap))
+    return found
 
 
-def _with_tops(counts: tuple[int, ...], tops: list[float]) -> Iterator[tuple[int, float]]:
-    """Pairs the usual count with all tops, and the others with the four most usual tops."""
-    return ((count, top) for count in counts for top in (tops if count == counts[0] else tops[:4]))
+def _drawn(kind: str, count: int, top_hz: float) -> np.ndarray:
+    """Returns where librosa draws the centres of bands or bins: (count,) Hz, or numbers of bands."""
+    if kind == "bands":
+        return np.arange(count)
+    return hertz_of_mel(np.linspace(0, mel_of_hertz(top_hz), count)) if kind == "mel" else np.linspace(0, top_hz, count)
 
 
 def _between(centres: np.ndarray, kind: str, whole: bool) -> np.ndarray:
@@ -184,31 +173,20 @@ def _height(hertz: np.ndarray, kind: str) -> np.ndarray:
     return np.where(hertz <= knee, hertz / knee * linear, linear + np.log2(np.maximum(hertz, knee) / knee))
 
 
-def _hertz(height: np.ndarray, kind: str) -> np.ndarray:
-    """Inverse of `_height`."""
-    if kind not in _SYMLOG:
-        return height
-    knee, linear = _SYMLOG[kind]
-    return np.where(height <= linear, height / linear * knee, knee * 2 ** (height - linear))
-
-
-def _centres(kind: str, count: int, top_hz: float) -> np.ndarray:
-    """Returns the centres of bands or bins, whatever the labels of the axis: (count,) Hz."""
+def _centres(kind: str, numbers: np.ndarray, count: int, top_hz: float) -> np.ndarray:
+    """Returns the centres of bands or bins with these numbers, of `count`, whatever the labels of the axis, in Hz."""
     if kind in ("linear", "log"):
-        return np.linspace(0, top_hz, count)
-    return hertz_of_mel(np.linspace(0, mel_of_hertz(top_hz), count + 2)[1:-1])
+        return numbers / (count - 1) * top_hz
+    return hertz_of_mel((numbers + 1) / (count + 1) * mel_of_hertz(top_hz))
 
 
 def _unseen(kind: str, rows: int, top_hz: float) -> np.ndarray:
-    """Returns the rows' frequencies on an axis of 128 bands or many bins that was not detected: (rows,) Hz."""
-    fraction = (np.arange(rows) + 0.5) / rows
-    if kind == "bands":
-        return hertz_of_mel((fraction * N_BANDS + 0.5) / (N_BANDS + 1) * mel_of_hertz(top_hz))
-    hertz = _hertz(fraction * _height(np.array([top_hz]), kind), kind)
-    if kind != "mel":
-        return hertz
-    mels = np.array([mel_of_hertz(one) for one in hertz])  # bands 0 to N_BANDS - 1, drawn from 0 Hz to the top
-    return hertz_of_mel((mels * (N_BANDS - 1) + mel_of_hertz(top_hz)) / (N_BANDS + 1))
+    """Returns the rows' frequencies on librosa's usual axis of a kind that was not detected: (rows,) Hz."""
+    usual = next(one for one in _candidates(top_hz) if one.kind == kind)
+    middle = (usual.edges[1:] + usual.edges[:-1]) / 2  # of all cells except the first and the last
+    places = np.concatenate([[usual.edges[0] / 2], middle, [(usual.edges[-1] + 1) / 2]])
+    numbers = np.interp((np.arange(rows) + 0.5) / rows, places, np.arange(usual.count))
+    return _centres(kind, numbers, usual.count, top_hz)
 
 
 def _cells(axis: _Candidate, rows: int, below: float, above: float) -> np.ndarray:
@@ -246,7 +224,6 @@ def _relative(changes: np.ndarray) -> np.ndarray:
     """Returns changes relative to the mean of nearby ones, at most 4; 1 where nothing changes."""
     if len(changes) < _NEAR:
         return np.ones(len(changes))
-    padded = np.concatenate([np.repeat(changes[0], _NEAR // 2), changes, np.repeat(changes[-1], _NEAR // 2)])
-    near = np.convolve(padded, np.full(_NEAR, 1 / _NEAR), mode="valid")
+    near = np.convolve(np.pad(changes, _NEAR // 2, mode="edge"), np.full(_NEAR, 1 / _NEAR), mode="valid")
     relative: np.ndarray = np.divide(changes, near, out=np.ones(len(changes)), where=near > 1e-3)
     return np.asarray(np.minimum(relative, 4.0))

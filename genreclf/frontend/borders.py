@@ -4,6 +4,7 @@ import numpy as np
 
 SAME = 24  # of 255: difference of equal colours after JPEG, and of the border where a frame's edge blends with it
 CONTRAST = 128  # of 255: frames and labels are black on white or white on black
+_WHITE = 230  # of 255: dark borders cannot be distinguished from silence
 _EDGE, _LABELLED_EDGE = 0.8, 0.6  # least share of the border's colour in an edge, and in one that tick labels may reach
 
 
@@ -22,10 +23,15 @@ def cut_borders(pixels: np.ndarray) -> list[np.ndarray]:
     return [colour for colour in colours if colour is not None]
 
 
-def edge_colours(pixels: np.ndarray) -> list[np.ndarray]:
-    """Returns the colours of single edges."""
+def white_edges(pixels: np.ndarray) -> list[np.ndarray]:
+    """Returns the colours of single white edges."""
     colours = (_common_colour([edge], _LABELLED_EDGE) for edge in _edges(pixels))
-    return [colour for colour in colours if colour is not None]
+    return [colour for colour in colours if colour is not None and is_white(colour)]
+
+
+def is_white(colour: np.ndarray | None) -> bool:
+    """Returns whether a border has a colour that cannot be silence."""
+    return colour is not None and bool(colour.min() >= _WHITE)
 
 
 def is_drawn_line(line: np.ndarray, border: np.ndarray) -> bool:
@@ -35,8 +41,7 @@ def is_drawn_line(line: np.ndarray, border: np.ndarray) -> bool:
 
 def differs(pixels: np.ndarray, colour: np.ndarray, by: int = SAME) -> np.ndarray:
     """Returns the ink on a background of this colour: (height, width) bool."""
-    ink: np.ndarray = (np.abs(pixels.astype(np.int16) - colour) > by).any(axis=2)
-    return ink
+    return np.asarray((np.abs(pixels.astype(np.int16) - colour) > by).any(axis=2))
 
 
 def _edges(pixels: np.ndarray) -> list[np.ndarray]:

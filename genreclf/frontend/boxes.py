@@ -42,6 +42,10 @@ class Box:
         """Returns the box without `lines` lines on each side."""
         return Box(self.top + lines, self.bottom - lines, self.left + lines, self.right - lines)
 
+    def turned(self) -> "Box":
+        """Returns the box in a picture whose rows and columns are swapped."""
+        return Box(self.left, self.right, self.top, self.bottom)
+
     def within(self, outer: "Box") -> "Box":
         """Converts a box found inside `outer` to the coordinates of the picture that `outer` is in."""
         return Box(outer.top + self.top, outer.top + self.bottom, outer.left + self.left, outer.left + self.right)
@@ -53,8 +57,7 @@ class Box:
 
 def whole(pixels: np.ndarray) -> Box:
     """Returns the box of all (height, width, ...) pixels."""
-    height, width = pixels.shape[:2]
-    return Box(0, height, 0, width)
+    return Box(0, pixels.shape[0], 0, pixels.shape[1])
 
 
 def blocks(box: Box, ink: np.ndarray) -> list[Box]:
@@ -118,15 +121,12 @@ def off_map_edges(distance: np.ndarray) -> Box:
 
     A frame that is narrower than a pixel leaves such lines.
     """
-    height, width = distance.shape
     limit = max(_OFF_MAP, 3 * float(np.median(distance)))
-    top, bottom = _inner(np.median(distance, axis=1) > limit, height)
-    left, right = _inner(np.median(distance, axis=0) > limit, width)
-    return Box(top, bottom, left, right)
+    (top, bottom), (left, right) = (_ends(np.median(distance, axis=axis) > limit) for axis in (1, 0))
+    return Box(top, distance.shape[0] - bottom, left, distance.shape[1] - right)
 
 
-def _inner(strange: np.ndarray, size: int) -> tuple[int, int]:
-    limit = min(MAX_FRAME, size // 8)
-    first = next((line for line in range(limit) if not strange[line]), 0)
-    last = next((line for line in range(limit) if not strange[size - 1 - line]), 0)
-    return first, size - last
+def _ends(strange: np.ndarray) -> tuple[int, int]:
+    """Counts the lines at both ends that are strange, 0 if they do not end within a frame's width."""
+    most = max(1, min(MAX_FRAME, len(strange) // 8))
+    return int(np.argmin(strange[:most])), int(np.argmin(strange[::-1][:most]))

@@ -15,19 +15,15 @@ _OUTLINE = 2  # lines on each side that may blend with the outline
 
 def is_colour_bar(block: Box, plot: Box, pixels: np.ndarray) -> bool:
     """Returns whether a block is beside a plot, about as long as the plot, and has colours that change evenly."""
-    if is_upright(block):
-        beside = block.left >= plot.right or block.right <= plot.left
-        shared = _shared(block.top, block.bottom, plot.top, plot.bottom)
-    else:
-        beside = block.top >= plot.bottom or block.bottom <= plot.top
-        shared = _shared(block.left, block.right, plot.left, plot.right)
-    if not beside or shared < _LENGTH:
+    if not is_upright(block):
+        return block.width > block.height and is_colour_bar(block.turned(), plot.turned(), pixels.swapaxes(0, 1))
+    shared = min(block.bottom, plot.bottom) - max(block.top, plot.top)
+    if (plot.left < block.right and block.left < plot.right) or shared < _LENGTH * plot.height:
+        return False
+    inside = block.shrunk(min(_OUTLINE, block.width // 3)).of(pixels)
+    if np.median(np.ptp(inside.astype(np.int16), axis=1)) > SAME:
         return False
     colours = bar_colours(block, pixels).astype(np.int16)
-    inside = block.shrunk(min(_OUTLINE, block.smaller_side // 3)).of(pixels)
-    across = np.ptp(inside.astype(np.int16), axis=1 if is_upright(block) else 0)
-    if np.median(across) > SAME:
-        return False
     return bool(np.ptp(colours, axis=0).max() >= _RANGE and np.abs(np.diff(colours, axis=0)).sum() <= _CHANGES)
 
 
@@ -42,8 +38,3 @@ def bar_colours(bar: Box, pixels: np.ndarray) -> np.ndarray:
 def is_upright(box: Box) -> bool:
     """Returns whether a box is higher than wide."""
     return box.height > box.width
-
-
-def _shared(low: int, high: int, plot_low: int, plot_high: int) -> float:
-    """Returns the share of a plot's side that a block's side covers."""
-    return (min(high, plot_high) - max(low, plot_low)) / (plot_high - plot_low)

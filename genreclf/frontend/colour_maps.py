@@ -4,7 +4,6 @@ A colour bar shows other maps, too. A map and its reverse have the same colours.
 which of the two it is.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 GREY = "grey"
+SOX = "SoX"
 BAR = "the colour bar's colours"
 _FILE = Path(__file__).with_name("colour_maps.npz")  # written by scripts/make_colour_maps.py
 WRITTEN = ("magma", "viridis", "inferno", "plasma")  # the choices of `picture.write_picture`
@@ -47,17 +47,15 @@ def exact(pixels: np.ndarray) -> Inverted | None:
     Colours may be rounded as by imshow or pcolormesh. If a colour has several levels, the middle one is used, or the
     lower one of two.
     """
-    colours, place = np.unique(_packed(pixels), return_inverse=True)
-    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all() and not _uneven(colours):
-        return Inverted(pixels[..., 0].copy(), GREY, np.zeros(pixels.shape[:2], np.float32))
-    if len(colours) > 256:
-        return None
-    for name, table in _exact_tables():
-        known, level_of_known = _known(table)
-        if np.isin(colours, known).all():
-            levels = level_of_known[np.searchsorted(known, colours)]
-            levels = levels[place].reshape(pixels.shape[:2])
-            return Inverted(levels, name, np.zeros(levels.shape, np.float32))
+    red = pixels[..., 0]
+    if (red == pixels[..., 1]).all() and (red == pixels[..., 2]).all() and not _uneven(red):
+        return Inverted(red.copy(), GREY, np.zeros(red.shape, np.float32))
+    packed = _packed(pixels)
+    for colour_map in _exact_maps():
+        if not colour_map.inverted(_sample(packed)).distance.any():
+            found = colour_map.inverted(packed)
+            if not found.distance.any():
+                return found
     return None
 
 
@@ -67,16 +65,8 @@ def mostly_exact(pixels: np.ndarray) -> Inverted | None:
     Other colours are lines and text over it, where `distance` is infinite. It is 0 elsewhere.
     """
     packed = _packed(pixels)
-    sample = packed.reshape(-1)[:: -(-packed.size // _SAMPLE)]
-    tables = {(GREY, 0): _GREYS} | {(name, place): table for place, (name, table) in enumerate(_exact_tables())}
-    shares = {key: np.isin(sample, _packed(table)).mean() for key, table in tables.items()}
-    best = max(shares, key=lambda key: shares[key])
-    if shares[best] < _MOSTLY:
-        return None
-    known, level_of_known = _known(tables[best])
-    place = np.minimum(np.searchsorted(known, packed), len(known) - 1)
-    distance = np.where(known[place] == packed, 0, np.inf).astype(np.float32)
-    return Inverted(level_of_known[place], best[0], distance)
+    shares = [(colour_map.inverted(_sample(packed)).distance == 0).mean() for colour_map in _exact_maps()]
+    return _exact_maps()[int(np.argmax(shares))].inverted(packed) if max(shares) >= _MOSTLY else None
 
 
 def nearest(pixels: np.ndarray, bar: np.ndarray | None = None) -> Inverted:
@@ -88,7 +78,7 @@ def nearest(pixels: np.ndarray, bar: np.ndarray | None = None) -> Inverted:
     colours, place = np.unique(_packed(pixels), return_inverse=True)
     place = place.reshape(pixels.shape[:2])
     distinct = _unpacked(colours)
-    name = _best_map(distinct[place.reshape(-1)[:: -(-place.size // _SAMPLE)]])
+    name = _best_map(distinct[_sample(place)])
     table = _mean_tables()[name]
     if bar is not None and not bar_direction(bar, name):
         name, table = BAR, bar[np.linspace(0, len(bar) - 1, 256).round().astype(int)].astype(np.float32)
@@ -121,8 +111,7 @@ def _levels(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
 
     If a colour has several levels, the middle one is used.
     """
-    known, first, count = np.unique(table, axis=0, return_index=True, return_counts=True)
-    middle = (first + (count - 1) // 2).astype(np.uint8)
+    known, middle = _distinct(table)
     compared = known @ _COMPARED.T
     levels = np.empty(len(colours), np.uint8)
     for start in range(0, len(colours), _AT_ONCE):
@@ -137,8 +126,9 @@ def _misfit(sample: np.ndarray, table: np.ndarray) -> float:
 
 
 def _uneven(greys: np.ndarray) -> bool:
-    """Returns whether packed greys are those of matplotlib's Greys, its only uneven grey map, which lacks 30 of 256."""
-    return len(greys) >= _MANY_GREYS and any(np.isin(greys, _packed(table)).all() for table in _tables()["Grays"])
+    """Returns whether uint8 greys are those of matplotlib's Greys, its only uneven grey map, which lacks 30 of 256."""
+    used = np.flatnonzero(np.bincount(greys.ravel(), minlength=256))
+    return len(used) >= _MANY_GREYS and any(np.isin(used, table[:, 0]).all() for table in _tables()["Grays"])
 
 
 def written_table(name: str) -> np.ndarray:
@@ -157,27 +147,55 @@ def _tables() -> dict[str, np.ndarray]:
 
 @cache
 def _mean_tables() -> dict[str, np.ndarray]:
-    """Returns the (256, 3) float32 colours of grey and of each map, as means of both roundings."""
+    """Returns the (256, 3) float32 colours of grey, of each map, as means of both roundings, and of SoX's."""
     means = {name: tables.mean(axis=0, dtype=np.float32) for name, tables in _tables().items()}
-    return {GREY: _GREYS.astype(np.float32), **means}
+    return {GREY: _GREYS.astype(np.float32), **means, SOX: _sox_table()}
 
 
-def _known(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct packed colours of a (256, 3) uint8 map, sorted, and the middle uint8 level of each."""
-    known, first, count = np.unique(_packed(table), return_index=True, return_counts=True)
+def _sox_table() -> np.ndarray:
+    """Returns the (256, 3) float32 colours of SoX's spectrograms, which ffmpeg approximates by straight lines."""
+    level = np.linspace(0, 1, 256)
+    red, green = (np.sin(np.clip((level - low) / size, 0, 1) * np.pi / 2) for low, size in ((0.13, 0.6), (0.6, 0.31)))
+    blue = np.where(level < 0.6, np.sin(level / 0.6 * np.pi) / 2, np.clip((level - 0.78) / 0.22, 0, 1))
+    return np.asarray(255 * np.stack([red, green, blue], axis=1), np.float32)
+
+
+def _distinct(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct colours of a (256, 3) map, sorted, and the middle uint8 level of each."""
+    known, first, count = np.unique(table, axis=0, return_index=True, return_counts=True)
     return known, (first + (count - 1) // 2).astype(np.uint8)
 
 
-def _exact_tables() -> Iterator[tuple[str, np.ndarray]]:
-    """Yields names and (256, 3) colours, first those of `written_table`."""
-    yield from ((name, written_table(name)) for name in WRITTEN)
-    yield from ((name, table) for name, tables in _tables().items() for table in tables)
+@dataclass(frozen=True)
+class _ExactMap:
+    name: str
+    known: np.ndarray  # its distinct packed colours, sorted
+    levels: np.ndarray  # their uint8 levels
+
+    def inverted(self, packed: np.ndarray) -> Inverted:
+        """Returns the levels of packed colours. The distances of those of other maps are infinite."""
+        places = np.minimum(np.searchsorted(self.known, packed), len(self.known) - 1)
+        distance = np.where(self.known[places] == packed, 0, np.inf).astype(np.float32)
+        return Inverted(self.levels[places], self.name, distance)
+
+
+@cache
+def _exact_maps() -> list[_ExactMap]:
+    """Returns all maps with exact colours, first those of `written_table`, last grey."""
+    tables = [(name, written_table(name)) for name in WRITTEN]
+    tables += [(name, table) for name, both in _tables().items() for table in both] + [(GREY, _GREYS)]
+    distinct = [(name, *_distinct(table)) for name, table in tables]
+    return [_ExactMap(name, _packed(known), levels) for name, known, levels in distinct]
+
+
+def _sample(values: np.ndarray) -> np.ndarray:
+    """Returns up to _SAMPLE of the values, evenly spaced."""
+    return values.reshape(-1)[:: -(-values.size // _SAMPLE)]
 
 
 def _squares(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Returns squared distances: (N, 3), (256, 3) -> (N, 256)."""
-    squares: np.ndarray = (colours**2).sum(axis=1)[:, None] - 2 * colours @ table.T + (table**2).sum(axis=1)
-    return squares
+    return np.asarray((colours**2).sum(axis=1)[:, None] - 2 * colours @ table.T + (table**2).sum(axis=1))
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from genreclf.frontend.borders import (
     border_colour,
     cut_borders,
     differs,
-    edge_colours,
     is_drawn_line,
+    white_edges,
 )
 from genreclf.frontend.boxes import MAX_FRAME, Box, blocks, whole, without_frame, without_ticks
 from genreclf.frontend.colour_bar import bar_colours, is_colour_bar, is_upright
@@ -22,10 +22,8 @@ from genreclf.frontend.colour_bar import bar_colours, is_colour_bar, is_upright
 _NESTED = 3  # a plot in a figure in a window on a desktop
 _MIN_SIDE = 32  # pixels: smaller blocks are labels or colour bars
 _OTHER_PLOT = 0.3  # of the largest plot's area
-_WHITE = 230  # of 255: dark borders cannot be distinguished from silence
 _COLOURED = 0.2  # least share of colours in a coloured plot; silence may be white only in grey ones
 _SILENT = 0.002  # least share of the border's colour in a plot with silence
-_USUAL_BOTTOMS = (0.11, 0.1, 0.125)  # of a figure's height below the axes: matplotlib 2 and later, 1, Kaggle's figures
 _TWO_COLOURS = 0.9  # of a plot's pixels, in its two most frequent colours in steps of 16 levels
 _HALF, _TICKS = 0.5, 0.1  # of the fullest line's ink: lines of a frame have more than half of it, tick marks less
 _TITLE = 8  # the least ratio of a plot's side to a title's height
@@ -81,9 +79,7 @@ def _outer_plots(pixels: np.ndarray) -> list[Plot]:
     for colour in cut_borders(pixels):
         if framed := [plot for plot in _plots_inside(_Ground(pixels, colour)) if plot.stands_out]:
             return framed
-    for colour in edge_colours(pixels):
-        if colour.min() < _WHITE:
-            continue
+    for colour in white_edges(pixels):
         ground = _Ground(pixels, colour)
         plots = _plots_inside(ground)
         if plots[0].bar is not None or _is_beside_labels(plots[0].box, ground) or _is_below_title(plots[0].box, ground):
@@ -142,30 +138,21 @@ def _unframed_axes(box: Box, bar: Box | None, ground: _Ground) -> tuple[Box, boo
     if not _has_silence(box.shrunk(_BLENDED_LINES), quiet):
         return box, True
     if bar is None:
-        usual = _usual_axes(box, figure)
-        is_all = figure.height - box.height <= MAX_FRAME and figure.width - box.width <= MAX_FRAME
-        return usual or box, usual is not None or is_all
-    if is_upright(bar) and bar.height > box.height + MAX_FRAME:
-        return Box(bar.top, bar.bottom, box.left, box.right), True
-    if not is_upright(bar) and bar.width > box.width + MAX_FRAME:
-        return Box(box.top, box.bottom, bar.left, bar.right), True
-    return box, True
-
-
-def _is_title(above: np.ndarray, width: int) -> bool:
-    """Returns whether the ink above a plot of this width is centred and narrower than the plot."""
-    columns = np.flatnonzero(above.any(axis=0))
-    if not len(columns) or len(above) > width // _TITLE:
-        return False
-    left, right = int(columns[0]), width - int(columns[-1]) - 1
-    return min(left, right) > 0.02 * width and abs(left - right) <= 2 * _CENTRED
+        return box, figure.height - box.height <= MAX_FRAME and figure.width - box.width <= MAX_FRAME
+    if is_upright(bar):
+        return (replace(box, top=bar.top, bottom=bar.bottom) if bar.height > box.height + MAX_FRAME else box), True
+    return (replace(box, left=bar.left, right=bar.right) if bar.width > box.width + MAX_FRAME else box), True
 
 
 def _is_below_title(plot: Box, ground: _Ground) -> bool:
-    """Returns whether a plot fills its picture except for a title above it."""
+    """Returns whether a plot fills its picture except for ink above it that is centred and narrower."""
     height, width = ground.ink.shape
     fills = plot.left <= _CENTRED and plot.right >= width - _CENTRED and plot.bottom >= height - _CENTRED
-    return fills and plot.top > 0 and _is_title(ground.ink[: plot.top], width)
+    columns = np.flatnonzero(ground.ink[: plot.top].any(axis=0))
+    if not fills or not len(columns) or plot.top > width // _TITLE:
+        return False
+    left, right = int(columns[0]), width - int(columns[-1]) - 1
+    return bool(min(left, right) > 0.02 * width and abs(left - right) <= 2 * _CENTRED)
 
 
 def _is_beside_labels(plot: Box, ground: _Ground) -> bool:
@@ -180,18 +167,6 @@ def _is_beside_labels(plot: Box, ground: _Ground) -> bool:
 def _has_silence(box: Box, ink: np.ndarray) -> bool:
     """Returns whether a plot contains its border's colour, so that silence at its edges cannot be seen."""
     return bool(1 - box.of(ink).mean() > _SILENT)
-
-
-def _usual_axes(box: Box, figure: Box) -> Box | None:
-    """Returns the axes of matplotlib's usual figure if a box reaches their bottom and one side, or None."""
-    height, width = figure.bottom, figure.right
-    for bottom in _USUAL_BOTTOMS:
-        axes = Box(round(0.12 * height), round(height - bottom * height), round(0.125 * width), round(0.9 * width))
-        inside = axes.top <= box.top + 1 and axes.left <= box.left + 1 and box.right <= axes.right + 1
-        beside = min(abs(box.left - axes.left), abs(box.right - axes.right))
-        if inside and abs(box.bottom - axes.bottom) <= 1 and beside <= 1:
-            return axes
-    return None
 
 
 def _lines(pixels: np.ndarray) -> str:

@@ -5,15 +5,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genreclf.frontend.axis_bands import to_bands
-from genreclf.frontend.band_axis import BandAxis, FigureAxis, find_axis
+from genreclf.frontend.band_axis import AUTO, BandAxis, FigureAxis, find_axis
 from genreclf.frontend.boxes import Box, off_map_edges
-from genreclf.frontend.colour_maps import GREY, Inverted, bar_direction, exact, mostly_exact, nearest
+from genreclf.frontend.colour_maps import GREY, SOX, Inverted, bar_direction, exact, mostly_exact, nearest
 from genreclf.frontend.drawn_over import filled, is_drawn_over
 from genreclf.frontend.figure import Plot
-from genreclf.frontend.kaggle_figure import seems_upper_40_db, upper_40_db
+from genreclf.frontend.kaggle_figure import kaggle_range
+from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.picture_content import fault_of_plot, likeness, turned, upright
 
-_DECIBELS = "80 dB"  # the assumed range of the colours
+UPPER_40_DB = "the upper 40 dB"
+_USUAL_DB = 80
+_SOX_DB = 120  # of SoX's and ffmpeg's colours
+# matplotlib's specgram shows all that there is (120 to 214 dB in nine songs), and smooths rare low levels away: of 255,
+# the lowest one is 70 to 101 then. Other figures use the lowest colours.
+_SPECGRAM_DB, _SPECGRAM_LOWEST = 180, 60
 _FEW_COLOURS = 64  # fewer are a list of colours; maps have 256
 _EXACT = 1.0  # of 255: median distance from the map's colours; less if a plot is neither resized nor JPEG
 _FRAME_LINES = 4  # lines that may blend with a plot
@@ -50,55 +56,69 @@ def read_plots(pixels: np.ndarray, plots: list[Plot], settings: FigureAxis) -> R
     if not spectrograms:
         return replace(readings[0], fault=f"{count}: {'; '.join({one.fault: None for one in readings})}")
     chosen = next((one for one in spectrograms if one.axis in ("bands", "mel")), spectrograms[0])
-    number = 1 + next(number for number, one in enumerate(readings) if one is chosen)
     if min(likeness(chosen.bands, one.bands) for one in spectrograms) < _ALIKE:
-        return replace(
-            chosen, note="", fault=f"{count}, of them {len(spectrograms)} spectrograms of different sound; cut one out"
-        )
+        fault = f"{count}, of them {len(spectrograms)} spectrograms of different sound; cut one out"
+        return replace(chosen, note="", fault=fault)
+    number = 1 + [one is chosen for one in readings].index(True)
     return replace(chosen, note=f"{chosen.note}, plot {number} of {len(readings)}")
 
 
 def _read_plot(pixels: np.ndarray, found: Plot, settings: FigureAxis) -> Reading:
     whole = _inverted(pixels, found.box, found.bar)
     plot = _one_channel(whole)
-    channel = "" if plot is whole else ", the lower of two channels"
-    distance = float(np.sqrt(np.square(plot.distance).mean()))
     drawn = plot.levels[::-1]
     levels = upright(drawn, loud_is_high=None if found.bar is None else bar_direction(found.bar, plot.colours) > 0)
-    fault = found.fault
-    if not fault and distance > (_MAX_DISTANCE if found.bar is None else _MAX_BAR_DISTANCE):
-        fault = "its colours fit no colour map: a photo, a cover, or much is drawn over it"
-    axis = find_axis(levels, settings)
-    bands = to_bands(levels, axis)
-    fault, decibels = fault or fault_of_plot(levels, bands), _DECIBELS
-    # Kaggle's plots that were cut out and then resized or saved as JPEG
-    if plot.colours == "magma" and distance and axis.kind == "bands" and seems_upper_40_db(bands):
-        bands, decibels = upper_40_db(bands), "the upper 40 dB"
+    axis, range_db = _axis_and_range(levels, plot.colours, settings)
+    bands, decibels = to_bands(levels, axis, range_db), f"{range_db} dB"
+    # Kaggle's plots that were cut out and then resized, made grey or saved as JPEG
+    may_be_kaggles = axis.kind == "bands" and (plot.colours == GREY or plot.distance.any())
+    upper = kaggle_range(bands, plot.colours) if may_be_kaggles else None
+    is_scale_known = upper is not None and plot.colours != GREY  # saved as JPEG, it resembles log1p
+    fault = found.fault or _fault_of_colours(plot, found.bar) or fault_of_plot(levels, bands, is_scale_known)
+    if fault:
+        return Reading(bands, plot.colours, axis.kind, "", fault)
+    if upper is not None:
+        bands, decibels = upper, UPPER_40_DB
+    is_told = settings.kind != AUTO and axis.kind in ("bands", "mel") and decibels != UPPER_40_DB
+    channel = "" if plot is whole else ", the lower of two channels"
     edges = "" if found.edges_seen else ", assumed: it ends where its sound does"
-    note = f"figure: {_colours_note(plot, turned(drawn, levels))}, {_axis_note(axis, decibels)}{channel}{edges}"
-    return Reading(bands, plot.colours, axis.kind, "" if fault else note, fault)
+    colours = _colours_note(plot, turned(drawn, levels))
+    note = f"figure: {colours}, {_axis_note(axis, decibels, is_told)}{channel}{edges}"
+    return Reading(bands, plot.colours, axis.kind, note, "")
+
+
+def _axis_and_range(levels: np.ndarray, colours: str, settings: FigureAxis) -> tuple[BandAxis, int]:
+    """Returns the axis of (rows, columns) levels, low frequency first, and the range of its colours in dB."""
+    axis, of_specgram = find_axis(levels, settings), len(levels) > N_BANDS and levels.min() >= _SPECGRAM_LOWEST
+    if not axis.seen and (colours == SOX or of_specgram):
+        axis = replace(find_axis(levels, replace(settings, kind="linear")), seen=False)
+    if axis.kind not in ("linear", "log"):
+        return axis, _USUAL_DB
+    return axis, _SOX_DB if colours == SOX else _SPECGRAM_DB if of_specgram else _USUAL_DB
+
+
+def _fault_of_colours(plot: Inverted, bar: np.ndarray | None) -> str:
+    if np.sqrt(np.square(plot.distance).mean()) <= (_MAX_DISTANCE if bar is None else _MAX_BAR_DISTANCE):
+        return ""
+    return "its colours fit no colour map: a photo, a cover, JPEG of few colours, or much is drawn over it"
 
 
 def _one_channel(plot: Inverted) -> Inverted:
     """Returns the lower half if both halves show the same sound, which are two channels, or else the whole plot."""
-    height, width = plot.levels.shape
-    if height < _PART:
+    half, edge = len(plot.levels) // 2, len(plot.levels) // _PART
+    if not edge:
         return plot
-    upper, lower = Box(0, height // 2, 0, width), Box(height - height // 2, height, 0, width)
-    edge = height // _PART
-    bass, treble = plot.levels[upper.bottom - edge : upper.bottom], plot.levels[lower.top : lower.top + edge]
-    if abs(float(treble.mean()) - float(bass.mean())) < _JUMP:
+    upper, lower = plot.levels[:half], plot.levels[-half:]
+    jump = abs(float(lower[:edge].mean()) - float(upper[-edge:].mean()))
+    if jump < _JUMP or likeness(_coarse(upper), _coarse(lower)) < _SAME_SOUND:
         return plot
-    if likeness(*(_coarse(part.of(plot.levels)) for part in (upper, lower))) < _SAME_SOUND:
-        return plot
-    return replace(plot, levels=lower.of(plot.levels), distance=lower.of(plot.distance))
+    return replace(plot, levels=lower, distance=plot.distance[-half:])
 
 
 def _coarse(levels: np.ndarray) -> np.ndarray:
     """Averages rows, so that one row more or less does not matter: (rows, columns) -> (16, columns)."""
     rows = len(levels) // _COARSE
-    means: np.ndarray = levels[: _COARSE * rows].reshape(_COARSE, rows, -1).mean(axis=1)
-    return means
+    return np.asarray(levels[: _COARSE * rows].reshape(_COARSE, rows, -1).mean(axis=1))
 
 
 def _colours_note(plot: Inverted, way_up: str) -> str:
@@ -109,13 +129,13 @@ def _colours_note(plot: Inverted, way_up: str) -> str:
     return f"{plot.colours}{way_up}{steps}{hidden}"
 
 
-def _axis_note(axis: BandAxis, decibels: str) -> str:
-    """Returns a note on a figure's axis and levels, and on assumptions where the figure does not show them."""
+def _axis_note(axis: BandAxis, decibels: str, is_told: bool) -> str:
+    """Returns a note on a figure's axis and levels, and on what is assumed, unless the user told it."""
     shown = f"{axis.kind} to {axis.top_hz:,.0f} Hz"
     if not axis.seen:
         return f"assumed: {shown}, {decibels}"
-    matters = axis.kind in ("linear", "log") or decibels != _DECIBELS
-    return f"{shown}, assumed: {decibels}" if matters else shown
+    scale = "Slaney's scale, " if axis.kind == "bands" else ""
+    return shown if is_told else f"{shown}, assumed: {scale}{decibels}"
 
 
 def _inverted(pixels: np.ndarray, box: Box, bar: np.ndarray | None) -> Inverted:

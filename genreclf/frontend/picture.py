@@ -8,19 +8,22 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
-from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
+from genreclf.frontend.band_axis import ANY_AXIS, AUTO, NYQUIST_HZ, FigureAxis
+from genreclf.frontend.borders import border_colour, is_white
 from genreclf.frontend.colour_maps import GREY, WRITTEN, exact, written_table
 from genreclf.frontend.figure import find_plots
-from genreclf.frontend.figure_levels import read_plots
-from genreclf.frontend.kaggle_figure import kaggle_levels
+from genreclf.frontend.figure_levels import UPPER_40_DB, read_plots
+from genreclf.frontend.kaggle_figure import kaggle_levels, kaggle_range
 from genreclf.frontend.limits import check_input_file
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.picture_content import ARRAY_SLOPE, fault_of_array, turned, upright
 
-KAGGLE_NOTE = "figure: magma, the upper 40 dB"
+KAGGLE_NOTE = f"figure: magma, {UPPER_40_DB}"
+_SOFTWARE = "genreclf"  # in a text of the pictures that `write_picture` writes, which need no assumptions
 
 MAX_BYTES = 256 * 1024**2
 # The longest audio, two hours, has 310,079 columns.
@@ -37,7 +40,7 @@ class Picture:
 
     levels: np.ndarray  # (128, columns) uint8, row 0 the lowest band
     colours: str  # "grey" or the name of the colour map
-    note: str  # how a figure was read, such as "figure: magma, mel to 8,000 Hz"; empty for other pictures
+    note: str  # how it was read and what was assumed; empty for pictures by `write_picture`
     unsuitable: str  # why it is not a mel spectrogram; empty if it may be one
 
 
@@ -46,7 +49,7 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
 
     Grey pictures of 128 rows, and the figures of Kaggle's GTZAN set, are read exactly. In other figures, the plot is
     found, its colours are converted back to levels, and its rows to bands. `figure` gives what the picture does not
-    show.
+    show. A grey picture of 128 rows with a white border is a figure, too.
 
     Raises GenreclfError if the file is missing, broken, neither PNG nor JPEG, not opaque, or exceeds the limits, which
     are checked before decoding.
@@ -54,9 +57,12 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
     image = _decoded(path)
     if image.mode.startswith("I"):  # 16-bit grey
         image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    if image.info.get("Software") == _SOFTWARE:
+        figure = FigureAxis("bands", NYQUIST_HZ)
     pixels, opaque = _pixels(image)
-    if len(pixels) == N_BANDS and (array := exact(pixels)) and array.colours == GREY and opaque.all():
-        return _of_array(array.levels[::-1])
+    is_array = len(pixels) == N_BANDS and opaque.all() and (figure.kind != AUTO or not is_white(border_colour(pixels)))
+    if is_array and (array := exact(pixels)) and array.colours == GREY:
+        return _of_array(array.levels[::-1], is_told=figure.kind != AUTO)
     if (levels_of_kaggle := kaggle_levels(pixels)) is not None:
         return Picture(levels_of_kaggle, "magma", KAGGLE_NOTE, "")
     plots = find_plots(pixels)
@@ -66,11 +72,16 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
     return Picture(found.bands, found.colours, found.note, _no_mel(found.fault))
 
 
-def _of_array(drawn: np.ndarray) -> Picture:
-    """Reads the (128, columns) levels of a grey picture, the bottom row first."""
+def _of_array(drawn: np.ndarray, is_told: bool) -> Picture:
+    """Reads the (128, columns) levels of a grey picture, the bottom row first. `is_told`: no assumption is needed."""
     levels = upright(drawn, ARRAY_SLOPE).copy()
-    fault, way_up = fault_of_array(levels), turned(drawn, levels)
-    return Picture(levels, GREY, f"read as grey{way_up}" if way_up and not fault else "", _no_mel(fault))
+    if fault := fault_of_array(levels):
+        return Picture(levels, GREY, "", _no_mel(fault))
+    way_up, upper = turned(drawn, levels), None if is_told else kaggle_range(levels, GREY)
+    decibels = "80 dB" if upper is None else UPPER_40_DB
+    assumed = "" if is_told else f", assumed: Slaney's 128 bands to 11,025 Hz, {decibels}"
+    note = f"read as grey{way_up}{assumed}" if way_up or assumed else ""
+    return Picture(levels if upper is None else upper, GREY, note, "")
 
 
 def _no_mel(fault: str) -> str:
@@ -102,7 +113,9 @@ def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None
     upside_down = np.ascontiguousarray(levels[::-1])
     pixels = upside_down if colours == "grey" else written_table(colours)[upside_down]  # (128, columns[, 3])
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
+    text = PngInfo()
+    text.add_text("Software", _SOFTWARE)
+    Image.fromarray(pixels).save(content, format="PNG", pnginfo=text)
     try:
         write_atomically(path, content.getvalue())
     except OSError as error:

@@ -11,7 +11,7 @@ _COLUMNS = 400  # the most columns that are judged
 _ALIKE_COLUMNS = 200  # number of columns that are compared
 _MIN_COLUMNS = 32  # fewer columns cannot be judged
 # Music is louder in the bass: correlation of a row's mean level with its number
-_MIN_SLOPE = 0.3
+_MIN_SLOPE, _NO_BASS = 0.3, "not louder at low frequencies"
 # The same for a grey array, which is rarely turned and must be read exactly: one correct picture has 0.64.
 ARRAY_SLOPE = 0.65
 # Limits of `_polarity`, with and without `_silence_is_low`, and of `_direction` to reverse what seems upright. None of
@@ -21,9 +21,9 @@ _MIN_ROWS = 32  # least number of different rows: mel spectrograms have 40 or mo
 # Correlation of neighbours in time and in frequency, without the means of rows and columns. In music it is at most 0.88
 # along both axes and 0.98 in time (slow chords). Photos are smooth along both axes, tempograms in time.
 _SMOOTH, _SMOOTH_IN_TIME = 0.9, 0.985
-# Mean and 90 % quantile of all levels above the floor, between the lowest and highest level: 0.17 and 0.36 or more in
-# music, 0.12 and 0.43 in single notes, up to 0.13 and 0.34 in power, amplitudes and PCEN.
-_NO_DECIBELS_MEAN, _NO_DECIBELS_HIGH = 0.15, 0.35
+# Median of all levels above the floor, between the lowest and highest level: 0.11 or more in music, 0.14 in its upper
+# 40 dB, up to 0.05 in power and amplitudes, and 0.09 in nine of ten arrays of log1p.
+_NO_DECIBELS = 0.1
 _BLOCK_BANDS, _BLOCK_COLUMNS = 8, 16
 # Mean and standard deviation of each of `measures` in music, and its weight in a logistic model that separates other
 # pictures (above 0) from music; scripts/fit_picture_content.py fits such numbers. They were fitted to half of the
@@ -59,30 +59,31 @@ def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: b
 
 def turned(drawn: np.ndarray, levels: np.ndarray) -> str:
     """Returns what `upright` has done, for a note, because its decision may be wrong."""
-    kinds = {
-        "": drawn,
-        " reversed": 255 - drawn,
-        " upside down": drawn[::-1],
-        " reversed, upside down": 255 - drawn[::-1],
-    }
-    return next(name for name, kind in kinds.items() if np.array_equal(levels, kind))
+    names = ("", " reversed", " upside down", " reversed, upside down")
+    kinds = (drawn, 255 - drawn, drawn[::-1], 255 - drawn[::-1])
+    return next(name for name, kind in zip(names, kinds, strict=True) if np.array_equal(levels, kind))
 
 
 def fault_of_array(levels: np.ndarray) -> str:
     """Returns why (128, columns) levels of a grey picture are clearly not a mel spectrogram, or "" if they may be."""
     seen = reduced(levels)
-    return "" if seen is None else _fault_of_scale(seen) or _fault_of_rows(levels, seen) or _fault_of_levels(seen)
+    if seen is None:  # too narrow for the other rules
+        return _NO_BASS if np.ptp(levels) and _slope(levels) > -_MIN_SLOPE else ""
+    return _fault_of_scale(seen) or _fault_of_rows(levels, seen) or _fault_of_levels(seen)
 
 
-def fault_of_plot(levels: np.ndarray, bands: np.ndarray) -> str:
-    """Returns `fault_of_array` for a plot's (rows, columns), whose (128, columns) bands must also have a loud bass."""
+def fault_of_plot(levels: np.ndarray, bands: np.ndarray, is_scale_known: bool) -> str:
+    """Returns `fault_of_array` for a plot's (rows, columns), whose (128, columns) bands must also have a loud bass.
+
+    If the scale is known to be decibels, it is not judged.
+    """
     seen, rows_seen = reduced(bands), reduced(levels)
     if seen is None or np.ptp(levels) == 0:
         return "too small, or of one colour"
-    if fault := _fault_of_scale(seen):
+    if not is_scale_known and (fault := _fault_of_scale(seen)):
         return fault
     if _slope(seen) > -_MIN_SLOPE:
-        return "not louder at low frequencies"
+        return _NO_BASS
     return (_fault_of_rows(levels, rows_seen) if rows_seen is not None else "") or _fault_of_levels(seen)
 
 
@@ -130,10 +131,9 @@ def measures(seen: np.ndarray) -> np.ndarray:
 
 def _fault_of_scale(seen: np.ndarray) -> str:
     low, high = float(seen.min()), float(seen.max())
-    above = (seen[seen > low + (high - low) / 128] - low) / (high - low + 1e-3)
-    if not len(above) or above.mean() >= _NO_DECIBELS_MEAN or np.quantile(above, 0.9) >= _NO_DECIBELS_HIGH:
-        return ""
-    return "its levels are not decibels, but power, amplitudes or PCEN"
+    above = seen[seen > low + (high - low) / 128]
+    of_decibels = not len(above) or np.median(above) >= low + _NO_DECIBELS * (high - low)
+    return "" if of_decibels else "its levels are not decibels, but power, amplitudes, PCEN or log1p"
 
 
 def _fault_of_levels(seen: np.ndarray) -> str:
@@ -142,10 +142,12 @@ def _fault_of_levels(seen: np.ndarray) -> str:
 
 
 def _fault_of_rows(levels: np.ndarray, seen: np.ndarray) -> str:
-    rows = _different_rows(levels)
+    changes = np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1)
+    rows = 1 + int((changes > 0.15 * np.percentile(changes, 98)).sum())
     if rows < _MIN_ROWS:
         return f"only {rows} rows differ, as in a chroma or MFCC plot"
-    in_time, over_bands = _smoothness(seen)
+    rest = _without_profiles(seen)
+    in_time, over_bands = _likeness(rest.T), _likeness(rest)
     if min(in_time, over_bands) > _SMOOTH:
         return "smooth in all directions, like a photo"
     if in_time > _SMOOTH_IN_TIME:
@@ -157,8 +159,7 @@ def _blocks(values: np.ndarray) -> np.ndarray:
     """Returns the means of blocks of 8 bands x 16 columns. Incomplete blocks at the ends are left out."""
     height, width = values.shape[0] // _BLOCK_BANDS, values.shape[1] // _BLOCK_COLUMNS
     inside = values[: height * _BLOCK_BANDS, : width * _BLOCK_COLUMNS]
-    means: np.ndarray = inside.reshape(height, _BLOCK_BANDS, width, _BLOCK_COLUMNS).mean(axis=(1, 3))
-    return means
+    return np.asarray(inside.reshape(height, _BLOCK_BANDS, width, _BLOCK_COLUMNS).mean(axis=(1, 3)))
 
 
 def _without_profiles(values: np.ndarray) -> np.ndarray:
@@ -199,8 +200,9 @@ def _silence_is_low(seen: np.ndarray) -> float:
 def _direction(seen: np.ndarray) -> float:
     """Returns a logit that the first rows are the low ones: high bands are wider, so that neighbours are more alike."""
     moves = np.abs(np.diff(seen, axis=1)).mean(axis=1)
+    rest = seen - seen.mean(axis=1, keepdims=True)
     quieter = np.log((moves[4:40].mean() + 0.1) / (moves[70:110].mean() + 0.1))
-    return float(3.88 * quieter + 8.86 * (_likeness(seen[100:120]) - _likeness(seen[:16])))
+    return float(3.88 * quieter + 8.86 * (_likeness(rest[100:120]) - _likeness(rest[:16])))
 
 
 def _skewness(values: np.ndarray) -> float:
@@ -209,19 +211,5 @@ def _skewness(values: np.ndarray) -> float:
 
 
 def _likeness(rows: np.ndarray) -> float:
-    """Returns the correlation of neighbouring rows, without their means."""
-    rows = rows - rows.mean(axis=1, keepdims=True)
+    """Returns the correlation of neighbouring rows, whose means are 0."""
     return float((rows[1:] * rows[:-1]).mean() / (np.sqrt((rows[1:] ** 2).mean() * (rows[:-1] ** 2).mean()) + 1e-6))
-
-
-def _smoothness(seen: np.ndarray) -> tuple[float, float]:
-    """Returns the correlations of neighbours in time and in frequency, without the means of rows and columns."""
-    rest = _without_profiles(seen)
-    variance = rest.var() + 1e-6
-    in_time, over_bands = (rest[:, 1:] * rest[:, :-1]).mean(), (rest[1:] * rest[:-1]).mean()
-    return float(in_time / variance), float(over_bands / variance)
-
-
-def _different_rows(levels: np.ndarray) -> int:
-    changes = np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1)
-    return 1 + int((changes > 0.15 * np.percentile(changes, 98)).sum())

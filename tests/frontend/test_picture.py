@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.figure import Figure
 from PIL import Image
 
 from genreclf.errors import GenreclfError
@@ -98,18 +99,13 @@ def test_matplotlibs_colours_are_inverted_exactly(tmp_path, name, rounding, alph
     np.testing.assert_array_equal(result.levels, expected)
 
 
-@pytest.mark.parametrize("draw", ["imshow", "pcolormesh"])
-def test_what_matplotlib_draws_is_inverted(tmp_path, draw):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def test_what_imshow_draws_is_inverted(tmp_path):
     levels = np.random.default_rng(0).integers(0, 256, (128, 300), dtype=np.uint8)
     figure = Figure(figsize=(3, 1.28), dpi=100)
     axes = figure.add_axes([0, 0, 1, 1])
-    options = {"origin": "lower", "aspect": "auto"} if draw == "imshow" else {}
-    getattr(axes, draw)(levels, cmap="magma", vmin=0, vmax=255, **options)
+    axes.imshow(levels, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255)
     axes.axis("off")
-    FigureCanvasAgg(figure).print_png(tmp_path / "drawn.png")
+    figure.savefig(tmp_path / "drawn.png")
     result = read_picture(tmp_path / "drawn.png")
     assert result.colours == "magma"
     np.testing.assert_array_equal(result.levels, levels)
@@ -127,21 +123,18 @@ def test_a_pixel_off_the_map_costs_no_other_pixel(tmp_path):
     assert np.argwhere(wrong).tolist() in ([], [[5, 7]])
 
 
-def test_a_grey_jpeg_is_read_within_a_few_levels(tmp_path):
+def test_jpeg_is_read_within_a_few_levels(tmp_path):
     levels = music_like()
-    for pixels in (levels[::-1], np.stack([levels[::-1]] * 3, 2)):
-        result = read_picture(saved(tmp_path / "grey.jpg", pixels, quality=90))
-        assert result.colours == "grey"
-        assert np.abs(result.levels.astype(int) - levels).max() <= 6
-
-
-def test_a_jpeg_of_a_colour_map(tmp_path):
-    levels = music_like()
+    grey = Image.fromarray(np.ascontiguousarray(levels[::-1]))
+    for image, quality in ((grey, 90), (grey.convert("RGB"), 90), (grey.convert("RGB").convert("CMYK"), 95)):
+        image.save(tmp_path / "grey.jpg", quality=quality)
+        assert np.abs(read_picture(tmp_path / "grey.jpg").levels.astype(int) - levels).max() <= 6, image.mode
     write_picture(tmp_path / "map.png", levels, "inferno")
     Image.open(tmp_path / "map.png").convert("RGB").save(tmp_path / "map.jpg", quality=90)
-    result = read_picture(tmp_path / "map.jpg")
-    assert result.colours == "inferno"
-    assert np.abs(result.levels.astype(int) - levels).mean() < 4
+    for name, colours, most in (("grey", "grey", 6), ("map", "inferno", 4)):
+        result = read_picture(tmp_path / f"{name}.jpg")
+        assert result.colours == colours
+        assert np.abs(result.levels.astype(int) - levels).mean() < most
 
 
 @pytest.mark.parametrize("name", ["grey", "plasma"])
@@ -201,13 +194,6 @@ def test_a_palette_of_a_colour_map(tmp_path):
     result = read_picture(tmp_path / "palette.png")
     assert result.colours == "viridis"
     np.testing.assert_array_equal(result.levels, levels)
-
-
-def test_a_cmyk_jpeg_is_read(tmp_path):
-    levels = music_like()
-    image = Image.fromarray(np.ascontiguousarray(levels[::-1])).convert("RGB").convert("CMYK")
-    image.save(tmp_path / "cmyk.jpg", quality=95)
-    assert np.abs(read_picture(tmp_path / "cmyk.jpg").levels.astype(int) - levels).max() <= 6
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
