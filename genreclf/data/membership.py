@@ -73,7 +73,9 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
         return tuple(items[number] for number in kept) if items else ()
 
     reasons += refusals(split, *_by_genre(genres, splits), [groups[number] for number in kept for _ in genres[number]])
-    missing = found.missing if data.public else published_missing(of_kept(paths))
+    missing: Mapping[str, Sequence[str]] = {}
+    if split.name == "published":
+        missing = found.missing if data.public else published_missing(of_kept(paths))
     return Membership(
         clips=of_kept(clips),
         splits=of_kept(splits),
@@ -82,7 +84,7 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
         genres=of_kept(genres),
         conflicts=conflicting,
         refusals=tuple(reasons),
-        missing=missing if split.name == "published" else {},
+        missing=missing,
         published=of_kept(list(map(split_word, official or ()))),
         wholes=of_kept(wholes),
     )

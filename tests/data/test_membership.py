@@ -103,7 +103,8 @@ def test_unreadable_and_conflicting_clips_are_left_out(tmp_path):
     rows = [replace(ROWS[0], columns=0), *ROWS[1:]]
     rows[1], rows[9] = replace(rows[1], group="same"), replace(rows[9], group="same")  # blues and rock
     data = data_config(path=tmp_path, cache=tmp_path)
-    assert membership(rows, data, split_config("hashed")).clips == tuple(range(1, 16))
+    member = membership(rows, data, split_config("hashed"))
+    assert member.clips == tuple(range(1, 16)) and member.missing == {}
     dropped = membership(rows, replace(data, label_conflicts="drop"), split_config("hashed"))
     assert dropped.clips == (*range(2, 9), *range(10, 16)) and dropped.conflicts == ((1, 9),)
 
