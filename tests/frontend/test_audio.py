@@ -83,14 +83,6 @@ def test_of_channels_that_cancel_the_loudest_is_used_alone(tmp_path, suffix, res
     assert "channel 2" in read_audio(path).problem
 
 
-@pytest.mark.parametrize("channels", [2, 6])
-def test_a_sound_in_one_channel_of_several_is_mixed(tmp_path, channels):
-    sound = np.zeros((44_100, channels))
-    sound[:, -1] = tone(440, 44_100)
-    audio = read_audio(written(tmp_path / "a.wav", sound, 44_100))
-    assert audio.problem == "" and np.abs(audio.waveform).max() == pytest.approx(0.5 / channels, rel=0.2)
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_decoding_in_blocks_is_decoding_at_once(tmp_path, suffix):
     path = written(tmp_path / f"long{suffix}", tone(440, SAMPLE_RATE_HZ, seconds=3), SAMPLE_RATE_HZ)

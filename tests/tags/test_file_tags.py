@@ -91,14 +91,17 @@ def test_the_version_of_id3_stays(version, tmp_path):
     assert ID3(path).version == (2, version, 0) and read_tags(path).genres == ("jazz", "日本")
 
 
+def id3_song(path: Path, version: int, frames: dict[bytes, bytes]) -> Path:
+    """Writes an MP3 file with ID3 frames of any content."""
+    size_bytes, flags = (3, b"") if version == 2 else (4, bytes(2))
+    tag = b"".join(name + len(text).to_bytes(size_bytes, "big") + flags + text for name, text in frames.items())
+    path.write_bytes(b"ID3" + bytes([version, 0, 0, 0, 0, 0, len(tag)]) + tag + encoded(".mp3"))
+    return path
+
+
 def test_id3_2_2_becomes_2_3(tmp_path):
     """mutagen writes 2.3, and every player reads it."""
-    path = tmp_path / "song.mp3"
-    frames = b"".join(
-        name + len(text + b"\0").to_bytes(3, "big") + b"\0" + text
-        for name, text in ((b"TT2", b"Old song"), (b"TCO", b"(17)"))
-    )
-    path.write_bytes(b"ID3\2\0\0" + bytes([0, 0, 0, len(frames)]) + frames + encoded(".mp3"))
+    path = id3_song(tmp_path / "song.mp3", 2, {b"TT2": b"\0Old song", b"TCO": b"\0(17)"})
     before = packets(path)
     assert read_tags(path) == (("Rock",), "", "", "Old song")
     write_genres(path, ["jazz"])
@@ -299,15 +302,9 @@ def test_what_is_no_regular_file_is_refused_and_not_opened(kind, tmp_path):
             call(path)
 
 
-def id3_frame(name: bytes, content: bytes) -> bytes:
-    return name + len(content).to_bytes(4, "big") + bytes(2) + content
-
-
 def test_a_frame_that_cannot_be_decoded_is_not_lost(tmp_path):
     """Latin-1 marked as UTF-8: mutagen drops such frames."""
-    frames = id3_frame(b"TIT2", b"\3\xff\xfe") + id3_frame(b"TCON", b"\3Old")
-    path = tmp_path / "song.mp3"
-    path.write_bytes(b"ID3\4\0\0" + bytes([0, 0, 0, len(frames)]) + frames + encoded(".mp3"))
+    path = id3_song(tmp_path / "song.mp3", 4, {b"TIT2": b"\3\xff\xfe", b"TCON": b"\3Old"})
     assert read_tags(path).genres == ("Old",)
     _refused(path, "tags", "damaged")
 
