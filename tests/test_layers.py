@@ -18,12 +18,12 @@ BASE = (
     *("text", "csv_text", "outputs", "stopping", "cores", "errors", "files", "config", "progress", "terminal"),
     *("page", "plot_text"),
 )
-# From left to right; those in one text are side by side and do not import each other. The app offers data's demo music.
+# From left to right. The app offers data's demo music.
 LAYERS = (
-    *("base", "frontend tags", "inference", "http", "data", "app", "nets", "exporters", "training", "evaluation"),
+    *("base", "frontend", "tags", "inference", "http", "data", "app", "nets", "exporters", "training", "evaluation"),
     "commands",
 )
-RANK = {layer: rank for rank, layers in enumerate(LAYERS) for layer in layers.split()}
+RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 # These import torch nowhere, not even inside a function.
 WITHOUT_TORCH = ("base", "frontend", "tags", "inference", "http", "app")
 TORCH = ("torch", "torchaudio", "torchvision", "torchmetrics", "lightning", "timm")

@@ -67,8 +67,9 @@ def turned(drawn: np.ndarray, levels: np.ndarray) -> str:
 def fault_of_array(levels: np.ndarray) -> str:
     """Returns why (128, columns) levels of a grey picture are clearly not a mel spectrogram, or "" if they may be."""
     seen = reduced(levels)
-    if seen is None:  # too narrow for the other rules
-        return _NO_BASS if np.ptp(levels) and _slope(levels) > -_MIN_SLOPE else ""
+    if seen is None:  # too narrow for the other rules, or steady sound, which is judged elsewhere
+        is_narrow = np.ptp(levels) and levels.shape[1] < _MIN_COLUMNS
+        return _NO_BASS if is_narrow and _slope(levels) > -_MIN_SLOPE else ""
     return _fault_of_scale(seen) or _fault_of_rows(levels, seen) or _fault_of_levels(seen)
 
 

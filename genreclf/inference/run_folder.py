@@ -61,7 +61,7 @@ def find_bundle(model: str | Path, key: str = "") -> Path:
     if (folder / CONFIG_YAML).is_file():
         raise GenreclfError(
             f"{key}{model}: this run has no bundle: its training did not finish; resume it with "
-            f"{shell_command(f'run={model}')} ckpt=last, or use a pretrained model: {names}"
+            f"{shell_command('genreclf', 'train', f'run={model}', 'ckpt=last')}, or use a pretrained model: {names}"
         )
     raise GenreclfError(f"{key}{model}: not a run folder, a bundle folder or a pretrained model ({names})")
 
