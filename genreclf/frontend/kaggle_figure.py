@@ -31,9 +31,9 @@ _INK = 128
 # Share of the lowest colours in a plot: 14 to 71 % in Kaggle's figures, less than 6 % in 9 of 10 figures of 80 dB
 _LOST, _LOWEST = 0.1, 6
 _DARK = 70  # of 255: the mean is lower in 99 % of Kaggle's plots, and in 3 % of 3,720 drawn with 80 dB
-# Of grey plots, the lowest bands must be cut off, too, without silence. 88 % of Kaggle's are dark and have a higher
-# share there, but none of 709 other pictures from GTZAN and 3 of 1,004 of other music.
-_BASS, _LOST_BASS = 32, 0.04
+# Of grey plots, the lowest bands must be cut off, too, in the loudest quarter of the columns. 94 % of 206 grey copies of
+# Kaggle's figures are dark and have a higher share there, but only 4 of 3,720 other grey pictures.
+_BASS, _LOUDEST, _LOST_BASS = 32, 0.75, 0.005
 
 
 def kaggle_levels(pixels: np.ndarray) -> np.ndarray | None:
@@ -64,8 +64,8 @@ def kaggle_range(plot: np.ndarray, colours: str) -> np.ndarray | None:
     if colours not in (GREY, "magma") or plot.mean() >= _DARK:
         return None
     if colours == GREY:
-        silent = (plot <= _LOWEST).all(axis=0)
-        if silent.all() or (plot[:_BASS, ~silent] <= _LOWEST).mean() < _LOST_BASS:
+        loudness = plot.mean(axis=0)
+        if (plot[:_BASS, loudness >= np.quantile(loudness, _LOUDEST)] <= _LOWEST).mean() < _LOST_BASS:
             return None
         plot = _index_of_brightness(plot)
     return _upper_40_db(plot)
