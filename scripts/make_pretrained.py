@@ -52,11 +52,7 @@ class Stage(NamedTuple):
 
 
 RECIPES = {
-    "a": (
-        Stage("all", "trainer.max_epochs=75"),
-        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=18"),
-        Stage("all", "optim.learning_rate=1e-3 trainer.max_epochs=14 augment.raised_floor=0.6"),
-    ),
+    "a": (Stage("all", "trainer.max_epochs=70 augment=channels augment.raised_floor=0.6"),),
     "b": (
         Stage("gtzan", "model.weights=lite0"),
         Stage("gtzan", "optim.learning_rate=1e-3 trainer.max_epochs=55 augment=channels augment.raised_floor=0.6"),

@@ -7,7 +7,6 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
-from tiny_sounds import tiny_sound
 
 pytest.importorskip("beets")
 from beets import config, library, plugins, ui
@@ -17,18 +16,17 @@ from genreclf.data.demo import render
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 
-# By file name: a style of the demo music or a kind of sound, and the genre in its tags
-MUSIC = {"one": ("breakbeat", ""), "two": ("waltz", ""), "strange": ("tone", ""), "polka": ("bossa", "Polka")}
+# By file name: a style of the demo music, and the genre in its tags
+MUSIC = {"one": ("chorale", ""), "two": ("drone", ""), "strange": ("march", ""), "polka": ("shuffle", "Polka")}
 
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory) -> Path:
     """An album of small songs."""
-    folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
-    for name, (kind, genre) in MUSIC.items():
+    folder = tmp_path_factory.mktemp("songs")
+    for name, (style, genre) in MUSIC.items():
         path = folder / f"{name}.flac"
-        sound = tiny_sound(kind, 2.0, rng) if kind == "tone" else render(kind, 0, 0, 3.0)
-        soundfile.write(path, sound, SAMPLE_RATE_HZ)
+        soundfile.write(path, render(style, 0, 0, 3.0), SAMPLE_RATE_HZ)
         tags = mutagen.File(path)
         tags.update({"title": name, "artist": "Someone", "album": "Songs"} | ({"genre": genre} if genre else {}))
         tags.save()
