@@ -31,8 +31,8 @@ _INK = 128
 # Share of the lowest colours in a plot: 14 to 71 % in Kaggle's figures, less than 6 % in 9 of 10 figures of 80 dB
 _LOST, _LOWEST = 0.1, 6
 _DARK = 70  # of 255: the mean is lower in 99 % of Kaggle's plots, and in 3 % of 3,720 drawn with 80 dB
-# Of grey plots, the lowest bands must be cut off, too, in the loudest quarter of the columns. 94 % of 206 grey copies of
-# Kaggle's figures are dark and have a higher share there, but only 4 of 3,720 other grey pictures.
+# Of grey plots, the lowest bands must be cut off, too, in the loudest quarter of the columns. 94 % of 206 grey copies
+# of Kaggle's figures are dark and have a higher share there, but only 4 of 3,720 other grey pictures.
 _BASS, _LOUDEST, _LOST_BASS = 32, 0.75, 0.005
 
 
