@@ -58,8 +58,9 @@ def rows(songs) -> dict[str, dict]:
 
 
 def table(page: Page) -> list[list[str]]:
-    """Returns the cells of the table of songs."""
+    """Returns the cells of the table of songs, once all are classified."""
     page.locator("tbody tr").first.wait_for()
+    page.locator("tbody").get_by_text("…", exact=True).first.wait_for(state="hidden")
     return [row.locator("td").all_inner_texts() for row in page.locator("tbody tr").all()]
 
 
