@@ -406,6 +406,17 @@ def test_kaggles_figures_that_people_changed(tmp_path, music):
         assert mean_error(tmp_path / name, levels) < most, name
 
 
+def test_a_dark_grey_array_shows_the_upper_40_db_only_if_loud_music_lost_its_bass(tmp_path, music):
+    dark = (music * 0.6).astype(np.uint8)
+    loudness = dark.mean(axis=0)
+    for columns, note in ((loudness < np.median(loudness), "80 dB"), (loudness > np.quantile(loudness, 0.9), "40 dB")):
+        levels = dark.copy()
+        levels[:8, columns] = 0
+        Image.fromarray(levels[::-1]).save(tmp_path / "array.png")
+        picture = read_picture(tmp_path / "array.png")
+        assert picture.note.endswith(note) and np.array_equal(picture.levels, levels) == (note == "80 dB")
+
+
 def test_kaggles_plots_that_people_cut_out_and_changed(tmp_path, music):
     plot = Image.fromarray(kaggle_figure(np.clip((music.astype(int) - 127.5) / 127.5 * 256, 0, 255).astype(int)))
     plot = plot.crop((54, 35, 390, 253))
