@@ -1,4 +1,4 @@
-"""Counts the bytes of a file that are tags, such as a cover, and the samples that no decoder reads."""
+"""Counts the bytes of a file that are tags, such as a cover, and the samples that no decoder reads; checks sizes."""
 
 import os
 from io import FileIO
@@ -37,6 +37,16 @@ def tag_bytes(handle: FileIO) -> int:
 def unread_sample_bytes(handle: FileIO) -> int:
     """Returns the size of all chunks of samples in a WAV or AIFF file but the last, because decoders read only one."""
     return sum([chunk.end - chunk.begin for chunk in _chunks(handle) if chunk.holds_samples][:-1])
+
+
+def sizes_agree(handle: FileIO) -> bool:
+    """Returns whether the chunks of a WAV or AIFF file end where its header says, or where it ends; True for others."""
+    order, ends = _order(handle), [chunk.end for chunk in _chunks(handle)]
+    if not order:
+        return True
+    length = int.from_bytes(os.pread(handle.fileno(), 4, 4), order)
+    declared = 8 + length + length % 2
+    return declared in ends or (length < _LONG and size_of(handle) in ends and declared > ends[-1])
 
 
 def end_tag_bytes(handle: FileIO) -> int:

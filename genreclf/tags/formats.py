@@ -18,6 +18,8 @@ from mutagen.id3 import ID3, TCON, Encoding, ID3NoHeaderError
 from mutagen.mp4 import MP4Tags
 from mutagen.wave import WAVE
 
+from genreclf.errors import GenreclfError
+from genreclf.frontend.tag_bytes import sizes_agree
 from genreclf.text import spelling_key
 
 # An ID3v1 tag is at the end of a file. Its last byte is the genre's number.
@@ -113,7 +115,8 @@ def ape_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
 def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> EditableTags:
     """Returns a file's tags for editing; empty tags if it has none. `kind` is needed if the name does not show it.
 
-    Raises the exceptions of `open_file`, and UntaggableError for a file that cannot hold tags.
+    Raises the exceptions of `open_file`, UntaggableError for a file that cannot hold tags, and GenreclfError for a WAV
+    or AIFF file whose chunks do not end where they should: tags after them would not be found.
     """
     opened = kind(path) if kind else open_file(path)
     if opened.tags is None:
@@ -122,6 +125,10 @@ def editable_tags(path: Path, kind: type[mutagen.FileType] | None = None) -> Edi
         except (MutagenError, NotImplementedError) as error:
             raise UntaggableError("this kind of file holds no tags") from error
     keys_of(opened.tags)
+    with path.open("rb", buffering=0) as handle:
+        if not sizes_agree(handle):
+            fault = "the sizes in its header do not match its content, as if its recording was cut off"
+            raise GenreclfError(f"{path}: {fault}; save it again with an audio editor")
     if isinstance(opened.tags, ID3):
         return _editable_id3(path, type(opened), opened.tags)
     return EditableTags(type(opened), opened.tags, opened.save)

@@ -290,6 +290,25 @@ def test_tags_that_only_ffmpeg_reads_are_read(suffix, options, tmp_path):
         assert read_tags(path) == (("jazz",), "Ann", "", "Lied é")
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff"])
+@pytest.mark.parametrize("at", ["file", "samples"])
+@pytest.mark.parametrize("size", [0, 1_000, 2**31 - 1, 2**32 - 1])
+def test_a_file_whose_sizes_are_wrong_is_refused_before_it_is_planned(suffix, at, size, tmp_path):
+    """As written to a pipe, where a program cannot go back to fill in the sizes."""
+    path, content = tmp_path / f"song{suffix}", bytearray(encoded(suffix))
+    order = "little" if suffix == ".wav" else "big"
+    place = 4 if at == "file" else content.index(b"data" if suffix == ".wav" else b"SSND") + 4
+    content[place : place + 4] = size.to_bytes(4, order)
+    path.write_bytes(content)
+    for call in (check_writable, lambda path: write_genres(path, ["x"])):
+        if at == "file" and size == 2**31 - 1:  # the chunks are right, so tags after them are found
+            call(path)
+            continue
+        with pytest.raises(GenreclfError, match=r"song\.(wav|aiff): .+"):
+            call(path)
+        assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_what_is_no_regular_file_is_refused_and_not_opened(kind, tmp_path):
     path = tmp_path / "song.mp3"
