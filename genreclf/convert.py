@@ -1,13 +1,10 @@
 """Makes a bundle from a training checkpoint: genreclf convert RUN/last.ckpt."""
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import yaml
 
 from genreclf.command_options import Parser
 from genreclf.config import build
@@ -15,13 +12,13 @@ from genreclf.errors import GenreclfError, command
 from genreclf.exporters.bundle import Bundle, fields_of_task, save_bundle
 from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
-from genreclf.inference.run_folder import CONFIG_YAML, RECORD
 from genreclf.inference.task import MULTICLASS
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
 from genreclf.nets.weights_file import check_finite
 from genreclf.text import one_line, shell_command
 from genreclf.training.checkpoint_io import read_checkpoint_file
+from genreclf.training.resume import read_run
 
 
 @command
@@ -45,8 +42,7 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
     try:
         saved = read_checkpoint_file(path)
         parameters, state = saved["hyper_parameters"], saved["state_dict"].items()
-        config = yaml.safe_load((path.parent / CONFIG_YAML).read_text())
-        record = json.loads((path.parent / RECORD).read_text())
+        config, record = read_run(path.parent, ("view", "data.picture_seconds"), ("data.frames_per_column",))
         info = ModelInfo.from_dict(
             {
                 "name": config["model"]["name"],
@@ -65,8 +61,9 @@ def read_checkpoint(path: Path, temperature: float) -> Bundle:
         net = GenreClassifier(build(ModelConfig, parameters["net"], "net"))
         net.load_state_dict({key.removeprefix("net."): value for key, value in state if key.startswith("net.")})
     except OSError as error:
-        remedy = "give RUN/last.ckpt, in its run folder"
-        raise GenreclfError(f"{error.filename or path}: cannot be read ({error.strerror}); {remedy}") from error
+        raise GenreclfError(f"{path}: cannot be read ({error.strerror}); give RUN/last.ckpt") from error
+    except GenreclfError:  # about the configuration or the record
+        raise
     except Exception as error:  # of many classes, for other files and those that contain code
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise GenreclfError(f"{path}: not a checkpoint of genreclf train ({why}); give RUN/last.ckpt") from error

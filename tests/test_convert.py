@@ -30,7 +30,9 @@ def run(bundle, tmp_path) -> Path:
     folder.mkdir()
     config = {"model": {"name": "a"}, "view": asdict(info.view), "data": {"picture_seconds": info.picture_seconds}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    (folder / "record.json").write_text(json.dumps({"data": {"frames_per_column": info.frames_per_column}}))
+    (folder / "record.json").write_text(
+        json.dumps({"overrides": [], "data": {"frames_per_column": info.frames_per_column}})
+    )
     weights = {f"net.{name}": value for name, value in bundle.net.state_dict().items()}
     hyper_parameters = {"net": asdict(bundle.net.config), "classes": list(info.classes)}
     hyper_parameters |= {"optim": {"prior_power": info.prior_power}, "shares": info.shares}
@@ -71,10 +73,13 @@ def refusal(capsys, *words: object) -> str:
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "record.json"])
-def test_a_checkpoint_outside_its_run_is_refused(run, capsys, missing):
+def test_a_checkpoint_without_the_other_files_of_its_run_is_refused(run, capsys, missing):
+    content = (run / missing).read_text()
+    for damaged in (content.replace("data", "dta"), content[:20], "[]"):
+        (run / missing).write_text(damaged)
+        assert f"{run / missing}: " in (message := refusal(capsys, run / "last.ckpt")) and "copy the run" in message
     (run / missing).unlink()
-    message = refusal(capsys, run / "last.ckpt")
-    assert str(run / missing) in message and "run folder" in message
+    assert f"{run / missing}: " in (message := refusal(capsys, run / "last.ckpt")) and "copy the run" in message
 
 
 def test_other_files_are_refused_and_run_no_code(run, capsys, tmp_path):
@@ -99,7 +104,7 @@ def test_other_files_are_refused_and_run_no_code(run, capsys, tmp_path):
     saved["state_dict"]["net.head.0.bias"][0] = torch.nan
     torch.save(saved, file)
     assert f"{file}: damaged: tensor 'head.0.bias'" in refusal(capsys, file)
-    for missing in (tmp_path / "nothing", tmp_path):
+    for missing in (tmp_path / "nothing", tmp_path, Path("/dev/zero")):
         assert f"{missing}: " in (message := refusal(capsys, missing)) and "last.ckpt" in message
 
 
