@@ -30,23 +30,25 @@ class Study:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        self.folder = folder
+        self.folder, self.database = folder, f"storage={storage}" if storage else str(folder / _STUDY)
         url = storage or f"sqlite:///{folder.resolve() / _STUDY}"
         wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else {}
         none = optuna.pruners.NopPruner()
         pruner = none if warmup is None else optuna.pruners.MedianPruner(_STARTUP_TRIALS, n_warmup_steps=warmup)
         with self._alone():
             try:
+                database = optuna.storages.RDBStorage(url, engine_kwargs=wait)
+                # The folder's own database has one study, also after the folder was renamed.
+                own = optuna.get_all_study_names(database) if storage is None else []
                 self.study = optuna.create_study(
-                    storage=optuna.storages.RDBStorage(url, engine_kwargs=wait),
+                    storage=database,
                     pruner=pruner,
-                    study_name=folder.resolve().name,
+                    study_name=own[0] if own else folder.resolve().name,
                     direction=StudyDirection.MINIMIZE if objective == "log_loss" else StudyDirection.MAXIMIZE,
                     load_if_exists=True,
                 )
             except Exception as error:  # of many classes, also from the database driver
-                where = f"storage={storage}" if storage else str(folder / _STUDY)
-                raise GenreclfError(f"{where}: cannot be opened ({reason(error)})") from error
+                raise GenreclfError(f"{self.database}: cannot be opened ({reason(error)})") from error
             known = self.study.user_attrs.get("settings", settings)
             if known != settings:
                 differing = ", ".join(sorted({*known} ^ {*settings}))

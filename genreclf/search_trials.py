@@ -1,6 +1,7 @@
 """Runs the trials of a search one after another, and reports the best settings."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 
 import torch
 from optuna import Trial
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.errors import USER_ERROR, GenreclfError
+from genreclf.errors import USER_ERROR, GenreclfError, reason
 from genreclf.evaluation.predictions import predict_clips
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle
@@ -21,7 +23,7 @@ from genreclf.inference.predictor import Predictor
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.search_pictures import draw_search
-from genreclf.search_space import read_space, split_words
+from genreclf.search_space import Dimension, read_space, split_words
 from genreclf.search_study import Study
 from genreclf.text import one_line, shell_command
 from genreclf.train import train
@@ -77,17 +79,25 @@ def search(config: SearchConfig, words: list[str]) -> int:
     settings = [*sorted(words), f"objective={config.objective}"]
     warmup = checked["trainer"]["max_epochs"] // 4 if config.pruning else None
     study = Study(folder, config.storage, config.objective, settings, warmup)
+    try:
+        return _run_trials(study, space, fixed, config, checked["task"]) or _finish(study, fixed, config)
+    except StorageInternalError as error:
+        why = reason(error.__cause__ or error)
+        raise GenreclfError(f"{study.database}: {why}; mend that, then run the same command again") from error
+
+
+def _run_trials(study: Study, space: Sequence[Dimension], fixed: list[str], config: SearchConfig, task: str) -> int:
+    """Trains until there are enough trials. Returns 0, or the exit code of a training that was stopped."""
     while True:
         with study.next_trial(config.trials) as trial:
             if trial is None:
-                break
+                return 0
             chosen = [dimension.suggest(trial) for dimension in space]
             print(one_line(f"trial {trial.number}: {' '.join(chosen)}"))
-            code = _run_trial(study, trial, [*fixed, *chosen], config.objective, checked["task"])
+            code = _run_trial(study, trial, [*fixed, *chosen], config.objective, task)
         if code >= _STOPPED:
             return code
         _check_failures(study)
-    return _finish(study, fixed, config)
 
 
 def _checked(words: list[str], folder: Path, objective: str) -> dict[str, Any] | None:

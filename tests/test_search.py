@@ -179,6 +179,36 @@ def test_two_workers_share_a_search(music, tmp_path):
     assert trained[0] | trained[1] == set("0123") and not trained[0] & trained[1]
 
 
+# The disk is full when the first result is written.
+FULL = """
+import resource, genreclf.search_study as s
+tell = s.Study.tell
+def full(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.RLIM_INFINITY))
+    tell(*arguments)
+s.Study.tell = full
+"""
+
+
+def test_a_search_whose_database_cannot_be_written_ends_with_one_line(music, tmp_path):
+    result = search(music, tmp_path, *SVM, before=FULL)
+    assert result.returncode == 2 and result.stderr.count("genreclf: ") == 1 and "Traceback" not in result.stderr
+    assert "study.db: " in result.stderr and "again" in result.stderr
+    assert search(music, tmp_path, *SVM).returncode == 0
+
+
+def test_a_search_goes_on_in_a_renamed_folder(tmp_path):
+    (tmp_path / "search").mkdir()
+    before = Study(tmp_path / "search", None, "log_loss", [], None)
+    with before.next_trial(1) as trial:
+        before.tell(trial, TrialState.COMPLETE, 0.5)
+    (tmp_path / "search").rename(tmp_path / "renamed")
+    study = Study(tmp_path / "renamed", None, "log_loss", [], None)
+    with study.next_trial(1) as trial:
+        assert trial is None
+    assert study.best().value == 0.5
+
+
 def test_a_trial_that_is_worse_than_the_others_is_pruned(music, tmp_path):
     words = words_of(music, *NET, "optim.learning_rate=interval(1e-4,1e-3)")
     (tmp_path / "search").mkdir()
