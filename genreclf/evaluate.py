@@ -24,7 +24,7 @@ from genreclf.evaluation.provenance import (
     describe_model,
     describe_training,
 )
-from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, write_card, write_results
+from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, results_folder, write_card, write_results
 from genreclf.evaluation.score_tables import print_scores
 from genreclf.evaluation.scoring import score_music
 from genreclf.evaluation.slices import check_slices
@@ -117,6 +117,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     datamodule = _training_data(run, config)
     if bundle.info.classes != datamodule.classes:
         raise GenreclfError(f"{run / run_folder.BUNDLE}: has other classes than the run's data; copy the run again")
+    folder = results_folder(run / run_folder.EVALUATION / split)
     scored = score_music(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
     slices = [f"slices=[{','.join(config.slices)}]"] if config.slices else []
     moved = (f"data.{key}={path}" for key, path in config.data.by_key().items())
@@ -130,7 +131,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         "command": [config.run, f"clips={split}", f"tta={config.tta}", *slices, *moved],
         "tta": scored.results,
     }
-    write_results(run / run_folder.EVALUATION / split, metrics, scored)
+    write_results(folder, metrics, scored)
     write_card(run, metrics)
     return metrics
 
@@ -150,6 +151,8 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     record = read_run(run)[1] if run else {}
     seen = record.get("data", {}).get("seen_files")
     music, left_out = other_music(data, bundle.info.classes, frozenset(seen or ()), config.slices)
+    default = Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
+    folder = results_folder(config.out or default)
     scored = score_music(bundle, music, config.tta, config.device)
     metrics = {
         "format": FORMAT,
@@ -167,7 +170,6 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
         "command": [config.run, *(word for word in overrides if not word.startswith("run="))],
         "tta": scored.results,
     }
-    folder = config.out or Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
     write_results(folder, metrics, scored)
     print_scores(metrics)
     print(one_line(f"report: {folder / run_folder.REPORT}"))

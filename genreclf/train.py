@@ -35,9 +35,10 @@ from genreclf.nets.kinds import CLASSIFIER
 from genreclf.nets.net import Net
 from genreclf.stopping import stoppable
 from genreclf.text import one_line, shell_command
+from genreclf.training.callbacks import epoch_rows
 from genreclf.training.clip_metrics import BEST
 from genreclf.training.data_notes import show_data
-from genreclf.training.folder import begin, check_model, is_finished, locked
+from genreclf.training.folder import begin, check_folder, is_finished, locked
 from genreclf.training.loggers import Loggers, new_loggers
 from genreclf.training.memory import memory_for
 from genreclf.training.module import GenreModule
@@ -47,7 +48,7 @@ from genreclf.training.precision import with_precision
 from genreclf.training.processes import check_processes, end_with_parent, is_first
 from genreclf.training.record import write_record
 from genreclf.training.recorded_steps import StepRecorder
-from genreclf.training.resume import MOVABLE, check_data, resumed
+from genreclf.training.resume import MOVABLE, STEPS, check_data, resumed
 from genreclf.training.settings import Settings, check_net, run_config
 from genreclf.training.start import RANDOM, start
 from genreclf.training.trainer import (
@@ -63,7 +64,7 @@ from genreclf.training.unread_keys import check_typed_keys
 HARMLESS = (
     "Total length of `list` across ranks is zero",  # there may be no validation clips
     ".*does not have many workers.*",  # the store is memory-mapped and needs none
-    "Checkpoint directory .* exists and is not empty",  # the run folder holds other files too
+    "Checkpoint directory ",  # the run folder holds other files too
     ".*recommended to use .self.log.*sync_dist=True",  # the metrics of clips already include all processes
     ".*isinstance.treespec, LeafSpec.. is deprecated",  # between Lightning and torch
 )
@@ -137,7 +138,7 @@ def _settings(folder: Path, config: dict[str, Any], typed: list[str], of_several
     check_typed_keys(config, typed, of_several)
     if run.init is not None:
         run_folder.find_bundle(run.init, "init=")
-    check_model(folder, config)
+    check_folder(folder, config)
     optim = build(OptimConfig, config["optim"], "optim") if config["model"]["kind"] == CLASSIFIER else None
     return Settings(folder, config, overrides, run_config(config), optim, before)
 
@@ -203,6 +204,7 @@ def _module(settings: Settings, optim: OptimConfig, datamodule: SpectrogramDataM
     shares = datamodule.class_shares
     with memory_for("model.net", "give smaller layers"):
         module = GenreModule(net_config, optim, datamodule.classes, consistency, run.seed, shares, teacher, task)
+    module.hparams.update({key: settings.config[key] for key in STEPS})
     module.images, datamodule.images_in_step = datamodule.training_images, True
     module.recorder = StepRecorder(module.outputs) if run.cuda_graph else None
     return module
@@ -239,7 +241,8 @@ def _fitted(settings: Settings, trainer: L.Trainer, module: GenreModule, datamod
     if settings.first:
         load_kept_weights(settings, trainer, module)
         best = BEST[module.task]
-        score = draw_curves(settings.folder / run_folder.METRICS_CSV, settings.folder / run_folder.CURVES, best)
+        rows = epoch_rows(settings.folder / run_folder.METRICS_CSV)
+        score = draw_curves(rows, settings.folder / run_folder.CURVES, best)
         if not math.isnan(score["last"]):
             shown = f"highest {score['highest']:.1%}, last {score['last']:.1%}"
             print(f"validation {best.replace('_', ' ')}: {shown}; kept: the {module.optim.checkpoint} epoch")

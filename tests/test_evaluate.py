@@ -251,6 +251,13 @@ def test_slices_are_scored_and_shown(run, tiny_folder, tmp_path, capsys):
     assert "slices=[source,genre]" in metrics["command"]
 
 
+def test_a_place_that_takes_no_results_is_refused_before_scoring(run, tmp_path, message, monkeypatch):
+    monkeypatch.setattr("genreclf.evaluate.score_music", None)
+    copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+    (copy / "evaluation").touch()
+    assert str(copy / "evaluation") in message(copy)
+
+
 def test_a_slice_needs_a_column(run, tmp_path, message):
     assert all(part in message(run, "slices=[source]") for part in ("slices=[source]", "data.table", "slices=[genre]"))
     (tmp_path / "t.csv").write_text("path,genre\nx.wav,tone\n")

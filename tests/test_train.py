@@ -387,6 +387,15 @@ def test_a_class_with_too_few_clips_is_named_before_the_training(music, message,
     assert "'low' (2 clips" in message(f"data.path={tmp_path / 'music'}")
 
 
+@pytest.mark.parametrize("name", ["exports/mine.txt", "evaluation/mine.txt", "last.ckpt", "metrics.csv"])
+def test_files_that_are_of_no_run_are_not_removed(name, music, message, tmp_path):
+    file = tmp_path / "project" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    line = message(f"data.path={music}", f"run={tmp_path / 'project'}")
+    assert name.partition("/")[0] in line and "another folder" in line and file.read_text() == "mine"
+
+
 def test_resuming_with_other_settings_is_refused(run, music, message):
     line = message(f"data.path={music}", *STATEFUL, f"run={run}", "ckpt=last", "optim.label_smoothing=0.2")
     assert "optim.label_smoothing=0.2" in line and "0.1" in line and "leave it out" in line
@@ -405,6 +414,33 @@ def test_a_damaged_run_folder_is_not_resumed(file, content, run, message, tmp_pa
     (copy / file).write_text(content)
     line = message(f"run={copy}", "ckpt=last", "trainer.max_epochs=4", net=())
     assert str(copy / file) in line and "copy" in line
+
+
+@pytest.mark.parametrize(
+    ("entry", "edited"),
+    [
+        ("batch_size: 4", "batch_size: 3"),
+        ("check_val_every_n_epoch: 1", "check_val_every_n_epoch: 2"),
+        ("max_epochs: 3", "max_epochs: 2"),
+        ("hop_frames: 128", "hop_frames: 64"),
+        ("mixup: 0.3", "mixup: 0.0"),
+    ],
+)
+def test_an_edited_configuration_is_not_resumed(entry, edited, run, message, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    config = (copy / "config.yaml").read_text()
+    assert entry in config
+    (copy / "config.yaml").write_text(config.replace(entry, edited))
+    line = message(f"run={copy}", "ckpt=last", net=())
+    assert edited.replace(": ", "=") in line and entry.partition(": ")[2] in line and "config.yaml" in line
+
+
+def test_edited_metrics_do_not_end_a_resumed_run(run, cache, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    rows = (copy / "metrics.csv").read_text().splitlines(keepends=True)
+    (copy / "metrics.csv").write_text("".join(rows[:-1]) + "three" + rows[-1][1:])
+    result = command("train", f"run={copy}", "ckpt=last", cache=cache, before=NO_ONNX)
+    assert result.returncode == 0 and "validation accuracy" in result.stdout, result.stderr
 
 
 def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
@@ -515,7 +551,7 @@ def test_other_files_are_not_converted(content, cache, tmp_path):
 def test_a_checkpoint_outside_its_run_folder_is_not_converted(run, cache, tmp_path):
     shutil.copy(run / "last.ckpt", tmp_path)
     result = command("convert", tmp_path / "last.ckpt", cache=cache)
-    assert result.returncode == 2 and result.stderr.count("\n") == 1 and "run folder" in result.stderr
+    assert result.returncode == 2 and result.stderr.count("\n") == 1 and "config.yaml: " in result.stderr
 
 
 @pytest.mark.parametrize("name", ["app", "embed", "genreclf", "serve"])

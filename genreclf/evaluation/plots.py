@@ -1,6 +1,5 @@
 """Plots; each function draws numbers to a PNG file."""
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +21,11 @@ _SHORT, _LABEL_WIDTH = 24, 60  # characters: the longest name shown on both axes
 _LINE_INCHES, _CHARACTER_INCHES = 0.17, 0.08
 
 
-def draw_curves(metrics: Path, path: Path, score: str = "accuracy") -> dict[str, float]:
-    """Draws loss and score per epoch from a run's metrics.csv. The score need not be measured on training clips.
+def draw_curves(rows: Sequence[dict[str, str]], path: Path, score: str = "accuracy") -> dict[str, float]:
+    """Draws loss and score per epoch from the rows of a run. The score need not be measured on training clips.
 
     Returns the highest and the last validation score, or NaN if no epoch was validated.
     """
-    rows = list(csv.DictReader(metrics.read_text().splitlines())) if metrics.is_file() else []
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
         for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):
@@ -36,13 +34,14 @@ def draw_curves(metrics: Path, path: Path, score: str = "accuracy") -> dict[str,
                 axes.plot(epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label)
         axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     save(figure, path)
     scores = _curve(rows, f"val/{score}")[1] or [float("nan")]
     return {"highest": max(scores), "last": scores[-1]}
 
 
-def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
+def _curve(rows: Sequence[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
     """Returns epochs and values, without the epochs where the column is empty."""
     measured = [row for row in rows if row.get(name)]
     return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]

@@ -37,13 +37,11 @@ class EpochLog(Callback):
         """Starts the file; a resumed run keeps the rows of finished epochs."""
         if not trainer.is_global_zero:
             return
-        rows = []
-        if self.path.is_file() and trainer.current_epoch:
-            with self.path.open(newline="") as file:
-                whole = (row for row in csv.reader(file) if len(row) == len(self.columns) and row[0].isdigit())
-                rows = [row for row in whole if int(row[0]) <= trainer.current_epoch]
+        rows = [row for row in epoch_rows(self.path) if int(row["epoch"]) <= trainer.current_epoch]
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *rows])
+        table = csv.DictWriter(text, self.columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(row for row in rows if row.keys() == {*self.columns})
         write_atomically(self.path, text.getvalue())
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
@@ -66,6 +64,26 @@ class EpochLog(Callback):
         self.report(row)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         print(f"epoch {epoch}/{trainer.max_epochs}  {shown}  {seconds:.1f} s", file=sys.stderr)
+
+
+def epoch_rows(file: Path) -> list[dict[str, str]]:
+    """Returns the rows of a run's metrics.csv by column, in which a cell is a number, or empty if not measured.
+
+    Other lines are left out: those that a killed process left incomplete, or that somebody has edited.
+    """
+    if not file.is_file():
+        return []
+    with file.open(newline="", errors="replace") as lines:
+        rows = list(csv.DictReader(lines))
+    return [row for row in rows if str(row.get("epoch")).isdecimal() and all(map(_is_number, row.values()))]
+
+
+def _is_number(cell: object) -> bool:
+    try:
+        float(str(cell) or 0)
+    except ValueError:
+        return False
+    return True
 
 
 class RunningAverage(WeightAveraging):

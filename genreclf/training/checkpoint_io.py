@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from genreclf.errors import GenreclfError, reason
-from genreclf.files import write_atomically
+from genreclf.files import check_ends, write_atomically
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -39,11 +39,18 @@ class CheckpointFiles(TorchCheckpointIO):
             for state in checkpoint["callbacks"].values():
                 if "dirpath" in state:
                     state.update(_in_folder(state, folder))
-        except OSError:
+                    check_kept(state["best_model_path"])
+        except (OSError, GenreclfError):
             raise
         except Exception as error:  # of many classes
             raise GenreclfError(f"{path}: damaged ({reason(error)}); copy it again, or start a new run") from error
         return checkpoint
+
+
+def check_kept(file: str | Path) -> None:
+    """Raises GenreclfError if the checkpoint that is kept is missing; an empty text means that there is none yet."""
+    if file and not Path(file).is_file():
+        raise GenreclfError(f"{file}: missing; copy the run again, or start a new one")
 
 
 def read_checkpoint_file(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -51,7 +58,7 @@ def read_checkpoint_file(path: Path, map_location: Any = "cpu") -> dict[str, Any
 
     Raises OSError if the file cannot be read, and ValueError or torch's exceptions if it is not a checkpoint.
     """
-    with path.open("rb") as file:
+    with check_ends(path).open("rb") as file:
         if not zipfile.is_zipfile(file):  # torch would read it as a file of its early versions
             raise ValueError("not an archive of tensors")
     content: dict[str, Any] = torch.load(path, map_location, weights_only=True)

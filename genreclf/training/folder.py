@@ -11,6 +11,10 @@ from genreclf.errors import GenreclfError
 from genreclf.inference import run_folder
 from genreclf.training.resume import OUTSIDE, read_run
 
+# What a new run in the folder of an earlier one removes, starting with the file that marks the folder as a run
+_FILES = run_folder.CONFIG_YAML, run_folder.LAST_CHECKPOINT, run_folder.BEST_CHECKPOINT, run_folder.METRICS_CSV
+_FOLDERS = run_folder.BUNDLE, run_folder.EVALUATION, run_folder.EXPORTS
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -28,9 +32,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def check_model(folder: Path, config: dict[str, Any]) -> None:
-    """Raises GenreclfError if the folder contains a run of another model."""
+def check_folder(folder: Path, config: dict[str, Any]) -> None:
+    """Raises GenreclfError if the folder contains a run of another model, or files of no run that would be removed."""
     if not (folder / run_folder.CONFIG_YAML).is_file():
+        found = [name for name in (*_FILES, *_FOLDERS) if (folder / name).exists()]
+        if found and not (folder / run_folder.RECORD).is_file():
+            raise GenreclfError(f"run={folder}: holds {', '.join(found)}, but no run; choose another folder")
         return
     other, own = read_run(folder)[0]["model"]["name"], config["model"]["name"]
     if other != own:
@@ -55,13 +62,8 @@ def _settings(overrides: Sequence[str]) -> set[str]:
 
 
 def begin(folder: Path) -> None:
-    """Removes the files of an earlier run of the same model, starting with the file that marks the folder as a run."""
-    for name in (
-        run_folder.CONFIG_YAML,
-        run_folder.LAST_CHECKPOINT,
-        run_folder.BEST_CHECKPOINT,
-        run_folder.METRICS_CSV,
-    ):
+    """Removes the files of an earlier run of the same model."""
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
-    for name in (run_folder.BUNDLE, run_folder.EVALUATION, run_folder.EXPORTS):
+    for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -24,6 +24,7 @@ from genreclf.training.losses import GenreLoss, MultilabelLoss, TeacherLoss, div
 from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import average_statistics
 from genreclf.training.recorded_steps import RecordedStep, StepRecorder
+from genreclf.training.resume import EPOCHS
 
 
 class GenreModule(L.LightningModule):
@@ -167,6 +168,8 @@ class GenreModule(L.LightningModule):
         """
         now, before = flatten(dict(self.hparams)), flatten(checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {}))
         for key in [key for key in before if key in now and before[key] != now[key]]:
+            if key == EPOCHS and now[key] > before[key]:
+                continue
             problem = f"has {key}={now[key]}, but the training began with {before[key]}"
             raise GenreclfError(f"config.yaml {problem}; restore it, or start a new run")
         for schedule in checkpoint["lr_schedulers"]:

@@ -19,7 +19,8 @@ MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record 
 OUTSIDE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect the trained model
 # Groups and keys that do not affect the training steps; the last two affect the bundle of a finished run.
 _FREE = (*OUTSIDE, "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
-_EPOCHS = "trainer.max_epochs"
+STEPS = ("augment", "batch_size", "trainer", "view")  # groups and keys that a checkpoint records besides the net's
+EPOCHS = "trainer.max_epochs"
 _ABSENT = object()
 # The types of keys in config.yaml and record.json that are read without other checks
 _TYPES: dict[str, Any] = {
@@ -68,11 +69,11 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
         value = flat_now.get(key) if key != "data.genre_map" else absolute_genre_map(flat_now.get(key))
         if key in MOVABLE:
             value = _found(value, stored.get(key), repeated=before.get(key) == given.get(key))
-        elif value != stored.get(key) and not (key == _EPOCHS and _more(value, stored[key])):
-            only = f"; only a higher {_EPOCHS} can be given" if key == _EPOCHS else ""
+        elif value != stored.get(key) and not (key == EPOCHS and _more(value, stored[key])):
+            only = f"; only a higher {EPOCHS} can be given" if key == EPOCHS else ""
             about = _words_about(key, value, before, given)
             raise GenreclfError(f"{about}: the run in {folder} has {stored.get(key)}{only}; leave it out")
-        if key in (*MOVABLE, _EPOCHS):
+        if key in (*MOVABLE, EPOCHS):
             group, name = key.split(".")
             config[group][name] = value
     overrides = [word for key, word in merged.items() if key != "ckpt"]

@@ -19,7 +19,7 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, METRICS_CSV
 from genreclf.text import shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
-from genreclf.training.checkpoint_io import CheckpointFiles
+from genreclf.training.checkpoint_io import CheckpointFiles, check_kept
 from genreclf.training.loggers import Loggers
 from genreclf.training.memory import keep_freed_memory, memory_for
 from genreclf.training.module import GenreModule
@@ -150,7 +150,7 @@ def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule:
             raise
         where, command = error.filename or settings.folder, ("genreclf", "train", f"run={settings.folder}", "ckpt=last")
         remedy = f"fix that, then resume with {shell_command(*command)}"
-        raise GenreclfError(f"{where}: cannot be written ({error.strerror}); {remedy}") from error
+        raise GenreclfError(f"{where}: {error.strerror}; {remedy}") from error
 
 
 def _is_of_lightning(error: Exception) -> bool:
@@ -164,6 +164,5 @@ def load_kept_weights(settings: Settings, trainer: L.Trainer, module: GenreModul
     kept = settings.folder / _CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step:
         raise _refusal(settings, f"no epoch was trained, so there is no {kept.name}; allow at least one epoch")
-    if not kept.is_file():
-        raise GenreclfError(f"{kept}: missing; copy the run again, or start a new one")
+    check_kept(kept)
     module.cpu().load_state_dict(CheckpointFiles().load_checkpoint(kept)["state_dict"])

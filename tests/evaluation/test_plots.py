@@ -25,16 +25,13 @@ def per_class(correct: list[int], names: tuple[str, ...]) -> list[dict]:
     return scores(np.eye(len(names))[target], target, names)["per_class"]
 
 
-def test_curves_are_drawn_from_the_table(tmp_path):
-    rows = [
-        "epoch,train/loss,train/accuracy,val/loss,val/accuracy",
-        "1,2,0.1,2.1,0.2",
-        "2,1,0.5,1.5,0.6",
-        "3,1,0.6,2,0.4",
-    ]
-    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
-    assert draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png") == {"highest": 0.6, "last": 0.4}
+def test_curves_are_drawn_from_the_rows(tmp_path):
+    columns = ("epoch", "train/loss", "train/accuracy", "val/loss", "val/accuracy")
+    table = ("1", "2", "0.1", "2.1", "0.2"), ("2", "1", "0.5", "1.5", "0.6"), ("3", "1", "0.6", "2", "0.4")
+    rows = [dict(zip(columns, row, strict=True)) for row in table]
+    assert draw_curves(rows, tmp_path / "curves.png") == {"highest": 0.6, "last": 0.4}
     assert np.asarray(Image.open(tmp_path / "curves.png")).std() > 5
+    assert np.isnan(draw_curves([], tmp_path / "empty.png")["last"])
 
 
 def test_confusion_shows_each_count_in_its_cell(tmp_path):

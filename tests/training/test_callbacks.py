@@ -5,7 +5,7 @@ import pytest
 import torch
 from operations import Operations
 
-from genreclf.training.callbacks import RunningAverage
+from genreclf.training.callbacks import RunningAverage, epoch_rows
 
 
 class Counting(L.LightningModule):
@@ -17,6 +17,21 @@ class Counting(L.LightningModule):
         self.register_buffer("seen", torch.zeros(1))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         self.register_buffer("constant", torch.ones(1), persistent=False)
+
+
+@pytest.mark.parametrize(
+    "line", [b"3,oops,1", b"3,1", b"3,1,2,4", b"three,1,2", b"\xb2,1,2", b"3,\xff,1", b"", b'3,"1,2']
+)
+def test_lines_of_the_metrics_that_are_no_numbers_are_left_out(line, tmp_path):
+    file = tmp_path / "metrics.csv"
+    file.write_bytes(b"epoch,train/loss,val/loss\n1,0.5,\n2,0.25,1e-3\n" + line + b"\n")
+    assert [list(row.values()) for row in epoch_rows(file)] == [["1", "0.5", ""], ["2", "0.25", "1e-3"]]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"loss,epoch\n1\n", b"\xff\xfe\x00", b"epoch;loss\n1;2\n"])
+def test_a_file_without_metrics_has_no_epochs(content, tmp_path):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    assert epoch_rows(tmp_path / "metrics.csv") == epoch_rows(tmp_path / "missing.csv") == []
 
 
 def trainer_on(device: str) -> SimpleNamespace:
