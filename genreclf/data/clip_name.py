@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from genreclf.frontend.clip import is_clip
@@ -29,12 +30,17 @@ def path_among(clips: Iterable[str]) -> Callable[[str], str]:
     The two may differ in case, slashes, spaces around the parts, "./" and the form of accents. A path that matches two
     clips means neither.
     """
-    alike: dict[str, list[str]] = defaultdict(list)
-    for clip in clips:
-        alike[_plain(clip)].append(clip)
+    known = set(clips)
+
+    @cache  # most lists have the clips' own spelling, and need no others
+    def alike() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for clip in known:
+            found[_plain(clip)].append(clip)
+        return found
 
     def meant(path: str) -> str:
-        found = alike.get(_plain(path), [])
+        found = [path] if path in known else alike().get(_plain(path), [])
         return found[0] if len(found) == 1 else path
 
     return meant

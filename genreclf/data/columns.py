@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from genreclf.csv_text import CsvText
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
-from genreclf.text import normalize_name, spelling_key
+from genreclf.text import NAMES_SHOWN, first_names, normalize_name, spelling_key
 
 # The usual names by meaning, without case, spaces and punctuation. A plural means the same.
 NAMES = {
@@ -70,7 +71,7 @@ class Columns:
     names: tuple[str, ...]  # names of all columns, as spelled in the file
     plan: bool = False  # whether it is a plan of `genreclf tag`, whose genres are a person's corrections
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The meaning of the column that identifies clips, one of KEYS."""
         return next(key for key in KEYS if key in self.number_of)
@@ -92,7 +93,8 @@ class Columns:
         read = {*self.number_of.values(), *(number for name in used for number in self.find(name))}
         ignored = [name for number, name in enumerate(self.names) if number not in read and name]
         parts = ["takes " + ", ".join(others)] if others else []
-        parts += ["ignores " + ", ".join(map(repr, ignored))] if ignored else []
+        count = f" ({len(ignored)} columns)" if len(ignored) > NAMES_SHOWN else ""
+        parts += [f"ignores {first_names(ignored)}{count}"] if ignored else []
         return "; ".join(parts)
 
     def find(self, name: str) -> list[int]:
@@ -171,8 +173,7 @@ def _check(columns: Columns, where: str) -> None:
     for needed, why in ((KEYS, "names the clips"), (USEFUL, "says something about them")):
         if not any(meaning in columns.number_of for meaning in needed):
             known = "; ".join(f"{meaning} ({', '.join(NAMES[meaning].split())})" for meaning in needed)
-            has = ", ".join(map(repr, columns.names)) or "none"
-            fault = f"no column {why} in its first line ({has})"
+            fault = f"no column {why} in its first line ({first_names(columns.names) or 'none'})"
             if any(map(is_clip, columns.names)):
                 raise GenreclfError(f"{where}: {fault}; add a line with the columns' names above it, as path,genre")
             raise GenreclfError(f"{where}: {fault}; known, in any case: {known}")

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from genreclf.data.notices import tell_once
 from genreclf.data.split import folder_splits, split_word
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
+from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.object_store import Location
 from genreclf.text import first_names, normalize_name
 
@@ -24,7 +25,7 @@ _NO_GENRES = re.compile(
 def kaggle_folder(folder: Path) -> Path | None:
     """Returns the folder of the genres if `folder` is or contains Kaggle's `Data`: audio, or else pictures.
 
-    Prints on standard error which one it is, and how to choose the other.
+    Prints on standard error which one it is, how to choose the other, and which folders of clips are passed over.
     """
     for parent in (folder, folder / "Data"):
         audio, pictures = (parent / name for name in (KAGGLE_AUDIO, KAGGLE_PICTURES))
@@ -32,9 +33,18 @@ def kaggle_folder(folder: Path) -> Path | None:
         if found:
             chosen, *others = found
             other = "".join(f"; for the {what}, give data.path={path}" for path, what in others)
+            passed = _folders_beside(folder, [audio, pictures])
+            other += f"; passes over the clips in {first_names(passed)}" if passed else ""
             tell_once(f"data.path={folder}: GTZAN as on Kaggle; takes the {chosen[1]} in {chosen[0].name}{other}")
             return chosen[0]
     return None
+
+
+def _folders_beside(folder: Path, known: Sequence[Path]) -> list[str]:
+    """Returns the folders of the clips in `folder` that are not below the `known` ones."""
+    inside = [one.relative_to(folder) for one in known]
+    parents = {PurePosixPath(path).parent for path in folder_contents(folder).clips}
+    return sorted(str(one) for one in parents if not any(map(one.is_relative_to, inside)))
 
 
 def _has_clips(folder: Path) -> bool:

@@ -100,11 +100,18 @@ def _unknown_artists(data: DataConfig) -> str:
 
 
 def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tuple[int, ...], ...]]:
-    """Returns the readable clips that `data.label_conflicts` keeps, and the clips of each recording in two classes."""
+    """Returns the readable clips that `data.label_conflicts` keeps, and the clips of each recording in two classes.
+
+    Prints on standard error which clips it drops.
+    """
     readable = [clip for clip, row in enumerate(rows) if row.columns]
     found = conflicts([rows[clip].group for clip in readable], [rows[clip].label for clip in readable])
     conflicting = tuple(tuple(readable[i] for i in clips) for clips in found)
     dropped = set(chain(*conflicting)) if data.label_conflicts == "drop" else set()
+    if dropped:
+        names = first_names([rows[clip].path for clip in sorted(dropped)])
+        why = "as their recordings are in several classes"
+        tell_once(f"data.label_conflicts=drop: leaves out {len(dropped)} clips, {why} ({names})")
     return [clip for clip in readable if clip not in dropped], conflicting
 
 

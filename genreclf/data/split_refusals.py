@@ -15,7 +15,9 @@ def refusals(
     reasons = []
     classes = sorted(set(labels))
     if len(classes) < 2:
-        remedy = "repair the files that cannot be read, or add others"
+        remedy = (
+            "repair the files that cannot be read, add others, or keep those that data.label_conflicts=drop leaves out"
+        )
         reasons.append(f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); {remedy}")
     absent = [split for split in needed_splits(config, splits) if split not in splits]
     if config.name in GIVEN and splits and absent:

@@ -19,7 +19,8 @@ from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
 
-_GENRES = ("none", "unknown", "unbekannt")  # these may be the class of out-of-scope music (data.none)
+# Words for a missing value that a column of this meaning may contain: the class of out-of-scope music (data.none)
+_WORDS = {"genre": ("none", "unknown", "unbekannt"), "album": (), "group": (), "fold": ()}
 _used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
 
 
@@ -189,9 +190,10 @@ def overridden(row: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
 def _is_unknown(cell: str, meaning: str) -> bool:
     if meaning == "artist":
         return is_no_artist(cell)
-    known = {"genre": _GENRES, "album": (), "group": (), "fold": ()}.get(meaning)
+    if meaning not in _WORDS:
+        return False
     plain = normalize_name(cell)
-    return known is not None and (plain in UNKNOWN and plain not in known if plain else not cell.strip("-?"))
+    return plain in UNKNOWN and plain not in _WORDS[meaning] if plain else not cell.strip("-?")
 
 
 def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
@@ -210,12 +212,13 @@ def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     raise GenreclfError(f"{table.where}: {fault}; compare the names ({firsts})")
 
 
-def _forms(key: str, clips: Sequence[str], names: Iterable[str]) -> list[Callable[[str], str]]:
-    """Returns ways to compare the table's names with the clips', strictest first. The first that fits will be used."""
+def _forms(key: str, clips: Sequence[str], names: Iterable[str]) -> Iterator[Callable[[str], str]]:
+    """Yields ways to compare the table's names with the clips', strictest first. The first that fits will be used."""
+    yield path_among(clips)
     depth = max((len(path_parts(name)) for name in (*clips, *names)), default=1)
     tails: list[Callable[[str], str]] = [_tail(count) for count in range(depth - 1, 0, -1)]
-    looser = [*tails, clip_name] if key == "path" else [clip_name, *tails]
-    return [path_among(clips), *looser, _number]
+    yield from [*tails, clip_name] if key == "path" else [clip_name, *tails]
+    yield _number
 
 
 def _tail(count: int) -> Callable[[str], str]:

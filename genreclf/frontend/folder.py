@@ -4,7 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from genreclf.errors import GenreclfError
@@ -13,7 +13,12 @@ from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
 from genreclf.frontend.object_store import Location, StorePath, objects_below
 from genreclf.text import first_names
 
-COVER_ART = "cover art"
+COVER_ART, PLOTS = "cover art", "plots of genreclf"
+# The plots in the folders of runs, evaluations, comparisons and searches, and the files that show what the folder is
+_PLOT = re.compile(
+    r"(curves|comparison|history|importance|(confusion|per-class|reliability|average-precision|precision-recall)-.+)\.png"
+)
+_RESULTS = frozenset(("record.json", "metrics.json", "comparison.json", "study.db"))
 # Folders that macOS adds to archives, network drives to folders, and Windows and Linux to disks
 _SYSTEM_FOLDERS = frozenset(
     ("__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information", "lost+found")
@@ -35,7 +40,7 @@ class FolderContents:
     """The contents of a folder. Paths are relative to it, with forward slashes, and sorted."""
 
     clips: list[str]
-    ignored: dict[str, list[str]]  # other files by extension (".txt"; "" for none), and cover art
+    ignored: dict[str, list[str]]  # other files by extension (".txt"; "" for none), COVER_ART, PLOTS
     unreadable: list[GenreclfError]  # folders that cannot be read
 
     def told(self) -> str:
@@ -51,17 +56,23 @@ class FolderContents:
 def folder_contents(folder: Location) -> FolderContents:
     """Lists the audio files and pictures below a folder or a URL, and the other files; see `contents_of`.
 
-    Links to folders are followed, but not in a loop. Raises GenreclfError if a URL cannot be listed.
+    Links to folders are followed, but not in a loop. The plots of a run in the folder are ignored. Raises GenreclfError
+    if a URL cannot be listed.
     """
     if isinstance(folder, StorePath):
         return contents_of(objects_below(folder))
     names: list[str] = []
+    plots: list[str] = []
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
         inside = Path(parent).relative_to(folder)
         folders[:] = [name for name in folders if not _is_hidden(name) and not _is_cycle(folder, inside / name)]
-        names += [(inside / name).as_posix() for name in files]
-    return contents_of(names, [_unreadable(error) for error in unreadable])
+        has_results = not _RESULTS.isdisjoint(files)
+        for name in files:
+            found = plots if has_results and _PLOT.fullmatch(name) else names
+            found.append((inside / name).as_posix())
+    contents = contents_of(names, [_unreadable(error) for error in unreadable])
+    return replace(contents, ignored={**contents.ignored, PLOTS: sorted(plots)}) if plots else contents
 
 
 def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:

@@ -20,6 +20,16 @@ def test_kaggles_audio_is_taken_and_the_pictures_named(tmp_path, capsys, above):
     assert told.count("\n") == 1 and f"give data.path={tmp_path / above / 'images_original'}" in told
 
 
+@pytest.mark.parametrize("above", ["", "Data/"])
+def test_folders_of_clips_beside_kaggles_are_named(tmp_path, capsys, above):
+    fill(tmp_path, *(above + name for name in (*AUDIO, *PICTURES)), "mine/polka/a.wav", above + "new/ska/b.wav")
+    assert kaggle_folder(tmp_path) == tmp_path / above / "genres_original"
+    told = capsys.readouterr().err
+    assert told.endswith(
+        f"passes over the clips in {', '.join(map(repr, sorted(('mine/polka', above + 'new/ska'))))}\n"
+    )
+
+
 def test_without_audio_kaggles_pictures_are_taken(tmp_path):
     fill(tmp_path, *PICTURES)
     (tmp_path / "genres_original").mkdir()

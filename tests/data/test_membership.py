@@ -109,6 +109,15 @@ def test_unreadable_and_conflicting_clips_are_left_out(tmp_path):
     assert dropped.clips == (*range(2, 9), *range(10, 16)) and dropped.conflicts == ((1, 9),)
 
 
+def test_classes_lost_to_conflicts_say_so(tmp_path, capsys):
+    pairs = [replace(row, group=f"song {number % 8}") for number, row in enumerate(ROWS[:16])]  # blues and rock
+    data = replace(data_config(path=tmp_path, cache=tmp_path), label_conflicts="drop")
+    (reason,) = membership(pairs, data, split_config("hashed")).refusals
+    assert "two classes" in reason and "data.label_conflicts" in reason
+    told = capsys.readouterr().err
+    assert told.startswith("data.label_conflicts=drop: leaves out 16 clips") and repr(ROWS[0].path) in told
+
+
 def test_without_readable_clips_nothing_is_assigned_and_the_reason_is_given(tmp_path):
     data = data_config(path=tmp_path, cache=tmp_path)
     member = membership([replace(one, columns=0) for one in ROWS], data, split_config("published"))

@@ -159,6 +159,16 @@ def test_columns_of_no_known_meaning_are_told_once_in_one_line(tmp_path, capsys)
     assert capsys.readouterr().err == told
 
 
+def test_of_many_columns_a_few_are_named_and_all_counted(tmp_path, capsys):
+    others = ",".join(f"x{number}" for number in range(500))
+    read_table(table(tmp_path, f"path,artist,{others}\n{CLIPS[0]},a\n"), CLIPS)
+    told = capsys.readouterr().err
+    assert "500 columns" in told and "'x0'" in told and "x499" not in told
+    with pytest.raises(GenreclfError) as error:
+        read_table(table(tmp_path, f"{others}\n"), CLIPS)
+    assert "'x0'" in str(error.value) and "x499" not in str(error.value)
+
+
 def test_any_column_can_be_read(tmp_path):
     path = table(
         tmp_path, "file,Label,Source,d.e.c.a.d.e\nblues.00000.png,blues, radio ,1990s\nblues00001.wav,blues,,\n"

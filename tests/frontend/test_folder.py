@@ -36,6 +36,19 @@ def test_what_systems_leave_in_folders_is_passed_over(tmp_path):
     assert (contents.clips, contents.ignored) == (["a/1.mp3"], {".ini": ["a/desktop.ini"]})
 
 
+def test_plots_of_runs_and_evaluations_are_no_clips(tmp_path):
+    names = [
+        "runs/1/record.json",
+        "runs/1/curves.png",
+        "runs/1/evaluation/test/metrics.json",
+        "a/curves.png",
+        "a/1.png",
+    ]
+    plots = ["runs/1/curves.png", "runs/1/evaluation/test/confusion-none.png"]
+    contents = folder_contents(fill(tmp_path, *names, *plots))
+    assert (contents.clips, contents.ignored["plots of genreclf"]) == (["a/1.png", "a/curves.png"], plots)
+
+
 def test_many_names_are_counted_and_the_first_shown(tmp_path):
     told = folder_contents(fill(tmp_path, *(f"{number:03}.pdf" for number in range(500)))).told()
     assert "500 .pdf" in told and "'000.pdf'" in told and "'499.pdf'" not in told and len(told) < 100
