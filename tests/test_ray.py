@@ -65,11 +65,19 @@ def journaled(journal: Path) -> list[str]:
     return sorted(Path(json.loads(line)["path"]).name for line in lines if line.endswith("}"))
 
 
-def slow(worker: type) -> type:
-    """Returns a slow worker, so that a node can end while its actor is working."""
+@pytest.fixture
+def all_began(tmp_path) -> Path:
+    """A file that exists as soon as three actors have begun."""
+    return tmp_path / "three actors"
+
+
+def slow(worker: type, all_began: Path) -> type:
+    """Returns a slow worker, so that a node can end while its actor is working. It waits until all actors work."""
 
     class Slow(worker):  # sent to the nodes by value, because they cannot import it from here
         def results(self, items):
+            while not all_began.exists():
+                time.sleep(0.05)
             time.sleep(0.5)
             return super().results(items)
 
@@ -77,7 +85,7 @@ def slow(worker: type) -> type:
 
 
 @pytest.fixture
-def lost(cluster, monkeypatch) -> list[str]:
+def lost(cluster, all_began, monkeypatch) -> list[str]:
     """Ends a node as soon as it has a working actor, one of three; then names what was lost."""
     begun, lost, doomed = [], [], cluster.add_node(num_cpus=1)
     has_begun, finished = ray_pool._Pool._has_begun, ray_pool._Pool._finished
@@ -85,6 +93,8 @@ def lost(cluster, monkeypatch) -> list[str]:
     def note_begin(pool, reference):
         has_begun(pool, reference)
         begun.append(reference)
+        if len(begun) == 3:
+            all_began.touch()
 
     def note_loss(pool, reference, chunks):
         if len(begun) == 3 and not lost:
@@ -99,9 +109,11 @@ def lost(cluster, monkeypatch) -> list[str]:
     return lost
 
 
-def test_no_file_is_lost_or_repeated_if_a_node_ends(library, cluster, lost, run_predict, monkeypatch, tmp_path):
+def test_no_file_is_lost_or_repeated_if_a_node_ends(
+    library, cluster, all_began, lost, run_predict, monkeypatch, tmp_path
+):
     single = run_predict(library, "--csv", "--segments")
-    monkeypatch.setattr(ray_engine, "_Worker", slow(ray_engine._Worker))
+    monkeypatch.setattr(ray_engine, "_Worker", slow(ray_engine._Worker, all_began))
     words = [library, "--csv", "--segments", "--ray", cluster.address, "--journal", tmp_path / "journal"]
     assert run_predict(*words) == single  # also no message from Ray
     assert lost == ["the node", "a chunk"]
@@ -179,8 +191,8 @@ def content(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store.iterdir()}
 
 
-def test_a_store_is_the_same_if_a_node_ends(music, local_store, cluster, lost, monkeypatch, tmp_path):
-    monkeypatch.setattr(ray_clips, "_Worker", slow(ray_clips._Worker))
+def test_a_store_is_the_same_if_a_node_ends(music, local_store, cluster, all_began, lost, monkeypatch, tmp_path):
+    monkeypatch.setattr(ray_clips, "_Worker", slow(ray_clips._Worker, all_began))
     engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address))
     assert content(build_store(*music, tmp_path, 30.0, engine=engine)) == local_store
     assert lost == ["the node", "a chunk"]
