@@ -18,6 +18,7 @@ from genreclf.data.collections import compare_collections, other_collection, own
 from genreclf.data.collections_page import collections_page
 from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import data_folder
+from genreclf.data.findings import notes
 from genreclf.data.leaks import HELD_OUT, SHARED, Leak, not_compared_line, pieces_line
 from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
@@ -63,6 +64,8 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     numbers = json.dumps({**context, **found.plain()}, indent=1)
     _write(options.out, {PAGE: audit_page(found, store, about), NUMBERS: numbers})
     _show(found)
+    for note in notes(store.rows):
+        print(one_line(note))
     for what, name in (("page", PAGE), ("numbers", NUMBERS)):
         print(one_line(f"{what}: {options.out / name}"))
     return FOUND if options.strict and found.verdict in ("leaks", "unknown") else 0

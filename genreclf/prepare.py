@@ -9,6 +9,7 @@ from typing import Any
 from genreclf.config import build
 from genreclf.data.build_store import Engine, prepared_store, read_in_threads
 from genreclf.data.data_config import DataConfig
+from genreclf.data.findings import notes
 from genreclf.data.store import ARRAY, open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
@@ -30,6 +31,8 @@ def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     skipped = len(store.rows) - len(readable)
     print(f"{len(readable)} clips of {len(counts)} classes, {hours:.1f} hours; {skipped} skipped")
     print(one_line(", ".join(f"{label} {count}" for label, count in sorted(counts.items()))))
+    for note in notes(store.rows):
+        print(one_line(note))
     duplicates = len(readable) - len({row.group for row in readable})
     if duplicates:
         copies = len(readable) - len({row.digest for row in readable})

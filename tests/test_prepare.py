@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from command_line import NO_ONNX, command, start
+from PIL import Image
 from tiny_pictures import tiny_picture
 from tiny_sounds import music_like
 
@@ -47,6 +48,21 @@ def test_prepare_reports_what_it_computed_and_skipped(music, tmp_path):
     made = (Path(folder) / "store.json").stat().st_mtime_ns
     assert command("prepare", *arguments, cache=tmp_path).stdout == first.stdout
     assert (Path(folder) / "store.json").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("name", ["prepare", "audit", "train"])
+def test_notes_on_pictures_are_told_until_the_user_gives_the_axis(music, name, tmp_path):
+    for path in music.glob("low/*.png"):
+        with Image.open(path) as image:
+            image.copy().save(path)  # as other programs write it
+    words = (
+        "data=folder",
+        f"data.path={music}",
+        *(["model=majority", "split=all", "temperature=1", f"run={tmp_path}/run"] * (name == "train")),
+    )
+    noted = re.compile(r"5 clips: .*assumed.*low/again\.png")
+    assert noted.search(command(name, *words, cache=tmp_path).stdout)
+    assert "assumed" not in command(name, *words, "data.figure=bands", cache=tmp_path).stdout
 
 
 def test_a_missing_folder_is_one_line(tmp_path):

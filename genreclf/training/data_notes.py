@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from genreclf.data.datamodule import SpectrogramDataModule
+from genreclf.data.findings import notes
 from genreclf.data.split import SPLITS
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.text import one_line
 
 
 def show_data(datamodule: SpectrogramDataModule) -> None:
-    """Prints the numbers of clips on standard output, and problems with clips on standard error."""
+    """Prints the numbers of clips and notes on them on standard output, and problems with clips on standard error."""
     if datamodule.data.name == "demo":
         print("data=demo: generated music, not a benchmark; for real music: data=gtzan or data=folder data.path=FOLDER")
     summary = datamodule.summary()
@@ -20,6 +21,8 @@ def show_data(datamodule: SpectrogramDataModule) -> None:
     if summary["repeated"]:
         seconds = datamodule.view.segment_frames / FRAME_RATE_HZ
         print(f"{summary['repeated']} clips are shorter than a segment ({seconds:.1f} s) and are repeated to fill one")
+    for note in notes(datamodule.store.rows):
+        print(one_line(note))
     for note in _problems(summary, datamodule.data.label_conflicts):
         print(one_line(note), file=sys.stderr)
 

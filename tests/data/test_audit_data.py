@@ -15,7 +15,7 @@ from PIL import Image
 
 from genreclf.data.audit import audit, class_balance, leak_summary, pairs
 from genreclf.data.audit_page import MAX_LISTED, PAIRS_DRAWN, STRIP_ROWS, WIDTH, audit_page, draw_pair
-from genreclf.data.findings import FINDINGS, findings
+from genreclf.data.findings import FINDINGS, findings, notes
 from genreclf.data.fingerprint import Fingerprints, Match, fingerprint
 from genreclf.data.leaks import (
     RANDOM_SEEDS,
@@ -209,6 +209,17 @@ def test_each_fault_is_found_and_no_other(clip, expected):
     for kind in expected:
         (one,) = found[kind]
         assert one.path == "a/odd.wav" and one.why
+
+
+def test_the_most_frequent_notes_are_shown_once_with_the_number_of_clips():
+    noted = [row(f"a/{number}.png", problem="x" * min(number, 5)) for number in range(9)]
+    left_out = row("b/1.png", problem="unreadable", columns=0)
+    assert notes([*noted, left_out]) == [
+        "4 clips: xxxxx ('a/5.png', 'a/6.png', 'a/7.png', ...)",
+        "1 clip: x ('a/1.png')",
+        "1 clip: xx ('a/2.png')",
+        "2 clips: other notes, see clips.csv in the store ('a/3.png', 'a/4.png')",
+    ]
 
 
 # --- Duplicates -------------------------------------------------------------------------------------------------------
