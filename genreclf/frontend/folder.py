@@ -3,8 +3,8 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from genreclf.errors import GenreclfError
@@ -56,37 +56,35 @@ class FolderContents:
 def folder_contents(folder: Location) -> FolderContents:
     """Lists the audio files and pictures below a folder or a URL, and the other files; see `contents_of`.
 
-    Links to folders are followed, but not in a loop. The plots of a run in the folder are ignored. Raises GenreclfError
-    if a URL cannot be listed.
+    Links to folders are followed, but not in a loop. Raises GenreclfError if a URL cannot be listed.
     """
     if isinstance(folder, StorePath):
         return contents_of(objects_below(folder))
     names: list[str] = []
-    plots: list[str] = []
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
         inside = Path(parent).relative_to(folder)
         folders[:] = [name for name in folders if not _is_hidden(name) and not _is_cycle(folder, inside / name)]
-        has_results = not _RESULTS.isdisjoint(files)
-        for name in files:
-            found = plots if has_results and _PLOT.fullmatch(name) else names
-            found.append((inside / name).as_posix())
-    contents = contents_of(names, [_unreadable(error) for error in unreadable])
-    return replace(contents, ignored={**contents.ignored, PLOTS: sorted(plots)}) if plots else contents
+        names += [(inside / name).as_posix() for name in files]
+    return contents_of(names, [_unreadable(error) for error in unreadable])
 
 
-def contents_of(names: Iterable[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:
+def contents_of(names: Collection[str], unreadable: Sequence[GenreclfError] = ()) -> FolderContents:
     """Sorts `names`, which are relative to a folder, into clips and other files, without hidden and system files.
 
     Pictures beside songs that are named like cover art ("cover", "folder", "front", "AlbumArtSmall", ...) are not
-    clips.
+    clips, and neither are the plots in a run's folder.
     """
+    of_results = {folder for folder, _, name in (path.rpartition("/") for path in names) if name in _RESULTS}
     clips: list[str] = []
     ignored: defaultdict[str, list[str]] = defaultdict(list)
     for path in names:
         if any(map(_is_hidden, path.split("/"))):
             continue
-        if is_clip(path):
+        folder, _, name = path.rpartition("/")
+        if folder in of_results and _PLOT.fullmatch(name):
+            ignored[PLOTS].append(path)
+        elif is_clip(path):
             clips.append(path)
         else:
             ignored[PurePosixPath(path).suffix.lower()].append(path)

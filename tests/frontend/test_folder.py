@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from unreadable import make_unreadable
 
 from genreclf.frontend.clip import is_clip
-from genreclf.frontend.folder import COVER_ART, folder_contents
+from genreclf.frontend.folder import COVER_ART, contents_of, folder_contents
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -37,16 +37,11 @@ def test_what_systems_leave_in_folders_is_passed_over(tmp_path):
 
 
 def test_plots_of_runs_and_evaluations_are_no_clips(tmp_path):
-    names = [
-        "runs/1/record.json",
-        "runs/1/curves.png",
-        "runs/1/evaluation/test/metrics.json",
-        "a/curves.png",
-        "a/1.png",
-    ]
     plots = ["runs/1/curves.png", "runs/1/evaluation/test/confusion-none.png"]
-    contents = folder_contents(fill(tmp_path, *names, *plots))
+    results = ["runs/1/record.json", "runs/1/evaluation/test/metrics.json", *plots]
+    contents = folder_contents(fill(tmp_path, "a/curves.png", "a/1.png", *results))
     assert (contents.clips, contents.ignored["plots of genreclf"]) == (["a/1.png", "a/curves.png"], plots)
+    assert contents == contents_of(["a/curves.png", "a/1.png", *results])  # as objects in a store
 
 
 def test_many_names_are_counted_and_the_first_shown(tmp_path):
