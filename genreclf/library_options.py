@@ -1,7 +1,7 @@
 """Options that `predict` and `embed` share: files on disks and in object stores, a journal, shards, a Ray cluster."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -74,11 +74,11 @@ def _stored_clips(prefix: StorePath) -> list[StorePath]:
 
 
 def library_rows(
-    options: argparse.Namespace, predictor: Predictor, contents: Contents, paths: Sequence[Location]
-) -> list[Row]:
-    """Returns the rows of all files, in order."""
+    options: argparse.Namespace, predictor: Predictor, contents: Contents, paths: Sequence[Location], bar: bool = True
+) -> Iterator[Row]:
+    """Yields the rows of all files, in order, and with `bar` shows a progress bar."""
     with engine_of(options, predictor, contents) as engine:
-        return list(predicted_rows(paths, predictor, contents, engine, options.journal))
+        yield from predicted_rows(paths, predictor, contents, engine, options.journal, bar)
 
 
 def engine_of(options: argparse.Namespace, predictor: Predictor, contents: Contents) -> AbstractContextManager[Engine]:

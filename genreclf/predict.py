@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from itertools import tee
 from pathlib import PurePath
 
 from genreclf.command_options import (
@@ -22,6 +23,7 @@ from genreclf.frontend.object_store import Location
 from genreclf.inference.predicted_rows import Contents
 from genreclf.inference.results import Row, check_output, flat, show_csv, show_json, show_table, write_parquet
 from genreclf.library_options import add_library_options, check_library_options, find_locations, library_rows
+from genreclf.outputs import lost_output
 from genreclf.stopping import stoppable
 
 # The modules that decode files with the usual suffixes.
@@ -45,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _import_in_a_thread(paths, options)
     predictor = load(options)
     print_default_model(options)
-    rows = library_rows(options, predictor, contents, paths)
+    prints_as_they_come = (options.json or options.csv) and sys.stdout.isatty()  # through a progress bar
+    rows = library_rows(options, predictor, contents, paths, bar=not prints_as_they_come)
     code = _show(rows, predictor.info.classes, contents, options)
     return SOME_FILES_FAILED if unreadable_folders else code
 
@@ -73,31 +76,39 @@ def _parser() -> Parser:
     add_model_options(parser)
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="genres per line of the table (default 3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each segment")
-    parser.add_argument("--parquet", type=user_path, metavar="OUT", help="write a Parquet file with all classes")
+    parser.add_argument(
+        "--parquet", type=user_path, metavar="OUT", help="write a Parquet file with all classes at the end"
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON with all classes")
-    form.add_argument("--csv", action="store_true", help="print CSV with all classes")
+    form.add_argument("--json", action="store_true", help="print JSON with all classes, file by file")
+    form.add_argument("--csv", action="store_true", help="print CSV with all classes, file by file")
     return parser
 
 
 def _show(rows: Iterable[Row], classes: Sequence[str], contents: Contents, options: argparse.Namespace) -> int:
-    """Shows the rows, which need not all be in memory, reports their problems, and returns the exit code."""
+    """Shows the rows as they come, reports their problems, and returns the exit code.
+
+    Ends early when standard output takes no more rows and nothing else keeps them.
+    """
     problems: list[str] = []
-    rows = _reported(rows, problems)
+    rows = _reported(rows, problems, kept=bool(options.parquet or options.journal))
     if options.parquet:
-        rows = list(rows)
-        write_parquet(flat(rows, classes, contents.segments), options.parquet)
+        rows, copies = tee(rows)
     if options.json:
         show_json(rows, sys.stdout)
     elif options.csv:
         show_csv(rows, classes, contents.segments, sys.stdout)
     elif not options.parquet:
         show_table(rows, options.top, contents.segments)
+    if options.parquet:
+        write_parquet(flat(copies, classes, contents.segments), options.parquet)
     return SOME_FILES_FAILED if problems else 0
 
 
-def _reported(rows: Iterable[Row], problems: list[str]) -> Iterator[Row]:
+def _reported(rows: Iterable[Row], problems: list[str], kept: bool) -> Iterator[Row]:
     for row in rows:
+        if not kept and lost_output():
+            return
         if row["problem"]:
             problems.append(row["problem"])
             print_problems(problems[-1:])

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a progress bar on standard error if that is a terminal. Yields the function `report(done, total)`."""
-    if not sys.stderr.isatty():
+def progress_bar(label: str, unit: str, wanted: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Shows a progress bar, if `wanted`, on standard error if that is a terminal. Yields `report(done, total)`."""
+    if not (wanted and sys.stderr.isatty()):
         yield lambda done, total: None
         return
     from rich import progress as rich  # slow to import, and not needed without a terminal
@@ -21,6 +21,6 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
     text = rich.TextColumn("{task.description}", markup=False)
     columns = (text, rich.BarColumn(), rich.MofNCompleteColumn(), Rate(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=Console(stderr=True)) as progress:
+    with rich.Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -21,7 +21,7 @@ from unreadable import make_unreadable
 from genreclf.__main__ import main as genreclf_command
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
-from genreclf.inference.predictor import Predictor, load_predictor
+from genreclf.inference.predictor import Prediction, Predictor, load_predictor
 from genreclf.inference.results import show_table
 from genreclf.inference.run_folder import MODEL_CONFIG, PRETRAINED
 from genreclf.predict import main
@@ -92,6 +92,32 @@ def test_a_library_is_predicted_in_order_as_file_by_file(library, predict):
         for piece, segment in zip(row["segments"], alone.segments, strict=True):
             assert (piece["start_seconds"], piece["end_seconds"]) == (segment.start_seconds, segment.end_seconds)
             assert list(piece["probabilities"].values()) == list(segment.probabilities)
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_rows_are_printed_as_they_come(form, library, predict, monkeypatch):
+    """With one thread, a file is begun when the fourth one before it has been printed."""
+    paths, printed, whole = sorted(library.rglob("*.*")), [], Predictor.predict_file
+
+    def watched(predictor: Predictor, path: Path) -> Prediction:
+        printed.append(sum(str(path) in sys.stdout.getvalue() for path in paths))
+        return whole(predictor, path)
+
+    monkeypatch.setattr(Predictor, "predict_file", watched)
+    predict(library, form, "--workers", 1)
+    assert len(printed) == 11 and all(count >= number - 3 for number, count in enumerate(printed))
+
+
+def test_it_ends_early_only_if_nothing_keeps_the_rows(library, predict, monkeypatch, tmp_path):
+    for words, expected in (([], range(1, 11)), (["--parquet", tmp_path / "x.parquet"], [11])):
+        begun, whole = [], Predictor.predict_file
+        reader, writer = os.pipe()
+        os.close(reader)
+        with monkeypatch.context() as patch, open(writer, "w") as nobody:  # noqa: PTH123
+            patch.setattr(Predictor, "predict_file", lambda self, path: begun.append(path) or whole(self, path))  # noqa: B023
+            patch.setattr(sys, "stdout", nobody)
+            code, _, error = predict(library, "--csv", "--workers", 1, "--model", "a", *words)
+        assert len(begun) in expected and code in (1, 141) and "Broken pipe" not in error
 
 
 def test_all_formats_contain_the_same(library, predict, sure, tmp_path):

@@ -72,7 +72,8 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     def of_kept(items: Sequence[T]) -> tuple[T, ...]:
         return tuple(items[number] for number in kept) if items else ()
 
-    reasons += refusals(split, *_by_genre(genres, splits), [groups[number] for number in kept for _ in genres[number]])
+    groups_by_genre = [groups[number] for number in kept for _ in genres[number]]
+    reasons += refusals(split, *_by_genre(genres, splits), groups_by_genre, _remedies(rows, len(clips)))
     missing: Mapping[str, Sequence[str]] = {}
     if split.name == "published":
         missing = found.missing if data.public else published_missing(of_kept(paths))
@@ -113,6 +114,14 @@ def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tup
         why = "as their recordings are in several classes"
         tell_once(f"data.label_conflicts=drop: leaves out {len(dropped)} clips, {why} ({names})")
     return [clip for clip in readable if clip not in dropped], conflicting
+
+
+def _remedies(rows: Sequence[Row], usable: int) -> list[str]:
+    """Returns how to use the clips that are not among the `usable` ones; empty if all are."""
+    unreadable = [row.path for row in rows if not row.columns]
+    found = [f"repair the files that cannot be used ({first_names(unreadable)})"] if unreadable else []
+    dropped = len(rows) - len(unreadable) - usable
+    return [*found, f"keep the {dropped} clips that data.label_conflicts=drop leaves out"] if dropped else found
 
 
 def _by_genre(genres: Sequence[Sequence[str]], splits: Sequence[str | None]) -> tuple[list[str | None], list[str]]:

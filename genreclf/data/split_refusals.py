@@ -6,18 +6,20 @@ from genreclf.data.split import GIVEN, SPLITS, SplitConfig
 
 
 def refusals(
-    config: SplitConfig, splits: Sequence[str | None], labels: Sequence[str], groups: Sequence[str]
+    config: SplitConfig,
+    splits: Sequence[str | None],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    remedies: Sequence[str] = (),
 ) -> list[str]:
-    """Returns the reasons why this split cannot be used for training, a line each.
+    """Returns the reasons why this split cannot be used for training, a line each. `remedies` bring back lost clips.
 
     They are: fewer than two classes, a needed split that is empty, and the classes that are missing in a needed split.
     """
     reasons = []
     classes = sorted(set(labels))
     if len(classes) < 2:
-        remedy = (
-            "repair the files that cannot be read, add others, or keep those that data.label_conflicts=drop leaves out"
-        )
+        remedy = ", or ".join([*remedies, "add clips of other genres"])
         reasons.append(f"fewer than two classes have usable clips ({', '.join(classes) or 'none'}); {remedy}")
     absent = [split for split in needed_splits(config, splits) if split not in splits]
     if config.name in GIVEN and splits and absent:

@@ -38,14 +38,19 @@ Engine = Callable[[Sequence[Location]], Iterator[FileRow]]
 
 
 def predicted_rows(
-    paths: Sequence[Location], predictor: Predictor, contents: Contents, engine: Engine, journal_file: Path | None
+    paths: Sequence[Location],
+    predictor: Predictor,
+    contents: Contents,
+    engine: Engine,
+    journal_file: Path | None,
+    bar: bool = True,
 ) -> Iterator[Row]:
-    """Yields a row per path, in order (see `file_row`), with these contents, and shows a progress bar.
+    """Yields a row per path, in order (see `file_row`), with these contents, and with `bar` shows a progress bar.
 
     Files with a row in the journal are not predicted again. Raises GenreclfError if the journal cannot be used.
     """
     journal = Journal(journal_file, rows_digest(predictor, contents)) if journal_file else None
-    return (result.row for result in journaled(paths, engine, journal))
+    return (result.row for result in journaled(paths, engine, journal, bar))
 
 
 def rows_digest(predictor: Predictor, contents: Contents) -> str:
@@ -62,12 +67,14 @@ def thread_rows(predictor: Predictor, workers: int, contents: Contents, paths: S
         yield FileRow(path, row, not isinstance(result, StoreError))
 
 
-def journaled(paths: Sequence[Location], engine: Engine, journal: Journal | None) -> Iterator[FileRow]:
+def journaled(
+    paths: Sequence[Location], engine: Engine, journal: Journal | None, bar: bool = True
+) -> Iterator[FileRow]:
     """Yields the rows of `paths`, in order: from the journal, or from the engine, and then adds them to the journal."""
     known = {path for path in dict.fromkeys(paths) if journal and journal.find(path) is not None}
     todo = [path for path in dict.fromkeys(paths) if path not in known]
     results, left, arrived = engine(todo), Counter(paths), dict[Location, FileRow]()
-    with progress_bar("predicting", "files") as report:
+    with progress_bar("predicting", "files", bar) as report:
         report(count := 0, len(todo))
         for path in paths:
             if journal and path in known:

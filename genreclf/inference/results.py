@@ -96,21 +96,23 @@ def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def show_json(rows: Iterable[Row], out: TextIO) -> None:
-    """Writes the rows as a JSON list, one at a time, so that they need not all be in memory."""
+    """Writes the rows as a JSON list, each as soon as it comes."""
     before = "["
     for row in rows:
         out.write(before + "\n " + json.dumps(row, indent=1).replace("\n", "\n "))  # no text has a bare line break
+        out.flush()
         before = ","
     out.write("[]\n" if before == "[" else "\n]\n")
 
 
 def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
-    """Writes a line per clip or segment, one at a time, with a column for each class."""
+    """Writes a line per clip or segment, each as soon as it comes, with a column for each class."""
     shown = one_line if out.isatty() else utf8  # programs get names unchanged
     for number, record in enumerate(_records(rows, classes, segments)):
         if not number:
             out.write(csv_line(map(shown, record)))
         out.write(csv_line(shown(value) if isinstance(value, str) else value for value in record.values()))
+        out.flush()
 
 
 def write_parquet(records: Iterable[dict[str, Any]], path: Path, metadata: Mapping[bytes, bytes] | None = None) -> None:

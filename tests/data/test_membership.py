@@ -109,11 +109,22 @@ def test_unreadable_and_conflicting_clips_are_left_out(tmp_path):
     assert dropped.clips == (*range(2, 9), *range(10, 16)) and dropped.conflicts == ((1, 9),)
 
 
-def test_classes_lost_to_conflicts_say_so(tmp_path, capsys):
-    pairs = [replace(row, group=f"song {number % 8}") for number, row in enumerate(ROWS[:16])]  # blues and rock
+@pytest.mark.parametrize(("conflicting", "unreadable"), [(0, 16), (8, 0), (6, 4)])
+def test_too_few_classes_name_only_what_was_left_out(conflicting, unreadable, tmp_path):
+    """Blues and rock are recordings of each other, or the last of them cannot be read."""
+    rows = [replace(row, group=f"song {number % 8}") for number, row in enumerate(ROWS[:16])]
+    for number in (*range(8 - unreadable // 2, 8), *range(16 - unreadable // 2, 16)):
+        rows[number] = replace(rows[number], columns=0)
     data = replace(data_config(path=tmp_path, cache=tmp_path), label_conflicts="drop")
-    (reason,) = membership(pairs, data, split_config("hashed")).refusals
-    assert "two classes" in reason and "data.label_conflicts" in reason
+    (reason,) = membership(rows, data, split_config("hashed")).refusals
+    assert "two classes" in reason and ("the 12 clips that data.label_conflicts" in reason) == (conflicting == 6)
+    assert ("data.label_conflicts" in reason) == (conflicting > 0)
+    assert ("repair the files" in reason) == (unreadable > 0)
+
+
+def test_clips_lost_to_conflicts_are_told(tmp_path, capsys):
+    pairs = [replace(row, group=f"song {number % 8}") for number, row in enumerate(ROWS[:16])]  # blues and rock
+    membership(pairs, replace(data_config(path=tmp_path, cache=tmp_path), label_conflicts="drop"), split_config("all"))
     told = capsys.readouterr().err
     assert told.startswith("data.label_conflicts=drop: leaves out 16 clips") and repr(ROWS[0].path) in told
 

@@ -469,7 +469,7 @@ def test_a_split_without_validation_clips_names_the_remedy(config):
 @pytest.mark.parametrize(("labels", "left"), [([], "none"), (["jazz"] * 3, "jazz")])
 def test_fewer_than_two_classes_are_refused(labels, left):
     (reason,) = refusals(HASHED, ["train", "val", "test"][: len(labels)], labels, list("abc")[: len(labels)])
-    assert reason.startswith("fewer than two classes ") and f"({left}); repair the files" in reason
+    assert reason.startswith("fewer than two classes ") and f"({left}); add clips of other genres" in reason
 
 
 @given(st.integers(1, 60))
