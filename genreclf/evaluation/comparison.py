@@ -10,7 +10,15 @@ from scipy.stats import binomtest, norm
 
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import calibration_error, cross_calibrate, fit_temperature
-from genreclf.evaluation.intervals import bootstrap, clustered, mean_per_clip, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.intervals import (
+    bootstrap,
+    mean_interval,
+    mean_per_clip,
+    percentile_interval,
+    shown_interval,
+    sum_by_group,
+    wilson,
+)
 from genreclf.evaluation.multilabel_scores import finite_or_none
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import scores
@@ -72,10 +80,8 @@ def compare(systems: Sequence[System], columns: Columns | None = None) -> dict[s
     The systems must have the same clips in the same order, which is also the order of the cells in `columns`.
     """
     ranked = sorted(systems, key=lambda system: -system.correct.mean())
-    groups = ranked[0].groups
-    pairs = [compare_pair(*two, groups) for two in itertools.combinations(ranked, 2)]
-    described = [describe(system, groups) for system in ranked]
-    return compared("accuracy", ranked, described, pairs, _of_slice, columns)
+    pairs = [compare_pair(*two) for two in itertools.combinations(ranked, 2)]
+    return compared("accuracy", ranked, list(map(describe, ranked)), pairs, _of_slice, columns)
 
 
 def compared(
@@ -113,21 +119,20 @@ def _of_slice(systems: Sequence[System]) -> list[dict[str, Any]]:
     """
     found = []
     for system in systems:
-        pair = None if system is systems[0] else compare_pair(systems[0], system, system.groups)
+        pair = None if system is systems[0] else compare_pair(systems[0], system)
         behind = None if pair is None else {key: pair[key] for key in ("difference", "clustered")}
         by_seed = list(system.predictions.values())
         found.append({"label": system.label, **scores_of(by_seed), "behind_first": behind})
     return found
 
 
-def describe(system: System, groups: Sequence[str]) -> dict[str, Any]:
+def describe(system: System) -> dict[str, Any]:
     """Returns the scores of a system: means over seeds, deviations over seeds and folds, 95 % intervals."""
     all_predictions = list(system.predictions.values())
     by_seed = [scores(one.probabilities, one.target, one.classes) for one in all_predictions]
     correct = system.correct
     by_fold = [float(correct[:, system.fold == number].mean()) for number in np.unique(system.fold)]
-    sums = sum_by_group(np.column_stack([np.ones(len(groups)), correct.mean(axis=0)]), groups)
-    interval = clustered(sums, mean_per_clip)
+    interval = mean_interval(correct.mean(axis=0), system.groups)
     independent = wilson(int(correct.sum()), correct.size) if len(correct) == 1 else None
     return {
         **summary(system, "accuracy", correct.mean(axis=1).tolist(), by_fold),
@@ -166,7 +171,7 @@ def deviation(values: Sequence[float]) -> float | None:
     return finite_or_none(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[str, Any]:
+def compare_pair(better: System, other: System) -> dict[str, Any]:
     """Returns the difference of two systems' accuracies on the same clips, and its significance.
 
     `p` comes from the exact McNemar test. With several seeds it is twice the median over all pairs of seeds, which is
@@ -179,13 +184,14 @@ def compare_pair(better: System, other: System, groups: Sequence[str]) -> dict[s
     p_values = [mcnemar(*pair) for pair in seed_pairs]
     # (N,) whole numbers instead of means: with thirds, rounding could move an interval's end from 0 to just above 0.
     gain = len(second) * first.sum(axis=0) - len(first) * second.sum(axis=0)
-    sums = sum_by_group(np.column_stack([np.full(len(gain), len(seed_pairs)), gain]), groups)
-    error = float(bootstrap(sums, mean_per_clip).std()) if len(sums) > 1 else 0.0
+    sums = sum_by_group(np.column_stack([np.full(len(gain), len(seed_pairs)), gain]), better.groups)
+    draws = bootstrap(sums, mean_per_clip) if len(sums) > 1 else None
+    error = 0.0 if draws is None else float(draws.std())
     return {
         "better": better.label,
         "other": other.label,
         "difference": float(gain.mean() / len(seed_pairs)),
-        "clustered": clustered(sums, mean_per_clip),
+        "clustered": None if draws is None else percentile_interval(draws),
         "detectable": DETECTABLE_ERRORS * error if error else None,
         "only_better_correct": float(np.mean([(one & ~two).sum() for one, two in seed_pairs])),
         "only_other_correct": float(np.mean([(two & ~one).sum() for one, two in seed_pairs])),

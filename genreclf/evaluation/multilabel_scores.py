@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from genreclf.evaluation.calibration import calibration, calibration_error
-from genreclf.evaluation.intervals import Interval, clustered, mean_per_clip, sum_by_group
+from genreclf.evaluation.intervals import Interval, clustered, mean_interval, percentile_interval, sum_by_group
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
 from genreclf.evaluation.slices import Columns, by_value
@@ -77,18 +77,14 @@ def finite_or_none(value: Any) -> float | None:
 def interval(values: np.ndarray) -> Interval | None:
     """Returns the 95 % percentile interval of the finite (draws,) bootstrap values, or None if they are all equal."""
     finite = values[np.isfinite(values)]
-    if not len(finite) or finite.min() == finite.max():
-        return None
-    low, high = np.percentile(finite, (2.5, 97.5))
-    return float(low), float(high)
+    return percentile_interval(finite) if len(finite) and finite.min() < finite.max() else None
 
 
 def _intervals(predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray]) -> dict[str, dict[str, Interval | None]]:
     """Returns intervals by score, with keys as in `scores.intervals`."""
-    losses, groups = log_loss(predictions.probabilities, predictions.target), predictions.groups
     found = {name: interval(mean_over_genres(draws)) for name, draws in zip(_RANKED, drawn, strict=True)}
-    found["macro_f1"] = clustered(sum_by_group(_counts(predictions), groups), _macro_f1)
-    found["log_loss"] = clustered(sum_by_group(np.column_stack([np.ones(len(losses)), losses]), groups), mean_per_clip)
+    found["macro_f1"] = clustered(sum_by_group(_counts(predictions), predictions.groups), _macro_f1)
+    found["log_loss"] = mean_interval(log_loss(predictions.probabilities, predictions.target), predictions.groups)
     return {name: {"clustered": one, "shown": one} for name, one in found.items()}
 
 

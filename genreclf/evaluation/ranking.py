@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from genreclf.evaluation.intervals import drawn_groups
+
 DRAWS = 1_000  # enough for the ends of a 95 % interval (Efron and Tibshirani 1993); each draw sorts all clips per genre
 _NUMBERS_AT_ONCE = 2_000_000
 
@@ -20,18 +22,11 @@ def rankings(probabilities: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
 def bootstrap_rankings(
     probabilities: np.ndarray, target: np.ndarray, groups: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the same for 1,000 draws of groups with replacement: (1000, classes) each.
-
-    Equal groups give equal draws, so that the differences of two models are paired.
-    """
+    """Returns the same for 1,000 draws of groups with replacement: (1000, classes) each."""
     distinct, group = np.unique(np.asarray(groups), return_inverse=True)
-    generator, size = np.random.default_rng(0), len(distinct)
-    at_once = max(1, _NUMBERS_AT_ONCE // len(group))
-    found = []
-    for start in range(0, DRAWS, at_once):
-        counts = generator.multinomial(size, np.full(size, 1 / size), size=min(at_once, DRAWS - start))
-        found.append(_by_genre(probabilities, target, counts[:, group].astype(float)))  # (draws, G) -> (draws, N)
-    precisions, areas = zip(*found, strict=True)
+    draws = drawn_groups(len(distinct), DRAWS, max(1, _NUMBERS_AT_ONCE // len(group)))
+    weights = (counts[:, group].astype(float) for counts in draws)  # (draws, G) -> (draws, N)
+    precisions, areas = zip(*(_by_genre(probabilities, target, one) for one in weights), strict=True)
     return np.concatenate(precisions), np.concatenate(areas)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from genreclf.evaluation.intervals import Interval, clustered, mean_per_clip, shown_interval, sum_by_group, wilson
+from genreclf.evaluation.intervals import Interval, clustered, mean_interval, shown_interval, sum_by_group, wilson
 
 
 def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -53,10 +53,8 @@ def intervals(
     per_clip = _per_clip(probabilities, target)
     confusion = np.zeros((n, classes * classes))
     confusion[np.arange(n), target * classes + probabilities.argmax(1)] = 1
-    found = {}
-    for name in ("accuracy", "top3_accuracy", "log_loss", "brier"):
-        sums = sum_by_group(np.column_stack([np.ones(n), per_clip[name]]), groups)
-        found[name] = clustered(sums, mean_per_clip)
+    means = ("accuracy", "top3_accuracy", "log_loss", "brier")
+    found = {name: mean_interval(per_clip[name], groups) for name in means}
     found["macro_accuracy"] = clustered(sum_by_group(hits_by_class(probabilities, target), groups), macro_accuracy)
     found["macro_f1"] = clustered(sum_by_group(confusion, groups), lambda drawn: macro_f1(drawn, classes))
     result = {}
