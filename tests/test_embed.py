@@ -62,8 +62,6 @@ def test_unreadable_files_are_named_and_the_others_written(pictures, expected, t
     [
         (["--out", "x.txt"], "x.txt", ".npz"),
         (["--out", "no/x.npz"], "no/x.npz", "another file"),
-        (["--run", "a"], "--run", "--model"),
-        (["--model", "nowhere"], "nowhere", "pretrained"),
     ],
 )
 def test_wrong_calls_are_one_line(words, key, remedy, pictures, tmp_path, monkeypatch, capsys):

@@ -98,7 +98,6 @@ def test_embeddings_of_another_model_are_refused(music, run, monkeypatch):
         (["c.wav", "--in", "numbers.npz"], "numbers.npz", "embed"),
         (["gone.wav", "--in", "good.npz"], "gone.wav", ""),
         (["still.wav", "--in", "good.npz"], "silence", "music"),
-        (["c.wav", "--in", "good.npz", "--top", "0"], "--top", "1 or more"),
     ],
 )
 def test_wrong_calls_are_one_line(words, key, remedy, music, run):

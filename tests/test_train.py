@@ -4,11 +4,8 @@ import csv
 import json
 import math
 import os
-import pickle
-import random
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import NO_ONNX, Finished, command, start
+from command_line import NO_ONNX, Finished, command
 from safetensors.torch import load_file
 from tiny_pictures import write_bands
 
@@ -205,31 +202,6 @@ def test_a_run_stopped_four_times_and_resumed_ends_with_the_same_bits(run, music
     assert not list(moved.rglob(".*.new"))
     record = json.loads((moved / "record.json").read_text())
     assert record["overrides"][:2] == QUICK[:2] and "trainer.max_epochs=3" in record["overrides"]
-
-
-@pytest.mark.skipif("GENRECLF_KILLS" not in os.environ, reason="slow; GENRECLF_KILLS=20 kills a run twenty times")
-def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cache):
-    """Uses a file system in memory. A kill may come between any two writes."""
-    rng, kills = random.Random(0), int(os.environ["GENRECLF_KILLS"])
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
-        folder, killed = Path(place) / "run", 0
-        longest = 2.0
-        while killed < kills:
-            outputs = [Path(place) / name for name in ("stdout", "stderr")]
-            resume = ["ckpt=last"] if (folder / "config.yaml").is_file() else []
-            words = [*QUICK, *STATEFUL, f"data.path={music}", f"run={folder}", *resume]
-            process = start("train", *words, cache=cache, before=NO_ONNX, outputs=outputs)
-            process.join(rng.uniform(0, longest))
-            finished = not process.is_alive()
-            process.kill()
-            process.join()
-            assert process.exitcode in (0, -signal.SIGKILL), outputs[1].read_text()
-            killed += not finished
-            longest *= 0.9 if finished else 1.2  # approaches the duration of a run
-        result = train(music, cache, folder, *STATEFUL, "ckpt=last")
-        assert result.returncode == 0, result.stderr
-        assert same(weights(run), weights(folder)) and epochs(run) == epochs(folder)
-        assert not list(folder.rglob(".*.new"))
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -538,23 +510,7 @@ def test_a_checkpoint_converts_to_a_bundle(run, cache, tmp_path):
     )
 
 
-@pytest.mark.parametrize("content", [None, b"no weights", pickle.dumps(print)])
-def test_other_files_are_not_converted(content, cache, tmp_path):
-    path = tmp_path / "x.ckpt"
-    if content is not None:
-        path.write_bytes(content)
-    result = command("convert", path, cache=cache)
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("genreclf: "))
-    assert result.returncode == 2 and str(path) in line and "Traceback" not in result.stderr
-
-
-def test_a_checkpoint_outside_its_run_folder_is_not_converted(run, cache, tmp_path):
-    shutil.copy(run / "last.ckpt", tmp_path)
-    result = command("convert", tmp_path / "last.ckpt", cache=cache)
-    assert result.returncode == 2 and result.stderr.count("\n") == 1 and "config.yaml: " in result.stderr
-
-
-@pytest.mark.parametrize("name", ["app", "embed", "genreclf", "serve"])
+@pytest.mark.parametrize("name", ["app", "embed", "serve"])
 def test_modules_that_no_other_test_runs_have_their_help(name, cache):
     result = command(name, "--help", cache=cache)
-    assert result.returncode == 0 and f"genreclf {name}".replace("genreclf genreclf", "genreclf") in result.stdout
+    assert result.returncode == 0 and f"genreclf {name}" in result.stdout

@@ -1,6 +1,5 @@
 """The songs that the server keeps: for whom, for how long, and how many."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,9 +129,3 @@ def test_each_undo_goes_one_step_back(steps):
         assert visit.corrections == states.pop()
         visit.undo()
     assert visit.corrections == {} and not visit.history
-
-
-@pytest.mark.parametrize("key", ["", None])
-def test_without_a_key_a_page_has_a_visit_of_its_own(key):
-    server = Server()
-    assert server.page("one", key) is not server.page("two", key)

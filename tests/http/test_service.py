@@ -134,13 +134,6 @@ def test_an_upload_without_a_length_is_bounded_too(port):
         assert response.startswith(b"HTTP/1.1 413")
 
 
-def test_a_client_that_disconnects_frees_its_slot(port):
-    for _ in range(12):
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
-            client.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
-    wait_for(port, 0)
-
-
 UPLOAD = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nRIFF"
 
 
@@ -399,13 +392,9 @@ def test_a_bug_gives_status_500_and_the_service_lives(predictor, songs):
     ("words", "key", "remedy"),
     [
         (["--model", "nowhere"], "nowhere", "pretrained"),
-        (["--run", "a"], "--run", "--model"),
         (["--port", "70000"], "70000", "65535"),
-        (["--port", "x"], "--port", "65535"),
         (["--port", "{used}"], "--port", "another --port"),
-        (["--tta", "keys"], "keys", "pitch_shift"),
         (["--requests", "0"], "--requests", "1 or more"),
-        (["--stall-seconds", "0"], "--stall-seconds", "1 or more"),
         (["--total-mb", "1"], "--total-mb", "--max-mb"),
         (["--host", "a" * 70], "--host", "another --host"),
         (["--host", "203.0.113.7"], "203.0.113.7", "another --host"),  # from a block for documentation (RFC 5737)

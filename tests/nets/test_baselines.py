@@ -58,16 +58,6 @@ def test_decision_values_agree_with_scikit_learns(classes):
     assert attention.shape == (60, 1, 1) and (attention == 1).all()
 
 
-def test_it_separates_classes_that_differ_in_one_band():
-    images = levels(30)
-    target = torch.arange(30) % 3
-    images = images.clone()
-    for number, label in enumerate(target.tolist()):
-        images[number, :, 5] = 60 + 40 * label
-    net = svm_net(VALUES, BandStatistics()(images.float()), target, 3.0)
-    assert (net(images)[0].argmax(1) == target).float().mean() > 0.9
-
-
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["svm", "majority"])
 def test_the_contract_of_the_nets_holds(kind):

@@ -90,21 +90,6 @@ def test_rhythm_is_the_amplitude_of_numpys_fourier_transform():
     assert np.allclose(found, np.log(np.stack(expected, 1) + 1e-3), atol=1e-3)
 
 
-def test_a_pulse_shows_at_its_rate_only():
-    pulse = (128 + 60 * np.cos(2 * np.pi * 20 * np.arange(256) / 256)).round().astype(np.float32)  # 20 cycles
-    images = torch.from_numpy(pulse).expand(1, 3, 128, 256)
-    rhythm = SegmentStatistics()(images)[0, RHYTHM].reshape(28, -1)[:16]
-    loudest = rhythm.argmax(1)
-    assert all(CYCLES[k] <= 20 < CYCLES[k + 1] for k in loudest.tolist())
-    assert (rhythm.max(1).values - rhythm.median(1).values > 3).all()
-
-
-def test_reversed_music_has_equal_statistics():
-    images = levels()
-    statistics = SegmentStatistics()
-    assert torch.allclose(statistics(images), statistics(images.flip(3)), atol=2e-3)
-
-
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_silence_and_constant_levels_give_finite_statistics(level):
     found = SegmentStatistics()(torch.full((2, 3, 128, 256), float(level)))
