@@ -25,10 +25,11 @@ from genreclf.data.path_list import write_paths
 from genreclf.data.sources import clip_rows
 from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store, open_store
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import folder_contents
 from genreclf.hydra_command import run_command
+from genreclf.inference.results import check_output, check_output_folder
 from genreclf.terminal import print_table
 from genreclf.text import one_line, shell_command
 
@@ -52,6 +53,8 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     """Audits `data` with `split`, or compares it with other collections; writes the results, returns the exit code."""
     data = build(DataConfig, config["data"], "data")
     options = build(AuditConfig, {key: config[key] for key in AuditConfig.__annotations__}, "")
+    check_output_folder("out=", options.out)
+    check_output(options.drop_list)
     if options.against:
         return _compare(data, options)
     if options.drop_list is not None:
@@ -84,12 +87,9 @@ def _ignored(data: DataConfig, store: Store) -> dict[str, list[str]]:
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomically(folder / name, content.rstrip("\n") + "\n")
-    except OSError as error:
-        raise GenreclfError(f"out={folder}: cannot be written ({reason(error)}); choose another folder") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content.rstrip("\n") + "\n")
 
 
 def _show(found: Audit) -> None:
@@ -151,10 +151,7 @@ def _compare(data: DataConfig, options: AuditConfig) -> int:
 
 
 def _write_drop_list(file: Path, paths: Sequence[str], data: DataConfig) -> None:
-    try:
-        write_paths(file, paths)
-    except OSError as error:
-        raise GenreclfError(f"--drop-list {file}: cannot be written ({reason(error)}); choose another file") from error
+    write_paths(file, paths)
     print(one_line(f"{len(paths)} clips to leave out: {file}"))
     use = shell_command("genreclf", "train", f"data={data.name}", f"data.path={data.path}", f"data.drop={file}")
     print(one_line(f"to leave them out: {use}"))

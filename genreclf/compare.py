@@ -20,6 +20,7 @@ from genreclf.evaluation.score_tables import ends
 from genreclf.evaluation.slices import NO_VALUE, Columns, check_slices, not_shown, slice_columns
 from genreclf.evaluation.systems import Run, build_systems, find_runs
 from genreclf.files import user_path, write_atomically
+from genreclf.inference.results import check_output_folder
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, PREDICTIONS
 from genreclf.page import render
 from genreclf.stopping import stoppable
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(one_line(f"left out {folder}: its training did not finish"), file=sys.stderr)
     table = _table(runs, moved)
     check_slices(options.slices, table)
+    folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    check_output_folder("--out ", folder)
     predictions = {run.folder: _predictions(run, options.clips, options.tta, moved) for run in runs}
     systems = build_systems(predictions, runs)
     columns = _columns(systems[0], options.slices, table)
@@ -50,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     several = next(iter(systems[0].predictions.values())).several
     compared = compare_multilabel(systems, columns) if several else compare(systems, columns)
     found = {"split": options.clips, "tta": options.tta, "calibrated": options.calibrate, **compared}
-    folder = options.out or Path("comparisons") / time.strftime("%Y-%m-%d_%H-%M-%S")
     _write(folder, found)
     _show(found)
     print(one_line(f"comparison: {folder}"))
@@ -127,15 +129,10 @@ def _read(file: Path, tta: str) -> Predictions | None:
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
-        write_atomically(
-            folder / COMPARISON_MD, render("evaluation/comparison.md.jinja", found=found, no_value=NO_VALUE)
-        )
-        draw_comparison(found, folder / COMPARISON_PNG)
-    except OSError as error:
-        raise GenreclfError(f"--out {folder}: cannot be written ({reason(error)}); choose another folder") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / COMPARISON_JSON, json.dumps(found, indent=1) + "\n")
+    write_atomically(folder / COMPARISON_MD, render("evaluation/comparison.md.jinja", found=found, no_value=NO_VALUE))
+    draw_comparison(found, folder / COMPARISON_PNG)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from genreclf.evaluation.provenance import (
     describe_model,
     describe_training,
 )
-from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, results_folder, write_card, write_results
+from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, write_card, write_results
 from genreclf.evaluation.score_tables import print_scores
 from genreclf.evaluation.scoring import score_music
 from genreclf.evaluation.slices import check_slices
@@ -34,6 +34,7 @@ from genreclf.frontend.object_store import Location, absolute
 from genreclf.hydra_command import compose, run_command
 from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.results import check_output_folder
 from genreclf.inference.task import MULTILABEL, TASKS
 from genreclf.inference.tta import check_tta
 from genreclf.text import one_line
@@ -117,7 +118,8 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     datamodule = _training_data(run, config)
     if bundle.info.classes != datamodule.classes:
         raise GenreclfError(f"{run / run_folder.BUNDLE}: has other classes than the run's data; copy the run again")
-    folder = results_folder(run / run_folder.EVALUATION / split)
+    folder = run / run_folder.EVALUATION / split
+    check_output_folder("", folder)
     scored = score_music(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
     slices = [f"slices=[{','.join(config.slices)}]"] if config.slices else []
     moved = (f"data.{key}={path}" for key, path in config.data.by_key().items())
@@ -152,7 +154,8 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     seen = record.get("data", {}).get("seen_files")
     music, left_out = other_music(data, bundle.info.classes, frozenset(seen or ()), config.slices)
     default = Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
-    folder = results_folder(config.out or default)
+    folder = config.out or default
+    check_output_folder("out=", folder)
     scored = score_music(bundle, music, config.tta, config.device)
     metrics = {
         "format": FORMAT,

@@ -13,6 +13,7 @@ from genreclf.exporters.export import check_input, export_models
 from genreclf.exporters.formats import FORMATS, INPUTS
 from genreclf.files import user_path
 from genreclf.hydra_command import run_command
+from genreclf.inference.results import check_output_folder
 from genreclf.inference.run_folder import EXPORTS, find_bundle, pretrained_names
 from genreclf.text import one_line
 
@@ -25,6 +26,7 @@ def export(config: dict[str, Any], overrides: list[str]) -> None:
     model = str(config["run"])  # YAML reads run=2026 as a number
     bundle = load_bundle(find_bundle(model))
     folder = _default_folder(model) if config["out"] is None else user_path(str(config["out"]))
+    check_output_folder("out=", folder)
     for kind in inputs:
         for path, difference in export_models(bundle, formats, kind, folder):
             differs = f"differs from the bundle by at most {difference:.1e}"

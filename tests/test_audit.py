@@ -289,7 +289,7 @@ def test_recordings_in_another_collection_are_listed_and_can_be_left_out(faulty,
         (["split=folds", "split.folds=2"], r"split\.fold=0, split\.folds=2: need"),
         (["--drop-list", "x"], "--drop-list x: .*--against"),
         (["--against", "nowhere"], "nowhere: no such file or folder; give another"),
-        (["--against", "unlisted", "--drop-list", "no/such/x"], "--drop-list no/such/x: cannot be written"),
+        (["--against", "unlisted", "--drop-list", "no/such/x"], "no/such/x: its folder does not exist"),
         (["data.drop=nowhere"], "data.drop=nowhere: cannot be read"),
     ],
 )

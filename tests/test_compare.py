@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from unreadable import make_unreadable
 
 from genreclf.compare import main
 from genreclf.evaluate import EvaluateConfig, MovedData
@@ -192,10 +193,24 @@ def test_mistakes_are_one_line_with_the_file_and_the_remedy(tmp_path, compare):
         assert names(message(whole, broken), broken / "config.yaml", "copy")
     (broken / "config.yaml").write_text("{seed: x, data: {}, model: {name: b}, split: {name: folds}}")
     assert names(message(whole, broken), broken / "config.yaml", "damaged (seed)")
-    (tmp_path / "taken").touch()
-    assert names(message(whole, "--out", "taken"), "--out taken", "choose another")
     (whole / "evaluation" / "test" / "predictions.parquet").write_text("no table")
     assert names(message(whole), "predictions.parquet", "delete")
+
+
+def test_the_true_fault_of_a_place_is_told_before_scoring(tmp_path, compare, monkeypatch):
+    """The run has no predictions, so it would be scored."""
+    run = finished_run(tmp_path / "sweep" / "run", "a")
+    shutil.rmtree(run / "evaluation")
+    monkeypatch.setattr("genreclf.evaluate.score", None)
+    (tmp_path / "taken").touch()
+    code, _, errors = compare(run, "--out", "taken/x")
+    assert code == 2 and errors.startswith("genreclf: --out taken/x: cannot be written (Not a directory); ")
+    make_unreadable(monkeypatch, "/run")
+    code, _, errors = compare(tmp_path / "sweep")
+    assert code == 2 and errors.startswith(f"genreclf: {run}: cannot be read (Permission denied); ")
+    code, _, errors = compare(tmp_path / "nowhere")
+    assert code == 2 and errors.startswith(f"genreclf: {tmp_path / 'nowhere'}: cannot be read (No such file")
+    assert not (tmp_path / "out").exists()
 
 
 def test_slices_show_each_system_and_its_distance_from_the_first(tmp_path, compare):

@@ -17,7 +17,6 @@ from genreclf.evaluation.report import report_page
 from genreclf.evaluation.scoring import Scored
 from genreclf.files import write_atomically
 from genreclf.inference import run_folder
-from genreclf.inference.results import check_output
 from genreclf.inference.task import MULTILABEL
 from genreclf.text import one_line
 
@@ -25,15 +24,9 @@ FORMAT = 5  # of metrics.json
 SCORED_SPLITS = ("test", "val")  # the card's main scores come from the first of these that was scored
 
 
-def results_folder(folder: Path) -> Path:
-    """Makes a folder for results, before long work starts. Raises GenreclfError or OSError if it takes no files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    check_output(folder / run_folder.REPORT)
-    return folder
-
-
 def write_results(folder: Path, metrics: dict[str, Any], scored: Scored) -> None:
     """Writes the report, the metrics, the predictions and the plots."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / run_folder.PREDICTIONS, scored.predictions)
     write_atomically(folder / run_folder.METRICS, json.dumps(metrics, indent=1) + "\n")
     write_atomically(folder / run_folder.REPORT, report_page(metrics, _draw(metrics, scored, folder), scored.mistakes))

@@ -1,15 +1,16 @@
 """Groups run folders into systems: configurations, each with runs of one or more seeds and folds."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from genreclf.config import flatten
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
@@ -51,7 +52,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     found: dict[Path, Run] = {}
     unfinished = []
     for path in paths:
-        folders = sorted(record.parent.resolve() for record in path.rglob(RECORD))
+        folders = sorted(Path(place).resolve() for place, _, files in os.walk(path, onerror=_refuse) if RECORD in files)
         finished = [
             folder
             for folder in folders
@@ -63,6 +64,11 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
         unfinished += [folder for folder in folders if folder not in finished]
         found.update((folder, _read(folder)) for folder in finished)
     return list(found.values()), unfinished
+
+
+def _refuse(error: OSError) -> NoReturn:
+    remedy = "give folders of finished runs of genreclf train"
+    raise GenreclfError(f"{error.filename}: cannot be read ({reason(error)}); {remedy}") from error
 
 
 def _read(folder: Path) -> Run:

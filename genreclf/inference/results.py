@@ -1,14 +1,16 @@
 """Converts predictions to rows of plain data, and rows to a terminal table, JSON, CSV or Parquet."""
 
+import errno
 import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from genreclf.csv_text import csv_line
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, reason
 from genreclf.files import is_stream, write_atomically
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction
@@ -151,6 +153,20 @@ def check_output(path: Path | None, parquet: bool = False) -> None:
     for what, place in (("its folder", folder), ("it", path)):
         if place.exists() and not os.access(place, os.W_OK):
             raise GenreclfError(f"{path}: {what} is read-only; change its permissions, or choose another file")
+
+
+def check_output_folder(key: str, folder: Path) -> None:
+    """Raises GenreclfError, before long work starts, if the folder that `key` names takes no files. Makes no folder."""
+    try:
+        new = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, "read-only")
+    except OSError as error:
+        raise GenreclfError(f"{key}{folder}: cannot be written ({reason(error)}); choose another folder") from error
+    for place in new:
+        with suppress(OSError):  # another process has written to it
+            place.rmdir()
 
 
 def check_pyarrow(path: Path) -> None:
