@@ -4,7 +4,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -135,18 +135,24 @@ def check_contents(path: Location, contents: FolderContents) -> None:
 
 def positive(word: str) -> int:
     """Parses a whole number of 1 or more, as an argparse type."""
-    return _whole_number(word, word.isdecimal() and int(word) >= 1, "1 or more")
+    if not (word.isdecimal() and int(word)):
+        raise argparse.ArgumentTypeError(f"{word}: expected a whole number, 1 or more")
+    return int(word)
 
 
-def share(word: str) -> float:
-    """Parses a number from 0 to 1, as an argparse type."""
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{word}: expected a number from 0 to 1, such as 0.8")
-    return value
+def number_between(low: float, high: float, example: float) -> Callable[[str], float]:
+    """Returns an argparse type: a number from `low` to `high`."""
+
+    def parse(word: str) -> float:
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{word}: expected a number from {low:g} to {high:g}, such as {example}")
+        return value
+
+    return parse
 
 
 def embeddings_file(word: str) -> Path:
@@ -156,17 +162,6 @@ def embeddings_file(word: str) -> Path:
     if Path(word).suffix not in SUFFIXES:
         raise argparse.ArgumentTypeError(f"{word}: unknown suffix; choose one of {', '.join(SUFFIXES)}")
     return user_path(word)
-
-
-def port(word: str) -> int:
-    """Parses a TCP port, as an argparse type; 0 means any free port."""
-    return _whole_number(word, word.isdecimal() and int(word) <= 65_535, "0 to 65535")
-
-
-def _whole_number(word: str, valid: bool, expected: str) -> int:
-    if not valid:
-        raise argparse.ArgumentTypeError(f"{word}: expected a whole number, {expected}")
-    return int(word)
 
 
 def _tta(word: str) -> str:

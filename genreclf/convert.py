@@ -1,12 +1,10 @@
 """Makes a bundle from a training checkpoint: genreclf convert RUN/last.ckpt."""
 
-import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genreclf.command_options import Parser
+from genreclf.command_options import Parser, number_between
 from genreclf.config import build
 from genreclf.errors import GenreclfError, command
 from genreclf.exporters.bundle import Bundle, fields_of_task, save_bundle
@@ -80,20 +78,9 @@ def _parser() -> Parser:
     )
     parser.add_argument("checkpoint", type=user_path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")
     parser.add_argument("--out", type=user_path, metavar="FOLDER", help="the folder of the bundle (default RUN/last)")
-    parser.add_argument(
-        "--temperature", type=_temperature, default=1.0, help="for calibrated probabilities (default 1)"
-    )
+    temperature = number_between(0.04, 1_000, 1.5)  # as in `ModelInfo`
+    parser.add_argument("--temperature", type=temperature, default=1.0, help="for calibrated probabilities (default 1)")
     return parser
-
-
-def _temperature(word: str) -> float:
-    try:
-        number = float(word)
-    except ValueError:
-        number = math.nan
-    if not 0.04 <= number <= 1_000:  # as `ModelInfo` does
-        raise argparse.ArgumentTypeError(f"{word}: give a number from 0.04 to 1000")
-    return number
 
 
 if __name__ == "__main__":

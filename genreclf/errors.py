@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from genreclf.outputs import lasting_outputs, lost_output, reader_is_gone
+from genreclf.outputs import fault_tolerant_outputs, lost_output, reader_is_gone
 from genreclf.stopping import Stopped
 from genreclf.text import one_line, shell_command
 
@@ -70,7 +70,7 @@ def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
 
     @functools.wraps(main)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
-        with lasting_outputs():
+        with fault_tolerant_outputs():
             try:
                 code = main(*args, **kwargs)
                 # A usage error has been reported already; a nested command may have reported the lost output.

@@ -18,7 +18,7 @@ from genreclf.config import RENAMED, config_folder, did_you_mean, flatten
 from genreclf.errors import GenreclfError, command, file_system_error, reason, user_error
 from genreclf.files import user_path
 from genreclf.stopping import stoppable
-from genreclf.sweeps import folder_name, is_sweep, outliving_jobs, parsed, sweep_words
+from genreclf.sweeps import collected_exit_codes, folder_name, is_sweep, parsed, sweep_words
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
@@ -71,7 +71,7 @@ def run_command(
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises errors instead of printing them
     try:
         sys.argv = [before[0], *words]  # Hydra reads them there
-        with outliving_jobs(words, codes):
+        with collected_exit_codes(words, codes):
             job()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         # Hydra raises ValueError for a number as a group's choice; a ValueError of the task is a bug.

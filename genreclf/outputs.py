@@ -11,7 +11,7 @@ from typing import Any, TextIO
 _READER_GONE = (errno.EPIPE, errno.EIO)  # for a pipe, for a terminal
 
 
-class _Lasting(io.FileIO):
+class _FaultTolerantFile(io.FileIO):
     """A file that drops data it cannot write, and stores the first error."""
 
     def __init__(self, descriptor: int) -> None:
@@ -29,13 +29,13 @@ class _Lasting(io.FileIO):
 
 
 @contextmanager
-def lasting_outputs() -> Iterator[None]:
+def fault_tolerant_outputs() -> Iterator[None]:
     """Replaces sys.stdout and sys.stderr by streams whose writes never fail. May be nested.
 
     Both escape characters that their encoding lacks.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_lasting, before)
+    sys.stdout, sys.stderr = map(_fault_tolerant, before)
     try:
         yield
     finally:
@@ -45,10 +45,10 @@ def lasting_outputs() -> Iterator[None]:
 
 
 def lost_output() -> OSError | None:
-    """Returns the error that kept text from reaching standard output within `lasting_outputs`; None if it arrived."""
+    """Returns the error by which standard output lost text within `fault_tolerant_outputs`; None if it lost none."""
     sys.stdout.flush()
     stream = _raw(sys.stdout)
-    return stream.error if isinstance(stream, _Lasting) else None
+    return stream.error if isinstance(stream, _FaultTolerantFile) else None
 
 
 def reader_is_gone(error: OSError) -> bool:
@@ -56,18 +56,18 @@ def reader_is_gone(error: OSError) -> bool:
     return error.errno in _READER_GONE
 
 
-def _lasting(stream: TextIO | None) -> TextIO:
+def _fault_tolerant(stream: TextIO | None) -> TextIO:
     if stream is None:  # closed before Python started
         return open(os.devnull, "w")  # noqa: PTH123
     if not isinstance(stream, io.TextIOWrapper):  # in a notebook
         return stream
     stream.flush()
     raw = _raw(stream)
-    if isinstance(raw, _Lasting) or not isinstance(raw, io.FileIO):  # in a test
+    if isinstance(raw, _FaultTolerantFile) or not isinstance(raw, io.FileIO):  # in a test
         stream.reconfigure(errors="backslashreplace")
         return stream
     return io.TextIOWrapper(
-        io.BufferedWriter(_Lasting(raw.fileno())),
+        io.BufferedWriter(_FaultTolerantFile(raw.fileno())),
         encoding=stream.encoding,
         errors="backslashreplace",
         line_buffering=stream.line_buffering or stream.write_through,

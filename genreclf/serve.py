@@ -5,7 +5,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from genreclf.command_options import Parser, add_model_options, load, port, positive
+from genreclf.command_options import Parser, add_model_options, load, positive
 from genreclf.errors import GenreclfError, command
 
 GRACE_SECONDS = 30  # in which accepted requests finish
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     import uvicorn  # imported late, because --help does not need it
 
-    from genreclf.http.connection import impatient_protocol
+    from genreclf.http.connection import protocol_with_timeout
     from genreclf.http.service import Limits, create_app
 
     if options.total_mb < options.max_mb:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         create_app(predictor, limits),
         host=options.host,
         port=options.port,
-        http=impatient_protocol(options.stall_seconds),
+        http=protocol_with_timeout(options.stall_seconds),
         log_level="warning" if options.quiet else "info",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
@@ -48,6 +48,13 @@ def _check_address(host: str, port: int) -> None:
         raise GenreclfError(f"--host {host} --port {port}: {why}; {remedy}") from error
 
 
+def _port(word: str) -> int:
+    """Parses a TCP port; 0 means any free port."""
+    if not (word.isdecimal() and int(word) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{word}: expected a whole number, 0 to 65535")
+    return int(word)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="genreclf serve",
@@ -57,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine)")
-    parser.add_argument("--port", type=port, default=8000, help="(default 8000)")
+    parser.add_argument("--port", type=_port, default=8000, help="(default 8000)")
     parser.add_argument("--requests", type=positive, default=64, help="at one time; more get status 503 (default 64)")
     parser.add_argument("--max-mb", type=positive, default=64, help="the largest upload, in MiB (default 64)")
     total = "the total size of all uploads, in MiB; more get status 503 (default 1024)"

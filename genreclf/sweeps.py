@@ -45,7 +45,7 @@ def folder_name(text: str) -> str:
 
 
 @contextmanager
-def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
+def collected_exit_codes(words: Sequence[str], codes: list[int]) -> Iterator[None]:
     """Context manager that adds the exit codes of submitit's jobs to `codes`, also of jobs that were killed.
 
     Without it, the first job without a result would end the sweep with a traceback, and the other jobs' exit codes
@@ -64,10 +64,10 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
         try:
             code = wait(job)[0].return_value
             if code:
-                _tell(job, f"exit code {code}")
+                _print_failure(job, f"exit code {code}")
         except Exception as error:  # killed, or an error of ours, with its traceback in the log
             code = 1
-            _tell(job, reason(error))
+            _print_failure(job, reason(error))
         codes.append(code)
         return [JobReturn(status=JobStatus.COMPLETED)]
 
@@ -80,7 +80,7 @@ def outliving_jobs(words: Sequence[str], codes: list[int]) -> Iterator[None]:
         submitit.Job.results = wait
 
 
-def _tell(job: Any, what: str) -> None:
+def _print_failure(job: Any, what: str) -> None:
     log = Path(job.paths.stderr)
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
     last = next((line for line in reversed(lines) if line.startswith("genreclf: ")), "").removeprefix("genreclf: ")

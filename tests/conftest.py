@@ -112,14 +112,20 @@ def tiny_store(tiny_data) -> Store:
 
 
 @pytest.fixture
-def run_predict(capsys, monkeypatch) -> Callable[..., tuple[int, str, str]]:
-    """Runs `predict`, or `main`, with Model A in this process; returns exit code, standard output, standard error."""
+def run_main(capsys, monkeypatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command's `main` in this process; returns exit code, standard output, standard error."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*words: object, main: Callable[[list[str]], int] = predict.main) -> tuple[int, str, str]:
+    def run(main: Callable[[list[str]], int], *words: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main([*map(str, words), "--model", "a"])
+        code = main([*map(str, words)])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def run_predict(run_main) -> Callable[..., tuple[int, str, str]]:
+    """Runs `predict`, or `main`, with Model A, as `run_main` does."""
+    return lambda *words, main=predict.main: run_main(main, *words, "--model", "a")

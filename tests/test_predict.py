@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,17 +56,9 @@ def sure(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def predict(capsys, monkeypatch) -> Run:
+def predict(run_main) -> Run:
     """Runs the command; returns exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return partial(run_main, main)
 
 
 def rows_of(result: tuple[int, str, str]) -> list[dict]:

@@ -98,17 +98,9 @@ def reached(probabilities: np.ndarray, thresholds: tuple[float, ...]) -> list[st
 
 
 @pytest.fixture
-def run(model, capsys, monkeypatch) -> Run:
+def run(model, run_main) -> Run:
     """Runs `genreclf predict` with the model; returns exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: object, main: Callable[[list[str]], int] = predict.main) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([*map(str, words), "--model", str(model)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return lambda *words, main=predict.main: run_main(main, *words, "--model", model)
 
 
 @pytest.mark.parametrize("pitch", PITCHES)

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +36,8 @@ def music(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def run(capsys) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = similar.main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(run_main) -> Run:
+    return partial(run_main, similar.main)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv"])

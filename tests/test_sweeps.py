@@ -13,7 +13,7 @@ from tiny_pictures import tiny_picture
 from genreclf.errors import GenreclfError
 from genreclf.frontend.picture import write_picture
 from genreclf.hydra_command import run_command
-from genreclf.sweeps import folder_name, outliving_jobs, sweep_words
+from genreclf.sweeps import collected_exit_codes, folder_name, sweep_words
 
 names = st.text(st.sampled_from("ab/é歌,="), min_size=1, max_size=200)
 
@@ -109,7 +109,7 @@ def test_killed_jobs_are_reported_and_do_not_affect_the_others(monkeypatch, tmp_
     fine = JobReturn(status=JobStatus.COMPLETED, _return_value=0)
     monkeypatch.setattr(submitit.Job, "results", results)
     codes: list[int] = []
-    with outliving_jobs(["hydra/launcher=submitit_slurm"], codes):
+    with collected_exit_codes(["hydra/launcher=submitit_slurm"], codes):
         for returned in (submitit.core.utils.UncompletedJobError("killed"), fine, bug):
             assert submitit.Job.results(Job(returned))[0].status == JobStatus.COMPLETED
     error = capsys.readouterr().err

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,17 +76,10 @@ def music(made, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def run(capsys, monkeypatch) -> Run:
+def run(run_main, monkeypatch) -> Run:
     """Runs the command with a tiny model; returns exit code, standard output, standard error."""
     monkeypatch.setattr(command_options, "load_predictor", tiny_predictor)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = tag.main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return partial(run_main, tag.main)
 
 
 def genres_in(folder: Path) -> dict[str, tuple[str, ...]]:

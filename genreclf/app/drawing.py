@@ -21,23 +21,23 @@ def bars(
     """
     marks = dict(zip(classes, thresholds or (), strict=thresholds is not None))
     rows = "".join(
-        f'<div role="listitem" aria-label="{escaped(name)}: {probability:.0%}{_told(marks.get(name))}" '
+        f'<div role="listitem" aria-label="{escaped(name)}: {probability:.0%}{_threshold_text(marks.get(name))}" '
         'style="display:flex;align-items:center;gap:.6rem;margin:.2rem 0;font-size:.95rem">'
         f'<span style="width:6.2rem;overflow-wrap:anywhere;unicode-bidi:isolate">{escaped(name)}</span>'
         '<span style="flex:1;position:relative;background:light-dark(#e3e0da,#30343c);border-radius:3px;height:.85rem">'
         f'<span style="display:block;width:{max(probability, _LEAST_BAR):.1%};background:{colour[name]};height:100%;'
-        f'border-radius:3px"></span>{_mark(marks.get(name))}</span>'
+        f'border-radius:3px"></span>{_threshold_mark(marks.get(name))}</span>'
         f'<span style="width:3rem;text-align:right;font-variant-numeric:tabular-nums">{probability:.0%}</span></div>'
         for name, probability in ranked(prediction, classes)
     )
     return f'<div role="list" aria-label="probability of each genre">{rows}</div>'
 
 
-def _told(threshold: float | None) -> str:
+def _threshold_text(threshold: float | None) -> str:
     return "" if threshold is None else f", threshold {threshold:.0%}"
 
 
-def _mark(threshold: float | None) -> str:
+def _threshold_mark(threshold: float | None) -> str:
     if threshold is None:
         return ""
     return (

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from genreclf.evaluation.card_metadata import front_matter
-from genreclf.evaluation.report import command_line, temperature_set
+from genreclf.evaluation.report import temperature_set
 from genreclf.evaluation.slices import NO_VALUE
 from genreclf.inference.task import MULTILABEL
 from genreclf.page import render
+from genreclf.text import shell_command
 
 PATH_KEYS = ("data.path", "data.table", "run", "cache")  # hidden, as is every value that looks like a path
 
@@ -25,7 +26,7 @@ def model_card(by_split: Mapping[str, dict[str, Any]]) -> str:
         m=metrics,
         by_split=by_split,
         no_value=NO_VALUE,
-        commands=[command_line("train", list(map(_without_path, words))) for words in stages],
+        commands=[shell_command("genreclf", "train", *map(_without_path, words)) for words in stages],
         temperature_set=temperature_set(metrics["trained_with"]),
     )
     return f"---\n{front_matter(by_split)}---\n{body}"

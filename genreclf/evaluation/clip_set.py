@@ -93,7 +93,7 @@ def other_music(
         raise GenreclfError(f"{where}: {reason}; name the folders, or the genres in data.table, as the model does")
     if not clips:
         raise GenreclfError(f"{where}: all clips of its classes were in the model's training; give other music")
-    _tell(where, class_of, others, classes, len(usable) - len(new))
+    _report(where, class_of, others, classes, len(usable) - len(new))
     scored = ClipSet(
         store=store,
         clips=tuple(clips),
@@ -106,7 +106,7 @@ def other_music(
     return scored, LeftOut(unreadable, dict(others.most_common()), len(usable) - len(new))
 
 
-def _tell(where: str, class_of: Mapping[str, str], others: Counter[str], classes: Sequence[str], seen: int) -> None:
+def _report(where: str, class_of: Mapping[str, str], others: Counter[str], classes: Sequence[str], seen: int) -> None:
     """Reports renamed classes and left-out clips on standard error."""
     if renamed := [f"{label!r} as {name!r}" for label, name in class_of.items() if label != name]:
         tell_once(f"{where}: uses {', '.join(renamed)}")

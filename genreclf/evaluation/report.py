@@ -30,8 +30,8 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
         plain=plain,
         no_value=NO_VALUE,
         temperature_set=temperature_set(trained_with),
-        trained=command_line("train", trained_with) if trained_with else "",
-        scored=command_line("evaluate", metrics["command"]),
+        trained=shell_command("genreclf", "train", *trained_with) if trained_with else "",
+        scored=shell_command("genreclf", "evaluate", *metrics["command"]),
         pictures=pictures,
         mistakes=[(view, draw_clip(view), _ranked(view, classes)) for view in mistakes],
         **(_guessing(plain) if several else _of_classes(plain, classes)),
@@ -81,8 +81,3 @@ def confident_predictions(bins: Sequence[dict[str, Any]]) -> dict[str, float]:
 def temperature_set(trained_with: Sequence[str]) -> bool:
     """Returns whether the training's overrides set the temperature; if not, it was fitted on validation clips."""
     return any(word.startswith("temperature=") and word != "temperature=null" for word in trained_with)
-
-
-def command_line(command: str, words: Sequence[str]) -> str:
-    """Returns a command of the package, to paste into a shell."""
-    return shell_command("genreclf", command, *words)

@@ -5,13 +5,13 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def impatient_protocol(seconds: float) -> type[H11Protocol]:
+def protocol_with_timeout(seconds: float) -> type[H11Protocol]:
     """Returns a uvicorn HTTP protocol that closes a connection without a complete request head after `seconds`.
 
     The time counts from the start of the connection and again from each response.
     """
 
-    class Impatient(H11Protocol):
+    class ProtocolWithTimeout(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._wait()
@@ -36,4 +36,4 @@ def impatient_protocol(seconds: float) -> type[H11Protocol]:
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.close()
 
-    return Impatient
+    return ProtocolWithTimeout

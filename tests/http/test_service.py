@@ -24,7 +24,7 @@ from tiny_sounds import music_like
 from genreclf.__main__ import main as genreclf
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
-from genreclf.http.connection import impatient_protocol
+from genreclf.http.connection import protocol_with_timeout
 from genreclf.http.service import Limits, create_app
 from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.serve import main
@@ -39,7 +39,7 @@ def predictor() -> Predictor:
 
 @contextmanager
 def running(predictor: Predictor, limits: Limits = LIMITS) -> Iterator[tuple[uvicorn.Server, int]]:
-    app, http = create_app(predictor, limits), impatient_protocol(limits.stall_seconds)
+    app, http = create_app(predictor, limits), protocol_with_timeout(limits.stall_seconds)
     server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_level="error", timeout_graceful_shutdown=20))
     thread = threading.Thread(target=server.run)
     thread.start()
