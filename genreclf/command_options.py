@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from genreclf.config import RENAMED
-from genreclf.cores import cores
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
@@ -67,13 +66,6 @@ def add_tta_option(parser: argparse.ArgumentParser) -> None:
     """Adds --tta."""
     names = "|".join(TTA)
     parser.add_argument("--tta", type=_tta, default="none", metavar=names, help="test-time augmentation (default none)")
-
-
-def add_file_options(parser: argparse.ArgumentParser, at_least: Literal[0, 1] = 1) -> None:
-    """Adds FILE... and --workers."""
-    number, meaning = "*+"[at_least], "a file, or a folder to search for files"
-    parser.add_argument("paths", nargs=number, type=user_path, metavar="FILE", help=meaning)
-    parser.add_argument("--workers", type=positive, default=cores(), metavar="N", help="threads (default: all cores)")
 
 
 def add_journal_option(parser: argparse._ActionsContainer) -> None:

@@ -9,7 +9,6 @@ from typing import TypeVar
 from genreclf.command_options import (
     SOME_FILES_FAILED,
     Parser,
-    add_file_options,
     add_journal_option,
     add_model_options,
     embeddings_file,
@@ -17,6 +16,7 @@ from genreclf.command_options import (
     positive,
     print_problems,
 )
+from genreclf.cores import cores
 from genreclf.errors import command
 from genreclf.files import user_path
 from genreclf.progress import progress_bar
@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "nothing else. --apply writes the genres in that table, after you have checked it. --undo restores the tags.",
         epilog="Exit code: 0, 1 if some files were not read or not written (the others are), 2 for a usage error.",
     )
-    add_file_options(parser, at_least=0)
+    meaning = "a file, or a folder to search for files"
+    parser.add_argument("paths", nargs="*", type=user_path, metavar="FILE", help=meaning)
+    parser.add_argument("--workers", type=positive, default=cores(), metavar="N", help="threads (default: all cores)")
     steps = parser.add_argument_group("steps")
     steps.add_argument("--plan", type=user_path, metavar="PLAN", help="write a CSV with the proposed changes")
     edited = "write the genres in the column correct, or in genre if the action is write"

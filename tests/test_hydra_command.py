@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genreclf.config import RENAMED
-from genreclf.errors import USER_ERROR, GenreclfError
+from genreclf.errors import GenreclfError
 from genreclf.hydra_command import run_command, translate
 
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
@@ -65,12 +65,6 @@ def test_arguments_default_to_the_command_line(monkeypatch, tmp_path):
     assert seeds == [7]
 
 
-def test_a_users_mistake_is_one_line_and_exit_code_2(command):
-    _, code, error = command(task=fail("x.wav: no audio; give another"))
-    assert code == USER_ERROR == 2
-    assert error == "genreclf: x.wav: no audio; give another\n"
-
-
 def test_a_task_chooses_the_exit_code(command):
     assert command(task=lambda config: 1)[1] == 1
 
@@ -88,8 +82,6 @@ def test_a_bug_keeps_its_traceback(command, kind):
     ("argument", "parts"),
     [
         ("trainer.max_epoch=3", ("trainer.max_epoch:", "'trainer.max_epochs'")),
-        ("optim.learning_rat=3", ("optim.learning_rat:", "'optim.learning_rate'")),
-        ("batchsize=3", ("batchsize:", "'batch_size'")),
         ("+epochs=3", ("epochs:", "epochs'")),
         ("++batchsize=1", ("batchsize:", "'batch_size'")),
         ("+trainer.limit_train_batch=1", ("trainer.limit_train_batch:", "'trainer.limit_train_batches'")),
@@ -98,15 +90,12 @@ def test_a_bug_keeps_its_traceback(command, kind):
         ("model=c", ("model=c:", "a, a_original, b, b_original, b_scratch, majority, svm, svm_statistics")),
         ("model=null", ("model=null:", "a, a_original, b")),
         ("optim=3", ("optim=3:", "onecycle, original")),
-        ("optim=nan", ("optim=nan:", "onecycle, original")),
         ("optim=[onecycle,original]", ("optim=[onecycle,original]:", "onecycle, original")),
         ("logger={}", ("logger={}:", "csv, mlflow")),
         ("~seed", ("~seed:", "KEY=VALUE")),
-        ("~logger=tensorboard", ("~logger=tensorboard:", "logger=none")),
         ("=3", ("=3:", "KEY=VALUE")),
         ("seed=0,1", ("seed=0,1:", "-m")),
         ("run=", ("run=:", "give one")),
-        ("run=null", ("run=null:", "give one")),
         ("data=folder", ("data.path:", "data.path=...")),
         ("--config-name=foo", ("--config-name foo:", "train")),
         ("--strict", ("--strict:", "--help")),
@@ -211,9 +200,7 @@ def test_other_words_are_not_quoted(word):
     assert translate([word], "train") == [word]
 
 
-@pytest.mark.parametrize(
-    "argument", ["model=[a", "seed=${nothing}", "seed=${oc.env:GENRECLF_NO_SUCH}", "=3", "model=3"]
-)
+@pytest.mark.parametrize("argument", ["model=[a", "seed=${nothing}", "seed=${oc.env:GENRECLF_NO_SUCH}", "model=3"])
 def test_other_mistakes_are_one_line_too(command, argument):
     calls, code, error = command(argument)
     assert (calls, code) == ([], 2)

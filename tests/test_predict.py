@@ -209,7 +209,6 @@ def test_a_journal_truncated_anywhere_can_be_resumed(kept, library, predict, no_
     ("words", "key", "remedy"),
     [
         (["--run", "a"], "--run", "--model"),
-        (["--onnx", "x.onnx"], "--onnx", "--model"),
         (["--tta", "keys"], "keys", "pitch_shift"),
         (["--tta", "mirror"], "mirror", "flip"),
         (["--device", "gpu"], "gpu", "cuda"),

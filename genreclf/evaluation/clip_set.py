@@ -12,7 +12,7 @@ from genreclf.data.datamodule import SEEN_DIGITS, SpectrogramDataModule
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once
 from genreclf.data.split import SplitConfig
-from genreclf.data.store import Row, Store, open_store
+from genreclf.data.store import Store, open_store
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.slices import Columns, check_slices, slice_columns
@@ -49,15 +49,9 @@ class LeftOut:
 
 def clips_of_split(datamodule: SpectrogramDataModule, split: str, slices: Sequence[str]) -> ClipSet:
     """Returns the clips of a split of a run's data."""
-    rows, clips = datamodule.store.rows, datamodule.clips[split]
-    return ClipSet(
-        store=datamodule.store,
-        clips=tuple(clips),
-        labels=tuple(join_genres(datamodule.genres_of[clip]) for clip in clips),
-        groups=tuple(datamodule.group_of[clip] for clip in clips),
-        none=tuple(datamodule.none[split]),
-        columns=_columns(slices, rows, datamodule.data.table),
-    )
+    clips, none = datamodule.clips[split], datamodule.none[split]
+    genres_of = {clip: datamodule.genres_of[clip] for clip in clips}
+    return _clip_set(datamodule.store, genres_of, datamodule.group_of, none, slices, datamodule.data.table)
 
 
 def other_music(
@@ -94,14 +88,8 @@ def other_music(
     if not clips:
         raise GenreclfError(f"{where}: all clips of its classes were in the model's training; give other music")
     _report(where, class_of, others, classes, len(usable) - len(new))
-    scored = ClipSet(
-        store=store,
-        clips=tuple(clips),
-        labels=tuple(join_genres(class_of[name] for name in genres[clip] if name in class_of) for clip in clips),
-        groups=tuple(group_of[clip] for clip in clips),
-        none=tuple(none),
-        columns=_columns(slices, rows, data.table),
-    )
+    genres_of = {clip: [class_of[name] for name in genres[clip] if name in class_of] for clip in clips}
+    scored = _clip_set(store, genres_of, group_of, none, slices, data.table)
     unreadable = sum(not row.columns for row in rows)
     return scored, LeftOut(unreadable, dict(others.most_common()), len(usable) - len(new))
 
@@ -117,8 +105,18 @@ def _report(where: str, class_of: Mapping[str, str], others: Counter[str], class
         tell_once(f"{where}: left out, because they were in the model's training: {seen} clips")
 
 
-def _columns(slices: Sequence[str], rows: Sequence[Row], table: Path | None) -> Columns:
-    return slice_columns(slices, [row.path for row in rows], [row.label for row in rows], table)
+def _clip_set(
+    store: Store,
+    genres_of: Mapping[int, Sequence[str]],  # by clip to score
+    group_of: Mapping[int, str],
+    none: Sequence[int],
+    slices: Sequence[str],
+    table: Path | None,
+) -> ClipSet:
+    labels, groups = map(join_genres, genres_of.values()), (group_of[clip] for clip in genres_of)
+    paths, genres = [row.path for row in store.rows], [row.label for row in store.rows]
+    columns = slice_columns(slices, paths, genres, table)
+    return ClipSet(store, tuple(genres_of), tuple(labels), tuple(groups), tuple(none), columns)
 
 
 def _class_of(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
