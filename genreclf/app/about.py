@@ -10,19 +10,19 @@ from genreclf.inference.run_folder import CARD
 
 _TEXT = """
 The pretrained models know ten genres: blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae and rock.
-They learned them from clips of 30 seconds, many recorded before 2002; the card of each model, below, says which.
+They learned from clips of 30 seconds, many recorded before 2002; each model's card, below, says which.
 A model reads a song as a **spectrogram**, a picture of its sound with time from left to right and pitch from bottom to
 top, in parts of ten seconds. The prediction for the song is the mean over its parts.
 
-**What the numbers mean.** A probability of 80 % should mean that about 80 % of such answers are right. How many were,
-in a test on clips by artists that the training did not contain, is written below each answer. A model's accuracy is the
-share of such clips with the correct genre. The range in brackets is the 95 % interval: the accuracy to expect on other
-clips like these.
+**What the numbers mean.** About 80 % of the answers with a probability of 80 % should be right. Below each answer, you
+see how many equally probable answers were right in a test on clips by artists who were not in the training. A model's
+accuracy is the share of all these clips that it classified correctly. The range in brackets is the 95 % interval: the
+accuracy to expect on other clips like these.
 
 **What the models cannot do.**
 
-- They know only their ten genres. Where a model finds no music, or music of none of its genres, it names none; but it
-  does not notice all such sounds. The cards say how many it noticed in a test.
+- They know only their ten genres. If a model finds no music, or music of none of its genres, it gives no genre. It does
+  not notice all such sounds; the cards say how many it noticed in a test.
 - Genres overlap, and people disagree about them. Rock is most often confused with country and blues.
 - Music of other times, places and styles than the training music is classified less well, and the probabilities do not
   show it.

@@ -17,9 +17,9 @@ from genreclf.errors import GenreclfError
 from genreclf.inference.catalog import list_models
 
 _KEPT = (
-    f"Your music stays in the memory of the computer that runs this page: while the page is open, and up to "
-    f"{KEPT_SECONDS // 60} minutes after you close it. Whoever has the page's address can see it for as long. Only "
-    f"Train writes songs to a disk: those that you corrected."
+    f"Your music stays in the memory of the computer that runs this page while the page is open, and up to "
+    f"{KEPT_SECONDS // 60} minutes after you close it. Anyone who has the page's address can see it during this time. "
+    f"Only Train writes songs to a disk, and only those that you corrected."
 )
 
 
@@ -79,9 +79,9 @@ def _songs(visit: Visit, loaded: Classifier) -> DeltaGenerator:
 
 
 def _classify_others(visit: Visit, loaded: Classifier) -> None:
-    """Classifies songs of the table, as many as are done already, and then shows the page with their results.
+    """Classifies as many more songs as are done already, and then shows the page with their results.
 
-    So the first results come soon, and many songs take few runs of the page.
+    The first results thus appear soon, and many songs take few runs of the page.
     """
     songs = list(visit.songs.values())
     others = [place for place, song in enumerate(songs) if not loaded.rows(visit, song)]
