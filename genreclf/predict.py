@@ -69,7 +69,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="genreclf predict",
         description="Predicts the genre of audio files (wav flac mp3 m4a ogg opus wma ...), of videos by their sound, "
-        "and of spectrogram pictures (png jpg).",
+        "and of spectrogram pictures (png jpg gif bmp tif webp).",
         epilog="Exit code: 0, 1 if some files could not be read (the others are predicted), 2 for a usage error.",
     )
     add_library_options(parser)

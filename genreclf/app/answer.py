@@ -46,7 +46,9 @@ def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Ana
         with column:
             _genre(song, model, analysis, len(analyses) > 1)
     announce(_spoken(song, classifier, analyses))
-    prediction = analyses[0].prediction
+    prediction, is_picture = analyses[0].prediction, not analyses[0].clip.source_rate_hz
+    if is_picture and not prediction.probabilities:  # no spectrogram, so that no axes fit
+        return
     one_genre = all(analysis.prediction.task == MULTICLASS for analysis in analyses)
     if len(analyses) > 1 and prediction.probabilities and one_genre:
         st.info(words.plain(words.agreement(prediction, analyses[1].prediction, *classifier.classes)))
@@ -54,7 +56,7 @@ def _answer(visit: Visit, song: Song, classifier: Classifier, analyses: list[Ana
         corrections.control(visit, song, classifier)
     if prediction.note:
         st.caption(f"Note: {words.plain(prediction.note)}.")
-    _details(song, classifier, analyses)
+    _details(song, classifier, analyses, is_picture)
     rows = [
         song_row(song, analysis.prediction, model.classes, segments=True)
         for model, analysis in zip(classifier.models, analyses, strict=True)
@@ -92,10 +94,9 @@ def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str
     return f"{song.name}: {'; '.join(answers)}"
 
 
-def _details(song: Song, classifier: Classifier, analyses: list[Analysis]) -> None:
+def _details(song: Song, classifier: Classifier, analyses: list[Analysis], is_picture: bool) -> None:
     """Shows the song over time and the probability of every genre."""
     names = [model.label.split(" (")[0] for model in classifier.models]
-    is_picture = not analyses[0].clip.source_rate_hz
     key = " ".join(
         ["player", song.id, str(classifier.picture_seconds), *(m.predictor.digest for m in classifier.models)]
     )

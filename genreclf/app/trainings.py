@@ -17,7 +17,7 @@ from genreclf.app.visits import Song
 from genreclf.csv_text import csv_line
 from genreclf.errors import GenreclfError, remedy
 from genreclf.files import write_atomically
-from genreclf.frontend.clip import CLIP_SUFFIXES
+from genreclf.frontend.clip import CLIP_SUFFIXES, is_picture
 from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG
 from genreclf.text import one_line, utf8
 
@@ -28,8 +28,6 @@ _STOP_SECONDS = 5.0
 _MANY = 20  # songs of each genre; with fewer, only the last layer learns, as measured in scripts/TRIALS.md
 _LAST_LAYER, _WHOLE_NET = ("trainer.max_epochs=0",), ("trainer.max_epochs=30", "optim.learning_rate=0.0005")
 _LOG_BYTES = 4_096  # read from the end of the log
-
-_PICTURES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 
 
 @dataclass
@@ -183,5 +181,5 @@ def _files(folder: Path, songs: Sequence[tuple[Song, str]]) -> Iterator[tuple[st
 
 
 def _suffix(content: bytes) -> str:
-    """Returns the suffix for a name without a known one. The reader detects the audio format by itself."""
-    return next((suffix for start, suffix in _PICTURES if content.startswith(start)), ".wav")
+    """Returns the suffix for a name without a known one. The readers detect the format by themselves."""
+    return ".png" if is_picture(content) else ".wav"

@@ -1,5 +1,6 @@
 """Reads an audio file, a picture, an upload or samples as a clip, which all later stages use."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from genreclf.frontend.object_store import Location, StorePath, in_memory
 from genreclf.frontend.samples import read_samples
 from genreclf.frontend.spectrogram_content import unsuitable_levels, unsuitable_sound
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 CLIP_SUFFIXES = AUDIO_SUFFIXES + PICTURE_SUFFIXES
-_PICTURE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # PNG and JPEG
+_PICTURE = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0{4}|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Clip:
 def is_clip(name: str) -> bool:
     """Returns whether a file name belongs to an audio file or a picture."""
     return not name.startswith(".") and name.lower().endswith(CLIP_SUFFIXES)
+
+
+def is_picture(content: bytes | bytearray) -> bool:
+    """Returns whether a file's content begins as a picture that is read."""
+    return bool(_PICTURE.match(content))
 
 
 def read_clip(
@@ -74,7 +80,7 @@ def read_upload(
     Raises GenreclfError as `read_clip` does, with "upload" as the file's name.
     """
     with upload_path(content) as path:
-        if content.startswith(_PICTURE_SIGNATURES):
+        if is_picture(content):
             return _picture_clip(path, picture_seconds, figure)
         return _audio_clip(path, max_seconds)
 

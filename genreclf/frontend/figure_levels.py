@@ -123,10 +123,15 @@ def _coarse(levels: np.ndarray) -> np.ndarray:
 
 def _colours_note(plot: Inverted, way_up: str) -> str:
     """Returns a note on the map, and on few colours and lines or text over the plot."""
-    few, covered = len(np.unique(plot.levels)), round(100 * plot.covered)
-    steps = f" in only {few} colours" if few < _FEW_COLOURS else ""
+    covered = round(100 * plot.covered)
     hidden = f", {covered} % of it hidden by lines or text and filled in" if covered else ""
-    return f"{plot.colours}{way_up}{steps}{hidden}"
+    return f"{plot.colours}{way_up}{few_colours(plot.levels)}{hidden}"
+
+
+def few_colours(levels: np.ndarray) -> str:
+    """Returns a note on uint8 levels that are too few for a map, or ""."""
+    count = len(np.unique(levels))
+    return f" in only {count} colours" if count < _FEW_COLOURS else ""
 
 
 def _axis_note(axis: BandAxis, decibels: str, is_told: bool) -> str:

@@ -1,4 +1,4 @@
-"""Reads and writes PNG and JPEG pictures of uint8 levels."""
+"""Reads pictures of spectrograms, and writes uint8 levels as PNG."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ from genreclf.frontend.band_axis import ANY_AXIS, AUTO, NYQUIST_HZ, FigureAxis
 from genreclf.frontend.borders import border_colour, is_white
 from genreclf.frontend.colour_maps import GREY, WRITTEN, exact, written_table
 from genreclf.frontend.figure import find_plots
-from genreclf.frontend.figure_levels import UPPER_40_DB, read_plots
+from genreclf.frontend.figure_levels import UPPER_40_DB, few_colours, read_plots
 from genreclf.frontend.kaggle_figure import kaggle_levels, kaggle_range
 from genreclf.frontend.limits import check_input_file
 from genreclf.frontend.log_mel import N_BANDS
@@ -25,6 +25,9 @@ from genreclf.frontend.picture_content import ARRAY_SLOPE, fault_of_array, turne
 KAGGLE_NOTE = f"figure: magma, {UPPER_40_DB}"
 _SOFTWARE = "genreclf"  # in a text of the pictures that `write_picture` writes, which need no assumptions
 
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+_READABLE = "PNG, JPEG, GIF, BMP, TIFF or WebP"
+_MAX_LEVEL = 65_535  # of 16-bit grey
 MAX_BYTES = 256 * 1024**2
 # The longest audio, two hours, has 310,079 columns.
 MAX_PIXELS = 40_000_000
@@ -51,12 +54,10 @@ def read_picture(path: Path, figure: FigureAxis = ANY_AXIS) -> Picture:
     found, its colours are converted back to levels, and its rows to bands. `figure` gives what the picture does not
     show. A grey picture of 128 rows with a white border is a figure, too.
 
-    Raises GenreclfError if the file is missing, broken, neither PNG nor JPEG, not opaque, or exceeds the limits, which
-    are checked before decoding.
+    Raises GenreclfError if the file is missing, broken, of another format, not opaque, or exceeds the limits, which are
+    checked before decoding.
     """
     image = _decoded(path)
-    if image.mode.startswith("I"):  # 16-bit grey
-        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
     if image.info.get("Software") == _SOFTWARE:
         figure = FigureAxis("bands", NYQUIST_HZ)
     pixels, opaque = _pixels(image)
@@ -79,7 +80,7 @@ def _of_array(drawn: np.ndarray, is_told: bool) -> Picture:
         return Picture(levels, GREY, "", _no_mel(fault))
     way_up, upper = turned(drawn, levels), None if is_told else kaggle_range(levels, GREY)
     decibels = "80 dB" if upper is None else UPPER_40_DB
-    assumed = "" if is_told else f", assumed: Slaney's 128 bands to 11,025 Hz, {decibels}"
+    assumed = "" if is_told else f"{few_colours(levels)}, assumed: Slaney's 128 bands to 11,025 Hz, {decibels}"
     note = f"read as grey{way_up}{assumed}" if way_up or assumed else ""
     return Picture(levels if upper is None else upper, GREY, note, "")
 
@@ -90,7 +91,6 @@ def _no_mel(fault: str) -> str:
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """Returns the pixels on white, (height, width, 3) uint8, and which ones are opaque, (height, width) bool."""
-    image = image.convert("RGBA")
     opaque = np.asarray(image.getchannel("A")) == 255
     if not opaque.all():
         ground = Image.new("RGBA", image.size, "white")
@@ -123,17 +123,26 @@ def write_picture(path: Path, levels: np.ndarray, colours: str = "grey") -> None
 
 
 def _decoded(path: Path) -> Image.Image:
-    check_input_file(path, "PNG or JPEG", MAX_BYTES)
+    check_input_file(path, _READABLE, MAX_BYTES)
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             _check_size(path, *image.size)
-            return ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image)
+            return (_of_8_bits(path, upright) if upright.mode[0] in "IF" else upright).convert("RGBA")
     except Image.DecompressionBombError as error:
         raise GenreclfError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into shorter pictures") from error
     except UnidentifiedImageError as error:
-        raise GenreclfError(f"{path}: not a PNG or JPEG picture; give a PNG or JPEG file") from error
+        raise GenreclfError(f"{path}: not a {_READABLE} picture; save it as PNG") from error
     except _BROKEN as error:
         raise GenreclfError(f"{path}: broken picture ({reason(error)}); save it again") from error
+
+
+def _of_8_bits(path: Path, image: Image.Image) -> Image.Image:
+    """Converts 16-bit grey. Raises GenreclfError for other numbers, whose range is not known."""
+    levels = np.asarray(image)
+    if image.mode == "F" or levels.min() < 0 or levels.max() > _MAX_LEVEL:
+        raise GenreclfError(f"{path}: its levels are not those of 8 or 16 bits; save it as a grey PNG")
+    return Image.fromarray(np.rint(levels / (_MAX_LEVEL / 255)).astype(np.uint8))
 
 
 def _check_size(path: Path, columns: int, rows: int) -> None:

@@ -70,6 +70,8 @@ def fault_of_array(levels: np.ndarray) -> str:
     if seen is None:  # too narrow for the other rules, or steady sound, which is judged elsewhere
         is_narrow = np.ptp(levels) and levels.shape[1] < _MIN_COLUMNS
         return _NO_BASS if is_narrow and _slope(levels) > -_MIN_SLOPE else ""
+    if len(np.unique(levels)) == 2:
+        return "only two levels"
     return _fault_of_scale(seen) or _fault_of_rows(levels, seen) or _fault_of_levels(seen)
 
 

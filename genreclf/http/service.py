@@ -22,7 +22,7 @@ _FILE = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
 _BODY = {
     "required": True,
-    "description": "An audio file, a video with sound, or a PNG or JPEG spectrogram: its bytes, or a form.",
+    "description": "An audio file, a video with sound, or a picture of a spectrogram: its bytes, or a form.",
     "content": {"application/octet-stream": {"schema": _FILE}, "multipart/form-data": {"schema": _FORM}},
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {

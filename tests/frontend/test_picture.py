@@ -16,6 +16,7 @@ from PIL import Image
 from genreclf.errors import GenreclfError
 from genreclf.frontend import picture
 from genreclf.frontend.band_axis import NYQUIST_HZ, FigureAxis
+from genreclf.frontend.clip import PICTURE_SUFFIXES, is_picture
 from genreclf.frontend.colour_maps import WRITTEN, written_table
 from genreclf.frontend.picture import MAX_COLUMNS, read_picture, write_picture
 
@@ -231,12 +232,35 @@ def test_the_size_of_the_file_is_bounded(tmp_path):
     assert "larger than 0.25 GiB" in refused(path)
 
 
-def test_what_is_no_png_or_jpeg_is_refused(tmp_path):
+@pytest.mark.parametrize(("kind", "options"), [
+    ("gif", {}), ("bmp", {}), ("tiff", {}), ("webp", {"lossless": True}),
+    ("gif", {"save_all": True, "append_images": [Image.new("L", (60, 128))]}),
+    ("png", {"save_all": True, "append_images": [Image.new("L", (60, 128))]}),
+])  # fmt: skip
+def test_other_formats_are_read_without_error_and_the_first_picture_of_animations(tmp_path, kind, options):
+    path = saved(tmp_path / "a.png", music_like()[::-1], format=kind, **options)  # whatever the suffix is
+    assert np.array_equal(read_picture(path).levels, music_like())
+    assert is_picture(path.read_bytes())
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(257, np.uint16), (257, np.int32), (1, np.float32), (100_000, np.int32)])
+def test_grey_of_16_bits_is_read_and_numbers_of_an_unknown_range_are_refused(tmp_path, scale, kind):
+    path = saved(tmp_path / "a.tif", (music_like()[::-1].astype(np.int64) * scale).astype(kind))
+    if scale == 257:
+        assert np.array_equal(read_picture(path).levels, music_like())
+    else:
+        assert "save it as a grey PNG" in refused(path)
+
+
+def test_arrays_of_few_levels_are_noted_and_those_of_two_refused(tmp_path):
+    assert "in only 16 colours" in read_picture(saved(tmp_path / "a.png", music_like(30)[::-1] & 0xF0)).note
+    Image.fromarray(music_like()[::-1]).convert("1").save(tmp_path / "b.png")
+    assert read_picture(tmp_path / "b.png").unsuitable == "no mel spectrogram: only two levels"
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
     (tmp_path / "text.png").write_text("no picture at all\n" * 50)
-    for kind in ("gif", "bmp", "tiff"):
-        saved(tmp_path / f"{kind}.png", music_like(), format=kind)
-    for name in ("text.png", "gif.png", "bmp.png", "tiff.png"):
-        assert "give a PNG or JPEG file" in refused(tmp_path / name)
+    assert "save it as PNG" in refused(tmp_path / "text.png")
     (tmp_path / "empty.jpg").touch()
     assert refused(tmp_path / "empty.jpg").endswith(": empty; copy it again")
 
@@ -246,7 +270,7 @@ def test_missing_file_and_folder_are_refused(tmp_path):
     assert "not a regular file" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
 def test_truncated_pictures_are_refused(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (128, 50), dtype=np.uint8)
     content = saved(tmp_path / f"cut{suffix}", noise).read_bytes()
@@ -256,7 +280,7 @@ def test_truncated_pictures_are_refused(tmp_path, suffix):
 
 
 @settings(max_examples=100, deadline=None)
-@given(where=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), suffix=st.sampled_from([".png", ".jpg"]))
+@given(where=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), suffix=st.sampled_from(PICTURE_SUFFIXES))
 def test_a_damaged_picture_is_read_or_refused(tmp_path_factory, where, byte, suffix):
     path = tmp_path_factory.mktemp("picture") / f"hurt{suffix}"
     content = bytearray(saved(path, music_like(8)).read_bytes())
