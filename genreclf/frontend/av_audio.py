@@ -61,6 +61,10 @@ class AvDecoder(Decoder):
             self._first = self._next_packet()
             exact = self._container.format.name in _COUNTED
             self.header_tolerance_seconds = _FRAME_SECONDS if exact else _PADDING_SECONDS
+            if (
+                self._container.format.name == "mp3"
+            ):  # ffmpeg loses the last two frames at a low rate, if something else follows
+                self.header_tolerance_seconds = max(_FRAME_SECONDS, 2 * self._mp3_frame_seconds())
             self.header_seconds = self.expected_seconds = self._seconds_in_header()
         except UndecodableError:
             self.close()
@@ -175,10 +179,13 @@ class AvDecoder(Decoder):
 
         For joined files, ffmpeg estimates the duration from the bit rate.
         """
-        frame_samples, stream = 1_152 if self.rate_hz >= 32_000 else 576, self._stream
+        stream = self._stream
         if stream.duration is None or stream.time_base is None:
             return 0.0
-        return min(float(stream.duration * stream.time_base), self._mp3_frames() * frame_samples / self.rate_hz)
+        return min(float(stream.duration * stream.time_base), self._mp3_frames() * self._mp3_frame_seconds())
+
+    def _mp3_frame_seconds(self) -> float:
+        return (1_152 if self.rate_hz >= 32_000 else 576) / self.rate_hz
 
     def _mp3_frames(self) -> int:
         """Returns the number of frames from the header of an MP3 file, or 0 if it has none."""

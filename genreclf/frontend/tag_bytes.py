@@ -13,8 +13,12 @@ _ORDERS: dict[bytes, Literal["little", "big"]] = {
 _FIRST_CHUNK_AT, _SAMPLES = 12, (b"data", b"SSND")
 _LONG, _SIZE_AT = 2**32 - 1, 28  # the length that stands for a longer one, and the place of that, with 64 bits
 _MAX_CHUNKS = 10_000
-_ID3V1, _ID3V1_BYTES = b"TAG", 128
+# Tags at the end of a file. A tag's size is in its last bytes, except for ID3v1 and the first version of Lyrics3.
+_MAX_TAGS = 16
+_ID3V1, _ID3V1_BYTES, _ENHANCED, _ENHANCED_BYTES = b"TAG", 128, b"TAG+", 227
+_ID3V2, _ID3V2_FOOTER, _ID3V2_BYTES = b"ID3", b"3DI", 10
 _APE, _APE_BYTES, _APE_SIZE_AT, _APE_FLAGS_AT, _APE_HAS_HEADER = b"APETAGEX", 32, 12, 20, 2**31
+_LYRICS, _LYRICS_1, _LYRICS_2, _LYRICS_1_BYTES = b"LYRICSBEGIN", b"LYRICSEND", b"LYRICS200", 5_120
 
 
 class _Chunk(NamedTuple):
@@ -26,7 +30,7 @@ class _Chunk(NamedTuple):
 
 
 def tag_bytes(handle: FileIO) -> int:
-    """Returns the size of the chunks after the samples in WAV and AIFF, and of APEv2 and ID3v1 tags in other files."""
+    """Returns the size of the chunks after the samples in WAV and AIFF, and of tags at the end of other files."""
     chunks = _chunks(handle)
     if not chunks or chunks[-1].end < size_of(handle):  # not all of the file is chunks
         return end_tag_bytes(handle)
@@ -50,18 +54,35 @@ def sizes_agree(handle: FileIO) -> bool:
 
 
 def end_tag_bytes(handle: FileIO) -> int:
-    """Returns the size of APEv2 and ID3v1 tags at the end of a file; 0 for WAV and AIFF, where samples may be alike."""
-    if _order(handle):
-        return 0
-    size = size_of(handle)
-    end = os.pread(handle.fileno(), _ID3V1_BYTES + _APE_BYTES, max(0, size - _ID3V1_BYTES - _APE_BYTES))
-    id3v1_bytes = _ID3V1_BYTES if end[-_ID3V1_BYTES:].startswith(_ID3V1) else 0
-    footer = end[: len(end) - id3v1_bytes][-_APE_BYTES:]
-    if not footer.startswith(_APE) or len(footer) < _APE_BYTES:
-        return id3v1_bytes
-    has_header = int.from_bytes(footer[_APE_FLAGS_AT:][:4], "little") & _APE_HAS_HEADER
-    ape_bytes = int.from_bytes(footer[_APE_SIZE_AT:][:4], "little") + (_APE_BYTES if has_header else 0)
-    return min(size, id3v1_bytes + ape_bytes)
+    """Returns the size of the tags at the end of a file: ID3v1, ID3v2 with a footer, APEv2 and Lyrics3.
+
+    Returns 0 for WAV and AIFF, where samples may be alike.
+    """
+    end = size = size_of(handle)
+    for _ in range(0 if _order(handle) else _MAX_TAGS):
+        end -= _tag_before(handle, end)
+    return size - end
+
+
+def _tag_before(handle: FileIO, end: int) -> int:
+    """Returns the size of the tag that ends at `end`; 0 if there is none, or it would begin before the file."""
+    tail = os.pread(handle.fileno(), min(end, _LYRICS_1_BYTES), max(0, end - _LYRICS_1_BYTES))
+    footer, name, length = tail[-_APE_BYTES:], b"", 0
+    if tail[-_ID3V1_BYTES:].startswith(_ID3V1) and len(tail) >= _ID3V1_BYTES:
+        before = tail[:-_ID3V1_BYTES][-_ENHANCED_BYTES:]
+        length = _ID3V1_BYTES + (_ENHANCED_BYTES if before.startswith(_ENHANCED) else 0)
+    elif tail[-_ID3V2_BYTES:].startswith(_ID3V2_FOOTER):
+        sizes = tail[-4:]  # seven bits per byte
+        name, length = _ID3V2, sum((byte & 0x7F) << 7 * (3 - at) for at, byte in enumerate(sizes)) + 2 * _ID3V2_BYTES
+    elif footer.startswith(_APE) and len(footer) == _APE_BYTES:
+        has_header = int.from_bytes(footer[_APE_FLAGS_AT:][:4], "little") & _APE_HAS_HEADER
+        length = int.from_bytes(footer[_APE_SIZE_AT:][:4], "little") + (_APE_BYTES if has_header else 0)
+    elif tail.endswith(_LYRICS_2) and (digits := tail[: -len(_LYRICS_2)][-6:]).isdigit():
+        name, length = _LYRICS, int(digits) + len(digits) + len(_LYRICS_2)
+    elif tail.endswith(_LYRICS_1) and _LYRICS in tail:
+        length = len(tail) - tail.rindex(_LYRICS)
+    fits = length <= end and os.pread(handle.fileno(), len(name), end - length) == name
+    return length if fits else 0
 
 
 def _chunks(handle: FileIO) -> list[_Chunk]:

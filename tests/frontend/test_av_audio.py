@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from av.stream import Disposition
 from av_files import av_encoded, av_written, several_streams
-from bad_audio import APE_TAG, ID3V1, encoded, headless, id3v2, mp3, opus, pages, summed
+from bad_audio import APE_TAG, ID3V1, ape_tag, encoded, headless, id3v2, mp3, opus, pages, summed
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend import av_audio, av_file
@@ -163,6 +163,40 @@ def test_a_file_that_was_written_to_a_pipe_is_whole_until_it_is_cut(tmp_path, co
 @pytest.mark.parametrize("name", ["aac", "ac3", "mp2", "mka", "wma", "flv", "ts", "mpg", "m4a", "opus"])
 def test_what_follows_a_whole_file_does_not_make_it_truncated(tmp_path, name, tag):
     assert TRUNCATED not in read(tmp_path, content(name) + tag).problem
+
+
+NOISE = np.random.default_rng(0).bytes(300_000)
+ID3V2_AT_END = b"ID3\4\0\x10" + id3v2(len(NOISE))[6:] + NOISE + b"3DI\4\0\x10" + id3v2(len(NOISE))[6:]
+LYRICS = b"LYRICSBEGIN" + NOISE[:20_000]
+LYRICS_2 = LYRICS + b"%06dLYRICS200" % len(LYRICS)
+LYRICS_1 = b"LYRICSBEGIN" + b"la la la\r\n" * 400 + b"LYRICSEND"
+TAGS_AT_END = {
+    "ID3v2": ID3V2_AT_END,
+    "ID3v2 and ID3v1": ID3V2_AT_END + ID3V1,
+    "Lyrics3": LYRICS_1 + ID3V1,
+    "Lyrics3v2": LYRICS_2 + ID3V1,
+    "APEv2 and Lyrics3v2": ape_tag(NOISE) + LYRICS_2 + ID3V1,
+    "enhanced ID3v1": (b"TAG+" + NOISE)[:227] + ID3V1,
+}
+
+
+@pytest.mark.parametrize("kind", TAGS_AT_END)
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100])
+def test_tags_at_the_end_of_an_mp3_change_neither_sound_nor_notes(tmp_path, rate_hz, kind):
+    whole = encoded("MP3", "MPEG_LAYER_III", rate_hz, 1)
+    alone, tagged = read(tmp_path, whole), read(tmp_path, whole + TAGS_AT_END[kind])
+    assert np.array_equal(alone.waveform, tagged.waveform) and (alone.problem, tagged.problem) == ("", "")
+
+
+@pytest.mark.parametrize("end", [ID3V2_AT_END[-10:], LYRICS_2[-15:], LYRICS_1[-9:], APE_TAG[-32:]])
+def test_the_end_of_a_tag_without_the_tag_hides_no_sound(tmp_path, end):
+    alone, other = read(tmp_path, mp3()), read(tmp_path, mp3() + end)
+    assert other.source_seconds == pytest.approx(alone.source_seconds, abs=0.03)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050])
+def test_zeros_behind_an_mp3_of_a_low_rate_do_not_make_it_truncated(tmp_path, rate_hz):
+    assert TRUNCATED not in read(tmp_path, encoded("MP3", "MPEG_LAYER_III", rate_hz, 1) + bytes(5_000)).problem
 
 
 def whole_file(name: str) -> bytes:
