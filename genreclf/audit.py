@@ -24,7 +24,7 @@ from genreclf.data.membership import membership
 from genreclf.data.path_list import write_paths
 from genreclf.data.sources import clip_rows
 from genreclf.data.split import SPLITS, SplitConfig
-from genreclf.data.store import Store, open_store
+from genreclf.data.store import Store
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import folder_contents
@@ -60,7 +60,7 @@ def run_audit(config: dict[str, Any], overrides: list[str]) -> int:
     if options.drop_list is not None:
         raise GenreclfError(f"--drop-list {options.drop_list}: names clips of other collections; give --against OTHER")
     split = build(SplitConfig, config["split"], "split")
-    store = open_store(prepared_store(data))
+    store = prepared_store(data)
     found = audit(store, membership(store.rows, data, split), _ignored(data, store), task=data.task)
     about = {"name": data.name, "path": str(data.path), "table": str(data.table or ""), "split": split.name}
     context = {"data": {**about, "store_digest": store.digest}, "split": asdict(split)}

@@ -10,7 +10,7 @@ from genreclf.config import build
 from genreclf.data.build_store import Engine, prepared_store, read_in_threads
 from genreclf.data.data_config import DataConfig
 from genreclf.data.findings import notes
-from genreclf.data.store import ARRAY, open_store
+from genreclf.data.store import ARRAY
 from genreclf.errors import GenreclfError
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.hydra_command import run_command
@@ -21,7 +21,7 @@ from genreclf.text import one_line
 def prepare(config: dict[str, Any], overrides: list[str]) -> None:
     """Builds the store of `data` if it does not exist. Prints its contents and the files that could not be read."""
     data, engine = build(DataConfig, config["data"], "data"), _engine(config["ray"])
-    store = open_store(prepared_store(data, _shard(config["shard"]), engine))
+    store = prepared_store(data, _shard(config["shard"]), engine)
     for row in store.rows:
         if not row.columns:
             print(one_line(f"skipped {row.path}: {row.problem}"), file=sys.stderr)

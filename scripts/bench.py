@@ -35,7 +35,6 @@ from genreclf.data.datamodule import to_images
 from genreclf.data.demo import write_demo
 from genreclf.data.segment_batches import Batch
 from genreclf.data.sources import list_sources
-from genreclf.data.store import open_store
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
 from genreclf.training.memory import keep_freed_memory
@@ -75,14 +74,14 @@ def prepare() -> Iterator[tuple[str, ...]]:
 
         def ours() -> None:
             store = build_store(music, sources, Path(folder) / f"cache{next(cache)}", 30.0)
-            assert (store / "spectrograms.npy").stat().st_size > 0
+            assert (store.folder / "spectrograms.npy").stat().st_size > 0
 
         def baseline() -> None:
             for source in sources:
                 levels = librosa_levels(music / source.path)
                 Image.fromarray(levels[::-1]).save(Path(folder) / "picture.png")
 
-        store = open_store(build_store(music, sources, Path(folder) / "check", 30.0))
+        store = build_store(music, sources, Path(folder) / "check", 30.0)
         for clip, source in enumerate(sources):
             theirs = librosa_levels(music / source.path).astype(int)
             assert np.abs(store.spectrogram(clip).astype(int) - theirs).max() <= 1

@@ -30,7 +30,7 @@ from genreclf.data.fingerprint import find_matches
 from genreclf.data.membership import membership
 from genreclf.data.sources import list_sources
 from genreclf.data.split import SplitConfig
-from genreclf.data.store import open_fingerprints, open_store
+from genreclf.data.store import open_fingerprints
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.library import predict_files
 from genreclf.inference.predictor import load_predictor
@@ -72,11 +72,10 @@ def costs(clips: int, predicting: bool) -> Costs:
             found[what] = cost_of(work)
 
         step("prepare", lambda: build_store(music, list_sources(music), cache, SECONDS))
-        store = open_store(build_store(music, list_sources(music), cache, SECONDS))
+        store = build_store(music, list_sources(music), cache, SECONDS)
         assert len({row.group for row in store.rows}) <= clips - clips // COPIES
-        step("open the store again", lambda: open_store(build_store(music, list_sources(music), cache, SECONDS)))
-        folder_of_store = build_store(music, list_sources(music), cache, SECONDS)
-        step("find duplicate recordings", lambda: find_matches(open_fingerprints(folder_of_store, store.rows)))
+        step("open the store again", lambda: build_store(music, list_sources(music), cache, SECONDS))
+        step("find duplicate recordings", lambda: find_matches(open_fingerprints(store.folder, store.rows)))
         step("split", lambda: membership(store.rows, data, split))
         predictor = load_predictor("a", device="cpu")
         module = SpectrogramDataModule(data, split, predictor.info.view, None, BATCH, 0, 0)

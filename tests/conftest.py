@@ -17,7 +17,7 @@ from genreclf import predict
 from genreclf.data.build_store import build_store
 from genreclf.data.data_config import DataConfig
 from genreclf.data.sources import list_sources
-from genreclf.data.store import Store, open_store
+from genreclf.data.store import Store
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.picture import write_picture
 
@@ -108,7 +108,7 @@ def tiny_data(tiny_folder, cache) -> DataConfig:
 def tiny_store(tiny_data) -> Store:
     """The tiny folder's store, opened."""
     folder = tiny_data.path
-    return open_store(build_store(folder, list_sources(folder), tiny_data.cache, tiny_data.picture_seconds))
+    return build_store(folder, list_sources(folder), tiny_data.cache, tiny_data.picture_seconds)
 
 
 @pytest.fixture

@@ -152,12 +152,12 @@ def test_a_key_is_not_a_path(bucket, library, run_predict):
 
 
 def test_a_store_of_objects_equals_a_store_of_files(library, bucket, tmp_path):
-    stores = [prepared_store(data_config(path=path, cache=tmp_path)) for path in (str(library), f"{bucket}/")]
+    stores = [prepared_store(data_config(path=path, cache=tmp_path)).folder for path in (str(library), f"{bucket}/")]
     files = [{path.name: path.read_bytes() for path in store.iterdir()} for store in stores]
     about = [json.loads(each.pop("store.json")) for each in files]
     assert files[0] == files[1] and len(open_store(stores[1]).rows) == 3
     assert [each.pop("folder") for each in about] == [str(library), bucket] and about[0] == about[1]
-    assert prepared_store(data_config(path=bucket, cache=tmp_path)) == stores[1]
+    assert prepared_store(data_config(path=bucket, cache=tmp_path)).folder == stores[1]
 
 
 def test_only_a_changed_object_is_read_for_the_new_store(bucket, tmp_path, monkeypatch):
@@ -165,11 +165,11 @@ def test_only_a_changed_object_is_read_for_the_new_store(bucket, tmp_path, monke
     for name in ("a/1.png", "b/2.png"):
         system.copy(f"songs/my music/{name}", f"songs/edited/{name}")
     data = data_config(path="s3://songs/edited", cache=tmp_path)
-    first = prepared_store(data)
+    first = prepared_store(data).folder
     system.pipe("songs/edited/b/2.png", system.cat("songs/my music/a/1.png"))
     decoded: list[str] = []
     monkeypatch.setattr(clip_reader, "read_clip", lambda *_, **settings: decoded.append(settings["suffix"]))
-    assert prepared_store(data) != first and not decoded  # another object has the same content
+    assert prepared_store(data).folder != first and not decoded  # another object has the same content
 
 
 def test_no_clip_is_lost_if_the_object_store_fails(bucket, tmp_path, monkeypatch):
@@ -184,7 +184,7 @@ def test_no_clip_is_lost_if_the_object_store_fails(bucket, tmp_path, monkeypatch
     with pytest.raises(StoreError, match="run the command again"):
         prepared_store(data)
     monkeypatch.undo()
-    assert all(row.columns for row in open_store(prepared_store(data)).rows)
+    assert all(row.columns for row in prepared_store(data).rows)
 
 
 @pytest.mark.parametrize("name", ["tags", "gtzan", "fma"])

@@ -14,7 +14,6 @@ from tiny_pictures import write_noise_pictures
 
 from genreclf.data.build_store import build_store
 from genreclf.data.sources import Source, list_sources
-from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.object_store import StoreError
 from genreclf.inference.predictor import Predictor
@@ -184,7 +183,7 @@ def music(tmp_path_factory) -> tuple[Path, list[Source]]:
 
 @pytest.fixture(scope="module")
 def local_store(music, tmp_path_factory) -> dict[str, bytes]:
-    return content(build_store(*music, tmp_path_factory.mktemp("local"), 30.0))
+    return content(build_store(*music, tmp_path_factory.mktemp("local"), 30.0).folder)
 
 
 def content(store: Path) -> dict[str, bytes]:
@@ -194,7 +193,7 @@ def content(store: Path) -> dict[str, bytes]:
 def test_a_store_is_the_same_if_a_node_ends(music, local_store, cluster, all_began, lost, monkeypatch, tmp_path):
     monkeypatch.setattr(ray_clips, "_Worker", slow(ray_clips._Worker, all_began))
     engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address))
-    assert content(build_store(*music, tmp_path, 30.0, engine=engine)) == local_store
+    assert content(build_store(*music, tmp_path, 30.0, engine=engine).folder) == local_store
     assert lost == ["the node", "a chunk"]
 
 
@@ -209,7 +208,7 @@ def test_a_clip_that_kills_its_processes_is_left_out(music, cluster, monkeypatch
     monkeypatch.setattr(ray_pool, "_ATTEMPTS", 2)
     folder, sources = music
     engine = ray_clips.read_on_ray(ray_pool.Cluster("ray=", cluster.address), workers=1)
-    store = open_store(build_store(folder, sources[-10:], tmp_path, 30.0, engine=engine))
+    store = build_store(folder, sources[-10:], tmp_path, 30.0, engine=engine)
     assert [row.path for row in store.rows] == [source.path for source in sources[-10:]]
     (row,) = [row for row in store.rows if not row.columns]
     assert row.path == "b/03.png" and str(folder / row.path) in row.problem and "memory" in row.problem and row.digest

@@ -34,6 +34,7 @@ from genreclf.data.store import (
     TABLE,
     TOKENS,
     Row,
+    Store,
     open_fingerprints,
     open_store,
     read_table,
@@ -79,8 +80,8 @@ def read_in_threads(reader: ClipReader, sources: Sequence[Source]) -> Iterator[R
             pool.shutdown(cancel_futures=True)
 
 
-def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1), engine: Engine = read_in_threads) -> Path:
-    """Returns the store folder of `data`, after rendering the demo music and building the store if they are missing.
+def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1), engine: Engine = read_in_threads) -> Store:
+    """Returns the store of `data`, opened, after rendering the demo music and building the store if they are missing.
 
     `shard` is (number of the shard, number of shards). The store of all clips copies the spectrograms from the shards'
     stores that exist.
@@ -100,8 +101,8 @@ def build_store(
     picture_seconds: float,
     figure: FigureAxis = ANY_AXIS,
     engine: Engine = read_in_threads,
-) -> Path:
-    """Returns the folder below `cache` of the store for these files and settings, building or completing it if needed.
+) -> Store:
+    """Returns the store below `cache` for these files and settings, opened, building or completing it if needed.
 
     The store's name is a digest of the settings and of the files' paths, sizes, times and readability, so changed files
     lead to a new store; spectrograms of equal content are copied from older stores of the same folder. A killed build
@@ -111,13 +112,13 @@ def build_store(
     """
     settings = {"front_end": FRONT_END, "picture_seconds": picture_seconds, "figure": asdict(figure)}
     store = cache / "stores" / _key(settings, folder, sources)
-    if _is_whole(store):
-        return store
+    if opened := _opened(store):
+        return opened
     try:
         store.mkdir(parents=True, exist_ok=True)
         with (store / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the system releases the lock when a process dies
-            if not _is_whole(store):
+            if not (opened := _opened(store)):
                 if (store / META).is_file():  # finished, but files were lost: no row of it is used
                     for name in (META, _JOURNAL, *(name for _, name, _, _ in _ARRAYS)):
                         (store / name).unlink(missing_ok=True)
@@ -126,30 +127,34 @@ def build_store(
         raise GenreclfError(
             f"{store}: cannot be written ({reason(error)}); free space, or choose another cache"
         ) from error
-    return store
+    return opened or open_store(store)
 
 
-def _is_whole(store: Path) -> bool:
+def _opened(store: Path) -> Store | None:
+    """Opens a store; None if it is missing, unfinished or damaged."""
     try:
-        open_store(store)
+        return open_store(store)
     except GenreclfError:
-        return False
-    return True
+        return None
 
 
 def _key(settings: dict[str, Any], folder: Location, sources: Sequence[Source]) -> str:
-    listed = objects_below(folder) if isinstance(folder, StorePath) else {}
-    paths = [listed.get(source.path, folder / source.path) for source in sources]
-    files = [(source.path, source.label, *_stamp(path)) for source, path in zip(sources, paths, strict=True)]
-    name = folder.url if isinstance(folder, StorePath) else str(folder.resolve())
+    if isinstance(folder, StorePath):
+        name, listed = folder.url, objects_below(folder)
+        stamps = [listed.get(source.path, folder / source.path).stamp for source in sources]
+    else:
+        name, place = str(folder.resolve()), str(folder)  # making 100,000 Paths would take longer than the system calls
+        stamps = [_stamp(f"{place}/{source.path}") for source in sources]
+    files = [(source.path, source.label, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
     return _sha256([FORMAT, settings, name, files])[:16]
 
 
-def _stamp(path: Location) -> list[int | str]:
+def _stamp(path: str) -> list[int | str]:
     """Returns values that change if the file's content or its readability changes."""
-    if isinstance(path, StorePath):
-        return path.stamp
-    status = path.stat() if path.exists() else path.lstat()  # a broken link is an unreadable clip
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        status = os.lstat(path)  # a broken link is an unreadable clip
     return [status.st_size, status.st_mtime_ns, os.access(path, os.R_OK)]  # chmod changes neither size nor time
 
 

@@ -14,7 +14,7 @@ from genreclf.data.groups import equal_files
 from genreclf.data.leaks import compared
 from genreclf.data.path_list import existing_file, read_paths, without
 from genreclf.data.sources import Source, contents_below, sources_of
-from genreclf.data.store import Store, open_store
+from genreclf.data.store import Store
 from genreclf.errors import GenreclfError
 from genreclf.frontend.clip import is_clip
 from genreclf.frontend.picture import KAGGLE_NOTE
@@ -132,7 +132,7 @@ def _collection(
 ) -> Collection:
     if not sources:
         raise GenreclfError(f"{name}: no audio file or picture in it; give another")
-    store = open_store(build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis))
+    store = build_store(folder, sources, data.cache, data.picture_seconds, data.figure_axis)
     return Collection(name, folder, ignored, store)
 
 

@@ -20,7 +20,7 @@ from genreclf.data.membership import membership
 from genreclf.data.segment_batches import Batch, DeviceLoader, RandomSegments, SegmentDataset
 from genreclf.data.sources import tag_counts
 from genreclf.data.split import SPLITS, SplitConfig
-from genreclf.data.store import Store, open_store
+from genreclf.data.store import Store
 from genreclf.data.teacher import Taught, teacher_vectors
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
@@ -50,6 +50,7 @@ class SpectrogramDataModule(L.LightningDataModule):
         self.data, self.split, self.view, self.augment = data, split, view, augment
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.device_store_mib = device_store_mib
+        self._prepared: Store | None = None  # in the process of a machine that prepares the data
         self.images_in_step = False  # if True, the training step itself makes the images, with `training_images`
 
     @classmethod
@@ -63,13 +64,13 @@ class SpectrogramDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Renders the demo music and builds the store, if they are missing."""
-        prepared_store(self.data)
+        self._prepared = self._prepared or prepared_store(self.data)
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the store and assigns the splits. Raises GenreclfError if the split cannot be used for training."""
         if hasattr(self, "store"):
             return
-        store = open_store(prepared_store(self.data))
+        store = self._prepared or prepared_store(self.data)
         rows = store.rows
         if not any(row.columns for row in rows):
             raise GenreclfError(f"data.path={self.data.path}: no clip could be read; first reason: {rows[0].problem}")

@@ -86,7 +86,7 @@ def open_store(folder: Path) -> Store:
         columns = _open_array(folder / ARRAY, np.uint8, N_BANDS, _checked_columns(rows))
         matches = tuple(_read_matches(folder / RECORDINGS, rows))
         return Store(folder, rows, columns, open_fingerprints(folder, rows), matches, meta["digest"])
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
         raise GenreclfError(
             f"{folder}: incomplete or damaged ({reason(error)}); delete the folder and retry"
         ) from error
@@ -133,8 +133,10 @@ def read_table(path: Path) -> list[Row]:
     complete = text[: text.rfind("\n") + 1]
     while complete.count('"') % 2:  # a line break inside quotes, from a file name, does not end a row
         complete = complete[: complete.rfind("\n", 0, -1) + 1]
-    table = csv.DictReader(io.StringIO(complete, newline=""))
-    return [Row(**{name: kind(values[name]) for name, kind in _ROW_TYPES.items()}) for values in table]
+    table = csv.reader(io.StringIO(complete, newline=""))
+    names = next(table, None)
+    kinds = [(names.index(name), kind) for name, kind in _ROW_TYPES.items()] if names else []
+    return [Row(*[kind(cells[number]) for number, kind in kinds]) for cells in table]
 
 
 def write_matches(path: Path, rows: Sequence[Row], matches: Sequence[Match]) -> None:

@@ -42,13 +42,25 @@ class Table:
 
     file: Path
     columns: Columns
-    rows: dict[str, ClipMetadata]  # by the value in the column that identifies clips
-    cells: dict[str, tuple[str, ...]]  # of all columns, by the same value
+    cells: dict[str, tuple[str, ...]]  # of all columns, by the value in the column that identifies clips
 
     @property
     def where(self) -> str:
         """The beginning of messages about the table."""
         return f"data.table={self.file}"
+
+    def metadata(self, name: str, task: str) -> ClipMetadata:
+        """Returns the metadata in the row of this name."""
+        cells = self.cells[name]
+        found = metadata_of({meaning: cells[number] for meaning, number in self.columns.number_of.items()})
+        return replace(found, genre=self.genre(name, task)) if self.columns.plan else found
+
+    def genre(self, name: str, task: str) -> str:
+        """Returns the genre in the row of this name, "" if it is unknown."""
+        number = self.columns.number_of.get("genre")
+        cell = "" if number is None else self.cells[name][number]
+        genre = "" if _is_unknown(cell, "genre") else cell
+        return next(iter(split_genres(genre)), "") if self.columns.plan and task == MULTICLASS else genre
 
 
 def read_table(file: Path, paths: Sequence[str], task: str = MULTICLASS) -> list[ClipMetadata]:
@@ -63,8 +75,8 @@ def read_table(file: Path, paths: Sequence[str], task: str = MULTICLASS) -> list
     whether the table is in Windows-1252. Raises GenreclfError if the table cannot be read, lacks these columns, or does
     not match the clips one to one.
     """
-    table = _open(file, task)
-    return [table.rows[name] if name else ClipMetadata() for name in _rows_of(table, paths)]
+    table = _open(file)
+    return [table.metadata(name, task) if name else ClipMetadata() for name in _rows_of(table, paths)]
 
 
 def read_genres(
@@ -75,13 +87,13 @@ def read_genres(
     Prints on standard error how many clips have no row or no genre, what happens to them (`otherwise`), and how many
     rows have no clip. Raises GenreclfError as `read_table` does, and for a cell that is a list.
     """
-    table = _open(file, task)
+    table = _open(file)
     rows = dict(zip(paths, _rows_of(table, paths), strict=True))
     has_genres = "genre" in table.columns.number_of
     skipped = f" and {otherwise}" if has_genres else ""
     matched = set(rows.values())
     _tell(table, f"clips in data.path have no row{skipped}", [path for path, row in rows.items() if not row])
-    genres = {path: table.rows[row].genre for path, row in rows.items() if row}
+    genres = {path: table.genre(row, task) for path, row in rows.items() if row}
     if table.columns.plan and not any(genres.values()):
         column = table.columns.names[table.columns.number_of["genre"]]
         raise GenreclfError(
@@ -92,7 +104,7 @@ def read_genres(
         raise GenreclfError(f"{table.where}: {lists[0]!r} is a list, not the name of a genre; {remedy}")
     if has_genres:
         _tell(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
-    _tell(table, "rows match no audio file or picture in data.path", [row for row in table.rows if row not in matched])
+    _tell(table, "rows match no audio file or picture in data.path", [row for row in table.cells if row not in matched])
     return [genres.get(path, "") for path in paths] if has_genres else None
 
 
@@ -101,17 +113,22 @@ def read_column(file: Path, paths: Sequence[str], name: str) -> list[str]:
 
     Raises GenreclfError as `read_table` and `check_column` do.
     """
-    table, number = _open(file), check_column(file, name)
+    table = _open(file)
+    number = _column(table.where, table.columns, name)
     return [table.cells[row][number] if row else "" for row in _rows_of(table, paths)]
 
 
 def check_column(file: Path, name: str) -> int:
     """Returns the index of the column `name`. Raises GenreclfError, which lists all columns, unless just one fits."""
-    columns = _open(file).columns
+    where = f"data.table={file}"
+    return _column(where, read_header(read_csv_text(file, where)), name)
+
+
+def _column(where: str, columns: Columns, name: str) -> int:
     found = columns.find(name)
     if len(found) != 1:
         fault = f"has {len(found)} columns {name!r}" if found else f"has no column {name!r}"
-        raise GenreclfError(f"data.table={file}: {fault}; its columns: {', '.join(map(repr, columns.names))}")
+        raise GenreclfError(f"{where}: {fault}; its columns: {', '.join(map(repr, columns.names))}")
     return found[0]
 
 
@@ -130,7 +147,7 @@ def _tell(table: Table, what: str, names: Sequence[str]) -> None:
         tell_once(f"{table.where}: {len(names)} {what} (first: {first_names(names)})")
 
 
-def _open(file: Path, task: str = MULTICLASS) -> Table:
+def _open(file: Path) -> Table:
     where = f"data.table={file}"
     text = read_csv_text(file, where)
     columns = read_header(text)
@@ -144,7 +161,7 @@ def _open(file: Path, task: str = MULTICLASS) -> Table:
             raise GenreclfError(f"{where}: two rows for {columns.key_name} {name!r}, {both}; delete one of them")
     for told in filter(None, (text.note, columns.told(_used.get()))):
         tell_once(f"{where}: {told}")
-    return Table(file, columns, {name: _metadata(of_row, columns, task) for name, of_row in cells.items()}, cells)
+    return Table(file, columns, cells)
 
 
 def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple[str, ...]]:
@@ -158,13 +175,6 @@ def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple
         remedy = f"put cells that contain {columns.delimiter!r} in quotes, with no space before these"
         raise GenreclfError(f"{where} has more cells than the first line; {remedy}")
     return unescape_bytes(name) if columns.plan else name, tuple(map(str.strip, cells[: len(columns.names)]))
-
-
-def _metadata(cells: Sequence[str], columns: Columns, task: str) -> ClipMetadata:
-    found = metadata_of({meaning: cells[number] for meaning, number in columns.number_of.items()})
-    if columns.plan and task == MULTICLASS:
-        return replace(found, genre=next(iter(split_genres(found.genre)), ""))
-    return found
 
 
 def metadata_of(cells: dict[str, str]) -> ClipMetadata:
@@ -199,16 +209,16 @@ def _is_unknown(cell: str, meaning: str) -> bool:
 def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     """Returns the key of each clip's row, or None for a clip without a row."""
     clips = [unicodedata.normalize("NFC", path) for path in paths]
-    for form in _forms(table.columns.key, clips, table.rows):
+    for form in _forms(table.columns.key, clips, table.cells):
         rows: dict[str, list[str]] = defaultdict(list)
-        for name in table.rows:
+        for name in table.cells:
             rows[form(name)].append(name)
         found = [rows.get(form(clip), []) for clip in clips]
         if any(found):
             _check_one_to_one(table, paths, found)
             return [names[0] if names else None for names in found]
-    firsts = f"first row: {next(iter(table.rows), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
-    fault = f"none of its {len(table.rows)} rows fits a clip in data.path"
+    firsts = f"first row: {next(iter(table.cells), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
+    fault = f"none of its {len(table.cells)} rows fits a clip in data.path"
     raise GenreclfError(f"{table.where}: {fault}; compare the names ({firsts})")
 
 

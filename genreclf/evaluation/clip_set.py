@@ -12,7 +12,7 @@ from genreclf.data.datamodule import SEEN_DIGITS, SpectrogramDataModule
 from genreclf.data.membership import membership
 from genreclf.data.notices import tell_once
 from genreclf.data.split import SplitConfig
-from genreclf.data.store import Store, open_store
+from genreclf.data.store import Store
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.slices import Columns, check_slices, slice_columns
@@ -67,7 +67,7 @@ def other_music(
     check_slices(slices, data.table)
     where = f"data.path={data.path}"
     with columns_in_use(slices):
-        store = open_store(prepared_store(data))
+        store = prepared_store(data)
         if not any(row.columns for row in store.rows):
             raise GenreclfError(f"{where}: no clip could be read; first reason: {store.rows[0].problem}")
         member = membership(store.rows, data, SplitConfig("all"))  # only for the groups: all clips are in one split

@@ -24,7 +24,6 @@ from genreclf.data.fingerprint import (
     fingerprint,
 )
 from genreclf.data.sources import list_sources
-from genreclf.data.store import open_store
 from genreclf.frontend.audio import read_audio
 from genreclf.frontend.clip import read_clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, log_mel
@@ -277,7 +276,7 @@ def folder(tmp_path, tracks) -> Path:
 
 
 def test_the_store_groups_equal_recordings(folder, tmp_path):
-    store = open_store(build_store(folder, list_sources(folder), tmp_path / "cache", 30.0))
+    store = build_store(folder, list_sources(folder), tmp_path / "cache", 30.0)
     group = {row.path: row.group for row in store.rows}
     assert group["b/part.flac"] == group["a/1.wav"] == "a/1.wav"
     assert len(set(group.values())) == 5
@@ -292,7 +291,7 @@ def test_a_store_with_more_clips_copies_known_ones_from_the_older_store(folder, 
     build_store(folder, list_sources(folder), tmp_path / "cache", 30.0)
     soundfile.write(folder / "a" / "new.wav", tracks[7], RATE_HZ)
     (folder / "a" / "0.wav").rename(folder / "b" / "moved.wav")
-    alone = build_store(folder, list_sources(folder), tmp_path / "other", 30.0)
+    alone = build_store(folder, list_sources(folder), tmp_path / "other", 30.0).folder
     read = []
 
     def counting(path, **settings):
@@ -300,7 +299,7 @@ def test_a_store_with_more_clips_copies_known_ones_from_the_older_store(folder, 
         return read_clip(path, **settings)
 
     monkeypatch.setattr("genreclf.data.clip_reader.read_clip", counting)
-    grown = build_store(folder, list_sources(folder), tmp_path / "cache", 30.0)
+    grown = build_store(folder, list_sources(folder), tmp_path / "cache", 30.0).folder
     assert read == ["new.wav"]
     names = sorted(path.name for path in alone.iterdir() if path.name != "lock")
     assert {name: (grown / name).read_bytes() for name in names} == {

@@ -18,7 +18,6 @@ from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import data_folder
 from genreclf.data.hub_set import NO_GENRE, SEVERAL
 from genreclf.data.sources import rows_of_public, sources_of
-from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 
 JAZZ = class_label("jazz", "rock")
@@ -55,7 +54,7 @@ def test_its_files_are_unpacked_undecoded_with_labels_artists_and_splits(music, 
     assert [path.split("/")[0] for path in paths] == list(member.splits)
     groups = dict(zip(paths, member.groups, strict=True))
     assert groups["train/0000000.flac"] == groups["train/0000002.flac"] and len(set(groups.values())) == 5
-    assert [row.columns > 0 for row in open_store(prepared_store(data)).rows] == [True] * 6
+    assert [row.columns > 0 for row in prepared_store(data).rows] == [True] * 6
 
 
 def test_what_is_unpacked_is_used_again_and_another_subset_is_another_folder(music, tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ def write_noise(path: Path, seconds: float, seed: int = 0) -> None:
 
 
 def store_of(folder: Path, cache: Path, picture_seconds: float = 30.0) -> Store:
-    return open_store(build_store(folder, list_sources(folder), cache, picture_seconds))
+    return build_store(folder, list_sources(folder), cache, picture_seconds)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -284,7 +284,7 @@ def sixty(tmp_path_factory) -> tuple[Path, list[Source]]:
 @pytest.fixture(scope="module")
 def unbroken(sixty, tmp_path_factory) -> Path:
     """The store of the sixty clips, built without interruption."""
-    return build_store(*sixty, tmp_path_factory.mktemp("unbroken"), 30.0)
+    return build_store(*sixty, tmp_path_factory.mktemp("unbroken"), 30.0).folder
 
 
 def test_clips_in_the_journal_are_not_read_again(few, few_store, tmp_path, monkeypatch):

@@ -16,7 +16,6 @@ from genreclf.data.data_folder import data_folder
 from genreclf.data.membership import membership
 from genreclf.data.sources import sources_of, tag_counts
 from genreclf.data.split import SplitConfig, members
-from genreclf.data.store import open_store
 from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTILABEL
 
@@ -165,7 +164,7 @@ def test_artists_albums_and_titles_are_those_of_a_table_with_the_same_cells(musi
     split, found = SplitConfig("all"), []
     for name, given in (("tags", None), ("folder", file)):
         data = data_config(name, path=music, cache=tmp_path, table=given)
-        rows = open_store(prepared_store(data)).rows
+        rows = prepared_store(data).rows
         member = membership(rows, data, split)
         assert [rows[clip].label for clip in member.clips] == [WITHOUT[rows[clip].path] for clip in member.clips]
         found.append(([rows[clip].path for clip in member.clips], member.groups, member.metadata))

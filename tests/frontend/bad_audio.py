@@ -653,7 +653,7 @@ def main(folder: Path, cache: Path, report: Path) -> None:
     print("making the store", file=sys.stderr, flush=True)
     signal.alarm(6 * MAX_SECONDS_A_FILE)
     store = build_store(folder, list_sources(folder), cache, picture_seconds=30.0)
-    report.write_text(json.dumps({"seconds": seconds, "store": str(store), "peak_bytes": peak_bytes()}))
+    report.write_text(json.dumps({"seconds": seconds, "store": str(store.folder), "peak_bytes": peak_bytes()}))
 
 
 if __name__ == "__main__":
