@@ -1,5 +1,6 @@
 """Runs the commands as a user does, in separate processes that do not import torch each time."""
 
+import csv
 import gc
 import multiprocessing
 import os
@@ -91,3 +92,22 @@ def _run(name: str, words: list[str], cache: str, outputs: list[str], before: st
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def signal_at(hook: str, calls: int, name: str) -> str:
+    """Returns code to run before a training, which sends its process a signal in this call of the module's hook."""
+    return (
+        "import os, signal, genreclf.training.module as m\n"
+        f"hook, left = m.GenreModule.{hook}, [{calls}]\n"
+        "def counted(self, batch, i):\n"
+        "    left[0] -= 1\n"
+        f"    if not left[0]: os.kill(os.getpid(), signal.{name})\n"
+        "    return hook(self, batch, i)\n"
+        f"m.GenreModule.{hook} = counted\n"
+    )
+
+
+def epochs(run: Path) -> list[dict[str, str]]:
+    """Returns the rows of a run's metrics.csv without the seconds."""
+    with (run / "metrics.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from command_line import NO_ONNX, Finished, command
+from command_line import NO_ONNX, Finished, command, signal_at
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_pictures import write_bands
@@ -18,16 +18,6 @@ NET = [
     *("model=a", "model.net.channels=[8,8,16,16]", "model.net.lstm_units=[8]", "model.net.statistics_units=0"),
     *("optim=original", "batch_size=4", "trainer.max_epochs=2"),
 ]
-# The process is killed in the first batch of the second epoch.
-KILLED = """
-import os, signal, genreclf.training.module as m
-step, left = m.GenreModule.training_step, [4]
-def killed(self, batch, i):
-    left[0] -= 1
-    if not left[0]: os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, i)
-m.GenreModule.training_step = killed
-"""
 AWAY = ["logger=mlflow", "logger.mlflow.tracking_uri=http://127.0.0.1:9"]
 
 
@@ -59,7 +49,7 @@ def test_a_killed_run_resumes_in_the_same_mlflow_run(music, tmp_path):
     from mlflow import MlflowClient
 
     words = [*NET, "logger=[csv,mlflow]", "logger.mlflow.experiment=genres", "logger.mlflow.register=model of genres"]
-    assert train(music, tmp_path, *words, before=KILLED).returncode == -9
+    assert train(music, tmp_path, *words, before=signal_at("training_step", 4, "SIGKILL")).returncode == -9
     done = train(music, tmp_path, "ckpt=last")
     assert done.returncode == 0 and "logger=" not in done.stderr, done.stderr
     clip = scored(tmp_path)

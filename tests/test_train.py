@@ -1,6 +1,5 @@
 """Trains on the command line, as a user would, with a folder of small pictures."""
 
-import csv
 import json
 import math
 import os
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import NO_ONNX, Finished, command
+from command_line import NO_ONNX, Finished, command, epochs, signal_at
 from safetensors.torch import load_file
 from tiny_pictures import write_bands
 
@@ -90,12 +89,6 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def epochs(run: Path) -> list[dict[str, str]]:
-    """Returns the rows of metrics.csv without the seconds."""
-    with (run / "metrics.csv").open() as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
-
-
 def test_the_run_folder_records_how_to_repeat_the_run(run, music):
     config, record = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / "record.json").read_text())
     assert config["optim"]["checkpoint"] == "best" and config["data"]["path"] == str(music)
@@ -138,19 +131,6 @@ def test_another_seed_gives_another_model(run, music, cache, tmp_path):
     """The tests of resumed runs check that one seed gives the same bits."""
     assert train(music, cache, tmp_path / "run", *STATEFUL, "seed=1", "trainer.max_epochs=1").returncode == 0
     assert epochs(tmp_path / "run")[0] != epochs(run)[0]
-
-
-def signal_at(hook: str, calls: int, name: str) -> str:
-    """Returns code that sends a signal in the given call of a module's hook."""
-    return (
-        "import os, signal, genreclf.training.module as m\n"
-        f"hook, left = m.GenreModule.{hook}, [{calls}]\n"
-        "def counted(self, batch, i):\n"
-        "    left[0] -= 1\n"
-        f"    if not left[0]: os.kill(os.getpid(), signal.{name})\n"
-        "    return hook(self, batch, i)\n"
-        f"m.GenreModule.{hook} = counted\n"
-    )
 
 
 # The process is killed when it has written the second last.ckpt but has not renamed it yet.
