@@ -39,7 +39,7 @@ AUDIO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".rm", ".ogv"),
 )
 
-_READABLE = "WAV, FLAC, MP3, OGG, M4A or other audio"
+_READABLE = "16-bit WAV, FLAC, MP3, OGG, M4A or other audio"
 
 _SAME_SECONDS = 0.1  # decoders may differ by a frame
 # The highest 16-bit level. Loud masters reach it occasionally, so a share of the samples may.
@@ -116,7 +116,9 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
             if is_final:
                 break
     if best is None:
-        raise GenreclfError(f"{path}: cannot be read as audio ({_clearest(reasons)}); give a {_READABLE} file")
+        why = _clearest(reasons)
+        or_picture = "PNG picture, or a " if why == UNRECOGNISED else ""
+        raise GenreclfError(f"{path}: cannot be read as audio ({why}); give a {or_picture}{_READABLE} file")
     return best
 
 

@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import re
 from io import FileIO
 
 import av
@@ -20,6 +21,11 @@ FORMATS = (
     *("tak", "truehd", "tta", "w64", "wav", "wv"),
 )
 _READ_BYTES = 2**17
+# What the beginnings of files mean that ffmpeg does not recognise
+_REASONS = {
+    rb".{4}ftyp": "its index is missing or damaged",
+    rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\0-\x0f]": "an MP3 in free format, without a usual bit rate",
+}
 
 
 class FilePart:
@@ -70,8 +76,9 @@ def open_container(part: FilePart) -> InputContainer:
         )
     except FFmpegError as error:
         part.seek(0, os.SEEK_SET)
-        is_mp4 = part.read(8).endswith(b"ftyp")
-        raise UndecodableError("its index is missing or damaged" if is_mp4 else UNRECOGNISED) from error
+        head = part.read(8)
+        reasons = (why for pattern, why in _REASONS.items() if re.match(pattern, head, re.DOTALL))
+        raise UndecodableError(next(reasons, UNRECOGNISED)) from error
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from bad_audio import encoded
+from bad_audio import DATA, encoded, fmt, wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import firwin, resample_poly
@@ -119,6 +119,21 @@ def test_what_is_missing_or_too_large_is_refused(tmp_path):
     for name, reason in (("missing.wav", "no such file"), ("huge.wav", "larger than 2 GiB")):
         with pytest.raises(GenreclfError, match=f"{name}: {reason}"):
             read_audio(tmp_path / name)
+
+
+REMEDIES = {
+    "free format": (b"\xff\xf3\x00\xc4" + bytes(200), "free format.*; give a 16-bit WAV"),
+    "half floats": (wav(fmt(tag=3, bits=16), DATA), "give a 16-bit WAV"),
+    "a drawing": (b"<svg></svg>", "give a PNG picture"),
+}
+
+
+@pytest.mark.parametrize("kind", REMEDIES)
+def test_what_no_decoder_reads_is_refused_with_a_remedy(tmp_path, kind):
+    content, remedy = REMEDIES[kind]
+    (tmp_path / "song").write_bytes(content)
+    with pytest.raises(GenreclfError, match=remedy):
+        read_audio(tmp_path / "song")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 2])
