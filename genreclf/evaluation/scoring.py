@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ import numpy as np
 from genreclf.evaluation.calibration import calibrated_by, calibration, calibration_error
 from genreclf.evaluation.clip_set import ClipSet
 from genreclf.evaluation.multilabel_scores import mean_log_loss, multilabel_clip_scores
+from genreclf.evaluation.out_of_scope import out_of_scope
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions, predict_clips, stored_clip
 from genreclf.evaluation.scores import intervals, scores
-from genreclf.evaluation.slices import Columns, none_scores, slice_scores
+from genreclf.evaluation.slices import Columns, slice_scores
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle
 from genreclf.inference.model_info import ModelInfo
@@ -61,7 +61,7 @@ def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) ->
     else:
         of_uncalibrated = scores(predictions.probabilities, target, info.classes)
         clip, before = clip_scores(calibrated, columns), {name: of_uncalibrated[name] for name in ("log_loss", "brier")}
-        clip["none"] = _out_of_scope(calibrated, none, info, music)
+        clip["none"] = out_of_scope(calibrated, none, info, music)
     before["ece"] = calibration_error(predictions.probabilities, target)
     results = {"clip": {**clip, "uncalibrated": before}}
     counts = [len(prediction.segments) for prediction in found]
@@ -95,24 +95,6 @@ def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dic
         "slices": slice_scores(predictions, columns or {}),
         "none": None,
     }
-
-
-def _out_of_scope(
-    predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, music: ClipSet
-) -> dict[str, Any] | None:
-    """Scores how well out-of-scope clips are separated from the others. None if there are no such clips."""
-    if not none:
-        return None
-    others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)
-    columns = music.cells(music.clips), music.cells(music.none)
-    score = info.known.probability if info.known else partial(np.max, axis=1)
-    ours, other = score(predictions.probabilities), score(others)
-    found, withheld = none_scores(ours, other, *columns), None
-    if info.known is not None:
-        withheld = {
-            name: float((one < info.known.threshold).mean()) for name, one in (("known", ours), ("none", other))
-        }
-    return None if found is None else {**found, "withheld": withheld}
 
 
 def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:

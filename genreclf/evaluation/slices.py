@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from genreclf.data.columns import meaning_of
 from genreclf.data.table import check_column, columns_in_use, read_column
@@ -104,33 +103,3 @@ def _accuracy(sums: np.ndarray) -> np.ndarray:
     """Returns (draws,) accuracies from (draws, 2 * classes) sums of `hits_by_class`."""
     n, hits = np.split(sums, 2, axis=1)
     return np.asarray(hits.sum(axis=1) / n.sum(axis=1))
-
-
-# --- Out-of-scope music ---------------------------------------------------------------------------------------------
-
-
-def none_scores(
-    known: np.ndarray, none: np.ndarray, known_columns: Columns, none_columns: Columns
-) -> dict[str, Any] | None:
-    """Scores how well the model separates clips of its classes from out-of-scope clips. None without clips of one kind.
-
-    `known` and `none` are (N,) and (M,) scores, higher for clips that seem to be of a class. `auroc` is the probability
-    that a clip of a class has a higher score than an out-of-scope clip (Hendrycks and Gimpel 2017); ties count half.
-    The scores by value of a column use only its clips; if these are all of one kind, all clips of the other kind.
-    """
-    if not len(known) or not len(none):
-        return None
-
-    def scored(clips: Sequence[int]) -> dict[str, Any]:
-        numbers = np.asarray(clips)
-        here, absent = known[numbers[numbers < len(known)]], none[numbers[numbers >= len(known)] - len(known)]
-        area = auroc(here if len(here) else known, absent if len(absent) else none)
-        return {"known": len(here), "none": len(absent), "auroc": area}
-
-    columns = {name: [*known_columns[name], *none_columns[name]] for name in known_columns}
-    return {"n": len(none), "auroc": auroc(known, none), "slices": by_value(columns, scored)}
-
-
-def auroc(higher: np.ndarray, lower: np.ndarray) -> float:
-    """Returns the area under the ROC curve: how often one of (N,) `higher` is above one of (M,) `lower`."""
-    return float(roc_auc_score(np.repeat([1, 0], [len(higher), len(lower)]), np.concatenate([higher, lower])))

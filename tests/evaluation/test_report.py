@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from genreclf.evaluation.calibration import calibration
 from genreclf.evaluation.card import main_scores, model_card
+from genreclf.evaluation.out_of_scope import none_scores
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.provenance import describe_model
 from genreclf.evaluation.report import confident_predictions, confusions, report_page
 from genreclf.evaluation.scores import intervals, scores
-from genreclf.evaluation.slices import none_scores, slice_scores
+from genreclf.evaluation.slices import slice_scores
 
 PIXEL = b"\x89PNG pixel"
 
@@ -150,9 +151,9 @@ def sliced(metrics: dict, cells: list[str], none: int = 0) -> dict:
     columns = {"<i>source|": [cells[i % len(cells)] for i in range(n)]}
     others = {"<i>source|": ["talk"] * none}
     clip["slices"] = slice_scores(made_up, columns)
-    clip["none"] = none_scores(shares.max(1), rng.random(none), columns, others)
-    if clip["none"]:
-        clip["none"]["withheld"] = {"known": 0.051, "none": 0.613}
+    if none:
+        found = none_scores(shares.max(1), rng.random(none), columns, others)
+        clip["none"] = {**found, "withheld": {"known": 0.051, "none": 0.613}}
     return metrics
 
 
