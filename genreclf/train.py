@@ -5,6 +5,7 @@ import logging
 import math
 import shutil
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -105,6 +106,13 @@ def _quiet_libraries() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
+    threading.excepthook = _quiet_thread
+
+
+def _quiet_thread(failed: threading.ExceptHookArgs) -> None:
+    """Hides file system errors of a logger's thread, which the logger raises again in the main thread."""
+    if failed.exc_type is None or not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
 
 
 def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callable[[], str]:

@@ -1,12 +1,15 @@
+import random
 import re
 import shutil
+import signal
+import time
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from command_line import NO_ONNX, command
+from command_line import NO_ONNX, command, start
 from PIL import Image
 from tiny_pictures import tiny_picture
 from tiny_sounds import music_like
@@ -186,6 +189,76 @@ def test_folders_of_a_split_are_trained_on_as_that_split(tmp_path):
     assert result.returncode == 0, result.stderr
     assert re.search(r"split=folders: train 6 clips.*; val 4 clips.*; test 2 clips.*; 2 classes", result.stdout)
     assert "leaves out 1 classes" in result.stderr and "'polka'" in result.stderr
+
+
+# --- Killed and started again -----------------------------------------------------------------------------------------
+
+CLIPS, KILLS = 300, 12
+# The same pace on a machine with many cores.
+TWO_CORES = "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])"
+
+
+@pytest.fixture
+def three_hundred(tmp_path) -> Path:
+    """Audio of 0.5 to 2 s. Every tenth clip is a picture, and every fiftieth is unreadable."""
+    folder, rng = tmp_path / "three hundred", np.random.default_rng(0)
+    for number in range(CLIPS):
+        path = folder / "ab"[number % 2] / f"{number:03d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % 50 == 49:
+            path.with_suffix(".wav").write_bytes(b"none")
+        elif number % 10 == 9:
+            write_picture(path.with_suffix(".png"), tiny_picture(200, rng))
+        else:
+            noise = rng.integers(-9_999, 9_999, 11_025 * (1 + number % 4), np.int16)
+            soundfile.write(path.with_suffix(".wav"), noise, 22_050)
+    return folder
+
+
+def journal_of(cache: Path) -> Path | None:
+    """Returns the table of the unfinished store."""
+    return next((cache / "stores").glob("*/clips.csv.partial"), None)
+
+
+def rows_in(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") - 1
+
+
+def killed_at(rows: int, delay: float, cache: Path, outputs: list[Path], arguments: list[str]) -> int:
+    """Runs `prepare`, kills it `delay` seconds after it has `rows` rows, and returns the number of rows left."""
+    before = journal_of(cache)
+    before = before and before.stat().st_ino
+    process = start("prepare", *arguments, cache=cache, before=TWO_CORES, outputs=outputs)
+    while process.is_alive():
+        journal = journal_of(cache)  # rewritten on resuming
+        if journal and journal.stat().st_ino != before and rows_in(journal) >= rows:
+            break
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, outputs[1].read_text()
+    return rows_in(journal_of(cache))
+
+
+@pytest.mark.slow  # test_store.py resumes from any torn end
+def test_prepare_killed_a_dozen_times_ends_with_the_same_bytes_as_an_uninterrupted_run(three_hundred, tmp_path):
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    broken.mkdir()
+    whole.mkdir()
+    arguments = ["data=folder", f"data.path={three_hundred}"]
+    outputs, rng, left = [tmp_path / "stdout", tmp_path / "stderr"], random.Random(0), []
+    for rows in sorted(rng.sample(range(CLIPS * 2 // 3), KILLS)):
+        left.append(killed_at(rows, rng.uniform(0, 0.005), broken, outputs, arguments))
+    assert left == sorted(left) and len(set(left)) > KILLS // 2 and left[-1] < CLIPS
+    for cache in (broken, whole):
+        result = command("prepare", *arguments, cache=cache)
+        assert result.returncode == 0, result.stderr
+    assert files_in(broken / "stores") == files_in(whole / "stores")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # --- Shards -----------------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def _key(settings: dict[str, Any], folder: Location, sources: Sequence[Source]) 
         stamps = [listed.get(source.path, folder / source.path).stamp for source in sources]
     else:
         name, place = str(folder.resolve()), str(folder)  # making 100,000 Paths would take longer than the system calls
-        stamps = [_stamp(f"{place}/{source.path}") for source in sources]
+        stamps = [_stamp(os.path.join(place, source.path)) for source in sources]  # noqa: PTH118
     files = [(source.path, source.label, *stamp) for source, stamp in zip(sources, stamps, strict=True)]
     return _sha256([FORMAT, settings, name, files])[:16]
 

@@ -61,9 +61,7 @@ class AvDecoder(Decoder):
             self._first = self._next_packet()
             exact = self._container.format.name in _COUNTED
             self.header_tolerance_seconds = _FRAME_SECONDS if exact else _PADDING_SECONDS
-            if (
-                self._container.format.name == "mp3"
-            ):  # ffmpeg loses the last two frames at a low rate, if something else follows
+            if self._container.format.name == "mp3":  # at low rates, two frames are lost if something else follows
                 self.header_tolerance_seconds = max(_FRAME_SECONDS, 2 * self._mp3_frame_seconds())
             self.header_seconds = self.expected_seconds = self._seconds_in_header()
         except UndecodableError:

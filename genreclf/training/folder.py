@@ -1,11 +1,15 @@
 """Prepares a run folder for training: one process at a time, one model."""
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
 
 from genreclf.errors import GenreclfError
 from genreclf.inference import run_folder
@@ -30,6 +34,32 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:
             pass  # a file system without locks
         yield
+
+
+class InPlace(Callback):
+    """Ends a training whose folder was deleted, moved or replaced, so that it writes nothing to another one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lock = folder, folder / run_folder.LOCK
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
+        self.before = self.lock.stat()
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Raises GenreclfError if the folder has changed."""
+        self.check()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Raises GenreclfError if the folder has changed."""
+        self.check()
+
+    def check(self) -> None:
+        """Raises GenreclfError if the folder has changed."""
+        with suppress(OSError):
+            if os.path.samestat(self.lock.stat(), self.before) and (self.folder / run_folder.CONFIG_YAML).is_file():
+                return
+        remedy = "start the run again, or resume it where it is now"
+        raise GenreclfError(f"run={self.folder}: deleted, moved or replaced while it trained; {remedy}")
 
 
 def check_folder(folder: Path, config: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, METR
 from genreclf.text import shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.checkpoint_io import CheckpointFiles, check_kept
+from genreclf.training.folder import InPlace
 from genreclf.training.loggers import Loggers
 from genreclf.training.memory import keep_freed_memory, memory_for
 from genreclf.training.module import GenreModule
@@ -115,8 +116,9 @@ def new_trainer(settings: Settings, module: GenreModule, loggers: Loggers, callb
     """Returns the Trainer of a run with `callbacks` added. Raises GenreclfError if Lightning refuses an argument."""
     folder, asked, task = settings.folder, settings.config["trainer"], module.task
     epoch_log = EpochLog(folder / METRICS_CSV, loggers.epoch, task)
+    in_place = [InPlace(folder)] if settings.first else []
     of_run = {
-        "callbacks": [epoch_log, *callbacks, *checkpoints(folder, module.optim, task)],
+        "callbacks": [*in_place, epoch_log, *callbacks, *checkpoints(folder, module.optim, task)],
         "logger": loggers.lightning,
         "plugins": [CheckpointFiles(), cluster(asked)],
         "strategy": strategy(asked),
@@ -148,6 +150,9 @@ def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule:
     except OSError as error:
         if error.errno is None:
             raise
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning does not declare them
+            if isinstance(callback, InPlace):
+                callback.check()
         where, command = error.filename or settings.folder, ("genreclf", "train", f"run={settings.folder}", "ckpt=last")
         remedy = f"fix that, then resume with {shell_command(*command)}"
         raise GenreclfError(f"{where}: {error.strerror}; {remedy}") from error

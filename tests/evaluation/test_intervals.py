@@ -42,6 +42,29 @@ def test_with_one_clip_per_group_it_is_the_usual_bootstrap():
     assert clustered(sums, share) == pytest.approx(tuple(reference.confidence_interval), abs=0.012)
 
 
+def test_identical_clips_of_a_group_count_as_one():
+    """Ten copies of each clip contain no more information than one, so the interval is equally wide."""
+    correct = np.random.default_rng(2).random(60) < 0.6
+    once = clustered(np.column_stack([np.ones(60), correct]), share)
+    tenfold = sum_by_group(
+        np.column_stack([np.ones(600), np.repeat(correct, 10)]), np.repeat(np.arange(60), 10).astype(str)
+    )
+    assert clustered(tenfold, share) == pytest.approx(once, abs=0.02)
+    assert wilson(int(10 * correct.sum()), 600)[0] > once[0] + 0.05  # the interval for independent clips
+
+
+def test_intervals_cover_the_true_value_in_95_percent(monkeypatch):
+    """Simulates groups of unequal size whose members mostly agree; the true value is 0.6."""
+    monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 1_000)
+    rng, covered, trials = np.random.default_rng(3), 0, 300
+    for _ in range(trials):
+        sizes = rng.integers(1, 8, 60)
+        accuracies = rng.beta(3, 2, 60)  # per group; the mean is 0.6
+        low, high = clustered(np.column_stack([sizes, rng.binomial(sizes, accuracies)]), share)
+        covered += low <= 0.6 <= high
+    assert 0.91 <= covered / trials <= 0.98
+
+
 def test_intervals_are_reproducible_and_one_group_has_none():
     sums = np.array([[3.0, 1.0], [2.0, 2.0], [5.0, 4.0]])
     assert clustered(sums, share) == clustered(sums, share)

@@ -2,8 +2,12 @@
 
 import errno
 import os
+import random
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -350,6 +354,28 @@ def test_without_mutagen_the_line_names_the_packages(tmp_path, monkeypatch):
     for call in (lambda: read_tags(path), lambda: write_genres(path, ["x"]), file_tags.check_installed):
         with pytest.raises(GenreclfError, match=r"pip install 'mutagen>="):
             call()
+
+
+def test_killed_at_any_moment_the_file_is_whole(tmp_path):
+    path = song(tmp_path / "song.mp3", "g0")
+    before, others = packets(path), other_tags(path)
+    script = (
+        "import itertools, sys\nfrom pathlib import Path\nfrom genreclf.tags.file_tags import write_genres\n"
+        "write_genres(Path(sys.argv[1]), ['g0'])\nprint('ready', flush=True)\n"
+        "for n in itertools.count():\n    write_genres(Path(sys.argv[1]), [f'g{n}'] * (1 + 999 * (n % 3)))\n"
+    )
+    seed = random.Random(0)
+    for _ in range(4):
+        process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(seed.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        genres = read_tags(path).genres
+        assert len(set(genres)) == 1 and genres[0][1:].isdecimal()
+        assert (packets(path), other_tags(path)) == (before, others)
+    write_genres(path, ["jazz"])
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".flac", ".opus", ".m4a", ".wv"])
