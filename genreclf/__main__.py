@@ -4,7 +4,9 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -73,11 +75,20 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _imported(name: str) -> ModuleType:
-    """Imports a module. Python does not search the imported objects for cycles, neither now nor later."""
+    """Imports a module. Python does not search the imported objects for cycles, neither now nor later.
+
+    Meanwhile Ctrl-C ends the process at once: Python would wait until the libraries are loaded, which takes seconds.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    ends_at_once = handler is signal.default_int_handler and threading.current_thread() is threading.main_thread()
     gc.disable()
     try:
+        if ends_at_once:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         return importlib.import_module(name)
     finally:
+        if ends_at_once:
+            signal.signal(signal.SIGINT, handler)
         gc.freeze()
         gc.enable()
 

@@ -1,6 +1,7 @@
 """The `genreclf` command: the command that it runs, and how it ends."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,25 @@ def test_an_interrupt_ends_quietly(monkeypatch, capsys):
     command_that(monkeypatch, action)
     assert cli.main(["predict"]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_ends_the_process_at_once_while_libraries_are_loaded(monkeypatch):
+    handlers = []
+
+    def imported(name: str) -> SimpleNamespace:
+        handlers.append(signal.getsignal(signal.SIGINT))
+        return SimpleNamespace(main=lambda _: handlers.append(signal.getsignal(signal.SIGINT)) or 0)
+
+    monkeypatch.setattr("importlib.import_module", imported)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["predict"]) == 0
+        assert handlers == [signal.SIG_DFL, signal.default_int_handler]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background job
+        assert cli.main(["predict"]) == 0
+        assert handlers[2:] == [signal.SIG_IGN, signal.SIG_IGN]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_closed_pipe_ends_quietly():
