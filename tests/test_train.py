@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import random
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import NO_ONNX, Finished, command, epochs, signal_at
+from command_line import NO_ONNX, Finished, command, epochs, signal_at, start
 from safetensors.torch import load_file
 from tiny_pictures import write_bands
 
@@ -182,6 +184,31 @@ def test_a_run_stopped_four_times_and_resumed_ends_with_the_same_bits(run, music
     assert not list(moved.rglob(".*.new"))
     record = json.loads((moved / "record.json").read_text())
     assert record["overrides"][:2] == QUICK[:2] and "trainer.max_epochs=3" in record["overrides"]
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cache):
+    """Uses a file system in memory. A kill may come between any two writes."""
+    rng, kills = random.Random(0), 20
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
+        folder, killed = Path(place) / "run", 0
+        longest = 2.0
+        while killed < kills:
+            outputs = [Path(place) / name for name in ("stdout", "stderr")]
+            resume = ["ckpt=last"] if (folder / "config.yaml").is_file() else []
+            words = [*QUICK, *STATEFUL, f"data.path={music}", f"run={folder}", *resume]
+            process = start("train", *words, cache=cache, before=NO_ONNX, outputs=outputs)
+            process.join(rng.uniform(0, longest))
+            finished = not process.is_alive()
+            process.kill()
+            process.join()
+            assert process.exitcode in (0, -signal.SIGKILL), outputs[1].read_text()
+            killed += not finished
+            longest *= 0.9 if finished else 1.2  # approaches the duration of a run
+        result = train(music, cache, folder, *STATEFUL, "ckpt=last")
+        assert result.returncode == 0, result.stderr
+        assert same(weights(run), weights(folder)) and epochs(run) == epochs(folder)
+        assert not list(folder.rglob(".*.new"))
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

@@ -53,6 +53,7 @@ def test_identical_clips_of_a_group_count_as_one():
     assert wilson(int(10 * correct.sum()), 600)[0] > once[0] + 0.05  # the interval for independent clips
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_value_in_95_percent(monkeypatch):
     """Simulates groups of unequal size whose members mostly agree; the true value is 0.6."""
     monkeypatch.setattr("genreclf.evaluation.intervals.DRAWS", 1_000)

@@ -356,6 +356,7 @@ def test_without_mutagen_the_line_names_the_packages(tmp_path, monkeypatch):
             call()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_file_is_whole(tmp_path):
     path = song(tmp_path / "song.mp3", "g0")
     before, others = packets(path), other_tags(path)
