@@ -104,8 +104,8 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
         if best.match - best.axis.handicap >= _MATCH:
             found, cells = best.axis, _cells(best.axis, rows, best.below, best.above)
             closest = max(fits, key=lambda fit: fit.match).axis
-            seen = (closest.kind, closest.top_hz) == (found.kind, found.top_hz)
             top_hz = _top_of_data(levels, found, top_hz)
+            seen = (closest.kind, closest.top_hz) == (found.kind, found.top_hz) == (found.kind, top_hz)
             return BandAxis(found.kind, top_hz, _centres(found.kind, cells, found.count, top_hz), seen)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"

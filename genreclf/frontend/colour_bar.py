@@ -35,6 +35,12 @@ def bar_colours(bar: Box, pixels: np.ndarray) -> np.ndarray:
     return inside[outline : len(inside) - outline]
 
 
+def has_steps(colours: np.ndarray) -> bool:
+    """Returns whether a bar's colours, (length, 3) uint8, are a list of few: most of their change is in large steps."""
+    steps = np.abs(np.diff(colours.astype(np.int16), axis=0)).max(axis=1)
+    return bool(steps[steps > SAME].sum() > steps.sum() / 2)
+
+
 def is_upright(box: Box) -> bool:
     """Returns whether a box is higher than wide."""
     return box.height > box.width

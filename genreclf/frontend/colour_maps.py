@@ -18,6 +18,8 @@ WRITTEN = ("magma", "viridis", "inferno", "plasma")  # the choices of `picture.w
 # Defaults of librosa and matplotlib, and the old one. With JPEG of low quality, another map may be 5 to 13 % nearer
 # than the right one; usually the right one is two to twenty times as near.
 _USUAL, _UNUSUAL = (GREY, *WRITTEN, "coolwarm", "jet"), 1.25
+_PARTLY = 1.5  # handicap of a map of which only a part is used: jet's last third is autumn
+_EQUAL = 24  # of 255
 _GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 _SAMPLE = 2048  # number of pixels that choose the map
 _ROUGH_STEP, _LIKELY = 8, 4.0  # step between pixels of a rough choice, and the worst misfit relative to the best one
@@ -103,7 +105,18 @@ def _best_map(sample: np.ndarray) -> str:
     maps = _mean_tables()
     rough = {one: _misfit(compared[::_ROUGH_STEP], table) for one, table in maps.items()}
     likely = [one for one in maps if rough[one] <= _LIKELY * min(rough.values())]
-    return min(likely, key=lambda one: _misfit(compared, maps[one]) * (1 if one in _USUAL else _UNUSUAL))
+    partly = {one: _PARTLY if uses_part(_levels(sample, maps[one])) else 1 for one in likely}
+    return min(likely, key=lambda one: _misfit(compared, maps[one]) * partly[one] * (1 if one in _USUAL else _UNUSUAL))
+
+
+def uses_part(levels: np.ndarray) -> bool:
+    """Returns whether uint8 levels, but for rare ones, are less than half of a map: another map may have them all."""
+    return bool(np.ptp(np.quantile(levels, [0.01, 0.99])) < 128)
+
+
+def is_cyclic(name: str) -> bool:
+    """Returns whether a map's first and last colour are nearly equal, so that its ends are mistaken in JPEG."""
+    return name != BAR and bool(np.abs(_mean_tables()[name][0] - _mean_tables()[name][-1]).max() < _EQUAL)
 
 
 def _levels(colours: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -7,7 +7,18 @@ import numpy as np
 from genreclf.frontend.axis_bands import to_bands
 from genreclf.frontend.band_axis import AUTO, BandAxis, FigureAxis, find_axis
 from genreclf.frontend.boxes import Box, off_map_edges
-from genreclf.frontend.colour_maps import GREY, SOX, Inverted, bar_direction, exact, mostly_exact, nearest
+from genreclf.frontend.colour_bar import has_steps
+from genreclf.frontend.colour_maps import (
+    GREY,
+    SOX,
+    Inverted,
+    bar_direction,
+    exact,
+    is_cyclic,
+    mostly_exact,
+    nearest,
+    uses_part,
+)
 from genreclf.frontend.drawn_over import filled, is_drawn_over
 from genreclf.frontend.figure import Plot
 from genreclf.frontend.kaggle_figure import kaggle_range
@@ -24,7 +35,8 @@ _FEW_COLOURS = 64  # fewer are a list of colours; maps have 256
 _EXACT = 1.0  # of 255: median distance from the map's colours; less if a plot is neither resized nor JPEG
 _FRAME_LINES = 4  # lines that may blend with a plot
 _MAX_DISTANCE = 14.0  # of 255, from the map's colours: up to 12 after JPEG, 16 and more in photos
-_MAX_BAR_DISTANCE = 20.0  # for plots with a colour bar, which are not photos
+# For plots with a colour bar, which are not photos; JPEG mixes the colours of a bar with few
+_MAX_BAR_DISTANCE, _MAX_STEPS_DISTANCE = 20.0, 4.0
 # Two channels, one above the other: part of the height above and below the middle that is compared, least difference of
 # their mean levels, and least correlation of both halves. In 3,720 spectrograms of one channel it is at most 0.48.
 _PART, _JUMP, _SAME_SOUND = 32, 10, 0.6
@@ -98,7 +110,10 @@ def _axis_and_range(levels: np.ndarray, colours: str, settings: FigureAxis) -> t
 
 
 def _fault_of_colours(plot: Inverted, bar: np.ndarray | None) -> str:
-    if np.sqrt(np.square(plot.distance).mean()) <= (_MAX_DISTANCE if bar is None else _MAX_BAR_DISTANCE):
+    if plot.distance.any() and is_cyclic(plot.colours):
+        return f"the colours of {plot.colours} end as they begin, so that loud and quiet are mistaken"
+    most = _MAX_DISTANCE if bar is None else _MAX_STEPS_DISTANCE if has_steps(bar) else _MAX_BAR_DISTANCE
+    if np.sqrt(np.square(plot.distance).mean()) <= most:
         return ""
     return "its colours fit no colour map: a photo, a cover, JPEG of few colours, or much is drawn over it"
 
@@ -125,7 +140,8 @@ def _colours_note(plot: Inverted, way_up: str) -> str:
     """Returns a note on the map, and on few colours and lines or text over the plot."""
     covered = round(100 * plot.covered)
     hidden = f", {covered} % of it hidden by lines or text and filled in" if covered else ""
-    return f"{plot.colours}{way_up}{few_colours(plot.levels)}{hidden}"
+    part = " in a part of its colours" if plot.distance.any() and uses_part(plot.levels) else ""
+    return f"{plot.colours}{way_up}{few_colours(plot.levels) or part}{hidden}"
 
 
 def few_colours(levels: np.ndarray) -> str:

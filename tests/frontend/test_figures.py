@@ -9,6 +9,7 @@ import pytest
 from matplotlib import style as styles
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from PIL import Image, ImageDraw
 
 from genreclf.data.demo import render
@@ -278,6 +279,25 @@ def test_lists_of_colours_are_read_as_their_middle_levels_and_the_note_says_so(t
     assert len(np.unique(picture.levels)) <= count
     assert f"{cmap} in only {count} colours" in picture.note
     assert least < mean_error(tmp_path / "a.png", music) < most  # a step of 20 colours is 13 levels
+
+
+def test_a_map_whose_colours_are_a_part_of_a_usual_one_is_recognised_in_jpeg(tmp_path, music):
+    picture = read_picture(drawn(tmp_path / "a.jpg", music, cmap="autumn", framed=False))  # the last third of jet
+    assert picture.colours == "autumn" and "part" not in picture.note
+    assert mean_error(tmp_path / "a.jpg", music) < 8
+    path = drawn(tmp_path / "b.jpg", music // 3, framed=False)
+    assert "magma in a part of its colours" in read_picture(path).note
+
+
+def test_cyclic_maps_in_which_loud_and_quiet_are_mistaken_are_refused(tmp_path, music):
+    for suffix in ("png", "jpg"):
+        imsave(tmp_path / f"a.{suffix}", music[::-1], cmap="twilight")
+        assert "loud and quiet" in read_picture(tmp_path / f"a.{suffix}").unsuitable
+
+
+def test_a_colour_bar_of_few_colours_is_refused_in_jpeg(tmp_path, music):
+    path = drawn(tmp_path / "a.jpg", music, cmap=ListedColormap(COLOURS), bar=True)
+    assert "few colours" in read_picture(path).unsuitable
 
 
 @pytest.mark.parametrize("ground", ["white", "0.75"])  # of the figure; the axes' own is white
