@@ -187,6 +187,10 @@ def test_mistakes_are_one_line_with_the_file_and_the_remedy(tmp_path, compare):
     assert names(message(whole, again), whole, again, "000.wav", "leave one")
     (again / "bundle" / "config.json").unlink()
     assert names(message(again), again, "did not finish")
+    for lost in ("record.json", "config.yaml"):
+        half = finished_run(tmp_path / f"without {lost}", "b")
+        (half / lost).unlink()
+        assert names(message(half), half / lost, "No such file", "copy")
     broken = finished_run(tmp_path / "broken", "b")
     for text in ("", "seed: 1"):
         (broken / "config.yaml").write_text(text)

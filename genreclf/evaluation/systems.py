@@ -52,18 +52,20 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     found: dict[Path, Run] = {}
     unfinished = []
     for path in paths:
-        folders = sorted(Path(place).resolve() for place, _, files in os.walk(path, onerror=_refuse) if RECORD in files)
-        finished = [
-            folder
-            for folder in folders
-            if (folder / BUNDLE / MODEL_CONFIG).is_file() and (folder / CONFIG_YAML).is_file()
-        ]
+        places = os.walk(path, onerror=_refuse)
+        folders = sorted(Path(place).resolve() for place, below, files in places if _is_run(below, files))
+        finished = [folder for folder in folders if (folder / BUNDLE / MODEL_CONFIG).is_file()]
         if not finished:
             what = "its training did not finish" if folders else "not a run folder, and contains none"
             raise GenreclfError(f"{path}: {what}; give folders of finished runs of genreclf train")
         unfinished += [folder for folder in folders if folder not in finished]
         found.update((folder, _read(folder)) for folder in finished)
     return list(found.values()), unfinished
+
+
+def _is_run(folders: Sequence[str], files: Sequence[str]) -> bool:
+    """Returns whether a folder with this content is a run, even if its record or configuration was lost."""
+    return RECORD in files or (CONFIG_YAML in files and BUNDLE in folders)
 
 
 def _refuse(error: OSError) -> NoReturn:
