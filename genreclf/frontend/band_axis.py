@@ -64,6 +64,7 @@ class BandAxis:
     top_hz: float  # the end of the axis
     hertz: np.ndarray  # (rows,) float64: the centre of each row's band or bin
     seen: bool  # whether the axis was detected or given by the user; otherwise it is the most usual possible one
+    count: int = 0  # number of bands or bins, if it was detected
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
             closest = max(fits, key=lambda fit: fit.match).axis
             top_hz = _top_of_data(levels, found, top_hz)
             seen = (closest.kind, closest.top_hz) == (found.kind, found.top_hz) == (found.kind, top_hz)
-            return BandAxis(found.kind, top_hz, _centres(found.kind, cells, found.count, top_hz), seen)
+            return BandAxis(found.kind, top_hz, _centres(found.kind, cells, found.count, top_hz), seen, found.count)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
     return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or settings.kind != AUTO)

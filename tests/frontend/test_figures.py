@@ -150,6 +150,11 @@ def test_a_mel_axis_is_seen(tmp_path, music):
         assert mean_error(tmp_path / name, music) < most, name
 
 
+def test_the_note_gives_an_unusual_number_of_bands(tmp_path, music):
+    drawn(tmp_path / "a.png", music[::2])
+    assert "magma, 64 bands to 11,025 Hz" in read_picture(tmp_path / "a.png").note
+
+
 def test_an_axis_is_taken_as_said_and_refused_if_unknown():
     levels = np.random.default_rng(0).integers(0, 256, (64, 50), np.uint8)
     assert find_axis(levels, FigureAxis("log", 8_000.0)).kind == "log"
