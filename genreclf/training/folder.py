@@ -37,12 +37,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 class InPlace(Callback):
-    """Ends a training whose folder was deleted, moved or replaced, so that it writes nothing to another one."""
+    """Ends a training whose `locked` folder was deleted, moved or replaced, and so writes nothing to another one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.lock = folder, folder / run_folder.LOCK
-
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:  # noqa: D102
         self.before = self.lock.stat()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

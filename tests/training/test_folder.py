@@ -16,7 +16,6 @@ def test_a_training_whose_folder_is_lost_ends(change: str, tmp_path: Path) -> No
     (run / CONFIG_YAML).touch()
     with locked(run):
         callback = InPlace(run)
-        callback.on_fit_start(None, None)
         callback.on_train_epoch_end(None, None)
         if change == "emptied":
             (run / CONFIG_YAML).unlink()
