@@ -25,7 +25,7 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.files import write_atomically
 from genreclf.frontend.log_mel import N_BANDS
 
-FORMAT = 6
+FORMAT = 7
 ARRAY, SKETCHES, TOKENS = "spectrograms.npy", "sketches.npy", "tokens.npy"
 TABLE, RECORDINGS, META = "clips.csv", "recordings.csv", "store.json"
 
