@@ -61,6 +61,7 @@ def music(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_one_command_trains_scores_and_writes_a_bundle(script, music, cache, tmp_path, monkeypatch):
     trained = []
 

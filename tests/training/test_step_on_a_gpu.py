@@ -31,7 +31,7 @@ def gpu(monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize("name", ["a", pytest.param("b", marks=pytest.mark.slow)])
 def test_a_step_copies_nothing_from_the_host(name, gpu):
     """A CUDA graph cannot record such a copy."""
     module, augmentation = parts_of(name)
