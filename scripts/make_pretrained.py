@@ -52,7 +52,10 @@ class Stage(NamedTuple):
 
 
 RECIPES = {
-    "a": (Stage("all", "trainer.max_epochs=70 augment=channels augment.raised_floor=0.6"),),
+    "a": (
+        Stage("all", "trainer.max_epochs=70 augment=channels augment.raised_floor=0.6"),
+        Stage("all", "trainer.max_epochs=45 augment=channels augment.raised_floor=0.6"),
+    ),
     "b": (
         Stage("gtzan", "model.weights=lite0"),
         Stage("gtzan", "optim.learning_rate=1e-3 trainer.max_epochs=55 augment=channels augment.raised_floor=0.6"),
