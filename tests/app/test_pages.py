@@ -141,7 +141,8 @@ def test_a_song_gets_the_predictors_prediction(app, runs, tmp_path):
 
 def test_trust_is_what_the_models_evaluation_measured(tmp_path, monkeypatch):
     copied("a", tmp_path / "measured", None)
-    bins = [{"low": low / 10, "high": low / 10 + 0.1, "clips": 40 + low, "accuracy": low / 10} for low in range(10)]
+    edges = [ten / 10 - 0.005 for ten in range(11)]  # so that rounded probabilities of 20 to 29 % are in one bin
+    bins = [{"low": edges[n], "high": edges[n + 1], "clips": 40 + n, "accuracy": n / 10} for n in range(10)]
     scores = {"accuracy": 0.7, "interval": [0.6, 0.8], "parameters": 5, "reliability": bins}
     (tmp_path / "measured" / "bundle" / "scores.json").write_text(json.dumps(scores))
     monkeypatch.setenv("GENRECLF_RUNS", str(tmp_path))
