@@ -301,7 +301,7 @@ def test_each_refused_file_has_its_reason_and_the_others_go_on(page, songs, tmp_
 
 def test_two_pages_at_once_never_see_each_others_songs(chromium, server, tmp_path):
     paths = []
-    for style in ("drone", "waltz"):
+    for style in ("drone", "bossa"):
         paths.append(tmp_path / f"{style}.wav")
         soundfile.write(paths[-1], render(style, 0, 0, 9.0), SAMPLE_RATE_HZ)
     pages = [open_app(chromium, server[0]) for _ in paths]
