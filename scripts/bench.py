@@ -20,15 +20,14 @@ import librosa
 import lightning as L
 import numpy as np
 import torch
-import yaml
 from bench_gpu import PARTS as PARTS_OF_A_STEP
-from bench_gpu import Step, profiled, write_pictures
+from bench_gpu import Step, profiled, settings, write_pictures
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from genreclf.config import build, config_folder
+from genreclf.config import build
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.build_store import build_store
 from genreclf.data.datamodule import to_images
@@ -43,10 +42,6 @@ from genreclf.training.optim_config import OptimConfig
 
 ROUNDS = 5
 BATCH = 16
-
-
-def settings(group: str, name: str) -> dict:
-    return yaml.safe_load((config_folder() / group / f"{name}.yaml").read_text())
 
 
 def paired(ours: Callable[[], None], baseline: Callable[[], None], rounds: int = ROUNDS) -> tuple[float, float, float]:
@@ -97,7 +92,7 @@ def librosa_levels(path: Path) -> np.ndarray:
 
 
 def net_of(name: str) -> GenreClassifier:
-    return GenreClassifier(build(ModelConfig, {**settings("model", name)["net"], "num_classes": 10}, "model.net"))
+    return GenreClassifier(build(ModelConfig, {**settings(f"model={name}")["model"]["net"], "num_classes": 10}, "net"))
 
 
 def step_of(net: GenreClassifier, images: Callable[[], torch.Tensor]) -> Callable[[], None]:
@@ -146,7 +141,7 @@ def host_augmented(images: np.ndarray, rng: np.random.Generator) -> torch.Tensor
 
 def step() -> Iterator[tuple[str, ...]]:
     """Measures one training step with augmentation, batch size 16, on the CPU: the original nets and ours."""
-    augmentation = build(AugmentConfig, settings("augment", "original"), "augment")
+    augmentation = build(AugmentConfig, settings("augment=original")["augment"], "augment")
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 256, (BATCH, 128, 256), dtype=np.uint8)
     batch: Batch = {
@@ -182,8 +177,9 @@ def loop() -> Iterator[tuple[str, ...]]:
     """Measures Lightning's loop against a plain loop over the same steps of Model B."""
     images = torch.randint(0, 256, (BATCH, 3, 128, 256), dtype=torch.uint8)
     batches = [{"image": images, "target": torch.arange(BATCH) % 10, "clip": torch.arange(BATCH)}] * 8
-    net = build(ModelConfig, {**settings("model", "b")["net"], "num_classes": 10}, "model.net")
-    optim = build(OptimConfig, {**settings("optim", "onecycle"), "learning_rate": 1e-3}, "optim")
+    values = settings("model=b")
+    net = build(ModelConfig, {**values["model"]["net"], "num_classes": 10}, "model.net")
+    optim = build(OptimConfig, values["optim"], "optim")
     module = GenreModule(net, optim, [str(i) for i in range(10)], 0, 0, [0.1] * 10)
     bare = step_of(net_of("b"), lambda: images)
 

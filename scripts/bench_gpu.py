@@ -38,15 +38,18 @@ READS = ("aten::item", "aten::_local_scalar_dense", "aten::nonzero")
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def settings(*overrides: str) -> dict[str, Any]:
+    """Returns the groups of a training's configuration that describe a step."""
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        composed = compose("train", [*overrides, "run=none"])
+        return {key: OmegaConf.to_container(composed[key], resolve=True) for key in ("model", "augment", "optim")}
+
+
 class Step:
     """A plain training step of a model on random segments on the device."""
 
     def __init__(self, name: str) -> None:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            composed = compose("train", [f"model={name}", "run=none"])
-            values: Any = {
-                key: OmegaConf.to_container(composed[key], resolve=True) for key in ("model", "augment", "optim")
-            }
+        values = settings(f"model={name}")
         net = build(ModelConfig, {**values["model"]["net"], "num_classes": 10}, "model.net")
         self.augmentation = build(AugmentConfig, values["augment"], "augment")
         optim = build(OptimConfig, values["optim"], "optim")

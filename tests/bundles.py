@@ -14,7 +14,10 @@ CLASSES = ("ska", "dub", "raï")
 
 
 def of_yaml(group: str, name: str) -> dict:
-    return OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
+    """Returns the values of a file and of those that it extends. Composing the whole configuration takes longer."""
+    values = OmegaConf.load(config_folder() / group / f"{name}.yaml")
+    extended = [base for base in values.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
+    return OmegaConf.to_container(OmegaConf.merge(*(of_yaml(group, base) for base in extended), values))
 
 
 def net_config(name: str, **changes: object) -> ModelConfig:

@@ -32,9 +32,7 @@ def parts_of(name: str) -> tuple[GenreModule, AugmentConfig]:
     net = build(ModelConfig, {**model["net"], "num_classes": 10}, "model.net")
     rates = {key: model[key] for key in ("optimizer", "learning_rate", "backbone_rate")}
     optim = build(OptimConfig, {**of_yaml("optim", "onecycle"), **rates}, "optim")
-    augmentation = {**of_yaml("augment", "music"), **(of_yaml("augment", "channels") if name != "b" else {})}
-    augmentation.pop("defaults", None)
-    augment = build(AugmentConfig, augmentation, "augment")
+    augment = build(AugmentConfig, of_yaml("augment", "music" if name == "b" else "channels"), "augment")
     return GenreModule(net, optim, [str(i) for i in range(10)], augment.consistency, 0, [0.1] * 10), augment
 
 
