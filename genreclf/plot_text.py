@@ -1,4 +1,4 @@
-"""Draws names from outside in plots: not as formulas, in full, and in fonts that have their characters."""
+"""Figures that show names from outside: not as formulas, in full, and in fonts that have their characters."""
 
 import functools
 import threading
@@ -23,16 +23,19 @@ _FAMILIES = (
     *("Nirmala UI", "Leelawadee UI"),
 )
 _DPI, _MAX_PIXELS = 120, 6_000  # pixels per side: about 100 MB of memory while drawing
-
-
 _SETTINGS = threading.RLock()  # matplotlib's settings apply to the whole process; the app draws in several threads
 
 
 @contextmanager
-def names_in_plots() -> Iterator[None]:
-    """Makes matplotlib draw texts literally, not as formulas, and in all known fonts. Also works as a decorator."""
+def new_plot(file: Path | BinaryIO, width: float, height: float) -> Iterator[Figure]:
+    """Yields a figure of this size in inches, to draw in; then writes it to `file` as PNG.
+
+    Texts in it are literal, not formulas, in all known fonts. A very large figure gets fewer pixels per inch.
+    """
     with _SETTINGS, matplotlib.rc_context({"text.parse_math": False, "font.family": list(_installed())}):
-        yield
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        figure.savefig(file, dpi=min(_DPI, _MAX_PIXELS / max(width, height)), format="png")
 
 
 def drawable(name: str, width: int | None = None) -> str:
@@ -42,12 +45,6 @@ def drawable(name: str, width: int | None = None) -> str:
     if width is None:
         return shown
     return "\n".join(line.plain.rstrip() for line in Text(shown).wrap(Console(), width))
-
-
-def save(figure: Figure, file: Path | BinaryIO) -> None:
-    """Writes a figure as PNG, with fewer pixels per inch if it is very large."""
-    dpi = min(_DPI, _MAX_PIXELS / max(figure.get_size_inches()))
-    figure.savefig(file, dpi=dpi, format="png")
 
 
 @functools.cache

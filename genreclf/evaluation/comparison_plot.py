@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from genreclf.evaluation.comparison import LEVEL, count
-from genreclf.plot_text import drawable, names_in_plots, save
+from genreclf.plot_text import drawable, new_plot
 
 MAX_PAIRS = 10
 _LABEL_WIDTH, _TITLE_WIDTH = 34, 56  # in characters per line
@@ -17,33 +16,31 @@ _LINE_INCHES, _GAP_INCHES = 0.155, 0.26  # the height of a label's line, and the
 _MARGIN_INCHES = 1.0  # for title and axis
 
 
-@names_in_plots()
 def draw_comparison(found: dict[str, Any], path: Path) -> None:
-    """Draws the result of `comparison.compare` to a PNG file. Of more than ten pairs, draws only the best system's."""
-    save(comparison_figure(found), path)
+    """Draws the result of `comparison.compare` to a PNG file: a row per system above, a row per pair below.
 
-
-@names_in_plots()
-def comparison_figure(found: dict[str, Any]) -> Figure:
-    """Returns a figure, 7.5 inches wide: a row per system above, a row per pair below, each as high as its label."""
+    Each row is as high as its label. Of more than ten pairs, only the best system's are drawn.
+    """
     systems, pairs = found["systems"], pairs_to_draw(found)
     names = [_wrap(system["label"]) for system in systems]
     partial = len(pairs) < len(found["pairs"])  # then the title names the best system
     labels = [_wrap(f"vs {pair['other']}" if partial else f"{pair['better']} vs {pair['other']}") for pair in pairs]
     inches = [sum(map(_row_inches, rows)) + _MARGIN_INCHES for rows in (names, labels) if rows]
-    figure = Figure(figsize=(7.5, sum(inches)), layout="constrained")
-    axes = figure.subplots(len(inches), 1, height_ratios=inches, squeeze=False)[:, 0]
-    _draw_systems(axes[0], systems, found["score"], _label_rows(axes[0], names))
-    axes[0].set_title(
-        f"{found['score'].replace('_', ' ')} on {count(found['clips'], 'clip')} in {count(found['groups'], 'group')}"
+    score, clips, groups = (
+        found["score"].replace("_", " "),
+        count(found["clips"], "clip"),
+        count(found["groups"], "group"),
     )
-    if pairs:
-        _draw_pairs(axes[1], pairs, _label_rows(axes[1], labels))
-        title = "differences"
-        if partial:
-            title += f", {len(pairs)} of {len(found['pairs'])} pairs, the best system: {pairs[0]['better']}"
-        axes[1].set_title(drawable(title, _TITLE_WIDTH))
-    return figure
+    with new_plot(path, 7.5, sum(inches)) as figure:
+        axes = figure.subplots(len(inches), 1, height_ratios=inches, squeeze=False)[:, 0]
+        _draw_systems(axes[0], systems, found["score"], _label_rows(axes[0], names))
+        axes[0].set_title(f"{score} on {clips} in {groups}")
+        if pairs:
+            _draw_pairs(axes[1], pairs, _label_rows(axes[1], labels))
+            title = "differences"
+            if partial:
+                title += f", {len(pairs)} of {len(found['pairs'])} pairs, the best system: {pairs[0]['better']}"
+            axes[1].set_title(drawable(title, _TITLE_WIDTH))
 
 
 def pairs_to_draw(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,18 +1,18 @@
 """Plots; each function draws numbers to a PNG file."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from genreclf.frontend.log_mel import N_BANDS, band_of
-from genreclf.plot_text import drawable, names_in_plots, save
+from genreclf.plot_text import drawable, new_plot
 
 OF_CLIPS = ("accuracy", "probability of the predicted genre", "clips")
 OF_PAIRS = ("true share", "probability of a genre", "pairs")  # of a clip and a genre
@@ -26,17 +26,18 @@ def draw_curves(rows: Sequence[dict[str, str]], path: Path, score: str = "accura
 
     Returns the highest and the last validation score, or NaN if no epoch was validated.
     """
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
-        for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):
-            epochs, values = _curve(rows, f"{part}/{name}")
-            if values:
-                axes.plot(epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label)
-        axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(frameon=False)
-    save(figure, path)
+    with new_plot(path, 9, 3.6) as figure:
+        for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
+            for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):
+                epochs, values = _curve(rows, f"{part}/{name}")
+                if values:
+                    axes.plot(
+                        epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label
+                    )
+            axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+            axes.grid(alpha=0.3)
+            if axes.lines:
+                axes.legend(frameon=False)
     scores = _curve(rows, f"val/{score}")[1] or [float("nan")]
     return {"highest": max(scores), "last": scores[-1]}
 
@@ -47,7 +48,6 @@ def _curve(rows: Sequence[dict[str, str]], name: str) -> tuple[list[int], list[f
     return [int(row["epoch"]) for row in measured], [float(row[name]) for row in measured]
 
 
-@names_in_plots()
 def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, path: Path) -> None:
     """Draws (classes, classes) counts, true class by row. Colours are shares of a row; the text shows counts.
 
@@ -60,43 +60,43 @@ def draw_confusion(confusion: np.ndarray, classes: Sequence[str], title: str, pa
     columns = names if short else [str(number) for number in range(1, len(names) + 1)]
     room = 2.0 + longest(rows) * _CHARACTER_INCHES
     width, height = room + 0.42 * len(rows), (room if short else 2.0) + row_inches(rows, 0.42) * len(rows)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal" if short else "auto")
-    for row, column in np.argwhere(confusion):
-        colour = "white" if shares[row, column] > 0.6 else "black"
-        axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=9)
-    tilt: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if short else {}
-    axes.set_xticks(range(len(columns)), columns, **tilt)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title_lines(title, width))
-    save(figure, path)
+    with new_plot(path, width, height) as figure:
+        axes = figure.subplots()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal" if short else "auto")
+        for row, column in np.argwhere(confusion):
+            colour = "white" if shares[row, column] > 0.6 else "black"
+            axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=9)
+        tilt: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if short else {}
+        axes.set_xticks(range(len(columns)), columns, **tilt)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set(xlabel="predicted", ylabel="true")
+        figure.suptitle(title_lines(title, width))
 
 
-@names_in_plots()
 def draw_per_class(table: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """Draws the rows of `per_class` in the scores as bars of F1, with precision and recall as marks."""
-    figure, axes, heights = genre_bars(table, "f1", "F1", title)
-    axes.plot([row["precision"] for row in table], heights, "o", color="#0072b2", label="precision")
-    axes.plot([row["recall"] for row in table], heights, "D", color="#d55e00", label="recall")
-    figure.legend(frameon=False, loc="outside lower center", ncols=3)
-    save(figure, path)
+    with genre_bars(table, "f1", "F1", title, path) as (axes, heights):
+        axes.plot([row["precision"] for row in table], heights, "o", color="#0072b2", label="precision")
+        axes.plot([row["recall"] for row in table], heights, "D", color="#d55e00", label="recall")
 
 
-def genre_bars(rows: Sequence[dict[str, Any]], key: str, label: str, title: str) -> tuple[Figure, Axes, np.ndarray]:
-    """Draws a bar for each row of `per_class`, the first on top. Returns figure, axes and the heights of the bars."""
+@contextmanager
+def genre_bars(
+    rows: Sequence[dict[str, Any]], key: str, label: str, title: str, path: Path
+) -> Iterator[tuple[Axes, np.ndarray]]:
+    """Draws a bar for each row of `per_class`, the first on top. Yields the axes and the heights of the bars."""
     names = lines([f"{row['class']} ({row['support']})" for row in rows])
     width = 7 + max(0, longest(names) - _SHORT) * _CHARACTER_INCHES
-    figure = Figure(figsize=(width, 1.3 + row_inches(names, 0.32) * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    heights = np.arange(len(rows))[::-1]
-    axes.barh(heights, [row[key] for row in rows], color="#9ecae1", label=label)
-    axes.set_yticks(heights, names)
-    axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
-    axes.grid(axis="x", alpha=0.3)
-    figure.suptitle(title_lines(title, width))
-    return figure, axes, heights
+    with new_plot(path, width, 1.3 + row_inches(names, 0.32) * len(rows)) as figure:
+        axes = figure.subplots()
+        heights = np.arange(len(rows))[::-1]
+        axes.barh(heights, [row[key] for row in rows], color="#9ecae1", label=label)
+        axes.set_yticks(heights, names)
+        axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
+        axes.grid(axis="x", alpha=0.3)
+        figure.suptitle(title_lines(title, width))
+        yield axes, heights
+        figure.legend(frameon=False, loc="outside lower center", ncols=3)
 
 
 def lines(names: Sequence[str]) -> list[str]:
@@ -119,7 +119,6 @@ def title_lines(text: str, width: float) -> str:
     return drawable(text, int(width * 9))
 
 
-@names_in_plots()
 def draw_reliability(
     calibration: dict[str, Any], title: str, path: Path, words: tuple[str, str, str] = OF_CLIPS
 ) -> None:
@@ -130,26 +129,25 @@ def draw_reliability(
     bins, (share, probability, counted) = calibration["bins"], words
     centres = [(one["low"] + one["high"]) / 2 for one in bins]
     widths = [0.94 * (one["high"] - one["low"]) for one in bins]
-    figure = Figure(figsize=(5.6, 5.8), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    accuracies = [one["accuracy"] for one in bins]
-    upper.bar(centres, accuracies, widths, color="#9ecae1", label=share)
-    confidences = [one["confidence"] for one in bins]
-    upper.plot(confidences, accuracies, "o", color="#0072b2", label="at the mean probability")
-    upper.plot([0, 1], [0, 1], color="#d55e00", label="perfect calibration")
-    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel=share)
-    lower.bar(centres, [one["n"] for one in bins], widths, color="#56707f")
-    lower.set(xlabel=probability, ylabel=counted)
-    lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
-    error, expected = calibration["ece"], calibration["ece_if_calibrated"]["p95"]
-    figure.suptitle(
-        f"{title_lines(title, 5.6)}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})",
-        fontsize=11,
-    )
-    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
-    save(figure, path)
+    with new_plot(path, 5.6, 5.8) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        accuracies = [one["accuracy"] for one in bins]
+        upper.bar(centres, accuracies, widths, color="#9ecae1", label=share)
+        confidences = [one["confidence"] for one in bins]
+        upper.plot(confidences, accuracies, "o", color="#0072b2", label="at the mean probability")
+        upper.plot([0, 1], [0, 1], color="#d55e00", label="perfect calibration")
+        upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel=share)
+        lower.bar(centres, [one["n"] for one in bins], widths, color="#56707f")
+        lower.set(xlabel=probability, ylabel=counted)
+        lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+        for axes in (upper, lower):
+            axes.grid(alpha=0.3)
+        error, expected = calibration["ece"], calibration["ece_if_calibrated"]["p95"]
+        figure.suptitle(
+            f"{title_lines(title, 5.6)}\ncalibration error {error:.1%} (perfect calibration: up to {expected:.1%})",
+            fontsize=11,
+        )
+        figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
 
 
 @dataclass(frozen=True)
@@ -167,18 +165,17 @@ class ClipView:
 
 def draw_clip(view: ClipView) -> bytes:
     """Returns a PNG: the spectrogram on axes in seconds and hertz, with the attention above it."""
-    figure = Figure(figsize=(7, 2.3 if view.attention is None else 3.1), layout="constrained")
-    if view.attention is None:
-        picture = figure.subplots()
-    else:
-        upper, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
-        _draw_attention(upper, view.attention, view.seconds)
-    extent = (0, view.seconds, 0, N_BANDS)
-    picture.imshow(view.levels, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255, extent=extent)
-    picture.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
-    picture.set(xlabel="seconds", ylabel="hertz", xlim=(0, view.seconds))
     file = io.BytesIO()
-    save(figure, file)
+    with new_plot(file, 7, 2.3 if view.attention is None else 3.1) as figure:
+        if view.attention is None:
+            picture = figure.subplots()
+        else:
+            upper, picture = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
+            _draw_attention(upper, view.attention, view.seconds)
+        extent = (0, view.seconds, 0, N_BANDS)
+        picture.imshow(view.levels, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255, extent=extent)
+        picture.set_yticks([band_of(hertz) + 0.5 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
+        picture.set(xlabel="seconds", ylabel="hertz", xlim=(0, view.seconds))
     return file.getvalue()
 
 

@@ -1,6 +1,7 @@
 """Paired comparisons, checked against scipy, by simulation, and by properties that hold for all predictions."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genreclf.evaluation.comparison import System, compare, compare_pair, count, holm, mcnemar, verdict
-from genreclf.evaluation.comparison_plot import comparison_figure, draw_comparison, pairs_to_draw
+from genreclf.evaluation.comparison_plot import draw_comparison, pairs_to_draw
 from genreclf.evaluation.predictions import Predictions
 
 CLASSES = ("a", "b", "c")
@@ -169,9 +170,12 @@ def test_the_picture_has_a_row_for_each_system_and_pair(tmp_path, size):
 
 
 @pytest.mark.parametrize("size", [2, 5, 10])
-def test_labels_of_the_picture_do_not_overlap(size):
+def test_labels_of_the_picture_do_not_overlap(size, monkeypatch):
+    figures = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *_, **__: figures.append(figure))
     found = compare([system(f"model {i} " + "long=label " * (2 * i), drawn(i, 60, 0.5 + i / 30)) for i in range(size)])
-    figure = comparison_figure(found)
+    draw_comparison(found, Path())
+    (figure,) = figures
     figure.draw_without_rendering()
     for axes in figure.axes:
         boxes = sorted((label.get_window_extent() for label in axes.get_yticklabels()), key=lambda box: box.y0)

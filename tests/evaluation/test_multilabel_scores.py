@@ -128,7 +128,7 @@ def test_plots_are_drawn_for_each_state_of_the_scores(tmp_path):
 
 def test_the_legend_has_each_genre_with_any_name(monkeypatch):
     figures: list = []
-    monkeypatch.setattr("genreclf.evaluation.multilabel_plots.save", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *_, **__: figures.append(figure))
     draw_precision_recall(dataclasses.replace(predictions(), classes=("_a", "$b$", "c", "none has it")), "t", Path())
     assert {text.get_text().strip() for text in figures[0].legends[0].get_texts()} == {"_a", "$b$", "c"}
 
