@@ -25,7 +25,7 @@ _NO_GENRES = re.compile(
 def kaggle_folder(folder: Path) -> Path | None:
     """Returns the folder of the genres if `folder` is or contains Kaggle's `Data`: audio, or else pictures.
 
-    Prints on standard error which one it is, how to choose the other, and which folders of clips are passed over.
+    Prints on standard error which one it is, how to choose the other, and which folders of clips are ignored.
     """
     for parent in (folder, folder / "Data"):
         audio, pictures = (parent / name for name in (KAGGLE_AUDIO, KAGGLE_PICTURES))

@@ -151,7 +151,7 @@ def few_colours(levels: np.ndarray) -> str:
 
 
 def _axis_note(axis: BandAxis, decibels: str, is_told: bool) -> str:
-    """Returns a note on a figure's axis and levels, and on what is assumed, unless the user told it."""
+    """Returns a note on a figure's axis and levels, and on what is assumed, unless the user gave the axis."""
     kind = {"bands": f"{axis.count} bands", "mel": f"mel of {axis.count} bands"}.get(axis.kind, axis.kind)
     shown = f"{axis.kind if axis.count in (0, N_BANDS) else kind} to {axis.top_hz:,.0f} Hz"
     if not axis.seen:

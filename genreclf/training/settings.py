@@ -107,4 +107,4 @@ def check_net(model: Mapping[str, Any]) -> None:
     except GenreclfError:
         raise
     except Exception as error:  # each layer raises another class of exception for impossible sizes
-        raise GenreclfError(f"model.net: makes no net ({reason(error)}); check its sizes") from error
+        raise GenreclfError(f"model.net: cannot be built as a net ({reason(error)}); check its sizes") from error
