@@ -15,7 +15,7 @@ import soxr
 
 from genreclf.errors import GenreclfError
 from genreclf.frontend.content import LevelMeter
-from genreclf.frontend.decoder import UNRECOGNISED, Decoder, UndecodableError
+from genreclf.frontend.decoder import NO_AUDIO, UNRECOGNISED, Decoder, UndecodableError
 from genreclf.frontend.file_end import CUT_BLOCK, file_end
 from genreclf.frontend.file_start import content_begin, suits_libsndfile
 from genreclf.frontend.limits import (
@@ -117,7 +117,7 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
                 break
     if best is None:
         why = _clearest(reasons)
-        or_picture = "PNG picture, or a " if why == UNRECOGNISED else ""
+        or_picture = "PNG picture, or a " if why.startswith((UNRECOGNISED, NO_AUDIO)) else ""
         raise GenreclfError(f"{path}: cannot be read as audio ({why}); give a {or_picture}{_READABLE} file")
     return best
 

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Discard, Disposition
 
 from genreclf.frontend.av_file import FilePart, open_container
-from genreclf.frontend.decoder import NO_RATE, Decoder, UndecodableError
+from genreclf.frontend.decoder import NO_AUDIO, NO_RATE, Decoder, UndecodableError
 
 # Sequences of frames without a header that gives the length (MP3 may have one). They end where no frame follows.
 _BARE = ("aac", "ac3", "amr", "dts", "eac3", "loas", "mlp", "mp3", "truehd")
@@ -201,7 +201,7 @@ class AvDecoder(Decoder):
 def _audio_stream(container: InputContainer) -> AudioStream:
     if not container.streams.audio:
         kinds = sorted({stream.type for stream in container.streams})
-        raise UndecodableError(f"no audio stream, only {' and '.join(kinds) or 'a header'}")
+        raise UndecodableError(f"{NO_AUDIO}, only {' and '.join(kinds) or 'a header'}")
     chosen = next(filter(_is_default, container.streams.audio), container.streams.audio[0])
     if chosen.codec_context is None:
         raise UndecodableError("its coding is not known")

@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from genreclf.frontend.decoder import UNRECOGNISED, UndecodableError
+from genreclf.frontend.decoder import NO_AUDIO, UNRECOGNISED, UndecodableError
 from genreclf.frontend.file_start import size_of
 from genreclf.frontend.tag_bytes import end_tag_bytes
 
@@ -23,6 +23,7 @@ FORMATS = (
 _READ_BYTES = 2**17
 # What the beginnings of files mean that ffmpeg does not recognise
 _REASONS = {
+    rb".{4}ftyp(avif|hei[cfsx]|hev[cx]|mi[af]1|msf1)": f"{NO_AUDIO}, only an AVIF or HEIC picture",
     rb".{4}ftyp": "its index is missing or damaged",
     rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\0-\x0f]": "an MP3 in free format, without a usual bit rate",
 }
@@ -76,7 +77,7 @@ def open_container(part: FilePart) -> InputContainer:
         )
     except FFmpegError as error:
         part.seek(0, os.SEEK_SET)
-        head = part.read(8)
+        head = part.read(12)
         reasons = (why for pattern, why in _REASONS.items() if re.match(pattern, head, re.DOTALL))
         raise UndecodableError(next(reasons, UNRECOGNISED)) from error
 

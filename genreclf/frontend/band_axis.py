@@ -23,6 +23,9 @@ _BANDS = (128, 64, 80, 96, 256, 40, 48, 100, 120, 160, 192, 224, 229)
 _BINS = (1025, 513, 2049, 129, 257)  # from librosa's usual n_fft, and from matplotlib's specgram
 # matplotlib's symlog axes as set by librosa.display: Hz up to which they are linear, and height of that part in octaves
 _SYMLOG = {"mel": (1000.0, 2.0), "log": (65.406, 1.0)}
+# Ends of the parts of these axes that people show, from 0 Hz on, and the handicap of a part
+_SHOWN_HZ = (8_192.0, 4_096.0, 2_048.0, 1_024.0, 8_000.0, 10_000.0, 6_000.0, 5_000.0, 4_000.0, 3_000.0, 2_000.0)
+_PART = 0.05
 # Numbers of rows below and above the plot that the frame hides, or that blend with it
 _SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 _FINER = ((-0.3, -0.15, 0.0, 0.15, 0.3), (-0.1, -0.05, 0.0, 0.05, 0.1))
@@ -34,6 +37,7 @@ _FITTED = 6  # number of best candidates that are fitted, besides the usual ones
 _UNUSUAL, _RARER = 0.03, 0.01
 _NEAR = 9  # rows
 _MATCH = 0.5  # least correlation; the right axis has 0.57 to 1, others and noise have up to 0.45
+_SURE = 0.9  # least correlation of an unusual size, or a part, that is not called assumed: wrong ones have up to 0.89
 # If bins between rows were left out, a row differs from the next as much as from the next but one: the ratio of both
 # differences is 1.05 to 1.46 for linear axes, but 1.76 and more if bands fill several rows or were blurred.
 _UNLIKE, _MANY_ROWS = 1.55, 160
@@ -61,7 +65,7 @@ class BandAxis:
     """The frequency axis of a plot's rows."""
 
     kind: str  # one of KINDS
-    top_hz: float  # the end of the axis
+    top_hz: float  # the end of what the axis shows
     hertz: np.ndarray  # (rows,) float64: the centre of each row's band or bin
     seen: bool  # whether the axis was detected or given by the user; otherwise it is the most usual possible one
     count: int = 0  # number of bands or bins, if it was detected
@@ -74,6 +78,7 @@ class _Candidate:
     count: int  # number of bands or bins
     edges: np.ndarray  # (count - 1,) edges between them, as fractions of the axis
     handicap: float  # 0 for librosa's usual size with the user's top, by default half the sample rate
+    shown_hz: float  # the end of what is shown of it
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,13 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
         if best.match - best.axis.handicap >= _MATCH:
             found, cells = best.axis, _cells(best.axis, rows, best.below, best.above)
             closest = max(fits, key=lambda fit: fit.match).axis
-            top_hz = _top_of_data(levels, found, top_hz)
-            seen = (closest.kind, closest.top_hz) == (found.kind, found.top_hz) == (found.kind, top_hz)
-            return BandAxis(found.kind, top_hz, _centres(found.kind, cells, found.count, top_hz), seen, found.count)
+            shown_hz, top_hz = found.shown_hz, found.top_hz
+            if shown_hz == top_hz:
+                shown_hz = top_hz = _top_of_data(levels, found, settings.top_hz)
+            same = [(one.kind, one.top_hz, one.shown_hz) for one in (closest, found)]
+            is_usual = found.count in (_BANDS[0], _BINS[0]) and found.shown_hz == found.top_hz
+            seen = same[0] == same[1] == (found.kind, top_hz, shown_hz) and (is_usual or best.match >= _SURE)
+            return BandAxis(found.kind, shown_hz, _centres(found.kind, cells, found.count, top_hz), seen, found.count)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
     return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or settings.kind != AUTO)
@@ -143,8 +152,10 @@ def _candidates(top_hz: float) -> list[_Candidate]:
             ends = 1 if kind in ("bands", "linear") else len(tops) if count == sizes[0] else 4
             for number, top in enumerate(tops[:ends]):
                 handicap = 0 if (number, count) == (0, sizes[0]) else _UNUSUAL + _RARER * number
-                edges = _between(_drawn(kind, count, top), kind, whole)
-                found.append(_Candidate(kind, top, count, edges, handicap))
+                parts = _SHOWN_HZ if kind in _SYMLOG and count == sizes[0] and not whole else ()
+                for shown in (top, *(part for part in parts if part < top)):
+                    edges = _between(_drawn(kind, count, top), kind, whole, top, shown)
+                    found.append(_Candidate(kind, top, count, edges, handicap + _PART * (shown < top), shown))
     return found
 
 
@@ -155,14 +166,14 @@ def _drawn(kind: str, count: int, top_hz: float) -> np.ndarray:
     return hertz_of_mel(np.linspace(0, mel_of_hertz(top_hz), count)) if kind == "mel" else np.linspace(0, top_hz, count)
 
 
-def _between(centres: np.ndarray, kind: str, whole: bool) -> np.ndarray:
-    """Returns the edges between pcolormesh's cells, as fractions of the axis.
+def _between(centres: np.ndarray, kind: str, whole: bool, top_hz: float, shown_hz: float) -> np.ndarray:
+    """Returns the edges between pcolormesh's cells, as fractions of what is shown of an axis, 1 and more if above it.
 
-    The axis shows the outer cells whole or ends at their centres, depending on librosa's version.
+    A complete axis shows the outer cells whole or ends at their centres, depending on librosa's version.
     """
     middle = (centres[1:] + centres[:-1]) / 2
     ends = np.array([2 * centres[0] - middle[0], 2 * centres[-1] - middle[-1]]) if whole else centres[[0, -1]]
-    low, high = _height(ends, kind)
+    low, high = _height(ends if shown_hz == top_hz else np.array([0, shown_hz]), kind)
     return np.asarray((_height(middle, kind) - low) / (high - low))
 
 

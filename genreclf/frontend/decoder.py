@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-UNRECOGNISED = "format not recognised"
+UNRECOGNISED, NO_AUDIO = "format not recognised", "no audio stream"
 NO_RATE = "its header gives no sample rate or no channels"
 
 

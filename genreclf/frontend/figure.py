@@ -111,7 +111,7 @@ def _plot(block: Box, inner: Box, bar: Box | None, ground: _Ground) -> Plot:
         stands_out = box.left > 0 and is_drawn_line(pixels[:, box.left - 1], ground.colour)
         box = _inside_frame(box, ground)
     else:
-        box, edges_seen = _unframed_axes(without_ticks(block, ground.ink, _TICKS), bar, ground)
+        box, edges_seen = _unframed_axes(block, inner, bar, ground)
     colours = None if bar is None else bar_colours(bar, pixels)
     return Plot(box, _lines(box.of(pixels)), framed, stands_out, colours, edges_seen)
 
@@ -132,11 +132,12 @@ def _inside_frame(box: Box, ground: _Ground) -> Box:
     )
 
 
-def _unframed_axes(box: Box, bar: Box | None, ground: _Ground) -> tuple[Box, bool]:
+def _unframed_axes(block: Box, inner: Box, bar: Box | None, ground: _Ground) -> tuple[Box, bool]:
     """Returns the axes around the visible part of a plot without a frame, and whether they are known."""
     figure, quiet = whole(ground.ink), differs(ground.pixels, ground.colour, 2 * SAME)
-    if not _has_silence(box.shrunk(_BLENDED_LINES), quiet):
-        return box, True
+    if not _has_silence(inner.shrunk(_BLENDED_LINES), quiet):
+        return inner, True  # what is beside it in the block are tick labels that touch it
+    box = without_ticks(block, ground.ink, _TICKS)
     if bar is None:
         return box, figure.height - box.height <= MAX_FRAME and figure.width - box.width <= MAX_FRAME
     if is_upright(bar):

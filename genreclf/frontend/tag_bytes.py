@@ -58,10 +58,21 @@ def end_tag_bytes(handle: FileIO) -> int:
 
     Returns 0 for WAV and AIFF, where samples may be alike.
     """
-    end = size = size_of(handle)
-    for _ in range(0 if _order(handle) else _MAX_TAGS):
-        end -= _tag_before(handle, end)
-    return size - end
+    return sum(end - begin for begin, end in _end_tags(handle))
+
+
+def id3v2_at_end(handle: FileIO) -> bytes:
+    """Returns the ID3v2 tag among the tags at the end of a file, or b""."""
+    tags = (os.pread(handle.fileno(), end - begin, begin) for begin, end in _end_tags(handle))
+    return next((tag for tag in tags if tag.startswith(_ID3V2)), b"")
+
+
+def _end_tags(handle: FileIO) -> list[tuple[int, int]]:
+    end, found = size_of(handle), list[tuple[int, int]]()
+    while not _order(handle) and len(found) < _MAX_TAGS and (length := _tag_before(handle, end)):
+        found.append((end - length, end))
+        end -= length
+    return found
 
 
 def _tag_before(handle: FileIO, end: int) -> int:

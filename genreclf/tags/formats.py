@@ -6,6 +6,7 @@ Only this module imports mutagen, which is an optional package.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from mutagen.mp4 import MP4Tags
 from mutagen.wave import WAVE
 
 from genreclf.errors import GenreclfError
-from genreclf.frontend.tag_bytes import sizes_agree
+from genreclf.frontend.tag_bytes import id3v2_at_end, sizes_agree
 from genreclf.text import spelling_key
 
 # An ID3v1 tag is at the end of a file. Its last byte is the genre's number.
@@ -104,10 +105,12 @@ def is_wave(opened: mutagen.FileType) -> bool:
     return isinstance(opened, WAVE)
 
 
-def ape_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
-    """Like `read_fields`, for an APEv2 tag at the end of a file of any format; all empty if there is none."""
+def end_fields(path: Path) -> tuple[tuple[str, ...], str, str, str]:
+    """Like `read_fields`, for an ID3v2 or APEv2 tag at the end of a file of any format; all empty if there is none."""
+    with path.open("rb", buffering=0) as handle:
+        id3v2 = id3v2_at_end(handle)
     try:
-        return read_fields(APEv2(path))
+        return read_fields(ID3(BytesIO(id3v2)) if id3v2 else APEv2(path))
     except MutagenError:
         return (), "", "", ""
 

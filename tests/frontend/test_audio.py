@@ -125,6 +125,7 @@ REMEDIES = {
     "free format": (b"\xff\xf3\x00\xc4" + bytes(200), "free format.*; give a 16-bit WAV"),
     "half floats": (wav(fmt(tag=3, bits=16), DATA), "give a 16-bit WAV"),
     "a drawing": (b"<svg></svg>", "give a PNG picture"),
+    "HEIC": (b"\0\0\0\x1cftypheic" + bytes(16), "only an AVIF or HEIC picture.*; give a PNG picture"),
 }
 
 

@@ -148,6 +148,14 @@ def test_a_mel_axis_is_seen(tmp_path, music):
     for name, most in (("a.png", A_ROW_OFF), ("a.jpg", 8), ("tight.png", A_ROW_OFF), ("bar.png", A_ROW_OFF)):
         assert "mel to 11,025 Hz" in read_picture(tmp_path / name).note, name
         assert mean_error(tmp_path / name, music) < most, name
+    figure.axes[0].set_ylim(0, 4_096)  # a part
+    figure.savefig(tmp_path / "part.png")
+    shown = hertz_of_mel(np.linspace(0, mel_of_hertz(NYQUIST_HZ), 128)) <= 4_096
+    assert "mel to 4,096 Hz, assumed: 80 dB" in read_picture(tmp_path / "part.png").note
+    assert mean_error(tmp_path / "part.png", np.where(shown[:, None], music, 0)) < A_ROW_OFF
+    figure.axes[0].set_ylim(128, 8_192)
+    figure.savefig(tmp_path / "part.png")
+    assert "assumed: mel" in read_picture(tmp_path / "part.png").note
 
 
 def test_the_note_gives_an_unusual_number_of_bands(tmp_path, music):
@@ -311,6 +319,13 @@ def test_margins_and_tick_marks_inside_the_frame(tmp_path, music, ground):
         figure, axes = plotted(music)
         axes.set(xlim=(-40, 340), ylim=(-10, 140))
     figure.savefig(tmp_path / "a.png", facecolor=ground)
+    assert mean_error(tmp_path / "a.png", music) < A_ROW_OFF
+
+
+def test_tick_labels_that_touch_a_plot(tmp_path, music):
+    with styles.context("seaborn-v0_8-dark"):
+        figure, _ = plotted(music, "viridis", bar=True, size=(10, 4), title="Mel spectrogram")
+        figure.savefig(tmp_path / "a.png", dpi=72)
     assert mean_error(tmp_path / "a.png", music) < A_ROW_OFF
 
 

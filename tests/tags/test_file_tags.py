@@ -20,7 +20,7 @@ import av
 import mutagen
 from av_files import av_encoded
 from mutagen.apev2 import APEv2
-from mutagen.id3 import ID3, ID3v1SaveOptions
+from mutagen.id3 import ID3, TCON, ID3v1SaveOptions
 from tag_files import SUFFIXES, encoded, other_tags, packets, samples, song
 
 from genreclf.errors import GenreclfError
@@ -402,6 +402,18 @@ def test_the_ape_tag_of_an_mp3_is_read_where_id3_has_no_genre(tmp_path):
     ID3(path).delete()
     write_genres(path, ["ska"])
     assert read_tags(path) == (("ska",), "Cy", "", "")
+
+
+def test_an_id3v2_tag_at_the_end_of_an_mp3_is_read(tmp_path):
+    path, tags = song(tmp_path / "song.mp3"), ID3()
+    tags.add(TCON(text=["Ska", "(17)"]))
+    tags.save(tmp_path / "tag", padding=lambda _: 0)
+    size = (tmp_path / "tag").read_bytes()[6:]
+    footed = b"ID3\4\0\x10" + size + b"3DI\4\0\x10" + size[:4]
+    path.write_bytes(path.read_bytes() + footed + b"TAG" + bytes(124) + b"\xff")  # ID3v1 comes last
+    assert read_tags(path) == (("Ska", "Rock"), "Ann; Bo", "Album", "Lied é")
+    write_genres(path, ["jazz"])
+    assert read_tags(path).genres == ("jazz",)
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".opus", ".m4a", ".wav", ".mp3"])
