@@ -52,8 +52,7 @@ def read_tags(path: Path) -> FileTags:
         found = _NO_TAGS if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
         if all(found):
             return found
-        # Beside or instead of these tags, WAV files may have RIFF tags, which mutagen does not read, and MP3 files others
-        # at their end.
+        # WAV files may also have RIFF tags, which mutagen does not read, and MP3 files tags at their end.
         others = _tags_by_ffmpeg(path) if formats.is_wave(opened) else FileTags(*formats.end_fields(path))
         return others._replace(**{name: value for name, value in found._asdict().items() if value})
 
