@@ -1,9 +1,9 @@
 """Untrained bundles for tests."""
 
 import torch
-from omegaconf import OmegaConf
+from data_config import of_yaml
 
-from genreclf.config import build, config_folder
+from genreclf.config import build
 from genreclf.exporters.bundle import Bundle
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.model_info import ModelInfo
@@ -11,13 +11,6 @@ from genreclf.nets.config import ModelConfig
 from genreclf.nets.kinds import new_net
 
 CLASSES = ("ska", "dub", "raï")
-
-
-def of_yaml(group: str, name: str) -> dict:
-    """Returns the values of a file and of those that it extends. Composing the whole configuration takes longer."""
-    values = OmegaConf.load(config_folder() / group / f"{name}.yaml")
-    extended = [base for base in values.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
-    return OmegaConf.to_container(OmegaConf.merge(*(of_yaml(group, base) for base in extended), values))
 
 
 def net_config(name: str, **changes: object) -> ModelConfig:

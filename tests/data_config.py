@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from omegaconf import OmegaConf
 
 from genreclf.config import build, config_folder
@@ -15,18 +14,21 @@ from genreclf.inference.task import MULTICLASS
 T = TypeVar("T")
 
 
+def of_yaml(group: str, name: str) -> dict[str, Any]:
+    """The values of a file and of those that it extends. Composing the whole configuration takes longer."""
+    values = OmegaConf.load(config_folder() / group / f"{name}.yaml")
+    extended = [base for base in values.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
+    return OmegaConf.to_container(OmegaConf.merge(*(of_yaml(group, base) for base in extended), values))
+
+
 def data_config(name: str = "folder", /, **values: Any) -> DataConfig:
     """`data=NAME` with these values; paths may be given as paths."""
-    known: dict[str, Any] = {}
-    for file in dict.fromkeys(("folder", name)):  # the others have what differs from `folder`
-        known |= yaml.safe_load((config_folder() / "data" / f"{file}.yaml").read_text())
-    known.pop("defaults", None)
-    return build(DataConfig, {**known, "task": MULTICLASS, **values}, "data")
+    return build(DataConfig, {**of_yaml("data", name), "task": MULTICLASS, **values}, "data")
 
 
 def settings_of(kind: type[T], group: str, name: str) -> T:
     """The settings of GROUP=NAME."""
-    return build(kind, OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml")), group)
+    return build(kind, of_yaml(group, name), group)
 
 
 def split_config(name: str) -> SplitConfig:

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from bundles import of_yaml
-from data_config import data_config
+from data_config import data_config, of_yaml
 
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from bundles import of_yaml
+from data_config import of_yaml
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError

@@ -3,8 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from bundles import of_yaml
-from data_config import data_config
+from data_config import data_config, of_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import torch
-from bundles import of_yaml
+from data_config import of_yaml
 from torch.utils.data import DataLoader
 
 from genreclf.config import build

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundles import CLASSES, of_yaml, random_bundle
+from bundles import CLASSES, random_bundle
+from data_config import of_yaml
 
 from genreclf.config import build
 from genreclf.errors import GenreclfError

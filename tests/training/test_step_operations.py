@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from bundles import of_yaml
+from data_config import of_yaml
 from operations import Operations
 from test_callbacks import trainer_on
 from torch import nn
