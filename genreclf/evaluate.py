@@ -39,7 +39,7 @@ from genreclf.inference.task import MULTILABEL, TASKS
 from genreclf.inference.tta import check_tta
 from genreclf.text import one_line
 from genreclf.training.loggers import new_loggers
-from genreclf.training.resume import check_data, read_run
+from genreclf.training.resume import DIGESTS, check_data, read_run
 
 _DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 
@@ -115,7 +115,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     run, split = _run_folder(config.run), config.clips
     bundle = load_bundle(run / run_folder.BUNDLE)
     _check_task(config, bundle.info)
-    datamodule = _training_data(run, config)
+    model, datamodule = describe_model(run, bundle), _training_data(run, config)
     if bundle.info.classes != datamodule.classes:
         raise GenreclfError(f"{run / run_folder.BUNDLE}: has other classes than the run's data; copy the run again")
     folder = run / run_folder.EVALUATION / split
@@ -126,7 +126,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     metrics = {
         "format": FORMAT,
         "run": str(run),
-        **describe_model(run, bundle),
+        **model,
         "split": split,
         "clips": {name: len(clips) for name, clips in datamodule.clips.items()},
         **describe_leaks(datamodule, split),
@@ -150,8 +150,8 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     _check_task(config, bundle.info)
     data = _other_data(overrides, bundle.info)
     run = _run_of(model)
-    record = read_run(run)[1] if run else {}
-    seen = record.get("data", {}).get("seen_files")
+    training = describe_training(run) if run else NO_TRAINING
+    seen = read_run(run)[1]["data"].get("seen_files") if run else None
     music, left_out = other_music(data, bundle.info.classes, frozenset(seen or ()), config.slices)
     default = Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
     folder = config.out or default
@@ -161,7 +161,7 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
         "format": FORMAT,
         "run": config.run,
         **describe_bundle(bundle),
-        **(describe_training(run) if run else NO_TRAINING),
+        **training,
         **{"data_name": data.name, "split_name": None, "store_digest": music.store.digest},
         "split": OTHER,
         "clips": {OTHER: len(music.clips)},
@@ -227,8 +227,7 @@ def _run_folder(name: str) -> Path:
 
 def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     """Returns the data and split of the run. Raises GenreclfError if they differ from those in training."""
-    keys = ("split", "view", "augment"), ("git_commit", "seed", "weights.pretrained", "data")
-    trained, record = read_run(run, *keys)
+    trained, record = read_run(run, ("split", "view", "augment"), DIGESTS)
     trained["data"].update(config.data.by_key())
     if config.cache is not None:
         trained["data"]["cache"] = str(config.cache)

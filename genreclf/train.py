@@ -196,7 +196,7 @@ def _open_data(settings: Settings) -> SpectrogramDataModule:
     if run.temperature is None and run.init is None and not datamodule.clips["val"]:
         remedy = "give a number, such as that of the folds (1 changes nothing), or init=MODEL"
         raise GenreclfError(f"temperature: there are no validation clips to fit it on; {remedy}")
-    if settings.before is not None and settings.before.data:
+    if settings.before is not None:
         now, trained = datamodule.summary(), settings.before.data
         check_data(settings.folder, config, now, trained, "this would be a different run")
     return datamodule

@@ -13,7 +13,8 @@ import pandas
 import pytest
 import sklearn.metrics
 import yaml
-from bundles import of_yaml, random_bundle
+from bundles import random_bundle
+from data_config import of_yaml
 
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.evaluate import main
@@ -359,10 +360,17 @@ def test_a_damaged_run_folder_is_named(run, config, tmp_path, message):
         assert all(word in message(copy) for word in (str(copy / "config.yaml"), part))
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     record = json.loads((copy / "record.json").read_text())
-    for change, key in (({"data": 3}, "data"), ({"loggers": None}, "loggers"), ({"weights": {}}, "weights.pretrained")):
+    changes = (
+        *(({"data": 3}, "data"), ({"data": {}}, "data.store_digest"), ({"loggers": None}, "loggers")),
+        *(({"data": {**record["data"], "seen_files": [{}]}}, "data.seen_files"), ({"git_commit": 3}, "git_commit")),
+        ({"weights": {}}, "weights.pretrained"),
+    )
+    for change, key in changes:
         (copy / "record.json").write_text(json.dumps({**record, **change}))
         assert all(part in message(copy) for part in (str(copy / "record.json"), key, "copy the run again"))
     (copy / "record.json").write_text(json.dumps({key: value for key, value in record.items() if key != "weights"}))
-    assert all(part in message(copy) for part in (str(copy / "record.json"), "weights", "copy the run again"))
+    for other in ([], [f"data.path={config['data']['path']}", "data=folder"]):
+        text = message(copy, *other)
+        assert all(part in text for part in (str(copy / "record.json"), "weights", "copy the run again"))
     (copy / "record.json").write_text("no JSON")
     assert all(part in message(copy) for part in (str(copy), "copy the run again"))

@@ -384,6 +384,7 @@ def test_resuming_with_other_settings_is_refused(run, music, message):
     ("file", "content"),
     [
         *(("record.json", content) for content in ("no JSON", "[]", "{}", '{"overrides": 3}', '{"overrides": [3]}')),
+        ("record.json", '{"overrides": [], "data": {}}'),
         *(("config.yaml", content) for content in ("}{", "3", "data: {}", "{data: {}, model: {name: a}}", "data: 3")),
         ("last.ckpt", "no archive"),
     ],

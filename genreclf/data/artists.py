@@ -6,14 +6,14 @@ from genreclf.text import normalize_name, spelling_key
 
 # Words for a missing value in tables, without case, spaces and punctuation: "n/a", "N.A." and "<NA>" are the same.
 UNKNOWN = ("na", "nan", "nil", "none", "null", "unknown", "unbekannt", "tba", "tbd")
-_NO_ARTIST = (
+_NO_ARTIST = {
     *("", *UNKNOWN),
     *("unknownartist", "unknownartists", "artistunknown", "noartist", "anonymous", "unknownperformer", "unknownband"),
     *("va", "various", "variousartist", "variousartists", "multipleartists", "diverse", "verschiedene"),
     *("unbekannterkünstler", "unbekannterinterpret", "artistadesconocido", "variosartistas", "artisteinconnu"),
     *("artistesdivers", "artistasconosciuto", "artistivari", "artistadesconhecido", "váriosartistas"),
     *("desconocido", "desconhecido", "inconnu", "sconosciuto"),
-)
+}
 _GUESTS = re.compile(r"\s+[(\[]?(?:feat|ft|featuring)\b\.?\s+(?=\S)", re.IGNORECASE)
 _THE = re.compile(r"^the[\W_]+(?=\w)|,\s*the$", re.IGNORECASE)  # "The Beatles", "Beatles, The"
 

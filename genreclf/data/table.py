@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 
-from genreclf.csv_text import read_csv_text
+from genreclf.csv_text import CsvText, read_csv_text
 from genreclf.data.artists import UNKNOWN, is_no_artist
 from genreclf.data.clip_name import clip_name, path_among, path_parts
 from genreclf.data.columns import Columns, read_header
@@ -150,30 +151,37 @@ def _tell(table: Table, what: str, names: Sequence[str]) -> None:
 def _open(file: Path) -> Table:
     where = f"data.table={file}"
     text = read_csv_text(file, where)
-    columns = read_header(text)
-    cells: dict[str, tuple[str, ...]] = {}
-    for line, row in text.rows(columns.delimiter):
-        name, of_row = _cells(row, columns, f"{where}: line {line}")
-        before = cells.setdefault(name, of_row)
-        if before != of_row:  # an identical row is harmless
-            column = next(column for column in range(len(before)) if before[column] != of_row[column])
-            both = f"with {columns.names[column]} {before[column]!r} and, in line {line}, {of_row[column]!r}"
-            raise GenreclfError(f"{where}: two rows for {columns.key_name} {name!r}, {both}; delete one of them")
+    columns, cells = _parsed(text)
     for told in filter(None, (text.note, columns.told(_used.get()))):
         tell_once(f"{where}: {told}")
     return Table(file, columns, cells)
 
 
-def _cells(row: Sequence[str], columns: Columns, where: str) -> tuple[str, tuple[str, ...]]:
+@lru_cache(maxsize=1)  # a run reads its table several times
+def _parsed(text: CsvText) -> tuple[Columns, dict[str, tuple[str, ...]]]:
+    """Returns the columns of a table, and `Table.cells`."""
+    columns, where = read_header(text), text.where
+    cells: dict[str, tuple[str, ...]] = {}
+    for line, row in text.rows(columns.delimiter):
+        name, of_row = _cells(row, columns, where, line)
+        before = cells.setdefault(name, of_row)
+        if before != of_row:  # an identical row is harmless
+            column = next(column for column in range(len(before)) if before[column] != of_row[column])
+            both = f"with {columns.names[column]} {before[column]!r} and, in line {line}, {of_row[column]!r}"
+            raise GenreclfError(f"{where}: two rows for {columns.key_name} {name!r}, {both}; delete one of them")
+    return columns, cells
+
+
+def _cells(row: Sequence[str], columns: Columns, where: str, line: int) -> tuple[str, tuple[str, ...]]:
     """Returns the clip's name in a row, and the row's cells. Raises GenreclfError, which begins with `where`."""
     cells = [unicodedata.normalize("NFC", cell) for cell in row] + [""] * (len(columns.names) - len(row))
     cells = list(map(unescape_formula, cells)) if columns.plan else cells
     name = cells[columns.number_of[columns.key]]
     if not name.strip():
-        raise GenreclfError(f"{where} has no {columns.key_name}; fill it in, or delete the line")
+        raise GenreclfError(f"{where}: line {line} has no {columns.key_name}; fill it in, or delete the line")
     if any(cells[len(columns.names) :]):
         remedy = f"put cells that contain {columns.delimiter!r} in quotes, with no space before these"
-        raise GenreclfError(f"{where} has more cells than the first line; {remedy}")
+        raise GenreclfError(f"{where}: line {line} has more cells than the first line; {remedy}")
     return unescape_bytes(name) if columns.plan else name, tuple(map(str.strip, cells[: len(columns.names)]))
 
 
@@ -197,6 +205,7 @@ def overridden(row: ClipMetadata, given: ClipMetadata) -> ClipMetadata:
     return replace(row, **{name: cell for name, cell in cells.items() if cell})
 
 
+@lru_cache(maxsize=2**12)  # most columns have the same cells again and again
 def _is_unknown(cell: str, meaning: str) -> bool:
     if meaning == "artist":
         return is_no_artist(cell)

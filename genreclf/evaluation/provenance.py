@@ -6,7 +6,7 @@ from typing import Any
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.leaks import divided_pieces, leak_line, leaks, not_compared, shared_keys, verdict
 from genreclf.exporters.bundle import Bundle
-from genreclf.training.resume import read_run
+from genreclf.training.resume import DIGESTS, read_run
 
 
 def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
@@ -33,7 +33,7 @@ NO_TRAINING = dict.fromkeys(("trained_with", "git_commit", "seed", "weights"))
 
 def describe_training(run: Path) -> dict[str, Any]:
     """Returns the part of metrics.json about the training."""
-    config, record = read_run(run)
+    config, record = read_run(run, ("data.name", "split.name"), ("git_commit", "seed", "weights.pretrained", *DIGESTS))
     return {
         # A resumed run equals an uninterrupted one, so ckpt=last is not needed to repeat it.
         "trained_with": [word for word in record["overrides"] if word != "ckpt=last"],

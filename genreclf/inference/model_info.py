@@ -145,10 +145,10 @@ def read_json_object(path: Path) -> dict[str, Any]:
         if len(text) > _MAX_CONFIG_BYTES:
             raise ValueError(f"larger than {_MAX_CONFIG_BYTES} bytes")
         values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); is this a bundle?") from error
-    if not isinstance(values, dict):
-        raise GenreclfError(f"{path}: not a JSON object; is this a bundle?")
+        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); copy the bundle again") from error
     return values
 
 

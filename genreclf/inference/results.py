@@ -5,7 +5,6 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -156,17 +155,16 @@ def check_output(path: Path | None, parquet: bool = False) -> None:
 
 
 def check_output_folder(key: str, folder: Path) -> None:
-    """Raises GenreclfError, before long work starts, if the folder that `key` names takes no files. Makes no folder."""
+    """Raises GenreclfError, before long work starts, if the folder that `key` names takes no files."""
     try:
-        new = [place for place in (folder, *folder.parents) if not place.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
+        # The folder itself, or the one in which it would be made. A broken link is in the way.
+        place = next(place for place in (folder, *folder.parents) if place.is_symlink() or place.exists())
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "read-only")
     except OSError as error:
         raise GenreclfError(f"{key}{folder}: cannot be written ({reason(error)}); choose another folder") from error
-    for place in new:
-        with suppress(OSError):  # another process has written to it
-            place.rmdir()
 
 
 def check_pyarrow(path: Path) -> None:

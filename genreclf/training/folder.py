@@ -51,6 +51,11 @@ class InPlace(Callback):
         """Raises GenreclfError if the folder has changed."""
         self.check()
 
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Raises GenreclfError if the folder has changed, which is then the cause of a failed write."""
+        if isinstance(exception, OSError):
+            self.check()
+
     def check(self) -> None:
         """Raises GenreclfError if the folder has changed."""
         with suppress(OSError):

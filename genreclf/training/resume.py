@@ -1,10 +1,11 @@
 """Makes the configuration of a resumed run from its folder and the command line."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 
@@ -12,7 +13,7 @@ from genreclf.config import flatten
 from genreclf.data.genre_map import absolute_genre_map
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.object_store import absolute
-from genreclf.inference.run_folder import CONFIG_YAML, RECORD
+from genreclf.inference.run_folder import CONFIG_YAML, LAST_CHECKPOINT, RECORD
 from genreclf.text import NAMES_SHOWN
 
 MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record show whether their content is the same
@@ -21,12 +22,15 @@ OUTSIDE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affe
 _FREE = (*OUTSIDE, "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
 STEPS = ("augment", "batch_size", "trainer", "view")  # groups and keys that a checkpoint records besides the net's
 EPOCHS = "trainer.max_epochs"
+DIGESTS = "data.store_digest", "data.split_digest"  # in record.json, of what `check_data` compares
 _ABSENT = object()
 # The types of keys in config.yaml and record.json that are read without other checks
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("augment", "data", "logger", "loggers", "model", "optim", "split", "trainer", "view"), dict),
-    **{"model.name": str, "overrides": list, "seed": int, "split.fold": int | None, "data.seen_files": list},
-    **{"weights": dict, "weights.pretrained": bool},
+    **{"model.name": str, "overrides": list[str], "seed": int, "split.fold": int | None},
+    **{"git_commit": str | None, "weights": dict, "weights.pretrained": bool},
+    **dict.fromkeys(DIGESTS, str),
+    "data.seen_files": list[str],
 }
 
 
@@ -46,9 +50,9 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
     An override may repeat the run's value, name data that has moved (MOVABLE), ask for more epochs, or change a key
     that does not affect the training steps. Raises GenreclfError for other overrides, and if the folder has no run.
     """
-    if not (folder / CONFIG_YAML).is_file():
+    if not any(os.path.lexists(folder / name) for name in (CONFIG_YAML, LAST_CHECKPOINT)):
         raise GenreclfError(f"ckpt=last: {folder} holds no run; name one with run=FOLDER, or leave out ckpt=last")
-    config, record = read_run(folder)
+    config, record = read_run(folder, record_keys=DIGESTS)
     before, given = _by_key(record["overrides"]), _by_key(typed)
     merged = {**before, **given}
     was, now = compose(list(before.values())), compose(list(merged.values()))
@@ -77,7 +81,7 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
             group, name = key.split(".")
             config[group][name] = value
     overrides = [word for key, word in merged.items() if key != "ckpt"]
-    return Resumed(config, overrides, record.get("data", {}), record.get("loggers", {}))
+    return Resumed(config, overrides, record["data"], record.get("loggers", {}))
 
 
 def read_run(
@@ -102,11 +106,15 @@ def _read(file: Path, parse: Callable[[str], Any], keys: Sequence[str]) -> dict[
         value = _value(values, key)
         if value is _ABSENT and key in keys:
             raise GenreclfError(f"{file}: lacks {key}; copy the run again")
-        if value is not _ABSENT and not isinstance(value, _TYPES.get(key, object)):
+        if value is not _ABSENT and not _fits(value, _TYPES.get(key, object)):
             raise GenreclfError(f"{file}: damaged ({key}); copy the run again")
-    if not all(isinstance(word, str) for word in values.get("overrides", ())):
-        raise GenreclfError(f"{file}: damaged (overrides); copy the run again")
     return values
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(isinstance(word, str) for word in value)
+    return isinstance(value, kind)
 
 
 def _value(values: Any, key: str) -> Any:
@@ -126,7 +134,7 @@ def check_data(
     content = f"the content of {data['path']} differs", "restore them, or give data.path=FOLDER if they have moved"
     split = "the split differs", f"restore {data['table'] or 'the settings of the split'}"
     for digest, (what, remedy) in (("store_digest", content), ("split_digest", split)):
-        if now[digest] != trained.get(digest):
+        if now[digest] != trained[digest]:
             raise GenreclfError(f"{folder}: {what} from what it was in the training; {remedy}: {otherwise}")
 
 

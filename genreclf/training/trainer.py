@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import sys
 import traceback
 import types
@@ -138,7 +139,7 @@ def _refusal(settings: Settings, problem: str) -> GenreclfError:
 def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule) -> None:
     """Trains the module. A resumed run continues from its checkpoint if there is one."""
     last = settings.folder / LAST_CHECKPOINT
-    resume = settings.before is not None and last.is_file()
+    resume = settings.before is not None and os.path.lexists(last)  # a link in a circle is an error, not a new start
     keep_freed_memory()
     try:
         with memory_for(f"batch_size={settings.run.batch_size}", "give a smaller one, or a smaller model"):
@@ -150,9 +151,6 @@ def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule:
     except OSError as error:
         if error.errno is None:
             raise
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning does not declare them
-            if isinstance(callback, InPlace):
-                callback.check()
         where, command = error.filename or settings.folder, ("genreclf", "train", f"run={settings.folder}", "ckpt=last")
         remedy = f"fix that, then resume with {shell_command(*command)}"
         raise GenreclfError(f"{where}: {error.strerror}; {remedy}") from error

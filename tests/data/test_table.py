@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genreclf.data import table as tables
+from genreclf.data.columns import read_header
 from genreclf.data.table import ClipMetadata, check_column, columns_in_use, read_column, read_genres, read_table
 from genreclf.errors import GenreclfError
 
@@ -463,3 +465,13 @@ def test_any_file_is_read_or_refused_in_one_line(tmp_path_factory, content):
 def test_rarer_forms_of_spreadsheets_files(tmp_path, content):
     (tmp_path / "clips.csv").write_bytes(content)
     assert [one.artist for one in read_table(tmp_path / "clips.csv", ["x.wav"])] == ["Ann"]
+
+
+def test_a_table_is_parsed_once_and_again_only_if_its_content_changes(tmp_path, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(tables, "read_header", lambda text: parsed.append(text.text) or read_header(text))
+    file = table(tmp_path, "path,genre,artist\nrock/A song.mp3,rock,x\n")
+    paths = ["rock/A song.mp3"]
+    assert read_genres(file, paths) == ["rock"] and read_table(file, paths)[0].artist == "x"
+    table(tmp_path, "path,genre,artist\nrock/A song.mp3,rock,y\n")  # as long, and perhaps as old
+    assert read_table(file, paths)[0].artist == "y" and len(parsed) == 2

@@ -26,6 +26,10 @@ def test_a_training_whose_folder_is_lost_ends(change: str, tmp_path: Path) -> No
             (run / CONFIG_YAML).touch()
             with locked(run):  # another run trains there
                 pass
-        for hook in (callback.on_validation_end, callback.on_train_epoch_end):
+        for hook, *error in (
+            (callback.on_validation_end,),
+            (callback.on_train_epoch_end,),
+            (callback.on_exception, OSError()),
+        ):
             with pytest.raises(GenreclfError, match=f"run={run}: deleted, moved or replaced"):
-                hook(None, None)
+                hook(None, None, *error)
