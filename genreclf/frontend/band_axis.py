@@ -102,13 +102,13 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
     if rows != N_BANDS and rows >= _MIN_ROWS:
         changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
         candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
-        rough = [max(_match(changes, _cells(one, rows, *hidden)) for hidden in _ROUGH) for one in candidates]
+        rough = [_matches(changes, _cells(one, rows, np.array(_ROUGH))).max() for one in candidates]
         usual = (number for number, one in enumerate(candidates) if not one.handicap)
         likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
         fits = [_best_fit(changes, rows, candidates[number]) for number in likely]
         best = max(fits, key=lambda fit: (fit.match - fit.axis.handicap, -abs(fit.below) - abs(fit.above)))
         if best.match - best.axis.handicap >= _MATCH:
-            found, cells = best.axis, _cells(best.axis, rows, best.below, best.above)
+            found, (numbers,) = best.axis, _cells(best.axis, rows, np.array([[best.below, best.above]]))
             closest = max(fits, key=lambda fit: fit.match).axis
             shown_hz, top_hz = found.shown_hz, found.top_hz
             if shown_hz == top_hz:
@@ -116,7 +116,7 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
             same = [(one.kind, one.top_hz, one.shown_hz) for one in (closest, found)]
             is_usual = found.count in (_BANDS[0], _BINS[0]) and found.shown_hz == found.top_hz
             seen = same[0] == same[1] == (found.kind, top_hz, shown_hz) and (is_usual or best.match >= _SURE)
-            return BandAxis(found.kind, shown_hz, _centres(found.kind, cells, found.count, top_hz), seen, found.count)
+            return BandAxis(found.kind, shown_hz, _centres(found.kind, numbers, found.count, top_hz), seen, found.count)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
     return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or settings.kind != AUTO)
@@ -201,43 +201,42 @@ def _unseen(kind: str, rows: int, top_hz: float) -> np.ndarray:
     return _centres(kind, numbers, usual.count, top_hz)
 
 
-def _cells(axis: _Candidate, rows: int, below: float, above: float) -> np.ndarray:
-    """Returns the band or bin at each row's centre, with `below` and `above` rows outside the plot: (rows,) int64."""
-    fraction = (np.arange(rows) + 0.5 + below) / (rows + below + above)
-    return np.searchsorted(axis.edges, fraction, side="right")
+def _cells(axis: _Candidate, rows: int, hidden: np.ndarray) -> np.ndarray:
+    """Returns the band or bin at each row's centre, (N, rows) int64, if (N, 2) rows are hidden below and above."""
+    below, above = hidden[:, :1], hidden[:, 1:]
+    fractions: np.ndarray = (np.arange(rows) + 0.5 + below) / (rows + below + above)
+    return np.searchsorted(axis.edges, fractions, side="right")
 
 
 def _best_fit(changes: np.ndarray, rows: int, axis: _Candidate) -> _Fit:
     """Returns the best fit of an axis to (rows - 1,) changes from row to row; of equal ones, with the fewest hidden."""
-
-    def best(*hidden: list[float]) -> _Fit:
-        fits = (_Fit(axis, _match(changes, _cells(axis, rows, *pair)), *pair) for pair in product(*hidden))
-        return max(fits, key=lambda fit: (fit.match, -abs(fit.below) - abs(fit.above)))
-
-    fit = best([*_SHIFTS], [*_SHIFTS])
-    for steps in _FINER:
-        fit = best(*([shift + step for step in steps] for shift in (fit.below, fit.above)))
+    fit = _Fit(axis, 0, 0, 0)
+    for steps in (_SHIFTS, *_FINER):
+        hidden = np.array([(fit.below + below, fit.above + above) for below, above in product(steps, steps)])
+        matches = _matches(changes, _cells(axis, rows, hidden))
+        best = np.lexsort((np.abs(hidden).sum(axis=1), -matches.round(9)))[0]
+        fit = _Fit(axis, float(matches[best]), *hidden[best].tolist())
     return fit
 
 
-def _match(changes: np.ndarray, cells: np.ndarray) -> float:
-    """Correlates (rows - 1,) changes from row to row with those expected from an axis. Returns 0 if no row repeats."""
-    expected = np.diff(cells) > 0
-    repeats = len(expected) - int(expected.sum())
-    if repeats < len(expected) // 16 or not expected.any():
-        return 0.0
-    expected = _relative(expected.astype(float))
-    changes, expected = changes - changes.mean(), expected - expected.mean()
-    norm = float(np.sqrt(changes @ changes * (expected @ expected)))
-    return float(changes @ expected) / norm if norm else 0.0
+def _matches(changes: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Correlates (rows - 1,) changes from row to row with those of (N, rows) cells: (N,), 0 if few rows repeat."""
+    changing = np.diff(cells) > 0
+    repeats = (~changing).sum(axis=1)
+    expected = _relative(changing.astype(float))
+    changes, expected = changes - changes.mean(), expected - expected.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.square(changes).sum() * np.square(expected).sum(axis=1))
+    # Not a matrix product, in which equal rows may give sums that differ in the last digit.
+    found: np.ndarray = np.divide((changes * expected).sum(axis=1), norms, out=np.zeros(len(cells)), where=norms > 0)
+    return np.where(repeats >= len(changes) // 16, found, 0)
 
 
 def _relative(changes: np.ndarray) -> np.ndarray:
-    """Returns changes relative to the mean of nearby ones, at most 4; 1 where nothing changes."""
-    if len(changes) < _NEAR:
-        return np.ones(len(changes))
-    # np.pad takes ten times as long.
-    padded = np.concatenate([np.repeat(changes[0], _NEAR // 2), changes, np.repeat(changes[-1], _NEAR // 2)])
-    near = np.convolve(padded, np.full(_NEAR, 1 / _NEAR), mode="valid")
-    relative: np.ndarray = np.divide(changes, near, out=np.ones(len(changes)), where=near > 1e-3)
+    """Returns (..., N) changes relative to the mean of nearby ones, at most 4; 1 where nothing changes."""
+    if changes.shape[-1] < _NEAR:
+        return np.ones(changes.shape)
+    first, last = (np.repeat(end, _NEAR // 2, axis=-1) for end in (changes[..., :1], changes[..., -1:]))
+    sums = np.cumsum(np.concatenate([np.zeros_like(first[..., :1]), first, changes, last], axis=-1), axis=-1)
+    near = (sums[..., _NEAR:] - sums[..., :-_NEAR]) / _NEAR
+    relative: np.ndarray = np.divide(changes, near, out=np.ones(changes.shape), where=near > 1e-3)
     return np.asarray(np.minimum(relative, 4.0))
