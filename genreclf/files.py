@@ -41,6 +41,19 @@ def check_ends(file: Path) -> Path:
     return file
 
 
+def newest_first(folder: Path, name: str) -> list[Path]:
+    """Returns the files of this name below a folder, the newest first.
+
+    Links to nothing, and what another process removes meanwhile, are left out.
+    """
+    times: dict[Path, float] = {}
+    for place, _, files in os.walk(folder):
+        if name in files:
+            with suppress(OSError):
+                times[Path(place, name)] = Path(place, name).stat().st_mtime
+    return sorted(times, key=times.__getitem__, reverse=True)
+
+
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Writes `content` (text as UTF-8) beside `path`, flushes it to disk, and renames it into place.
 

@@ -1,4 +1,4 @@
-"""Ends a command on Ctrl-C or SIGTERM."""
+"""Ends a command on Ctrl-C, SIGTERM, or when its terminal is closed (SIGHUP)."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 GRACE_SECONDS = 1.2  # time for loggers and progress bars to end before the process is ended, whatever it is doing
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -24,7 +24,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
-    """Makes Ctrl-C and SIGTERM print the line `note()` on standard error and raise `Stopped` in the main thread.
+    """Makes these signals print the line `note()` on standard error and raise `Stopped` in the main thread.
 
     Python raises it only when the running call returns, but fitting or exporting a net is one call that takes minutes.
     Therefore a thread, which the system wakes, ends the process if it is still running after `GRACE_SECONDS`. Data that

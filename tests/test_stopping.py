@@ -39,7 +39,7 @@ def started(work: str, before: str = "") -> subprocess.Popen:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("work", [WAITING, IN_ONE_CALL, CHANGED, UNRAISABLE, NESTED])
 def test_it_ends_within_two_seconds_with_one_line_and_a_failure(work, number):
     process = started(work)

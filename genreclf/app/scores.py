@@ -10,6 +10,7 @@ import streamlit as st
 from genreclf.app.components import component
 from genreclf.app.markdown import markdown_html
 from genreclf.app.state import runs_folder
+from genreclf.files import newest_first
 from genreclf.inference.run_folder import COMPARISON_JSON, COMPARISON_MD, COMPARISON_PNG, EVALUATION, METRICS, REPORT
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.page import SEAL, data_uri
@@ -46,7 +47,7 @@ def _found() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name, beside in ((METRICS, "evaluations"), (COMPARISON_JSON, "comparisons")):
         for above in (runs, runs.parent / beside):
-            for file in sorted(above.glob(f"**/{name}"), key=lambda file: -file.stat().st_mtime):
+            for file in newest_first(above, name):
                 found[_name(file, above)] = file.parent
     return found
 
@@ -67,7 +68,7 @@ def _evaluation(folder: Path) -> None:
         shown = [_metric(clip, key, name) for key, name in _MAIN_SCORES[metrics.get("task", MULTICLASS)].items()]
         shown.append(("Calibration error", f"{clip['calibration']['ece']:.1%}", None))
         report = (folder / REPORT).read_text(encoding="utf-8")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # a part is missing, or of another type
         st.warning("These scores are incomplete or of an older version; run `genreclf evaluate` again.")
         return
     for column, (name, value, interval) in zip(st.columns(len(shown)), shown, strict=True):
@@ -87,15 +88,17 @@ def _metric(clip: dict[str, Any], key: str, name: str) -> tuple[str, str, str | 
 
 
 def _comparison(folder: Path) -> None:
-    text, plot = folder / COMPARISON_MD, folder / COMPARISON_PNG
-    if not text.is_file():
+    plot = folder / COMPARISON_PNG
+    try:
+        text = (folder / COMPARISON_MD).read_text(encoding="utf-8", errors="replace")
+        address = data_uri(plot.read_bytes()) if plot.is_file() else ""
+    except OSError:
         st.warning("This comparison is incomplete; run `genreclf compare` again.")
         return
     image = rf"!\[[^\]]*\]\({re.escape(COMPARISON_PNG)}\)"  # a page cannot show a file by its name
-    heading, *rest = re.split(image, text.read_text(encoding="utf-8", errors="replace"), maxsplit=1)
+    heading, *rest = re.split(image, text, maxsplit=1)
     st.html(markdown_html(heading, 2))
-    if plot.is_file():
+    if address:
         description = "Accuracies with their intervals, and the differences between systems"
-        address = data_uri(plot.read_bytes())
         st.html(f'<img src="{address}" alt="{description}" style="width:100%;height:auto">')
     st.html(markdown_html("".join(rest), 3))

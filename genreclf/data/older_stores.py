@@ -10,6 +10,7 @@ from genreclf.data.clip_reader import Content, Read
 from genreclf.data.sources import Source
 from genreclf.data.store import META, Store, open_store
 from genreclf.errors import GenreclfError
+from genreclf.files import newest_first
 
 Known = dict[Content, tuple[Store, int]]  # a store that contains the file, and the clip's number in it
 
@@ -20,7 +21,7 @@ def known_clips(store: Path, made_from: Mapping[str, Any]) -> Known:
     For a clip in several stores, the newest store is used.
     """
     known: Known = {}
-    for path in sorted(store.parent.glob(f"*/{META}"), key=lambda path: path.stat().st_mtime):
+    for path in reversed(newest_first(store.parent, META)):
         try:
             if not made_from.items() <= json.loads(path.read_text()).items():
                 continue

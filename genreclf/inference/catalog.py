@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genreclf.errors import GenreclfError
+from genreclf.files import newest_first
 from genreclf.inference.model_info import read_bundle_config, read_json_object
 from genreclf.inference.reliability import ReliabilityBin, read_bins
 from genreclf.inference.run_folder import BUNDLE, MODEL_CONFIG, PRETRAINED, SCORES_JSON, pretrained_names
@@ -48,8 +49,7 @@ def list_models(runs: Path) -> list[ModelEntry]:
     """Returns the pretrained models, then the finished runs and bundles below the folder `runs`, newest first."""
     pretrained = [_entry(f"{name} (pretrained)", PRETRAINED / name) for name in pretrained_names()]
     trained = []
-    configs = filter(Path.is_file, runs.glob(f"**/{MODEL_CONFIG}"))  # a link may have lost its target
-    for config in sorted(configs, key=lambda config: -config.stat().st_mtime):
+    for config in newest_first(runs, MODEL_CONFIG):
         place = config.parent.parent if config.parent.name == BUNDLE else config.parent
         trained.append(_entry(runs.name if place == runs else str(place.relative_to(runs)), config.parent))
     return [entry for entry in (*pretrained, *trained) if entry is not None]

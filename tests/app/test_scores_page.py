@@ -62,13 +62,18 @@ def test_scores_of_other_music_are_listed_wherever_evaluate_wrote_them(evaluated
     for place, folder in enumerate(elsewhere):
         shutil.copytree(evaluated, folder)
         os.utime(folder / "metrics.json", (place, place))
+    (tmp_path / "runs" / "lost").mkdir()
+    (tmp_path / "runs" / "lost" / "metrics.json").symlink_to("nowhere")
     page = opened("scores")
     assert page.selectbox[0].options == ["x: test clips", "my scores: other music", "2026-a: other music"]
     page.selectbox[0].select_index(2).run()
     assert not page.exception and page.metric[0].value == "60.0%"
 
 
-@pytest.mark.parametrize("damage", ["{", "{}", "missing"])
+NO_INTERVALS = '{"tta": {"none": {"clip": {"accuracy": 1, "intervals": []}}}}'
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", "missing", NO_INTERVALS])
 def test_scores_that_are_damaged_are_a_sentence_on_the_page(evaluated, damage):
     if damage == "missing":
         (evaluated / "report.html").unlink()
@@ -91,6 +96,8 @@ def test_scores_shows_what_compare_wrote(tmp_path, monkeypatch):
     heading, shown, rest = page.get("html")
     assert 'src="data:image/png;base64,' in shown.proto.body and "intervals" in shown.proto.body
     assert "<h2>Two systems</h2>" in heading.proto.body and "<h3>Systems</h3>" in rest.proto.body
+    (folder / "comparison.md").unlink()
+    assert "genreclf compare" in opened("scores").warning[0].value
 
 
 def test_about_shows_each_models_card(tmp_path, monkeypatch):
