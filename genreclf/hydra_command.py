@@ -8,7 +8,6 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Glob, Sweep
 from hydra.errors import HydraException, MissingConfigException
@@ -30,9 +29,6 @@ _OPTIONS |= {"-cd", "--config-dir", "--experimental-rerun"}
 _OPEN_GROUPS = ("hydra", "logger")  # a user may add keys to these
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
-# Hydra composes each configuration once more to read hydra.mode, which takes as long again. Here, -m alone says that a
-# command is a sweep.
-Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
 
 
 @command
