@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from bundles import random_bundle
+from bundles import quick_bundle, random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -35,7 +35,6 @@ from genreclf.frontend.clip import samples_clip
 from genreclf.frontend.log_mel import log_mel
 from genreclf.frontend.segments import ViewConfig, column_index, downsample_index, spans, trim_silence
 from genreclf.inference.model_info import ModelInfo, read_bundle_config
-from genreclf.inference.onnx_model import OnnxModel
 from genreclf.inference.predictor import Predictor, load_predictor
 from genreclf.inference.run_folder import find_bundle
 from genreclf.inference.temperature import apply_temperature, length_factor
@@ -72,14 +71,6 @@ def run(*words: object) -> tuple[int, list[str], str]:
         except SystemExit as done:  # after --help
             code = done.code
     return code, out.getvalue().splitlines(), error.getvalue()
-
-
-def quick_bundle(**changes: object) -> Bundle:
-    """Returns a net that exports quickly and whose logits differ between segments; `changes` are for its ModelInfo."""
-    bundle = random_bundle("svm")
-    bundle.net.gamma.fill_(1e-7)
-    bundle.net.coefficients.mul_(torch.tensor([[-1.0], [1.0], [2.0]]))
-    return Bundle(bundle.net, replace(bundle.info, **changes))
 
 
 def small_bundle(**changes: object) -> Bundle:
@@ -370,17 +361,6 @@ def test_baselines_export_to_all_formats(name, tmp_path):
 @pytest.fixture(scope="module")
 def several_labels() -> Bundle:
     return quick_bundle(task="multilabel", thresholds=(0.2, 0.5, 0.6))
-
-
-def test_a_multilabel_bundle_contains_sigmoids(several_labels, tmp_path):
-    save_bundle(tmp_path, several_labels)
-    segments = np.random.default_rng(0).integers(0, 256, (4, 128, 256), np.uint8) // np.array(
-        [[[1]], [[2]], [[3]], [[4]]], np.uint8
-    )
-    found = OnnxModel(tmp_path, "cpu").predict_proba(segments).probabilities
-    logits, _ = several_labels.net(torch.from_numpy(segments)[:, None].expand(-1, 3, -1, -1))
-    np.testing.assert_allclose(found, logits.double().sigmoid().numpy(), atol=1e-5)
-    assert np.ptp(found, axis=0).min() > 1e-3 and json.loads((tmp_path / "config.json").read_text())["format"] == 8
 
 
 def test_multilabel_files_predict_like_python(several_labels, tmp_path):

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bundles import random_bundle
+import torch
+from bundles import quick_bundle
 
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.torch_model import TorchModel
@@ -19,8 +20,9 @@ from genreclf.inference.run_folder import MODEL_CONFIG, MODEL_ONNX, PRETRAINED
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
+    """The bundle of a multi-label support vector machine."""
     folder = tmp_path_factory.mktemp("svm")
-    save_bundle(folder, random_bundle("svm"))
+    save_bundle(folder, quick_bundle(task="multilabel", thresholds=(0.2, 0.5, 0.6)))
     return folder
 
 
@@ -48,11 +50,17 @@ def test_pretrained_models_equal_their_nets_in_torch(name):
             np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_a_bundle_of_an_svm_equals_its_net_in_torch(saved):
-    segments = np.random.default_rng(2).integers(0, 256, (3, 128, 256), dtype=np.uint8)
-    ours, theirs = OnnxModel(saved, "cpu"), TorchModel(load_bundle(saved), "cpu")
-    for one, other in zip(ours.predict_proba(segments), theirs.predict_proba(segments), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+def test_a_bundle_of_an_svm_equals_its_net_in_torch_and_contains_sigmoids(saved):
+    levels = np.random.default_rng(2).integers(0, 256, (4, 128, 256), dtype=np.uint8)
+    segments = levels // np.array([[[1]], [[2]], [[3]], [[4]]], np.uint8)
+    bundle = load_bundle(saved)
+    found = OnnxModel(saved, "cpu").predict_proba(segments)
+    for ours, theirs in zip(found, TorchModel(bundle, "cpu").predict_proba(segments), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    logits, _ = bundle.net(torch.from_numpy(segments)[:, None].expand(-1, 3, -1, -1))
+    np.testing.assert_allclose(found.probabilities, logits.double().sigmoid().numpy(), atol=1e-5)
+    assert np.ptp(found.probabilities, axis=0).min() > 1e-3
+    assert json.loads((saved / MODEL_CONFIG).read_text())["format"] == 8
 
 
 def test_real_music_is_predicted_as_in_torch(gtzan):
@@ -85,7 +93,7 @@ def test_another_models_file_is_refused(bundle):
 
 def test_a_file_for_other_classes_is_refused(bundle):
     config = json.loads((bundle / MODEL_CONFIG).read_text())
-    (bundle / MODEL_CONFIG).write_text(json.dumps({**config, "classes": ["ska", "dub"]}))
+    (bundle / MODEL_CONFIG).write_text(json.dumps({**config, "classes": ["ska", "dub"], "thresholds": [0.2, 0.5]}))
     assert "for 3 classes, config.json has 2" in refused(bundle, str(bundle / MODEL_ONNX))
 
 
