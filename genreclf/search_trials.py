@@ -25,8 +25,9 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.search_pictures import draw_search
 from genreclf.search_space import Dimension, read_space, split_words
 from genreclf.search_study import Study
+from genreclf.stopping import stoppable
 from genreclf.text import one_line, shell_command
-from genreclf.train import train
+from genreclf.train import resume_all_note, train
 from genreclf.training.clip_metrics import CLIP_SCORES
 from genreclf.training.precision import with_precision
 from genreclf.training.processes import on_several_devices
@@ -73,14 +74,15 @@ def search(config: SearchConfig, words: list[str]) -> int:
     if not space:
         raise GenreclfError("no key has a range; give one, as in 'optim.learning_rate=tag(log, interval(1e-4, 1e-2))'")
     folder = user_path(config.run)
-    checked = _checked([*fixed, *(dimension.example for dimension in space)], folder, config.objective)
-    if checked is None:
-        return USER_ERROR
+    code, checked = _checked([*fixed, *(dimension.example for dimension in space)], folder, config.objective)
+    if code:
+        return code
     settings = [*sorted(words), f"objective={config.objective}"]
     warmup = checked["trainer"]["max_epochs"] // 4 if config.pruning else None
     study = Study(folder, config.storage, config.objective, settings, warmup)
     try:
-        return _run_trials(study, space, fixed, config, checked["task"]) or _finish(study, fixed, config)
+        with stoppable(lambda: resume_all_note(folder)):
+            return _run_trials(study, space, fixed, config, checked["task"]) or _finish(study, fixed, config)
     except StorageInternalError as error:
         why = reason(error.__cause__ or error)
         raise GenreclfError(f"{study.database}: {why}; mend that, then run the same command again") from error
@@ -100,9 +102,9 @@ def _run_trials(study: Study, space: Sequence[Dimension], fixed: list[str], conf
         _check_failures(study)
 
 
-def _checked(words: list[str], folder: Path, objective: str) -> dict[str, Any] | None:
-    """Returns the configuration of `genreclf train` for these words; None if it is refused, which is then printed."""
-    configs: list[dict[str, Any]] = []
+def _checked(words: list[str], folder: Path, objective: str) -> tuple[int, dict[str, Any]]:
+    """Returns 0 and the configuration of `genreclf train` for these words, or the exit code if they are refused."""
+    checked: dict[str, Any] = {}
 
     def check(config: dict[str, Any], _: list[str]) -> None:
         task, trainer = str(config["task"]), with_precision(config)["trainer"]
@@ -115,10 +117,9 @@ def _checked(words: list[str], folder: Path, objective: str) -> dict[str, Any] |
             remedy = "leave it out; several workers with the same command and run=FOLDER can share a search"
             setting = f"trainer.devices={trainer['devices']}"
             raise GenreclfError(f"{setting}: a search trains each model on one device; {remedy}")
-        configs.append(config)
+        checked.update(config)
 
-    run_command("train", check, [*words, f"hydra.run.dir={folder}"], TRAINER_KEYS)
-    return configs[0] if configs else None
+    return run_command("train", check, [*words, f"hydra.run.dir={folder}"], TRAINER_KEYS), checked
 
 
 def _run_trial(study: Study, trial: Trial, words: list[str], objective: str, task: str) -> int:

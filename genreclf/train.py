@@ -115,6 +115,11 @@ def _quiet_thread(failed: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(failed)
 
 
+def resume_all_note(folder: Path | str) -> str:
+    """Returns the line for a stopped search or sweep in a folder."""
+    return f"stopped; to resume, run the same command with {shell_command(f'run={folder}')}"
+
+
 def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callable[[], str]:
     """Returns a function that makes the line for a stopped run. Call it before the run has written anything."""
     written = folder / run_folder.CONFIG_YAML
@@ -123,7 +128,7 @@ def _resume_note(folder: Path, ckpt: str | None, part_of: str | None) -> Callabl
 
     def note() -> str:
         if part_of is not None:
-            return f"stopped; to resume, run the same command with {shell_command(f'run={part_of}')}"
+            return resume_all_note(part_of)
         resumable = written.is_file() and written.stat().st_mtime_ns != earlier
         words = "genreclf", "train", f"run={folder}", "ckpt=last"
         return "stopped; " + (f"resume with {shell_command(*words)}" if resumable else "run the same command again")

@@ -118,6 +118,13 @@ def test_mistakes_end_a_search_before_it_trains(arguments, words, music, monkeyp
     assert all(word in line for word in words) and not list(tmp_path.rglob("trial-*"))
 
 
+def test_a_search_that_is_stopped_while_it_checks_its_settings_says_so(music, tmp_path):
+    before = "import genreclf.search_trials as s, os, signal\n"
+    before += "s.check_trainer = lambda *settings: os.kill(os.getpid(), signal.SIGTERM)\n"
+    result = command("search", *words_of(music, "run=search", "seed=1,2"), cache=tmp_path, before=before)
+    assert (result.returncode, result.stderr) == (128 + signal.SIGTERM, "stopped\n")
+
+
 def test_a_killed_search_resumes_and_prints_the_best_settings(music, tmp_path):
     killed = search(music, tmp_path, *SVM, before=KILLED)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

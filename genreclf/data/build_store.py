@@ -41,7 +41,7 @@ from genreclf.data.store import (
     write_matches,
     write_table,
 )
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, reason, remedy
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.frontend.band_axis import ANY_AXIS, FigureAxis
@@ -124,9 +124,7 @@ def build_store(
                         (store / name).unlink(missing_ok=True)
                 _build(store, folder, sources, settings, engine)
     except OSError as error:
-        raise GenreclfError(
-            f"{store}: cannot be written ({reason(error)}); free space, or choose another cache"
-        ) from error
+        raise GenreclfError(f"cache={cache}: cannot be written ({reason(error)}); {remedy(error)}") from error
     return opened or open_store(store)
 
 

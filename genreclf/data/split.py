@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from genreclf.data.gtzan_lists import published
 from genreclf.errors import GenreclfError
+from genreclf.text import normalize_name
 
 SPLITS = ("train", "val", "test")
 GIVEN = ("published", "table", "folders")  # made by others
@@ -175,7 +176,7 @@ def from_table(table_folds: Sequence[str], fold: int) -> list[str | None]:
 
 def split_word(name: str) -> str | None:
     """Returns the split that a fold or a folder is named after, or None: `Training set` -> `train`."""
-    plain = "".join(character for character in name.casefold() if character.isalnum())
+    plain = normalize_name(name)
     return WORDS.get(plain) or WORDS.get(plain.removesuffix("set"))
 
 

@@ -132,8 +132,8 @@ def new_trainer(settings: Settings, module: GenreModule, loggers: Loggers, callb
         raise _refusal(settings, reason(error)) from error
 
 
-def _refusal(settings: Settings, problem: str) -> GenreclfError:
-    return GenreclfError(f"{settings.trainer_words(problem)}: {problem}")
+def _refusal(settings: Settings, problem: str, remedy: str = "change or remove it") -> GenreclfError:
+    return GenreclfError(f"{settings.trainer_words(problem)}: {problem.rstrip('.!')}; {remedy}")
 
 
 def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule) -> None:
@@ -166,6 +166,6 @@ def load_kept_weights(settings: Settings, trainer: L.Trainer, module: GenreModul
     """Loads the weights that `optim.checkpoint` selects into the trained module, on the CPU."""
     kept = settings.folder / _CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step:
-        raise _refusal(settings, f"no epoch was trained, so there is no {kept.name}; allow at least one epoch")
+        raise _refusal(settings, f"no epoch was trained, so there is no {kept.name}", "allow at least one epoch")
     check_kept(kept)
     module.cpu().load_state_dict(CheckpointFiles().load_checkpoint(kept)["state_dict"])
