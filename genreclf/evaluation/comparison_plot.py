@@ -22,9 +22,10 @@ def draw_comparison(found: dict[str, Any], path: Path) -> None:
     Each row is as high as its label. Of more than ten pairs, only the best system's are drawn.
     """
     systems, pairs = found["systems"], pairs_to_draw(found)
-    names = [_wrap(system["label"]) for system in systems]
+    names = [drawable(system["label"], _LABEL_WIDTH) for system in systems]
     partial = len(pairs) < len(found["pairs"])  # then the title names the best system
-    labels = [_wrap(f"vs {pair['other']}" if partial else f"{pair['better']} vs {pair['other']}") for pair in pairs]
+    compared = [f"vs {pair['other']}" if partial else f"{pair['better']} vs {pair['other']}" for pair in pairs]
+    labels = [drawable(text, _LABEL_WIDTH) for text in compared]
     inches = [sum(map(_row_inches, rows)) + _MARGIN_INCHES for rows in (names, labels) if rows]
     score, clips, groups = (
         found["score"].replace("_", " "),
@@ -92,7 +93,3 @@ def _draw_pairs(axes: Axes, pairs: Sequence[dict[str, Any]], heights: np.ndarray
     axes.axvline(0, color="black", lw=0.8)
     text = "difference in points with 95 % interval;\norange and filled: significant by both tests"
     axes.set_xlabel(text, fontsize=9)
-
-
-def _wrap(label: str) -> str:
-    return drawable(label, _LABEL_WIDTH)

@@ -44,7 +44,8 @@ def draw_precision_recall(predictions: Predictions, title: str, path: Path) -> N
     with new_plot(path, 7.5, 5) as figure:
         axes = figure.subplots()
         hits = (predictions.predicted & target).sum(0)
-        for number, colour in zip(frequent, _colours(len(frequent)), strict=True):
+        colours = colormaps["turbo"](np.linspace(0.05, 0.95, len(frequent)))
+        for number, colour in zip(frequent, colours, strict=True):
             precision, recall, _ = precision_recall_curve(target[:, number], predictions.probabilities[:, number])
             (name,) = lines([predictions.classes[number]])
             # matplotlib leaves labels that begin with an underscore out of the legend
@@ -56,7 +57,3 @@ def draw_precision_recall(predictions: Predictions, title: str, path: Path) -> N
         axes.grid(alpha=0.3)
         figure.suptitle(title_lines(title, 7.5))
         figure.legend(frameon=False, loc="outside right upper", fontsize=9)
-
-
-def _colours(number: int) -> np.ndarray:
-    return np.asarray(colormaps["turbo"](np.linspace(0.05, 0.95, max(number, 1))))[:number]

@@ -5,8 +5,8 @@ from math import prod
 import torch
 from torch import nn
 
-from genreclf.nets.channel_means import channel_means
 from genreclf.nets.config import ModelConfig, require
+from genreclf.nets.cpu_gradients import channel_means
 
 TIME_POOL = 2  # of each of the four blocks
 BLOCK_SQUEEZED = (False, False, True, True)

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from genreclf.errors import GenreclfError
-from genreclf.nets.channel_means import channel_means
 from genreclf.nets.config import ModelConfig, require
-from genreclf.nets.depthwise import DepthwiseConv2d
+from genreclf.nets.cpu_gradients import DepthwiseConv2d, channel_means
 
 ARCHITECTURE = "efficientnet_b0"
 REDUCTION = 32  # in frequency and time; 16 in time with a `last_time_stride` of 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from timm.models._efficientnet_blocks import SqueezeExcite as TimmSqueezeExcite
 
-from genreclf.nets.channel_means import channel_means
+from genreclf.nets.cpu_gradients import channel_means
 from genreclf.nets.efficientnet import SqueezeExcite
 
 LAYOUTS = (torch.channels_last, torch.contiguous_format)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
 
-from genreclf.nets.depthwise import DepthwiseConv2d
+from genreclf.nets.cpu_gradients import DepthwiseConv2d
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,7 +11,7 @@ from genreclf.config import build
 from genreclf.data.augment import AugmentConfig
 from genreclf.data.datamodule import to_images
 from genreclf.nets.config import ModelConfig
-from genreclf.nets.depthwise import DepthwiseConv2d
+from genreclf.nets.cpu_gradients import DepthwiseConv2d
 from genreclf.training.callbacks import RunningAverage
 from genreclf.training.module import GenreModule
 from genreclf.training.optim_config import OptimConfig
