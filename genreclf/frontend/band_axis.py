@@ -35,9 +35,11 @@ _FITTED = 6  # number of best candidates that are fitted, besides the usual ones
 # Handicap of an unusual axis in correlation, and its increase for each top before its own. JPEG and frames narrower
 # than a pixel blur the difference between similar axes: in most plots, the right one leads by 0.05 to 0.08.
 _UNUSUAL, _RARER = 0.03, 0.01
+_BLURRED = 0.05  # if fewer rows than this share differ less than this share of the usual change, they were blurred
 _NEAR = 9  # rows
 _MATCH = 0.5  # least correlation; the right axis has 0.57 to 1, others and noise have up to 0.45
 _SURE = 0.9  # least correlation of an unusual size, or a part, that is not called assumed: wrong ones have up to 0.89
+_RIVAL = 0.02  # least lead of an unusual size over other kinds of axes
 # If bins between rows were left out, a row differs from the next as much as from the next but one: the ratio of both
 # differences is 1.05 to 1.46 for linear axes, but 1.76 and more if bands fill several rows or were blurred.
 _UNLIKE, _MANY_ROWS = 1.55, 160
@@ -100,14 +102,19 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
     """
     rows, kind, top_hz = len(levels), settings.kind, settings.top_hz
     if rows != N_BANDS and rows >= _MIN_ROWS:
-        changes = _relative(np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1))
+        steps = np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1)
+        changes, is_blurred = _relative(steps), np.quantile(steps, _BLURRED) > _BLURRED * np.median(steps)
         candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
         rough = [_matches(changes, _cells(one, rows, np.array(_ROUGH))).max() for one in candidates]
         usual = (number for number, one in enumerate(candidates) if not one.handicap)
         likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
         fits = [_best_fit(changes, rows, candidates[number]) for number in likely]
-        best = max(fits, key=lambda fit: (fit.match - fit.axis.handicap, -abs(fit.below) - abs(fit.above)))
-        if best.match - best.axis.handicap >= _MATCH:
+        # Bands that imshow has blurred resemble twice as many linear bins.
+        likely_fits = [fit for fit in fits if kind != AUTO or fit.axis.kind != "linear" or not is_blurred]
+        best = max(likely_fits, key=lambda fit: (fit.match - fit.axis.handicap, -abs(fit.below) - abs(fit.above)))
+        # 513 bins of which some rows are left out resemble 128 bands.
+        is_other = kind == AUTO and best.axis.kind == "bands" and rows >= 2 * best.axis.count and _unlike(levels)
+        if best.match - best.axis.handicap >= _MATCH and not is_other:
             found, (numbers,) = best.axis, _cells(best.axis, rows, np.array([[best.below, best.above]]))
             closest = max(fits, key=lambda fit: fit.match).axis
             shown_hz, top_hz = found.shown_hz, found.top_hz
@@ -115,7 +122,9 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
                 shown_hz = top_hz = _top_of_data(levels, found, settings.top_hz)
             same = [(one.kind, one.top_hz, one.shown_hz) for one in (closest, found)]
             is_usual = found.count in (_BANDS[0], _BINS[0]) and found.shown_hz == found.top_hz
-            seen = same[0] == same[1] == (found.kind, top_hz, shown_hz) and (is_usual or best.match >= _SURE)
+            rivals = [fit.match + _RIVAL for fit in fits if fit.axis.kind != found.kind]  # 256 bands look as 257 bins
+            is_sure = is_usual or best.match >= max([_SURE, *rivals])
+            seen = same[0] == same[1] == (found.kind, top_hz, shown_hz) and is_sure
             return BandAxis(found.kind, shown_hz, _centres(found.kind, numbers, found.count, top_hz), seen, found.count)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"

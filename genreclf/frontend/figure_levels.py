@@ -6,7 +6,7 @@ import numpy as np
 
 from genreclf.frontend.axis_bands import to_bands
 from genreclf.frontend.band_axis import AUTO, BandAxis, FigureAxis, find_axis
-from genreclf.frontend.boxes import Box, off_map_edges
+from genreclf.frontend.boxes import Box, off_map_edges, whole
 from genreclf.frontend.colour_bar import has_steps
 from genreclf.frontend.colour_maps import (
     GREY,
@@ -94,7 +94,7 @@ def _read_plot(pixels: np.ndarray, found: Plot, settings: FigureAxis) -> Reading
     is_told = settings.kind != AUTO and axis.kind in ("bands", "mel") and decibels != UPPER_40_DB
     channel = "" if plot is whole else ", the lower of two channels"
     edges = "" if found.edges_seen else ", assumed: it ends where its sound does"
-    colours = _colours_note(plot, turned(drawn, levels))
+    colours = _colours_note(plot, turned(drawn, levels, of_grey=plot.colours == GREY and found.bar is None))
     note = f"figure: {colours}, {_axis_note(axis, decibels, is_told)}{channel}{edges}"
     return Reading(bands, plot.colours, axis.kind, note, "")
 
@@ -171,7 +171,8 @@ def _inverted(pixels: np.ndarray, box: Box, bar: np.ndarray | None) -> Inverted:
     under_lines = mostly_exact(box.of(pixels)) if np.median(found.distance) < _EXACT else None
     if under_lines and is_drawn_over(np.isinf(under_lines.distance), found.distance):
         found = under_lines
-    inside = off_map_edges(found.distance)
+    is_array = not framed and len(pixels) == N_BANDS
+    inside = whole(found.distance) if is_array else off_map_edges(found.distance)
     levels, distance = inside.of(found.levels), inside.of(found.distance)
     covered = np.isinf(distance)
     return Inverted(filled(levels, covered), found.colours, np.where(covered, 0, distance), float(covered.mean()))

@@ -78,7 +78,7 @@ def _of_array(drawn: np.ndarray, is_told: bool) -> Picture:
     levels = upright(drawn, ARRAY_SLOPE).copy()
     if fault := fault_of_array(levels):
         return Picture(levels, GREY, "", _no_mel(fault))
-    way_up, upper = turned(drawn, levels), None if is_told else kaggle_range(levels, GREY)
+    way_up, upper = turned(drawn, levels, of_grey=True), None if is_told else kaggle_range(levels, GREY)
     decibels = "80 dB" if upper is None else UPPER_40_DB
     assumed = "" if is_told else f"{few_colours(levels)}, assumed: Slaney's 128 bands to 11,025 Hz, {decibels}"
     note = f"read as grey{way_up}{assumed}" if way_up or assumed else ""

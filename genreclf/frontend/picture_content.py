@@ -57,9 +57,13 @@ def upright(levels: np.ndarray, least_slope: float = _MIN_SLOPE, loud_is_high: b
     return levels
 
 
-def turned(drawn: np.ndarray, levels: np.ndarray) -> str:
-    """Returns what `upright` has done, for a note, because its decision may be wrong."""
-    names = ("", " reversed", " upside down", " reversed, upside down")
+def turned(drawn: np.ndarray, levels: np.ndarray, of_grey: bool) -> str:
+    """Returns what `upright` has done, for a note, because its decision may be wrong.
+
+    In JPEG, even greys cannot be told from matplotlib's Greys, which are not.
+    """
+    name = " reversed (gray_r, not Greys)" if of_grey else " reversed"
+    names = ("", name, " upside down", f"{name}, upside down")
     kinds = (drawn, 255 - drawn, drawn[::-1], 255 - drawn[::-1])
     return next(name for name, kind in zip(names, kinds, strict=True) if np.array_equal(levels, kind))
 

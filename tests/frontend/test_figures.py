@@ -17,7 +17,7 @@ from genreclf.errors import GenreclfError
 from genreclf.frontend.band_axis import KINDS, NYQUIST_HZ, FigureAxis, find_axis
 from genreclf.frontend.colour_maps import _tables, nearest
 from genreclf.frontend.drawn_over import filled
-from genreclf.frontend.log_mel import hertz_of_mel, log_mel, mel_of_hertz
+from genreclf.frontend.log_mel import band_of, hertz_of_mel, log_mel, mel_of_hertz
 from genreclf.frontend.picture import read_picture
 from genreclf.frontend.picture_content import upright
 
@@ -428,6 +428,18 @@ def test_an_axis_that_the_rows_do_not_show_is_called_assumed(tmp_path, music):
     note = "figure: magma, bands to 11,025 Hz, assumed: Slaney's scale, 80 dB"
     assert read_picture(tmp_path / "a.png").note == note
     assert "assumed" not in read_picture(tmp_path / "small.png", FigureAxis("bands", NYQUIST_HZ)).note
+
+
+def test_bands_that_imshow_blurs_are_no_linear_bins_and_linear_bins_no_bands(tmp_path, music):
+    figure = Figure((14, 5))
+    figure.add_subplot().imshow(music, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=255)
+    figure.savefig(tmp_path / "a.png")
+    assert mean_error(tmp_path / "a.png", music) < 4 * A_ROW_OFF
+    # 513 bins in 385 rows
+    bands = [min(max(round(band_of(hertz)), 0), 127) for hertz in np.linspace(0, NYQUIST_HZ, 513)]
+    noise = np.random.default_rng(0).integers(0, 40, (513, 300))
+    path = drawn(tmp_path / "b.png", np.minimum(music[bands] + noise, 255), size=(10, 5))
+    assert "assumed: linear" in read_picture(path).note
 
 
 def test_kaggles_figures_that_people_changed(tmp_path, music):

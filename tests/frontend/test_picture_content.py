@@ -175,11 +175,14 @@ def test_real_pictures_of_music_are_never_told(gtzan, tmp_path):
         assert picture.unsuitable == picture.note == "", path  # a picture by `write_picture` needs no assumptions
 
 
-@pytest.mark.parametrize("way_up", ["reversed", "upside down", "reversed, upside down"])
+REVERSED = "reversed (gray_r, not Greys)"
+
+
+@pytest.mark.parametrize("way_up", [REVERSED, "upside down", f"{REVERSED}, upside down"])
 def test_grey_arrays_that_were_turned_are_turned_back_and_the_note_says_so(demo, tmp_path, way_up):
     levels = np.maximum(demo["shuffle"], 60)  # silence is cut
     as_drawn = levels if way_up == "upside down" else 255 - levels
-    Image.fromarray(as_drawn[::-1] if way_up == "reversed" else as_drawn).save(tmp_path / "x.png")
+    Image.fromarray(as_drawn[::-1] if way_up == REVERSED else as_drawn).save(tmp_path / "x.png")
     picture = read_picture(tmp_path / "x.png")
     np.testing.assert_array_equal(picture.levels, levels)
     assert picture.note == f"read as grey {way_up}, assumed: Slaney's 128 bands to 11,025 Hz, 80 dB"
