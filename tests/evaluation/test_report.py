@@ -270,8 +270,9 @@ def test_the_commands_can_be_pasted_into_a_shell():
 
 
 def test_a_resumed_training_is_repeated_from_its_start(tmp_path):
-    record = {"overrides": ["model=svm", "seed=1", "ckpt=last"], "git_commit": None, "seed": 1, "weights": {}}
-    (tmp_path / "record.json").write_text(json.dumps({**record, "data": {"store_digest": "x"}}))
+    record = {"overrides": ["model=svm", "seed=1", "ckpt=last"], "git_commit": None, "seed": 1}
+    known = {"weights": {"pretrained": False}, "data": {"store_digest": "x", "split_digest": "y"}}
+    (tmp_path / "record.json").write_text(json.dumps({**record, **known}))
     (tmp_path / "config.yaml").write_text("data: {name: folder}\nmodel: {name: svm}\nsplit: {name: all}\n")
     assert describe_model(tmp_path, random_bundle("svm"))["trained_with"] == ["model=svm", "seed=1"]
 
