@@ -67,6 +67,7 @@ def message(capsys, monkeypatch, tmp_path):
         error = capsys.readouterr().err
         lines = [line for line in error.splitlines() if line.startswith("genreclf: ")]
         assert len(lines) == 1 and "Traceback" not in error, error
+        assert not Path("refused").exists() or len(list(Path("refused").iterdir())) > 1  # not only the lock
         return lines[0]
 
     return refused

@@ -86,6 +86,8 @@ def _download(archive: Archive, file: Path, where: str, other_way: str) -> None:
             _resume(archive.url, out)
         partial.replace(file)
     except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises a different class
+        if partial.is_file() and not partial.stat().st_size:
+            partial.unlink()
         raise GenreclfError(
             f"{where}: {archive.url} cannot be downloaded ({reason(error)}); run the same command again to resume, or "
             f"{other_way}"

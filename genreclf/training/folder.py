@@ -22,7 +22,7 @@ _FOLDERS = run_folder.BUNDLE, run_folder.EVALUATION, run_folder.EXPORTS
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run folder, which the system releases when the process ends.
+    """Holds the lock of a run folder, which the system releases when the process ends. Removes a folder left empty.
 
     Raises GenreclfError if another process holds it.
     """
@@ -33,7 +33,13 @@ def locked(folder: Path) -> Iterator[None]:
             raise GenreclfError(f"run={folder}: another process trains in it; choose another folder") from error
         except OSError:
             pass  # a file system without locks
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if [path.name for path in folder.iterdir()] == [run_folder.LOCK]:  # it was refused before it wrote
+                    (folder / run_folder.LOCK).unlink()
+                    folder.rmdir()
 
 
 class InPlace(Callback):
