@@ -442,6 +442,16 @@ def test_bands_that_imshow_blurs_are_no_linear_bins_and_linear_bins_no_bands(tmp
     assert "assumed: linear" in read_picture(path).note
 
 
+def test_an_array_in_colours_that_are_not_exactly_a_maps_keeps_its_edges(tmp_path, music):
+    levels = music.copy()
+    levels[124:] = 0
+    pixels = (matplotlib.colormaps["hot"](levels[::-1])[..., :3] * 235).astype(np.uint8)
+    pixels[levels[::-1] == 0] = 0, 20, 0
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert "hot, bands to 11,025 Hz" in read_picture(tmp_path / "a.png").note
+    assert mean_error(tmp_path / "a.png", levels) < 20
+
+
 def test_kaggles_figures_that_people_changed(tmp_path, music):
     levels = np.maximum(music, 128)
     index = np.clip(np.floor((music.astype(int) - 127.5) / 127.5 * 256), 0, 255).astype(int)
