@@ -42,14 +42,11 @@ def check_ends(file: Path) -> Path:
 
 
 def newest_first(folder: Path, name: str) -> list[Path]:
-    """Returns the files of this name below a folder, the newest first.
-
-    Links to nothing, and what another process removes meanwhile, are left out.
-    """
+    """Returns the files of this name below a folder, the newest first, without links to nothing."""
     times: dict[Path, float] = {}
     for place, _, files in os.walk(folder):
         if name in files:
-            with suppress(OSError):
+            with suppress(OSError):  # another process may remove it now
                 times[Path(place, name)] = Path(place, name).stat().st_mtime
     return sorted(times, key=times.__getitem__, reverse=True)
 

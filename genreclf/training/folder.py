@@ -49,26 +49,20 @@ class InPlace(Callback):
         self.folder, self.lock = folder, folder / run_folder.LOCK
         self.before = self.lock.stat()
 
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Raises GenreclfError if the folder has changed."""
-        self.check()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Raises GenreclfError if the folder has changed."""
-        self.check()
-
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        """Raises GenreclfError if the folder has changed, which is then the cause of a failed write."""
-        if isinstance(exception, OSError):
-            self.check()
-
-    def check(self) -> None:
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Raises GenreclfError if the folder has changed."""
         with suppress(OSError):
             if os.path.samestat(self.lock.stat(), self.before) and (self.folder / run_folder.CONFIG_YAML).is_file():
                 return
         remedy = "start the run again, or resume it where it is now"
         raise GenreclfError(f"run={self.folder}: deleted, moved or replaced while it trained; {remedy}")
+
+    on_train_epoch_end = on_validation_end
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Raises GenreclfError if the folder has changed, which is then the cause of a failed write."""
+        if isinstance(exception, OSError):
+            self.on_validation_end(trainer, pl_module)
 
 
 def check_folder(folder: Path, config: dict[str, Any]) -> None:
