@@ -124,7 +124,7 @@ def build_store(
                         (store / name).unlink(missing_ok=True)
                 _build(store, folder, sources, settings, engine)
     except OSError as error:
-        raise GenreclfError(f"cache={cache}: cannot be written ({reason(error)}); {remedy(error)}") from error
+        raise GenreclfError(f"{store}: cannot be written ({reason(error)}); {remedy(error)} (cache={cache})") from error
     return opened or open_store(store)
 
 
