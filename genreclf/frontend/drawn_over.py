@@ -18,6 +18,12 @@ def is_drawn_over(covered: np.ndarray, distance: np.ndarray) -> bool:
     return bool((far > _THIN * min(covered.shape)).mean() <= _THICK)
 
 
+def grid_lines(distance: np.ndarray) -> np.ndarray:
+    """Returns the rows and columns of a resized plot that are mostly far from its map: (height, width) bool."""
+    far = distance > _STANDS_OUT
+    return np.asarray((far.mean(axis=1, keepdims=True) > 0.5) | (far.mean(axis=0, keepdims=True) > 0.5))
+
+
 def filled(levels: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Replaces the covered ones of (height, width) levels by the nearest other level in their row or column.
 

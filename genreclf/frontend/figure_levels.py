@@ -19,7 +19,7 @@ from genreclf.frontend.colour_maps import (
     nearest,
     uses_part,
 )
-from genreclf.frontend.drawn_over import filled, is_drawn_over
+from genreclf.frontend.drawn_over import filled, grid_lines, is_drawn_over
 from genreclf.frontend.figure import Plot
 from genreclf.frontend.kaggle_figure import kaggle_range
 from genreclf.frontend.log_mel import N_BANDS
@@ -41,6 +41,7 @@ _MAX_BAR_DISTANCE, _MAX_STEPS_DISTANCE = 20.0, 4.0
 # their mean levels, and least correlation of both halves. In 3,720 spectrograms of one channel it is at most 0.48.
 _PART, _JUMP, _SAME_SOUND = 32, 10, 0.6
 _COARSE = 16
+_MANY_PLOTS = 12
 _ALIKE = 0.3  # least correlation of plots of the same sound; of 5,000 pairs of different songs, 99.9 % are below 0.2
 
 
@@ -64,6 +65,8 @@ def read_plots(pixels: np.ndarray, plots: list[Plot], settings: FigureAxis) -> R
     if len(readings) == 1:
         return readings[0]
     count = f"a figure of {len(readings)} plots"
+    if len(readings) > _MANY_PLOTS:
+        return replace(readings[0], fault=f"{count}, or one that grid lines divide; cut one out, or draw no grid")
     spectrograms = [one for one in readings if not one.fault]
     if not spectrograms:
         return replace(readings[0], fault=f"{count}: {'; '.join({one.fault: None for one in readings})}")
@@ -168,9 +171,11 @@ def _inverted(pixels: np.ndarray, box: Box, bar: np.ndarray | None) -> Inverted:
     if found and (bar is None or bar_direction(bar, found.colours)):
         return found
     found = nearest(box.of(pixels), bar)
-    under_lines = mostly_exact(box.of(pixels)) if np.median(found.distance) < _EXACT else None
-    if under_lines and is_drawn_over(np.isinf(under_lines.distance), found.distance):
-        found = under_lines
+    if np.median(found.distance) < _EXACT:
+        resized = replace(found, distance=np.where(grid_lines(found.distance), np.inf, found.distance))
+        under_lines = mostly_exact(box.of(pixels)) or resized
+        if is_drawn_over(np.isinf(under_lines.distance), found.distance):
+            found = under_lines
     is_array = not framed and len(pixels) == N_BANDS
     inside = whole(found.distance) if is_array else off_map_edges(found.distance)
     levels, distance = inside.of(found.levels), inside.of(found.distance)

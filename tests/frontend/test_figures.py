@@ -353,6 +353,25 @@ def test_lines_and_text_over_a_plot_are_filled_in_and_the_note_says_so(tmp_path,
     assert mean_error(tmp_path / "a.png", music) < 2 * A_ROW_OFF
 
 
+def test_grid_lines_over_a_smoothed_array_are_filled_in(tmp_path, music):
+    for name, color in (("plain", "none"), ("lined", "white")):
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.imshow(music, cmap="magma", origin="lower", aspect="auto")
+        axes.grid(visible=True, color=color)
+        figure.savefig(tmp_path / f"{name}.png")
+    assert "hidden by lines" in read_picture(tmp_path / "lined.png").note
+    assert mean_error(tmp_path / "lined.png", music) < mean_error(tmp_path / "plain.png", music) + A_ROW_OFF
+
+
+def test_grid_lines_that_divide_a_plot_are_named(tmp_path, music):
+    with styles.context("ggplot"):
+        figure = Figure()
+        figure.add_subplot().imshow(music, cmap="magma", origin="lower", aspect="auto")
+        figure.savefig(tmp_path / "a.png")
+    assert "grid" in read_picture(tmp_path / "a.png").unsuitable
+
+
 def test_levels_that_are_covered_come_from_the_nearest_beside():
     levels, covered = np.tile(np.arange(6, dtype=np.uint8), (4, 1)), np.zeros((4, 6), bool)
     covered[2], covered[:, 3] = True, True  # two lines that cross
