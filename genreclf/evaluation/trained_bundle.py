@@ -36,7 +36,7 @@ def trained_bundle(settings: Settings, net: Net, datamodule: SpectrogramDataModu
     if datamodule.none["val"]:
         return _with_known(bundle, datamodule)
     if run.init is not None and read_bundle_config(find_bundle(run.init)).info.known:
-        note = "withholds the genre of out-of-scope music; the new model does so only if data.none names such music"
+        note = "withholds the genre of out-of-scope music; the new model does so if data.none has validation clips"
         print(one_line(f"init={run.init} {note}"))
     return bundle
 
