@@ -18,7 +18,7 @@ from genreclf.config import TYPE_NAMES, yaml_word
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.errors import GenreclfError, reason
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, METRICS_CSV
-from genreclf.text import shell_command
+from genreclf.text import one_line, shell_command
 from genreclf.training.callbacks import EpochLog, checkpoints
 from genreclf.training.checkpoint_io import CheckpointFiles, check_kept
 from genreclf.training.folder import InPlace
@@ -137,9 +137,11 @@ def _refusal(settings: Settings, problem: str, remedy: str = "change or remove i
 
 
 def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule) -> None:
-    """Trains the module. A resumed run continues from its checkpoint if there is one."""
+    """Trains the module. A resumed run continues from its checkpoint; if there is none, a line says so."""
     last = settings.folder / LAST_CHECKPOINT
     resume = settings.before is not None and os.path.lexists(last)  # a link in a circle is an error, not a new start
+    if settings.before is not None and not resume and settings.first:
+        print(one_line(f"{last}: not there, so the training starts from its first epoch"))
     keep_freed_memory()
     try:
         with memory_for(f"batch_size={settings.run.batch_size}", "give a smaller one, or a smaller model"):

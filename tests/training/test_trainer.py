@@ -1,5 +1,7 @@
 """The arguments of Lightning's Trainer that a run accepts."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 from hypothesis import given
@@ -8,7 +10,7 @@ from lightning import Trainer
 
 from genreclf.config import config_folder
 from genreclf.errors import GenreclfError
-from genreclf.training.trainer import check_trainer
+from genreclf.training.trainer import check_trainer, fit
 
 DEFAULTS = {
     **yaml.safe_load((config_folder() / "trainer" / "default.yaml").read_text()),
@@ -54,3 +56,14 @@ def test_whatever_the_values_are_a_mistake_names_its_key(values):
         check_trainer({**DEFAULTS, **values}, None)
     except GenreclfError as error:
         assert str(error).partition("=")[0].removeprefix("trainer.") in values
+
+
+def test_a_resumed_run_without_a_checkpoint_says_that_it_starts_anew(tmp_path, capsys):
+    run = SimpleNamespace(batch_size=2)
+    settings = SimpleNamespace(folder=tmp_path, before=object(), first=True, run=run)
+    trainer = SimpleNamespace(fit=lambda *_, **__: None)
+    fit(settings, trainer, None, None)
+    assert str(tmp_path / "last.ckpt") in capsys.readouterr().out
+    (tmp_path / "last.ckpt").touch()
+    fit(settings, trainer, None, None)
+    assert capsys.readouterr().out == ""
