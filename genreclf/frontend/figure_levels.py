@@ -61,12 +61,13 @@ def read_plots(pixels: np.ndarray, plots: list[Plot], settings: FigureAxis) -> R
 
     If several show the same sound, such as both channels, a mel spectrogram is preferred, or else the first one.
     """
+    count = f"a figure of {len(plots)} plots"
+    if len(plots) > _MANY_PLOTS:
+        fault = f"{count}, or one that grid lines divide; cut one out, or draw no grid"
+        return replace(_read_plot(pixels, plots[0], settings), note="", fault=fault)
     readings = [_read_plot(pixels, plot, settings) for plot in plots]
     if len(readings) == 1:
         return readings[0]
-    count = f"a figure of {len(readings)} plots"
-    if len(readings) > _MANY_PLOTS:
-        return replace(readings[0], fault=f"{count}, or one that grid lines divide; cut one out, or draw no grid")
     spectrograms = [one for one in readings if not one.fault]
     if not spectrograms:
         return replace(readings[0], fault=f"{count}: {'; '.join({one.fault: None for one in readings})}")
