@@ -100,35 +100,57 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
     Repeated rows reveal it. Without them it is given by the user's `settings`, or else it is "linear" if no row
     resembles the next one, and "bands" otherwise.
     """
-    rows, kind, top_hz = len(levels), settings.kind, settings.top_hz
+    rows, kind = len(levels), settings.kind
     if rows != N_BANDS and rows >= _MIN_ROWS:
         steps = np.abs(np.diff(levels.astype(np.int16), axis=0)).mean(axis=1)
-        changes, is_blurred = _relative(steps), np.quantile(steps, _BLURRED) > _BLURRED * np.median(steps)
-        candidates = [one for one in _candidates(top_hz) if kind in (AUTO, one.kind)]
-        rough = [_matches(changes, _cells(one, rows, np.array(_ROUGH))).max() for one in candidates]
-        usual = (number for number, one in enumerate(candidates) if not one.handicap)
-        likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
-        fits = [_best_fit(changes, rows, candidates[number]) for number in likely]
-        # Bands that imshow has blurred resemble twice as many linear bins.
-        likely_fits = [fit for fit in fits if kind != AUTO or fit.axis.kind != "linear" or not is_blurred]
-        best = max(likely_fits, key=lambda fit: (fit.match - fit.axis.handicap, -abs(fit.below) - abs(fit.above)))
-        # 513 bins of which some rows are left out resemble 128 bands.
-        is_other = kind == AUTO and best.axis.kind == "bands" and rows >= 2 * best.axis.count and _unlike(levels)
-        if best.match - best.axis.handicap >= _MATCH and not is_other:
-            found, (numbers,) = best.axis, _cells(best.axis, rows, np.array([[best.below, best.above]]))
-            closest = max(fits, key=lambda fit: fit.match).axis
-            shown_hz, top_hz = found.shown_hz, found.top_hz
-            if shown_hz == top_hz:
-                shown_hz = top_hz = _top_of_data(levels, found, settings.top_hz)
-            same = [(one.kind, one.top_hz, one.shown_hz) for one in (closest, found)]
-            is_usual = found.count in (_BANDS[0], _BINS[0]) and found.shown_hz == found.top_hz
-            rivals = [fit.match + _RIVAL for fit in fits if fit.axis.kind != found.kind]  # 256 bands look as 257 bins
-            is_sure = is_usual or best.match >= max([_SURE, *rivals])
-            seen = same[0] == same[1] == (found.kind, top_hz, shown_hz) and is_sure
-            return BandAxis(found.kind, shown_hz, _centres(found.kind, numbers, found.count, top_hz), seen, found.count)
+        fits = _fits(_relative(steps), settings)
+        is_blurred = bool(np.quantile(steps, _BLURRED) > _BLURRED * np.median(steps))
+        if best := _best(fits, levels, is_blurred) if kind == AUTO else _closest(fits):
+            return _detected(levels, best, fits, settings.top_hz)
     if kind == AUTO:
         kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
-    return BandAxis(kind, top_hz, _unseen(kind, rows, top_hz), rows == N_BANDS or settings.kind != AUTO)
+    seen = rows == N_BANDS or settings.kind != AUTO
+    return BandAxis(kind, settings.top_hz, _unseen(kind, rows, settings.top_hz), seen)
+
+
+def _fits(changes: np.ndarray, settings: FigureAxis) -> list[_Fit]:
+    """Fits the most likely axes, and the usual ones, to (rows - 1,) changes from row to row."""
+    rows = len(changes) + 1
+    candidates = [one for one in _candidates(settings.top_hz) if settings.kind in (AUTO, one.kind)]
+    rough = [_matches(changes, _cells(one, rows, np.array(_ROUGH))).max() for one in candidates]
+    usual = (number for number, one in enumerate(candidates) if not one.handicap)
+    likely = sorted({*np.argsort(rough)[::-1][:_FITTED].tolist(), *usual})
+    return [_best_fit(changes, rows, candidates[number]) for number in likely]
+
+
+def _closest(fits: list[_Fit]) -> _Fit | None:
+    """Returns the best fit, of equal ones that with the fewest hidden rows, or None if it is no match."""
+    best = max(fits, key=lambda fit: (fit.match - fit.axis.handicap, -abs(fit.below) - abs(fit.above)))
+    return best if best.match - best.axis.handicap >= _MATCH else None
+
+
+def _best(fits: list[_Fit], levels: np.ndarray, is_blurred: bool) -> _Fit | None:
+    """Like `_closest`, for levels of any kind of axis, without the kinds that others are mistaken for."""
+    # Bands that imshow has blurred resemble twice as many linear bins.
+    best = _closest([fit for fit in fits if fit.axis.kind != "linear" or not is_blurred])
+    # 513 bins of which some rows are left out resemble 128 bands.
+    are_bins = best and best.axis.kind == "bands" and len(levels) >= 2 * best.axis.count and _unlike(levels)
+    return None if are_bins else best
+
+
+def _detected(levels: np.ndarray, best: _Fit, fits: list[_Fit], user_hz: float) -> BandAxis:
+    """Returns the axis of the best of `fits`, and whether it is sure enough to be called seen."""
+    found, (numbers,) = best.axis, _cells(best.axis, len(levels), np.array([[best.below, best.above]]))
+    closest = max(fits, key=lambda fit: fit.match).axis
+    shown_hz, top_hz = found.shown_hz, found.top_hz
+    if shown_hz == top_hz:
+        shown_hz = top_hz = _top_of_data(levels, found, user_hz)
+    same = [(one.kind, one.top_hz, one.shown_hz) for one in (closest, found)]
+    is_usual = found.count in (_BANDS[0], _BINS[0]) and found.shown_hz == found.top_hz
+    rivals = [fit.match + _RIVAL for fit in fits if fit.axis.kind != found.kind]  # 256 bands look as 257 bins
+    is_sure = is_usual or best.match >= max([_SURE, *rivals])
+    seen = same[0] == same[1] == (found.kind, top_hz, shown_hz) and is_sure
+    return BandAxis(found.kind, shown_hz, _centres(found.kind, numbers, found.count, top_hz), seen, found.count)
 
 
 def _top_of_data(levels: np.ndarray, found: _Candidate, user_hz: float) -> float:
