@@ -30,8 +30,9 @@ def started(work: str, before: str = "") -> subprocess.Popen:
         f"{before}\n@command\n@stoppable(lambda: 'go on with x')\ndef main():\n    {work}\n    return 0\n"
         "sys.exit(main())"
     )
-    # If a shell runs the suite in the background, processes inherit that Ctrl-C is ignored.
+    # If a shell runs the suite in the background or with nohup, processes inherit that Ctrl-C or SIGHUP is ignored.
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    default += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", default + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -51,10 +52,11 @@ def test_it_ends_within_two_seconds_with_one_line_and_a_failure(work, number):
     assert time.monotonic() - before < 2 + 2  # 2 s more for a busy machine
 
 
-def test_what_its_parent_ignores_stays_ignored():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # a shell's background job; nohup
+def test_what_its_parent_ignores_stays_ignored(number):
     work = "print('ready', flush=True); time.sleep(0.5); print('done')"
-    process = started(work, "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
-    process.send_signal(signal.SIGINT)
+    process = started(work, f"import signal; signal.signal({int(number)}, signal.SIG_IGN)")
+    process.send_signal(number)
     output, errors = process.communicate(timeout=30)
     assert (output, errors, process.returncode) == ("done\n", "", 0)
 
@@ -62,11 +64,11 @@ def test_what_its_parent_ignores_stays_ignored():
 def test_afterwards_the_handlers_are_those_of_before():
     from genreclf.stopping import stoppable
 
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     open_files = _open_files()
     with stoppable(), stoppable():
         pass
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
     assert signal.set_wakeup_fd(-1) == -1
     for _ in range(100):
         if _open_files() == open_files:
