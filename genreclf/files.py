@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -41,10 +41,27 @@ def check_ends(file: Path) -> Path:
     return file
 
 
+def walk(
+    folder: Path, onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yields what os.walk does, and follows links to folders, but not in a loop."""
+    for place, folders, files in os.walk(folder, onerror=onerror, followlinks=True):
+        folders[:] = [name for name in folders if not _is_cycle(Path(place, name), folder)]
+        yield place, folders, files
+
+
+def _is_cycle(path: Path, top: Path) -> bool:
+    """Returns whether `path`, below `top`, is a link to a folder that contains it, by this path or by its real path."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return any(parent.resolve().is_relative_to(target) for parent in path.parents if parent.is_relative_to(top))
+
+
 def newest_first(folder: Path, name: str) -> list[Path]:
     """Returns the files of this name below a folder, the newest first, without links to nothing."""
     times: dict[Path, float] = {}
-    for place, _, files in os.walk(folder):
+    for place, _, files in walk(folder):
         if name in files:
             with suppress(OSError):  # another process may remove it now
                 times[Path(place, name)] = Path(place, name).stat().st_mtime

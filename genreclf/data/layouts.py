@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from genreclf.data.notices import tell_once
 from genreclf.data.split import folder_splits, split_word
 from genreclf.errors import GenreclfError
+from genreclf.files import walk
 from genreclf.frontend.clip import is_clip
 from genreclf.frontend.folder import folder_contents
 from genreclf.frontend.object_store import Location
@@ -48,7 +49,7 @@ def _folders_beside(folder: Path, known: Sequence[Path]) -> list[str]:
 
 
 def _has_clips(folder: Path) -> bool:
-    return any(is_clip(name) for _, _, files in os.walk(folder, followlinks=True) for name in files)
+    return any(is_clip(name) for _, _, files in walk(folder) for name in files)
 
 
 def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Groups run folders into systems: configurations, each with runs of one or more seeds and folds."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from genreclf.config import flatten
 from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
+from genreclf.files import walk
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
 from genreclf.inference.task import MULTICLASS
 from genreclf.training.resume import OUTSIDE, read_run
@@ -52,8 +52,8 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
     found: dict[Path, Run] = {}
     unfinished = []
     for path in paths:
-        places = os.walk(path, onerror=_refuse)
-        folders = sorted(Path(place).resolve() for place, below, files in places if _is_run(below, files))
+        places = walk(path, onerror=_refuse)
+        folders = sorted({Path(place).resolve() for place, below, files in places if _is_run(below, files)})
         finished = [folder for folder in folders if (folder / BUNDLE / MODEL_CONFIG).is_file()]
         if not finished:
             what = "its training did not finish" if folders else "not a run folder, and contains none"

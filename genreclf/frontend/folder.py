@@ -1,6 +1,5 @@
 """Lists the clips and the other files in a folder."""
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from genreclf.errors import GenreclfError
+from genreclf.files import walk
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.frontend.clip import PICTURE_SUFFIXES, is_clip
 from genreclf.frontend.object_store import Location, StorePath, objects_below
@@ -62,9 +62,9 @@ def folder_contents(folder: Location) -> FolderContents:
         return contents_of(objects_below(folder))
     names: list[str] = []
     unreadable: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=unreadable.append, followlinks=True):
+    for parent, folders, files in walk(folder, onerror=unreadable.append):
         inside = Path(parent).relative_to(folder)
-        folders[:] = [name for name in folders if not _is_hidden(name) and not _is_cycle(folder, inside / name)]
+        folders[:] = [name for name in folders if not _is_hidden(name)]
         names += [(inside / name).as_posix() for name in files]
     return contents_of(names, [_unreadable(error) for error in unreadable])
 
@@ -104,15 +104,6 @@ def _is_hidden(name: str) -> bool:
 
 def _unreadable(error: OSError) -> GenreclfError:
     return GenreclfError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions")
-
-
-def _is_cycle(top: Path, inside: Path) -> bool:
-    """Returns whether `top / inside` is a link to a folder that contains it, by this path or by its real path."""
-    link = top / inside
-    if not link.is_symlink():
-        return False
-    target = link.resolve()
-    return any((top / parent).resolve().is_relative_to(target) for parent in inside.parents)
 
 
 def _cover_art(clips: Sequence[str]) -> set[str]:

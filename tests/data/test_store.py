@@ -289,6 +289,26 @@ def unbroken(sixty, tmp_path_factory) -> Path:
 
 def test_clips_in_the_journal_are_not_read_again(few, few_store, tmp_path, monkeypatch):
     store = cut_short(few_store, tmp_path, rows=4, torn=0, behind=b"")
+    read = clips_read(monkeypatch)
+    store_of(few, tmp_path)
+    assert sorted(read) == sorted(few / row.path for row in few_store.rows[4:])
+    assert content(store) == content(few_store.folder)
+
+
+@pytest.mark.parametrize("place", [shutil.copytree, lambda store, link: link.symlink_to(store)], ids=["copy", "link"])
+def test_clips_in_an_older_store_are_not_read_again(few, tmp_path, monkeypatch, place):
+    folder, cache = shutil.copytree(few, tmp_path / "music"), tmp_path / "cache"
+    older = store_of(folder, tmp_path / "disk").folder
+    (cache / "stores").mkdir(parents=True)
+    place(older, cache / "stores" / older.name)
+    write_noise(folder / "a" / "new.wav", 3.0, seed=99)
+    read = clips_read(monkeypatch)
+    store_of(folder, cache)
+    assert read == [folder / "a" / "new.wav"]
+
+
+def clips_read(monkeypatch) -> list[Path]:
+    """Returns a list to which the path of each clip is added when it is read."""
     read = []
 
     def counting(path, **settings):
@@ -296,9 +316,7 @@ def test_clips_in_the_journal_are_not_read_again(few, few_store, tmp_path, monke
         return read_clip(path, **settings)
 
     monkeypatch.setattr("genreclf.data.clip_reader.read_clip", counting)
-    store_of(few, tmp_path)
-    assert sorted(read) == sorted(few / row.path for row in few_store.rows[4:])
-    assert content(store) == content(few_store.folder)
+    return read
 
 
 def cut_short(finished: Store, cache: Path, rows: int, torn: int, behind: bytes) -> Path:

@@ -36,13 +36,15 @@ def trained(runs: Path) -> dict[str, ModelEntry]:
     return {entry.label: entry for entry in list_models(runs)[len(pretrained_names()) :]}
 
 
-def test_runs_and_bundles_are_found_and_broken_ones_left_out(runs):
+def test_runs_and_bundles_are_found_and_broken_ones_left_out(runs, tmp_path_factory):
     for name, text in (("broken", "{"), ("odd", "[1]"), ("old", '{"format": 6, "name": "a"}')):
         (runs / name / "bundle").mkdir(parents=True)
         (runs / name / "bundle" / "config.json").write_text(text)
     (runs / "old" / "config.json").symlink_to("lost")
+    (runs / "elsewhere").symlink_to(shutil.move(runs / "alone", tmp_path_factory.mktemp("disk")))
+    (runs / "sweep" / "all").symlink_to(runs)
     found = trained(runs)
-    assert set(found) == {"first", "sweep/0", "alone"}
+    assert set(found) == {"first", "sweep/0", "elsewhere"}
     assert all(entry.scores is None for entry in found.values())
     assert found["first"].folder == runs / "first" / "bundle" and found["first"].picture_seconds == 30
 
