@@ -113,12 +113,14 @@ class Columns:
 def read_header(text: CsvText) -> Columns:
     """Reads the columns of a table. The delimiter is the one that gives the most known columns.
 
-    The genre of a plan of `genreclf tag` is in the column `correct`, which a person fills in. Raises GenreclfError if
-    there is no column that identifies clips or none with information on them, for two columns with the same meaning,
-    for tables of FMA and MTG-Jamendo, and for a file that is not a CSV.
+    The genre of a plan of `genreclf tag` is in the column `correct`, which a person fills in. Raises GenreclfError for
+    an empty table, if there is no column that identifies clips or none with information on them, for two columns with
+    the same meaning, for tables of FMA and MTG-Jamendo, and for a file that is not a CSV.
     """
     where, delimiter = text.where, text.delimiter(lambda name: meaning_of(name) is not None)
     names = text.header(delimiter)
+    if not names:
+        raise GenreclfError(f"{where}: is empty; give a CSV file whose first line names the columns")
     if public := _PUBLIC_TABLES.get(frozenset(names)):
         raise GenreclfError(f"{where}: this is {public[0]}; give {public[1]}")
     number_of: dict[str, int] = {}

@@ -226,7 +226,9 @@ def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
         if any(found):
             _check_one_to_one(table, paths, found)
             return [names[0] if names else None for names in found]
-    firsts = f"first row: {next(iter(table.cells), 'none')!r}, first clip: {next(iter(paths), 'none')!r}"
+    if not table.cells:
+        raise GenreclfError(f"{table.where}: has no rows below its header; add one for each clip")
+    firsts = f"first row: {next(iter(table.cells))!r}, first clip: {next(iter(paths), 'none')!r}"
     fault = f"none of its {len(table.cells)} rows fits a clip in data.path"
     raise GenreclfError(f"{table.where}: {fault}; compare the names ({firsts})")
 

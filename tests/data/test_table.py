@@ -48,11 +48,11 @@ def test_a_table_by_path_or_by_clip(tmp_path, text, expected):
         ("name,artist\nx,y\n", "utf-8", "'name', 'artist'.* path .*filename.* clip .*track"),
         ("clip,tempo\nx,y\n", "utf-8", "'clip', 'tempo'.* genre .*label.* artist .*album .*group .*fold .*split"),
         ("x.wav,rock\ny.wav,jazz\n", "utf-8", "first line .'x.wav', 'rock'"),
-        ("", "utf-8", "none.* path "),
+        ("", "utf-8", "is empty; give a CSV"),
         ("clip,Artist,artists\nx,y,z\n", "utf-8", "'Artist' and 'artists' both mean artist; delete or rename"),
         ("file;Label;genre\nx;y;z\n", "utf-8", "'Label' and 'genre' both mean genre"),
         ("clip,artist\nrock.1,x\n", "utf-8", "none of its 1 rows .*'rock.1'.*'blues/blues.00000.png'"),
-        ("clip,artist\n", "utf-8", "none of its 0 rows"),
+        ("clip,artist\n", "utf-8", "has no rows .*; add one"),
         (
             "clip,artist\nblues.00000,x\nblues.00000,y\n",
             "utf-8",
