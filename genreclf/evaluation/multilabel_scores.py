@@ -10,6 +10,7 @@ from genreclf.evaluation.calibration import calibration, calibration_error
 from genreclf.evaluation.intervals import Interval, clustered, mean_interval, percentile_interval, sum_by_group
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.ranking import bootstrap_rankings, mean_over_genres, rankings
+from genreclf.evaluation.scores import f1_counts, macro_f1
 from genreclf.evaluation.slices import Columns, by_value
 
 _RANKED = ("mean_average_precision", "roc_auc")  # in the order of `rankings`
@@ -25,7 +26,7 @@ def multilabel_clip_scores(predictions: Predictions, columns: Columns | None = N
     return {
         **_ranked(predictions),
         "genres_scored": int(np.isfinite(precisions).sum()),
-        "macro_f1": float(_macro_f1(_counts(predictions).sum(0)[None])[0]),
+        "macro_f1": float(macro_f1(f1_counts(predictions.target, predictions.predicted).sum(0)[None])[0]),
         "micro_f1": float(f1_score(predictions.target, predictions.predicted, average="micro", zero_division=0)),
         "intervals": _intervals(predictions, drawn),
         "per_class": _per_class(predictions, precisions, areas, drawn),
@@ -83,7 +84,8 @@ def interval(values: np.ndarray) -> Interval | None:
 def _intervals(predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray]) -> dict[str, dict[str, Interval | None]]:
     """Returns intervals by score, with keys as in `scores.intervals`."""
     found = {name: interval(mean_over_genres(draws)) for name, draws in zip(_RANKED, drawn, strict=True)}
-    found["macro_f1"] = clustered(sum_by_group(_counts(predictions), predictions.groups), _macro_f1)
+    counts = f1_counts(predictions.target, predictions.predicted)
+    found["macro_f1"] = clustered(sum_by_group(counts, predictions.groups), macro_f1)
     found["log_loss"] = mean_interval(log_loss(predictions.probabilities, predictions.target), predictions.groups)
     return {name: {"clustered": one, "shown": one} for name, one in found.items()}
 
@@ -113,15 +115,3 @@ def _per_class(
         }
         for number, name in enumerate(predictions.classes)
     ]
-
-
-def _counts(predictions: Predictions) -> np.ndarray:
-    """Returns (N, 2 * classes): per genre, the hits, then true plus predicted. F1 follows from their sums."""
-    true, predicted = predictions.target.astype(int), predictions.predicted.astype(int)
-    return np.hstack([true * predicted, true + predicted])
-
-
-def _macro_f1(counts: np.ndarray) -> np.ndarray:
-    """Returns (draws,) mean F1 over genres that occur or are predicted, from (draws, 2 * classes) sums of `_counts`."""
-    hits, occurring = np.split(counts, 2, axis=1)
-    return (2 * hits / np.maximum(occurring, 1)).sum(axis=1) / np.maximum((occurring > 0).sum(axis=1), 1)

@@ -21,7 +21,7 @@ def scores(probabilities: np.ndarray, target: np.ndarray, classes: Sequence[str]
         "n": len(target),
         **{name: float(values.mean()) for name, values in _per_clip(probabilities, target).items()},
         "macro_accuracy": float(macro_accuracy(hits_by_class(probabilities, target).sum(axis=0)[None])[0]),
-        "macro_f1": float(macro_f1(confusion.reshape(1, -1), len(classes))[0]),
+        "macro_f1": float(macro_f1(f1_counts(*_one_hot(probabilities, target)).sum(axis=0)[None])[0]),
         "per_class": [dict(zip(keys, row, strict=True)) for row in rows],
         "confusion": confusion.tolist(),
     }
@@ -49,17 +49,14 @@ def intervals(
     `clustered` resamples groups of clips (None for a single group). `wilson`, only for shares, treats clips as
     independent. `shown` is the one to report (see `shown_interval`).
     """
-    n, classes = probabilities.shape
-    per_clip = _per_clip(probabilities, target)
-    confusion = np.zeros((n, classes * classes))
-    confusion[np.arange(n), target * classes + probabilities.argmax(1)] = 1
+    per_clip, counts = _per_clip(probabilities, target), f1_counts(*_one_hot(probabilities, target))
     means = ("accuracy", "top3_accuracy", "log_loss", "brier")
     found = {name: mean_interval(per_clip[name], groups) for name in means}
     found["macro_accuracy"] = clustered(sum_by_group(hits_by_class(probabilities, target), groups), macro_accuracy)
-    found["macro_f1"] = clustered(sum_by_group(confusion, groups), lambda drawn: macro_f1(drawn, classes))
+    found["macro_f1"] = clustered(sum_by_group(counts, groups), macro_f1)
     result = {}
     for name, interval in found.items():
-        independent = wilson(int(per_clip[name].sum()), n) if name in ("accuracy", "top3_accuracy") else None
+        independent = wilson(int(per_clip[name].sum()), len(target)) if name in ("accuracy", "top3_accuracy") else None
         shown = shown_interval(interval, independent)
         result[name] = {"clustered": interval, "wilson": independent, "shown": shown}
     return result
@@ -83,9 +80,17 @@ def macro_accuracy(sums: np.ndarray) -> np.ndarray:
     return np.asarray((hits / np.maximum(n, 1)).sum(axis=1) / (n > 0).sum(axis=1))
 
 
-def macro_f1(confusion: np.ndarray, num_classes: int) -> np.ndarray:
-    """Returns (draws,) mean F1 over classes that occur or are predicted, from (draws, classes * classes) confusions."""
-    confusion = confusion.reshape(-1, num_classes, num_classes)  # (draws, true, predicted)
-    hits = np.einsum("dcc->dc", confusion)
-    occurring = confusion.sum(axis=1) + confusion.sum(axis=2)  # (draws, classes)
-    return (2 * hits / np.maximum(occurring, 1)).sum(axis=1) / (occurring > 0).sum(axis=1)
+def _one_hot(probabilities: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """Returns the true and the predicted classes, (N, classes) bool each."""
+    return [np.eye(probabilities.shape[1], dtype=bool)[one] for one in (target, probabilities.argmax(axis=1))]
+
+
+def f1_counts(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(N, classes) bool each -> (N, 2 * classes): per class, the hits, then true plus predicted, for `macro_f1`."""
+    return np.hstack([true & predicted, true.astype(int) + predicted])
+
+
+def macro_f1(sums: np.ndarray) -> np.ndarray:
+    """Returns (draws,) mean F1 over classes that occur or are predicted, from (draws, 2 * classes) `f1_counts` sums."""
+    hits, occurring = np.split(sums, 2, axis=1)
+    return (2 * hits / np.maximum(occurring, 1)).sum(axis=1) / np.maximum((occurring > 0).sum(axis=1), 1)
