@@ -5,9 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from genreclf.cores import cores
+from genreclf.cores import cores, in_threads
 from genreclf.csv_text import csv_line
 from genreclf.data.clip_reader import ClipReader, Content, Read
 from genreclf.data.data_config import DataConfig
@@ -65,19 +63,8 @@ _ARRAYS = (
 
 
 def read_in_threads(reader: ClipReader, sources: Sequence[Source]) -> Iterator[Read | Content]:
-    """Reads clips on this machine, with one thread per core. Reading only a few clips ahead bounds the memory."""
-    ahead = 2 * cores()
-    queue: deque[Future[Read | Content]] = deque()
-    with ThreadPoolExecutor(cores()) as pool:
-        try:
-            for source in sources:
-                queue.append(pool.submit(reader, source))
-                if len(queue) == ahead:
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    """Reads clips on this machine, with one thread per core."""
+    return in_threads(reader, sources, cores(), ahead=2)
 
 
 def prepared_store(data: DataConfig, shard: tuple[int, int] = (1, 1), engine: Engine = read_in_threads) -> Store:

@@ -1,16 +1,13 @@
 """Predicts many files, in order, with threads that decode and predict several at once."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from genreclf.cores import in_threads
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction, Predictor
-
-_AHEAD = 4  # files submitted per thread at a time, so that memory does not grow with the number of files
 
 Result = Prediction | GenreclfError
 AnyLocation = TypeVar("AnyLocation", bound=Location)
@@ -38,22 +35,11 @@ def predict_files(
     A failure for one file does not affect the others.
     """
 
-    def predict(path: AnyLocation) -> Result:
+    def predict(path: AnyLocation) -> tuple[AnyLocation, Result]:
         try:
             with one_error(path):
-                return predictor.predict_file(path)
+                return path, predictor.predict_file(path)
         except GenreclfError as error:
-            return type(error)(str(error))  # without its traceback, which keeps all decoded data alive
+            return path, type(error)(str(error))  # without its traceback, which keeps all decoded data alive
 
-    waiting: deque[tuple[AnyLocation, Future[Result]]] = deque()
-    threads = ThreadPoolExecutor(workers)
-    try:
-        for path in paths:
-            waiting.append((path, threads.submit(predict, path)))
-            if len(waiting) >= _AHEAD * workers:
-                path, future = waiting.popleft()
-                yield path, future.result()
-        for path, future in waiting:
-            yield path, future.result()
-    finally:  # a caller that stops early does not wait for files in progress
-        threads.shutdown(wait=False, cancel_futures=True)
+    return in_threads(predict, paths, workers, ahead=4)
