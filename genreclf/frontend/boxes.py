@@ -72,12 +72,8 @@ def blocks(box: Box, ink: np.ndarray) -> list[Box]:
 
 def _runs(used: np.ndarray) -> list[tuple[int, int]]:
     """Returns the runs of True as [first, end)."""
-    places = np.flatnonzero(used)
-    if not len(places):
-        return []
-    breaks = np.flatnonzero(np.diff(places) > 1)
-    first, last = places[np.r_[0, breaks + 1]], places[np.r_[breaks, len(places) - 1]]
-    return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
+    edges = np.flatnonzero(np.diff(used, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def without_ticks(box: Box, ink: np.ndarray, least: float) -> Box:
