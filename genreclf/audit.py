@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genreclf.audit_collections import ignored_files, show_shared
+from genreclf.audit_collections import show_shared
 from genreclf.config import build
 from genreclf.data.audit import Audit, audit
 from genreclf.data.audit_page import audit_page
@@ -27,7 +27,7 @@ from genreclf.data.split import SPLITS, SplitConfig
 from genreclf.data.store import Store
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
-from genreclf.frontend.folder import folder_contents
+from genreclf.frontend.folder import folder_contents, ignored_note
 from genreclf.hydra_command import run_command
 from genreclf.inference.results import check_output, check_output_folder
 from genreclf.terminal import print_table
@@ -96,7 +96,7 @@ def _show(found: Audit) -> None:
     faults = ", ".join(f"{kind} {len(clips)}" for kind, clips in found.findings.items() if clips)
     print(f"{found.clips} clips of {len(found.classes)} classes; findings: {faults or 'none'}")
     if found.ignored:
-        print(one_line(ignored_files(found.ignored)))
+        print(one_line(ignored_note(found.ignored)))
     if found.rates:
         print("sample rates: " + ", ".join(f"{rate:,} Hz {count}" for rate, count in found.rates.items()))
     print(f"pairs of one recording: {len(found.pairs)}, in groups: {len(found.duplicate_groups)}")

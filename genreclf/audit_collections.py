@@ -1,16 +1,11 @@
 """Prints the results of comparing a data set with other collections, for the audit command."""
 
 from genreclf.data.collections import Comparison, Contents, SharedRecording
-from genreclf.frontend.folder import FolderContents
+from genreclf.frontend.folder import ignored_note
 from genreclf.terminal import print_table
 from genreclf.text import first_names, one_line
 
 PAIRS_SHOWN = 10
-
-
-def ignored_files(ignored: dict[str, list[str]]) -> str:
-    """Describes how many files of each extension were ignored, with the first names."""
-    return FolderContents([], ignored, []).told()
 
 
 def show_shared(found: Comparison) -> None:
@@ -35,7 +30,7 @@ def _row(pair: SharedRecording) -> tuple[str, ...]:
 def _contents(contents: Contents) -> str:
     absent = [f"{len(contents.left_out)} left out ({first_names(list(contents.left_out))})"] * bool(contents.left_out)
     if contents.ignored:
-        absent.append(ignored_files(contents.ignored))
+        absent.append(ignored_note(contents.ignored))
     if contents.not_compared:
         names = first_names(contents.not_compared)
         absent.append(f"{len(contents.not_compared)} not compared by sound: shorter than 4 s, or uniform ({names})")

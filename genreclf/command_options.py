@@ -12,7 +12,7 @@ from genreclf.config import RENAMED
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
-from genreclf.frontend.folder import FolderContents, folder_contents
+from genreclf.frontend.folder import FolderContents, folder_contents, ignored_note
 from genreclf.frontend.object_store import Location
 from genreclf.inference.onnx_model import DEVICES
 from genreclf.inference.predictor import Predictor, load_predictor
@@ -109,8 +109,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
             files.append(path)
             continue
         contents = folder_contents(path)
-        for error in contents.unreadable:
-            print(f"genreclf: {error}", file=sys.stderr)
+        print_problems(contents.unreadable)
         check_contents(path, contents)
         files += [path / clip for clip in contents.clips]
         unreadable += len(contents.unreadable)
@@ -120,7 +119,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 def check_contents(path: Location, contents: FolderContents) -> None:
     """Reports the ignored files of a folder. Raises GenreclfError if it has no clips."""
     if contents.ignored:
-        print(one_line(f"genreclf: {path}: {contents.told()}"), file=sys.stderr)
+        print(one_line(f"genreclf: {path}: {ignored_note(contents.ignored)}"), file=sys.stderr)
     if not contents.clips and not contents.unreadable:
         raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")
 

@@ -16,7 +16,7 @@ from genreclf.data.public_sets import PublicRows, public_layout, public_rows, pu
 from genreclf.data.table import ClipMetadata, overridden, read_genres, read_table
 from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
 from genreclf.errors import GenreclfError
-from genreclf.frontend.folder import FolderContents, folder_contents
+from genreclf.frontend.folder import FolderContents, folder_contents, ignored_note
 from genreclf.frontend.object_store import Location
 from genreclf.inference.task import MULTICLASS
 from genreclf.text import first_names
@@ -153,7 +153,7 @@ def contents_below(folder: Location) -> FolderContents:
 def _clips_below(folder: Location) -> list[str]:
     contents = contents_below(folder)
     if contents.ignored:
-        tell_once(f"data.path={folder}: {contents.told()}")
+        tell_once(f"data.path={folder}: {ignored_note(contents.ignored)}")
     return contents.clips
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,14 +43,13 @@ class FolderContents:
     ignored: dict[str, list[str]]  # other files by extension (".txt"; "" for none), COVER_ART, PLOTS
     unreadable: list[GenreclfError]  # folders that cannot be read
 
-    def told(self) -> str:
-        """Describes how many files of each extension were ignored, with the first names; empty if none were."""
-        if not self.ignored:
-            return ""
-        count = sum(map(len, self.ignored.values()))
-        kinds = sorted(self.ignored.items(), key=lambda item: (-len(item[1]), item[0]))
-        parts = [f"{len(names)} {kind or 'without an extension'} ({first_names(names)})" for kind, names in kinds]
-        return f"{count} file{'s' if count > 1 else ''} ignored: {', '.join(parts)}"
+
+def ignored_note(ignored: Mapping[str, Sequence[str]]) -> str:
+    """Describes how many files of each kind in `FolderContents.ignored` there are, with the first names."""
+    count = sum(map(len, ignored.values()))
+    kinds = sorted(ignored.items(), key=lambda item: (-len(item[1]), item[0]))
+    parts = [f"{len(names)} {kind or 'without an extension'} ({first_names(names)})" for kind, names in kinds]
+    return f"{count} file{'s' if count > 1 else ''} ignored: {', '.join(parts)}"
 
 
 def folder_contents(folder: Location) -> FolderContents:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from unreadable import make_unreadable
 
 from genreclf.frontend.clip import is_clip
-from genreclf.frontend.folder import COVER_ART, contents_of, folder_contents
+from genreclf.frontend.folder import COVER_ART, contents_of, folder_contents, ignored_note
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -25,7 +25,7 @@ def test_what_is_ignored_is_counted_by_ending_and_named(tmp_path):
     contents = folder_contents(fill(tmp_path, *names))
     assert contents.clips == ["a/1.mp3", "a/2.M4A", "b/c/3.opus"]
     assert contents.ignored == {".txt": ["a/notes.txt", "b/LIST.TXT"], "": ["b/readme"], ".cue": ["x.cue"]}
-    told = contents.told()
+    told = ignored_note(contents.ignored)
     assert told.startswith("4 files ignored: 2 .txt ('a/notes.txt', 'b/LIST.TXT'), ")
     assert "1 without an extension ('b/readme')" in told and "1 .cue ('x.cue')" in told
 
@@ -45,12 +45,13 @@ def test_plots_of_runs_and_evaluations_are_no_clips(tmp_path):
 
 
 def test_many_names_are_counted_and_the_first_shown(tmp_path):
-    told = folder_contents(fill(tmp_path, *(f"{number:03}.pdf" for number in range(500)))).told()
+    contents = folder_contents(fill(tmp_path, *(f"{number:03}.pdf" for number in range(500))))
+    told = ignored_note(contents.ignored)
     assert "500 .pdf" in told and "'000.pdf'" in told and "'499.pdf'" not in told and len(told) < 100
 
 
 def test_nothing_is_told_of_a_folder_of_clips(tmp_path):
-    assert folder_contents(fill(tmp_path, "a.mp3", ".hidden", ".git/config")).told() == ""
+    assert folder_contents(fill(tmp_path, "a.mp3", ".hidden", ".git/config")).ignored == {}
 
 
 @pytest.mark.parametrize(
