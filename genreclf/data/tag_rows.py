@@ -20,7 +20,6 @@ from genreclf.tags.plan import join_genres
 
 UNREADABLE = "tags cannot be read"
 TAGS_SHOWN = 6  # per genre
-_NO_TAGS = FileTags((), "", "", "")
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _read_all(files: Sequence[Path]) -> list[FileTags | GenreclfError]:
 
 def _tags(file: Path) -> FileTags | GenreclfError:
     if not file.name.lower().endswith(AUDIO_SUFFIXES):
-        return _NO_TAGS
+        return FileTags()
     try:
         status = file.stat()
     except OSError as error:

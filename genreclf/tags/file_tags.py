@@ -18,13 +18,10 @@ from genreclf.tags.byte_patch import BytePatch, belongs_to, write_patched
 class FileTags(NamedTuple):
     """The contents of a file's tags; empty where a tag is missing."""
 
-    genres: tuple[str, ...]  # names; ID3's numbers are replaced
-    artist: str  # several are joined by "; "
-    album: str
-    title: str
-
-
-_NO_TAGS = FileTags((), "", "", "")
+    genres: tuple[str, ...] = ()  # names; ID3's numbers are replaced
+    artist: str = ""  # several are joined by "; "
+    album: str = ""
+    title: str = ""
 
 
 class GenreTag(NamedTuple):
@@ -49,7 +46,7 @@ def read_tags(path: Path) -> FileTags:
             with suppress(UndecodableError):  # Matroska, RF64 and other formats that only ffmpeg reads
                 return _tags_by_ffmpeg(path)
             raise
-        found = _NO_TAGS if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
+        found = FileTags() if opened.tags is None else FileTags(*formats.read_fields(opened.tags))
         if all(found):
             return found
         # WAV files may also have RIFF tags, which mutagen does not read, and MP3 files tags at their end.
