@@ -68,6 +68,23 @@ def newest_first(folder: Path, name: str) -> list[Path]:
     return sorted(times, key=times.__getitem__, reverse=True)
 
 
+@contextmanager
+def exclusive(file: Path, taken: str) -> Iterator[None]:
+    """Holds the lock of a file, which is created if it is missing. The system releases it when the process dies.
+
+    Raises GenreclfError, with the message `taken`, if another process holds it. File systems without locks allow
+    several processes.
+    """
+    with file.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise GenreclfError(taken) from error
+        except OSError:
+            pass
+        yield
+
+
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     """Writes `content` (text as UTF-8) beside `path`, flushes it to disk, and renames it into place.
 

@@ -4,16 +4,15 @@ The folder contains `manifest.json`, which the first process writes, and a folde
 and with its rows in the end. With separate folders, no process removes files that another one is writing.
 """
 
-import fcntl
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from genreclf.errors import GenreclfError
-from genreclf.files import replacement, write_once
+from genreclf.files import exclusive, replacement, write_once
 from genreclf.frontend.object_store import Location
 from genreclf.inference.array_task import Numbering, part_of, ranges
 from genreclf.inference.journal import Journal
@@ -56,8 +55,8 @@ class Shards:
         """
         shard = self._shard(number)
         shard.mkdir(exist_ok=True)
-        problems = passing = 0
-        with _locked(shard / _JOURNAL) as journal:
+        journal, problems, passing = shard / _JOURNAL, 0, 0
+        with exclusive(journal, f"{journal}: another process works on this shard; wait for it, or stop it"):
             with suppress(_UnfinishedError), replacement(shard / _ROWS) as temporary, temporary.open("w") as file:
                 for result in journaled(paths, engine, Journal(journal, self.manifest.digest)):
                     file.write(json.dumps(result.row) + "\n")
@@ -160,16 +159,3 @@ def _check_same(folder: Path, found: Manifest, wanted: Manifest) -> None:
     else:
         return
     raise GenreclfError(f"{folder}: {fault}, or choose another folder")
-
-
-@contextmanager
-def _locked(journal: Path) -> Iterator[Path]:
-    """Yields the journal while this process holds its lock, which the system releases when the process dies."""
-    with journal.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise GenreclfError(f"{journal}: another process works on this shard; wait for it, or stop it") from error
-        except OSError:
-            pass  # a file system without locks: two processes would write the same rows
-        yield journal

@@ -1,6 +1,5 @@
 """Prepares a run folder for training: one process at a time, one model."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from genreclf.errors import GenreclfError
+from genreclf.files import exclusive
 from genreclf.inference import run_folder
 from genreclf.training.resume import OUTSIDE, read_run
 
@@ -26,19 +26,14 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises GenreclfError if another process holds it.
     """
-    with (folder / run_folder.LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise GenreclfError(f"run={folder}: another process trains in it; choose another folder") from error
-        except OSError:
-            pass  # a file system without locks
+    lock = folder / run_folder.LOCK
+    with exclusive(lock, f"run={folder}: another process trains in it; choose another folder"):
         try:
             yield
         finally:
             with suppress(OSError):
-                if [path.name for path in folder.iterdir()] == [run_folder.LOCK]:  # it was refused before it wrote
-                    (folder / run_folder.LOCK).unlink()
+                if list(folder.iterdir()) == [lock]:  # the run was refused before it wrote
+                    lock.unlink()
                     folder.rmdir()
 
 
