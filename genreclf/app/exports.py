@@ -36,7 +36,7 @@ def as_csv(labels: Sequence[str], rows: Sequence[Sequence[Row]], classes: Classe
     are for one model each, named in the column `model`, because the models' segments may differ.
     """
     if len(labels) == 1:
-        records = flat([row for (row,) in rows], classes[0], segments)
+        records = list(flat([row for (row,) in rows], classes[0], segments))
     elif segments:
         records = _by_segment(labels, rows, classes)
     else:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from genreclf.app.time_axis import clock
+from genreclf.inference import results
 from genreclf.inference.catalog import Scores
 from genreclf.inference.predictor import Prediction, Segment
 from genreclf.inference.reliability import bin_of
@@ -78,7 +79,7 @@ def no_genre(prediction: Prediction, classes: Sequence[str]) -> str:
 
 def ranked(prediction: Prediction, classes: Sequence[str]) -> list[tuple[str, float]]:
     """Returns all genres with their probabilities, the most probable first."""
-    return sorted(zip(classes, prediction.probabilities, strict=True), key=lambda pair: -pair[1])
+    return results.ranked(dict(zip(classes, prediction.probabilities, strict=True)))
 
 
 def span(segment: Segment) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from genreclf.evaluation.plots import ClipView, draw_clip
 from genreclf.evaluation.slices import NO_VALUE
+from genreclf.inference.results import ranked
 from genreclf.inference.task import MULTILABEL
 from genreclf.page import render
 from genreclf.text import shell_command
@@ -24,6 +25,7 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
     """
     plain, classes, trained_with = metrics["tta"]["none"]["clip"], metrics["classes"], metrics["trained_with"] or ()
     several = metrics.get("task") == MULTILABEL
+    likeliest = [ranked(dict(zip(classes, view.probabilities, strict=True)))[:3] for view in mistakes]
     return render(
         f"evaluation/{'multilabel_' if several else ''}report.html.jinja",
         m=metrics,
@@ -33,14 +35,9 @@ def report_page(metrics: dict[str, Any], pictures: dict[str, bytes], mistakes: S
         trained=shell_command("genreclf", "train", *trained_with) if trained_with else "",
         scored=shell_command("genreclf", "evaluate", *metrics["command"]),
         pictures=pictures,
-        mistakes=[(view, draw_clip(view), _ranked(view, classes)) for view in mistakes],
+        mistakes=list(zip(mistakes, map(draw_clip, mistakes), likeliest, strict=True)),
         **(_guessing(plain) if several else _of_classes(plain, classes)),
     )
-
-
-def _ranked(view: ClipView, classes: Sequence[str]) -> list[tuple[str, float]]:
-    """Returns the three most probable genres."""
-    return sorted(zip(classes, view.probabilities, strict=True), key=lambda pair: -pair[1])[:3]
 
 
 def _guessing(plain: dict[str, Any]) -> dict[str, Any]:

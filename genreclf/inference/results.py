@@ -75,7 +75,7 @@ def _cells(row: Row, top: int, segments: bool) -> Iterator[list[str]]:
         yield [what, *[""] * (1 + (top > 1) + segments), path]
         return
     for piece, genres in zip(_pieces(row, segments), given, strict=True):
-        others = [pair for pair in _ranked(piece["probabilities"]) if pair not in genres][: max(0, top - len(genres))]
+        others = [pair for pair in ranked(piece["probabilities"]) if pair not in genres][: max(0, top - len(genres))]
         then = [", ".join(f"{name} {value:.0%}" for name, value in others)] if top > 1 else []
         span = [f"{piece['start_seconds']:.0f}-{piece['end_seconds']:.0f}"] if segments else []
         names = join_genres(name for name, _ in genres) or "no genre"
@@ -89,10 +89,11 @@ def _given(row: Row, piece: dict[str, Any]) -> list[tuple[str, float]]:
     """
     if "genres" in piece:
         return [(name, piece["probabilities"][name]) for name in piece["genres"]]
-    return _ranked(piece["probabilities"])[:1] if row.get("genre") else []
+    return ranked(piece["probabilities"])[:1] if row.get("genre") else []
 
 
-def _ranked(probabilities: dict[str, float]) -> list[tuple[str, float]]:
+def ranked(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Returns the genres with their probabilities, the most probable first."""
     return sorted(probabilities.items(), key=lambda pair: -pair[1])
 
 
@@ -109,7 +110,7 @@ def show_json(rows: Iterable[Row], out: TextIO) -> None:
 def show_csv(rows: Iterable[Row], classes: Sequence[str], segments: bool, out: TextIO) -> None:
     """Writes a line per clip or segment, each as soon as it comes, with a column for each class."""
     shown = one_line if out.isatty() else utf8  # programs get names unchanged
-    for number, record in enumerate(_records(rows, classes, segments)):
+    for number, record in enumerate(flat(rows, classes, segments)):
         if not number:
             out.write(csv_line(map(shown, record)))
         out.write(csv_line(shown(value) if isinstance(value, str) else value for value in record.values()))
@@ -183,12 +184,8 @@ def write_output(path: Path, content: str | bytes) -> None:
         raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
 
-def flat(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> list[dict[str, Any]]:
-    """Returns flat records with equal keys. p_CLASS is a class's probability, or None without a prediction."""
-    return list(_records(rows, classes, segments))
-
-
-def _records(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> Iterator[dict[str, Any]]:
+def flat(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> Iterator[dict[str, Any]]:
+    """Yields flat records with equal keys. p_CLASS is a class's probability, or None without a prediction."""
     for row in rows:
         yield from (_record(row, piece, classes, segments) for piece in _pieces(row, segments))
 
