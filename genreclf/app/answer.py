@@ -97,9 +97,8 @@ def _spoken(song: Song, classifier: Classifier, analyses: list[Analysis]) -> str
 def _details(song: Song, classifier: Classifier, analyses: list[Analysis], is_picture: bool) -> None:
     """Shows the song over time and the probability of every genre."""
     names = [model.label.split(" (")[0] for model in classifier.models]
-    key = " ".join(
-        ["player", song.id, str(classifier.picture_seconds), *(m.predictor.digest for m in classifier.models)]
-    )
+    digests = [model.predictor.digest for model in classifier.models]
+    key = " ".join(["player", song.id, str(classifier.picture_seconds), *digests])
     has_genres = bool(analyses[0].prediction.probabilities)
     st.subheader("Over time" if has_genres else "What was read", anchor=False)
     player(analyses, names, classifier.classes, None if is_picture else song.content, key)

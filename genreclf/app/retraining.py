@@ -8,15 +8,7 @@ from genreclf.app import words
 from genreclf.app.results import Classifier, Model
 from genreclf.app.state import runs_folder
 from genreclf.app.time_axis import clock
-from genreclf.app.trainings import (
-    TABLE,
-    TRAININGS,
-    Training,
-    missing,
-    new_folder,
-    obstacle,
-    train_arguments,
-)
+from genreclf.app.trainings import TABLE, TRAININGS, Training, missing, new_folder, obstacle, train_arguments
 from genreclf.app.visits import Visit
 from genreclf.errors import GenreclfError
 from genreclf.inference.run_folder import PRETRAINED

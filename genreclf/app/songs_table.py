@@ -20,12 +20,11 @@ def songs_table(visit: Visit, labels: Sequence[str], rows: dict[str, list[Row]],
 
     `genres` are those that a correction may choose.
     """
+    unknown = {"answers": ["…"] * len(labels)}
     data = {
         "labels": list(labels) if len(labels) > 1 else ["genre"],
         "genres": list(map(one_line, genres)),
-        "songs": [
-            {"answers": ["…"] * len(labels), **_line(visit, song, of_song, genres)} for song, of_song in rows.items()
-        ],
+        "songs": [{**unknown, **_line(visit, song, of_song, genres)} for song, of_song in rows.items()],
     }
     component("songs_table")(key=_KEY, data=data, on_act_change=lambda: _act(visit, genres))
 

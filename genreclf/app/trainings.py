@@ -175,11 +175,8 @@ def _write(folder: Path, songs: Sequence[tuple[Song, str]]) -> None:
 def _files(folder: Path, songs: Sequence[tuple[Song, str]]) -> Iterator[tuple[str, str, str]]:
     for number, (song, genre) in enumerate(songs, 1):
         suffix = PurePath(song.name).suffix.lower()
-        path = folder / f"{number:04d}{suffix if suffix in CLIP_SUFFIXES else _suffix(song.content)}"
+        if suffix not in CLIP_SUFFIXES:  # the readers detect the format by themselves
+            suffix = ".png" if is_picture(song.content) else ".wav"
+        path = folder / f"{number:04d}{suffix}"
         write_atomically(path, song.content)
         yield path.name, genre, one_line(song.name)
-
-
-def _suffix(content: bytes) -> str:
-    """Returns the suffix for a name without a known one. The readers detect the format by themselves."""
-    return ".png" if is_picture(content) else ".wav"
