@@ -13,7 +13,7 @@ from genreclf.data.split import split_word
 from genreclf.data.table import ClipMetadata
 from genreclf.data.tracks import Layout, Track
 from genreclf.errors import GenreclfError
-from genreclf.inference.task import MULTICLASS, MULTILABEL
+from genreclf.inference.task import MULTILABEL
 from genreclf.tags.plan import join_genres
 from genreclf.text import first_names
 
@@ -84,14 +84,13 @@ def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
         public.fetch(path, subset)
         found = public.find(path, subset)
     if found is None:
-        raise GenreclfError(
-            f"data.path={path}: what was unpacked there is not in the usual layout; give another folder"
-        )
+        fault = "what was unpacked there is not in the usual layout"
+        raise GenreclfError(f"data.path={path}: {fault}; give another folder")
     return found
 
 
 def public_rows(
-    public: PublicSet, layout: Layout, subset: str, paths: Sequence[str], split: int = 0, task: str = MULTICLASS
+    public: PublicSet, layout: Layout, subset: str, paths: Sequence[str], split: int, task: str
 ) -> PublicRows:
     """Returns the information in the data set's tables on the clips `paths`, with split number `split`.
 

@@ -51,9 +51,7 @@ def _ordered(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(counts[name].items(), key=lambda item: (-item[1], item[0]))) for name in names}
 
 
-def tag_rows(
-    folder: Path, paths: Sequence[str], genre_map: GenreMap, table: Sequence[ClipMetadata] | None = None
-) -> TagRows:
+def tag_rows(folder: Path, paths: Sequence[str], genre_map: GenreMap, table: Sequence[ClipMetadata] | None) -> TagRows:
     """Reads the tags of the files at `paths`, relative to `folder`. Cells in the rows of `table` override them.
 
     All spellings of a genre become one. Pictures have no tags. Prints on standard error which files cannot be read.

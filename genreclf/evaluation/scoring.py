@@ -84,7 +84,7 @@ def _predictions(probabilities: np.ndarray, info: ModelInfo, music: ClipSet) -> 
     return Predictions(info.classes, paths, digests, music.groups, target, probabilities, info.thresholds)
 
 
-def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dict[str, Any]:
+def clip_scores(predictions: Predictions, columns: Columns) -> dict[str, Any]:
     """Returns scores, intervals and calibration of clips as JSON-like data, also by the values of `columns`."""
     probabilities, target = predictions.probabilities, predictions.target
     return {
@@ -92,7 +92,7 @@ def clip_scores(predictions: Predictions, columns: Columns | None = None) -> dic
         "groups": len(set(predictions.groups)),
         "intervals": intervals(probabilities, target, predictions.groups),
         "calibration": calibration(probabilities, target),
-        "slices": slice_scores(predictions, columns or {}),
+        "slices": slice_scores(predictions, columns),
         "none": None,
     }
 

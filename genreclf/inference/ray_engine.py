@@ -45,7 +45,7 @@ class _Worker:
 
 @contextmanager
 def ray_engine(
-    cluster: Cluster, settings: Settings, digest: str, contents: Contents, workers: int | None = None
+    cluster: Cluster, settings: Settings, digest: str, contents: Contents, workers: int | None
 ) -> Iterator[Engine]:
     """Yields an engine that predicts files on the cluster while the `with` block runs.
 

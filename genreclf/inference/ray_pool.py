@@ -113,14 +113,14 @@ def _check_reachable(cluster: Cluster) -> None:
 
 
 def results_as_they_come(
-    cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None = None
+    cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None
 ) -> Iterator[tuple[int, Any]]:
     """Yields each item's place in the list and its result. `workers` is the number of actors (default: one per CPU)."""
     count, size = _sizes(len(items), workers)
     return _Pool(cluster, job, len(items)).results(_chunks(items, size), count)
 
 
-def results_in_order(cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None = None) -> Iterator[Any]:
+def results_in_order(cluster: Cluster, job: Job, items: Sequence[Any], workers: int | None) -> Iterator[Any]:
     """Yields the results in the order of the items. Few are buffered, so memory does not grow with their number."""
     count, size = _sizes(len(items), workers)
     ahead = _CHUNKS_AHEAD * count * size

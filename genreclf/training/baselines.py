@@ -22,11 +22,12 @@ def fit_baseline(model: dict[str, Any], datamodule: SpectrogramDataModule) -> Ne
     `model` is the configuration's group `model`, which `settings.check_net` has accepted.
     """
     values = {**model["net"], "num_classes": len(datamodule.classes)}
-    fits = {SVM: _fit_svm, MAJORITY: _fit_majority}
-    return fits[model["kind"]](model, values, datamodule).eval()
+    is_svm = model["kind"] == SVM
+    net = _fit_svm(values, datamodule, model["c"]) if is_svm else _fit_majority(values, datamodule)
+    return net.eval()
 
 
-def _fit_majority(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
+def _fit_majority(values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
     net: Any = new_net(MAJORITY, values, "model.net")
     batches = datamodule.loader(datamodule.dataset("train"), datamodule.batch_size)
     target = torch.cat([_one_hot(batch["target"], values["num_classes"]) for batch in batches])
@@ -40,13 +41,13 @@ def _one_hot(target: Tensor, classes: int) -> Tensor:
     return target if target.ndim == 2 else one_hot(target, classes).float()
 
 
-def _fit_svm(model: dict[str, Any], values: dict[str, Any], datamodule: SpectrogramDataModule) -> Net:
+def _fit_svm(values: dict[str, Any], datamodule: SpectrogramDataModule, c: float) -> Net:
     untrained: Any = new_net(SVM, {**values, "support_vectors": 0}, "model.net")
     # Overlapping segments would add support vectors, and thus size, but no accuracy.
     segments = datamodule.loader(datamodule.dataset("train", overlapping=False), datamodule.batch_size)
     batches = [(untrained.features(to_images(batch, None)["image"].float()), batch["target"]) for batch in segments]
     features, target = (torch.cat(part) for part in zip(*batches, strict=True))
-    return svm_net(values, features, target, model["c"])
+    return svm_net(values, features, target, c)
 
 
 def svm_net(values: dict[str, Any], features: Tensor, target: Tensor, c: float) -> Net:

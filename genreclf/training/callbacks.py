@@ -15,7 +15,6 @@ from torch import Tensor
 
 from genreclf.files import write_atomically
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
-from genreclf.inference.task import MULTICLASS
 from genreclf.training.clip_metrics import BEST, TRAIN_METRICS, VAL_METRICS
 from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import average_statistics
@@ -28,7 +27,7 @@ class EpochLog(Callback):
     depend on the task.
     """
 
-    def __init__(self, path: Path, report: Callable[[dict[str, float]], None], task: str = MULTICLASS) -> None:
+    def __init__(self, path: Path, report: Callable[[dict[str, float]], None], task: str) -> None:
         self.path, self.report = path, report
         self.training, self.all_metrics = TRAIN_METRICS[task], (*TRAIN_METRICS[task], *VAL_METRICS[task])
         self.columns = ("epoch", *self.all_metrics, "learning_rate", "seconds")
@@ -130,7 +129,7 @@ class RunningAverage(WeightAveraging):
         self._average_model.n_averaged += 1
 
 
-def checkpoints(folder: Path, optim: OptimConfig, task: str = MULTICLASS) -> list[Callback]:
+def checkpoints(folder: Path, optim: OptimConfig, task: str) -> list[Callback]:
     """Returns the callbacks for checkpoints and, if `optim` asks for them, early stopping and the running average.
 
     They write `best.ckpt` at the highest validation score (BEST), and `last.ckpt` after each epoch. With `ema_decay`,
