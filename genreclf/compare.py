@@ -68,23 +68,14 @@ def _parser() -> argparse.ArgumentParser:
         "or data.drop=FILE. Writes comparison.md, comparison.json and comparison.png. "
         "Exit code: 0, or 2 for a usage error.",
     )
-    parser.add_argument(
-        "runs", nargs="+", type=user_path, metavar="RUN", help="a run folder, or a folder of runs (a sweep)"
-    )
+    runs = "a run folder, or a folder of runs (a sweep)"
+    parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN", help=runs)
     parser.add_argument("--clips", default="test", choices=["test", "val"], help="which clips (default test)")
     add_tta_option(parser)
-    parser.add_argument(
-        "--calibrate",
-        action="store_true",
-        help="calibrate each fold on the other folds, and print the temperature for a model of all clips",
-    )
-    parser.add_argument(
-        "--slices",
-        nargs="+",
-        default=[],
-        metavar="COLUMN",
-        help="also compare by the values of these columns of data.table, or of genre; give it after the runs",
-    )
+    calibrate = "calibrate each fold on the other folds, and print the temperature for a model of all clips"
+    parser.add_argument("--calibrate", action="store_true", help=calibrate)
+    slices = "also compare by the values of these columns of data.table, or of genre; give it after the runs"
+    parser.add_argument("--slices", nargs="+", default=[], metavar="COLUMN", help=slices)
     parser.add_argument("--out", type=user_path, metavar="FOLDER", help="where to write (default comparisons/TIME)")
     return parser
 

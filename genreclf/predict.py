@@ -76,9 +76,8 @@ def _parser() -> Parser:
     add_model_options(parser)
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="genres per line of the table (default 3)")
     parser.add_argument("--segments", action="store_true", help="the genre over time: a line for each segment")
-    parser.add_argument(
-        "--parquet", type=user_path, metavar="OUT", help="write a Parquet file with all classes at the end"
-    )
+    parquet = "write a Parquet file with all classes at the end"
+    parser.add_argument("--parquet", type=user_path, metavar="OUT", help=parquet)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON with all classes, file by file")
     form.add_argument("--csv", action="store_true", help="print CSV with all classes, file by file")

@@ -143,9 +143,8 @@ def _change_each(items: Sequence[Item], change: Callable[[Item], Outcome], label
 
 
 def _show_counts(counts: Counter[str]) -> None:
-    print_table(
-        [("files", "number"), ("result", "text")], [[str(count), what] for what, count in counts.items() if count]
-    )
+    rows = [[str(count), what] for what, count in counts.items() if count]
+    print_table([("files", "number"), ("result", "text")], rows)
 
 
 if __name__ == "__main__":
