@@ -116,7 +116,8 @@ def stream_audio(path: Path, new_sink: Callable[[], AnySink], max_seconds: float
             if is_final:
                 break
     if best is None:
-        why = _clearest(reasons)
+        known = [why for why in reasons if not why.startswith(UNRECOGNISED)]
+        why = known[-1] if known else UNRECOGNISED
         or_picture = "PNG picture, or a " if why.startswith((UNRECOGNISED, NO_AUDIO)) else ""
         raise GenreclfError(f"{path}: cannot be read as audio ({why}); give a {or_picture}{_READABLE} file")
     return best
@@ -256,9 +257,8 @@ def _missing(handle: FileIO, before: os.stat_result, decoder: Decoder, waveform:
     seconds, now = waveform.seconds, os.fstat(handle.fileno())
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return f"{TRUNCATED}: the file changed while it was read, {seconds:.1f} s decoded"
-    expected = (
-        decoder.header_seconds if len(waveform.frames) == 1 else 0.0
-    )  # the header of joined files is the first one's
+    # The header of joined files is the first one's.
+    expected = decoder.header_seconds if len(waveform.frames) == 1 else 0.0
     if expected - seconds > decoder.header_tolerance_seconds:
         return f"{TRUNCATED}: header says {expected:.1f} s, {seconds:.1f} s decoded"
     end, size = file_end(handle), now.st_size
@@ -270,8 +270,3 @@ def _missing(handle: FileIO, before: os.stat_result, decoder: Decoder, waveform:
     if share > _UNREAD_SHARE:
         return f"{share:.0%} of the file {UNDECODED} (tags, or more music), {seconds:.1f} s decoded"
     return ""
-
-
-def _clearest(reasons: list[str]) -> str:
-    """Returns the last reason that is more than an unknown format."""
-    return next((reason for reason in reversed(reasons) if not reason.startswith(UNRECOGNISED)), UNRECOGNISED)

@@ -79,9 +79,8 @@ def _runs(used: np.ndarray) -> list[tuple[int, int]]:
 def without_ticks(box: Box, ink: np.ndarray, least: float) -> Box:
     """Removes lines at a box's edges with less ink than `least` times the fullest line's: tick marks and labels."""
     inside = box.of(ink)
-    rows, columns = (
-        np.flatnonzero(share >= least * share.max()) for share in (inside.mean(axis=1), inside.mean(axis=0))
-    )
+    shares = inside.mean(axis=1), inside.mean(axis=0)
+    rows, columns = (np.flatnonzero(share >= least * share.max()) for share in shares)
     return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1).within(box)
 
 

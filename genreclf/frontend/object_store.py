@@ -134,9 +134,8 @@ def _user_errors(path: StorePath) -> Iterator[None]:
     except GenreclfError:
         raise
     except ImportError as error:
-        raise GenreclfError(
-            f"{path}: {missing_package(error) or missing_package(error.__cause__) or reason(error)}"
-        ) from error
+        missing = missing_package(error) or missing_package(error.__cause__)
+        raise GenreclfError(f"{path}: {missing or reason(error)}") from error
     except FileNotFoundError as error:
         raise GenreclfError(f"{path}: does not exist; check the bucket and the name") from error
     except PermissionError as error:  # credentials may run out while a long list is read

@@ -171,9 +171,8 @@ def _location(path: Any) -> Location:
 
 def _array(sound: Any) -> np.ndarray:
     """Converts array-like samples, including torch tensors, to a NumPy array."""
-    if isinstance(sound, bytes | bytearray | memoryview) or hasattr(
-        sound, "read"
-    ):  # the content of a file would pass for samples
+    # The content of a file would pass for samples.
+    if isinstance(sound, bytes | bytearray | memoryview) or hasattr(sound, "read"):
         raise GenreclfError(f"classify: {type(sound).__name__}; give the path of a file, or samples as an array")
     if np.ma.is_masked(sound):
         raise GenreclfError("classify: some samples are masked; fill them, such as samples.filled(0)")
