@@ -35,9 +35,8 @@ def _contents(contents: Contents) -> str:
         names = first_names(contents.not_compared)
         absent.append(f"{len(contents.not_compared)} not compared by sound: shorter than 4 s, or uniform ({names})")
     if contents.figures:
-        absent.append(
-            f"{contents.figures} are Kaggle's figures without quiet sounds; about a tenth of these find no match"
-        )
+        kind = "Kaggle's figures without quiet sounds; about a tenth of these find no match"
+        absent.append(f"{contents.figures} are {kind}")
     return "; ".join([f"{contents.name}: {contents.clips} clips", *absent])
 
 

@@ -194,9 +194,8 @@ def _check_task(config: EvaluateConfig, info: ModelInfo) -> None:
     if config.task not in (None, info.task):
         raise GenreclfError(f"task={config.task}: {config.run} is a model with task={info.task}; leave it out")
     if info.task == MULTILABEL and any(meaning_of(name) == "genre" for name in config.slices):
-        raise GenreclfError(
-            "slices=[genre]: with task=multilabel, the report has the scores of each genre; leave it out"
-        )
+        fault = "with task=multilabel, the report has the scores of each genre"
+        raise GenreclfError(f"slices=[genre]: {fault}; leave it out")
 
 
 def _other_data(overrides: Sequence[str], info: ModelInfo) -> DataConfig:
@@ -244,9 +243,8 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     split = config.clips
     if not datamodule.clips[split]:
         other = "val" if split == "test" else "test"
-        remedy = (
-            f"try clips={other}" if datamodule.clips[other] else "score it on other music: data=folder data.path=DIR"
-        )
+        elsewhere = "score it on other music: data=folder data.path=DIR"
+        remedy = f"try clips={other}" if datamodule.clips[other] else elsewhere
         raise GenreclfError(f"clips={split}: the split of {run} has no such clips; {remedy}")
     return datamodule
 
@@ -266,10 +264,8 @@ def _log(metrics: dict[str, Any]) -> None:
 def _show(metrics: dict[str, Any]) -> None:
     print_scores(metrics)
     run = Path(metrics["run"])
-    report = run / run_folder.EVALUATION / metrics["split"] / run_folder.REPORT
-    card = run / run_folder.BUNDLE / run_folder.CARD
-    for line in (f"report: {report}", f"model card: {card}"):
-        print(one_line(line))
+    print(one_line(f"report: {run / run_folder.EVALUATION / metrics['split'] / run_folder.REPORT}"))
+    print(one_line(f"model card: {run / run_folder.BUNDLE / run_folder.CARD}"))
 
 
 main = partial(run_command, "evaluate", evaluate, extra_keys=_DATA_KEYS)

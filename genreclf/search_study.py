@@ -52,9 +52,8 @@ class Study:
             known = self.study.user_attrs.get("settings", settings)
             if known != settings:
                 differing = ", ".join(sorted({*known} ^ {*settings}))
-                raise GenreclfError(
-                    f"run={folder}: a search with other settings ({differing}); choose another run=FOLDER"
-                )
+                fault = f"a search with other settings ({differing})"
+                raise GenreclfError(f"run={folder}: {fault}; choose another run=FOLDER")
             self.study.set_user_attr("settings", settings)
 
     @contextmanager

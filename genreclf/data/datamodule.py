@@ -93,9 +93,8 @@ class SpectrogramDataModule(L.LightningDataModule):
         self.store = store
         if 1 in self.class_shares:
             name = self.classes[self.class_shares.index(1)]
-            raise GenreclfError(
-                f"task=multilabel: all training clips are of the genre {name!r}; leave it out of the table"
-            )
+            fault = f"all training clips are of the genre {name!r}"
+            raise GenreclfError(f"task=multilabel: {fault}; leave it out of the table")
 
     def summary(self) -> dict[str, Any]:
         """Returns the data's entries in the run's record: counts by split, clips left out, licences, and the digests of

@@ -93,9 +93,8 @@ class GenreMap:
 
     def _is_meaningful(self, tag: str) -> bool:
         key = spelling_key(tag)
-        return any(map(str.isalnum, tag)) and (
-            key not in NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})
-        )
+        is_genre = key not in NO_GENRE or key == spelling_key(self.none or "") or key in (self.genres or {})
+        return is_genre and any(map(str.isalnum, tag))
 
 
 def load_genre_map(name: str | None, none: str | None, task: str = MULTICLASS) -> GenreMap:

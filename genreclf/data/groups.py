@@ -23,9 +23,8 @@ def groups_of(rows: Sequence[Row], metadata: Sequence[ClipMetadata], unknown_art
     # Files of one name in one folder are one clip as audio and as a picture: x.wav and x.png.
     names = [f"{path.rpartition('/')[0]}/{clip_name(path)}" for path in paths]
     artists = artist_keys(metadata, labels, unknown_artists)
-    return merge_groups(
-        paths, recordings, names, artists, title_keys(metadata), [one.group or None for one in metadata]
-    )
+    declared = [one.group or None for one in metadata]
+    return merge_groups(paths, recordings, names, artists, title_keys(metadata), declared)
 
 
 def merge_groups(names: Sequence[str], *keys: Sequence[str | None], pairs: Iterable[tuple[int, int]] = ()) -> list[str]:

@@ -156,9 +156,8 @@ def _columns(features: Mapping[str, Any], datasets: Any, where: str) -> dict[str
     chosen = genres if len(genres) == 1 else labels
     if len(audio) != 1 or len(chosen) != 1:
         has = ", ".join(features) or "none that has a type"
-        needed = (
-            "one column of audio" if len(audio) != 1 else f"one column of genres ({', '.join(NAMES['genre'].split())})"
-        )
+        names_of_genres = ", ".join(NAMES["genre"].split())
+        needed = "one column of audio" if len(audio) != 1 else f"one column of genres ({names_of_genres})"
         raise GenreclfError(f"{where}: needs {needed}; its columns: {has}; rename the columns in a copy")
     found = {str(meaning_of(name)): name for name in list(features)[::-1] if meaning_of(name) in _MEANINGS}
     names = {**found, "audio": audio[0], "genre": chosen[0]}

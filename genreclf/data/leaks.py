@@ -88,9 +88,8 @@ def shared_keys(rows: Sequence[Row], metadata: Sequence[ClipMetadata]) -> Keys:
         "group": [one.group or None for one in metadata],
     }
     recordings = Column([row.group for row in rows], [compared(row) for row in rows])
-    return {"recording": recordings} | {
-        shared: Column(keys, [key is not None for key in keys]) for shared, keys in declared.items()
-    }
+    columns = {shared: Column(keys, [key is not None for key in keys]) for shared, keys in declared.items()}
+    return {"recording": recordings, **columns}
 
 
 def held_out_leaks(splits: Sequence[str | None], keys: Keys) -> HeldOut:

@@ -25,14 +25,13 @@ def read_paths(file: Path, where: str) -> list[str]:
     If the first line names a column of paths, the list is a table, whose other columns are ignored. Raises
     GenreclfError, whose message begins with `where`, if the file cannot be read.
     """
+    remedy = "give a file with a path on each line"
     try:
         text = unicode_text(check_ends(file).read_bytes(), "surrogateescape")  # file names need not be UTF-8
     except (OSError, UnicodeError) as error:
-        raise GenreclfError(
-            f"{where}: cannot be read ({reason(error)}); give a file with a path on each line"
-        ) from error
+        raise GenreclfError(f"{where}: cannot be read ({reason(error)}); {remedy}") from error
     if "\0" in text:
-        raise GenreclfError(f"{where}: not a text file; give a file with a path on each line")
+        raise GenreclfError(f"{where}: not a text file; {remedy}")
     first, table = text.partition("\n")[0], CsvText(where, text, "", 0)
     mark = CsvText(where, first, "", 0).delimiter(lambda name: meaning_of(name) == "path")
     meanings = list(map(meaning_of, table.header(mark)))

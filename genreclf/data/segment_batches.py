@@ -94,9 +94,8 @@ class RandomSegments(Sampler[Item]):
     def __iter__(self) -> Iterator[Item]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.clips), generator=generator).numpy()
-        drawn = random_spans(
-            self.frames[order], self.view, self.stretch, np.random.default_rng((self.seed, self.epoch))
-        )
+        rng = np.random.default_rng((self.seed, self.epoch))
+        drawn = random_spans(self.frames[order], self.view, self.stretch, rng)
         for place in self.places:
             start, length = drawn[place].tolist()
             yield self.clips[order[place]], (start, length)

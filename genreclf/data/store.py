@@ -87,9 +87,8 @@ def open_store(folder: Path) -> Store:
         matches = tuple(_read_matches(folder / RECORDINGS, rows))
         return Store(folder, rows, columns, open_fingerprints(folder, rows), matches, meta["digest"])
     except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
-        raise GenreclfError(
-            f"{folder}: incomplete or damaged ({reason(error)}); delete the folder and retry"
-        ) from error
+        fault = f"incomplete or damaged ({reason(error)})"
+        raise GenreclfError(f"{folder}: {fault}; delete the folder and retry") from error
 
 
 def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:
@@ -102,9 +101,8 @@ def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:
 def _open_array(path: Path, dtype: type[np.generic], width: int, length: int) -> np.ndarray:
     array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype != dtype or array.shape != (length, width):
-        raise ValueError(
-            f"{path.name} is {array.dtype} {array.shape}, the table gives {dtype.__name__} {(int(length), width)}"
-        )
+        needed = f"{dtype.__name__} {(int(length), width)}"
+        raise ValueError(f"{path.name} is {array.dtype} {array.shape}, the table gives {needed}")
     return array
 
 

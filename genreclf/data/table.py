@@ -97,9 +97,8 @@ def read_genres(
     genres = {path: table.genre(row, task) for path, row in rows.items() if row}
     if table.columns.plan and not any(genres.values()):
         column = table.columns.names[table.columns.number_of["genre"]]
-        raise GenreclfError(
-            f"{table.where}: its column {column!r} is empty; write the correct genres of some files there"
-        )
+        remedy = "write the correct genres of some files there"
+        raise GenreclfError(f"{table.where}: its column {column!r} is empty; {remedy}")
     if lists := [genre for genre in genres.values() if re.fullmatch(r"[\[({].*[\])}]", genre)]:
         remedy = "write several genres as rock;pop, with task=multilabel"
         raise GenreclfError(f"{table.where}: {lists[0]!r} is a list, not the name of a genre; {remedy}")
@@ -262,6 +261,5 @@ def _check_one_to_one(table: Table, paths: Sequence[str], found: Sequence[Sequen
             raise GenreclfError(f"{table.where}: {fault}; delete one of them")
         if names and clip_of.setdefault(names[0], path) != path:
             fault = f"{table.columns.key_name} {names[0]!r} matches {clip_of[names[0]]!r} and {path!r}"
-            raise GenreclfError(
-                f"{table.where}: {fault}; give each clip's whole path below data.path in a column path, or rename one"
-            )
+            remedy = "give each clip's whole path below data.path in a column path, or rename one"
+            raise GenreclfError(f"{table.where}: {fault}; {remedy}")

@@ -52,9 +52,8 @@ def teacher_vectors(file: Path, paths: Sequence[str], training: Taught) -> np.nd
         tell_once(f"teacher={file}: has no vector for {len(missing)} of {len(paths)} clips ({first_names(missing)})")
     taught = [number for number, clip in enumerate(training.clips) if rows[clip] >= 0]
     if len(taught) < MIN_CLIPS:
-        raise GenreclfError(
-            f"teacher={file}: has vectors for {len(taught)} training clips; give it at least {MIN_CLIPS}"
-        )
+        fault = f"has vectors for {len(taught)} training clips"
+        raise GenreclfError(f"teacher={file}: {fault}; give it at least {MIN_CLIPS}")
     fitted = rows[[training.clips[number] for number in taught]]
     genres, groups = training.genres[taught], [training.groups[number] for number in taught]
     parts = []

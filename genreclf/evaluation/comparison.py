@@ -63,9 +63,8 @@ def calibrate(system: System) -> System:
     single fold.
     """
     if len(np.unique(system.fold)) < 2:
-        raise GenreclfError(
-            f"--calibrate: {system.label} has one fold; give the runs of all folds, each calibrated on the others"
-        )
+        remedy = "give the runs of all folds, each calibrated on the others"
+        raise GenreclfError(f"--calibrate: {system.label} has one fold; {remedy}")
     calibrated, fitted = {}, []
     for seed, predictions in system.predictions.items():
         probabilities, target = predictions.probabilities, predictions.target

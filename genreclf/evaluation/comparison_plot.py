@@ -27,15 +27,11 @@ def draw_comparison(found: dict[str, Any], path: Path) -> None:
     compared = [f"vs {pair['other']}" if partial else f"{pair['better']} vs {pair['other']}" for pair in pairs]
     labels = [drawable(text, _LABEL_WIDTH) for text in compared]
     inches = [sum(map(_row_inches, rows)) + _MARGIN_INCHES for rows in (names, labels) if rows]
-    score, clips, groups = (
-        found["score"].replace("_", " "),
-        count(found["clips"], "clip"),
-        count(found["groups"], "group"),
-    )
+    clips, groups = count(found["clips"], "clip"), count(found["groups"], "group")
     with new_plot(path, 7.5, sum(inches)) as figure:
         axes = figure.subplots(len(inches), 1, height_ratios=inches, squeeze=False)[:, 0]
         _draw_systems(axes[0], systems, found["score"], _label_rows(axes[0], names))
-        axes[0].set_title(f"{score} on {clips} in {groups}")
+        axes[0].set_title(f"{found['score'].replace('_', ' ')} on {clips} in {groups}")
         if pairs:
             _draw_pairs(axes[1], pairs, _label_rows(axes[1], labels))
             title = "differences"

@@ -25,15 +25,13 @@ def out_of_scope(
     if not none:
         return None
     others = apply_temperature(np.array([prediction.probabilities for prediction in none]), info.temperature)
-    columns = music.cells(music.clips), music.cells(music.none)
     score = info.known.probability if info.known else partial(np.max, axis=1)
     ours, other = score(predictions.probabilities), score(others)
     withheld = None
     if info.known is not None:
-        withheld = {
-            name: float((one < info.known.threshold).mean()) for name, one in (("known", ours), ("none", other))
-        }
-    return {**none_scores(ours, other, *columns), "withheld": withheld}
+        least = info.known.threshold
+        withheld = {"known": float((ours < least).mean()), "none": float((other < least).mean())}
+    return {**none_scores(ours, other, music.cells(music.clips), music.cells(music.none)), "withheld": withheld}
 
 
 def none_scores(known: np.ndarray, none: np.ndarray, known_columns: Columns, none_columns: Columns) -> dict[str, Any]:

@@ -30,10 +30,9 @@ def draw_curves(rows: Sequence[dict[str, str]], path: Path, score: str = "accura
         for axes, name in zip(figure.subplots(1, 2), ("loss", score), strict=True):
             for part, label, colour in (("train", "training", "#0072b2"), ("val", "validation", "#d55e00")):
                 epochs, values = _curve(rows, f"{part}/{name}")
+                marker = "." if len(values) < len(rows) else None
                 if values:
-                    axes.plot(
-                        epochs, values, color=colour, marker="." if len(values) < len(rows) else None, label=label
-                    )
+                    axes.plot(epochs, values, color=colour, marker=marker, label=label)
             axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
             axes.grid(alpha=0.3)
             if axes.lines:

@@ -53,9 +53,8 @@ class Predictions:
 
     def subset(self, clips: Sequence[int]) -> "Predictions":
         """Returns the entries at these indices, in this order."""
-        paths, digests, groups = (
-            tuple(names[clip] for clip in clips) for names in (self.paths, self.digests, self.groups)
-        )
+        texts = (self.paths, self.digests, self.groups)
+        paths, digests, groups = (tuple(each[clip] for clip in clips) for each in texts)
         chosen = np.asarray(clips, dtype=np.int64)
         target, probabilities = self.target[chosen], self.probabilities[chosen]
         return replace(self, paths=paths, digests=digests, groups=groups, target=target, probabilities=probabilities)

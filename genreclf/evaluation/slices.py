@@ -26,9 +26,8 @@ def check_slices(slices: Sequence[str], table: Path | None) -> None:
         if meaning_of(name) == "genre":
             continue
         if table is None:
-            raise GenreclfError(
-                f"slices=[{name}]: there is no data.table; give one with this column, or slices=[genre]"
-            )
+            remedy = "give one with this column, or slices=[genre]"
+            raise GenreclfError(f"slices=[{name}]: there is no data.table; {remedy}")
         try:
             with columns_in_use(slices):
                 check_column(table, name)

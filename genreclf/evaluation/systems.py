@@ -118,9 +118,8 @@ def _pool_folds(runs: Sequence[Run], predictions: Mapping[Path, Predictions]) ->
     texts = [row for part in parts for row in zip(part.paths, part.digests, part.groups, strict=True)]
     order = sorted(range(len(texts)), key=texts.__getitem__)
     paths, digests, groups = zip(*(texts[index] for index in order), strict=True)
-    target, probabilities = (
-        np.concatenate([getattr(part, name) for part in parts])[order] for name in ("target", "probabilities")
-    )
+    target = np.concatenate([part.target for part in parts])[order]
+    probabilities = np.concatenate([part.probabilities for part in parts])[order]
     fold = np.repeat([run.fold for run in runs], [len(part.paths) for part in parts])[order]
     return Predictions(parts[0].classes, paths, digests, groups, target, probabilities), fold
 
@@ -133,9 +132,8 @@ def _check_same_clips(first: System, system: System, seed: int) -> None:
         raise GenreclfError(f"{where}: one predicts one genre, the other several; compare runs with the same task=...")
     if predictions.classes != reference.classes:
         raise GenreclfError(f"{where}: different classes; compare runs on the same data")
-    here, there = (
-        set(zip(one.paths, one.digests, map(str, one.target.tolist()), strict=True)) for one in (predictions, reference)
-    )
+    both = (predictions, reference)
+    here, there = (set(zip(one.paths, one.digests, map(str, one.target.tolist()), strict=True)) for one in both)
     differing = sorted({path for path, *_ in here ^ there})
     if differing:
         raise GenreclfError(

@@ -125,10 +125,8 @@ def create_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def home() -> dict[str, str]:
         """Lists the paths. FastAPI's page /docs needs the internet: it loads its scripts from another host."""
-        what, api = (
-            "POST an audio file or a spectrogram picture to /classify",
-            "/openapi.json, or with internet access /docs",
-        )
+        what = "POST an audio file or a spectrogram picture to /classify"
+        api = "/openapi.json, or with internet access /docs"
         return {"classify": what, "health": "/health", "metrics": "/metrics", "api": api}
 
     @app.head("/health", include_in_schema=False)

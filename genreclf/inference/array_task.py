@@ -55,9 +55,8 @@ class ArrayTask:
         """Returns the number of shards of a first array. Raises GenreclfError if its task numbers are not a range."""
         if self.last != self.numbering.task(self.count):
             numbers = f"{_MIN}={self.numbering.first}, {_MAX}={self.last}, {_COUNT}={self.count}"
-            raise GenreclfError(
-                f"{numbers}: no range, so its part is not known; submit --array=1-N, or give --shard I/N"
-            )
+            remedy = "submit --array=1-N, or give --shard I/N"
+            raise GenreclfError(f"{numbers}: no range, so its part is not known; {remedy}")
         return self.count
 
     def shard(self) -> int:

@@ -33,9 +33,8 @@ class OnnxModel:
         if self._session.get_modelmeta().custom_metadata_map.get(WEIGHTS_PROPERTY) != self.weights_sha256:
             raise GenreclfError(f"{file}: belongs to other weights than config.json; copy the bundle again")
         if isinstance(size, int) and size != len(self.info.classes):  # not if the file leaves it open
-            raise GenreclfError(
-                f"{file}: for {size} classes, config.json has {len(self.info.classes)}; copy both again"
-            )
+            fault = f"for {size} classes, config.json has {len(self.info.classes)}"
+            raise GenreclfError(f"{file}: {fault}; copy both again")
 
     def predict_proba(self, segments: np.ndarray) -> ModelOutput:
         """Runs the net on (N, 128, 256) uint8 segments."""

@@ -67,11 +67,8 @@ class SECNN(nn.Module):
 
 
 def _check(config: ModelConfig) -> None:
-    for key, what in (
-        ("channels", "numbers of channels"),
-        ("frequency_pools", "numbers"),
-        ("backbone_dropout", "rates"),
-    ):
+    per_block = {"channels": "numbers of channels", "frequency_pools": "numbers", "backbone_dropout": "rates"}
+    for key, what in per_block.items():
         needed = f"backbone=cnn needs {len(BLOCK_SQUEEZED)} {what}, one per block"
         require(len(getattr(config, key)) == len(BLOCK_SQUEEZED), config, key, needed)
     enough = min(config.channels) >= 1 and min(config.channels[2:]) >= SQUEEZE_RATIO

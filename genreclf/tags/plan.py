@@ -98,9 +98,8 @@ def read_plan(file: Path) -> list[PlanRow]:
         if not row["path"]:
             raise GenreclfError(f"{file}: line {line}: no path; give one, or delete the line")
         text = {name: unescape_formula(row.get(name, "")) for name in _TEXT}
-        rows.append(
-            PlanRow(unescape_bytes(unescape_formula(row["path"])), action, probability=None, known=None, **text)
-        )
+        path = unescape_bytes(unescape_formula(row["path"]))
+        rows.append(PlanRow(path, action, probability=None, known=None, **text))
     return rows
 
 

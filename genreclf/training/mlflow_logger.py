@@ -71,12 +71,11 @@ class MlflowLogger(RunLogger):
         self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:_MAX_VALUE]) for key, value in tags.items()])
         run = self.client.get_run(self.run_id)
         # A parameter cannot be changed. For a run resumed with more epochs, config.yaml has the new number.
-        settings = {
-            key: value
+        params = [
+            Param(key, str(value)[:_MAX_VALUE])
             for key, value in flatten(config).items()
             if key not in run.data.params and not key.startswith("logger.")
-        }
-        params = [Param(key, str(value)[:_MAX_VALUE]) for key, value in settings.items()]
+        ]
         for start in range(0, len(params), _BATCH):
             self.client.log_batch(self.run_id, params=params[start : start + _BATCH])
         if not run.inputs.dataset_inputs:

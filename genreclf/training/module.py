@@ -47,10 +47,9 @@ class GenreModule(L.LightningModule):
         task: str = MULTICLASS,
     ) -> None:
         super().__init__()
-        plain = {"net": asdict(net), "optim": asdict(optim), "classes": list(classes)}
-        self.save_hyperparameters(
-            {**plain, "consistency": consistency, "seed": seed, "shares": list(shares), "task": task}, ignore="teacher"
-        )
+        plain: dict[str, Any] = {"net": asdict(net), "optim": asdict(optim), "classes": list(classes)}
+        plain |= {"consistency": consistency, "seed": seed, "shares": list(shares), "task": task}
+        self.save_hyperparameters(plain, ignore="teacher")
         self.optim, self.consistency, self.seed, self.task = optim, consistency, seed, task
         self.net = GenreClassifier(net)
         self.loss = _loss(optim, shares, task)

@@ -31,9 +31,8 @@ _PARENT_POLL_SECONDS = 0.5
 def on_several_devices(trainer: Mapping[str, Any]) -> bool:
     """Returns whether the arguments of a Trainer ask for several processes, or leave the number to the machine."""
     devices = trainer["devices"]
-    single = str(devices) == "1" or (
-        isinstance(devices, Sequence) and len(devices) == 1 and not isinstance(devices, str)
-    )
+    is_list = isinstance(devices, Sequence) and not isinstance(devices, str)
+    single = str(devices) == "1" or (is_list and len(devices) == 1)
     return not single or trainer.get("num_nodes", 1) != 1
 
 
@@ -71,10 +70,8 @@ def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool)
     outside = cluster(trainer).creates_processes_externally
     setting = f"trainer.devices={trainer['devices']}"
     if trainer.get("num_nodes", 1) != 1 and not outside:
-        remedy = "start the command with srun or torchrun, which start it on all nodes"
-        raise GenreclfError(
-            f"trainer.num_nodes={trainer['num_nodes']}: this process alone would wait for others; {remedy}"
-        )
+        fault = f"trainer.num_nodes={trainer['num_nodes']}: this process alone would wait for others"
+        raise GenreclfError(f"{fault}; start the command with srun or torchrun, which start it on all nodes")
     if sweep and not outside:
         raise GenreclfError(
             f"{setting}: the second process of a job would start the whole sweep again; leave out -m, or choose "

@@ -73,10 +73,8 @@ def _check_types(trainer: Mapping[str, Any]) -> None:
         kinds = list(_kinds(_HINTS.get(key)))
         if key in _HINTS and key != "precision" and not any(_is_of(value, kind) for kind in kinds):
             # Types that a command line cannot give, such as objects, are not named.
-            names = " or ".join(
-                TYPE_NAMES.get(kind, kind) for kind in kinds if isinstance(kind, str) or kind in TYPE_NAMES
-            )
-            raise GenreclfError(f"trainer.{key}={yaml_word(value)}: expected {names}")
+            names = [TYPE_NAMES.get(kind, kind) for kind in kinds if isinstance(kind, str) or kind in TYPE_NAMES]
+            raise GenreclfError(f"trainer.{key}={yaml_word(value)}: expected {' or '.join(names)}")
 
 
 def _kinds(hint: Any) -> Iterator[Any]:
