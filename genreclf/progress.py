@@ -1,13 +1,28 @@
 """A progress bar on the terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Report = Callable[[int, int], None]  # takes the number of finished parts and the number of all parts
+
+
+def progress_map(function: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> list[Result]:
+    """Returns the result of `function` for each item, while a progress bar shows how many are done."""
+    results = []
+    with progress_bar(label, unit) as report:
+        for item in items:
+            results.append(function(item))
+            report(len(results), len(items))
+    return results
 
 
 @contextmanager
-def progress_bar(label: str, unit: str, wanted: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Shows a progress bar, if `wanted`, on standard error if that is a terminal. Yields `report(done, total)`."""
+def progress_bar(label: str, unit: str, wanted: bool = True) -> Iterator[Report]:
+    """Shows a progress bar, if `wanted`, on standard error if that is a terminal. Yields its `Report`."""
     if not (wanted and sys.stderr.isatty()):
         yield lambda done, total: None
         return

@@ -19,7 +19,7 @@ from genreclf.command_options import (
 from genreclf.cores import cores
 from genreclf.errors import command
 from genreclf.files import user_path
-from genreclf.progress import progress_bar
+from genreclf.progress import progress_map
 from genreclf.stopping import stoppable
 from genreclf.tag_plan import make_plan, show_playlists, watch
 from genreclf.tags.changes import SKIPPED, WRITTEN, Outcome, apply_row, undo_change
@@ -132,14 +132,13 @@ def _undo(options: argparse.Namespace) -> int:
 
 def _change_each(items: Sequence[Item], change: Callable[[Item], Outcome], label: str) -> Counter[str]:
     """Changes one file per item, reports problems immediately, and returns the number of files by outcome."""
-    counts: Counter[str] = Counter()
-    with progress_bar(label, "files") as report:
-        for number, item in enumerate(items, 1):
-            outcome = change(item)
-            counts[outcome.what] += 1
-            print_problems([outcome.problem])
-            report(number, len(items))
-    return counts
+
+    def changed(item: Item) -> str:
+        outcome = change(item)
+        print_problems([outcome.problem])
+        return outcome.what
+
+    return Counter(progress_map(changed, items, label, "files"))
 
 
 def _show_counts(counts: Counter[str]) -> None:

@@ -22,7 +22,7 @@ from genreclf.inference.reliability import at_least
 from genreclf.inference.results import Row, check_output
 from genreclf.inference.run_folder import DEFAULT_MODEL, find_bundle
 from genreclf.inference.task import MULTICLASS, MULTILABEL
-from genreclf.progress import progress_bar
+from genreclf.progress import progress_map
 from genreclf.tags.arrivals import arrivals, check_watching
 from genreclf.tags.choice import Rules, plan_row, rules_for
 from genreclf.tags.plan import KEEP, SEPARATOR, SKIP, WRITE, PlanRow, append_rows, read_plan, split_genres, write_plan
@@ -42,7 +42,7 @@ def make_plan(options: argparse.Namespace) -> int:
     rows = list(_predicted(songs, predictor, options))
     print_problems(row["problem"] for row in rows)
     wanted = _rules(options, predictor)
-    plan = _plan_rows(rows, wanted)
+    plan = progress_map(partial(plan_row, rules=wanted), rows, "reading tags", "files")
     if options.plan:
         write_plan(plan, options.plan)
     if options.embeddings:
@@ -100,15 +100,6 @@ def _predicted(songs: Sequence[Path], predictor: Predictor, options: argparse.Na
 
 def _rules(options: argparse.Namespace, predictor: Predictor) -> Rules:
     return rules_for(options.min, options.overwrite, options.genres, predictor.info.task == MULTILABEL)
-
-
-def _plan_rows(rows: Sequence[Row], wanted: Rules) -> list[PlanRow]:
-    plan = []
-    with progress_bar("reading tags", "files") as report:
-        for row in rows:
-            plan.append(plan_row(row, wanted))
-            report(len(plan), len(rows))
-    return plan
 
 
 def _write_embeddings(rows: Sequence[Row], predictor: Predictor, out: Path) -> None:

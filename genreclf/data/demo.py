@@ -13,7 +13,7 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +23,7 @@ import soundfile
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
+from genreclf.progress import Report
 
 FULL_SCALE = 32_768  # for 16-bit samples
 MAX_SECONDS = 600.0
@@ -200,9 +201,7 @@ def _stroke(drum: Ranges, rng: np.random.Generator) -> np.ndarray:
     return sound / np.abs(sound).max()
 
 
-def write_demo(
-    folder: Path, clips_per_style: int, seconds: float, seed: int, progress: Callable[[int, int], None] | None
-) -> None:
+def write_demo(folder: Path, clips_per_style: int, seconds: float, seed: int, progress: Report | None) -> None:
     """Writes folder/<style>/<style>.NNNNN.wav (16-bit PCM) for all styles and indices, and calls progress(done, total).
 
     Existing files are kept, so use one folder per `seconds` and `seed`. Raises GenreclfError as `render` does, and if

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from genreclf.data.token_hits import BATCH, Report, TokenTable, hits_between, hits_within
+from genreclf.data.token_hits import BATCH, TokenTable, hits_between, hits_within
 from genreclf.frontend.log_mel import FRAME_RATE_HZ, N_BANDS
+from genreclf.progress import Report
 
 # Constants without a source were set by hand; scripts/recordings.py measures their combined effect. A frame is 23.2 ms.
 SKETCH_BANDS = 32  # so that one bit per band fills a 32-bit word, as in Haitsma and Kalker

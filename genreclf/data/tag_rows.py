@@ -14,7 +14,7 @@ from genreclf.data.notices import tell_once, tell_table_once
 from genreclf.data.table import ClipMetadata, metadata_of, overridden
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
-from genreclf.progress import progress_bar
+from genreclf.progress import progress_map
 from genreclf.tags.file_tags import FileTags, read_tags
 from genreclf.tags.plan import join_genres
 
@@ -57,7 +57,7 @@ def tag_rows(folder: Path, paths: Sequence[str], genre_map: GenreMap, table: Seq
     All spellings of a genre become one. Pictures have no tags. Prints on standard error which files cannot be read.
     Raises GenreclfError if the package that reads tags is not installed.
     """
-    read = _read_all([folder / path for path in paths])
+    read = progress_map(_tags, [folder / path for path in paths], "reading tags", "files")
     for error in (one for one in read if isinstance(one, GenreclfError)):
         tell_once(str(error))
     choices = [genre_map.choose(one.genres) if isinstance(one, FileTags) else ("", UNREADABLE) for one in read]
@@ -88,15 +88,6 @@ def _row(tags: FileTags | GenreclfError, genre: str) -> ClipMetadata:
     if isinstance(tags, GenreclfError):
         return ClipMetadata()
     return metadata_of({"genre": genre, "artist": tags.artist, "album": tags.album, "title": tags.title})
-
-
-def _read_all(files: Sequence[Path]) -> list[FileTags | GenreclfError]:
-    found = []
-    with progress_bar("reading tags", "files") as report:
-        for number, file in enumerate(files, 1):
-            found.append(_tags(file))
-            report(number, len(files))
-    return found
 
 
 def _tags(file: Path) -> FileTags | GenreclfError:

@@ -1,16 +1,16 @@
 """Finds equal tokens of two clips, the candidates for a match (see `fingerprint`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from genreclf.progress import Report
+
 # A token that many clips share has little meaning, so each is compared only with the next 32, which bounds the cost.
 _NEIGHBOURS = 32
 BATCH = 1 << 14  # hits compared at once: 8 MB of words
-
-Report = Callable[[int, int], None]  # takes the number of finished parts and the number of all parts
 
 
 class TokenTable(NamedTuple):

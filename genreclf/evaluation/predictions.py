@@ -14,7 +14,7 @@ from genreclf.files import write_atomically
 from genreclf.frontend.clip import Clip
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
 from genreclf.inference.predictor import Prediction, Predictor
-from genreclf.progress import progress_bar
+from genreclf.progress import progress_map
 from genreclf.tags.plan import join_genres, split_genres
 from genreclf.text import utf8
 
@@ -62,12 +62,7 @@ class Predictions:
 
 def predict_clips(predictor: Predictor, store: Store, clips: Sequence[int], progress: str) -> list[Prediction]:
     """Predicts the clips at these indices of the store. `progress` labels the progress bar."""
-    predictions = []
-    with progress_bar(progress, "clips") as report:
-        for clip in clips:
-            predictions.append(predictor.predict(stored_clip(store, clip)))
-            report(len(predictions), len(clips))
-    return predictions
+    return progress_map(lambda clip: predictor.predict(stored_clip(store, clip)), clips, progress, "clips")
 
 
 def stored_clip(store: Store, clip: int) -> Clip:
