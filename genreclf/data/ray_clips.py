@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from genreclf import __version__
@@ -42,19 +41,17 @@ def read_on_ray(cluster: Cluster, workers: int | None = None) -> Engine:
     `workers` is the number of actors, None for one per CPU. The engine raises GenreclfError if the cluster cannot be
     reached or its nodes cannot read the clips.
     """
-    return partial(_read, cluster, workers)
 
+    def read(reader: ClipReader, sources: Sequence[Source]) -> Iterator[Read | Content]:
+        if not sources:
+            return
+        arguments = (reader, __version__, _present(reader.folder, sources), str(Path.cwd()))
+        held = MAX_STORED_BYTES if isinstance(reader.folder, StorePath) else 0
+        job = Job(_Worker, arguments, reader.lost, WORKER_BYTES + held)
+        with connected(cluster):
+            yield from results_in_order(cluster, job, sources, workers)
 
-def _read(
-    cluster: Cluster, workers: int | None, reader: ClipReader, sources: Sequence[Source]
-) -> Iterator[Read | Content]:
-    if not sources:
-        return
-    arguments = (reader, __version__, _present(reader.folder, sources), str(Path.cwd()))
-    held = MAX_STORED_BYTES if isinstance(reader.folder, StorePath) else 0
-    job = Job(_Worker, arguments, reader.lost, WORKER_BYTES + held)
-    with connected(cluster):
-        yield from results_in_order(cluster, job, sources, workers)
+    return read
 
 
 def _present(folder: Location, sources: Sequence[Source]) -> str:
