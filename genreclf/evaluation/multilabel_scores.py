@@ -91,10 +91,7 @@ def _intervals(predictions: Predictions, drawn: tuple[np.ndarray, np.ndarray]) -
 
 
 def _per_class(
-    predictions: Predictions,
-    precisions: np.ndarray,
-    areas: np.ndarray,
-    drawn: tuple[np.ndarray, np.ndarray],
+    predictions: Predictions, precisions: np.ndarray, areas: np.ndarray, drawn: tuple[np.ndarray, np.ndarray]
 ) -> list[dict[str, Any]]:
     assert predictions.thresholds is not None
     predicted = predictions.predicted

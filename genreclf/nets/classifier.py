@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
@@ -31,8 +31,8 @@ class InputScaling(nn.Module):
     with standard deviation `noise_std` is added. With `band_norm`, a batch norm over each band comes last.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: ModelConfig, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class InputScaling(nn.Module):
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
-    def forward(self, levels: torch.Tensor) -> torch.Tensor:
+    def forward(self, levels: Tensor) -> Tensor:
         """(B, 3, bands, W) uint8 or float levels -> (B, 3, bands, W // time_pool) in the net's dtype."""
         x = levels.to(self.mean.dtype)
         if self.standardize is None:  # a statement, not an expression: TorchScript then compiles only one branch
@@ -95,7 +95,7 @@ class GenreClassifier(Net):
         self.head = _dense_stack(widths, config.head_dropout).append(nn.Linear(widths[-1], classes))
         self._initialise()
 
-    def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def outputs(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns logits (B, classes), attention (B, heads, T) and, as embedding, the attention's context (B, D).
 
         `levels` are (B, 3, 128, W), uint8 or float in [0, 255]. The outputs are float32, also under autocast. With
@@ -107,9 +107,7 @@ class GenreClassifier(Net):
         scale = 1 + (self.alone - 1) * (1 - gates[-1])  # (B, 1)
         return scale * gated_sum(logits, gates), attention, context
 
-    def branches(
-        self, levels: torch.Tensor
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    def branches(self, levels: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
         """Like `outputs`, but with the logits (B, classes) and the gate (B, 1) of each branch, which the loss needs."""
         x = self.frequency(self.backbone(self.scaling(levels[:, :, : self.bands])))  # (B, T, features)
         x = self.projection(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (B * T, features) -> (B, T, units)
@@ -130,7 +128,7 @@ class GenreClassifier(Net):
             self.backbone.apply(_glorot)
 
 
-def gated_sum(logits: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Tensor:
+def gated_sum(logits: list[Tensor], gates: list[Tensor]) -> Tensor:
     """Sums the branches' logits, (B, classes) each, weighted by their gates in [0, 1], (B, 1) each -> (B, classes)."""
     return (torch.stack(logits) * torch.stack(gates)).sum(0)
 
@@ -138,7 +136,7 @@ def gated_sum(logits: list[torch.Tensor], gates: list[torch.Tensor]) -> torch.Te
 class Rows(nn.Module):
     """Concatenates the channels of all rows, lowest row first."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, T) -> (B, T, H * C)."""
         return x.permute(0, 3, 2, 1).flatten(2)  # (B, T, H, C) -> (B, T, H * C)
 
@@ -146,7 +144,7 @@ class Rows(nn.Module):
 class MeanMax(nn.Module):
     """(B, C, H, T) -> (B, T, 2 * C): the means of the channels over the rows, then the maxima."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102 - see the class
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - see the class
         return torch.cat([x.mean(2), x.amax(2)], dim=1).transpose(1, 2)  # (B, 2 * C, T) -> (B, T, 2 * C)
 
 
@@ -167,7 +165,7 @@ def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
     return [{"params": groups[decay], "weight_decay": decay} for decay in sorted(groups)]
 
 
-def _penalties(net: GenreClassifier) -> dict[torch.Tensor, float]:
+def _penalties(net: GenreClassifier) -> dict[Tensor, float]:
     """Returns the l2 penalty of each penalised kernel: the backbone's convolutions and each stack's first dense layer.
 
     As in the original, biases, batch norms, SE gates, LSTMs, attention and later dense layers have no penalty.

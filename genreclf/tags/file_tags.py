@@ -14,6 +14,8 @@ from genreclf.frontend.decoder import UndecodableError
 from genreclf.frontend.limits import MAX_BYTES, check_input_file
 from genreclf.tags.byte_patch import BytePatch, belongs_to, write_patched
 
+Note = Callable[[Path, Path], None]  # called with a file and its changed copy
+
 
 class FileTags(NamedTuple):
     """The contents of a file's tags; empty where a tag is missing."""
@@ -75,9 +77,7 @@ def check_writable(path: Path) -> None:
         formats.editable_tags(_replaceable(path)[0])
 
 
-def write_genres(
-    path: Path, genres: Sequence[str], before_renaming: Callable[[Path, Path], None] = lambda *_: None
-) -> None:
+def write_genres(path: Path, genres: Sequence[str], before_renaming: Note = lambda *_: None) -> None:
     """Replaces the file's genres by `genres`; an empty list removes them.
 
     A copy beside the file is changed, checked, flushed to disk and renamed into place, so the file is complete at any
@@ -89,9 +89,7 @@ def write_genres(
     write_genre_tag(path, GenreTag(tuple(genres), _formats().id3v1_number(*genres[:1])), before_renaming)
 
 
-def write_genre_tag(
-    path: Path, genre: GenreTag, before_renaming: Callable[[Path, Path], None] = lambda *_: None
-) -> None:
+def write_genre_tag(path: Path, genre: GenreTag, before_renaming: Note = lambda *_: None) -> None:
     """Like `write_genres`, for a genre from `read_genre_tag`."""
     from genreclf.tags.container import packets_sha256  # reading tags needs no decoder
 
