@@ -95,7 +95,7 @@ def print_default_model(options: argparse.Namespace) -> None:
 def print_problems(problems: Iterable[object]) -> None:
     """Prints a line on standard error for each problem that is not empty."""
     for problem in filter(None, problems):
-        print(f"genreclf: {problem}", file=sys.stderr)
+        print(one_line(f"genreclf: {problem}"), file=sys.stderr)
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], int]:

@@ -105,7 +105,7 @@ def _rules(options: argparse.Namespace, predictor: Predictor) -> Rules:
 def _write_embeddings(rows: Sequence[Row], predictor: Predictor, out: Path) -> None:
     found = [(row["path"], row["embedding"]) for row in rows if row.get("embedding")]
     if not found:
-        print(f"genreclf: {out}: not written: no file has an embedding", file=sys.stderr)
+        print(one_line(f"genreclf: {out}: not written: no file has an embedding"), file=sys.stderr)
         return
     paths, values = zip(*found, strict=True)
     write_embeddings(Embeddings(paths, np.array(values, np.float32), predictor.model.weights_sha256), out)
@@ -152,7 +152,7 @@ def watch(options: argparse.Namespace) -> int:
     wanted = _rules(options, predictor)
     if not options.plan.exists():
         write_plan([], options.plan)
-    print(f"genreclf: watching for new files until Ctrl-C; the plan: {options.plan}", file=sys.stderr)
+    print(one_line(f"genreclf: watching for new files until Ctrl-C; the plan: {options.plan}"), file=sys.stderr)
     for paths in arrivals(options.paths, lambda: set(_songs(options.paths)) - planned):
         for row in _predicted(paths, predictor, options):
             planned_row = plan_row(row, wanted)

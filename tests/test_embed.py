@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from pyarrow import parquet
 from tiny_pictures import tiny_picture
 
 from genreclf.embed import main
 from genreclf.frontend.picture import write_picture
 from genreclf.inference.predictor import load_predictor
+from genreclf.text import one_line
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,14 @@ def test_unreadable_files_are_named_and_the_others_written(pictures, expected, t
         assert np.array_equal(file["embedding"], expected)
     assert main([str(bad), "--out", str(tmp_path / "none.npz")]) == 1
     assert not (tmp_path / "none.npz").exists()
+
+
+def test_a_silent_file_is_named_on_one_line_whatever_its_name(tmp_path, capsys):
+    song = tmp_path / "a\n\x1b[31mred\u202e.wav"
+    soundfile.write(song, np.zeros(22_050 * 5), 22_050)
+    assert main([str(song), "--out", str(tmp_path / "x.npz")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and one_line(str(song)) in error and "\x1b" not in error and "\u202e" not in error
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
+from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError, reason
 from genreclf.progress import progress_bar
 
@@ -47,25 +48,47 @@ class Archive:
         return self.url.rpartition("/")[2]
 
 
-def obtain(archive: Archive, folder: Path, where: str, other_way: str) -> None:
+def _resume(url: str, out: BinaryIO) -> None:
+    """Appends the rest of the archive at a URL to a file."""
+    try:
+        http_get(url, out, resume_size=out.tell(), headers=_HEADERS)
+    except HfHubHTTPError as error:
+        if error.response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # nothing was missing
+            raise
+
+
+def obtain(
+    archive: Archive,
+    folder: Path,
+    where: str,
+    other_way: str,
+    resume: Callable[[str, BinaryIO], None] = _resume,
+) -> None:
     """Downloads an archive, or resumes its download, and unpacks its top folder to `folder`.
+
+    If the user has put the archive beside `folder`, it is not downloaded. Files beside `folder` stay as they are,
+    whatever their names. `resume` appends the rest of the archive at a URL to a file.
 
     Raises GenreclfError, whose message begins with `where` and ends with `other_way`, if the archive cannot be
     downloaded, has another checksum, or is damaged, if `folder` is not empty, or if the disk has too little space.
     """
-    parent = folder.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    check_vacant(folder, where)
-    file = parent / archive.name
-    if not file.is_file():
-        _check_space(archive, parent, where)
-        _download(archive, file, where, other_way)
-    check_digest(file, archive.algorithm, archive.digest, other_way)
-    unpack(file, folder, archive.limits, other_way)
-    file.unlink()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _check_vacant(folder, where)
+    own = folder.with_name(archive.name)
+    if own.is_file() and _digest(own, archive.algorithm) == archive.digest:
+        unpack(own, folder, archive.limits, other_way)
+        return
+    partial = own.with_name(own.name + ".partial")
+    _check_space(archive, folder.parent, where)
+    size = f"{archive.size / 2**30:.1f} GiB"
+    tell_once(f"{where}: not in {folder.parent}, so {archive.name} ({size}) is downloaded and unpacked to {folder}")
+    _download(archive, partial, where, other_way, resume)
+    _check_digest(archive, partial, where, other_way)
+    unpack(partial, folder, archive.limits, other_way)
+    partial.unlink()
 
 
-def check_vacant(folder: Path, where: str) -> None:
+def _check_vacant(folder: Path, where: str) -> None:
     """Raises GenreclfError, whose message begins with `where`, unless `folder` is empty or does not exist."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise GenreclfError(f"{where}: {folder} is there, but not in the usual layout; complete it, or move it away")
@@ -79,12 +102,12 @@ def _check_space(archive: Archive, folder: Path, where: str) -> None:
         raise GenreclfError(f"{where}: {folder} needs {room}; free some, or choose another data.path")
 
 
-def _download(archive: Archive, file: Path, where: str, other_way: str) -> None:
-    partial = file.with_name(file.name + ".partial")
+def _download(
+    archive: Archive, partial: Path, where: str, other_way: str, resume: Callable[[str, BinaryIO], None]
+) -> None:
     try:
         with partial.open("ab") as out:
-            _resume(archive.url, out)
-        partial.replace(file)
+            resume(archive.url, out)
     except Exception as error:  # each cause (offline, refused, interrupted, disk full) raises a different class
         if partial.is_file() and not partial.stat().st_size:
             partial.unlink()
@@ -94,21 +117,14 @@ def _download(archive: Archive, file: Path, where: str, other_way: str) -> None:
         ) from error
 
 
-def _resume(url: str, out: BinaryIO) -> None:
-    try:
-        http_get(url, out, resume_size=out.tell(), headers=_HEADERS)
-    except HfHubHTTPError as error:
-        if error.response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # nothing was missing
-            raise
-
-
-def check_digest(file: Path, algorithm: str, known: str, other_way: str) -> None:
-    """Deletes an archive whose checksum is not `known`, and raises GenreclfError."""
-    digest = _digest(file, algorithm)
-    if digest != known:
-        file.unlink()
-        differs = f"{algorithm} {digest[:12]} differs from the known archive's {known[:12]}; it was deleted"
-        raise GenreclfError(f"{file}: {differs}; run the same command again, or {other_way}")
+def _check_digest(archive: Archive, partial: Path, where: str, other_way: str) -> None:
+    """Deletes a download that is not the known archive, and raises GenreclfError."""
+    digest = _digest(partial, archive.algorithm)
+    if digest != archive.digest:
+        partial.unlink()
+        differs = f"{archive.algorithm} {digest[:12]} differs from the known archive's {archive.digest[:12]}"
+        fault = f"{archive.url}: {differs}, so it was deleted"
+        raise GenreclfError(f"{where}: {fault}; run the same command again, or {other_way}")
 
 
 def _digest(file: Path, algorithm: str) -> str:

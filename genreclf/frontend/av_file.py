@@ -26,6 +26,10 @@ _REASONS = {
     rb".{4}ftyp(avif|hei[cfsx]|hev[cx]|mi[af]1|msf1)": f"{NO_AUDIO}, only an AVIF or HEIC picture",
     rb".{4}ftyp": "its index is missing or damaged",
     rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\0-\x0f]": "an MP3 in free format, without a usual bit rate",
+    rb"Creative Voi": "in the format VOC, which is not supported",
+    rb"NIST_1A": "in the format NIST SPHERE, which is not supported",
+    rb" paf|fap ": "in the format PAF, which is not supported",
+    rb"MThd": "in the format MIDI, which has notes instead of sound",
 }
 
 

@@ -391,6 +391,26 @@ def test_a_complete_download_of_a_killed_command_is_used(tmp_path, monkeypatch):
     assert (tmp_path / "top" / "a").read_bytes() == b"1" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_files_beside_a_data_set_stay_as_they_are(tmp_path, monkeypatch, capsys):
+    (tmp_path / "x.zip").write_bytes(b"of the user")
+    (tmp_path / "song.wav").write_bytes(b"a song")
+    with local_hub(monkeypatch, zip_of({"top/a": b"1"})) as hub:
+        archives.obtain(on_server(hub, "x.zip"), tmp_path / "top", "data=x", "get it")
+    assert (tmp_path / "top" / "a").read_bytes() == b"1"
+    assert (tmp_path / "x.zip").read_bytes() == b"of the user" and (tmp_path / "song.wav").read_bytes() == b"a song"
+    assert len(list(tmp_path.iterdir())) == 3
+    told = capsys.readouterr().err
+    assert "x.zip" in told and str(tmp_path / "top") in told
+
+
+def test_the_users_own_archive_is_used_and_stays(tmp_path, monkeypatch):
+    with local_hub(monkeypatch, zip_of({"top/a": b"1"})) as hub:
+        (tmp_path / "x.zip").write_bytes(hub.content)
+        archives.obtain(on_server(hub, "x.zip"), tmp_path / "top", "data=x", "get it")
+        assert not hub.ranges and (tmp_path / "x.zip").read_bytes() == hub.content
+    assert (tmp_path / "top" / "a").read_bytes() == b"1"
+
+
 def test_another_archive_is_deleted_and_refused(tmp_path, monkeypatch):
     with local_hub(monkeypatch, zip_of({"top/a": b"1"})) as hub:
         archive = on_server(hub, "x.zip", digest="0" * 40)

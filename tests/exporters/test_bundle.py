@@ -208,6 +208,12 @@ def test_weights_that_do_not_fit_are_named(folder, saved):
         assert reason in refused(with_weights(folder, weights), "model.safetensors")
 
 
+def test_a_folder_in_place_of_the_weights_is_told(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    assert "Is a directory" in refused(folder, "model.safetensors")
+
+
 @pytest.mark.parametrize("size", [0, 7, 5_000, -1])
 def test_cut_off_weights_are_refused(folder, saved, size):
     content = (saved / "model.safetensors").read_bytes()

@@ -125,6 +125,11 @@ REMEDIES = {
     "free format": (b"\xff\xf3\x00\xc4" + bytes(200), "free format.*; give a 16-bit WAV"),
     "half floats": (wav(fmt(tag=3, bits=16), DATA), "give a 16-bit WAV"),
     "a drawing": (b"<svg></svg>", "give a PNG picture"),
+    "VOC": (b"Creative Voice File\x1a\x1a\0" + bytes(200), "VOC, which is not supported.*; give a 16-bit WAV"),
+    "SPHERE": (b"NIST_1A\n   1024\n" + bytes(2_000), "NIST SPHERE, which is not supported.*; give a 16-bit WAV"),
+    "PAF": (b" paf" + bytes(2_048), "PAF, which is not supported.*; give a 16-bit WAV"),
+    "PAF, little-endian": (b"fap " + bytes(2_048), "PAF, which is not supported.*; give a 16-bit WAV"),
+    "MIDI": (b"MThd\0\0\0\6\0\0\0\1\0\x60MTrk\0\0\0\0", "notes instead of sound.*; give a 16-bit WAV"),
     "HEIC": (b"\0\0\0\x1cftypheic" + bytes(16), "only an AVIF or HEIC picture.*; give a PNG picture"),
 }
 
