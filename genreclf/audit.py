@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -28,6 +27,7 @@ from genreclf.data.store import Store
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.folder import folder_contents, ignored_note
+from genreclf.grouping import grouped
 from genreclf.hydra_command import run_command
 from genreclf.inference.results import check_output, check_output_folder
 from genreclf.terminal import print_table
@@ -80,10 +80,8 @@ def _ignored(data: DataConfig, store: Store) -> dict[str, list[str]]:
     contents, used = folder_contents(folder), {row.path for row in store.rows}
     unused = [path for path in contents.clips if path not in used]
     reasons = clip_rows(replace(data, table=None), unused).reasons
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for path, why in zip(unused, reasons, strict=True):
-        found[f"{UNUSED}: {why}" if why else UNUSED].append(path)
-    return {**contents.ignored, **found}  # a plain dict, because asdict cannot copy a defaultdict
+    left_out = [f"{UNUSED}: {why}" if why else UNUSED for why in reasons]
+    return {**contents.ignored, **grouped(zip(left_out, unused, strict=True))}
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

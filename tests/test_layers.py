@@ -15,8 +15,8 @@ import genreclf
 
 PACKAGE = Path(genreclf.__file__).parent
 BASE = (
-    *("text", "csv_text", "outputs", "stopping", "cores", "errors", "files", "config", "progress", "terminal"),
-    *("page", "plot_text"),
+    *("text", "csv_text", "outputs", "stopping", "cores", "errors", "files", "config", "progress", "grouping"),
+    *("terminal", "page", "plot_text"),
 )
 # From left to right. The app offers data's demo music.
 LAYERS = (

@@ -2,13 +2,13 @@
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Sequence
 
 from genreclf.data.genre_map import NO_GENRE
 from genreclf.data.labels import genres_of
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
+from genreclf.grouping import grouped
 from genreclf.text import first_names, spelling_key
 
 
@@ -46,10 +46,7 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
     if several := [name for name in names if _joins_genres(name, names)]:
         remedy = "to give a clip several genres, use task=multilabel, and semicolons between them"
         tell_once(f"{where}: there are classes named {first_names(several)}; {remedy}")
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        spellings[spelling_key(name)].append(name)
-    for key, alike in spellings.items():
+    for key, alike in grouped((spelling_key(name), name) for name in names).items():
         if key in NO_GENRE and none not in alike:
             remedy = f"if they belong to none of the genres, give data.none={alike[0]}"
             tell_once(f"{where}: the clips of {alike[0]!r} are a class like the others; {remedy}")

@@ -2,12 +2,12 @@
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from genreclf.frontend.clip import is_clip
+from genreclf.grouping import grouped
 
 _ADDRESS = re.compile("(?:file|https?)://", re.IGNORECASE)  # addresses, which contain escaped characters
 
@@ -34,10 +34,7 @@ def path_among(clips: Iterable[str]) -> Callable[[str], str]:
 
     @cache  # most lists have the clips' own spelling, and need no others
     def alike() -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for clip in known:
-            found[_plain(clip)].append(clip)
-        return found
+        return grouped((_plain(clip), clip) for clip in known)
 
     def meant(path: str) -> str:
         found = [path] if path in known else alike().get(_plain(path), [])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from genreclf.data.store import Store
 from genreclf.data.teacher import Taught, teacher_vectors
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
+from genreclf.grouping import grouped
 from genreclf.inference.task import MULTICLASS
 
 SEEN_DIGITS = 16  # of a file's SHA-256: among a million files, two have equal ones with a probability of 3e-8
@@ -127,10 +128,8 @@ class SpectrogramDataModule(L.LightningDataModule):
     def _licenses(self) -> dict[str, list[str]]:
         """Returns the paths of the clips in use by licence; empty if no table states any licence."""
         stated, splits = self.membership.metadata, self.membership.splits
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for clip, one, split in zip(self.membership.clips, stated, splits, strict=True):
-            if split is not None:
-                found[one.license].append(self.store.rows[clip].path)
+        rows, clips = self.store.rows, zip(self.membership.clips, stated, splits, strict=True)
+        found = grouped((one.license, rows[clip].path) for clip, one, split in clips if split is not None)
         return {name: sorted(paths) for name, paths in sorted(found.items())} if any(found) else {}
 
     @property

@@ -1,6 +1,6 @@
 """Finds faults of single clips (left out, truncated, clipped, too short, another sample rate), and notes on them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -8,6 +8,7 @@ from statistics import median
 from genreclf.data.store import Row
 from genreclf.frontend.audio import CLIPPED, SAMPLE_RATE_HZ, TRUNCATED, UNDECODED
 from genreclf.frontend.log_mel import FRAME_RATE_HZ
+from genreclf.grouping import grouped
 from genreclf.text import NAMES_SHOWN, first_names, one_line
 
 SHORT_SHARE = 0.5  # of the median: the view `whole` stretches a short clip to 256 columns, which changes its tempo
@@ -49,10 +50,7 @@ def findings(rows: Sequence[Row]) -> dict[str, list[Finding]]:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """Returns lines with the most frequent notes on clips that are used, such as what is assumed of a picture."""
-    noted: defaultdict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row.columns and row.problem:
-            noted[row.problem].append(row.path)
+    noted = grouped((row.problem, row.path) for row in rows if row.columns and row.problem)
     ranked = sorted(noted.items(), key=lambda item: (-len(item[1]), item[0]))
     others = [path for _, paths in ranked[NAMES_SHOWN:] for path in paths]
     shown = [*ranked[:NAMES_SHOWN], *([("other notes, see clips.csv in the store", others)] if others else [])]

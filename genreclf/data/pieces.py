@@ -4,12 +4,12 @@ Pure: no I/O.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from genreclf.data.split import split_word
+from genreclf.grouping import grouped
 from genreclf.text import normalize_name
 
 _WORD = "(?:part|pt|piece|segment|seg|chunk|slice|section|excerpt|snippet|fragment|window)"
@@ -50,10 +50,7 @@ def whole_clips(paths: Sequence[str], labels: Sequence[str], evident: bool) -> l
     count only if nearly all whole clips have consecutive numbers from 0 or 1, and if they number most of the clips.
     """
     pieces = [_piece(path, label) for path, label in zip(paths, labels, strict=True)]
-    by_whole: dict[str, list[Piece]] = defaultdict(list)
-    for piece in pieces:
-        if piece is not None:
-            by_whole[piece.whole].append(piece)
+    by_whole = grouped((piece.whole, piece) for piece in pieces if piece is not None)
     several = {whole: found for whole, found in by_whole.items() if len(found) > 1}
     if evident:
         numbers = {whole: [one.number for one in found if one.number is not None] for whole, found in several.items()}

@@ -1,6 +1,6 @@
 """Finds, fetches and reads public data sets in their usual layouts, for `data.fetch`."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,7 @@ from genreclf.data.split import split_word
 from genreclf.data.table import ClipMetadata
 from genreclf.data.tracks import Layout, Track
 from genreclf.errors import GenreclfError
+from genreclf.grouping import grouped
 from genreclf.inference.task import MULTILABEL
 from genreclf.tags.plan import join_genres
 from genreclf.text import first_names
@@ -106,10 +107,8 @@ def public_rows(
     unlisted = Track(ClipMetadata(), left_out=NOT_LISTED)
     keys = list(map(public.key, paths))
     found = [tracks.get(key, unlisted) for key in keys]
-    missing: defaultdict[str, list[str]] = defaultdict(list)
-    for path in tracks.keys() - set(keys):
-        if not tracks[path].left_out:
-            missing[split_word(tracks[path].split) or ""].append(path)
+    absent = [path for path in tracks.keys() - set(keys) if not tracks[path].left_out]
+    missing = grouped((split_word(tracks[path].split) or "", path) for path in absent)
     return PublicRows(
         [track.metadata for track in found],
         [track.split for track in found],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from genreclf.data.gtzan_lists import published
 from genreclf.errors import GenreclfError
+from genreclf.grouping import grouped
 from genreclf.text import normalize_name
 
 SPLITS = ("train", "val", "test")
@@ -139,10 +140,7 @@ def rarest(genres: Sequence[Sequence[str]]) -> list[str]:
 
 def members(groups: Sequence[str]) -> list[list[int]]:
     """Returns the clip numbers of each group, in the order of the groups' first clips."""
-    clips_of: dict[str, list[int]] = defaultdict(list)
-    for clip, group in enumerate(groups):
-        clips_of[group].append(clip)
-    return list(clips_of.values())
+    return list(grouped((group, clip) for clip, group in enumerate(groups)).values())
 
 
 def fold_split(number: int, fold: int, folds: int) -> str:

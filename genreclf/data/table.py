@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from genreclf.data.clip_name import clip_name, path_among, path_parts
 from genreclf.data.columns import Columns, read_header
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
+from genreclf.grouping import grouped
 from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
@@ -218,9 +218,7 @@ def _rows_of(table: Table, paths: Sequence[str]) -> list[str | None]:
     """Returns the key of each clip's row, or None for a clip without a row."""
     clips = [unicodedata.normalize("NFC", path) for path in paths]
     for form in _forms(table.columns.key, clips, table.cells):
-        rows: dict[str, list[str]] = defaultdict(list)
-        for name in table.cells:
-            rows[form(name)].append(name)
+        rows = grouped((form(name), name) for name in table.cells)
         found = [rows.get(form(clip), []) for clip in clips]
         if any(found):
             _check_one_to_one(table, paths, found)

@@ -1,6 +1,5 @@
 """Scores slices: clips that share a value in a column of the table. Returns JSON-like data."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from genreclf.evaluation.calibration import calibration_error
 from genreclf.evaluation.intervals import clustered, shown_interval, sum_by_group, wilson
 from genreclf.evaluation.predictions import Predictions
 from genreclf.evaluation.scores import hits_by_class, macro_accuracy, scores
+from genreclf.grouping import grouped
 
 MAX_VALUES = 20  # per column: the values with the most clips
 NO_VALUE = "(none)"  # how an empty cell is shown
@@ -52,9 +52,7 @@ def by_value(columns: Columns, scored: Callable[[Sequence[int]], dict[str, Any]]
     """
     found = {}
     for name, cells in columns.items():
-        clips_of: dict[str, list[int]] = defaultdict(list)
-        for clip, value in enumerate(cells):
-            clips_of[value].append(clip)
+        clips_of = grouped((value, clip) for clip, value in enumerate(cells))
         ordered = sorted(clips_of, key=lambda value: (-len(clips_of[value]), value))
         shown, others = ordered[:MAX_VALUES], ordered[MAX_VALUES:]
         found[name] = {

@@ -13,6 +13,7 @@ from genreclf.errors import GenreclfError, reason
 from genreclf.evaluation.comparison import System
 from genreclf.evaluation.predictions import Predictions
 from genreclf.files import walk
+from genreclf.grouping import grouped
 from genreclf.inference.run_folder import BUNDLE, CONFIG_YAML, MODEL_CONFIG, RECORD
 from genreclf.inference.task import MULTICLASS
 from genreclf.training.resume import OUTSIDE, read_run
@@ -83,9 +84,7 @@ def build_systems(predictions: Mapping[Path, Predictions], runs: Sequence[Run]) 
 
     Raises GenreclfError if the systems were not scored on the same clips.
     """
-    by_system: dict[str, list[Run]] = {}
-    for run in runs:
-        by_system.setdefault(json.dumps(run.settings, sort_keys=True), []).append(run)
+    by_system = grouped((json.dumps(run.settings, sort_keys=True), run) for run in runs)
     labels = _labels([members[0] for members in by_system.values()])
     systems = [_system(label, members, predictions) for label, members in zip(labels, by_system.values(), strict=True)]
     for system in systems:
@@ -95,9 +94,8 @@ def build_systems(predictions: Mapping[Path, Predictions], runs: Sequence[Run]) 
 
 
 def _system(label: str, runs: Sequence[Run], predictions: Mapping[Path, Predictions]) -> System:
-    by_seed: dict[int, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (run.config["seed"], run.fold)):
-        by_seed.setdefault(run.config["seed"], []).append(run)
+    in_order = sorted(runs, key=lambda run: (run.config["seed"], run.fold))
+    by_seed = grouped((run.config["seed"], run) for run in in_order)
     pooled, folds = zip(*(_pool_folds(of_seed, predictions) for of_seed in by_seed.values()), strict=True)
     return System(label, tuple(str(run.folder) for run in runs), dict(zip(by_seed, pooled, strict=True)), folds[0])
 

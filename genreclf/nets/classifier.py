@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from genreclf.frontend.log_mel import N_BANDS
 from genreclf.frontend.segments import SEGMENT_COLUMNS
+from genreclf.grouping import grouped
 from genreclf.nets.cnn import SECNN
 from genreclf.nets.config import ModelConfig, require
 from genreclf.nets.efficientnet import EfficientNet
@@ -158,10 +159,8 @@ def parameter_groups(net: GenreClassifier) -> list[dict[str, Any]]:
     gradient, so weight_decay = 2 * l2. (AdamW's decay is decoupled from the gradient and needs other rates.)
     """
     penalties = _penalties(net)
-    groups: dict[float, list[nn.Parameter]] = {}
-    for parameter in net.parameters():
-        if parameter.requires_grad:
-            groups.setdefault(2 * penalties.get(parameter, 0.0), []).append(parameter)
+    trainable = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups = grouped((2 * penalties.get(parameter, 0.0), parameter) for parameter in trainable)
     return [{"params": groups[decay], "weight_decay": decay} for decay in sorted(groups)]
 
 
