@@ -23,12 +23,10 @@ from genreclf.config import build
 from genreclf.data.audit import leak_summary
 from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SpectrogramDataModule
-from genreclf.data.genre_map import absolute_genre_map
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.plots import draw_curves
 from genreclf.evaluation.trained_bundle import initial_temperature, trained_bundle
 from genreclf.exporters.bundle import round_to_fp16, save_bundle
-from genreclf.frontend.object_store import absolute
 from genreclf.hydra_command import compose, run_command
 from genreclf.inference import run_folder
 from genreclf.nets.config import ModelConfig
@@ -49,7 +47,7 @@ from genreclf.training.precision import with_precision
 from genreclf.training.processes import check_processes, end_with_parent, is_first
 from genreclf.training.record import write_record
 from genreclf.training.recorded_steps import StepRecorder
-from genreclf.training.resume import MOVABLE, STEPS, check_data, resumed
+from genreclf.training.resume import STEPS, check_data, make_absolute, resumed
 from genreclf.training.settings import Settings, check_net, run_config
 from genreclf.training.start import RANDOM, start
 from genreclf.training.trainer import (
@@ -84,7 +82,6 @@ def train(
     folder, sweep = Path(hydra.runtime.output_dir), hydra.mode == RunMode.MULTIRUN
     words = [*hydra.overrides.task, *hydra.overrides.hydra]
     names_folder = any(word.startswith(("run=", "hydra.run.dir=")) for word in words)
-    check_processes(config["trainer"], names_folder, sweep)
     if sweep:
         part_of = hydra.sweep.dir
         if (folder / run_folder.CONFIG_YAML).is_file():
@@ -92,13 +89,18 @@ def train(
                 print(one_line(f"{folder}: finished before, with the same settings; left as it is"))
                 return
             config = {**config, "ckpt": "last"}
+
+    def run() -> None:
+        check_processes(config["trainer"], names_folder, sweep)
+        _train(_settings(folder, config, overrides, part_of is not None), callbacks)
+
     if is_first(config["trainer"]):
         with locked(folder), stoppable(_resume_note(folder, config["ckpt"], part_of)):
-            _train(_settings(folder, config, overrides, part_of is not None), callbacks)
+            run()
     else:
         end_with_parent()
         with redirect_stdout(None):
-            _train(_settings(folder, config, overrides, part_of is not None), callbacks)
+            run()
 
 
 def _quiet_libraries() -> None:
@@ -190,11 +192,7 @@ def _open_data(settings: Settings) -> SpectrogramDataModule:
     Raises GenreclfError if they differ from those of the resumed run, or if there is no way to fit the temperature.
     """
     config, run = settings.config, settings.run
-    for key in MOVABLE:
-        group, name = key.split(".")
-        if config[group][name] is not None:
-            config[group][name] = absolute(config[group][name])
-    config["data"]["genre_map"] = absolute_genre_map(config["data"].get("genre_map"))
+    make_absolute(config)
     datamodule = SpectrogramDataModule.from_config(config)
     datamodule.prepare_data()
     datamodule.setup()

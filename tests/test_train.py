@@ -326,6 +326,9 @@ def test_values_out_of_range_are_refused(key, value, bound):
         (["trainer.limit_train_batches=0"], ("trainer.limit_train_batches=0", "at least one epoch")),
         (["trainer.limit_train_batches=0", "optim=onecycle"], ("trainer.limit_train_batches=0", "at least one epoch")),
         (["trainer.val_check_interval=0"], ("trainer.val_check_interval=0",)),
+        (["trainer.max_steps=2"], ("trainer.max_steps=2: ", "validated", "optim.checkpoint=last")),
+        (["trainer.strategy=ddp_fork"], ("trainer.strategy=ddp_fork: ", "ddp")),
+        (["trainer.num_nodes=many"], ("trainer.num_nodes=many: ", "whole number")),
         (["trainer.enable_checkpointing=false"], ("trainer.enable_checkpointing=false: ", "enable_checkpointing")),
         (["trainer.limit_val_batches=0"], ("optim.checkpoint=best", "limit_val_batches=0", "optim.checkpoint=last")),
         (
@@ -374,6 +377,16 @@ def test_files_that_are_of_no_run_are_not_removed(name, music, message, tmp_path
     file.write_text("mine")
     line = message(f"data.path={music}", f"run={tmp_path / 'project'}")
     assert name.partition("/")[0] in line and "another folder" in line and file.read_text() == "mine"
+
+
+def test_a_run_that_lost_its_configuration_is_not_replaced(music, message, tmp_path):
+    files = [tmp_path / "run" / name for name in ("record.json", "last.ckpt", "bundle/config.json")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    line = message(f"data.path={music}", f"run={tmp_path / 'run'}")
+    assert "bundle" in line and "config.yaml" in line and "another folder" in line
+    assert [file.read_text() for file in files] == ["mine"] * 3
 
 
 def test_resuming_with_other_settings_is_refused(run, music, message):

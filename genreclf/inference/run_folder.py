@@ -66,6 +66,11 @@ def find_bundle(model: str | Path, key: str = "") -> Path:
     raise GenreclfError(f"{key}{model}: not a run folder, a bundle folder or a pretrained model ({names})")
 
 
+def absolute_model(model: str) -> str:
+    """Returns a pretrained model's name or a path that means the same in any working folder."""
+    return model if model in pretrained_names() else str(user_path(model).resolve())
+
+
 def pretrained_names() -> tuple[str, ...]:
     """Returns the names of the pretrained models in the package."""
     return tuple(sorted(config.parent.name for config in PRETRAINED.glob(f"*/{MODEL_CONFIG}")))

@@ -15,8 +15,8 @@ from genreclf.files import exclusive
 from genreclf.inference import run_folder
 from genreclf.training.resume import OUTSIDE, read_run
 
-# What a new run in the folder of an earlier one removes, starting with the file that marks the folder as a run
-_FILES = run_folder.CONFIG_YAML, run_folder.LAST_CHECKPOINT, run_folder.BEST_CHECKPOINT, run_folder.METRICS_CSV
+# What a new run in the folder of an earlier one removes, before the file that marks the folder as a run
+_FILES = run_folder.LAST_CHECKPOINT, run_folder.BEST_CHECKPOINT, run_folder.METRICS_CSV
 _FOLDERS = run_folder.BUNDLE, run_folder.EVALUATION, run_folder.EXPORTS
 
 
@@ -61,11 +61,15 @@ class InPlace(Callback):
 
 
 def check_folder(folder: Path, config: dict[str, Any]) -> None:
-    """Raises GenreclfError if the folder contains a run of another model, or files of no run that would be removed."""
+    """Raises GenreclfError if the folder contains a run of another model, or of a model that is not known.
+
+    The latter are files of no run, which would be removed, and a run that has lost its configuration.
+    """
     if not (folder / run_folder.CONFIG_YAML).is_file():
         found = [name for name in (*_FILES, *_FOLDERS) if (folder / name).exists()]
-        if found and not (folder / run_folder.RECORD).is_file():
-            raise GenreclfError(f"run={folder}: holds {', '.join(found)}, but no run; choose another folder")
+        if found:
+            fault = f"holds {', '.join(found)}, but no {run_folder.CONFIG_YAML}"
+            raise GenreclfError(f"run={folder}: {fault}; restore that file, or choose another folder")
         return
     other, own = read_run(folder)[0]["model"]["name"], config["model"]["name"]
     if other != own:
@@ -91,7 +95,7 @@ def _settings(overrides: Sequence[str]) -> set[str]:
 
 def begin(folder: Path) -> None:
     """Removes the files of an earlier run of the same model."""
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
     for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (*_FILES, run_folder.CONFIG_YAML):
+        (folder / name).unlink(missing_ok=True)

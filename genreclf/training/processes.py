@@ -22,6 +22,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from genreclf.config import yaml_word
 from genreclf.errors import GenreclfError
 
 STRATEGIES = ("auto", "ddp")
@@ -59,18 +60,21 @@ def is_first(trainer: Mapping[str, Any]) -> bool:
 
 
 def check_processes(trainer: Mapping[str, Any], names_folder: bool, sweep: bool) -> None:
-    """Raises GenreclfError for settings that do not work with several processes.
+    """Raises GenreclfError for unknown settings of processes, and for those that do not work with several of them.
 
     `names_folder` is whether the command names the run folder, `sweep` whether the run is a job of a sweep.
     """
+    name, nodes = trainer.get("strategy", "auto"), trainer.get("num_nodes", 1)
+    if name not in STRATEGIES:
+        raise GenreclfError(f"trainer.strategy={yaml_word(name)}: not supported; leave it out, or give ddp")
+    if type(nodes) is not int or nodes < 1:
+        raise GenreclfError(f"trainer.num_nodes={yaml_word(nodes)}: give a whole number from 1")
     if not on_several_devices(trainer):
         return
-    if trainer.get("strategy", "auto") not in STRATEGIES:
-        raise GenreclfError(f"trainer.strategy={trainer['strategy']}: not supported; leave it out, or give ddp")
     outside = cluster(trainer).creates_processes_externally
     setting = f"trainer.devices={trainer['devices']}"
-    if trainer.get("num_nodes", 1) != 1 and not outside:
-        fault = f"trainer.num_nodes={trainer['num_nodes']}: this process alone would wait for others"
+    if nodes != 1 and not outside:
+        fault = f"trainer.num_nodes={nodes}: this process alone would wait for others"
         raise GenreclfError(f"{fault}; start the command with srun or torchrun, which start it on all nodes")
     if sweep and not outside:
         raise GenreclfError(

@@ -13,10 +13,16 @@ from genreclf.config import flatten
 from genreclf.data.genre_map import absolute_genre_map
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.object_store import absolute
-from genreclf.inference.run_folder import CONFIG_YAML, LAST_CHECKPOINT, RECORD
+from genreclf.inference.run_folder import CONFIG_YAML, LAST_CHECKPOINT, RECORD, absolute_model
 from genreclf.text import NAMES_SHOWN
 
 MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record show whether their content is the same
+# Keys whose values are paths, and how these are made valid in any working folder
+_PATHS: dict[str, Callable[[str], str | None]] = {
+    **dict.fromkeys((*MOVABLE, "teacher"), absolute),
+    "data.genre_map": absolute_genre_map,
+    "init": absolute_model,
+}
 OUTSIDE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect the trained model
 # Groups and keys that do not affect the training steps; the last two affect the bundle of a finished run.
 _FREE = (*OUTSIDE, "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
@@ -53,6 +59,7 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
     if not any(os.path.lexists(folder / name) for name in (CONFIG_YAML, LAST_CHECKPOINT)):
         raise GenreclfError(f"ckpt=last: {folder} holds no run; name one with run=FOLDER, or leave out ckpt=last")
     config, record = read_run(folder, record_keys=DIGESTS)
+    make_absolute(config)  # earlier versions did so with some paths only
     before, given = _by_key(record["overrides"]), _by_key(typed)
     merged = {**before, **given}
     was, now = compose(list(before.values())), compose(list(merged.values()))
@@ -70,10 +77,8 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
         changed = flat_was.get(key) != flat_now.get(key) or key in given
         if not changed or key.partition(".")[0] in _FREE or key == "data.cache":
             continue
-        value = flat_now.get(key) if key != "data.genre_map" else absolute_genre_map(flat_now.get(key))
-        if key in MOVABLE:
-            value = _found(value, stored.get(key), repeated=before.get(key) == given.get(key))
-        elif value != stored.get(key) and not (key == EPOCHS and _more(value, stored[key])):
+        value = _found(key, flat_now.get(key), stored.get(key), repeated=before.get(key) == given.get(key))
+        if key not in MOVABLE and value != stored.get(key) and not (key == EPOCHS and _more(value, stored[key])):
             only = f"; only a higher {EPOCHS} can be given" if key == EPOCHS else ""
             about = _words_about(key, value, before, given)
             raise GenreclfError(f"{about}: the run in {folder} has {stored.get(key)}{only}; leave it out")
@@ -154,9 +159,21 @@ def _words_about(key: str, value: Any, before: dict[str, str], given: dict[str, 
     return f"{key}={value}" if key in given or not typed else f"{', '.join(typed)} gives {key}={value}"
 
 
-def _found(given: str | None, stored: str | None, repeated: bool) -> str | None:
-    """Returns the present place of a path. Repeated words mean the same place, also in another working folder."""
-    if given is None:
-        return None
-    place = absolute(given)
+def make_absolute(config: dict[str, Any]) -> None:
+    """Makes the paths in a composed configuration valid in any working folder."""
+    for key, place in _PATHS.items():
+        group, _, name = key.rpartition(".")
+        values = config[group] if group else config
+        if isinstance(values.get(name), str):
+            values[name] = place(values[name])
+
+
+def _found(key: str, given: Any, stored: Any, repeated: bool) -> Any:
+    """Returns the present place if the value of a key is a path, or else the value.
+
+    Repeated words mean the same place, also in another working folder.
+    """
+    if given is None or key not in _PATHS:
+        return given
+    place = str(_PATHS[key](given))
     return stored if repeated and "://" not in place and not Path(place).exists() else place

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from genreclf.config import TYPE_NAMES, yaml_word
@@ -163,9 +163,16 @@ def _is_of_lightning(error: Exception) -> bool:
 
 
 def load_kept_weights(settings: Settings, trainer: L.Trainer, module: GenreModule) -> None:
-    """Loads the weights that `optim.checkpoint` selects into the trained module, on the CPU."""
+    """Loads the weights that `optim.checkpoint` selects into the trained module, on the CPU.
+
+    Raises GenreclfError if there are none, because no epoch was trained or validated.
+    """
     kept = settings.folder / _CHECKPOINT_FILES[module.optim.checkpoint]
     if not trainer.global_step:
         raise _refusal(settings, f"no epoch was trained, so there is no {kept.name}", "allow at least one epoch")
+    first = trainer.checkpoint_callback  # it writes `kept`
+    if isinstance(first, ModelCheckpoint) and not first.best_model_path:
+        remedy = "allow a validation, or give optim.checkpoint=last"
+        raise _refusal(settings, f"nothing was validated, so there is no {kept.name}", remedy)
     check_kept(kept)
     module.cpu().load_state_dict(CheckpointFiles().load_checkpoint(kept)["state_dict"])
