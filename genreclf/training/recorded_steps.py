@@ -92,7 +92,9 @@ class RecordedStep:
 @contextmanager
 def _recordable(groups: list[dict[str, Any]], rates: list[Tensor]) -> Iterator[None]:
     """Lets the optimizer read its learning rates from tensors. Schedules and checkpoints keep the numbers."""
-    before = [{key: group[key] for key in ("lr", "capturable") if key in group} for group in groups]
+    before: list[dict[str, Any]] = [
+        {key: group[key] for key in ("lr", "capturable") if key in group} for group in groups
+    ]
     try:
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
