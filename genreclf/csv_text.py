@@ -12,6 +12,7 @@ from typing import Any
 
 from genreclf.errors import GenreclfError, reason
 from genreclf.files import check_ends
+from genreclf.text import normalize_name
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -68,6 +69,24 @@ class CsvText:
                     yield before + self.skipped, row
         except csv.Error as error:
             raise self._open_quote(before, delimiter) from error
+
+    def columns(self, *names: str) -> Iterator[tuple[int, list[str]]]:
+        """Yields each row's last line number and its cells in the columns `names`, without spaces around them.
+
+        The delimiter is the one that suits the header, in which names may have any case. Raises GenreclfError if the
+        text is not CSV, if a column is missing or there twice, or if a row has cells beyond the header's.
+        """
+        delimiter = self.delimiter(lambda name: normalize_name(name) in names)
+        found = list(map(normalize_name, self.header(delimiter)))
+        if any(found.count(name) != 1 for name in names):
+            needed = " and ".join(names)
+            raise GenreclfError(f"{self.where}: needs the columns {needed} in its first line; name them so")
+        numbers = list(map(found.index, names))
+        for line, row in self.rows(delimiter):
+            if any(map(str.strip, row[len(found) :])):
+                remedy = f"put a cell that contains {delimiter!r} between quotes"
+                raise GenreclfError(f"{self.where}: line {line} has more cells than the first line; {remedy}")
+            yield line, [row[number].strip() if number < len(row) else "" for number in numbers]
 
     def _reader(self, delimiter: str, strict: bool) -> Any:
         """Returns a reader of the rows. If there are spaces before quotes, it ignores them."""

@@ -18,6 +18,8 @@ from genreclf.stopping import stoppable
 from genreclf.terminal import print_table
 from genreclf.text import one_line, utf8
 
+_SAME_SONG = 1 - 1e-6  # a cosine; of 103 different songs, the most similar two have 0.994
+
 
 @command
 @stoppable()
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_default_model(options)
     _check_model(library, predictor, options.library)
     query = _embedding(predictor, options.file, library.values.shape[1])
-    nearest = [one for one in library.nearest(query) if not _is_same(one[0], options.file)]
+    nearest = [one for one in library.nearest(query) if not _is_same(*one, options.file)]
     _show(nearest[: options.top], options)
     return 0
 
@@ -73,11 +75,12 @@ def _embedding(predictor: Predictor, file: Path, size: int) -> np.ndarray:
     return prediction.embedding
 
 
-def _is_same(path: str, file: Path) -> bool:
+def _is_same(path: str, similarity: float, file: Path) -> bool:
+    """Returns whether an entry of the library is the song itself, also if the library has moved since."""
     try:
         return Path(path).samefile(file)
-    except (OSError, ValueError):  # a path from a file may have a NUL
-        return False
+    except (OSError, ValueError):  # not there; a path from a file may also have a NUL
+        return similarity >= _SAME_SONG
 
 
 def _show(nearest: Sequence[tuple[str, float]], options: argparse.Namespace) -> None:

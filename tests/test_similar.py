@@ -56,6 +56,24 @@ def test_the_nearest_songs_come_first_without_the_song_itself(suffix, music, run
     assert [row["similarity"] for row in found] == sorted((row["similarity"] for row in found), reverse=True)
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv"])
+def test_a_library_that_has_moved_does_not_list_the_song_itself(suffix, music, run, monkeypatch):
+    library = f"library{suffix}"
+    embed.main([*SONGS, "--out", library])
+    (music / "moved").mkdir()
+    (music / "c.wav").rename(music / "moved" / "renamed.wav")
+    (music / "moved" / "copy.wav").write_bytes((music / "moved" / "renamed.wav").read_bytes())
+    embed.main([*(SONGS.keys() - {"c.wav"}), "moved/renamed.wav", "moved/copy.wav", "--out", f"new{suffix}"])
+
+    def found(folder: Path, library: str) -> set[str]:
+        monkeypatch.chdir(folder)
+        out = run(music / "moved" / "renamed.wav", "--in", music / library, "--json")[1]
+        return {row["path"] for row in json.loads(out)}
+
+    assert found(music, library) == found(music / "moved", library) == SONGS.keys() - {"c.wav"}
+    assert found(music, f"new{suffix}") == {*SONGS, "moved/copy.wav"} - {"c.wav"}  # a copy is another file
+
+
 def test_the_table_and_the_csv_agree(music, run):
     embed.main([*SONGS, "--out", "library.parquet"])
     expected = json.loads(run("c.wav", "--in", "library.parquet", "--json", "--top", 2)[1])

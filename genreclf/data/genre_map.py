@@ -14,11 +14,10 @@ from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.inference.task import MULTICLASS, MULTILABEL
 from genreclf.tags.plan import join_genres
-from genreclf.text import normalize_name, spelling_key
+from genreclf.text import spelling_key
 
 BUILT_IN = "gtzan"  # the spellings of GTZAN's ten genres
 _SPELLINGS = Path(__file__).with_name("genre_spellings.csv")
-_COLUMNS = ("tag", "genre")
 NONE = "none"  # the genre in a map for out-of-scope music
 _LIST, _COMPOUND = re.compile(r"[;\0]"), re.compile(r"[/|,]")  # "Rock; Live" is two tags, "Pop/Funk" is one
 # Words that programs write for a missing genre, as keys from `spelling_key`
@@ -114,15 +113,8 @@ def absolute_genre_map(name: str | None) -> str | None:
 
 
 def _read(text: CsvText) -> dict[str, str]:
-    delimiter = text.delimiter(lambda name: normalize_name(name) in _COLUMNS)
-    names = list(map(normalize_name, text.header(delimiter)))
-    rows = list(text.rows(delimiter))
-    if any(names.count(column) != 1 for column in _COLUMNS):
-        raise GenreclfError(f"{text.where}: needs the columns tag and genre in its first line; name them so")
-    numbers = [names.index(column) for column in _COLUMNS]
     first: dict[str, tuple[str, str]] = {}  # by key: the tag and the genre
-    for line, row in rows:
-        tag, genre = (row[number].strip() if number < len(row) else "" for number in numbers)
+    for line, (tag, genre) in text.columns("tag", "genre"):
         key = spelling_key(tag)
         if not key:
             raise GenreclfError(f"{text.where}: line {line} has no tag; fill it in, or delete the line")

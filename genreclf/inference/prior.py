@@ -1,19 +1,22 @@
 """The mix of genres (class prior) that probabilities assume: how common each genre is."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from genreclf.csv_text import DELIMITERS, read_csv_text
+from genreclf.csv_text import read_csv_text
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.task import MULTILABEL
+from genreclf.text import spelling_key
 
 UNIFORM, TRAINING = "uniform", "training"
-COLUMNS = ["genre", "weight"]
+COLUMNS = ("genre", "weight")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")  # or a decimal comma: not known
 
 
 def prior_factors(prior: str | None, info: ModelInfo) -> np.ndarray | None:
@@ -48,16 +51,13 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     where = f"prior={file}"
     if not file.exists():  # perhaps a misspelt word
         raise GenreclfError(f"{where}: no such file; give uniform, training, or a CSV with {' and '.join(COLUMNS)}")
-    content = read_csv_text(file, where)
-    delimiter = next((each for each in DELIMITERS if list(content.header(each)) == COLUMNS), None)
-    if delimiter is None:
-        fault = f"its first line is not {','.join(COLUMNS)}"
-        raise GenreclfError(f"{where}: {fault}; give uniform, training, or such a CSV")
+    spellings = {spelling_key(name): name for name in classes}
     rows: dict[str, float] = {}
-    for line, cells in content.rows(delimiter):
-        if cells[0] in rows:
-            raise GenreclfError(f"{where}: line {line}: {cells[0]!r} has a weight already; delete one of the lines")
-        rows[cells[0]] = _weight(cells, f"{where}: line {line}")
+    for line, (genre, weight) in read_csv_text(file, where).columns(*COLUMNS):
+        name = genre if genre in classes else spellings.get(spelling_key(genre), genre)
+        if name in rows:
+            raise GenreclfError(f"{where}: line {line}: {genre!r} has a weight already; delete one of the lines")
+        rows[name] = _weight(weight, f"{where}: line {line}: {genre}")
     if missing := [name for name in classes if name not in rows]:
         raise GenreclfError(f"{where}: has no weight for {', '.join(map(repr, missing))}; add a line for each")
     if unknown := [name for name in rows if name not in classes]:
@@ -69,9 +69,9 @@ def _weights(file: Path, classes: Sequence[str]) -> np.ndarray:
     return np.array(weights) / max(weights)  # products with large numbers would be infinite
 
 
-def _weight(cells: Sequence[str], where: str) -> float:
+def _weight(cell: str, where: str) -> float:
+    """Returns a number, which may have a decimal comma."""
     try:
-        (_, weight) = cells
-        return float(weight)
+        return float(cell if _THOUSANDS.fullmatch(cell) else cell.replace(",", "."))
     except ValueError as error:
-        raise GenreclfError(f"{where}: {', '.join(cells)}: expected a genre and a number; correct the line") from error
+        raise GenreclfError(f"{where}: {cell!r} is no number; write one such as 0.25 or 1000") from error

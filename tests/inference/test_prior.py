@@ -60,18 +60,46 @@ def test_a_file_may_be_as_spreadsheets_write_it(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "Genre;Weight\nZ;300\nX;100\nY;0\n",
+        "weight\t genre \n300\t z \n100\tx\n0\ty\n",
+        '"number","WEIGHT","genre"\n1,0.3,z\n2,.1,x\n3,0,y\n',
+        "sep=;\r\ngenre;weight\r\nz;0,75\r\nx;0,25\r\ny;0,000\r\n",
+        'genre,weight\nz,"0,375"\nx,"0,125"\ny,0\n',
+        "genre|weight\n\nx|1e2\ny|0\nz|3e2\n",
+    ],
+)
+def test_columns_may_have_any_case_order_and_separator(tmp_path, content):
+    file, plain = tmp_path / "mix.csv", tmp_path / "plain.csv"
+    file.write_text(content, "utf-8-sig")
+    plain.write_text("genre,weight\nz,300\nx,100\ny,0\n")
+    np.testing.assert_allclose(prior_factors(str(file), INFO), prior_factors(str(plain), INFO))
+
+
+def test_genres_may_have_any_spelling_but_an_exact_one_counts_first(tmp_path):
+    file = tmp_path / "mix.csv"
+    file.write_text("genre,weight\nHip-Hop,1\nÉlectro,2\nR & B,4\n")
+    classes = replace(INFO, classes=("hiphop", "electro", "randb"))
+    np.testing.assert_allclose(prior_factors(str(file), classes), [0.25, 0.5, 1])
+    file.write_text("genre,weight\nrnb,1\nRNB,2\nx,4\n")
+    np.testing.assert_allclose(prior_factors(str(file), replace(INFO, classes=("x", "RNB", "rnb"))), [1, 0.5, 0.25])
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "no such file.*uniform, training, or a CSV"),
-        ("x,1\ny,1\nz,1\n", "first line is not genre,weight"),
+        ("x,1\ny,1\nz,1\n", "columns genre and weight"),
         ("genre,weight\nx,1\ny,many\nz,1\n", "line 3.*number"),
         ("genre,weight\nx,1\ny\nz,1\n", "line 3.*number"),
-        ("genre,weight\nx,1\ny,1\nz,1,1\n", "line 4.*number"),
+        ("genre,weight\nx,1\ny,1\nz,1,1\n", "line 4.*more cells"),
         ("genre,weight\nx,1\ny,1\nz,1\nx,2\n", "line 5: 'x'"),
         ("genre,weight\nx,1\ny,1\n", "no weight for 'z'"),
         ("genre,weight\nx,1\ny,1\nz,1\nska,1\n", "no genre 'ska'.*x, y, z"),
         ("genre,weight\nx,1\ny,-1\nz,1\n", "at least 0"),
         ("genre,weight\nx,0\ny,0\nz,0\n", "one is above 0"),
+        ('genre,weight\nx,"1,000"\ny,1\nz,1\n', "line 2: x: '1,000'.*number"),
         ("genre,weight\nx,nan\ny,1\nz,1\n", "at least 0"),
     ],
 )
