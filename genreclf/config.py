@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -69,6 +70,50 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if field.name not in values and field.default is dataclasses.MISSING:
             raise GenreclfError(f"{_join(where, field.name)}: missing key; add it")
     return cls(**{name: _checked(values[name], hints[name], _join(where, name)) for name in values})
+
+
+_BOUNDS = {"at_least": "{:,} or more", "above": "more than {:,}", "at_most": "at most {:,}", "below": "less than {:,}"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The range of a number, or of each number in a tuple; an annotation for `check_fields`."""
+
+    at_least: float = -math.inf
+    above: float = -math.inf
+    at_most: float = math.inf
+    below: float = math.inf
+
+    def check(self, key: str, value: Any) -> None:
+        """Raises GenreclfError for a number out of range, infinity or NaN. None is allowed."""
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        within = (self.at_least <= x <= self.at_most and self.above < x < self.below for x in numbers)
+        if not all(within) or not all(map(math.isfinite, numbers)):
+            bounds = [text.format(end) for name, text in _BOUNDS.items() if math.isfinite(end := getattr(self, name))]
+            shown = list(value) if isinstance(value, tuple) else value
+            raise GenreclfError(f"{key}={shown}: give {', '.join(bounds)}")
+
+
+ABOVE_0, FROM_0, FROM_1 = Limits(above=0), Limits(at_least=0), Limits(at_least=1)
+SHARE, BELOW_1 = Limits(at_least=0, at_most=1), Limits(at_least=0, below=1)
+
+
+def check_fields(config: DataclassInstance, where: str) -> None:
+    """Checks the fields that are Annotated with `Limits` or a tuple of the known words.
+
+    Raises GenreclfError, whose message begins with the key `where`.
+    """
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        for known in getattr(hint, "__metadata__", ()):
+            key, value = _join(where, name), getattr(config, name)
+            known.check(key, value) if isinstance(known, Limits) else check_choice(key, value, known)
+
+
+def check_choice(key: str, value: Any, known: Iterable[str | None]) -> None:
+    """Raises GenreclfError, which lists the known words, for a value that is not among them."""
+    words = list(known)
+    if value not in words:
+        raise GenreclfError(f"{key}={yaml_word(value)}: unknown; known: {', '.join(map(yaml_word, words))}")
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:

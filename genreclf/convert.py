@@ -9,7 +9,7 @@ from genreclf.config import build
 from genreclf.errors import GenreclfError, command
 from genreclf.exporters.bundle import Bundle, fields_of_task, save_bundle
 from genreclf.files import user_path
-from genreclf.inference.model_info import ModelInfo
+from genreclf.inference.model_info import TEMPERATURES, ModelInfo
 from genreclf.inference.task import MULTICLASS
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
@@ -78,7 +78,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("checkpoint", type=user_path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")
     parser.add_argument("--out", type=user_path, metavar="FOLDER", help="the folder of the bundle (default RUN/last)")
-    temperature = number_between(0.04, 1_000, 1.5)  # as in `ModelInfo`
+    temperature = number_between(TEMPERATURES.at_least, TEMPERATURES.at_most, 1.5)
     parser.add_argument("--temperature", type=temperature, default=1.0, help="for calibrated probabilities (default 1)")
     return parser
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from genreclf.config import build
+from genreclf.config import build, check_fields
 from genreclf.data.columns import meaning_of
 from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import check_in_place
@@ -36,7 +36,7 @@ from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
 from genreclf.inference.results import check_output_folder
 from genreclf.inference.task import MULTILABEL, TASKS
-from genreclf.inference.tta import check_tta
+from genreclf.inference.tta import TTA
 from genreclf.text import one_line
 from genreclf.training.loggers import new_loggers
 from genreclf.training.resume import DIGESTS, check_data, read_run
@@ -62,21 +62,17 @@ class EvaluateConfig:
     """The keys of evaluate.yaml. Raises GenreclfError for unknown values."""
 
     run: str  # a run folder; for other music also a bundle, or a pretrained model's name
-    clips: str  # test or val; other music is scored whole
-    tta: str  # scored in addition to predictions without TTA
+    clips: Annotated[str, SCORED_SPLITS]  # other music is scored whole
+    tta: Annotated[str, tuple(TTA)]  # scored in addition to predictions without TTA
     slices: tuple[str, ...]  # columns of the table, or genre: also score by their values
     device: str  # auto, cpu or cuda
     data: MovedData  # their content must be the same as in training; other music has a DataConfig instead
     cache: Path | None  # for spectrograms; None: as in training
     out: Path | None  # for other music: the folder of the results; None: evaluations/TIME-MODEL
-    task: str | None = None  # None: the model's task, which is the only possible one
+    task: Annotated[str | None, (None, *TASKS)] = None  # None: the model's task, which is the only possible one
 
     def __post_init__(self) -> None:
-        check_tta(self.tta)
-        if self.task not in (None, *TASKS):
-            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
-        if self.clips not in SCORED_SPLITS:
-            raise GenreclfError(f"clips={self.clips}: unknown; choose one of {', '.join(SCORED_SPLITS)}")
+        check_fields(self, "")
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:

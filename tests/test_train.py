@@ -278,7 +278,7 @@ def test_impossible_resumptions_end_with_one_line(argument, parts, run, music, m
     ("argument", "parts"),
     [
         ("data.path=nowhere", ("nowhere:", "give the folder")),
-        ("data.unknown_artists=maybe", ("data.unknown_artists='maybe'", "single, together")),
+        ("data.unknown_artists=maybe", ("data.unknown_artists=maybe", "single, together")),
         ("ckpt=last", ("refused", "run=FOLDER")),
         ("ckpt=best", ("ckpt=best", "last")),
         ("teacher=", ("teacher=", "empty")),
@@ -294,10 +294,12 @@ def test_impossible_resumptions_end_with_one_line(argument, parts, run, music, m
         ("trainer.logger=true", ("trainer.logger=", "logger=NAME")),
         ("trainer.default_root_dir=x", ("trainer.default_root_dir=x", "run=FOLDER")),
         ("trainer.precision=bf16-true", ("trainer.precision=bf16-true", "bf16-mixed")),
+        (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], ("trainer.precision=16-mixed", "bf16-mixed")),
     ],
 )
 def test_a_mistake_is_refused_before_the_data_are_read(argument, parts, message):
-    line = message("data=folder", "data.path=/nowhere", argument, net=["optim=original"])
+    words = [argument] if isinstance(argument, str) else argument
+    line = message("data=folder", "data.path=/nowhere", *words, net=["optim=original"])
     assert all(part in line for part in parts)
 
 
@@ -457,10 +459,13 @@ def test_bf16_and_any_argument_of_the_trainer(music, cache, tmp_path):
         "m.GenreModule.training_step = shown\n"
     )
     words = ["optim=onecycle", "trainer.precision=bf16-mixed", "trainer.limit_train_batches=1", "trainer.max_epochs=1"]
+    words += ["trainer.overfit_batches=1"]
     result = train(music, cache, tmp_path / "run", *words, before=before)
     assert result.returncode == 0, result.stderr
     steps = [line for line in result.stdout.splitlines() if line.startswith("autocast")]
     assert steps == ["autocast True torch.bfloat16 0"]
+    (warning,) = (line for line in result.stderr.splitlines() if "overfit" in line)  # Lightning's
+    assert warning.startswith("genreclf: ") and ".py" not in warning
     assert "trainer.limit_train_batches=1" in json.loads((tmp_path / "run" / "record.json").read_text())["overrides"]
 
 

@@ -1,19 +1,19 @@
 """Augments training segments on the batch's device, with random changes drawn from torch's global generator."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from genreclf.config import BELOW_1, FROM_0, SHARE, Limits, check_fields
 from genreclf.errors import GenreclfError
 from genreclf.frontend.segments import ViewConfig, spans
 
-MAX_BAND_SHIFT = 64  # half of the bands
 EQUALISER_KNOTS = 8
 LOW_PASS_FROM_BAND = 80  # about 3 kHz, the upper limit of telephones and sample rates of 8 kHz
 LOW_PASS_SLOPE = 0.25  # per band, on the [0, 1] scale: 20 dB
@@ -26,34 +26,26 @@ class AugmentConfig:
     Raises GenreclfError if a number is out of range.
     """
 
-    brightness: float  # the largest level added or subtracted
-    contrast: float  # the largest relative change of the deviations from the mean level
-    flip_probability: float  # probability of reversing time
-    time_mask_probability: float
-    frequency_mask_probability: float
-    mask_share: tuple[float, ...]  # the smallest and largest width of a mask, as shares of its axis
-    mask_fill: float | None  # the level inside a mask; None: the example's mean
-    low_pass: float  # probability that bands above a random one, the 80th or higher, fade out: another rate or codec
-    noise_floor: float  # the largest level below which all becomes silence, mostly less: another recording's noise
-    raised_floor: float  # the largest level to which quieter parts are raised, in half of the examples: fewer decibels
-    equaliser: float  # standard deviation of a smooth curve added along the bands: another room, microphone or mix
-    band_shift: int  # the largest shift along the bands: another key
-    stretch: float  # the largest relative change of tempo; drawn where segments are cut
-    mixup: float  # parameter of the Beta distribution of `mix`
-    consistency: float  # weight of the consistency loss between two views of a segment; above 0 makes two views
+    brightness: Annotated[float, SHARE]  # the largest level added or subtracted
+    contrast: Annotated[float, SHARE]  # the largest relative change of the deviations from the mean level
+    flip_probability: Annotated[float, SHARE]  # probability of reversing time
+    time_mask_probability: Annotated[float, SHARE]
+    frequency_mask_probability: Annotated[float, SHARE]
+    mask_share: Annotated[tuple[float, ...], SHARE]  # the smallest and largest width of a mask, as shares of its axis
+    mask_fill: Annotated[float | None, SHARE]  # the level inside a mask; None: the example's mean
+    low_pass: Annotated[float, SHARE]  # probability that bands above a random one from the 80th on fade out: a codec
+    noise_floor: Annotated[float, BELOW_1]  # the largest level below which all becomes silence, mostly less: noise
+    raised_floor: Annotated[float, SHARE]  # the largest level to which quieter parts are raised, in half the examples
+    equaliser: Annotated[float, SHARE]  # standard deviation of a smooth curve added along the bands: room, microphone
+    band_shift: Annotated[int, Limits(at_least=0, at_most=64)]  # the largest shift along the bands: another key
+    stretch: Annotated[float, SHARE]  # the largest relative change of tempo; drawn where segments are cut
+    mixup: Annotated[float, SHARE]  # parameter of the Beta distribution of `mix`
+    consistency: Annotated[float, FROM_0]  # weight of the loss between two views of a segment; above 0 makes two views
 
     def __post_init__(self) -> None:
-        for key, value in vars(self).items():
-            if isinstance(value, float) and key != "consistency" and not 0 <= value <= 1:
-                raise GenreclfError(f"augment.{key}={value}: give 0 to 1")
-        if self.noise_floor == 1:
-            raise GenreclfError("augment.noise_floor=1.0: would leave only silence; give less than 1")
-        if not 0 <= self.band_shift <= MAX_BAND_SHIFT:
-            raise GenreclfError(f"augment.band_shift={self.band_shift}: give 0 to {MAX_BAND_SHIFT}")
-        if len(self.mask_share) != 2 or not 0 <= self.mask_share[0] <= self.mask_share[1] <= 1:
-            raise GenreclfError(f"augment.mask_share={list(self.mask_share)}: give [smallest, largest], 0 to 1")
-        if not 0 <= self.consistency < math.inf:
-            raise GenreclfError(f"augment.consistency={self.consistency}: give 0 or more")
+        check_fields(self, "augment")
+        if len(self.mask_share) != 2 or self.mask_share[0] > self.mask_share[1]:
+            raise GenreclfError(f"augment.mask_share={list(self.mask_share)}: give [smallest, largest]")
 
     @property
     def views(self) -> int:

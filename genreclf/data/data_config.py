@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from genreclf.config import Limits, check_choice, check_fields
 from genreclf.data.genre_map import GenreMap, load_genre_map
 from genreclf.data.public_sets import HUB, PUBLIC_SETS, public_set
 from genreclf.errors import GenreclfError
@@ -12,13 +14,6 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 
 DEMO = "demo"
 GTZAN = "gtzan"  # a public data set without tables
-MAX_PICTURE_SECONDS = 100_000  # more than a day
-KNOWN = {
-    "group": (None, "stem"),
-    "unknown_artists": ("single", "together"),
-    "label_conflicts": ("keep", "drop"),
-    "rare_classes": ("refuse", "drop"),
-}
 
 
 @dataclass(frozen=True)
@@ -28,20 +23,23 @@ class DataConfig:
     name: str
     path: Location  # contains one folder per class, or the files that `table` names
     cache: Path  # for spectrograms and demo music
-    picture_seconds: float  # length of the music that a whole picture shows
+    picture_seconds: Annotated[float, Limits(above=0, at_most=100_000)]  # what a whole picture shows
     figure: str  # frequency axis of figures: bands, mel, linear, log, or auto, which detects it
     figure_hz: float  # the end of that axis, for figures that do not show it
-    fetch: str | None  # a public data set, in `path` in one of its usual layouts, or downloaded to it
+    # A public data set, in `path` in one of its usual layouts, or downloaded to it
+    fetch: Annotated[str | None, (GTZAN, *PUBLIC_SETS, HUB, None)]
     subset: str | None  # of that data set
     table: Path | None  # a CSV of genres (instead of folders), artists, titles, groups and folds
     tags: bool  # take genres, artists, albums and titles from the files' tags, unless `table` gives others
     genre_map: str | None  # maps genres in tags: gtzan, a CSV with the columns tag and genre; null: unchanged
     none: str | None  # the genre of clips that are of none of the classes; they train, but are not scored
     drop: Path | None  # a list of paths, relative to the clips' folder, of clips to leave out
-    group: str | None  # stem: clips whose names number the pieces of one clip are a group; null: only reported
-    unknown_artists: str  # single: a clip without an artist is its own group; together: one group per class
-    label_conflicts: str  # duplicate recordings in several classes: keep them in one split, or drop them
-    rare_classes: str  # classes with too few clips for the split: refuse them, or drop them
+    # stem: clips whose names number the pieces of one clip are a group; null: only reported
+    group: Annotated[str | None, (None, "stem")]
+    # single: a clip without an artist is a group of its own; together: one group per class
+    unknown_artists: Annotated[str, ("single", "together")]
+    label_conflicts: Annotated[str, ("keep", "drop")]  # duplicate recordings in several classes
+    rare_classes: Annotated[str, ("refuse", "drop")]  # classes with too few clips for the split
     demo_clips_per_style: int  # 0: `path` is the user's data
     demo_seconds: float
     demo_seed: int
@@ -50,9 +48,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not self.name:
             raise GenreclfError("data.name: is empty; give a name")
-        if not 0 < self.picture_seconds <= MAX_PICTURE_SECONDS:
-            limit = f"give a number of seconds above 0, up to {MAX_PICTURE_SECONDS:,}"
-            raise GenreclfError(f"data.picture_seconds={self.picture_seconds}: {limit}")
+        check_fields(self, "data")
         try:
             _ = self.figure_axis  # refuses unknown words
         except GenreclfError as error:
@@ -64,22 +60,14 @@ class DataConfig:
         self._check_public()
         if self.genre_map is not None and not self.tags:
             raise GenreclfError(f"data.genre_map={self.genre_map}: needs genres from tags; also give data=tags")
-        for key, known in KNOWN.items():
-            if getattr(self, key) not in known:
-                words = ", ".join(word or "null" for word in known)
-                raise GenreclfError(f"data.{key}={getattr(self, key)!r}: unknown; known: {words}")
 
     def _check_task(self) -> None:
-        if self.task not in TASKS:
-            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
+        check_choice("task", self.task, TASKS)
         if self.task == MULTILABEL and self.none is not None:
             remedy = "leave out data.none, because each genre is distinguished from all other music anyway"
             raise GenreclfError(f"data.none={self.none}: not used with task=multilabel; {remedy}")
 
     def _check_public(self) -> None:
-        known = (GTZAN, *PUBLIC_SETS, HUB)
-        if self.fetch not in (None, *known):
-            raise GenreclfError(f"data.fetch={self.fetch!r}: unknown; known: {', '.join(known)}, null")
         subsets = public_set(self.fetch, self.name).subsets if self.fetch not in (None, GTZAN) else ()
         if subsets is not None and (self.subset or "") not in (subsets or ("",)):
             hint = f"known: {', '.join(subsets)}" if subsets else "this data set has no subsets; remove it"

@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import soundfile
 
+from genreclf.config import check_choice
 from genreclf.errors import GenreclfError
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
@@ -92,8 +93,7 @@ def render(style: str, index: int, seed: int, seconds: float) -> np.ndarray:
     The peak is in [0.4, 1), and samples are multiples of 1 / 32,768. Raises GenreclfError for an unknown style, and for
     a length below one second or above ten minutes.
     """
-    if style not in _STYLES:
-        raise GenreclfError(f"demo style {style!r}: unknown; choose one of {', '.join(STYLES)}")
+    check_choice("style", style, STYLES)
     if not 1.0 <= seconds <= MAX_SECONDS:
         raise GenreclfError(f"data.demo_seconds={seconds}: choose a length from 1 to {MAX_SECONDS:.0f} s")
     digest = hashlib.sha256(f"{seed}/{style}/{index}".encode()).digest()

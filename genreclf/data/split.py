@@ -5,7 +5,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Annotated
 
+from genreclf.config import FROM_0, check_fields
 from genreclf.data.gtzan_lists import published
 from genreclf.errors import GenreclfError
 from genreclf.grouping import grouped
@@ -39,16 +41,15 @@ class SplitConfig:
     Raises GenreclfError for an unknown name, a key that is missing or has no effect, and values out of range.
     """
 
-    name: str  # hashed, folds, published, table, folders or all
+    name: Annotated[str, tuple(KEYS)]
     salt: str | None = None  # selects the split of `hashed` and `folds`, independently of the seed of a run
     shares: tuple[float, ...] | None = None  # of training, validation and test; they sum to 1
     folds: int | None = None  # number of folds, at least 3
-    fold: int | None = None  # the test fold, or the number of a published split, counted from 0
+    fold: Annotated[int | None, FROM_0] = None  # the test fold, or the number of a published split, counted from 0
     validation: bool | None = None  # false: validation clips are used for training
 
     def __post_init__(self) -> None:
-        if self.name not in KEYS:
-            raise GenreclfError(f"split.name={self.name!r}: unknown; known: {', '.join(KEYS)}")
+        check_fields(self, "split")
         for key in (field.name for field in fields(self)[1:]):
             given, acts = getattr(self, key) is not None, key in KEYS[self.name]
             if given != acts and key not in OPTIONAL.get(self.name, ()):
@@ -57,8 +58,6 @@ class SplitConfig:
         shares = self.shares
         if shares is not None and (len(shares) != 3 or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-6):
             raise GenreclfError(f"split.shares={list(shares)}: give three positive shares that sum to 1")
-        if self.fold is not None and self.fold < 0:
-            raise GenreclfError(f"split.fold={self.fold}: must be at least 0")
         if self.fold is not None and self.folds is not None and not 3 <= self.folds > self.fold:
             raise GenreclfError(f"split.fold={self.fold}, split.folds={self.folds}: need fold < folds, and folds >= 3")
 

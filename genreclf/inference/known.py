@@ -1,15 +1,16 @@
 """Estimates whether a clip is of one of a model's genres at all."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from genreclf.errors import GenreclfError
+from genreclf.config import Limits, check_fields
 
 # Lower probabilities are raised to this, because they depend on the recording more than on the music. With 1e-6, a
 # model that changed 3 % of its predictions at 8 kHz withheld half of the correct ones there.
 _LEAST = 0.02
-_MOST = 100_000  # so that the score stays finite
+_FINITE = Limits(-100_000, at_most=100_000)  # so that the score stays finite
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,15 @@ class Known:
 
     The probability that a clip is in scope, if half of all clips are, is sigmoid(offset + weights * x), where x are the
     logarithms of the calibrated probabilities. Their maximum alone is less informative, because some genres are
-    predicted for out-of-scope music more often than others. Raises GenreclfError for values beyond `_MOST`, and NaN.
+    predicted for out-of-scope music more often than others. Raises GenreclfError for values beyond `_FINITE`.
     """
 
-    offset: float
-    weights: tuple[float, ...]  # one per class
-    threshold: float  # below it the genre is withheld, as for 5 % of the correct predictions
+    offset: Annotated[float, _FINITE]
+    weights: Annotated[tuple[float, ...], _FINITE]  # one per class
+    threshold: Annotated[float, _FINITE]  # below it the genre is withheld, as for 5 % of the correct predictions
 
     def __post_init__(self) -> None:
-        if not (np.abs([self.offset, *self.weights, self.threshold]) <= _MOST).all():
-            raise GenreclfError(f"known: expected finite numbers of at most {_MOST}")
+        check_fields(self, "known")
 
     def probability(self, probabilities: np.ndarray) -> np.ndarray:
         """(..., classes) calibrated probabilities -> (...) in [0, 1]."""

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from genreclf import __version__
-from genreclf.config import build
+from genreclf.config import SHARE, Limits, build, check_fields
 from genreclf.errors import GenreclfError, reason
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.known import Known
@@ -19,8 +19,9 @@ from genreclf.inference.task import MULTICLASS, MULTILABEL, TASKS
 FORMATS = {MULTICLASS: 7, MULTILABEL: 8}  # of a bundle; versions without tasks refuse the second
 _MAX_CONFIG_BYTES = 100_000
 # Limits for values from untrusted files: integer arithmetic on frames stays exact, and no clip is longer than a day.
-_MAX_SECONDS, _MAX_FRAMES, _MAX_TEMPERATURE = 100_000, 5_000_000, 1_000
-_MIN_TEMPERATURE, _MIN_SHARE = 0.04, 1e-12  # with lower values, a probability would be 0, or a quotient infinite
+_SECONDS, _FRAMES = Limits(above=0, at_most=100_000), Limits(above=0, at_most=5_000_000)
+# With lower values, a probability would be 0, or a quotient infinite.
+TEMPERATURES, _MIN_SHARE = Limits(at_least=0.04, at_most=1_000), 1e-12
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,22 @@ class ModelInfo:
     name: str  # the model's configuration: a, b, svm, ...
     classes: tuple[str, ...]  # in the order of the probabilities
     view: ViewConfig  # how clips are cut into segments
-    picture_seconds: float  # length of the music in a spectrogram picture
-    frames_per_column: float  # time resolution of the training spectrograms: 1 for audio, more for downsampled pictures
-    temperature: float  # applied to a clip's mean probabilities
+    picture_seconds: Annotated[float, _SECONDS]  # length of the music in a spectrogram picture
+    frames_per_column: Annotated[float, _FRAMES]  # of the training spectrograms: 1 for audio, more if downsampled
+    temperature: Annotated[float, TEMPERATURES]  # applied to a clip's mean probabilities
     # The following have defaults, because bundles of earlier versions lack them.
-    prior_power: float = 1.0  # the probabilities assume the mix shares ** prior_power: 0 uniform, 1 as in training
+    # The probabilities assume the mix shares ** prior_power: 0 is uniform, 1 the mix in training.
+    prior_power: Annotated[float, SHARE] = 1.0
     shares: tuple[float, ...] | None = None  # of the classes in the training clips
     known: Known | None = None  # detects out-of-scope music; None for a model trained without any
-    task: str = MULTICLASS  # one genre per clip, or multilabel: any number of genres
+    task: Annotated[str, TASKS] = MULTICLASS  # one genre per clip, or multilabel: any number of genres
     thresholds: tuple[float, ...] | None = None  # multilabel: one per class; a clip has the classes that reach them
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not self.classes:
             raise GenreclfError(f"classes={list(self.classes)}: expected different names")
-        _check_bound("view.segment_frames", self.view.segment_frames, _MAX_FRAMES)
-        _check_bound("picture_seconds", self.picture_seconds, _MAX_SECONDS)
-        _check_bound("frames_per_column", self.frames_per_column, _MAX_FRAMES)
-        _check_bound("temperature", self.temperature, _MAX_TEMPERATURE, _MIN_TEMPERATURE)
-        if not 0 <= self.prior_power <= 1:
-            raise GenreclfError(f"prior_power={self.prior_power}: expected 0 to 1")
+        _FRAMES.check("view.segment_frames", self.view.segment_frames)
+        check_fields(self, "")
         if self.shares is not None:
             self._check_each("shares", self.shares, _MIN_SHARE)
         if self.known is not None and len(self.known.weights) != len(self.classes):
@@ -56,8 +54,6 @@ class ModelInfo:
         self._check_task()
 
     def _check_task(self) -> None:
-        if self.task not in TASKS:
-            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
         if self.task == MULTICLASS:
             if self.thresholds is not None:
                 raise GenreclfError("thresholds: only with task=multilabel")
@@ -80,10 +76,7 @@ class ModelInfo:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelInfo":
         """Inverse of `to_dict`. Keys that are not ModelInfo's are ignored. Raises GenreclfError for invalid values."""
-        own = {key: values[key] for key in cls.__annotations__ if key in values}
-        if own.get("known") is not None:
-            own["known"] = build(Known, own["known"], "known")
-        return build(cls, own, "")
+        return build(cls, {key: values[key] for key in cls.__annotations__ if key in values}, "")
 
 
 class ModelOutput(NamedTuple):
@@ -150,8 +143,3 @@ def read_json_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise GenreclfError(f"{path}: cannot be read ({reason(error)}); copy the bundle again") from error
     return values
-
-
-def _check_bound(key: str, value: float, highest: float, lowest: float = 0) -> None:
-    if not (0 < value <= highest and value >= lowest):
-        raise GenreclfError(f"{key}={value}: expected a number above {lowest} and at most {highest:,}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from genreclf.config import check_choice
 from genreclf.cores import cores
 from genreclf.errors import GenreclfError, reason
 from genreclf.inference.model_info import ModelOutput, read_bundle_config
@@ -42,8 +43,7 @@ class OnnxModel:
 
 
 def _providers(device: str) -> list[str]:
-    if device not in DEVICES:
-        raise GenreclfError(f"device={device}: unknown; choose one of {', '.join(DEVICES)}")
+    check_choice("device", device, DEVICES)
     available = () if device == "cpu" else onnxruntime.get_available_providers()
     cuda = [name for name in available if name == "CUDAExecutionProvider"]
     if device == "cuda" and not cuda:

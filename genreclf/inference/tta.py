@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from genreclf.errors import GenreclfError
+from genreclf.config import check_choice
 
 Copy = Callable[[np.ndarray], np.ndarray]  # (N, 128, 256) uint8 -> (N, 128, 256) uint8
 _SHIFT_BANDS = 2  # half of the largest shift in training (augment.band_shift)
@@ -50,5 +50,4 @@ TTA: dict[str, tuple[Copy, ...]] = {
 
 def check_tta(name: str) -> None:
     """Raises GenreclfError for a name that is not in `TTA`."""
-    if name not in TTA:
-        raise GenreclfError(f"tta={name}: unknown; choose one of {', '.join(TTA)}")
+    check_choice("tta", name, TTA)

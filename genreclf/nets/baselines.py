@@ -1,10 +1,11 @@
 """The baselines that a net has to beat: support vector machines on segment statistics, and the majority class."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
-from genreclf.errors import GenreclfError
+from genreclf.config import check_fields
 from genreclf.nets.net import Net
 from genreclf.nets.statistics import BandStatistics, SegmentStatistics
 
@@ -19,12 +20,11 @@ class SvmConfig:
     """Configuration of an `Svm`. Raises GenreclfError for unknown features."""
 
     num_classes: int
-    features: str  # bands or statistics
+    features: Annotated[str, tuple(FEATURES)]
     support_vectors: int  # total number over all classes
 
     def __post_init__(self) -> None:
-        if self.features not in FEATURES:
-            raise GenreclfError(f"model.net.features={self.features!r}: unknown; known: {', '.join(FEATURES)}")
+        check_fields(self, "model.net")
 
 
 class Svm(Net):

@@ -5,8 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from genreclf.config import build
-from genreclf.errors import GenreclfError
+from genreclf.config import build, check_choice
 from genreclf.nets.baselines import Majority, MajorityConfig, Svm, SvmConfig
 from genreclf.nets.classifier import GenreClassifier
 from genreclf.nets.config import ModelConfig
@@ -25,8 +24,7 @@ def new_net(kind: str, values: Mapping[str, Any], where: str) -> Net:
 
     Raises GenreclfError for an unknown kind or invalid values; messages about values begin with the key `where`.
     """
-    if kind not in _KINDS:
-        raise GenreclfError(f"kind={kind!r}: unknown; known: {', '.join(_KINDS)}")
+    check_choice("kind", kind, _KINDS)
     config, net = _KINDS[kind]
     return net(build(config, values, where))
 

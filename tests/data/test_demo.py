@@ -101,7 +101,7 @@ def test_a_missing_file_is_rendered_again_and_the_others_are_kept(tmp_path):
 
 
 def test_an_unknown_style_is_named_with_the_known_ones():
-    with pytest.raises(GenreclfError, match=r"'polka'.*arpeggio, .*, waltz"):
+    with pytest.raises(GenreclfError, match=r"polka.*arpeggio, .*, waltz"):
         render("polka", 0, 0, 1.0)
 
 

@@ -291,7 +291,7 @@ def test_a_place_with_the_data_set_is_accepted(tmp_path):
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e9])
 def test_picture_seconds_have_to_be_above_zero(tmp_path, seconds):
-    with pytest.raises(GenreclfError, match=r"^data\.picture_seconds=.*: give .* above 0, up to 100,000$"):
+    with pytest.raises(GenreclfError, match=r"^data\.picture_seconds=.*: give more than 0, at most 100,000$"):
         dataclasses.replace(demo_config(tmp_path, 0), picture_seconds=seconds)
 
 

@@ -96,7 +96,7 @@ def test_majority_predicts_the_shares():
 
 
 def test_unknown_features_are_refused():
-    with pytest.raises(GenreclfError, match=r"model.net.features='mel'.*bands, statistics"):
+    with pytest.raises(GenreclfError, match=r"model.net.features=mel.*bands, statistics"):
         new_net("svm", {**VALUES, "features": "mel", "support_vectors": 1}, "model.net")
 
 
