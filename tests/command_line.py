@@ -2,18 +2,20 @@
 
 import csv
 import gc
+import importlib
 import multiprocessing
 import os
 import runpy
 import signal
 import sys
 import tempfile
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-# A server process imports the modules once. Each command is a fork of it, from before torch has started any thread.
 # "genreclf" is `python -m genreclf` itself.
 COMMANDS = (
     *("genreclf", "app", "audit", "compare", "convert", "embed", "evaluate", "export", "predict", "prepare", "serve"),
@@ -22,13 +24,6 @@ COMMANDS = (
 # Modules that the commands import only when needed
 LATER = ["matplotlib.backends.backend_agg", "onnxscript", "pandas", "sklearn.svm", "timm", "torch.onnx", "torchaudio"]
 TIMEOUT_SECONDS = 300
-# `before` code for a command that must not need torch
-NO_TORCH = """
-import sys
-for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "torchaudio", "genreclf")]:
-    del sys.modules[name]
-sys.modules["torch"] = sys.modules["torchaudio"] = None  # importing it fails
-"""
 # `before` code that skips the translation to ONNX, which takes longer than training in these tests
 NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
 
@@ -38,9 +33,94 @@ def _module(name: str) -> str:
     return {"genreclf": "genreclf.__main__", "app": "genreclf.app.__main__"}.get(name, f"genreclf.{name}")
 
 
-PRELOADED = [*map(_module, COMMANDS), *LATER]
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(PRELOADED)
+# --- The server -------------------------------------------------------------------------------------------------------
+# It is a fork of the tests' process, which has imported almost all modules, from before any test has started a thread.
+# Each command is a fork of it.
+
+_fork = multiprocessing.get_context("fork")
+_running: dict[int, "Process"] = {}  # by process id
+_server: Connection
+
+
+def start_server() -> None:
+    """Forks the server. It ends with this process."""
+    global _server
+    _server, requests = multiprocessing.Pipe()
+    if os.fork():
+        requests.close()
+        return
+    _server.close()
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in [*map(_module, COMMANDS), *LATER]:
+            importlib.import_module(name)
+        gc.freeze()  # so that garbage collection does not visit these modules, which would also copy their memory
+        _serve(requests)
+    finally:
+        os._exit(0)
+
+
+def _serve(requests: Connection) -> None:
+    """Starts a process for each (function, arguments). Sends its id, and when it ends (id, exit code)."""
+    children: dict[int, multiprocessing.process.BaseProcess] = {}
+    while True:
+        for ready in wait([requests, *children]):
+            if ready is requests:
+                try:
+                    function, arguments = requests.recv()
+                except EOFError:  # the tests have ended
+                    return
+                child = _fork.Process(target=function, args=arguments)
+                child.start()
+                children[child.sentinel] = child
+                requests.send((child.pid, None))
+            else:
+                child = children.pop(ready)
+                child.join()
+                requests.send((child.pid, child.exitcode))
+
+
+@dataclass
+class Process:
+    """A process that the server has started; a negative `exitcode` is the signal that killed it."""
+
+    pid: int
+    exitcode: int | None = None  # None: not known to have ended
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits until it has ended, or for `timeout` seconds."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self.exitcode is None and _server.poll(None if end is None else max(0, end - time.monotonic())):
+            _receive()
+
+    def is_alive(self) -> bool:
+        self.join(0)
+        return self.exitcode is None
+
+    def kill(self) -> None:
+        if self.is_alive():
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _receive() -> Process:
+    pid, exitcode = _server.recv()
+    if exitcode is None:
+        _running[pid] = Process(pid)
+        return _running[pid]
+    process = _running.pop(pid)
+    process.exitcode = exitcode
+    return process
+
+
+def start_process(function: Callable[..., object], *arguments: object) -> Process:
+    """Starts `function(*arguments)` in a process of its own."""
+    _server.send((function, arguments))
+    while (process := _receive()).exitcode is not None:  # one that ended
+        pass
+    return process
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -64,18 +144,13 @@ def command(name: str, *arguments: object, cache: Path, before: str = "") -> Fin
         return Finished(process.exitcode, *(output.read_text() for output in outputs))
 
 
-def start(
-    name: str, *arguments: object, cache: Path, before: str = "", outputs: Sequence[Path]
-) -> multiprocessing.process.BaseProcess:
+def start(name: str, *arguments: object, cache: Path, before: str = "", outputs: Sequence[Path]) -> Process:
     """Starts such a command without waiting; `outputs` are the files for standard output and error."""
     words = [str(argument) for argument in arguments]
-    process = _context.Process(target=_run, args=(name, words, str(cache), [str(path) for path in outputs], before))
-    process.start()
-    return process
+    return start_process(_run, name, words, str(cache), [str(path) for path in outputs], before)
 
 
 def _run(name: str, words: list[str], cache: str, outputs: list[str], before: str) -> None:
-    gc.freeze()  # so that garbage collection does not visit the server's modules, which would also copy their memory
     for number, output in enumerate(outputs, 1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115

@@ -2,7 +2,8 @@
 
 import gc
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,14 @@ def pytest_collection_finish() -> None:
     """Freezes imported objects, which stay until the end, so that garbage collection skips a million of them."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest's capture of logs and warnings
+def pytest_runtestloop() -> Iterator[None]:
+    """Starts the server of the commands' processes if a test needs it."""
+    if "command_line" in sys.modules:
+        sys.modules["command_line"].start_server()
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

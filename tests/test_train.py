@@ -1,7 +1,6 @@
 """Trains on the command line, as a user would, with a folder of small pictures."""
 
 import json
-import math
 import os
 import random
 import shutil
@@ -19,15 +18,12 @@ from command_line import NO_ONNX, Finished, command, epochs, signal_at, start
 from safetensors.torch import load_file
 from tiny_pictures import write_bands
 
-from genreclf.config import build, config_folder
-from genreclf.errors import GenreclfError
 from genreclf.evaluation.calibration import fit_temperature
 from genreclf.evaluation.predictions import read_predictions
 from genreclf.exporters.bundle import load_bundle
 from genreclf.inference.temperature import apply_temperature
 from genreclf.train import main
 from genreclf.training.folder import locked
-from genreclf.training.settings import RunConfig
 
 # The smallest real training: a narrow Model A with two time steps, 12 clips, three batches per epoch.
 QUICK = [
@@ -115,6 +111,8 @@ def test_each_epoch_has_a_row_and_the_bundle_is_the_best_of_them(run):
     accuracy = [float(row["val/accuracy"]) for row in epochs(run)]
     best = torch.load(run / "best.ckpt", weights_only=True)
     assert best["epoch"] == accuracy.index(max(accuracy))
+    # What a resumed run must not change
+    assert {"net", "optim", "augment", "batch_size", "trainer", "view"} <= best["hyper_parameters"].keys()
     net = load_bundle(run / "bundle").net.state_dict()
     assert same(net, {name[4:]: value for name, value in best["state_dict"].items() if name.startswith("net.")})
 
@@ -280,20 +278,12 @@ def test_impossible_resumptions_end_with_one_line(argument, parts, run, music, m
         ("data.path=nowhere", ("nowhere:", "give the folder")),
         ("data.unknown_artists=maybe", ("data.unknown_artists=maybe", "single, together")),
         ("ckpt=last", ("refused", "run=FOLDER")),
-        ("ckpt=best", ("ckpt=best", "last")),
         ("teacher=", ("teacher=", "empty")),
         ("init=", ("init=", "leave it out")),
         ("model.name=", ("model.name=", "give a name")),
         ("augment.band_shift=65", ("augment.band_shift=65", "64")),
         ("optim.warmup=0.1", ("optim.warmup=0.1", "optim.warmup=null")),
-        ("trainer.max_epochs=many", ("trainer.max_epochs=many", "whole number from 1")),
-        ("trainer.max_epochs=0", ("trainer.max_epochs=0", "whole number from 1")),
-        ("trainer.check_val_every_n_epoch=0", ("trainer.check_val_every_n_epoch=0", "whole number from 1")),
         ("trainer.fast_dev_run=3", ("trainer.fast_dev_run=3", "trainer.limit_train_batches=2")),
-        ("trainer.barebones=true", ("trainer.barebones=", "leave it out")),
-        ("trainer.logger=true", ("trainer.logger=", "logger=NAME")),
-        ("trainer.default_root_dir=x", ("trainer.default_root_dir=x", "run=FOLDER")),
-        ("trainer.precision=bf16-true", ("trainer.precision=bf16-true", "bf16-mixed")),
         (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], ("trainer.precision=16-mixed", "bf16-mixed")),
     ],
 )
@@ -301,22 +291,6 @@ def test_a_mistake_is_refused_before_the_data_are_read(argument, parts, message)
     words = [argument] if isinstance(argument, str) else argument
     line = message("data=folder", "data.path=/nowhere", *words, net=["optim=original"])
     assert all(part in line for part in parts)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "bound"),
-    [
-        *(("batch_size", 1, "at least 2"), ("seed", -1, "from 0 to"), ("seed", 2**32, "from 0 to 4294967295")),
-        ("workers", 500, "from 0 to 64"),
-        *(("temperature", value, "above 0") for value in (0.0, -1.0, math.nan, math.inf)),
-    ],
-)
-def test_values_out_of_range_are_refused(key, value, bound):
-    known = yaml.safe_load((config_folder() / "train.yaml").read_text())
-    values = {name: known[name] for name in RunConfig.__annotations__}
-    build(RunConfig, values, "")
-    with pytest.raises(GenreclfError, match=rf"^{key}={value}: .*{bound}"):
-        build(RunConfig, {**values, key: value}, "")
 
 
 @pytest.mark.parametrize(
@@ -332,20 +306,10 @@ def test_values_out_of_range_are_refused(key, value, bound):
         (["trainer.strategy=ddp_fork"], ("trainer.strategy=ddp_fork: ", "ddp")),
         (["trainer.num_nodes=many"], ("trainer.num_nodes=many: ", "whole number")),
         (["trainer.enable_checkpointing=false"], ("trainer.enable_checkpointing=false: ", "enable_checkpointing")),
-        (["trainer.limit_val_batches=0"], ("optim.checkpoint=best", "limit_val_batches=0", "optim.checkpoint=last")),
-        (
-            ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=3", "optim.checkpoint=last"],
-            ("optim.schedule=plateau", "check_val_every_n_epoch=3", "optim.schedule=onecycle"),
-        ),
         (["model.net.channels=[100000,8,16,16]"], ("model.net:", "memory")),
         (["model.weights=auto"], ("model.weights=auto", "none")),
-        (["model.net.time_pool=3"], ("model.net.time_pool=3", "1, 2, 4, 8, 16")),
         (["data.drop=[x]"], ("data.drop=", "a path")),
-        (["model.net=3"], ("model.net=3", "model.net.KEY=")),
-        (["model.net.lstm_units=[1000000000000]"], ("model.net", "sizes")),
-        (["task=3"], ("task=3", "text")),
         (["optim.teacher_weight=2"], ("optim.teacher_weight=2", "no teacher", "leave it out")),
-        (["model.kind=choir"], ("model.kind=choir", "classifier, svm, majority")),
         (["split=all"], ("temperature", "give a number")),
         (["split=all", "temperature=2"], ("optim.checkpoint=best", "validation clips", "optim.checkpoint=last")),
         (["data.label_conflicts=drop", "split.shares=[0.9,0.05,0.05]"], ("class",)),
@@ -372,15 +336,6 @@ def test_a_class_with_too_few_clips_is_named_before_the_training(music, message,
     assert "'low' (2 clips" in message(f"data.path={tmp_path / 'music'}")
 
 
-@pytest.mark.parametrize("name", ["exports/mine.txt", "evaluation/mine.txt", "last.ckpt", "metrics.csv"])
-def test_files_that_are_of_no_run_are_not_removed(name, music, message, tmp_path):
-    file = tmp_path / "project" / name
-    file.parent.mkdir(parents=True)
-    file.write_text("mine")
-    line = message(f"data.path={music}", f"run={tmp_path / 'project'}")
-    assert name.partition("/")[0] in line and "another folder" in line and file.read_text() == "mine"
-
-
 def test_a_run_that_lost_its_configuration_is_not_replaced(music, message, tmp_path):
     files = [tmp_path / "run" / name for name in ("record.json", "last.ckpt", "bundle/config.json")]
     for file in files:
@@ -397,13 +352,7 @@ def test_resuming_with_other_settings_is_refused(run, music, message):
 
 
 @pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        *(("record.json", content) for content in ("no JSON", "[]", "{}", '{"overrides": 3}', '{"overrides": [3]}')),
-        ("record.json", '{"overrides": [], "data": {}}'),
-        *(("config.yaml", content) for content in ("}{", "3", "data: {}", "{data: {}, model: {name: a}}", "data: 3")),
-        ("last.ckpt", "no archive"),
-    ],
+    ("file", "content"), [("config.yaml", "{data: {}, model: {name: a}}"), ("last.ckpt", "no archive")]
 )
 def test_a_damaged_run_folder_is_not_resumed(file, content, run, message, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
@@ -412,23 +361,12 @@ def test_a_damaged_run_folder_is_not_resumed(file, content, run, message, tmp_pa
     assert str(copy / file) in line and "copy" in line
 
 
-@pytest.mark.parametrize(
-    ("entry", "edited"),
-    [
-        ("batch_size: 4", "batch_size: 3"),
-        ("check_val_every_n_epoch: 1", "check_val_every_n_epoch: 2"),
-        ("max_epochs: 3", "max_epochs: 2"),
-        ("hop_frames: 128", "hop_frames: 64"),
-        ("mixup: 0.3", "mixup: 0.0"),
-    ],
-)
-def test_an_edited_configuration_is_not_resumed(entry, edited, run, message, tmp_path):
+def test_an_edited_configuration_is_not_resumed(run, message, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     config = (copy / "config.yaml").read_text()
-    assert entry in config
-    (copy / "config.yaml").write_text(config.replace(entry, edited))
+    (copy / "config.yaml").write_text(config.replace("batch_size: 4", "batch_size: 3"))
     line = message(f"run={copy}", "ckpt=last", net=())
-    assert edited.replace(": ", "=") in line and entry.partition(": ")[2] in line and "config.yaml" in line
+    assert "batch_size=3" in line and "4" in line and "config.yaml" in line
 
 
 def test_edited_metrics_do_not_end_a_resumed_run(run, cache, tmp_path):

@@ -2,7 +2,6 @@ import csv
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command_line import PRELOADED
+from command_line import start_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_pictures import tiny_picture
@@ -26,7 +25,6 @@ from genreclf.frontend.clip import read_clip
 from genreclf.frontend.picture import write_picture
 from genreclf.frontend.segments import trim_silence
 
-ROOT = Path(__file__).resolve().parents[2]
 ARRAYS = (ARRAY, SKETCHES, TOKENS)
 PARTS = (*ARRAYS, TABLE, RECORDINGS, META)
 RATE_HZ = 22_050
@@ -262,16 +260,6 @@ def test_the_digest_depends_on_content_and_not_on_the_folder(few, few_store, tmp
 
 
 @pytest.fixture(scope="module")
-def processes():
-    """Fresh processes that have already imported the store."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
-        yield context
-
-
-@pytest.fixture(scope="module")
 def sixty(tmp_path_factory) -> tuple[Path, list[Source]]:
     folder = tmp_path_factory.mktemp("sixty")
     for number in range(60):
@@ -370,10 +358,8 @@ def test_killed_before_the_first_row_or_after_the_last(few, few_store, tmp_path,
     assert content(store) == content(few_store.folder)
 
 
-def test_several_processes_at_once_build_one_store(sixty, unbroken, processes, tmp_path):
-    working = [processes.Process(target=build_store, args=(*sixty, tmp_path, 30.0)) for _ in range(3)]
-    for process in working:
-        process.start()
+def test_several_processes_at_once_build_one_store(sixty, unbroken, tmp_path):
+    working = [start_process(build_store, *sixty, tmp_path, 30.0) for _ in range(3)]
     for process in working:
         process.join()
     assert [process.exitcode for process in working] == [0, 0, 0]

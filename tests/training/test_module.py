@@ -147,6 +147,15 @@ def test_a_checkpoint_of_other_settings_is_refused():
         module().on_load_checkpoint({"lr_schedulers": [], "hyper_parameters": saved})
 
 
+def test_a_checkpoint_may_be_of_fewer_epochs_but_not_of_more():
+    net = module()
+    net.hparams["trainer"] = {"max_epochs": 3}
+    for epochs in (2, 3):
+        net.on_load_checkpoint({"lr_schedulers": [], "hyper_parameters": {"trainer": {"max_epochs": epochs}}})
+    with pytest.raises(GenreclfError, match=r"config.yaml has trainer.max_epochs=3.*began with 4"):
+        net.on_load_checkpoint({"lr_schedulers": [], "hyper_parameters": {"trainer": {"max_epochs": 4}}})
+
+
 def fix_logits(net: GenreModule, monkeypatch: pytest.MonkeyPatch, *parts: torch.Tensor, context=None) -> None:
     """Makes each branch return fixed logits for every input, and the module log nothing."""
     gates = [torch.ones(len(part), 1) for part in parts]

@@ -4,13 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from data_config import of_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning import Trainer
 
-from genreclf.config import config_folder
+from genreclf.config import build, config_folder
 from genreclf.errors import GenreclfError
-from genreclf.training.trainer import check_trainer, fit
+from genreclf.training.optim_config import OptimConfig
+from genreclf.training.trainer import check_trainer, check_validation, fit
 
 DEFAULTS = {
     **yaml.safe_load((config_folder() / "trainer" / "default.yaml").read_text()),
@@ -48,6 +50,40 @@ def test_a_value_of_another_type_is_refused(key, value):
     """Lightning accepts some of these, and then ignores them or fails during training."""
     with pytest.raises(GenreclfError, match=rf"^trainer\.{key}=.*(expected|give) "):
         check_trainer({**DEFAULTS, key: value}, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        *(("max_epochs", value, "whole number from 1") for value in ("many", 0)),
+        ("check_val_every_n_epoch", 0, "whole number from 1"),
+        *(("barebones", True, "leave it out"), ("logger", True, "logger=NAME")),
+        *(("default_root_dir", "x", "run=FOLDER"), ("precision", "bf16-true", "bf16-mixed")),
+    ],
+)
+def test_a_value_with_which_no_run_is_made_is_refused_with_the_remedy(key, value, remedy):
+    with pytest.raises(GenreclfError, match=rf"^trainer\.{key}=.*{remedy}"):
+        check_trainer({**DEFAULTS, key: value}, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "checkpoint", "parts"),
+    [
+        ({"limit_val_batches": 0}, "best", ("optim.checkpoint=best", "limit_val_batches=0", "optim.checkpoint=last")),
+        (
+            {"max_epochs": 2, "check_val_every_n_epoch": 3},
+            "last",
+            ("optim.schedule=plateau", "check_val_every_n_epoch=3", "optim.schedule=onecycle"),
+        ),
+    ],
+)
+def test_settings_that_need_a_validation_are_refused_without_one(changes, checkpoint, parts):
+    values = {**of_yaml("optim", "original"), "learning_rate": 1e-3, "backbone_rate": 1.0, "checkpoint": checkpoint}
+    optim = build(OptimConfig, values, "optim")
+    check_validation({**DEFAULTS, "max_epochs": 3}, optim, 3)
+    with pytest.raises(GenreclfError) as refused:
+        check_validation({**DEFAULTS, **changes}, optim, 3)
+    assert all(part in str(refused.value) for part in parts)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(VALID)), st.none() | st.booleans() | st.integers() | st.text(max_size=3)))
