@@ -115,6 +115,8 @@ def read_csv_text(file: Path, where: str) -> CsvText:
         content = check_ends(file).read_bytes()
         _check_kind(content, where)
         text, note = _decoded(content)
+    except FileNotFoundError as error:
+        raise GenreclfError(f"{where}: no such file; give the path of a CSV file, as it is now") from error
     except (OSError, UnicodeError) as error:
         raise _unreadable(where, error) from error
     skipped = _BEFORE_HEADER.match(text)

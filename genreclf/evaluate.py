@@ -51,6 +51,7 @@ class MovedData:
     path: Location | None
     table: Path | None
     drop: Path | None
+    genre_map: Path | None
 
     def by_key(self) -> dict[str, str]:
         """Returns the given paths by key, made absolute."""

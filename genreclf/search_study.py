@@ -22,7 +22,7 @@ class Study:
     """One worker's view of a search."""
 
     def __init__(
-        self, folder: Path, storage: str | None, objective: str, settings: list[str], warmup: int | None
+        self, folder: Path, storage: str | None, objective: str, settings: set[str], warmup: int | None
     ) -> None:
         """`settings` are the words of the search, `warmup` the epochs before a trial may be pruned (None: no pruning).
 
@@ -49,12 +49,18 @@ class Study:
                 )
             except Exception as error:  # of many classes, also from the database driver
                 raise GenreclfError(f"{self.database}: cannot be opened ({reason(error)})") from error
-            known = self.study.user_attrs.get("settings", settings)
-            if known != settings:
-                differing = ", ".join(sorted({*known} ^ {*settings}))
+            if differing := settings.symmetric_difference(self.study.user_attrs.get("settings", settings)):
+                differing = ", ".join(sorted(differing))
                 fault = f"a search with other settings ({differing})"
                 raise GenreclfError(f"run={folder}: {fault}; choose another run=FOLDER")
-            self.study.set_user_attr("settings", settings)
+            self.study.set_user_attr("settings", sorted(settings))
+
+    def data(self, now: dict[str, str]) -> dict[str, str]:
+        """Returns the digests of the data with which the search began: `now`, if it begins."""
+        known: dict[str, str] | None = self.study.user_attrs.get("data")
+        if known is None:
+            self.study.set_user_attr("data", now)
+        return known or now
 
     @contextmanager
     def next_trial(self, wanted: int) -> Iterator[optuna.Trial | None]:

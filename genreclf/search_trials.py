@@ -32,7 +32,7 @@ from genreclf.training.clip_metrics import CLIP_SCORES
 from genreclf.training.precision import with_precision
 from genreclf.training.processes import on_several_devices
 from genreclf.training.pruning import Pruned, Pruning
-from genreclf.training.resume import read_run
+from genreclf.training.resume import MOVABLE, check_data, make_absolute, read_run, settings_of
 from genreclf.training.trainer import TRAINER_KEYS, check_trainer
 
 # By task, with the names of `CLIP_SCORES`
@@ -77,15 +77,28 @@ def search(config: SearchConfig, words: list[str]) -> int:
     code, checked = _checked([*fixed, *(dimension.example for dimension in space)], folder, config.objective)
     if code:
         return code
-    settings = [*sorted(words), f"objective={config.objective}"]
+    make_absolute(checked)
+    settings = {word for word in settings_of(fixed, checked) if word.partition("=")[0] not in MOVABLE}
+    settings |= {*words} - {*fixed} | {f"objective={config.objective}"}
     warmup = checked["trainer"]["max_epochs"] // 4 if config.pruning else None
     study = Study(folder, config.storage, config.objective, settings, warmup)
     try:
         with stoppable(lambda: resume_all_note(folder)):
+            _check_data(study, checked)
             return _run_trials(study, space, fixed, config, checked["task"]) or _finish(study, fixed, config)
     except StorageInternalError as error:
         why = reason(error.__cause__ or error)
         raise GenreclfError(f"{study.database}: {why}; mend that, then run the same command again") from error
+
+
+def _check_data(study: Study, config: dict[str, Any]) -> None:
+    """Raises GenreclfError if the data differ from those with which the search began. They may have moved."""
+    datamodule = SpectrogramDataModule.from_config(config)
+    datamodule.prepare_data()
+    datamodule.setup()
+    now = datamodule.summary()
+    began = study.data({key: now[key] for key in ("store_digest", "split_digest")})
+    check_data(study.folder, config, now, began, "this would be a different search")
 
 
 def _run_trials(study: Study, space: Sequence[Dimension], fixed: list[str], config: SearchConfig, task: str) -> int:

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def train(
     if sweep:
         part_of = hydra.sweep.dir
         if (folder / run_folder.CONFIG_YAML).is_file():
-            if is_finished(folder, overrides):
+            if is_finished(folder, config, overrides):
                 print(one_line(f"{folder}: finished before, with the same settings; left as it is"))
                 return
             config = {**config, "ckpt": "last"}
@@ -108,7 +109,13 @@ def _quiet_libraries() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message=message)
+    warnings.formatwarning = _warning_line
     threading.excepthook = _quiet_thread
+
+
+def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
+    """Formats a library's warning like the other notes: one line, without the place in the library."""
+    return one_line(f"genreclf: {' '.join(str(message).split())}") + "\n"
 
 
 def _quiet_thread(failed: threading.ExceptHookArgs) -> None:
@@ -151,11 +158,26 @@ def _settings(folder: Path, config: dict[str, Any], typed: list[str], of_several
     config = with_precision(config)
     check_trainer(config["trainer"], run.init)
     check_typed_keys(config, typed, of_several)
-    if run.init is not None:
-        run_folder.find_bundle(run.init, "init=")
     check_folder(folder, config)
     optim = build(OptimConfig, config["optim"], "optim") if config["model"]["kind"] == CLASSIFIER else None
-    return Settings(folder, config, overrides, run_config(config), optim, before)
+    return _with_init(Settings(folder, config, overrides, run_config(config), optim, before))
+
+
+def _with_init(settings: Settings) -> Settings:
+    """Checks that `init` exists. Without it, a run goes on from its checkpoint, which holds the weights, and says so.
+
+    Raises GenreclfError if a run that starts needs it.
+    """
+    if settings.run.init is not None:
+        try:
+            run_folder.find_bundle(settings.run.init, "init=")
+        except GenreclfError:
+            if not settings.checkpoint:
+                raise
+            if settings.first:
+                print(one_line(f"init={settings.run.init}: not there, so {settings.checkpoint} gives all weights"))
+            return replace(settings, run=replace(settings.run, init=None))
+    return settings
 
 
 def _composed(overrides: list[str]) -> dict[str, Any]:
@@ -222,7 +244,9 @@ def _module(settings: Settings, optim: OptimConfig, datamodule: SpectrogramDataM
 
 
 def _first_weights(settings: Settings, module: GenreModule, datamodule: SpectrogramDataModule) -> dict[str, Any]:
-    """Gives the net its initial weights, and returns their entry in the run's record."""
+    """Gives the net its initial weights, unless a checkpoint does, and returns their entry in the run's record."""
+    if settings.checkpoint and settings.before and settings.before.weights is not None:
+        return settings.before.weights
     init, config, task = settings.run.init, settings.config, datamodule.data.task
     weights = start(module.net, config["model"]["weights"], init, datamodule.classes, task)
     if init is not None and (weights["new_classes"] or not config["trainer"]["max_epochs"]):

@@ -152,7 +152,7 @@ def test_a_run_without_predictions_is_scored_once(tmp_path, compare, monkeypatch
     assert code == 0
     code, output, _ = compare(run)
     assert code == 0 and "scoring" not in output
-    places = MovedData(None, None, None), MovedData(Path("/home/me/moved"), Path("x=y.csv"), None)
+    places = MovedData(None, None, None, None), MovedData(Path("/home/me/moved"), Path("x=y.csv"), None, None)
     assert configs == [
         EvaluateConfig(str(run), "test", "pitch_shift", (), "auto", place, None, None) for place in places
     ]

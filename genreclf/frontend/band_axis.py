@@ -98,7 +98,7 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
     """Finds the axis of (rows, columns) uint8 levels, low frequency first.
 
     Repeated rows reveal it. Without them it is given by the user's `settings`, or else it is "linear" if no row
-    resembles the next one, and "bands" otherwise.
+    resembles the next one and there are many rows or a usual number of bins, and "bands" otherwise.
     """
     rows, kind = len(levels), settings.kind
     if rows != N_BANDS and rows >= _MIN_ROWS:
@@ -108,7 +108,7 @@ def find_axis(levels: np.ndarray, settings: FigureAxis) -> BandAxis:
         if best := _best(fits, levels, is_blurred) if kind == AUTO else _closest(fits):
             return _detected(levels, best, fits, settings.top_hz)
     if kind == AUTO:
-        kind = "linear" if rows > _MANY_ROWS and _unlike(levels) else "bands"
+        kind = "linear" if (rows > _MANY_ROWS or rows in _BINS) and _unlike(levels) else "bands"
     seen = rows == N_BANDS or settings.kind != AUTO
     return BandAxis(kind, settings.top_hz, _unseen(kind, rows, settings.top_hz), seen)
 

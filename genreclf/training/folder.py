@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from genreclf.errors import GenreclfError
 from genreclf.files import exclusive
 from genreclf.inference import run_folder
-from genreclf.training.resume import OUTSIDE, read_run
+from genreclf.training.resume import make_absolute, read_run, settings_of
 
 # What a new run in the folder of an earlier one removes, before the file that marks the folder as a run
 _FILES = run_folder.LAST_CHECKPOINT, run_folder.BEST_CHECKPOINT, run_folder.METRICS_CSV
@@ -76,21 +76,19 @@ def check_folder(folder: Path, config: dict[str, Any]) -> None:
         raise GenreclfError(f"run={folder}: holds a run of model={other}, not {own}; choose another folder")
 
 
-def is_finished(folder: Path, overrides: Sequence[str]) -> bool:
+def is_finished(folder: Path, config: dict[str, Any], overrides: Sequence[str]) -> bool:
     """Returns whether the run in the folder, a job of a sweep that is started again, has finished.
 
-    Raises GenreclfError if the folder contains a run with other overrides.
+    Raises GenreclfError if the folder contains a run with other overrides. Paths may be written in another way.
     """
-    earlier, now = _settings(read_run(folder)[1]["overrides"]), _settings(overrides)
+    before, record = read_run(folder)
+    make_absolute(before)  # earlier versions did so with some paths only
+    make_absolute(config)
+    earlier, now = settings_of(record["overrides"], before), settings_of(overrides, config)
     if earlier != now:
         differing = ", ".join(sorted(earlier ^ now))
         raise GenreclfError(f"{folder}: holds a run with other settings ({differing}); choose another run=FOLDER")
     return (folder / run_folder.BUNDLE / run_folder.MODEL_CONFIG).is_file()
-
-
-def _settings(overrides: Sequence[str]) -> set[str]:
-    words = (word.lstrip("+") for word in overrides)
-    return {word for word in words if word.partition("=")[0].partition(".")[0] not in OUTSIDE}
 
 
 def begin(folder: Path) -> None:

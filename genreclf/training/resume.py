@@ -16,10 +16,11 @@ from genreclf.frontend.object_store import absolute
 from genreclf.inference.run_folder import CONFIG_YAML, LAST_CHECKPOINT, RECORD, absolute_model
 from genreclf.text import NAMES_SHOWN
 
-MOVABLE = ("data.path", "data.table", "data.drop")  # the digests in the record show whether their content is the same
+# The digests in the record show whether their content is the same.
+MOVABLE = ("data.path", "data.table", "data.drop", "data.genre_map")
 # Keys whose values are paths, and how these are made valid in any working folder
 _PATHS: dict[str, Callable[[str], str | None]] = {
-    **dict.fromkeys((*MOVABLE, "teacher"), absolute),
+    **dict.fromkeys(("data.path", "data.table", "data.drop", "teacher"), absolute),
     "data.genre_map": absolute_genre_map,
     "init": absolute_model,
 }
@@ -47,6 +48,7 @@ class Resumed:
     config: dict[str, Any]
     overrides: list[str]  # of the run, and new ones
     data: dict[str, Any]  # the record's description of the data
+    weights: dict[str, Any] | None  # the record's description of the initial weights; None in a damaged record
     loggers: dict[str, Any]  # ids with which its loggers find it
 
 
@@ -86,7 +88,7 @@ def resumed(folder: Path, typed: Sequence[str], compose: Callable[[list[str]], d
             group, name = key.split(".")
             config[group][name] = value
     overrides = [word for key, word in merged.items() if key != "ckpt"]
-    return Resumed(config, overrides, record["data"], record.get("loggers", {}))
+    return Resumed(config, overrides, record["data"], record.get("weights"), record.get("loggers", {}))
 
 
 def read_run(
@@ -136,8 +138,11 @@ def check_data(
 ) -> None:
     """Raises GenreclfError if the summaries of the data differ; `otherwise` describes the consequence."""
     data = config["data"]
-    content = f"the content of {data['path']} differs", "restore them, or give data.path=FOLDER if they have moved"
-    split = "the split differs", f"restore {data['table'] or 'the settings of the split'}"
+    files = [f"data.{key}={data[key]}" for key in ("genre_map", "table") if data.get(key)]
+    labels = f" with the genres of {' and '.join(files)}" if files else ""
+    moved = "restore them, or give data.path=FOLDER if they have moved"
+    content = f"the content of {data['path']}{labels} differs", moved
+    split = "the split differs", f"restore {' and '.join(files) or 'the settings of the split'}"
     for digest, (what, remedy) in (("store_digest", content), ("split_digest", split)):
         if now[digest] != trained[digest]:
             raise GenreclfError(f"{folder}: {what} from what it was in the training; {remedy}: {otherwise}")
@@ -166,6 +171,15 @@ def make_absolute(config: dict[str, Any]) -> None:
         values = config[group] if group else config
         if isinstance(values.get(name), str):
             values[name] = place(values[name])
+
+
+def settings_of(overrides: Sequence[str], config: dict[str, Any]) -> set[str]:
+    """Returns the overrides that affect the trained model, with paths as in the composed `config`, made absolute."""
+    found = {}
+    for key, word in _by_key(overrides).items():
+        if key.partition(".")[0] not in OUTSIDE:
+            found[key] = f"{key}={_value(config, key)}" if key in _PATHS else word.lstrip("+")
+    return set(found.values())
 
 
 def _found(key: str, given: Any, stored: Any, repeated: bool) -> Any:

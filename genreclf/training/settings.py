@@ -1,28 +1,24 @@
 """Settings of a training run: the keys of train.yaml outside its groups, and all settings together."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
-from genreclf.config import build, yaml_word
+from genreclf.config import FROM_0, Limits, build, check_choice, check_fields, yaml_word
 from genreclf.errors import GenreclfError, reason
+from genreclf.inference.model_info import TEMPERATURES
+from genreclf.inference.run_folder import LAST_CHECKPOINT
 from genreclf.inference.task import TASKS
 from genreclf.nets.kinds import CLASSIFIER, MAJORITY, SVM, new_net
 from genreclf.training.optim_config import OptimConfig
 from genreclf.training.processes import is_first
 from genreclf.training.resume import Resumed
 
-# The smallest and largest values by key
-_LIMITS: dict[str, tuple[int, int | None]] = {
-    "seed": (0, 2**32 - 1),  # NumPy takes 32 bits
-    "batch_size": (2, None),  # for batch norm
-    "workers": (0, 64),  # each is a process that has imported torch
-    "device_store_mib": (0, None),
-}
 # By kind of model: values of its net that depend on the data
 _FITTED = {CLASSIFIER: {"num_classes": 2}, SVM: {"num_classes": 2, "support_vectors": 0}, MAJORITY: {"num_classes": 2}}
 
@@ -31,28 +27,21 @@ _FITTED = {CLASSIFIER: {"num_classes": 2}, SVM: {"num_classes": 2, "support_vect
 class RunConfig:
     """The keys of train.yaml outside its groups. Raises GenreclfError for values out of range."""
 
-    task: str  # multiclass, or multilabel: a clip may have several genres
-    seed: int  # of all random numbers, with the epoch and the device's rank
-    batch_size: int  # segments per step and device
-    workers: int  # processes that load batches
-    device_store_mib: int  # on a GPU, a store of up to this size is copied there
+    task: Annotated[str, TASKS]  # multilabel: a clip may have several genres
+    # Seeds all random numbers, together with the epoch and the device's rank. NumPy takes 32 bits.
+    seed: Annotated[int, Limits(at_least=0, at_most=2**32 - 1)]
+    batch_size: Annotated[int, Limits(at_least=2)]  # segments per step and device; batch norm needs two
+    workers: Annotated[int, Limits(at_least=0, at_most=64)]  # processes that load batches; each imports torch
+    device_store_mib: Annotated[int, FROM_0]  # on a GPU, a store of up to this size is copied there
     cuda_graph: bool  # on a GPU, steps are recorded
-    temperature: float | None  # of the probabilities; null: fitted, see `trained_bundle`
+    temperature: Annotated[float | None, TEMPERATURES]  # of the probabilities; null: fitted, see `trained_bundle`
     fp16_weights: bool  # the bundle's weights are rounded to float16
     init: str | None  # a pretrained model's name, a run or a bundle, from whose weights training starts
     teacher: Path | None  # a file with other nets' vectors for the clips, which the net also learns to predict
     ckpt: str | None  # last: resume from the run folder's last.ckpt
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise GenreclfError(f"task={self.task}: unknown; known: {', '.join(TASKS)}")
-        for key, (least, most) in _LIMITS.items():
-            value = getattr(self, key)
-            if value < least or (most is not None and value > most):
-                bound = f"from {least} to {most}" if most is not None else f"of at least {least}"
-                raise GenreclfError(f"{key}={value}: give a whole number {bound}")
-        if self.temperature is not None and not 0 < self.temperature <= 1_000:
-            raise GenreclfError(f"temperature={self.temperature}: must be above 0 and at most 1000")
+        check_fields(self, "")
         if self.init == "":
             raise GenreclfError("init=: no model; give one, or leave it out")
         if self.ckpt not in (None, "last"):
@@ -75,6 +64,13 @@ class Settings:
         """True if this is the process that prints, writes and evaluates."""
         return is_first(self.config["trainer"])
 
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint from which a resumed run goes on; None to start from the first epoch."""
+        last = self.folder / LAST_CHECKPOINT
+        # A link in a circle is an error, not a new start.
+        return last if self.before is not None and os.path.lexists(last) else None
+
     def trainer_words(self, problem: str) -> str:
         """Returns the words that an error of Lightning's Trainer is about: those whose keys it names, or all."""
         words = [word for word in self.overrides if word.startswith("trainer.")]
@@ -92,8 +88,7 @@ def check_net(model: Mapping[str, Any]) -> None:
     name, kind, net = model["name"], model["kind"], model["net"]
     if not isinstance(name, str) or not name or "/" in name:
         raise GenreclfError(f"model.name={yaml_word(name)}: give a name without slashes")
-    if not isinstance(kind, str) or kind not in _FITTED:
-        raise GenreclfError(f"model.kind={yaml_word(kind)}: unknown; known: {', '.join(_FITTED)}")
+    check_choice("model.kind", kind, _FITTED)
     if not isinstance(net, Mapping):
         raise GenreclfError(f"model.net={yaml_word(net)}: give its keys, as in model.net.KEY=VALUE")
     weights, c = model.get("weights", "none"), model.get("c", 1)

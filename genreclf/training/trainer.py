@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import os
 import sys
 import traceback
 import types
@@ -26,6 +25,7 @@ from genreclf.training.loggers import Loggers
 from genreclf.training.memory import keep_freed_memory, memory_for
 from genreclf.training.module import GenreModule
 from genreclf.training.optim_config import OptimConfig
+from genreclf.training.precision import AUTO, on_cpu
 from genreclf.training.processes import cluster, strategy
 from genreclf.training.settings import Settings
 
@@ -65,6 +65,9 @@ def check_trainer(trainer: Mapping[str, Any], init: str | None) -> None:
     if str(trainer["precision"]) not in _PRECISIONS:
         known = ", ".join(_PRECISIONS[:3])
         raise GenreclfError(f"trainer.precision={trainer['precision']}: not supported; choose one of {known}")
+    if str(trainer["precision"]) in ("16-mixed", "16") and on_cpu(str(trainer.get("accelerator", AUTO))):
+        fault = f"trainer.precision={trainer['precision']}: there is no such arithmetic on a CPU"
+        raise GenreclfError(f"{fault}; choose bf16-mixed or 32-true, or train on a GPU")
 
 
 def _check_types(trainer: Mapping[str, Any]) -> None:
@@ -136,14 +139,12 @@ def _refusal(settings: Settings, problem: str, remedy: str = "change or remove i
 
 def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule: SpectrogramDataModule) -> None:
     """Trains the module. A resumed run continues from its checkpoint; if there is none, a line says so."""
-    last = settings.folder / LAST_CHECKPOINT
-    resume = settings.before is not None and os.path.lexists(last)  # a link in a circle is an error, not a new start
-    if settings.before is not None and not resume and settings.first:
-        print(one_line(f"{last}: not there, so the training starts from its first epoch"))
+    if settings.before is not None and not settings.checkpoint and settings.first:
+        print(one_line(f"{settings.folder / LAST_CHECKPOINT}: not there, so the training starts from its first epoch"))
     keep_freed_memory()
     try:
         with memory_for(f"batch_size={settings.run.batch_size}", "give a smaller one, or a smaller model"):
-            trainer.fit(module, datamodule, ckpt_path=last if resume else None, weights_only=True)
+            trainer.fit(module, datamodule, ckpt_path=settings.checkpoint, weights_only=True)
     except (MisconfigurationException, ValueError, ZeroDivisionError) as error:
         if not _is_of_lightning(error):
             raise

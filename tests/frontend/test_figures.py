@@ -461,6 +461,15 @@ def test_bands_that_imshow_blurs_are_no_linear_bins_and_linear_bins_no_bands(tmp
     assert "assumed: linear" in read_picture(path).note
 
 
+@pytest.mark.parametrize("bins", [129, 257, 513, 1025])
+def test_an_array_with_a_row_for_each_bin_of_a_transform_is_linear(tmp_path, bins):
+    frames = np.lib.stride_tricks.sliding_window_view(render("shuffle", 0, 0, 8.0), 2 * bins - 2)[::512]
+    decibels = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(2 * bins - 2))) + 1e-9).T
+    imsave(tmp_path / "a.png", decibels, origin="lower", cmap="magma", vmin=decibels.max() - 80)
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.note == "figure: magma, assumed: linear to 11,025 Hz, 80 dB" and not picture.unsuitable
+
+
 def test_an_array_in_colours_that_are_not_exactly_a_maps_keeps_its_edges(tmp_path, music):
     levels = music.copy()
     levels[124:] = 0

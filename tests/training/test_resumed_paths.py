@@ -55,10 +55,17 @@ def test_a_link_to_the_initial_model_is_the_same_model(run, tmp_path):
     assert resumed(run, ["init=link"], composed).config["init"] == str(tmp_path / "first" / "other")
 
 
-@pytest.mark.parametrize("word", ["init=a", "init=elsewhere", "teacher=elsewhere.npz", "data.genre_map=gtzan"])
+@pytest.mark.parametrize("word", ["init=a", "init=elsewhere", "teacher=elsewhere.npz"])
 def test_another_model_or_file_is_refused(run, word):
     with pytest.raises(GenreclfError, match=word.partition("=")[0]):
         resumed(run, [word], composed)
+
+
+@pytest.mark.parametrize("key", ["data.path", "data.table", "data.drop", "data.genre_map"])
+def test_data_may_be_elsewhere(run, key):
+    """Their content is compared later."""
+    group, _, name = key.partition(".")
+    assert resumed(run, [f"{key}=elsewhere"], composed).config[group][name] == str(run.parent / "second" / "elsewhere")
 
 
 def test_a_pretrained_model_keeps_its_name(tmp_path, monkeypatch):

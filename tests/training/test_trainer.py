@@ -96,10 +96,10 @@ def test_whatever_the_values_are_a_mistake_names_its_key(values):
 
 def test_a_resumed_run_without_a_checkpoint_says_that_it_starts_anew(tmp_path, capsys):
     run = SimpleNamespace(batch_size=2)
-    settings = SimpleNamespace(folder=tmp_path, before=object(), first=True, run=run)
+    settings = SimpleNamespace(folder=tmp_path, before=object(), checkpoint=None, first=True, run=run)
     trainer = SimpleNamespace(fit=lambda *_, **__: None)
     fit(settings, trainer, None, None)
     assert str(tmp_path / "last.ckpt") in capsys.readouterr().out
-    (tmp_path / "last.ckpt").touch()
+    settings.checkpoint = tmp_path / "last.ckpt"
     fit(settings, trainer, None, None)
     assert capsys.readouterr().out == ""
