@@ -1,14 +1,13 @@
 """Options, checks and messages that commands with --options share."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from genreclf.config import RENAMED
+from genreclf.config import FROM_1, RENAMED, Limits
 from genreclf.errors import GenreclfError
 from genreclf.files import user_path
 from genreclf.frontend.band_axis import AUTO, KINDS, NYQUIST_HZ, FigureAxis
@@ -124,26 +123,21 @@ def check_contents(path: Location, contents: FolderContents) -> None:
         raise GenreclfError(f"{path}: no audio file or picture in this folder; give another")
 
 
-def positive(word: str) -> int:
-    """Parses a whole number of 1 or more, as an argparse type."""
-    if not (word.isdecimal() and int(word)):
-        raise argparse.ArgumentTypeError(f"{word}: expected a whole number, 1 or more")
-    return int(word)
+def number(limits: Limits, kind: Callable[[str], float] = float) -> Callable[[str], float]:
+    """Returns an argparse type for numbers within `limits`; `kind` is float or int."""
 
-
-def number_between(low: float, high: float, example: float) -> Callable[[str], float]:
-    """Returns an argparse type: a number from `low` to `high`."""
-
-    def parse(word: str) -> float:
+    def parse(text: str) -> float:
         try:
-            value = float(word)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{word}: expected a number from {low:g} to {high:g}, such as {example}")
+            limits.check("", value := kind(text))
+        except (ValueError, GenreclfError) as error:
+            what = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"{text}: expected a {what}, {limits}") from error
         return value
 
     return parse
+
+
+positive = number(FROM_1, int)  # an argparse type
 
 
 def embeddings_file(word: str) -> Path:

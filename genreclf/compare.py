@@ -11,7 +11,7 @@ from typing import Any
 from genreclf.command_options import Parser, add_tta_option
 from genreclf.config import build
 from genreclf.data.columns import meaning_of
-from genreclf.errors import GenreclfError, command, reason
+from genreclf.errors import GenreclfError, command, explained
 from genreclf.evaluation.comparison import System, calibrate, compare, count, format_p
 from genreclf.evaluation.comparison_plot import draw_comparison
 from genreclf.evaluation.multilabel_comparison import SCORE, compare_multilabel
@@ -113,10 +113,8 @@ def _predictions(run: Run, split: str, tta: str, moved: Mapping[str, str]) -> Pr
 
 
 def _read(file: Path, tta: str) -> Predictions | None:
-    try:
+    with explained(f"{file}: cannot be read", "delete it, and compare again", OSError, ValueError, KeyError):
         return read_predictions(file, tta) if file.is_file() else None
-    except (OSError, ValueError, KeyError) as error:
-        raise GenreclfError(f"{file}: cannot be read ({reason(error)}); delete it, and compare again") from error
 
 
 def _write(folder: Path, found: dict[str, Any]) -> None:

@@ -89,9 +89,12 @@ class Limits:
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         within = (self.at_least <= x <= self.at_most and self.above < x < self.below for x in numbers)
         if not all(within) or not all(map(math.isfinite, numbers)):
-            bounds = [text.format(end) for name, text in _BOUNDS.items() if math.isfinite(end := getattr(self, name))]
             shown = list(value) if isinstance(value, tuple) else value
-            raise GenreclfError(f"{key}={shown}: give {', '.join(bounds)}")
+            raise GenreclfError(f"{key}={shown}: give {self}")
+
+    def __str__(self) -> str:
+        ends = ((text, getattr(self, name)) for name, text in _BOUNDS.items())
+        return ", ".join(text.format(end) for text, end in ends if math.isfinite(end))
 
 
 ABOVE_0, FROM_0, FROM_1 = Limits(above=0), Limits(at_least=0), Limits(at_least=1)
@@ -111,9 +114,10 @@ def check_fields(config: DataclassInstance, where: str) -> None:
 
 def check_choice(key: str, value: Any, known: Iterable[str | None]) -> None:
     """Raises GenreclfError, which lists the known words, for a value that is not among them."""
-    words = list(known)
-    if value not in words:
-        raise GenreclfError(f"{key}={yaml_word(value)}: unknown; known: {', '.join(map(yaml_word, words))}")
+    if value not in (words := list(known)):
+        names = list(map(yaml_word, words))
+        nearest = did_you_mean(str(value), names, "")
+        raise GenreclfError(f"{key}={yaml_word(value)}: unknown; {nearest and nearest + ' '}known: {', '.join(names)}")
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genreclf.command_options import Parser, number_between
+from genreclf.command_options import Parser, number
 from genreclf.config import build
 from genreclf.errors import GenreclfError, command
 from genreclf.exporters.bundle import Bundle, fields_of_task, save_bundle
@@ -78,7 +78,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("checkpoint", type=user_path, metavar="RUN/last.ckpt", help="a checkpoint in its run folder")
     parser.add_argument("--out", type=user_path, metavar="FOLDER", help="the folder of the bundle (default RUN/last)")
-    temperature = number_between(TEMPERATURES.at_least, TEMPERATURES.at_most, 1.5)
+    temperature = number(TEMPERATURES)
     parser.add_argument("--temperature", type=temperature, default=1.0, help="for calibrated probabilities (default 1)")
     return parser
 

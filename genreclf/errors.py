@@ -3,7 +3,8 @@
 import errno
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec
 
 from genreclf.outputs import fault_tolerant_outputs, lost_output, reader_is_gone
@@ -58,6 +59,18 @@ def reason(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else str(error)
     lines = text.strip().splitlines()
     return " ".join(lines[0].split()) if lines else type(error).__name__
+
+
+@contextmanager
+def explained(fault: str, remedy: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turns an error of these kinds, by default any, into the GenreclfError "FAULT (reason); REMEDY"."""
+    converted = kinds or (Exception,)
+    try:
+        yield
+    except GenreclfError:
+        raise
+    except converted as error:
+        raise GenreclfError(f"{fault} ({reason(error)}); {remedy}") from error
 
 
 def command(main: Callable[Arguments, int]) -> Callable[Arguments, int]:

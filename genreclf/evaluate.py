@@ -21,7 +21,6 @@ from genreclf.evaluation.provenance import (
     NO_TRAINING,
     describe_bundle,
     describe_leaks,
-    describe_model,
     describe_training,
 )
 from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, write_card, write_results
@@ -112,7 +111,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     run, split = _run_folder(config.run), config.clips
     bundle = load_bundle(run / run_folder.BUNDLE)
     _check_task(config, bundle.info)
-    model, datamodule = describe_model(run, bundle), _training_data(run, config)
+    model, datamodule = describe_bundle(bundle) | describe_training(run), _training_data(run, config)
     if bundle.info.classes != datamodule.classes:
         raise GenreclfError(f"{run / run_folder.BUNDLE}: has other classes than the run's data; copy the run again")
     folder = run / run_folder.EVALUATION / split

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genreclf.config import did_you_mean
+from genreclf.config import check_choice
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
 from genreclf.exporters.export import check_input, export_models
@@ -44,9 +44,7 @@ def _chosen(config: dict[str, Any], key: str, known: Collection[str]) -> list[st
     if not words:
         raise GenreclfError(f"{key}=[]: give at least one of {', '.join(known)}")
     for word in words:
-        if word not in known:
-            hint = did_you_mean(word, known, "known: " + ", ".join(known))
-            raise GenreclfError(f"{key}={word}: unknown; {hint}")
+        check_choice(key, word, known)
     return words
 
 

@@ -41,6 +41,15 @@ def check_ends(file: Path) -> Path:
     return file
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Returns a file's size in bytes and its modification time in nanoseconds; None if it does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def walk(
     folder: Path, onerror: Callable[[OSError], object] | None = None
 ) -> Iterator[tuple[str, list[str], list[str]]]:

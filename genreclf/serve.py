@@ -5,10 +5,12 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from genreclf.command_options import Parser, add_model_options, load, positive
+from genreclf.command_options import Parser, add_model_options, load, number, positive
+from genreclf.config import Limits
 from genreclf.errors import GenreclfError, command
 
 GRACE_SECONDS = 30  # in which accepted requests finish
+_PORTS = Limits(at_least=0, at_most=65_535)
 
 
 @command
@@ -48,13 +50,6 @@ def _check_address(host: str, port: int) -> None:
         raise GenreclfError(f"--host {host} --port {port}: {why}; {remedy}") from error
 
 
-def _port(word: str) -> int:
-    """Parses a TCP port; 0 means any free port."""
-    if not (word.isdecimal() and int(word) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{word}: expected a whole number, 0 to 65535")
-    return int(word)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="genreclf serve",
@@ -64,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine)")
-    parser.add_argument("--port", type=_port, default=8000, help="(default 8000)")
+    parser.add_argument("--port", type=number(_PORTS, int), default=8000, help="(default 8000; 0: any free one)")
     parser.add_argument("--requests", type=positive, default=64, help="at one time; more get status 503 (default 64)")
     parser.add_argument("--max-mb", type=positive, default=64, help="the largest upload, in MiB (default 64)")
     total = "the total size of all uploads, in MiB; more get status 503 (default 1024)"

@@ -12,10 +12,11 @@ from genreclf.command_options import (
     add_journal_option,
     add_model_options,
     embeddings_file,
-    number_between,
+    number,
     positive,
     print_problems,
 )
+from genreclf.config import SHARE
 from genreclf.cores import cores
 from genreclf.errors import command
 from genreclf.files import user_path
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_plan_options(group: argparse._ArgumentGroup) -> None:
     least = f"write only genres of at least this probability (default {LEAST}; with task=multilabel: 0)"
-    group.add_argument("--min", type=number_between(0, 1, LEAST), metavar="P", help=least)
+    group.add_argument("--min", type=number(SHARE), metavar="P", help=least)
     group.add_argument("--overwrite", action="store_true", help="also replace genres that files have")
     several = "write up to N genres: the fewest that together reach --min (default 1; multi-label: up to all)"
     group.add_argument("--genres", type=positive, metavar="N", help=several)

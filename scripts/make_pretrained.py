@@ -32,7 +32,7 @@ from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.clip_set import ClipSet, clips_of_split
 from genreclf.evaluation.known_fit import fit_known
 from genreclf.evaluation.predictions import predict_clips
-from genreclf.evaluation.provenance import describe_leaks, describe_model
+from genreclf.evaluation.provenance import describe_bundle, describe_leaks, describe_training
 from genreclf.evaluation.scoring import score_clips
 from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import load_bundle
@@ -194,7 +194,8 @@ def score(held: HeldOut, whole: Sequence[Path]) -> tuple[ModelInfo, dict[str, An
     record = read_run(whole[-1])[1]
     counts = record["data"]["clips"]["train"]
     return info, {
-        **describe_model(whole[-1], replace(bundle, info=info)),
+        **describe_bundle(replace(bundle, info=info)),
+        **describe_training(whole[-1]),
         "weights": read_run(whole[0])[1]["weights"],
         "stages": [read_run(run)[1]["overrides"] for run in whole],
         "about": ABOUT,

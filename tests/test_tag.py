@@ -273,7 +273,7 @@ def test_the_share_of_correct_predictions_comes_from_the_models_scores(music, ru
         (["music", "--plan", "plan.csv", "--log", "log"], "--log", "--apply"),
         (["music", "--plan", "no/plan.csv"], "no/plan.csv", "another file"),
         (["music", "--plan", "notes.txt"], "notes.txt", "--plan"),
-        (["music", "--plan", "p.csv", "--min", "80"], "80", "0.8"),
+        (["music", "--plan", "p.csv", "--min", "80"], "80", "at most 1"),
         (["music", "--plan", "p.csv", "--genres", "0"], "0", "1 or more"),
         (["music", "--plan", "p.csv", "--embeddings", "e.txt"], "e.txt", ".parquet"),
         (["music", "--watch"], "--watch", "--plan"),

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from genreclf.config import check_choice
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, explained
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import SAMPLE_RATE_HZ
 from genreclf.progress import Report
@@ -215,10 +215,8 @@ def write_demo(folder: Path, clips_per_style: int, seconds: float, seed: int, pr
         if not path.exists():
             samples, wav = render(style, index, seed, seconds) * FULL_SCALE, io.BytesIO()
             soundfile.write(wav, samples.astype(np.int16), SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
-            try:
+            with explained(f"{path}: cannot be written", "choose another folder", OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, wav.getvalue())
-            except OSError as error:
-                raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
         if progress is not None:
             progress(done, len(clips))

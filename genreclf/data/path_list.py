@@ -8,7 +8,7 @@ from genreclf.data.clip_name import path_among
 from genreclf.data.columns import meaning_of
 from genreclf.data.notices import tell_once
 from genreclf.data.sources import Source
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.files import check_ends, write_atomically
 from genreclf.frontend.object_store import Location
 from genreclf.text import first_names
@@ -26,10 +26,8 @@ def read_paths(file: Path, where: str) -> list[str]:
     GenreclfError, whose message begins with `where`, if the file cannot be read.
     """
     remedy = "give a file with a path on each line"
-    try:
+    with explained(f"{where}: cannot be read", remedy, OSError, UnicodeError):
         text = unicode_text(check_ends(file).read_bytes(), "surrogateescape")  # file names need not be UTF-8
-    except (OSError, UnicodeError) as error:
-        raise GenreclfError(f"{where}: cannot be read ({reason(error)}); {remedy}") from error
     if "\0" in text:
         raise GenreclfError(f"{where}: not a text file; {remedy}")
     first, table = text.partition("\n")[0], CsvText(where, text, "", 0)

@@ -21,7 +21,7 @@ import numpy as np
 
 from genreclf.csv_text import csv_line
 from genreclf.data.fingerprint import SKETCH_BANDS, Fingerprints, Match, borders
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import explained
 from genreclf.files import write_atomically
 from genreclf.frontend.log_mel import N_BANDS
 
@@ -78,7 +78,8 @@ class Store:
 
 def open_store(folder: Path) -> Store:
     """Opens a finished store. Raises GenreclfError if a file is missing or damaged, or the format differs."""
-    try:
+    faults = OSError, ValueError, LookupError, TypeError, csv.Error
+    with explained(f"{folder}: incomplete or damaged", "delete the folder and retry", *faults):
         meta = json.loads((folder / META).read_text())
         if meta["format"] != FORMAT:
             raise ValueError(f"format {meta['format']}, this version reads {FORMAT}")
@@ -86,9 +87,6 @@ def open_store(folder: Path) -> Store:
         columns = _open_array(folder / ARRAY, np.uint8, N_BANDS, _checked_columns(rows))
         matches = tuple(_read_matches(folder / RECORDINGS, rows))
         return Store(folder, rows, columns, open_fingerprints(folder, rows), matches, meta["digest"])
-    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
-        fault = f"incomplete or damaged ({reason(error)})"
-        raise GenreclfError(f"{folder}: {fault}; delete the folder and retry") from error
 
 
 def open_fingerprints(folder: Path, rows: Sequence[Row]) -> Fingerprints:

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from genreclf.data.clip_name import clip_name
 from genreclf.data.notices import tell_once
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.text import first_names
 
 NAMES = "clip"  # the array or column with the clips' names
@@ -72,13 +72,12 @@ def teacher_vectors(file: Path, paths: Sequence[str], training: Taught) -> np.nd
 
 def _read(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     """Reads the clips' names, and the (names, D) vectors of each teacher."""
-    try:
+    remedy = f"give an .npz or .parquet with {NAMES!r} and vectors of one length"
+    faults = OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile
+    with explained(f"teacher={file}: cannot be read", remedy, *faults):
         arrays = _parquet(file) if file.suffix.lower() == ".parquet" else _npz(file)
         names = [str(name) for name in arrays.pop(NAMES)]
         teachers = {name: vectors.astype(np.float64, casting="same_kind") for name, vectors in arrays.items()}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        need = f"an .npz or .parquet with {NAMES!r} and vectors of one length"
-        raise GenreclfError(f"teacher={file}: cannot be read ({reason(error)}); give {need}") from error
     for name, vectors in teachers.items():
         if vectors.ndim != 2 or len(vectors) != len(names):
             fault = f"{name!r} has shape {vectors.shape}, with {len(names)} clips"

@@ -3,13 +3,13 @@
 import csv
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from genreclf.data.table import ClipMetadata
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import explained
 
 Rows = Iterator[list[str]]
 
@@ -49,12 +49,7 @@ def table_rows(file: Path, columns: int, delimiter: str = ",", quoting: Literal[
             yield row
 
 
-@contextmanager
-def reading(file: Path) -> Iterator[None]:
+def reading(file: Path) -> AbstractContextManager[None]:
     """Turns errors in reading a table into GenreclfError, which names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise GenreclfError(f"{file}: cannot be read ({error.strerror}); get it again") from error
-    except (csv.Error, UnicodeError, ValueError, IndexError) as error:
-        raise GenreclfError(f"{file}: not the data set's table ({reason(error)}); get it again") from error
+    fault = f"{file}: cannot be read as a table of the data set"
+    return explained(fault, "get it again", OSError, csv.Error, ValueError, IndexError)

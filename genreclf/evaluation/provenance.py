@@ -9,11 +9,6 @@ from genreclf.exporters.bundle import Bundle
 from genreclf.training.resume import DIGESTS, read_run
 
 
-def describe_model(run: Path, bundle: Bundle) -> dict[str, Any]:
-    """Returns the part of metrics.json that does not depend on the scored clips."""
-    return {**describe_bundle(bundle), **describe_training(run)}
-
-
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """Returns the part of metrics.json about the model."""
     return {

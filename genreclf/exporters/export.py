@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genreclf import __version__
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.exporters.bundle import Bundle, weights_sha256
 from genreclf.exporters.formats import FORMATS, Exportable
 from genreclf.exporters.wrappers import PictureModel, SegmentModel, WaveformModel, segment_samples
@@ -57,13 +57,9 @@ def check_input(formats: Sequence[str], kind: str) -> None:
 
 
 def _export(bundle: Bundle, name: str, kind: str, exportable: Exportable, path: Path) -> float:
-    try:
-        with _quiet():
-            content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
-    except Exception as error:  # each exporter raises exceptions of many types
-        fault = f"cannot represent model {bundle.info.name} ({reason(error)})"
-        raise GenreclfError(f"format={name}: {fault}; use format=torchscript") from error
     with _quiet():
+        with explained(f"format={name}: cannot represent model {bundle.info.name}", "use format=torchscript"):
+            content = FORMATS[name].write(exportable, _metadata(bundle, name, kind))
         difference = max_difference(bundle, name, kind, io.BytesIO(content))
     if not difference <= FORMATS[name].max_difference[kind]:  # also true for NaN
         fault = f"not written: its probabilities differ from the bundle's by {difference:.1e}"

@@ -14,7 +14,7 @@ from genreclf.inference.temperature import apply_temperature, apply_temperature_
 class Answer(NamedTuple):
     """A model's result for a clip."""
 
-    probabilities: np.ndarray  # (classes,), calibrated
+    probabilities: tuple[float, ...]  # calibrated, in the order of the classes
     genres: tuple[str, ...]  # the most probable first
     probability: float  # of the most probable genre, even if `genres` is empty
     no_genre: str = ""  # why `genres` is empty
@@ -38,7 +38,7 @@ class Answers:
         elif known is not None and self.info.known is not None and known < self.info.known.threshold:
             genres, no_genre = (), f"none of these genres; nearest: {nearest}"
         likeliest = self.info.classes.index(genres[0]) if genres else int(np.argmax(calibrated))
-        return Answer(calibrated, genres, float(calibrated[likeliest]), no_genre, known)
+        return Answer(tuple(calibrated.tolist()), genres, float(calibrated[likeliest]), no_genre, known)
 
     def calibrated(self, probabilities: np.ndarray, frames: int) -> np.ndarray:
         """(classes,) mean probabilities over `frames` of music -> calibrated ones for the requested mix of genres.

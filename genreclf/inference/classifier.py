@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from genreclf.cores import cores
-from genreclf.errors import GenreclfError, file_system_error, reason
+from genreclf.errors import GenreclfError, explained, file_system_error
 from genreclf.files import user_path
 from genreclf.frontend.clip import samples_clip
 from genreclf.frontend.object_store import Location, location
@@ -110,7 +110,7 @@ class Classifier:
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes the bundle to `folder`, with a short model card if it has none. Raises GenreclfError if that fails."""
         target = user_path(folder)
-        try:
+        with explained(f"{folder}: cannot be written", "choose another folder", OSError):
             target.mkdir(parents=True, exist_ok=True)
             for name in (*_REQUIRED, *_OPTIONAL):
                 with suppress(shutil.SameFileError, FileNotFoundError):
@@ -118,8 +118,6 @@ class Classifier:
             if not (target / CARD).exists():
                 answer = "genres" if self.predictor.info.task == MULTILABEL else "genre"
                 (target / CARD).write_text(_CARD.format(answer=answer), encoding="utf-8")
-        except OSError as error:
-            raise GenreclfError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 
     def push_to_hub(
         self,
@@ -154,12 +152,10 @@ class Classifier:
 
 def _state_license(hub: Any, file: Path, license: str) -> None:
     """Writes the licence into the front matter of a card."""
-    try:
+    with explained(f"{CARD}: its front matter cannot be changed", "correct it", ValueError, TypeError, OSError):
         card = hub.ModelCard.load(file)
         card.data.license, card.data.license_name = license, None
         card.save(file)
-    except (ValueError, TypeError, OSError) as error:
-        raise GenreclfError(f"{CARD}: its front matter cannot be changed ({reason(error)}); correct it") from error
 
 
 def _location(path: Any) -> Location:
@@ -176,30 +172,26 @@ def _array(sound: Any) -> np.ndarray:
         raise GenreclfError(f"classify: {type(sound).__name__}; give the path of a file, or samples as an array")
     if np.ma.is_masked(sound):
         raise GenreclfError("classify: some samples are masked; fill them, such as samples.filled(0)")
-    try:
+    refused = f"classify: {type(sound).__name__}"
+    with explained(refused, "give a path, or samples as an array", TypeError, ValueError, RuntimeError):
         if hasattr(sound, "detach"):  # NumPy refuses a tensor with a gradient or on a GPU
             sound = sound.detach().cpu()
             sound = sound.float() if str(sound.dtype) == "torch.bfloat16" else sound  # NumPy does not support it
         samples = np.asarray(sound)
         if samples.dtype.hasobject:  # NumPy wraps what it does not know
             raise TypeError("not numbers")
-    except (TypeError, ValueError, RuntimeError) as error:
-        kind = type(sound).__name__
-        raise GenreclfError(f"classify: {kind} ({reason(error)}); give a path, or samples as an array") from error
     return samples
 
 
 def _download(model_id: str, options: dict[str, Any]) -> Path:
     """Downloads a bundle and returns its folder in the Hub's cache."""
     hub, failures = _import_hub()
-    try:
+    found = f"{model_id}: not a folder here, and not a genreclf model on the Hub"
+    with explained(found, "check the name and the connection", *failures):
         config, *_ = [hub.hf_hub_download(model_id, name, **options) for name in _REQUIRED]
         for name in _OPTIONAL:
             with suppress(hub.errors.EntryNotFoundError):
                 hub.hf_hub_download(model_id, name, **options)
-    except failures as error:
-        found = f"not a folder here, and not a genreclf model on the Hub ({reason(error)})"
-        raise GenreclfError(f"{model_id}: {found}; check the name and the connection") from error
     return Path(config).parent
 
 

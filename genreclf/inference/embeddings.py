@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from genreclf.csv_text import csv_line
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.files import check_ends
 from genreclf.inference.results import check_pyarrow, write_output, write_parquet
 from genreclf.text import escape_bytes, unescape_bytes
@@ -50,16 +50,12 @@ def read_embeddings(file: Path) -> Embeddings:
     """Reads such a file. Raises GenreclfError if it does not contain embeddings."""
     if file.suffix not in SUFFIXES:
         raise GenreclfError(f"{file}: unknown suffix; give a file of genreclf embed: {', '.join(SUFFIXES)}")
-    try:
+    with explained(f"{file}: cannot be read", "give a file of genreclf embed"):
         with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, which is refused below
             found = _FORMATS[file.suffix][0](file)
         is_whole = found.values.ndim == 2 and len(found.values) == len(found.paths) and np.isfinite(found.values).all()
         if not is_whole or not all(isinstance(path, str) for path in found.paths):
             raise ValueError("expected a path and an embedding of finite numbers per file")
-    except GenreclfError:
-        raise
-    except Exception as error:  # from three libraries
-        raise GenreclfError(f"{file}: cannot be read ({reason(error)}); give a file of genreclf embed") from error
     return found
 
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from genreclf.errors import GenreclfError, remedy
-from genreclf.files import check_ends
+from genreclf.errors import GenreclfError, explained, remedy
+from genreclf.files import check_ends, stamp
 from genreclf.frontend.object_store import Location, StorePath
 from genreclf.inference.results import Row
 
@@ -22,10 +22,8 @@ class Journal:
         self.file, self.model = file, model
         self.stamps: dict[str, list[int | str]] = {}
         self._append(b"")  # creates a missing file
-        try:
+        with explained(f"--journal {file}: cannot be read", "choose another file", OSError):
             lines = [line for line in check_ends(file).read_bytes().splitlines() if line.strip()]
-        except OSError as error:
-            raise GenreclfError(f"--journal {file}: {error.strerror}; choose another file") from error
         entries = [entry for line in lines if (entry := _entry(line)) is not None]
         if lines and not entries:
             raise GenreclfError(f"--journal {file}: not a journal of this command; choose another file")
@@ -34,8 +32,8 @@ class Journal:
     def find(self, path: Location) -> Row | None:
         """Returns the row of a file that could be read and has not changed since. Call it before `add`."""
         self.stamps[str(path)] = _stamp(path)
-        stamp, row = self.rows.get(str(path), (None, {}))
-        return row if stamp == self.stamps[str(path)] and row.get("problem") == "" else None
+        before, row = self.rows.get(str(path), (None, {}))
+        return row if before == self.stamps[str(path)] and row.get("problem") == "" else None
 
     def add(self, path: Location, row: Row) -> None:
         """Appends a row to the journal."""
@@ -53,14 +51,8 @@ class Journal:
 
 
 def _stamp(path: Location) -> list[int | str]:
-    """Returns size in bytes and modification time in ns, [0, 0] for a missing file; for an object, its own stamp."""
-    if isinstance(path, StorePath):
-        return path.stamp
-    try:
-        found = path.stat()
-    except OSError:
-        return [0, 0]
-    return [found.st_size, found.st_mtime_ns]
+    """Returns the `stamp` of a file, [0, 0] if it is missing, or that of an object."""
+    return path.stamp if isinstance(path, StorePath) else list(stamp(path) or (0, 0))
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from genreclf import __version__
 from genreclf.config import SHARE, Limits, build, check_fields
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained, reason
 from genreclf.frontend.segments import ViewConfig
 from genreclf.inference.known import Known
 from genreclf.inference.run_folder import MODEL_CONFIG
@@ -132,7 +132,7 @@ def read_bundle_config(folder: Path) -> BundleConfig:
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """Reads the JSON object in a small file. Raises GenreclfError if there is none."""
-    try:
+    with explained(f"{path}: cannot be read", "copy the bundle again", OSError, ValueError, RecursionError):
         with path.open("rb") as file:
             text = file.read(_MAX_CONFIG_BYTES + 1)
         if len(text) > _MAX_CONFIG_BYTES:
@@ -140,6 +140,4 @@ def read_json_object(path: Path) -> dict[str, Any]:
         values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise GenreclfError(f"{path}: cannot be read ({reason(error)}); copy the bundle again") from error
     return values

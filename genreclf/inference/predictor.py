@@ -125,18 +125,13 @@ class Predictor:
             sound, filled = cut.frames / FRAME_RATE_HZ, length / FRAME_RATE_HZ
             notes.append(f"short: {sound:.1f} s of sound, repeated to fill {filled:.1f} s")
         (mean,), _ = mean_by_clip(output.probabilities, np.zeros(len(cut.spans), int))  # (1, classes) -> (classes,)
-        answer = self._answers.answer(mean, cut.frames)
         return Prediction(
-            genres=answer.genres,
-            probability=answer.probability,
-            probabilities=tuple(answer.probabilities.tolist()),
+            **self._answers.answer(mean, cut.frames)._asdict(),
             segments=self._segments(cut, output.probabilities),
             seconds=clip.frames / FRAME_RATE_HZ,
             note="; ".join(filter(None, notes)),
             attention=_attention(clip, cut, output.attention),
             embedding=output.embedding.mean(axis=0),
-            no_genre=answer.no_genre,
-            known=answer.known,
             task=self.info.task,
         )
 

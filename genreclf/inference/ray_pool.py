@@ -27,7 +27,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from genreclf import __version__
 from genreclf.cores import cores
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained, reason
 from genreclf.text import one_line
 
 LOCAL = "local"  # the address of a cluster that consists of this machine
@@ -88,9 +88,8 @@ def connected(cluster: Cluster) -> Iterator[None]:
         own = {"num_cpus": cores(), "include_dashboard": False}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
-    except Exception as error:  # of many classes; for a node that is slow to start, Ray raises Exception itself
-        raise GenreclfError(f"{cluster}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
+        with explained(f"{cluster}: not reached", _ADDRESS_REMEDY):  # Ray raises many classes, Exception itself too
+            ray.init(cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     finally:
         with suppress(ValueError):  # outside the main thread, where Ray does not replace the handler
             signal.signal(signal.SIGTERM, handler)
@@ -106,10 +105,8 @@ def _check_reachable(cluster: Cluster) -> None:
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal()) or "/" in host:
         return
-    try:
+    with explained(f"{cluster}: not reached", _ADDRESS_REMEDY, OSError, OverflowError):
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise GenreclfError(f"{cluster}: not reached ({reason(error)}); {_ADDRESS_REMEDY}") from error
 
 
 def results_as_they_come(

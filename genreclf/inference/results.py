@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from genreclf.csv_text import csv_line
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.files import is_stream, write_atomically
 from genreclf.frontend.object_store import Location
 from genreclf.inference.predictor import Prediction
@@ -157,15 +157,13 @@ def check_output(path: Path | None, parquet: bool = False) -> None:
 
 def check_output_folder(key: str, folder: Path) -> None:
     """Raises GenreclfError, before long work starts, if the folder that `key` names takes no files."""
-    try:
+    with explained(f"{key}{folder}: cannot be written", "choose another folder", OSError):
         # The folder itself, or the one in which it would be made. A broken link is in the way.
         place = next(place for place in (folder, *folder.parents) if place.is_symlink() or place.exists())
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "read-only")
-    except OSError as error:
-        raise GenreclfError(f"{key}{folder}: cannot be written ({reason(error)}); choose another folder") from error
 
 
 def check_pyarrow(path: Path) -> None:
@@ -178,10 +176,8 @@ def check_pyarrow(path: Path) -> None:
 
 def write_output(path: Path, content: str | bytes) -> None:
     """Writes a file that the user named. Raises GenreclfError if that fails."""
-    try:
+    with explained(f"{path}: cannot be written", "choose another file", OSError):
         write_atomically(path, content)
-    except OSError as error:
-        raise GenreclfError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 
 
 def flat(rows: Iterable[Row], classes: Sequence[str], segments: bool) -> Iterator[dict[str, Any]]:

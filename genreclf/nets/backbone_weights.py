@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from torch import Tensor
 
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.files import user_path
 from genreclf.nets.efficientnet import ARCHITECTURE, EfficientNet
 from genreclf.nets.weights_file import read_weights
@@ -102,13 +103,11 @@ def _imagenet_file(backbone: EfficientNet) -> Path:
     cached = try_to_load_from_cache(hub_id, HUB_FILE)
     if isinstance(cached, str):
         return Path(cached)
-    try:
+    # Each cause (offline, proxy, refused, disk full) raises a different exception.
+    with explained(f"model.weights: {hub_id} is not available from the Hugging Face Hub", ALTERNATIVE):
         # A download alone would retry for a long time.
         get_hf_file_metadata(hf_hub_url(hub_id, HUB_FILE), timeout=HUB_TIMEOUT_SECONDS)
         return Path(hf_hub_download(hub_id, HUB_FILE))
-    except Exception as error:  # each cause (offline, proxy, refused, disk full) raises a different exception
-        fault = f"{hub_id} is not available from the Hugging Face Hub ({reason(error)})"
-        raise GenreclfError(f"model.weights: {fault}; {ALTERNATIVE}") from error
 
 
 def _lite0_file() -> Path:
@@ -119,19 +118,15 @@ def _lite0_file() -> Path:
     return Path(package.submodule_search_locations[0]) / LITE0_FILE
 
 
-def _from_lite0(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _from_lite0(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Returns EfficientNet-Lite0's weights under B0's names.
 
     Lite0 is B0 without Squeeze-and-Excitation and with ReLU6 instead of SiLU (M. Tan's note on EfficientNet-Lite,
     2020). Its tensors match B0's in order, apart from the SE layers. The SE gates start open.
     """
-    try:
+    with explained(f"{path}: cannot be read as weights", "install the package again"):
         given = torch.load(path, map_location="cpu", weights_only=True)
         tensors = [tensor for name, tensor in given.items() if not name.startswith("_fc.")]
-    except Exception as error:  # of many classes
-        raise GenreclfError(
-            f"{path}: cannot be read as weights ({reason(error)}); install the package again"
-        ) from error
     names = [name for name in expected if ".se." not in name]
     if [tensor.shape for tensor in tensors] != [expected[name].shape for name in names]:
         raise GenreclfError(f"{path}: does not fit {ARCHITECTURE}; install the package again")

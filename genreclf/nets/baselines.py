@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
+from torch import Tensor
 
 from genreclf.config import check_fields
 from genreclf.nets.net import Net
@@ -34,12 +35,12 @@ class Svm(Net):
     predictions treat them like any other net.
     """
 
-    centre: torch.Tensor
-    scale: torch.Tensor
-    support: torch.Tensor
-    coefficients: torch.Tensor
-    intercept: torch.Tensor
-    gamma: torch.Tensor
+    centre: Tensor
+    scale: Tensor
+    support: Tensor
+    coefficients: Tensor
+    intercept: Tensor
+    gamma: Tensor
 
     def __init__(self, config: SvmConfig) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class Svm(Net):
         self.register_buffer("intercept", torch.zeros(config.num_classes))
         self.register_buffer("gamma", torch.zeros(()))
 
-    def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def outputs(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns decision values (B, classes), attention (B, 1, 1), always 1, and scaled statistics (B, features)."""
         scaled = (self.features(levels).to(self.centre.dtype) - self.centre) / self.scale  # (B, features)
         # Not torch.cdist, which chooses its algorithm by the number of rows, and not len(), which fixes that number:
@@ -74,14 +75,14 @@ class MajorityConfig:
 class Majority(Net):
     """Predicts the class frequencies of the training data for every segment: chance level."""
 
-    log_shares: torch.Tensor
+    log_shares: Tensor
 
     def __init__(self, config: MajorityConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("log_shares", torch.zeros(config.num_classes))
 
-    def outputs(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def outputs(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns logits (B, classes), all rows equal, attention (B, 1, 1), always 1, and the logits as embedding."""
         logits = self.log_shares.expand(levels.shape[0], -1)
         return logits, torch.ones(levels.shape[0], 1, 1, device=levels.device), logits

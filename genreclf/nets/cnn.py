@@ -3,7 +3,7 @@
 from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genreclf.nets.config import ModelConfig, require
 from genreclf.nets.cpu_gradients import channel_means
@@ -25,7 +25,7 @@ class SqueezeExcitation(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         gate = self.gate(channel_means(x))  # (B, C)
         return x * gate[:, :, None, None]
@@ -57,7 +57,7 @@ class SECNN(nn.Module):
         has_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
         self.trains_contiguous = config.stem_stride == 1 and not has_avx512
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, 3, bands, W) -> (B, num_channels, num_rows, W // 16)."""
         if self.training and self.trains_contiguous and not x.is_cuda:
             # Without AVX-512, oneDNN's weight gradient of the second convolution, at full resolution, takes three times

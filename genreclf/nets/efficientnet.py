@@ -5,7 +5,7 @@ from math import ceil
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genreclf.errors import GenreclfError
 from genreclf.nets.config import ModelConfig, require
@@ -25,7 +25,7 @@ class SqueezeExcite(nn.Module):
         self.conv_reduce, self.act1 = layers.conv_reduce, layers.act1
         self.conv_expand, self.gate = layers.conv_expand, layers.gate
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         means = channel_means(x)[:, :, None, None]  # (B, C) -> (B, C, 1, 1)
         return x * self.gate(self.conv_expand(self.act1(self.conv_reduce(means))))
@@ -66,7 +66,7 @@ class EfficientNet(nn.Module):
         self.time_reduction = REDUCTION // 2 * config.last_time_stride
         self.frozen = False
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, 3, bands, W) -> (B, num_channels, num_rows, T)."""
         return self.dropout(self.net(x))
 
@@ -113,7 +113,7 @@ class EfficientNet(nn.Module):
         return [*whole, cut.conv_pw, cut.bn1, cut.conv_dw, cut.bn2, cut.se]
 
 
-def _identity_or_blur(depthwise: nn.Conv2d) -> torch.Tensor:
+def _identity_or_blur(depthwise: nn.Conv2d) -> Tensor:
     """Returns a (k, k) kernel of norm 1: the identity for stride 1, otherwise a Gaussian blur."""
     size = depthwise.kernel_size[0]
     distance = torch.arange(size) - size // 2

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -24,13 +24,13 @@ class BiLSTM(nn.Module):
         self.norm = nn.BatchNorm1d(2 * units, eps=1e-3)  # Keras's epsilon
         self._initialise()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B, T, units_in) -> (B, T, 2 * units)."""
         x = self.dropout(x.transpose(1, 2)).transpose(1, 2)  # Dropout1d drops whole rows of (B, units_in, T)
         x = self._recur(x)
         return self.norm(x.flatten(0, 1)).view_as(x)  # (B * T, 2 * units) -> (B, T, 2 * units)
 
-    def _recur(self, x: torch.Tensor) -> torch.Tensor:
+    def _recur(self, x: Tensor) -> Tensor:
         # The call that nn.LSTM makes, except for the dropout of two weights. In eval mode, and at rate 0, dropout
         # returns the same tensor, so cuDNN finds the weights in one block, as nn.LSTM stores them.
         start = torch.zeros(2, x.shape[0], self.units, dtype=x.dtype, device=x.device)
@@ -74,7 +74,7 @@ class MultiHeadTemporalAttention(nn.Module):
         self.mix = nn.Linear(heads * features, features)
         self._initialise()
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, features) -> context (B, features) and weights (B, heads, T) that sum to 1 over time."""
         hidden = torch.tanh(self.hidden(x)).unflatten(-1, [self.heads, -1])  # (B, T, F) -> (B, T, heads, F / heads)
         weights = (hidden * self.score).sum(-1).softmax(dim=1).transpose(1, 2)  # (B, heads, T)

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 
 
 def read_weights(
@@ -17,7 +17,7 @@ def read_weights(
     Raises GenreclfError, before it reads any tensor, if names or shapes are not those that `of` expects, and if a
     weight is not finite.
     """
-    try:
+    with explained(f"{path}: cannot be read as safetensors", remedy, OSError, SafetensorError):
         path.open("rb").close()  # safe_open gives senseless reasons for folders and files without permission
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if name in expected or not name.startswith("classifier.")]  # noqa: SIM118
@@ -25,8 +25,6 @@ def read_weights(
             if faults := _faults(shapes, expected, optional):
                 raise GenreclfError(f"{path}: does not fit {of}: tensors {faults}; {remedy}")
             tensors = {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
-        raise GenreclfError(f"{path}: cannot be read as safetensors ({reason(error)}); {remedy}") from error
     check_finite(path, tensors, remedy)
     return tensors
 

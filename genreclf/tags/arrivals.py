@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from genreclf.errors import GenreclfError, missing_package
+from genreclf.files import stamp
 
 STILL_SECONDS = 5.0  # a file that has not grown for this long counts as complete
 _LOOK_SECONDS = 60.0  # network drives send no events, so look at this interval anyway
@@ -27,7 +28,7 @@ def arrivals(folders: Sequence[Path], find: Callable[[], Iterable[Path]]) -> Ite
     from watchfiles import watch
 
     seen: set[Path] = set()
-    growing: dict[Path, tuple[tuple[int, int] | None, float]] = {}  # `_stamp` of a file, and when it last changed
+    growing: dict[Path, tuple[tuple[int, int] | None, float]] = {}  # `stamp` of a file, and when it last changed
     looked = -_LOOK_SECONDS
     ticks = watch(*folders, yield_on_timeout=True, rust_timeout=_TICK_MILLISECONDS, watch_filter=None)
     for changes in ticks:
@@ -48,18 +49,9 @@ def _complete(growing: dict[Path, tuple[tuple[int, int] | None, float]], now: fl
     """Returns the files that have not changed for STILL_SECONDS, and updates the entries of the others."""
     complete = []
     for path, (before, since) in growing.items():
-        stamp = _stamp(path)
-        if stamp != before:
-            growing[path] = (stamp, now)
+        present = stamp(path)
+        if present != before:
+            growing[path] = (present, now)
         elif now - since >= STILL_SECONDS:
             complete.append(path)
     return complete
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Returns size in bytes and modification time in nanoseconds; None if the file no longer exists."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns

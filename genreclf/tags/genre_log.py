@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, explained
 from genreclf.files import check_ends
 from genreclf.tags.byte_patch import BytePatch, from_json, to_json
 from genreclf.tags.file_tags import GenreTag
@@ -58,10 +58,8 @@ class GenreLog:
 
 def read_log(file: Path) -> list[Change]:
     """Reads the changes in a log, in order. Raises GenreclfError if the file is not a log or cannot be read."""
-    try:
+    with explained(f"{file}: cannot be read", "give the log that --apply wrote", OSError):
         lines = [line for line in check_ends(file).read_bytes().splitlines() if line.strip()]
-    except OSError as error:
-        raise GenreclfError(f"{file}: cannot be read ({error.strerror}); give the log that --apply wrote") from error
     changes = [change for line in lines if (change := _change(line)) is not None]
     if lines and not changes:
         raise GenreclfError(f"{file}: not a log of genreclf tag; give the log that --apply wrote")

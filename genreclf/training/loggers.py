@@ -14,7 +14,7 @@ from typing import Any
 from lightning.pytorch import loggers as lightning_loggers
 from lightning.pytorch.loggers import Logger
 
-from genreclf.errors import GenreclfError, missing_package, reason
+from genreclf.errors import GenreclfError, explained, missing_package, reason
 from genreclf.stopping import Stopped
 from genreclf.text import one_line
 from genreclf.training.pruning import Pruned
@@ -160,7 +160,5 @@ def _new_logger(key: str, settings: Mapping[str, Any]) -> Any:
         raise GenreclfError(f"{key}: {target!r} is not a logger; give {known}")
     module, _, name = str(target).rpartition(".")
     arguments = {argument: value for argument, value in settings.items() if argument != "_target_"}
-    try:
+    with explained(f"{key}: refused", "change its settings"):  # each logger has its own checks
         return getattr(importlib.import_module(module), name)(**arguments)
-    except Exception as error:  # of any class: each logger has its own checks
-        raise GenreclfError(f"{key}: {reason(error)}") from error

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from genreclf.data.notices import tell_once
 from genreclf.errors import GenreclfError
@@ -63,7 +63,7 @@ def _outputs(net: GenreClassifier) -> list[str]:
     return [f"{layer}.{name}" for layer in layers for name in ("weight", "bias")]
 
 
-def _by_class(trained: torch.Tensor, known: Sequence[str], classes: Sequence[str]) -> torch.Tensor:
+def _by_class(trained: Tensor, known: Sequence[str], classes: Sequence[str]) -> Tensor:
     """Returns (classes, ...): the rows of `trained`, (known, ...), for classes in `known`, and zeros for the others."""
     number_of = {spelling_key(label): number for number, label in enumerate(known)}
     rows = trained.new_zeros((len(classes), *trained.shape[1:]))

@@ -322,7 +322,7 @@ def test_without_ismir04_the_message_names_its_folders(tmp_path):
         (
             "folder",
             {"fetch": "gtzam", "path": Path()},
-            r"data\.fetch='gtzam': .*gtzan, fma, jamendo, ballroom, ismir04",
+            r"data\.fetch=gtzam: .*gtzan, fma, jamendo, ballroom, ismir04",
         ),
         ("fma", {"tags": True}, r"data\.tags=True: .*remove data\.tags"),
     ],

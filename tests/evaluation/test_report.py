@@ -8,7 +8,6 @@ import shlex
 import numpy as np
 import pytest
 import yaml
-from bundles import random_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,7 @@ from genreclf.evaluation.card import main_scores, model_card
 from genreclf.evaluation.out_of_scope import none_scores
 from genreclf.evaluation.plots import ClipView
 from genreclf.evaluation.predictions import Predictions
-from genreclf.evaluation.provenance import describe_model
+from genreclf.evaluation.provenance import describe_training
 from genreclf.evaluation.report import confident_predictions, confusions, report_page
 from genreclf.evaluation.scores import intervals, scores
 from genreclf.evaluation.slices import slice_scores
@@ -274,7 +273,7 @@ def test_a_resumed_training_is_repeated_from_its_start(tmp_path):
     known = {"weights": {"pretrained": False}, "data": {"store_digest": "x", "split_digest": "y"}}
     (tmp_path / "record.json").write_text(json.dumps({**record, **known}))
     (tmp_path / "config.yaml").write_text("data: {name: folder}\nmodel: {name: svm}\nsplit: {name: all}\n")
-    assert describe_model(tmp_path, random_bundle("svm"))["trained_with"] == ["model=svm", "seed=1"]
+    assert describe_training(tmp_path)["trained_with"] == ["model=svm", "seed=1"]
 
 
 def test_the_card_contains_no_paths():

@@ -392,7 +392,7 @@ def test_a_bug_gives_status_500_and_the_service_lives(predictor, songs):
     ("words", "key", "remedy"),
     [
         (["--model", "nowhere"], "nowhere", "pretrained"),
-        (["--port", "70000"], "70000", "65535"),
+        (["--port", "70000"], "70000", "65,535"),
         (["--port", "{used}"], "--port", "another --port"),
         (["--requests", "0"], "--requests", "1 or more"),
         (["--total-mb", "1"], "--total-mb", "--max-mb"),
