@@ -50,8 +50,7 @@ class Study:
             except Exception as error:  # of many classes, also from the database driver
                 raise GenreclfError(f"{self.database}: cannot be opened ({reason(error)})") from error
             if differing := settings.symmetric_difference(self.study.user_attrs.get("settings", settings)):
-                differing = ", ".join(sorted(differing))
-                fault = f"a search with other settings ({differing})"
+                fault = f"a search with other settings ({', '.join(sorted(differing))})"
                 raise GenreclfError(f"run={folder}: {fault}; choose another run=FOLDER")
             self.study.set_user_attr("settings", sorted(settings))
 
