@@ -24,8 +24,12 @@ COMMANDS = (
 # Modules that the commands import only when needed
 LATER = ["matplotlib.backends.backend_agg", "onnxscript", "pandas", "sklearn.svm", "timm", "torch.onnx", "torchaudio"]
 TIMEOUT_SECONDS = 300
-# `before` code that skips the translation to ONNX, which takes longer than training in these tests
-NO_ONNX = "import genreclf.exporters.bundle as bundle\nbundle.bundle_onnx = lambda net, digest: b''\n"
+# `before` code that skips the translation to ONNX and the plots, which take longer than training in these tests
+NO_ONNX = """
+import genreclf.exporters.bundle, matplotlib.figure, tiny_pictures
+genreclf.exporters.bundle.bundle_onnx = lambda net, digest: b""
+matplotlib.figure.Figure.savefig = tiny_pictures.save_empty
+"""
 
 
 def _module(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from data_config import data_config
 from hypothesis import settings
-from tiny_pictures import tiny_picture
+from tiny_pictures import save_empty, tiny_picture
 from tiny_sounds import tiny_sound
 
 from genreclf import predict
@@ -118,6 +118,12 @@ def tiny_store(tiny_data) -> Store:
     """The tiny folder's store, opened."""
     folder = tiny_data.path
     return build_store(folder, list_sources(folder), tiny_data.cache, tiny_data.picture_seconds)
+
+
+@pytest.fixture
+def no_plots(monkeypatch) -> None:
+    """Plots are empty files."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save_empty)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def compare(capsys, monkeypatch, tmp_path) -> Command:
+def compare(capsys, monkeypatch, tmp_path, no_plots) -> Command:
     """Runs the command in `tmp_path` with --out out; returns exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -80,7 +80,7 @@ def test_a_sweep_is_compared(tmp_path, compare):
     assert pair["difference"] == pytest.approx(found["systems"][0]["accuracy"] - found["systems"][1]["accuracy"])
     assert "b is better than a" in pair["verdict"] and pair["verdict"] in output
     assert markdown_text(pair["verdict"]) in (tmp_path / "out" / "comparison.md").read_text()
-    assert (tmp_path / "out" / "comparison.png").stat().st_size > 5_000
+    assert (tmp_path / "out" / "comparison.png").is_file()
 
 
 def test_a_run_named_twice_counts_once_and_one_system_has_no_pairs(tmp_path, compare):

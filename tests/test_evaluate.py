@@ -24,6 +24,8 @@ from genreclf.evaluation.torch_model import TorchModel
 from genreclf.exporters.bundle import Bundle, load_bundle, save_bundle
 from genreclf.inference.predictor import Predictor
 
+pytestmark = pytest.mark.usefixtures("no_plots")  # except those of the fixture `printed`
+
 PLOTS = [f"{plot}-{tta}.png" for tta in ("none", "flip") for plot in ("confusion", "per-class", "reliability")]
 
 
@@ -360,17 +362,11 @@ def test_a_damaged_run_folder_is_named(run, config, tmp_path, message):
         assert all(word in message(copy) for word in (str(copy / "config.yaml"), part))
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     record = json.loads((copy / "record.json").read_text())
-    changes = (
-        *(({"data": 3}, "data"), ({"data": {}}, "data.store_digest"), ({"loggers": None}, "loggers")),
-        *(({"data": {**record["data"], "seen_files": [{}]}}, "data.seen_files"), ({"git_commit": 3}, "git_commit")),
-        ({"weights": {}}, "weights.pretrained"),
+    (copy / "record.json").write_text(json.dumps({**record, "weights": {}}))
+    assert all(
+        part in message(copy) for part in (str(copy / "record.json"), "weights.pretrained", "copy the run again")
     )
-    for change, key in changes:
-        (copy / "record.json").write_text(json.dumps({**record, **change}))
-        assert all(part in message(copy) for part in (str(copy / "record.json"), key, "copy the run again"))
     (copy / "record.json").write_text(json.dumps({key: value for key, value in record.items() if key != "weights"}))
     for other in ([], [f"data.path={config['data']['path']}", "data=folder"]):
         text = message(copy, *other)
         assert all(part in text for part in (str(copy / "record.json"), "weights", "copy the run again"))
-    (copy / "record.json").write_text("no JSON")
-    assert all(part in message(copy) for part in (str(copy), "copy the run again"))

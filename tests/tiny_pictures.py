@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -37,3 +38,9 @@ def write_noise_pictures(folder: Path, names: Sequence[str], columns: int = 300)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(folder / name, tiny_picture(columns, rng))
+
+
+def save_empty(figure: object, file: Path | BinaryIO, **options: object) -> None:
+    """Takes the place of Figure.savefig, which is slow, where no test looks at the plot."""
+    if isinstance(file, Path):
+        file.touch()

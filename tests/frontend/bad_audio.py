@@ -628,18 +628,21 @@ CASES = [*ENCODINGS, *RATES_AND_CHANNELS, *LENGTHS, *VALUES, *CHUNKS, *CUT, *HOL
 # --- The process that reads them --------------------------------------------------------------------------------------
 
 
-def read_corpus(folder: Path) -> dict[str, float]:
-    """Returns the seconds that each file took. If one takes too long, the process ends; its name is last on stderr."""
-    seconds = {}
+def read_corpus(folder: Path) -> dict[str, dict[str, float | str]]:
+    """Returns, for each file, the seconds that it took, and why a clip is not suitable ("" if it is).
+
+    If a file takes too long, the process ends; its name is last on stderr.
+    """
+    read = {}
     for case in CASES:
         print(f"reading {case.path}", file=sys.stderr, flush=True)
         signal.alarm(MAX_SECONDS_A_FILE)
-        start = time.perf_counter()
+        start, unsuitable = time.perf_counter(), ""
         with suppress(GenreclfError):
-            read_clip(folder / case.path, picture_seconds=30.0)
-        seconds[case.path] = time.perf_counter() - start
+            unsuitable = read_clip(folder / case.path, picture_seconds=30.0).unsuitable
+        read[case.path] = {"seconds": time.perf_counter() - start, "unsuitable": unsuitable}
         signal.alarm(0)
-    return seconds
+    return read
 
 
 def peak_bytes() -> int:
@@ -649,11 +652,11 @@ def peak_bytes() -> int:
 
 
 def main(folder: Path, cache: Path, report: Path) -> None:
-    seconds = read_corpus(folder)
+    read = read_corpus(folder)
     print("making the store", file=sys.stderr, flush=True)
     signal.alarm(6 * MAX_SECONDS_A_FILE)
     store = build_store(folder, list_sources(folder), cache, picture_seconds=30.0)
-    report.write_text(json.dumps({"seconds": seconds, "store": str(store.folder), "peak_bytes": peak_bytes()}))
+    report.write_text(json.dumps({"read": read, "store": str(store.folder), "peak_bytes": peak_bytes()}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Run folders that hold other files than those of a run, and files of a run that are damaged."""
 
+import json
+
 import pytest
 
 from genreclf.errors import GenreclfError
@@ -17,18 +19,26 @@ def test_files_that_are_of_no_run_are_not_removed(name, tmp_path):
     assert file.read_text() == "mine"
 
 
+RECORD = {"overrides": [], "data": {"store_digest": "1", "split_digest": "2", "seen_files": []}}
+
+
 @pytest.mark.parametrize(
-    ("file", "content"),
+    ("file", "content", "named"),
     [
-        *(("record.json", content) for content in ("no JSON", "[]", "{}", '{"overrides": 3}', '{"overrides": [3]}')),
-        ("record.json", '{"overrides": [], "data": {}}'),
-        *(("config.yaml", content) for content in ("}{", "3", "data: {}", "data: 3")),
+        *(("record.json", content, "read") for content in ("no JSON", "[]")),
+        *(("config.yaml", content, "") for content in ("}{", "3", "data: {}", "data: 3")),
+        *(("record.json", "{}", "overrides"), ("record.json", '{"overrides": [], "data": {}}', "data.store_digest")),
+        *(
+            ("record.json", json.dumps({**RECORD, key: value}), key)
+            for key, value in (("overrides", 3), ("overrides", [3]), ("data", 3), ("loggers", None), ("git_commit", 3))
+        ),
+        ("record.json", json.dumps({**RECORD, "data": {**RECORD["data"], "seen_files": [{}]}}), "data.seen_files"),
     ],
 )
-def test_a_damaged_file_of_a_run_is_named(file, content, tmp_path):
+def test_a_damaged_file_of_a_run_is_named(file, content, named, tmp_path):
     (tmp_path / "config.yaml").write_text("{data: {}, model: {name: a}}")
-    (tmp_path / "record.json").write_text('{"overrides": [], "data": {"store_digest": "1", "split_digest": "2"}}')
+    (tmp_path / "record.json").write_text(json.dumps(RECORD))
     read_run(tmp_path, record_keys=DIGESTS)
     (tmp_path / file).write_text(content)
-    with pytest.raises(GenreclfError, match=rf"^{tmp_path / file}: .*copy"):
+    with pytest.raises(GenreclfError, match=rf"^{tmp_path / file}: .*{named}.*copy"):
         read_run(tmp_path, record_keys=DIGESTS)
