@@ -21,7 +21,7 @@ _MAX_CONFIG_BYTES = 100_000
 # Limits for values from untrusted files: integer arithmetic on frames stays exact, and no clip is longer than a day.
 _SECONDS, _FRAMES = Limits(above=0, at_most=100_000), Limits(above=0, at_most=5_000_000)
 # With lower values, a probability would be 0, or a quotient infinite.
-TEMPERATURES, _MIN_SHARE = Limits(at_least=0.04, at_most=1_000), 1e-12
+TEMPERATURES, _SHARES = Limits(at_least=0.04, at_most=1_000), Limits(at_least=1e-12, at_most=1)
 
 
 @dataclass(frozen=True)
@@ -37,34 +37,26 @@ class ModelInfo:
     # The following have defaults, because bundles of earlier versions lack them.
     # The probabilities assume the mix shares ** prior_power: 0 is uniform, 1 the mix in training.
     prior_power: Annotated[float, SHARE] = 1.0
-    shares: tuple[float, ...] | None = None  # of the classes in the training clips
+    shares: Annotated[tuple[float, ...] | None, _SHARES] = None  # of the classes in the training clips
     known: Known | None = None  # detects out-of-scope music; None for a model trained without any
     task: Annotated[str, TASKS] = MULTICLASS  # one genre per clip, or multilabel: any number of genres
-    thresholds: tuple[float, ...] | None = None  # multilabel: one per class; a clip has the classes that reach them
+    # multilabel: one per class; a clip has the classes that reach them
+    thresholds: Annotated[tuple[float, ...] | None, SHARE] = None
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not self.classes:
             raise GenreclfError(f"classes={list(self.classes)}: expected different names")
         _FRAMES.check("view.segment_frames", self.view.segment_frames)
         check_fields(self, "")
-        if self.shares is not None:
-            self._check_each("shares", self.shares, _MIN_SHARE)
-        if self.known is not None and len(self.known.weights) != len(self.classes):
-            raise GenreclfError(f"known.weights={list(self.known.weights)}: expected a number for each class")
-        self._check_task()
-
-    def _check_task(self) -> None:
-        if self.task == MULTICLASS:
-            if self.thresholds is not None:
-                raise GenreclfError("thresholds: only with task=multilabel")
-            return
-        self._check_each("thresholds", self.thresholds or (), 0)
-        if self.shares is not None or self.known is not None or self.prior_power != 1:
+        of_classes = {"shares": self.shares, "thresholds": self.thresholds}
+        of_classes |= {"known.weights": self.known.weights if self.known else None}
+        for key, values in of_classes.items():
+            if values is not None and len(values) != len(self.classes):
+                raise GenreclfError(f"{key}={list(values)}: expected a number for each class")
+        if (self.task == MULTILABEL) != (self.thresholds is not None):
+            raise GenreclfError("thresholds: needed with task=multilabel, and only there")
+        if self.task == MULTILABEL and (self.shares is not None or self.known is not None or self.prior_power != 1):
             raise GenreclfError("shares, known, prior_power: not with task=multilabel")
-
-    def _check_each(self, key: str, values: tuple[float, ...], least: float) -> None:
-        if len(values) != len(self.classes) or not all(least <= value <= 1 for value in values):
-            raise GenreclfError(f"{key}={list(values)}: expected a number from {least} to 1 for each class")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-like data, from which `from_dict` restores an equal object."""
@@ -118,8 +110,10 @@ def read_bundle_config(folder: Path) -> BundleConfig:
     path = folder / MODEL_CONFIG
     values = read_json_object(path)
     found, known = values.get("format"), FORMATS.values()
+    if not isinstance(found, int):
+        raise GenreclfError(f"{path}: not of a genreclf model; give a bundle, a run or a pretrained model's name")
     if found not in known:
-        newer = isinstance(found, int) and found > max(known)
+        newer = found > max(known)
         remedy = "update genreclf" if newer else "train the model again with this version"
         reads = f"genreclf {__version__} reads format {' and '.join(map(str, known))}"
         raise GenreclfError(f"{path}: bundle format {found!r}; {reads}; {remedy}")

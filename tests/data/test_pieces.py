@@ -23,6 +23,18 @@ SCHEMES = [
     "{song}_pt{piece}_of_5.wav",
     "part{piece}_{song}.mp3",
     "{song}_{piece}s_{piece}.5s.wav",
+    "{song}_clip{piece}.wav",
+    "{song}_t{piece:03d}.wav",
+    "{song} {piece}s.wav",
+    "{song}#{piece}.wav",
+    "{song}_{piece}000.wav",
+    "{song}_{piece}000ms.wav",
+    "{song}_offset{piece}0.wav",
+    "{song}_{piece}.0-{piece}.9.wav",
+    "{song}_{piece}.0_{piece}.9.wav",
+    "{song}/{piece}.wav",
+    "{song}/frame{piece:03d}.wav",
+    "{song}/{song}_{piece}.wav",
 ]
 
 
@@ -34,6 +46,12 @@ def test_numbered_pieces_have_the_name_of_their_clip(scheme, first, evident):
     names = [scheme.format(song=song, piece=piece) for song in songs for piece in range(first, first + 5)]
     found = wholes(names, evident)
     assert found == [f"rock/{song}" for song in songs for _ in range(5)]
+
+
+@pytest.mark.parametrize("evident", [True, False])
+def test_the_number_of_a_piece_may_come_first(evident):
+    names = [f"{piece:02d}_{song}.wav" for song in ("A song, live", "Ünder") for piece in range(5)]
+    assert wholes(names, evident) == ["rock/A song, live"] * 5 + ["rock/Ünder"] * 5
 
 
 @pytest.mark.parametrize("scheme", ["{song}_{stem}.wav", "{song} (No {stem}).wav", "{song}/{stem}.wav"])
@@ -78,6 +96,14 @@ def test_numbers_of_songs_are_no_pieces(names, evident):
 )
 def test_what_is_not_evident_is_asked_for(names):
     assert not any(wholes(names, True)) and any(wholes(names, False))
+
+
+@pytest.mark.parametrize("evident", [True, False])
+def test_numbers_in_the_folders_of_classes_are_no_pieces(evident):
+    paths = [f"music/{folder}/{number}.wav" for folder in ("Rock songs", "Jazz songs") for number in range(9)]
+    assert not any(whole_clips(paths, ["rock"] * 9 + ["jazz"] * 9, evident))  # as a table names them
+    titles = [f"{number:02d} {title}.wav" for number, title in enumerate(("Intro", "Rain", "Sun", "Outro"), 1)]
+    assert not any(wholes(titles, evident))
 
 
 def test_pieces_with_a_word_are_evident_among_others():

@@ -151,6 +151,12 @@ def test_a_newer_format_is_refused_whatever_else_it_holds(folder):
     assert str(newer) in message and "update genreclf" in message
 
 
+@pytest.mark.parametrize("content", [{}, {"model_type": "bert"}, {"format": "pt"}, {"format": None}])
+def test_a_configuration_of_another_program_is_named_as_such(content, folder):
+    (folder / "config.json").write_text(json.dumps(content))
+    assert "genreclf model" in refused(folder, "config.json")
+
+
 def test_an_older_format_is_refused(folder):
     assert "train" in refused(changed(folder, "format", 6), "config.json")
 
