@@ -21,7 +21,7 @@ COMMANDS = {
     "similar": "find the songs most similar to one, by their embeddings",
     "train": "train a model",
     "search": "search for the best training settings",
-    "evaluate": "score a run on clips that it was not trained on, or any model on your own labelled music",
+    "evaluate": "score a run on held-out clips, or any model on your own labelled music",
     "compare": "compare runs with paired tests",
     "export": "write TorchScript, ONNX or exported-program files",
     "convert": "turn a checkpoint into a bundle",

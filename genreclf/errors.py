@@ -25,7 +25,7 @@ _PIP_EXTRAS = {
     "datasets": "hub",
     **{"ray": "ray", "fsspec": "s3", "s3fs": "s3", "gcsfs": "gs"},
 }
-_NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another place"
+_NO_SPACE, _NO_PERMISSION = "free some space", "change its permissions, or choose another path"
 # What a user can do about a file system error, by its number.
 _REMEDIES = {
     errno.ENOSPC: _NO_SPACE,
@@ -33,12 +33,12 @@ _REMEDIES = {
     errno.EACCES: _NO_PERMISSION,
     errno.EPERM: _NO_PERMISSION,
     errno.EROFS: _NO_PERMISSION,
-    errno.ENOENT: "it is missing, or this place takes no files; choose another place",
-    errno.ENOTDIR: "a part of this path is a file; choose another place",
-    errno.EEXIST: "a file is in the way; choose another place",
-    errno.EISDIR: "a folder is in the way; choose another place",
+    errno.ENOENT: "it does not exist, or no files can be created there; choose another path",
+    errno.ENOTDIR: "a part of this path is a file; choose another path",
+    errno.EEXIST: "a file of this name already exists; choose another path",
+    errno.EISDIR: "a folder of this name already exists; choose another path",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "its links go in a circle; choose another place",
+    errno.ELOOP: "its symbolic links form a loop; choose another path",
 }
 
 Arguments = ParamSpec("Arguments")
@@ -112,7 +112,7 @@ def file_system_error(error: OSError) -> GenreclfError:
 
 def remedy(error: OSError) -> str:
     """Returns what a user can do about a file system error."""
-    return _REMEDIES.get(error.errno or 0, "check the disk, or choose another place")
+    return _REMEDIES.get(error.errno or 0, "check the disk, or choose another path")
 
 
 def _output_code() -> int:

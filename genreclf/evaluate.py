@@ -1,4 +1,4 @@
-"""Scores a run on its own clips, or any model on other labelled music: genreclf evaluate MODEL."""
+"""Scores a run on its own data, or any model on another labelled data set: genreclf evaluate MODEL."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from genreclf.data.data_folder import check_in_place
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.table import columns_in_use
 from genreclf.errors import GenreclfError
-from genreclf.evaluation.clip_set import OTHER, clips_of_split, other_music
+from genreclf.evaluation.clip_set import OTHER, clips_of_other_data, clips_of_split
 from genreclf.evaluation.logged_scores import logged_scores
 from genreclf.evaluation.provenance import (
     NO_TRAINING,
@@ -25,7 +25,7 @@ from genreclf.evaluation.provenance import (
 )
 from genreclf.evaluation.result_files import FORMAT, SCORED_SPLITS, write_card, write_results
 from genreclf.evaluation.score_tables import print_scores
-from genreclf.evaluation.scoring import score_music
+from genreclf.evaluation.scoring import score_clip_set
 from genreclf.evaluation.slices import check_slices
 from genreclf.exporters.bundle import load_bundle
 from genreclf.files import user_path
@@ -61,14 +61,14 @@ class MovedData:
 class EvaluateConfig:
     """The keys of evaluate.yaml. Raises GenreclfError for unknown values."""
 
-    run: str  # a run folder; for other music also a bundle, or a pretrained model's name
-    clips: Annotated[str, SCORED_SPLITS]  # other music is scored whole
+    run: str  # a run folder; for other data also a bundle, or a pretrained model's name
+    clips: Annotated[str, SCORED_SPLITS]  # other data are scored in full
     tta: Annotated[str, tuple(TTA)]  # scored in addition to predictions without TTA
     slices: tuple[str, ...]  # columns of the table, or genre: also score by their values
     device: str  # auto, cpu or cuda
-    data: MovedData  # their content must be the same as in training; other music has a DataConfig instead
+    data: MovedData  # their content must be the same as in training; other data have a DataConfig instead
     cache: Path | None  # for spectrograms; None: as in training
-    out: Path | None  # for other music: the folder of the results; None: evaluations/TIME-MODEL
+    out: Path | None  # for other data: the folder of the results; None: evaluations/TIME-MODEL
     task: Annotated[str | None, (None, *TASKS)] = None  # None: the model's task, which is the only possible one
 
     def __post_init__(self) -> None:
@@ -76,16 +76,16 @@ class EvaluateConfig:
 
 
 def evaluate(config: dict[str, Any], overrides: list[str]) -> None:
-    """Scores a run, or a model on other music. Writes all files and prints the scores."""
+    """Scores a run, or a model on other data. Writes all files and prints the scores."""
     data, is_run = config["data"], _is_run(config["run"])
     moved = {field.name: data[field.name] for field in fields(MovedData)}
     unmoved = {**config, "slices": _names(config["slices"]), "data": dict.fromkeys(moved)}
-    # For a run, data.path is the new place of its data; a model without data needs other music.
+    # For a run, data.path is the new place of its data; a model without data needs other data.
     if "name" in data or (not is_run and data["path"] is not None):
         score_other(build(EvaluateConfig, unmoved, ""), overrides)
         return
     for key in sorted(data.keys() - moved) if is_run else ():
-        raise GenreclfError(f"data.{key}: fixed by the run; for other music, also give data=folder")
+        raise GenreclfError(f"data.{key}: fixed by the run; for another data set, also give data=folder")
     metrics = score(build(EvaluateConfig, {**unmoved, "data": moved}, ""))
     _log(metrics)
     _show(metrics)
@@ -113,10 +113,10 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     _check_task(config, bundle.info)
     model, datamodule = describe_bundle(bundle) | describe_training(run), _training_data(run, config)
     if bundle.info.classes != datamodule.classes:
-        raise GenreclfError(f"{run / run_folder.BUNDLE}: has other classes than the run's data; copy the run again")
+        raise GenreclfError(f"{run / run_folder.BUNDLE}: other classes than in the run's data; copy the run again")
     folder = run / run_folder.EVALUATION / split
     check_output_folder("", folder)
-    scored = score_music(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
+    scored = score_clip_set(bundle, clips_of_split(datamodule, split, config.slices), config.tta, config.device)
     slices = [f"slices=[{','.join(config.slices)}]"] if config.slices else []
     moved = (f"data.{key}={path}" for key, path in config.data.by_key().items())
     metrics = {
@@ -135,12 +135,12 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """Scores a model on all clips of other labelled music. Writes and prints the scores.
+    """Scores a model on all clips of another labelled data set. Writes and prints the scores.
 
     `overrides` are as typed. Returns the content of metrics.json. Raises GenreclfError.
     """
     if config.clips != "test":
-        raise GenreclfError(f"clips={config.clips}: other music has no splits, so all of it is scored; leave it out")
+        raise GenreclfError(f"clips={config.clips}: another data set has no splits and is scored in full; leave it out")
     model = run_folder.find_bundle(config.run)
     bundle = load_bundle(model)
     _check_task(config, bundle.info)
@@ -148,19 +148,19 @@ def score_other(config: EvaluateConfig, overrides: Sequence[str]) -> dict[str, A
     run = _run_of(model)
     training = describe_training(run) if run else NO_TRAINING
     seen = read_run(run)[1]["data"].get("seen_files") if run else None
-    music, left_out = other_music(data, bundle.info.classes, frozenset(seen or ()), config.slices)
+    clip_set, left_out = clips_of_other_data(data, bundle.info.classes, frozenset(seen or ()), config.slices)
     default = Path("evaluations") / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{bundle.info.name}"
     folder = config.out or default
     check_output_folder("out=", folder)
-    scored = score_music(bundle, music, config.tta, config.device)
+    scored = score_clip_set(bundle, clip_set, config.tta, config.device)
     metrics = {
         "format": FORMAT,
         "run": config.run,
         **describe_bundle(bundle),
         **training,
-        **{"data_name": data.name, "split_name": None, "store_digest": music.store.digest},
+        **{"data_name": data.name, "split_name": None, "store_digest": clip_set.store.digest},
         "split": OTHER,
-        "clips": {OTHER: len(music.clips)},
+        "clips": {OTHER: len(clip_set.clips)},
         "left_out": asdict(left_out),
         "audit": _seen_line(None if seen is None else left_out.seen),
         "audit_verdict": None,
@@ -211,11 +211,11 @@ def _run_of(bundle: Path) -> Path | None:
 
 def _run_folder(name: str) -> Path:
     if name in run_folder.pretrained_names():
-        remedy = f"give labelled music, data.path=DIR, or a run folder, such as ./{name}"
+        remedy = f"give a labelled data set, data.path=DIR, or a run folder, such as ./{name}"
         raise GenreclfError(f"{name}: the data of a pretrained model are not available; {remedy}")
     run_folder.find_bundle(name)  # its errors explain why this is not a run
     if not _is_run(name):
-        remedy = "give labelled music, data.path=DIR, or the folder of a run"
+        remedy = "give a labelled data set, data.path=DIR, or the folder of a run"
         raise GenreclfError(f"{name}: has no {run_folder.RECORD}, so no data of its run; {remedy}")
     return user_path(name)
 
@@ -231,7 +231,7 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     except GenreclfError as error:
         raise GenreclfError(f"{run / run_folder.CONFIG_YAML}: {error}") from error
     if config.data.path is not None:
-        check_in_place(datamodule.data)  # a mistyped place must not be filled with music
+        check_in_place(datamodule.data)  # nothing must be downloaded to a mistyped path
     check_slices(config.slices, datamodule.data.table)
     with columns_in_use(config.slices):
         datamodule.setup()
@@ -239,7 +239,7 @@ def _training_data(run: Path, config: EvaluateConfig) -> SpectrogramDataModule:
     split = config.clips
     if not datamodule.clips[split]:
         other = "val" if split == "test" else "test"
-        elsewhere = "score it on other music: data=folder data.path=DIR"
+        elsewhere = "score it on another data set: data=folder data.path=DIR"
         remedy = f"try clips={other}" if datamodule.clips[other] else elsewhere
         raise GenreclfError(f"clips={split}: the split of {run} has no such clips; {remedy}")
     return datamodule

@@ -22,7 +22,7 @@ from genreclf.sweeps import collected_exit_codes, folder_name, is_sweep, parsed,
 
 Task = Callable[[dict[str, Any], list[str]], int | None]
 
-# Hydra's flags, and its options whose value is the next word.
+# Hydra's flags, and its options whose value is the next argument.
 _FLAGS = {"-h", "--help", "--hydra-help", "--version", "--resolve", "-m", "--multirun", "-sc", "--shell-completion"}
 _OPTIONS = {"-c", "--cfg", "-p", "--package", "-i", "--info", "-cp", "--config-path", "-cn", "--config-name"}
 _OPTIONS |= {"-cd", "--config-dir", "--experimental-rerun"}
@@ -42,7 +42,7 @@ def run_command(
 ) -> int:
     """Composes `config_name` from the command line and calls `task` with it and the overrides, as plain data.
 
-    `arguments` are the words of the command line in the form that `translate` reads, by default from sys.argv.
+    `arguments` is the command line in the form that `translate` reads, by default that of sys.argv.
     `extra_keys` may be set although they are not in the YAML files; `options` are as in `translate`.
 
     Returns the exit code: the result of `task` (None: 0), or 2 after a GenreclfError, which is printed as one line. In
@@ -53,7 +53,7 @@ def run_command(
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)
     def job(config: DictConfig) -> int:
         codes.append(0)
-        sys.argv = before  # Hydra has read the words; code that starts the same command again reads these
+        sys.argv = before  # Hydra has read its own; code that starts the same command again reads these
         try:
             plain = _plain(config, config_name)
             # extra_keys were given to Hydra with "++", which a user need not type.
@@ -88,10 +88,10 @@ def translate(
 ) -> list[str]:
     """Translates a command line from this package's form to Hydra's form.
 
-    A word without a key is the value of the key that the YAML file leaves open (run: ???); run=RUN is the same. --KEY
-    means KEY=true for a key that is false there. `options` are keys of the file that are given as --KEY VALUE, or --KEY
-    VALUE... for a list. For commands with `options`, a word without a key is the folder of data=folder. Raises
-    GenreclfError for unknown options, keys of earlier versions, and words in the wrong place.
+    An argument without a key is the value of the key that the YAML file leaves open (run: ???); run=RUN is the same.
+    --KEY means KEY=true for a key that is false there. `options` are keys of the file that are given as --KEY VALUE, or
+    --KEY VALUE... for a list. For commands with `options`, an argument without a key is the folder of data=folder.
+    Raises GenreclfError for unknown options, keys of earlier versions, and arguments in the wrong place.
     """
     defaults = yaml.safe_load((config_folder() / f"{config_name}.yaml").read_text())
     flags = [_option(key) for key, value in defaults.items() if value is False]
@@ -124,7 +124,7 @@ def translate(
 
 
 def _take_options(words: Sequence[str], options: Mapping[str, bool], usage: str) -> tuple[list[str], list[str]]:
-    """Splits off the words --KEY VALUE..., as KEY=VALUE. `options` is, by key, whether it takes several values."""
+    """Splits off the options --KEY VALUE..., as KEY=VALUE. `options`: by key, whether it takes several values."""
     key_of = {_option(key): key for key in options}
     values: dict[str, list[str]] = {}
     others: list[str] = []
@@ -169,7 +169,7 @@ def _check_option(word: str, flags: Sequence[str], usage: str) -> None:
 
 
 def _is_override(word: str, takes_path: bool) -> bool:
-    """Returns whether `word` has a key. A path may also contain "=", like the folders of a sweep."""
+    """Returns whether `word` is KEY=VALUE. A path may also contain "=", like the folders of a sweep."""
     key, equals, _ = word.partition("=")
     if word.startswith("~") and not word.startswith("~/"):  # Hydra's deletion of a key, which `_override` refuses
         return True
@@ -190,14 +190,14 @@ def _without_key(word: str, defaults: Mapping[str, Any]) -> str:
 
 
 def _override(word: str, extra_keys: Sequence[str]) -> str:
-    """Returns the word for Hydra, with the value in quotes if Hydra would misread it.
+    """Returns the override for Hydra, with the value in quotes if Hydra would misread it.
 
     Paths need not follow Hydra's grammar: they may contain letters of any script, quotes, brackets and commas.
     """
     key, equals, value = word.partition("=")
     name = key.lstrip("+")
     if not name or name.startswith("~"):
-        raise GenreclfError(f"{word}: names no key to set; give KEY=VALUE, as in logger=none or data.table=null")
+        raise GenreclfError(f"{word}: no key to set; give KEY=VALUE, as in logger=none or data.table=null")
     values = [part.strip(" '\"") for part in value.strip("[]").split(",")]
     for old in (name, *(f"{name}={part}" for part in values)):
         if old in RENAMED:

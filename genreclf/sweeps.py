@@ -65,7 +65,7 @@ def collected_exit_codes(words: Sequence[str], codes: list[int]) -> Iterator[Non
             code = wait(job)[0].return_value
             if code:
                 _print_failure(job, f"exit code {code}")
-        except Exception as error:  # killed, or an error of ours, with its traceback in the log
+        except Exception as error:  # killed, or a bug, whose traceback is in the log
             code = 1
             _print_failure(job, reason(error))
         codes.append(code)
@@ -88,7 +88,7 @@ def _print_failure(job: Any, what: str) -> None:
 
 
 def parsed(word: str) -> Any:
-    """Returns the override in a word; None for flags, the values of options, and what Hydra cannot parse."""
+    """Parses an override. Returns None for flags, values of options, and whatever Hydra cannot parse."""
     try:
         return None if word.startswith("-") else OverridesParser.create().parse_override(word)
     except HydraException:  # reported by Hydra

@@ -255,7 +255,7 @@ def test_slices_are_scored_and_shown(run, tiny_folder, tmp_path, capsys):
 
 
 def test_a_place_that_takes_no_results_is_refused_before_scoring(run, tmp_path, message, monkeypatch):
-    monkeypatch.setattr("genreclf.evaluate.score_music", None)
+    monkeypatch.setattr("genreclf.evaluate.score_clip_set", None)
     copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
     (copy / "evaluation").touch()
     assert str(copy / "evaluation") in message(copy)

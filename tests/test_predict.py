@@ -218,7 +218,7 @@ def test_a_journal_truncated_anywhere_can_be_resumed(kept, library, predict, no_
         (["--json", "--csv"], "--csv", "--json"),
         (["--segment"], "--segment", "--help"),
         (["--journal", "notes.txt"], "notes.txt", "another file"),
-        (["--journal", "no/x"], "no/x", "another place"),
+        (["--journal", "no/x"], "no/x", "another path"),
         (["--parquet", "no/x"], "no/x", "another file"),
         (["--parquet", "."], ".", "a folder"),
         (["--parquet", "x" * 256], "x" * 256, "shorter name"),

@@ -167,7 +167,7 @@ def test_kaggles_folder_is_read_as_audio_and_its_pictures_by_their_folder(tmp_pa
         assert "jazz.00054.wav" in result.stderr and f"data.path={data / 'images_original'}" in result.stderr
     table = f"data.table={data / 'features_30_sec.csv'}"
     result = command("prepare", "data=folder", f"data.path={data}", table, cache=tmp_path)
-    assert "blues 1, jazz 1" in result.stdout and "takes 'filename' as path, 'label' as genre" in result.stderr
+    assert "blues 1, jazz 1" in result.stdout and "uses 'filename' as path, 'label' as genre" in result.stderr
     result = command("prepare", "data=folder", f"data.path={data / 'images_original'}", cache=tmp_path)
     assert result.stdout.startswith("4 clips of 2 classes, 0.0 hours; 0 skipped\nblues 2, jazz 2\n"), result.stderr
 

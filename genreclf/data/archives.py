@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.errors import GenreclfError, reason
 from genreclf.progress import progress_bar
 
@@ -81,7 +81,7 @@ def obtain(
     partial = own.with_name(own.name + ".partial")
     _check_space(archive, folder.parent, where)
     size = f"{archive.size / 2**30:.1f} GiB"
-    tell_once(f"{where}: not in {folder.parent}, so {archive.name} ({size}) is downloaded and unpacked to {folder}")
+    print_once(f"{where}: not in {folder.parent}, so {archive.name} ({size}) is downloaded and unpacked to {folder}")
     _download(archive, partial, where, other_way, resume)
     _check_digest(archive, partial, where, other_way)
     unpack(partial, folder, archive.limits, other_way)
@@ -91,7 +91,7 @@ def obtain(
 def _check_vacant(folder: Path, where: str) -> None:
     """Raises GenreclfError, whose message begins with `where`, unless `folder` is empty or does not exist."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise GenreclfError(f"{where}: {folder} is there, but not in the usual layout; complete it, or move it away")
+        raise GenreclfError(f"{where}: {folder} exists, but not in the usual layout; complete it, or move it elsewhere")
 
 
 def _check_space(archive: Archive, folder: Path, where: str) -> None:

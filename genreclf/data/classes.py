@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from genreclf.data.genre_map import NO_GENRE
 from genreclf.data.labels import genres_of
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.errors import GenreclfError
 from genreclf.grouping import grouped
 from genreclf.text import first_names, spelling_key
@@ -37,7 +37,7 @@ def _plain(label: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold()).split())
 
 
-def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | None) -> None:
+def report_odd_classes(labels: Sequence[str], task: str, where: str, none: str | None) -> None:
     """Prints on standard error which classes are probably not genres, and which ones are probably the same genre.
 
     `none` is the class of out-of-scope music.
@@ -45,14 +45,14 @@ def tell_odd_classes(labels: Sequence[str], task: str, where: str, none: str | N
     names = _classes(labels, task)
     if several := [name for name in names if _joins_genres(name, names)]:
         remedy = "to give a clip several genres, use task=multilabel, and semicolons between them"
-        tell_once(f"{where}: there are classes named {first_names(several)}; {remedy}")
+        print_once(f"{where}: there are classes named {first_names(several)}; {remedy}")
     for key, alike in grouped((spelling_key(name), name) for name in names).items():
         if key in NO_GENRE and none not in alike:
             remedy = f"if they belong to none of the genres, give data.none={alike[0]}"
-            tell_once(f"{where}: the clips of {alike[0]!r} are a class like the others; {remedy}")
+            print_once(f"{where}: the clips of {alike[0]!r} are a class like the others; {remedy}")
         if len(alike) > 1:
             both = " and ".join(map(repr, alike))
-            tell_once(f"{where}: {both} are two classes; if they are one genre, use one spelling")
+            print_once(f"{where}: {both} are two classes; if they are one genre, use one spelling")
 
 
 def _joins_genres(name: str, known: Sequence[str]) -> bool:

@@ -81,18 +81,18 @@ class Columns:
         """The name of that column. A column without a name contains paths."""
         return self.names[self.number_of[self.key]] or self.key
 
-    def told(self, used: Sequence[str] = ()) -> str:
+    def note(self, used: Sequence[str] = ()) -> str:
         """Returns a note on columns under other names and on ignored columns; may be empty.
 
         Columns that a name in `used` means (see `find`) are not ignored.
         """
         if self.plan:
-            return f"a plan of genreclf tag; takes the genres in its column {self.names[self.number_of['genre']]!r}"
+            return f"a plan of genreclf tag; uses the genres in its column {self.names[self.number_of['genre']]!r}"
         taken = [(self.names[number], meaning) for meaning, number in self.number_of.items()]
         others = [f"{name!r} as {meaning}" for name, meaning in taken if name != meaning]
         read = {*self.number_of.values(), *(number for name in used for number in self.find(name))}
         ignored = [name for number, name in enumerate(self.names) if number not in read and name]
-        parts = ["takes " + ", ".join(others)] if others else []
+        parts = ["uses " + ", ".join(others)] if others else []
         count = f" ({len(ignored)} columns)" if len(ignored) > NAMES_SHOWN else ""
         parts += [f"ignores {first_names(ignored)}{count}"] if ignored else []
         return "; ".join(parts)

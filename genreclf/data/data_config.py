@@ -18,7 +18,7 @@ GTZAN = "gtzan"  # a public data set without tables
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Settings of a data set. Raises GenreclfError for a value out of range and for an unknown word."""
+    """Settings of a data set. Raises GenreclfError for values that are out of range, unknown or contradictory."""
 
     name: str
     path: Location  # contains one folder per class, or the files that `table` names
@@ -36,7 +36,7 @@ class DataConfig:
     drop: Path | None  # a list of paths, relative to the clips' folder, of clips to leave out
     # stem: clips whose names number the pieces of one clip are a group; null: only reported
     group: Annotated[str | None, (None, "stem")]
-    # single: a clip without an artist is a group of its own; together: one group per class
+    # single: each clip without an artist is a separate group; together: one group per class
     unknown_artists: Annotated[str, ("single", "together")]
     label_conflicts: Annotated[str, ("keep", "drop")]  # duplicate recordings in several classes
     rare_classes: Annotated[str, ("refuse", "drop")]  # classes with too few clips for the split
@@ -50,7 +50,7 @@ class DataConfig:
             raise GenreclfError("data.name: is empty; give a name")
         check_fields(self, "data")
         try:
-            _ = self.figure_axis  # refuses unknown words
+            _ = self.figure_axis  # refuses unknown kinds
         except GenreclfError as error:
             raise GenreclfError(f"data.{error}") from error
         if self.demo_clips_per_style and self.name != DEMO:

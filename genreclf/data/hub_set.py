@@ -5,7 +5,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from genreclf.csv_text import csv_line
 from genreclf.data.columns import NAMES, meaning_of
 from genreclf.data.table import metadata_of
 from genreclf.data.tracks import Layout, Track, reading
-from genreclf.errors import GenreclfError, missing_package
+from genreclf.errors import GenreclfError, explained, missing_package
 from genreclf.files import write_atomically
 from genreclf.frontend.audio import AUDIO_SUFFIXES
 from genreclf.progress import progress_bar
@@ -107,18 +107,10 @@ def _import_datasets() -> Any:
     return datasets
 
 
-@contextmanager
-def _reading(where: str) -> Iterator[None]:
-    """Turns any exception of `datasets` into GenreclfError.
-
-    Each cause (offline, unknown name, no subset, ...) raises a different class.
-    """
-    try:
-        yield
-    except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        remedy = "check the name, data.subset and the connection, or give a folder of Parquet files"
-        raise GenreclfError(f"{where}: cannot be read ({said}); {remedy}") from error
+def _reading(where: str) -> AbstractContextManager[None]:
+    """Turns any exception of `datasets` into GenreclfError: each cause (offline, unknown name, ...) raises another."""
+    remedy = "check the name, data.subset and the connection, or give a folder of Parquet files"
+    return explained(f"{where}: cannot be read", remedy)
 
 
 def _read(rows: Any, where: str) -> Iterator[dict[str, Any]]:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from genreclf.data.table import metadata_of
 from genreclf.data.tracks import Layout, Track, reading, table_rows
-from genreclf.errors import GenreclfError
 
 PARTS = {"training": "train", "development": "val", "evaluation": "test"}
 ANONYMOUS = "development"  # its artists are numbers, so it is not known which of them are in the other parts
 TABLE = "tracklist.csv"
 LICENSE = "CC BY-NC-SA 1.0"
+# It is not downloaded, because the checksums of its archives are not known.
+HOW_TO_GET = (
+    "does not contain ISMIR04; get it from http://ismir2004.ismir.net/genre_contest/, and give the folder that holds "
+    f"audio/ and metadata/ with {', '.join(PARTS)} in both"
+)
 
 
 def find(path: Path, subset: str) -> Layout | None:
@@ -21,14 +25,6 @@ def find(path: Path, subset: str) -> Layout | None:
         if (folder / "audio").is_dir() and all((tables / part / TABLE).is_file() for part in PARTS):
             return Layout(folder / "audio", tables)
     return None
-
-
-def fetch(path: Path, subset: str) -> None:
-    """Raises GenreclfError: the archives are not downloaded because their checksums are not known."""
-    raise GenreclfError(
-        f"data.path={path}: ISMIR04 is not there; get it from http://ismir2004.ismir.net/genre_contest/, and give the "
-        f"folder that holds audio/ and metadata/ with {', '.join(PARTS)} in both"
-    )
 
 
 def tracks(layout: Layout, subset: str, split: int) -> dict[str, Track]:

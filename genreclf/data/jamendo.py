@@ -7,7 +7,6 @@ from pathlib import Path
 
 from genreclf.data.table import metadata_of
 from genreclf.data.tracks import Layout, Track, has_numbered_folders, reading, table_rows
-from genreclf.errors import GenreclfError
 
 SPLITS = 5
 PARTS = ("train", "validation", "test")
@@ -15,6 +14,10 @@ LICENSES = "audio_licenses.txt"
 REPOSITORY = "mtg-jamendo-dataset"
 AUDIO_FOLDERS = ("", "audio", "audio-low", "raw_30s", "raw_30s/audio", "raw_30s/audio-low")
 SEVERAL, NO_GENRE = "tags of several genres", "no tag of a genre"
+HOW_TO_GET = (  # with its own program: 156 to 508 GB
+    f"does not contain MTG-Jamendo; clone https://github.com/MTG/{REPOSITORY} into it, and download the audio beside "
+    "that with scripts/download/download.py --dataset raw_30s --type audio-low"
+)
 _PREFIX = "genre---"
 _LICENSE = re.compile(r"Available under .+: (https?://\S+)")
 
@@ -29,14 +32,6 @@ def find(path: Path, subset: str) -> Layout | None:
 
 def _table(tables: Path, split: int, part: str) -> Path:
     return tables / "data" / "splits" / f"split-{split}" / f"autotagging_genre-{part}.tsv"
-
-
-def fetch(path: Path, subset: str) -> None:
-    """Raises GenreclfError with instructions: the data set has its own download program (156 to 508 GB)."""
-    raise GenreclfError(
-        f"data.path={path}: MTG-Jamendo is not there; clone https://github.com/MTG/{REPOSITORY} into it, and download "
-        "the audio beside that with scripts/download/download.py --dataset raw_30s --type audio-low"
-    )
 
 
 def key(path: str) -> str:

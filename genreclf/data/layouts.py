@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.data.split import folder_splits, split_word
 from genreclf.errors import GenreclfError
 from genreclf.files import walk
@@ -35,8 +35,8 @@ def kaggle_folder(folder: Path) -> Path | None:
             chosen, *others = found
             other = "".join(f"; for the {what}, give data.path={path}" for path, what in others)
             passed = _folders_beside(folder, [audio, pictures])
-            other += f"; passes over the clips in {first_names(passed)}" if passed else ""
-            tell_once(f"data.path={folder}: GTZAN as on Kaggle; takes the {chosen[1]} in {chosen[0].name}{other}")
+            other += f"; ignores the clips in {first_names(passed)}" if passed else ""
+            print_once(f"data.path={folder}: GTZAN as on Kaggle; uses the {chosen[1]} in {chosen[0].name}{other}")
             return chosen[0]
     return None
 
@@ -70,7 +70,7 @@ def labels_of_folders(folder: Location, paths: Sequence[str]) -> list[str]:
         raise GenreclfError(f"data.path={folder}: {fault}")
     if any(folder_splits(paths)):
         named = ", ".join(named_splits(paths))
-        tell_once(f"data.path={folder}: its folders {named} are a split, which split=folders takes")
+        print_once(f"data.path={folder}: its folders {named} are a split; split=folders uses it")
     if parts and not splits:
         _check_numbers(folder, tops, parts)
         _check_inside(folder, parts)
@@ -96,7 +96,7 @@ def _check_splits(folder: Location, tops: Sequence[str], splits: Sequence[str], 
     loose = [path for path in paths if path.count("/") == 1]
     if loose:
         remedy = "give each genre a folder there, or genres in data.table"
-        raise GenreclfError(f"{named}, but {first_names(loose)} lie directly in them; {remedy}")
+        raise GenreclfError(f"{named}, but {first_names(loose)} are directly in them; {remedy}")
 
 
 def _check_numbers(folder: Location, tops: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
@@ -108,7 +108,7 @@ def _check_numbers(folder: Location, tops: Sequence[str], parts: Sequence[Sequen
         raise GenreclfError(f"{where} are digits of the numbers of the files in them, not genres; {remedy}")
     # Parts may be named by hexadecimal digits, but genres a and b are not parts.
     if any(map(str.isdigit, tops)) and all(re.fullmatch(r"[0-9a-f]|\d\d", top) for top in tops):
-        tell_once(f"{where} are numbers; if they are folds or parts and not genres, give the genres in data.table")
+        print_once(f"{where} are numbers; if they are folds or parts and not genres, give the genres in data.table")
 
 
 def _is_part_of_number(top: str, stem: str) -> bool:
@@ -132,4 +132,4 @@ def _check_inside(folder: Location, parts: Sequence[Sequence[str]]) -> None:
     if all(split_word(name) or _is_no_genre(name) for name in common):
         return
     remedy = "if these are the genres, give them in data.table"
-    tell_once(f"data.path={folder}: its folders {first_names(sorted(inside))} all have {names} in them; {remedy}")
+    print_once(f"data.path={folder}: its folders {first_names(sorted(inside))} all have {names} in them; {remedy}")

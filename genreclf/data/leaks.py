@@ -29,7 +29,7 @@ VERDICTS = ("leaks", "unknown", "none found so far", "none found")
 
 @dataclass(frozen=True)
 class Leak:
-    """The number of held-out clips that share one thing with training. Means, if computed over several splits."""
+    """The number of held-out clips that share something with training; means over several splits are not whole."""
 
     clips: float
     of: float  # number of clips for which it is known
@@ -43,7 +43,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Column:
-    """One thing that clips may share, with an item per clip."""
+    """A property that clips may share, with an item per clip."""
 
     keys: Sequence[str | None]  # equal for clips that share it
     known: Sequence[bool]  # False if the clip might share it with more clips
@@ -134,7 +134,7 @@ def random_leaks(splits: Sequence[str | None], keys: Keys, part: str) -> Leaks:
 
 
 def leaking_clips(paths: Sequence[str], splits: Sequence[str | None], keys: Keys) -> list[LeakingClip]:
-    """Returns the validation and test clips that share something with training, with a training clip for each thing."""
+    """Returns the validation and test clips that share something with training, each with a training clip."""
     found = []
     in_training: dict[str, dict[str | None, str]] = {
         shared: {
@@ -181,8 +181,8 @@ def verdict(held_out: HeldOut, divided: Sequence[str], absent: Mapping[str, Sequ
     if not any(absent.values()):
         return "none found"
     in_groups = not any(found["group"].unknown for found in held_out.values())
-    heard = any(found["recording"].of for found in held_out.values()) and training_clips > len(absent["train"])
-    return "none found so far" if in_groups or heard else "unknown"
+    compared = any(found["recording"].of for found in held_out.values()) and training_clips > len(absent["train"])
+    return "none found so far" if in_groups or compared else "unknown"
 
 
 def leak_line(found: Leaks, part: str, absent: Mapping[str, Sequence[str]], divided: Sequence[str] = ()) -> str:

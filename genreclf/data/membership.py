@@ -11,7 +11,7 @@ from genreclf.data.groups import conflicts, groups_of, merge_groups
 from genreclf.data.gtzan_lists import published_missing
 from genreclf.data.labels import genres_of
 from genreclf.data.layouts import named_splits
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.data.pieces import whole_clips
 from genreclf.data.public_sets import PublicRows
 from genreclf.data.sources import clip_rows
@@ -55,14 +55,14 @@ def membership(rows: Sequence[Row], data: DataConfig, split: SplitConfig) -> Mem
     metadata = _with_pieces(used, data, [found.metadata[clip] for clip in clips])
     official = [found.splits[clip] for clip in clips] if data.public else None
     folds, digests = [one.fold for one in metadata], [row.digest for row in used]
-    _tell_unused_split(found, folds, data, split)
+    _report_unused_split(found, folds, data, split)
     groups = groups_of(used, metadata, _unknown_artists(data))
     paths = [row.path for row in used]
     _check_folders(paths, data, split)
     genres = [genres_of(row.label, data.task) for row in used]
     splits = assign(split, paths, rarest(genres), digests, groups, folds, official) if used else []
     wholes = _wholes(used, groups, data)
-    _tell_lost(rows, used, splits, data, split)
+    _report_lost(rows, used, splits, data, split)
     # Two training folds of one run are training and test data of another.
     parts = folds if split.name == "table" and not any(map(split_word, folds)) else splits
     reasons = divided_groups(split.name, paths, [one.group for one in metadata], parts)
@@ -96,7 +96,7 @@ def _unknown_artists(data: DataConfig) -> str:
     if data.names_artists or data.unknown_artists == "single":
         return data.unknown_artists
     why = "no artists are given; give them in data.table, or data=tags"
-    tell_once(f"data.unknown_artists={data.unknown_artists}: without effect: {why}")
+    print_once(f"data.unknown_artists={data.unknown_artists}: without effect: {why}")
     return "single"
 
 
@@ -112,7 +112,7 @@ def _usable(rows: Sequence[Row], data: DataConfig) -> tuple[list[int], tuple[tup
     if dropped:
         names = first_names([rows[clip].path for clip in sorted(dropped)])
         why = "as their recordings are in several classes"
-        tell_once(f"data.label_conflicts=drop: leaves out {len(dropped)} clips, {why} ({names})")
+        print_once(f"data.label_conflicts=drop: leaves out {len(dropped)} clips, {why} ({names})")
     return [clip for clip in readable if clip not in dropped], conflicting
 
 
@@ -140,7 +140,7 @@ def _without_rare(
     if not rare or len(of_genre) - len(rare) < 2:  # too few classes would be left, so the refusals name them
         return list(genres)
     counts = ", ".join(f"{genre!r} ({of_genre[genre]} clips)" for genre in rare)
-    tell_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
+    print_once(f"data.rare_classes=drop: leaves out {len(rare)} classes, too small for split={split.name}: {counts}")
     return [tuple(genre for genre in each if genre not in rare) for each in genres]
 
 
@@ -168,7 +168,7 @@ def _check_folders(paths: Sequence[str], data: DataConfig, split: SplitConfig) -
         raise GenreclfError(f"data.path={data.path}: its folders {named} are a split; {remedy}")
 
 
-def _tell_lost(
+def _report_lost(
     rows: Sequence[Row], used: Sequence[Row], splits: Sequence[str | None], data: DataConfig, split: SplitConfig
 ) -> None:
     """Prints which classes have no usable clip, and which clips are in no split."""
@@ -176,17 +176,17 @@ def _tell_lost(
     usable = {genre for row in used for genre in genres_of(row.label, data.task)}
     lost = [f"{genre!r} ({of_class[genre]} clips)" for genre in sorted(of_class.keys() - usable)]
     if lost and used:
-        tell_once(f"data.path={data.path}: no clip of {len(lost)} classes can be used: {', '.join(lost)}")
+        print_once(f"data.path={data.path}: no clip of {len(lost)} classes can be used: {', '.join(lost)}")
     if unused := [row.path for row, part in zip(used, splits, strict=True) if part is None]:
-        tell_once(f"split={split.name}: {len(unused)} clips are in no split ({first_names(unused)})")
+        print_once(f"split={split.name}: {len(unused)} clips are in no split ({first_names(unused)})")
 
 
-def _tell_unused_split(found: PublicRows, folds: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
+def _report_unused_split(found: PublicRows, folds: Sequence[str], data: DataConfig, split: SplitConfig) -> None:
     if split.name != "published" and len(set(filter(None, found.splits))) > 1:
-        tell_once(f"data={data.name}: has a published split: split=published uses it")
+        print_once(f"data={data.name}: has a published split: split=published uses it")
     words = {split_word(fold) for fold in folds if fold}
     if split.name != "table" and words and None not in words:
-        tell_once(f"data.table={data.table}: its split is not used; split=table uses it")
+        print_once(f"data.table={data.table}: its split is not used; split=table uses it")
 
 
 def _wholes(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> list[str]:
@@ -204,5 +204,5 @@ def _wholes(used: Sequence[Row], groups: Sequence[str], data: DataConfig) -> lis
         return []
     counts = f"{len(pieces)} clips seem to be pieces of {len(songs)} longer ones"
     names = first_names([paths[i] for i in pieces])
-    tell_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
+    print_once(f"data.path={data.path}: {counts} ({names}); data.group=stem keeps the pieces of each together")
     return wholes

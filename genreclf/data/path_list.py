@@ -6,7 +6,7 @@ from pathlib import Path
 from genreclf.csv_text import CsvText, csv_line, unicode_text
 from genreclf.data.clip_name import path_among
 from genreclf.data.columns import meaning_of
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.data.sources import Source
 from genreclf.errors import GenreclfError, explained
 from genreclf.files import check_ends, write_atomically
@@ -58,9 +58,9 @@ def without(sources: Sequence[Source], file: Path | None, folder: Location) -> l
         names = f"first path: {unknown[0]!r}, first clip: {sources[0].path!r}" if sources else "it has no clips"
         remedy = f"compare the names ({names}), or leave out data.drop"
         raise GenreclfError(f"{where}: none of its {len(listed)} paths is that of a clip in data.path; {remedy}")
-    tell_once(f"{where}: {len(sources) - len(kept)} clips are left out")
+    print_once(f"{where}: {len(sources) - len(kept)} clips are left out")
     if unknown:
-        tell_once(f"{where}: {len(unknown)} paths match no clip in data.path (first: {first_names(unknown)})")
+        print_once(f"{where}: {len(unknown)} paths match no clip in data.path (first: {first_names(unknown)})")
     return kept
 
 

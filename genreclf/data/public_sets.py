@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genreclf.data import ballroom, fma, hub_set, ismir04, jamendo
 from genreclf.data.labels import normal_label
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.data.split import split_word
 from genreclf.data.table import ClipMetadata
 from genreclf.data.tracks import Layout, Track
@@ -26,9 +26,9 @@ class PublicSet:
     """Functions that find, fetch and read a data set. A subset is "" if there are none; splits are counted from 0."""
 
     find: Callable[[Path, str], Layout | None]
-    fetch: Callable[[Path, str], None]  # raises GenreclfError if it fails
+    fetch: Callable[[Path, str], None] | None  # raises GenreclfError if it fails; None: users get it themselves
     tracks: Callable[[Layout, str, int], Mapping[str, Track]]
-    notice: str  # printed before fetching
+    notice: str  # printed before fetching; without `fetch`, what is missing and how to get it
     subsets: tuple[str, ...] | None = ()  # None: any or none
     splits: int = 0  # number of published splits
     key: Callable[[str], str] = str  # returns a clip's path in the tables
@@ -47,14 +47,16 @@ PUBLIC_SETS = {
         key=fma.key,
         genre_names=fma.genre_names,
     ),
-    "jamendo": PublicSet(jamendo.find, jamendo.fetch, jamendo.tracks, "", splits=jamendo.SPLITS, key=jamendo.key),
+    "jamendo": PublicSet(
+        jamendo.find, None, jamendo.tracks, jamendo.HOW_TO_GET, splits=jamendo.SPLITS, key=jamendo.key
+    ),
     "ballroom": PublicSet(
         ballroom.find,
         ballroom.fetch,
         ballroom.tracks,
         notice="Ballroom holds excerpts of copyrighted music; use it for research only, and do not share it",
     ),
-    "ismir04": PublicSet(ismir04.find, ismir04.fetch, ismir04.tracks, "", splits=1),
+    "ismir04": PublicSet(ismir04.find, None, ismir04.tracks, ismir04.HOW_TO_GET, splits=1),
 }
 HUB = "hub"
 
@@ -80,8 +82,10 @@ def public_layout(public: PublicSet, path: Path, subset: str) -> Layout:
     """Finds the data set, fetching it if `path` lacks it. Raises GenreclfError if it cannot be fetched."""
     found = public.find(path, subset)
     if found is None:
+        if public.fetch is None:
+            raise GenreclfError(f"data.path={path}: {public.notice}")
         if public.notice:
-            tell_once(public.notice)
+            print_once(public.notice)
         public.fetch(path, subset)
         found = public.find(path, subset)
     if found is None:
@@ -125,12 +129,12 @@ def _with_all_genres(track: Track, names: Mapping[str, str] | None) -> Track:
     return replace(track, metadata=replace(track.metadata, genre=label), left_out="")
 
 
-def tell_left_out(where: str, paths: Sequence[str], found: PublicRows) -> None:
+def report_left_out(where: str, paths: Sequence[str], found: PublicRows) -> None:
     """Prints on standard error which clips are left out and why, and which tracks have no file."""
     counts = Counter(filter(None, found.reasons))
     for reason, count in sorted(counts.items()):
         names = first_names([path for path, other in zip(paths, found.reasons, strict=True) if other == reason])
-        tell_once(f"{where}: {count} clips are left out: {reason} ({names})")
+        print_once(f"{where}: {count} clips are left out: {reason} ({names})")
     missing = sorted(path for paths in found.missing.values() for path in paths)
     if missing:
-        tell_once(f"{where}: {len(missing)} tracks of its tables have no file (first: {first_names(missing)})")
+        print_once(f"{where}: {len(missing)} tracks of its tables have no file (first: {first_names(missing)})")

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genreclf.data.classes import check_classes, tell_odd_classes
+from genreclf.data.classes import check_classes, report_odd_classes
 from genreclf.data.data_config import DataConfig
 from genreclf.data.data_folder import data_folder, on_disk
 from genreclf.data.genre_map import GenreMap
 from genreclf.data.labels import normal_label
 from genreclf.data.layouts import labels_of_folders
-from genreclf.data.notices import tell_once
-from genreclf.data.public_sets import PublicRows, public_layout, public_rows, public_set, tell_left_out
+from genreclf.data.notices import print_once
+from genreclf.data.public_sets import PublicRows, public_layout, public_rows, public_set, report_left_out
 from genreclf.data.table import ClipMetadata, overridden, read_genres, read_table
-from genreclf.data.tag_rows import TagRows, tag_rows, tell_genres
+from genreclf.data.tag_rows import TagRows, report_genres, tag_rows
 from genreclf.errors import GenreclfError
 from genreclf.frontend.folder import FolderContents, folder_contents, ignored_note
 from genreclf.frontend.object_store import Location
@@ -44,7 +44,7 @@ def sources_of(data: DataConfig, folder: Location) -> list[Source]:
     else:
         sources = _tagged_sources(data, on_disk(folder), tag_genres)
     labels = [source.label for source in sources]
-    tell_odd_classes(labels, data.task, f"data.path={data.path}", data.none)
+    report_odd_classes(labels, data.task, f"data.path={data.path}", data.none)
     return sources
 
 
@@ -79,24 +79,24 @@ def clip_rows(data: DataConfig, paths: Sequence[str], split: int = 0) -> PublicR
 
 def _public_sources(data: DataConfig, folder: Location) -> list[Source]:
     paths = _clips_below(folder)
-    _tell_other_rows(data, paths, f"keep those of {data.fetch}")
+    _report_other_rows(data, paths, f"keep those of {data.fetch}")
     found = rows_of_public(data, paths)
-    tell_left_out(f"data={data.fetch}", paths, found)
+    report_left_out(f"data={data.fetch}", paths, found)
     need = f"hold clips of at least two genres of {data.fetch}, as its tables name them"
     return _labelled(paths, [one.genre for one in found.metadata], data.task, f"data.path={folder}", need)
 
 
 def _tagged_sources(data: DataConfig, folder: Path, tag_genres: GenreMap) -> list[Source]:
     paths = _clips_below(folder)
-    _tell_other_rows(data, paths, "keep those of their tags")
+    _report_other_rows(data, paths, "keep those of their tags")
     found = _rows_of_tags(data, folder, tag_genres, paths)
-    tell_genres(f"data.path={folder}", found)
+    report_genres(f"data.path={folder}", found)
     remedy = "; data.genre_map=null takes the tags as they are" if tag_genres.genres is not None else ""
     need = f"have at least two genres in the tags of its files, or in data.table{remedy}"
     return _labelled(paths, [one.genre for one in found.metadata], tag_genres.task, f"data.path={folder}", need)
 
 
-def _tell_other_rows(data: DataConfig, paths: Sequence[str], otherwise: str) -> None:
+def _report_other_rows(data: DataConfig, paths: Sequence[str], otherwise: str) -> None:
     """Prints which clips have no genre in `data.table`, and which of its rows have no clip."""
     if data.table is not None:
         read_genres(data.table, paths, otherwise)
@@ -124,7 +124,7 @@ def list_sources(folder: Location, table: Path | None = None, task: str = MULTIC
         return _labelled(paths, genres, task, f"data.table={table}", need)
     inside = [path for path in paths if "/" in path]
     if beside := [path for path in paths if "/" not in path]:
-        tell_once(f"data.path={folder}: {len(beside)} clips outside the folders have no class ({first_names(beside)})")
+        print_once(f"data.path={folder}: {len(beside)} clips outside the folders have no class ({first_names(beside)})")
     need = "contain at least two folders, one per genre, with audio or pictures; or give genres in data.table"
     remedy = "move the files of one into the other"
     return _labelled(inside, labels_of_folders(folder, inside), task, f"data.path={folder}", need, remedy)
@@ -153,7 +153,7 @@ def contents_below(folder: Location) -> FolderContents:
 def _clips_below(folder: Location) -> list[str]:
     contents = contents_below(folder)
     if contents.ignored:
-        tell_once(f"data.path={folder}: {ignored_note(contents.ignored)}")
+        print_once(f"data.path={folder}: {ignored_note(contents.ignored)}")
     return contents.clips
 
 

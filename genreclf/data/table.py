@@ -13,14 +13,14 @@ from genreclf.csv_text import CsvText, read_csv_text
 from genreclf.data.artists import UNKNOWN, is_no_artist
 from genreclf.data.clip_name import clip_name, path_among, path_parts
 from genreclf.data.columns import Columns, read_header
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.errors import GenreclfError
 from genreclf.grouping import grouped
 from genreclf.inference.task import MULTICLASS
 from genreclf.tags.plan import split_genres
 from genreclf.text import first_names, normalize_name, unescape_bytes, unescape_formula
 
-# Words for a missing value that a column of this meaning may contain: the class of out-of-scope music (data.none)
+# Names that mean a missing value elsewhere, but may be real in such a column: the class of out-of-scope music
 _WORDS = {"genre": ("none", "unknown", "unbekannt"), "album": (), "group": (), "fold": ()}
 _used: ContextVar[tuple[str, ...]] = ContextVar("used", default=())  # columns, see `columns_in_use`
 
@@ -93,7 +93,7 @@ def read_genres(
     has_genres = "genre" in table.columns.number_of
     skipped = f" and {otherwise}" if has_genres else ""
     matched = set(rows.values())
-    _tell(table, f"clips in data.path have no row{skipped}", [path for path, row in rows.items() if not row])
+    _report(table, f"clips in data.path have no row{skipped}", [path for path, row in rows.items() if not row])
     genres = {path: table.genre(row, task) for path, row in rows.items() if row}
     if table.columns.plan and not any(genres.values()):
         column = table.columns.names[table.columns.number_of["genre"]]
@@ -103,8 +103,10 @@ def read_genres(
         remedy = "write several genres as rock;pop, with task=multilabel"
         raise GenreclfError(f"{table.where}: {lists[0]!r} is a list, not the name of a genre; {remedy}")
     if has_genres:
-        _tell(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
-    _tell(table, "rows match no audio file or picture in data.path", [row for row in table.cells if row not in matched])
+        _report(table, f"clips have no genre and {otherwise}", [path for path, genre in genres.items() if not genre])
+    _report(
+        table, "rows match no audio file or picture in data.path", [row for row in table.cells if row not in matched]
+    )
     return [genres.get(path, "") for path in paths] if has_genres else None
 
 
@@ -142,17 +144,17 @@ def columns_in_use(names: Sequence[str]) -> Iterator[None]:
         _used.reset(token)
 
 
-def _tell(table: Table, what: str, names: Sequence[str]) -> None:
+def _report(table: Table, what: str, names: Sequence[str]) -> None:
     if names:
-        tell_once(f"{table.where}: {len(names)} {what} (first: {first_names(names)})")
+        print_once(f"{table.where}: {len(names)} {what} (first: {first_names(names)})")
 
 
 def _open(file: Path) -> Table:
     where = f"data.table={file}"
     text = read_csv_text(file, where)
     columns, cells = _parsed(text)
-    for told in filter(None, (text.note, columns.told(_used.get()))):
-        tell_once(f"{where}: {told}")
+    for note in filter(None, (text.note, columns.note(_used.get()))):
+        print_once(f"{where}: {note}")
     return Table(file, columns, cells)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genreclf.data.genre_map import GenreMap, one_spelling
 from genreclf.data.labels import genres_of, normal_label
-from genreclf.data.notices import tell_once, tell_table_once
+from genreclf.data.notices import print_once, print_table_once
 from genreclf.data.table import ClipMetadata, metadata_of, overridden
 from genreclf.errors import GenreclfError
 from genreclf.frontend.audio import AUDIO_SUFFIXES
@@ -59,7 +59,7 @@ def tag_rows(folder: Path, paths: Sequence[str], genre_map: GenreMap, table: Seq
     """
     read = progress_map(_tags, [folder / path for path in paths], "reading tags", "files")
     for error in (one for one in read if isinstance(one, GenreclfError)):
-        tell_once(str(error))
+        print_once(str(error))
     choices = [genre_map.choose(one.genres) if isinstance(one, FileTags) else ("", UNREADABLE) for one in read]
     rows = list(map(_row, read, (genre for genre, _ in choices)))
     corrected = [genre_map.corrected(one.genre) if one.genre else "" for one in table or ()] or [""] * len(paths)
@@ -110,7 +110,7 @@ def _tags_of(file: str, *_: int) -> FileTags | GenreclfError:
         return error
 
 
-def tell_genres(where: str, found: TagRows) -> None:
+def report_genres(where: str, found: TagRows) -> None:
     """Prints on standard error which tags were mapped to which genre, and which clips were left out and why."""
     if not found.tags:
         return
@@ -118,7 +118,7 @@ def tell_genres(where: str, found: TagRows) -> None:
     rows = [(genre, *_summary(counts)) for genre, counts in taken.items()]
     rows += [(f"left out: {reason}", *_summary(counts)) for reason, counts in left_out.items()]
     columns = (("genre", "text"), ("files", "number"), ("in their tags", "text"))
-    tell_table_once(f"{where}: genres from the tags of {len(found.tags)} files", columns, tuple(rows))
+    print_table_once(f"{where}: genres from the tags of {len(found.tags)} files", columns, tuple(rows))
 
 
 def _summary(counts: Mapping[str, int]) -> tuple[str, str]:

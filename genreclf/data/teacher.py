@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from genreclf.data.clip_name import clip_name
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.errors import GenreclfError, explained
 from genreclf.text import first_names
 
@@ -27,7 +27,7 @@ _LEAST_SHARE = 1e-6  # of the first component's variance: smaller variances are 
 
 @dataclass(frozen=True)
 class Taught:
-    """The training clips, whose genres the teachers' genre scores are fitted to."""
+    """The training clips, to whose genres the teachers' genre scores are fitted."""
 
     clips: Sequence[int]  # positions in the list of paths
     genres: np.ndarray  # (clips, classes), 1 for each genre of a clip, else 0; only 0 for out-of-scope clips
@@ -49,7 +49,7 @@ def teacher_vectors(file: Path, paths: Sequence[str], training: Taught) -> np.nd
     rows = _rows(file, names, paths)
     missing = [path for path, row in zip(paths, rows, strict=True) if row < 0]
     if missing:
-        tell_once(f"teacher={file}: has no vector for {len(missing)} of {len(paths)} clips ({first_names(missing)})")
+        print_once(f"teacher={file}: has no vector for {len(missing)} of {len(paths)} clips ({first_names(missing)})")
     taught = [number for number, clip in enumerate(training.clips) if rows[clip] >= 0]
     if len(taught) < MIN_CLIPS:
         fault = f"has vectors for {len(taught)} training clips"

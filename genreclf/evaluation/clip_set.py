@@ -1,4 +1,4 @@
-"""Selects the clips to score: a split of a run's data, or other labelled music."""
+"""Selects the clips to score: a split of a run's data, or another labelled data set."""
 
 import unicodedata
 from collections import Counter
@@ -10,7 +10,7 @@ from genreclf.data.build_store import prepared_store
 from genreclf.data.data_config import DataConfig
 from genreclf.data.datamodule import SEEN_DIGITS, SpectrogramDataModule
 from genreclf.data.membership import membership
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.data.split import SplitConfig
 from genreclf.data.store import Store
 from genreclf.data.table import columns_in_use
@@ -19,7 +19,7 @@ from genreclf.evaluation.slices import Columns, check_slices, slice_columns
 from genreclf.tags.plan import join_genres
 from genreclf.text import normalize_name
 
-OTHER = "other"  # the name of other music in results, in place of a split
+OTHER = "other"  # the name of another data set in results, in place of a split
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ClipSet:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Numbers of clips of other music that are not scored."""
+    """Numbers of clips of another data set that are not scored."""
 
     unreadable: int  # or without music
     other_classes: dict[str, int]  # by class that the model does not have; a clip of several genres counts for each
@@ -54,7 +54,7 @@ def clips_of_split(datamodule: SpectrogramDataModule, split: str, slices: Sequen
     return _clip_set(datamodule.store, genres_of, datamodule.group_of, none, slices, datamodule.data.table)
 
 
-def other_music(
+def clips_of_other_data(
     data: DataConfig, classes: Sequence[str], seen: Collection[str], slices: Sequence[str]
 ) -> tuple[ClipSet, LeftOut]:
     """Returns all clips of a data set that can score a model with these classes, and how many are left out.
@@ -83,10 +83,10 @@ def other_music(
     none = [clip for clip in new if rows[clip].label == data.none]
     clips = [clip for clip in new if rows[clip].label != data.none]
     if not class_of:
-        reason = f"no clip has a class of the model: it has {_listed(classes)}, and the music {_listed(labels)}"
+        reason = f"no clip has a class of the model: it has {_listed(classes)}, and the data set {_listed(labels)}"
         raise GenreclfError(f"{where}: {reason}; name the folders, or the genres in data.table, as the model does")
     if not clips:
-        raise GenreclfError(f"{where}: all clips of its classes were in the model's training; give other music")
+        raise GenreclfError(f"{where}: all clips of its classes were in the model's training; give another data set")
     _report(where, class_of, others, classes, len(usable) - len(new))
     genres_of = {clip: [class_of[name] for name in genres[clip] if name in class_of] for clip in clips}
     scored = _clip_set(store, genres_of, group_of, none, slices, data.table)
@@ -97,12 +97,12 @@ def other_music(
 def _report(where: str, class_of: Mapping[str, str], others: Counter[str], classes: Sequence[str], seen: int) -> None:
     """Reports renamed classes and left-out clips on standard error."""
     if renamed := [f"{label!r} as {name!r}" for label, name in class_of.items() if label != name]:
-        tell_once(f"{where}: uses {', '.join(renamed)}")
+        print_once(f"{where}: uses {', '.join(renamed)}")
     if others:
         counts = ", ".join(f"{label!r} ({number})" for label, number in others.most_common())
-        tell_once(f"{where}: left out, not classes of the model: {counts}; it has {_listed(classes)}")
+        print_once(f"{where}: left out, not classes of the model: {counts}; it has {_listed(classes)}")
     if seen:
-        tell_once(f"{where}: left out, because they were in the model's training: {seen} clips")
+        print_once(f"{where}: left out, because they were in the model's training: {seen} clips")
 
 
 def _clip_set(

@@ -12,7 +12,7 @@ from genreclf.evaluation.plots import OF_PAIRS, draw_reliability, genre_bars, li
 from genreclf.evaluation.predictions import Predictions
 from genreclf.plot_text import new_plot
 
-MAX_CURVES = 10  # more cannot be told apart
+MAX_CURVES = 10  # more cannot be distinguished
 
 
 def draw_multilabel_scores(clip: dict[str, Any], predictions: Predictions, title: str, folder: Path, tta: str) -> None:

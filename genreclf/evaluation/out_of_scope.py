@@ -16,11 +16,11 @@ from genreclf.inference.temperature import apply_temperature
 
 
 def out_of_scope(
-    predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, music: ClipSet
+    predictions: Predictions, none: Sequence[Prediction], info: ModelInfo, clip_set: ClipSet
 ) -> dict[str, Any] | None:
-    """Returns `none_scores` and the shares of withheld clips, from calibrated predictions for `music.clips`.
+    """Returns `none_scores` and the shares of withheld clips, from calibrated predictions for `clip_set.clips`.
 
-    `none` are uncalibrated predictions for `music.none`. Returns None if there are none.
+    `none` are uncalibrated predictions for `clip_set.none`. Returns None if there are none.
     """
     if not none:
         return None
@@ -31,7 +31,8 @@ def out_of_scope(
     if info.known is not None:
         least = info.known.threshold
         withheld = {"known": float((ours < least).mean()), "none": float((other < least).mean())}
-    return {**none_scores(ours, other, music.cells(music.clips), music.cells(music.none)), "withheld": withheld}
+    columns = clip_set.cells(clip_set.clips), clip_set.cells(clip_set.none)
+    return {**none_scores(ours, other, *columns), "withheld": withheld}
 
 
 def none_scores(known: np.ndarray, none: np.ndarray, known_columns: Columns, none_columns: Columns) -> dict[str, Any]:

@@ -34,34 +34,34 @@ class Scored:
     mistakes: list[ClipView]
 
 
-def score_music(bundle: Bundle, music: ClipSet, tta: str, device: str) -> Scored:
+def score_clip_set(bundle: Bundle, clip_set: ClipSet, tta: str, device: str) -> Scored:
     """Predicts a set of clips without TTA and with `tta`; `device` as in `TorchModel`."""
     # Measuring calibration also needs the probabilities before the temperature is applied.
     model = TorchModel(replace(bundle, info=replace(bundle.info, temperature=1.0, known=None)), device)
     found, predictions, results = {}, {}, {}
     for name in dict.fromkeys(("none", tta)):
-        clips = (*music.clips, *music.none)
-        found[name] = predict_clips(Predictor(model, name), music.store, clips, f"scoring, tta={name}")
-        predictions[name], results[name] = score_clips(found[name], bundle.info, music)
-    return Scored(predictions, results, worst_mistakes(predictions["none"], found["none"], music))
+        clips = (*clip_set.clips, *clip_set.none)
+        found[name] = predict_clips(Predictor(model, name), clip_set.store, clips, f"scoring, tta={name}")
+        predictions[name], results[name] = score_clips(found[name], bundle.info, clip_set)
+    return Scored(predictions, results, worst_mistakes(predictions["none"], found["none"], clip_set))
 
 
-def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) -> tuple[Predictions, dict[str, Any]]:
+def score_clips(found: Sequence[Prediction], info: ModelInfo, clip_set: ClipSet) -> tuple[Predictions, dict[str, Any]]:
     """Returns calibrated predictions and the scores of clips.
 
-    `found` are uncalibrated predictions for `music.clips`, then for `music.none`. For models of one genre per clip,
-    also scores segments, if a clip has several, and how well `music.none` is separated from the other clips.
+    `found` are uncalibrated predictions for `clip_set.clips`, then for `clip_set.none`. For models of one genre per
+    clip, also scores segments, if a clip has several, and how well `clip_set.none` is separated from the other clips.
     """
-    found, none = found[: len(music.clips)], found[len(music.clips) :]
-    predictions = _predictions(np.array([prediction.probabilities for prediction in found]), info, music)
-    target, columns = predictions.target, music.cells(music.clips)
+    found, none = found[: len(clip_set.clips)], found[len(clip_set.clips) :]
+    predictions = _predictions(np.array([prediction.probabilities for prediction in found]), info, clip_set)
+    target, columns = predictions.target, clip_set.cells(clip_set.clips)
     calibrated = replace(predictions, probabilities=calibrated_by(predictions.probabilities, info.temperature, target))
     if predictions.several:
         clip, before = multilabel_clip_scores(calibrated, columns), {"log_loss": mean_log_loss(predictions)}
     else:
         of_uncalibrated = scores(predictions.probabilities, target, info.classes)
         clip, before = clip_scores(calibrated, columns), {name: of_uncalibrated[name] for name in ("log_loss", "brier")}
-        clip["none"] = out_of_scope(calibrated, none, info, music)
+        clip["none"] = out_of_scope(calibrated, none, info, clip_set)
     before["ece"] = calibration_error(predictions.probabilities, target)
     results = {"clip": {**clip, "uncalibrated": before}}
     counts = [len(prediction.segments) for prediction in found]
@@ -72,16 +72,16 @@ def score_clips(found: Sequence[Prediction], info: ModelInfo, music: ClipSet) ->
     return calibrated, results
 
 
-def _predictions(probabilities: np.ndarray, info: ModelInfo, music: ClipSet) -> Predictions:
-    """Returns the predictions with these (N, classes) probabilities for `music.clips`."""
-    rows = [music.store.rows[clip] for clip in music.clips]
+def _predictions(probabilities: np.ndarray, info: ModelInfo, clip_set: ClipSet) -> Predictions:
+    """Returns the predictions with these (N, classes) probabilities for `clip_set.clips`."""
+    rows = [clip_set.store.rows[clip] for clip in clip_set.clips]
     if info.task == MULTILABEL:
-        genres = map(split_genres, music.labels)
+        genres = map(split_genres, clip_set.labels)
         target = np.array([[name in of_clip for name in info.classes] for of_clip in genres])
     else:
-        target = np.array([info.classes.index(label) for label in music.labels])
+        target = np.array([info.classes.index(label) for label in clip_set.labels])
     paths, digests = tuple(row.path for row in rows), tuple(row.digest for row in rows)
-    return Predictions(info.classes, paths, digests, music.groups, target, probabilities, info.thresholds)
+    return Predictions(info.classes, paths, digests, clip_set.groups, target, probabilities, info.thresholds)
 
 
 def clip_scores(predictions: Predictions, columns: Columns) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def clip_scores(predictions: Predictions, columns: Columns) -> dict[str, Any]:
     }
 
 
-def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music: ClipSet) -> list[ClipView]:
+def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], clip_set: ClipSet) -> list[ClipView]:
     """Returns the wrong predictions with the highest probability; `found` is as in `score_clips`.
 
     For several genres, these are predictions of genres that a clip's labels lack (perhaps by mistake).
@@ -109,10 +109,10 @@ def worst_mistakes(predictions: Predictions, found: Sequence[Prediction], music:
     return [
         ClipView(
             path=predictions.paths[index],
-            true=music.labels[index],
+            true=clip_set.labels[index],
             predicted=classes[wrong[index].argmax()],
             probabilities=tuple(predictions.probabilities[index].tolist()),
-            levels=stored_clip(music.store, music.clips[index]).levels,
+            levels=stored_clip(clip_set.store, clip_set.clips[index]).levels,
             seconds=found[index].seconds,
             attention=found[index].attention,
         )

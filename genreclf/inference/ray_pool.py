@@ -37,7 +37,7 @@ _ATTEMPTS = 3  # for an item on which actors end, and for an actor that ends at 
 _CONNECT_SECONDS = 10.0
 _ADDRESS_REMEDY = "give local, auto, or the HOST:PORT that `ray start` printed"
 _POLL_SECONDS = 0.2  # the longest delay of Ctrl-C
-_WAIT_SECONDS = 30.0  # without any actor, before the user is told why
+_WAIT_SECONDS = 30.0  # without any actor, before the user is informed
 
 Result = TypeVar("Result")
 
@@ -174,7 +174,7 @@ class _Pool:
                     self._has_begun(reference)
                 else:
                     yield from self._finished(reference, chunks)
-            self._tell_waiting()
+            self._report_waiting()
 
     def _start(self) -> None:
         """Requests another actor, which waits until the cluster has room."""
@@ -229,7 +229,7 @@ class _Pool:
         chunks.extendleft(reversed(alone))
         return []
 
-    def _tell_waiting(self) -> None:
+    def _report_waiting(self) -> None:
         if self._working or self._idle:
             self._began = time.monotonic()
         elif time.monotonic() - self._began > _WAIT_SECONDS:

@@ -18,7 +18,7 @@ def read_weights(
     weight is not finite.
     """
     with explained(f"{path}: cannot be read as safetensors", remedy, OSError, SafetensorError):
-        path.open("rb").close()  # safe_open gives senseless reasons for folders and files without permission
+        path.open("rb").close()  # safe_open gives misleading reasons for folders and unreadable files
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if name in expected or not name.startswith("classifier.")]  # noqa: SIM118
             shapes = {name: list(file.get_slice(name).get_shape()) for name in names}

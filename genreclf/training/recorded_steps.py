@@ -122,7 +122,7 @@ class StepRecorder:
             return
         what = obstacle(trainer)
         if what:
-            _tell(what)
+            _report(what)
             return
         self.on, self.stream = True, torch.cuda.current_stream()
         torch.cuda.synchronize()
@@ -149,10 +149,10 @@ class StepRecorder:
             except Exception as error:  # of any class: plain steps still work
                 self.on = False
                 optimizer.zero_grad()
-                _tell(reason(error))
+                _report(reason(error))
                 return None
         return self.recorded[shape]
 
 
-def _tell(why: str) -> None:
+def _report(why: str) -> None:
     print(f"training steps are launched one operation at a time ({why}); a CUDA graph would be faster", file=sys.stderr)

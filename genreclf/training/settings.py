@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 
 from genreclf.config import FROM_0, Limits, build, check_choice, check_fields, yaml_word
-from genreclf.errors import GenreclfError, reason
+from genreclf.errors import GenreclfError, explained
 from genreclf.inference.model_info import TEMPERATURES
 from genreclf.inference.run_folder import LAST_CHECKPOINT
 from genreclf.inference.task import TASKS
@@ -50,7 +50,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a training run, complete before any music is read."""
+    """Settings of a training run, complete before any data are read."""
 
     folder: Path  # of the run
     config: dict[str, Any]  # composed, and plain data
@@ -66,13 +66,13 @@ class Settings:
 
     @property
     def checkpoint(self) -> Path | None:
-        """The checkpoint from which a resumed run goes on; None to start from the first epoch."""
+        """The checkpoint that a resumed run continues from; None to start from the first epoch."""
         last = self.folder / LAST_CHECKPOINT
-        # A link in a circle is an error, not a new start.
+        # A link that loops is an error, not a new start.
         return last if self.before is not None and os.path.lexists(last) else None
 
     def trainer_words(self, problem: str) -> str:
-        """Returns the words that an error of Lightning's Trainer is about: those whose keys it names, or all."""
+        """Returns the overrides that an error of Lightning's Trainer is about: those whose keys it names, or all."""
         words = [word for word in self.overrides if word.startswith("trainer.")]
         named = [word for word in words if word.removeprefix("trainer.").partition("=")[0] in problem]
         return ", ".join(named or words) or "trainer"
@@ -84,7 +84,7 @@ def run_config(config: Mapping[str, Any]) -> RunConfig:
 
 
 def check_net(model: Mapping[str, Any]) -> None:
-    """Raises GenreclfError for a group `model` from which no net can be made, before any music is read."""
+    """Raises GenreclfError for a group `model` that describes no net, before any data are read."""
     name, kind, net = model["name"], model["kind"], model["net"]
     if not isinstance(name, str) or not name or "/" in name:
         raise GenreclfError(f"model.name={yaml_word(name)}: give a name without slashes")
@@ -96,10 +96,6 @@ def check_net(model: Mapping[str, Any]) -> None:
         raise GenreclfError(f"model.weights={yaml_word(weights)}: expected text")
     if type(c) not in (int, float) or not 0 < c < math.inf:
         raise GenreclfError(f"model.c={yaml_word(c)}: give a number above 0")
-    try:
-        with torch.device("meta"):  # uses no memory for weights
-            new_net(kind, {**net, **_FITTED[kind]}, "model.net")
-    except GenreclfError:
-        raise
-    except Exception as error:  # each layer raises another class of exception for impossible sizes
-        raise GenreclfError(f"model.net: cannot be built as a net ({reason(error)}); check its sizes") from error
+    # For impossible sizes, each kind of layer raises a different exception.
+    with explained("model.net: cannot be built", "check its sizes"), torch.device("meta"):  # no memory for weights
+        new_net(kind, {**net, **_FITTED[kind]}, "model.net")

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.errors import GenreclfError
 from genreclf.exporters.bundle import load_bundle
 from genreclf.inference.run_folder import find_bundle
@@ -51,7 +51,7 @@ def _copy(init: str, net: GenreClassifier, classes: Sequence[str], task: str) ->
     if known != tuple(classes):
         for key in _outputs(net):
             state[key] = _by_class(state[key], known, classes)
-        _tell(init, known, classes)
+        _report(init, known, classes)
     net.load_state_dict(state)
     new = {spelling_key(label) for label in classes} - {spelling_key(label) for label in known}
     return {"source": f"model {name}", "new_classes": bool(new) or bundle.info.task != task}
@@ -73,11 +73,11 @@ def _by_class(trained: Tensor, known: Sequence[str], classes: Sequence[str]) -> 
     return rows
 
 
-def _tell(init: str, known: Sequence[str], classes: Sequence[str]) -> None:
+def _report(init: str, known: Sequence[str], classes: Sequence[str]) -> None:
     """Reports the classes that are new, and those that the new model will not have."""
     before, now = ({spelling_key(label) for label in labels} for labels in (known, classes))
     new = [label for label in classes if spelling_key(label) not in before]
     lost = [label for label in known if spelling_key(label) not in now]
     found = (("new classes", new), ("classes not kept", lost))
     parts = [f"{what} {', '.join(map(repr, labels))}" for what, labels in found if labels]
-    tell_once(f"init={init}: {'; '.join(parts)}")
+    print_once(f"init={init}: {'; '.join(parts)}")

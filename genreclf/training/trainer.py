@@ -1,7 +1,6 @@
 """Checks the arguments of Lightning's Trainer, creates it, trains with it, and loads the kept weights."""
 
 import inspect
-import math
 import sys
 import traceback
 import types
@@ -13,7 +12,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from genreclf.config import TYPE_NAMES, yaml_word
+from genreclf.config import FROM_0, TYPE_NAMES, yaml_word
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.errors import GenreclfError, reason
 from genreclf.inference.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, METRICS_CSV
@@ -59,9 +58,7 @@ def check_trainer(trainer: Mapping[str, Any], init: str | None) -> None:
             zero = "; 0, for the output layer alone, needs init=MODEL" if (key, value) == ("max_epochs", 0) else ""
             raise GenreclfError(f"trainer.{key}={yaml_word(value)}: give a whole number from {least}{zero}")
     _check_types(trainer)
-    clip = trainer.get("gradient_clip_val")
-    if clip is not None and not 0 <= clip < math.inf:
-        raise GenreclfError(f"trainer.gradient_clip_val={clip}: give a number of at least 0, or null")
+    FROM_0.check("trainer.gradient_clip_val", trainer.get("gradient_clip_val"))
     if str(trainer["precision"]) not in _PRECISIONS:
         known = ", ".join(_PRECISIONS[:3])
         raise GenreclfError(f"trainer.precision={trainer['precision']}: not supported; choose one of {known}")
@@ -158,7 +155,7 @@ def fit(settings: Settings, trainer: L.Trainer, module: GenreModule, datamodule:
 
 
 def _is_of_lightning(error: Exception) -> bool:
-    """Returns whether Lightning raised an error. It is then about the Trainer's arguments, and not a bug of ours."""
+    """Returns whether Lightning itself raised an error, which is then about the Trainer's arguments."""
     (*_, (frame, _)) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals["__name__"]).startswith("lightning.")
 

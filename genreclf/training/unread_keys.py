@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from genreclf.data.notices import tell_once
+from genreclf.data.notices import print_once
 from genreclf.errors import GenreclfError
 from genreclf.inference.task import MULTILABEL
 from genreclf.nets.kinds import CLASSIFIER
@@ -25,11 +25,11 @@ def check_typed_keys(config: Mapping[str, Any], overrides: Sequence[str], of_sev
     """
     for word in overrides:
         key, _, value = word.lstrip("+").partition("=")
-        only_told = of_several or key in _WHERE
+        only_reported = of_several or key in _WHERE
         reasons = (why for why, unread in _unread(config) if f"{key}.".startswith(tuple(f"{name}." for name in unread)))
         why = next(reasons, None) if value not in _OFF else None
-        if why and only_told:
-            tell_once(f"{word}: without effect: {why}")
+        if why and only_reported:
+            print_once(f"{word}: without effect: {why}")
         elif why:
             raise GenreclfError(f"{word}: {why}; leave it out")
 

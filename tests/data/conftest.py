@@ -2,10 +2,10 @@
 
 import pytest
 
-from genreclf.data.notices import tell_once, tell_table_once
+from genreclf.data.notices import print_once, print_table_once
 
 
 @pytest.fixture(autouse=True)
 def told_again() -> None:
-    tell_once.cache_clear()
-    tell_table_once.cache_clear()
+    print_once.cache_clear()
+    print_table_once.cache_clear()

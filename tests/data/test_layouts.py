@@ -25,9 +25,7 @@ def test_folders_of_clips_beside_kaggles_are_named(tmp_path, capsys, above):
     fill(tmp_path, *(above + name for name in (*AUDIO, *PICTURES)), "mine/polka/a.wav", above + "new/ska/b.wav")
     assert kaggle_folder(tmp_path) == tmp_path / above / "genres_original"
     told = capsys.readouterr().err
-    assert told.endswith(
-        f"passes over the clips in {', '.join(map(repr, sorted(('mine/polka', above + 'new/ska'))))}\n"
-    )
+    assert told.endswith(f"ignores the clips in {', '.join(map(repr, sorted(('mine/polka', above + 'new/ska'))))}\n")
 
 
 def test_without_audio_kaggles_pictures_are_taken(tmp_path):
@@ -72,8 +70,8 @@ def test_splits_inside_the_genres_are_splits_too(tmp_path, capsys):
     ("names", "message"),
     [
         (["train/rock/x.wav", "test/rock/x.wav", "rock/x.wav"], r"'test', 'train' are named as splits, but 'rock' "),
-        (["train/x.wav", "test/y.wav"], r"but 'test/y\.wav', 'train/x\.wav' lie directly"),
-        (["train/rock/x.wav", "test/rock/y.wav", "test/z.wav"], r"but 'test/z\.wav' lie directly"),
+        (["train/x.wav", "test/y.wav"], r"but 'test/y\.wav', 'train/x\.wav' are directly"),
+        (["train/rock/x.wav", "test/rock/y.wav", "test/z.wav"], r"but 'test/z\.wav' are directly"),
         (
             ["genres_original/rock/x.wav", "images_original/rock/x.png"],
             r"'images_original' are not .*data\.path=.*/genres_",

@@ -422,11 +422,11 @@ def test_another_archive_is_deleted_and_refused(tmp_path, monkeypatch):
 def test_an_incomplete_data_set_is_told_before_the_download(tmp_path, monkeypatch):
     (tmp_path / "top" / "Waltz").mkdir(parents=True)
     with local_hub(monkeypatch, zip_of({"top/a": b"1"})) as hub:
-        with pytest.raises(GenreclfError, match=r"data=x: .*/top is there, but not in the usual layout"):
+        with pytest.raises(GenreclfError, match=r"data=x: .*/top exists, but not in the usual layout"):
             archives.obtain(on_server(hub, "x.zip"), tmp_path / "top", "data=x", "get it")
         assert not hub.ranges
     (tmp_path / "genres" / "blues").mkdir(parents=True)
-    with pytest.raises(GenreclfError, match=r"^data=gtzan: .*/genres is there"):
+    with pytest.raises(GenreclfError, match=r"^data=gtzan: .*/genres exists"):
         gtzan_folder(tmp_path)
 
 

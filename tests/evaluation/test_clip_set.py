@@ -7,7 +7,7 @@ from data_config import data_config, of_yaml
 from genreclf.config import build
 from genreclf.data.datamodule import SpectrogramDataModule
 from genreclf.data.split import SplitConfig
-from genreclf.evaluation.clip_set import clips_of_split, other_music
+from genreclf.evaluation.clip_set import clips_of_other_data, clips_of_split
 from genreclf.frontend.segments import ViewConfig
 
 
@@ -33,7 +33,7 @@ def test_only_the_models_genres_of_a_clip_count(tiny_folder, cache, tmp_path):
     lines = [f"noise/noise.{number:05d}.wav,{genre}" for number, genre in enumerate(cells)]
     table.write_text("\n".join(["path,genre", *lines]) + "\n")
     data = data_config(path=tiny_folder, cache=cache, table=table, task="multilabel")
-    music, left_out = other_music(data, ("noise", "tone"), frozenset(), [])
+    music, left_out = clips_of_other_data(data, ("noise", "tone"), frozenset(), [])
     assert [music.store.rows[clip].path for clip in music.clips] == [line.split(",")[0] for line in lines[:2]]
     assert music.labels == ("noise", "noise; tone")
     assert left_out.other_classes == {"polka": 2, "click": 1}

@@ -123,7 +123,7 @@ def test_what_a_row_wants():
         (b"path,action,genre,present\nx,wrote,jazz,\n", "line 2", "correct"),
         (b"path,action,genre,present\nx\n", "line 2", "correct"),
         (b"\xff\xfe\0", "cannot be read", "UTF-8"),
-        (None, "No such file", "give"),
+        (None, "no such file", "give"),
     ],
 )
 def test_a_file_that_is_not_a_plan_is_one_line(content, key, remedy, tmp_path):
