@@ -53,7 +53,7 @@ def run_command(
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)
     def job(config: DictConfig) -> int:
         codes.append(0)
-        sys.argv = before  # Hydra has read its own; code that starts the same command again reads these
+        sys.argv = before  # Hydra has read its arguments; code that starts the command again needs these
         try:
             plain = _plain(config, config_name)
             # extra_keys were given to Hydra with "++", which a user need not type.
