@@ -130,10 +130,12 @@ def test_neither_known_nor_extra_keys_need_a_plus(command):
     assert calls[0][0]["logger"] == {"csv": {"name": "x"}}
 
 
-@pytest.mark.parametrize("name", ["true", "[1,2]", "{}", "2026"])
-def test_a_run_may_have_any_name(command, name):
-    ((config, _),), *_ = command(f"run={name}")
-    assert config["run"] == name
+def test_a_run_may_have_any_name(command):
+    for name in ("true", "[1,2]", "{}", "2026"):
+        (override,) = OverridesParser.create().parse_overrides(translate([f"run={name}"], "train"))
+        assert override.value() == name
+    ((config, _),), *_ = command("run=2026")
+    assert config["run"] == "2026"
 
 
 @pytest.mark.parametrize("run", ["runs/x", "a", "2026", "runs/sweep/model=a,seed=0", "it's {mine}, #1"])
@@ -186,13 +188,15 @@ def test_a_value_that_hydra_would_misread_is_quoted(value):
     assert override.value() == f"/é{value}"
 
 
-@pytest.mark.parametrize("name", ["música, 1", "it's (mine)", " x ", 'a\\"b\\', "new\nline", "a=b", "#1"])
-def test_a_path_is_passed_on_unchanged(command, tmp_path, name):
-    (tmp_path / name).mkdir()
-    (override,) = OverridesParser.create().parse_overrides(translate([f"data.path={tmp_path / name}/"], "train"))
-    assert override.value() == f"{tmp_path / name}/"
-    ((config, _),), *_ = command("data=folder", f"data.path={tmp_path / name}")
-    assert config["data"]["path"] == f"{tmp_path / name}"
+def test_a_path_is_passed_on_unchanged(command, tmp_path):
+    path = tmp_path
+    for name in ("música, 1", "it's (mine)", " x ", 'a\\"b\\', "new\nline", "a=b", "#1"):
+        for folder in (tmp_path / name, path := path / name):
+            folder.mkdir(exist_ok=True)
+            (override,) = OverridesParser.create().parse_overrides(translate([f"data.path={folder}/"], "train"))
+            assert override.value() == f"{folder}/"
+    ((config, _),), *_ = command("data=folder", f"data.path={path}")
+    assert config["data"]["path"] == f"{path}"
 
 
 @pytest.mark.parametrize("word", ["seed=0,1", "-m", "--config-dir=é", "optim.x=[1,2]", "seed=range(1, 3)", "a=b"])
