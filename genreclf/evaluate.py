@@ -29,7 +29,7 @@ from genreclf.evaluation.scoring import score_clip_set
 from genreclf.evaluation.slices import check_slices
 from genreclf.exporters.bundle import load_bundle
 from genreclf.files import user_path
-from genreclf.frontend.object_store import Location, absolute
+from genreclf.frontend.object_store import Location
 from genreclf.hydra_command import compose, run_command
 from genreclf.inference import run_folder
 from genreclf.inference.model_info import ModelInfo
@@ -38,7 +38,7 @@ from genreclf.inference.task import MULTILABEL, TASKS
 from genreclf.inference.tta import TTA
 from genreclf.text import one_line
 from genreclf.training.loggers import new_loggers
-from genreclf.training.resume import DIGESTS, check_data, read_run
+from genreclf.training.resume import DIGESTS, MOVABLE, check_data, read_run
 
 _DATA_KEYS = tuple(f"data.{field.name}" for field in fields(DataConfig))
 
@@ -52,9 +52,9 @@ class MovedData:
     drop: Path | None
     genre_map: Path | None
 
-    def by_key(self) -> dict[str, str]:
+    def by_key(self) -> dict[str, str | None]:
         """Returns the given paths by key, made absolute."""
-        return {key: absolute(str(path)) for key, path in vars(self).items() if path is not None}
+        return {key: MOVABLE[f"data.{key}"](str(path)) for key, path in vars(self).items() if path is not None}
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def test_a_checkpoint_replaces_an_initial_model_that_was_deleted(initial, cache,
 def test_a_genre_map_may_have_moved_but_not_changed(cache, tmp_path):
     mutagen, soundfile = pytest.importorskip("mutagen"), pytest.importorskip("soundfile")
     (tmp_path / "songs").mkdir()
-    for number, tag in enumerate(("Loud", "Soft") * 2):
+    for number, tag in enumerate(("Loud", "Soft") * 6):
         song = tmp_path / "songs" / f"{number}.flac"
         soundfile.write(song, tiny_sound("noise", 1.5, np.random.default_rng(number)), 22_050)
         tags = mutagen.File(song)
@@ -68,7 +68,7 @@ def test_a_genre_map_may_have_moved_but_not_changed(cache, tmp_path):
     genres, moved, other = (tmp_path / name for name in ("map.csv", "moved.csv", "other.csv"))
     genres.write_text("tag,genre\nloud,rock\nsoft,folk\n")
     other.write_text("tag,genre\nloud,folk\nsoft,rock\n")
-    words = ["model=majority", "data=tags", f"data.path={tmp_path / 'songs'}", "split=all", "temperature=1"]
+    words = ["model=majority", "data=tags", f"data.path={tmp_path / 'songs'}", "temperature=1"]
     words += ["logger=none", f"run={tmp_path / 'run'}"]
     assert command("train", *words, f"data.genre_map={genres}", cache=cache, before=NO_ONNX).returncode == 0
     genres.rename(moved)
@@ -81,4 +81,7 @@ def test_a_genre_map_may_have_moved_but_not_changed(cache, tmp_path):
     assert code == 2 and len(lines) == 1 and f"data.genre_map={genres}" in lines[0]
     result = command("train", f"run={tmp_path / 'run'}", "ckpt=last", f"data.genre_map={other}", cache=cache)
     assert result.returncode == 2 and f"data.genre_map={other}" in result.stderr.splitlines()[-1]
+    for name, code in ((moved, 0), (other, 2)):
+        result = command("evaluate", tmp_path / "run", "tta=none", f"data.genre_map={name}", cache=cache)
+        assert result.returncode == code and (f"data.genre_map={name}" in result.stderr) == (code == 2)
     assert resumed(f"data.genre_map={moved}")[0] == 0

@@ -16,14 +16,13 @@ from genreclf.frontend.object_store import absolute
 from genreclf.inference.run_folder import CONFIG_YAML, LAST_CHECKPOINT, RECORD, absolute_model
 from genreclf.text import NAMES_SHOWN
 
-# The digests in the record show whether their content is the same.
-MOVABLE = ("data.path", "data.table", "data.drop", "data.genre_map")
-# Keys whose values are paths, and how these are made valid in any working folder
-_PATHS: dict[str, Callable[[str], str | None]] = {
-    **dict.fromkeys(("data.path", "data.table", "data.drop", "teacher"), absolute),
+# Keys whose values are paths, and how these are made valid in any working folder. For MOVABLE, the digests in the
+# record show whether the content is the same.
+MOVABLE: dict[str, Callable[[str], str | None]] = {
+    **dict.fromkeys(("data.path", "data.table", "data.drop"), absolute),
     "data.genre_map": absolute_genre_map,
-    "init": absolute_model,
 }
+_PATHS = {**MOVABLE, "teacher": absolute, "init": absolute_model}
 OUTSIDE = ("run", "ckpt", "logger", "cache")  # groups and keys that do not affect the trained model
 # Groups and keys that do not affect the training steps; the last two affect the bundle of a finished run.
 _FREE = (*OUTSIDE, "device_store_mib", "cuda_graph", "temperature", "fp16_weights")
