@@ -84,13 +84,13 @@ class Limits:
     at_most: float = math.inf
     below: float = math.inf
 
-    def check(self, key: str, value: Any) -> None:
-        """Raises GenreclfError for a number out of range, infinity or NaN. None is allowed."""
+    def check(self, key: str, value: Any, optional: bool = False) -> None:
+        """Raises GenreclfError for a number out of range, infinity or NaN. None is allowed, and named if `optional`."""
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)
         within = (self.at_least <= x <= self.at_most and self.above < x < self.below for x in numbers)
         if not all(within) or not all(map(math.isfinite, numbers)):
             shown = list(value) if isinstance(value, tuple) else value
-            raise GenreclfError(f"{key}={shown}: give {self}")
+            raise GenreclfError(f"{key}={shown}: give {self}{', or null' * optional}")
 
     def __str__(self) -> str:
         ends = ((text, getattr(self, name)) for name, text in _BOUNDS.items())
@@ -109,7 +109,10 @@ def check_fields(config: DataclassInstance, where: str) -> None:
     for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
         for known in getattr(hint, "__metadata__", ()):
             key, value = _join(where, name), getattr(config, name)
-            known.check(key, value) if isinstance(known, Limits) else check_choice(key, value, known)
+            if isinstance(known, Limits):
+                known.check(key, value, optional=type(None) in typing.get_args(hint.__origin__))
+            else:
+                check_choice(key, value, known)
 
 
 def check_choice(key: str, value: Any, known: Iterable[str | None]) -> None:
