@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_used_is_refused(text, named, tmp_path):
         load_genre_map(file, None)
     assert str(error.value).startswith(f"data.genre_map={file}: ")
     assert all(word in str(error.value) for word in named)
-    with pytest.raises(GenreclfError, match=r"data\.genre_map=.*none\.csv: cannot be read"):
+    with pytest.raises(GenreclfError, match=r"data\.genre_map=.*none\.csv: no such file"):
         load_genre_map(str(tmp_path / "none.csv"), None)
 
 
