@@ -14,9 +14,9 @@ from genreclf.training.settings import RunConfig, check_net
 @pytest.mark.parametrize(
     ("key", "value", "bound"),
     [
-        *(("batch_size", 1, "at least 2"), ("seed", -1, "from 0 to"), ("seed", 2**32, "from 0 to 4294967295")),
-        *(("workers", 500, "from 0 to 64"), ("task", 3, "text"), ("ckpt", "best", "last")),
-        *(("temperature", value, "above 0") for value in (0.0, -1.0, math.nan, math.inf)),
+        *(("batch_size", 1, "2 or more"), ("seed", -1, "0 or more"), ("seed", 2**32, "at most 4,294,967,295")),
+        *(("workers", 500, "at most 64"), ("task", 3, "text"), ("ckpt", "best", "last")),
+        *(("temperature", value, "0.04 or more, at most 1,000, or null") for value in (0.0, -1.0, math.nan, math.inf)),
     ],
 )
 def test_values_out_of_range_are_refused(key, value, bound):
