@@ -35,6 +35,7 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
         yield
         return
     received: list[int] = []
+    ends = False  # also after a signal that a nested call has received
 
     def stop(number: int, _: FrameType | None) -> None:
         if not received:
@@ -54,6 +55,7 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        ends = isinstance(error, Stopped)
         if received:
             printed.wait(GRACE_SECONDS)
             if not isinstance(error, Stopped):  # a library has turned it into another error
@@ -61,7 +63,7 @@ def stoppable(note: Callable[[], str] = lambda: "stopped") -> Iterator[None]:
         raise
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if received else handler)
+            signal.signal(number, signal.SIG_IGN if received or ends else handler)
         signal.set_wakeup_fd(before_descriptor)
         if not received:
             sys.unraisablehook = before_hook

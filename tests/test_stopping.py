@@ -52,6 +52,15 @@ def test_it_ends_within_two_seconds_with_one_line_and_a_failure(work, number):
     assert time.monotonic() - before < 2 + 2  # 2 s more for a busy machine
 
 
+def test_a_second_signal_after_the_command_changes_nothing():
+    """It comes while Python ends, or from another thread."""
+    twice = "import atexit, os, signal\natexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))"
+    process = started(NESTED, twice)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert (errors, process.returncode) == ("go on with x\n", 128 + signal.SIGTERM)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # a shell's background job; nohup
 def test_what_its_parent_ignores_stays_ignored(number):
     work = "print('ready', flush=True); time.sleep(0.5); print('done')"
