@@ -80,7 +80,7 @@ class CsvText:
         found = list(map(normalize_name, self.header(delimiter)))
         if any(found.count(name) != 1 for name in names):
             needed = " and ".join(names)
-            raise GenreclfError(f"{self.where}: needs the columns {needed} in its first line; name them so")
+            raise GenreclfError(f"{self.where}: needs the columns {needed} in its first line; rename them")
         numbers = list(map(found.index, names))
         for line, row in self.rows(delimiter):
             if any(map(str.strip, row[len(found) :])):
@@ -116,7 +116,7 @@ def read_csv_text(file: Path, where: str) -> CsvText:
         _check_kind(content, where)
         text, note = _decoded(content)
     except FileNotFoundError as error:
-        raise GenreclfError(f"{where}: no such file; give the path of a CSV file, as it is now") from error
+        raise GenreclfError(f"{where}: no such file; give the path of an existing CSV file") from error
     except (OSError, UnicodeError) as error:
         raise _unreadable(where, error) from error
     skipped = _BEFORE_HEADER.match(text)

@@ -175,7 +175,7 @@ def _with_init(settings: Settings) -> Settings:
             if not settings.checkpoint:
                 raise
             if settings.first:
-                print(one_line(f"init={settings.run.init}: not there, so {settings.checkpoint} gives all weights"))
+                print(one_line(f"init={settings.run.init}: not found; using the weights in {settings.checkpoint}"))
             return replace(settings, run=replace(settings.run, init=None))
     return settings
 

@@ -49,7 +49,7 @@ def test_a_checkpoint_replaces_an_initial_model_that_was_deleted(initial, cache,
     code, _, error = fine_tuned(tmp_path, cache, "run", "ckpt=last", "optim.label_smoothing=0.5")
     assert code == 2 and "optim.label_smoothing" in error
     code, out, error = fine_tuned(tmp_path, cache, "run", "ckpt=last")
-    assert code == 0 and f"init={initial}: not there" in out, error
+    assert code == 0 and f"init={initial}: not found" in out, error
     found, expected = (load_bundle(tmp_path / run / "bundle") for run in ("run", "whole"))
     weights = expected.net.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in found.net.state_dict().items())

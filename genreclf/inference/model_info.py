@@ -111,7 +111,7 @@ def read_bundle_config(folder: Path) -> BundleConfig:
     values = read_json_object(path)
     found, known = values.get("format"), FORMATS.values()
     if not isinstance(found, int):
-        raise GenreclfError(f"{path}: not of a genreclf model; give a bundle, a run or a pretrained model's name")
+        raise GenreclfError(f"{path}: describes no genreclf model; give a bundle, a run or a pretrained model")
     if found not in known:
         newer = found > max(known)
         remedy = "update genreclf" if newer else "train the model again with this version"

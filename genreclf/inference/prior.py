@@ -74,4 +74,4 @@ def _weight(cell: str, where: str) -> float:
     try:
         return float(cell if _THOUSANDS.fullmatch(cell) else cell.replace(",", "."))
     except ValueError as error:
-        raise GenreclfError(f"{where}: {cell!r} is no number; write one such as 0.25 or 1000") from error
+        raise GenreclfError(f"{where}: {cell!r} is not a number; give one, such as 0.25 or 1000") from error

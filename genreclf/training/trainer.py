@@ -63,7 +63,7 @@ def check_trainer(trainer: Mapping[str, Any], init: str | None) -> None:
         known = ", ".join(_PRECISIONS[:3])
         raise GenreclfError(f"trainer.precision={trainer['precision']}: not supported; choose one of {known}")
     if str(trainer["precision"]) in ("16-mixed", "16") and on_cpu(str(trainer.get("accelerator", AUTO))):
-        fault = f"trainer.precision={trainer['precision']}: there is no such arithmetic on a CPU"
+        fault = f"trainer.precision={trainer['precision']}: not available on a CPU"
         raise GenreclfError(f"{fault}; choose bf16-mixed or 32-true, or train on a GPU")
 
 
