@@ -25,7 +25,7 @@ COMMANDS = (
 LATER = ["matplotlib.backends.backend_agg", "onnxscript", "pandas", "sklearn.svm", "timm", "torch.onnx", "torchaudio"]
 TIMEOUT_SECONDS = 300
 # `before` code that skips the translation to ONNX and the plots, which take longer than training in these tests
-NO_ONNX = """
+NO_EXTRAS = """
 import genreclf.exporters.bundle, matplotlib.figure, tiny_pictures
 genreclf.exporters.bundle.bundle_onnx = lambda net, digest: b""
 matplotlib.figure.Figure.savefig = tiny_pictures.save_empty

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from bundles import random_bundle
-from command_line import NO_ONNX, Finished, command
+from command_line import NO_EXTRAS, Finished, command
 from tiny_sounds import tiny_sound
 
 from genreclf.data.genre_map import NO_TAG, NOT_IN_MAP
@@ -49,7 +49,7 @@ def initial(tmp_path_factory) -> Path:
 
 
 def train(music: Path, cache: Path, *words: object) -> Finished:
-    return command("train", f"data.path={music}", *words, cache=cache, before=NO_ONNX)
+    return command("train", f"data.path={music}", *words, cache=cache, before=NO_EXTRAS)
 
 
 def plan(folder: Path, *rows: str) -> Path:

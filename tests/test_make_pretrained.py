@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from command_line import NO_ONNX, command
+from command_line import NO_EXTRAS, command
 from tiny_pictures import tiny_picture
 
 from genreclf.exporters.bundle import load_bundle
@@ -67,7 +67,7 @@ def test_one_command_trains_scores_and_writes_a_bundle(script, music, cache, tmp
 
     def run(words, check):
         trained.append(words[3:])
-        done = command("train", *words[3:], cache=cache, before=NO_ONNX)
+        done = command("train", *words[3:], cache=cache, before=NO_EXTRAS)
         assert check and done.returncode == 0, done.stderr
 
     monkeypatch.setattr(subprocess, "run", run)

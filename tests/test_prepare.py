@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command_line import NO_ONNX, command, start
+from command_line import NO_EXTRAS, command, start
 from PIL import Image
 from tiny_pictures import tiny_picture
 from tiny_sounds import music_like
@@ -62,7 +62,7 @@ def test_notes_on_pictures_are_told_until_the_user_gives_the_axis(music, name, t
     )
     noted = re.compile(r"5 clips: .*assumed.*low/again\.png")
     first, given = (
-        command(name, *words, *axis, cache=tmp_path, before=NO_ONNX) for axis in ([], ["data.figure=bands"])
+        command(name, *words, *axis, cache=tmp_path, before=NO_EXTRAS) for axis in ([], ["data.figure=bands"])
     )
     assert noted.search(first.stdout) and "assumed" not in given.stdout
 
@@ -187,7 +187,7 @@ def test_folders_of_a_split_are_trained_on_as_that_split(tmp_path):
     assert refused.returncode == 2 and "split=folders" in refused.stderr.splitlines()[-1]
     refused = command("train", *train, "split=folders", cache=tmp_path)
     assert refused.returncode == 2 and "'polka' (1 clips, none in val and test)" in refused.stderr.splitlines()[-1]
-    result = command("train", *train, "split=folders", "data.rare_classes=drop", cache=tmp_path, before=NO_ONNX)
+    result = command("train", *train, "split=folders", "data.rare_classes=drop", cache=tmp_path, before=NO_EXTRAS)
     assert result.returncode == 0, result.stderr
     assert re.search(r"split=folders: train 6 clips.*; val 4 clips.*; test 2 clips.*; 2 classes", result.stdout)
     assert "leaves out 1 classes" in result.stderr and "'polka'" in result.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import NO_ONNX, Finished, command, start
+from command_line import NO_EXTRAS, Finished, command, start
 from sklearn.metrics import average_precision_score
 from tiny_pictures import write_bands
 
@@ -53,7 +53,7 @@ def words_of(music: Path, *arguments: str) -> list[str]:
 
 
 def search(music: Path, folder: Path, *arguments: str, before: str = "") -> Finished:
-    return command("search", *words_of(music, *arguments), cache=folder, before=NO_ONNX + before)
+    return command("search", *words_of(music, *arguments), cache=folder, before=NO_EXTRAS + before)
 
 
 def trials(folder: Path) -> list:
@@ -144,7 +144,7 @@ def test_a_killed_search_resumes_and_prints_the_best_settings(music, tmp_path):
     best = min((trial for trial in found if trial.value is not None), key=lambda trial: trial.value)
     line = (folder / "best.txt").read_text().strip()
     assert line in done.stdout and f"model.c={best.params['model.c']}" in shlex.split(line)
-    again = command("train", *shlex.split(line)[2:], "run=best", cache=tmp_path, before=NO_ONNX)
+    again = command("train", *shlex.split(line)[2:], "run=best", cache=tmp_path, before=NO_EXTRAS)
     assert again.returncode == 0, again.stderr
     scored = command("evaluate", "best", "clips=val", "tta=none", cache=tmp_path)
     assert scored.returncode == 0, scored.stderr
@@ -185,7 +185,7 @@ def test_with_several_labels_the_best_has_the_highest_mean_average_precision(mus
 def test_two_workers_share_a_search(music, tmp_path):
     words = words_of(music, "model=majority", "seed=int(interval(0, 1000))", "trials=4", "run=search")
     outputs = [[tmp_path / f"{worker}.{name}" for name in ("stdout", "stderr")] for worker in range(2)]
-    workers = [start("search", *words, cache=tmp_path, before=NO_ONNX, outputs=output) for output in outputs]
+    workers = [start("search", *words, cache=tmp_path, before=NO_EXTRAS, outputs=output) for output in outputs]
     for worker in workers:
         worker.join(300)
     assert [worker.exitcode for worker in workers] == [0, 0], outputs[0][1].read_text() + outputs[1][1].read_text()

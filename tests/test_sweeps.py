@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import NO_ONNX, Finished, command
+from command_line import NO_EXTRAS, Finished, command
 from hydra.core.utils import JobReturn, JobStatus
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +31,7 @@ def music(tmp_path_factory) -> Path:
 
 def sweep(music: Path, cache: Path, *arguments: str) -> Finished:
     words = ["-m", "logger=none", "view=crop", "data=folder", "data.picture_seconds=6", f"data.path={music}"]
-    return command("train", *words, *arguments, cache=cache, before=NO_ONNX)
+    return command("train", *words, *arguments, cache=cache, before=NO_EXTRAS)
 
 
 @given(names, names)

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from command_line import NO_ONNX, Finished, command, signal_at
+from command_line import NO_EXTRAS, Finished, command, signal_at
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_pictures import write_bands
@@ -29,7 +29,7 @@ def music(tmp_path_factory) -> Path:
 
 def train(music: Path, folder: Path, *arguments: str, before: str = "") -> Finished:
     words = ["view=crop", "data=folder", "data.picture_seconds=6", f"data.path={music}", "run=run"]
-    return command("train", *words, *arguments, cache=folder, before=NO_ONNX + before)
+    return command("train", *words, *arguments, cache=folder, before=NO_EXTRAS + before)
 
 
 def scored(folder: Path) -> dict:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command_line import NO_ONNX, Finished, command, epochs, signal_at, start
+from command_line import NO_EXTRAS, Finished, command, epochs, signal_at, start
 from safetensors.torch import load_file
 from tiny_pictures import write_bands
 
@@ -49,7 +49,7 @@ def music(tmp_path_factory) -> Path:
     return write_bands(tmp_path_factory.mktemp("music"))
 
 
-def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = NO_ONNX) -> Finished:
+def train(music: Path, cache: Path, run: Path, *arguments: str, before: str = NO_EXTRAS) -> Finished:
     return command("train", *QUICK, f"data.path={music}", f"run={run}", *arguments, cache=cache, before=before)
 
 
@@ -159,22 +159,22 @@ def test_a_run_stopped_four_times_and_resumed_ends_with_the_same_bits(run, music
     """Each resumption is different; the last is in another folder, with more epochs."""
     stopped, moved, link = tmp_path / "stopped", tmp_path / "moved", tmp_path / "link"
     two = [*STATEFUL, "trainer.max_epochs=2"]
-    result = train(music, cache, stopped, *two, before=NO_ONNX + signal_at("training_step", 2, "SIGKILL"))
+    result = train(music, cache, stopped, *two, before=NO_EXTRAS + signal_at("training_step", 2, "SIGKILL"))
     assert result.returncode == -signal.SIGKILL, result.stderr  # in the first epoch
     words = [*two, f"data.path={os.path.relpath(music, cache)}", "ckpt=last"]
-    result = train(music, cache, stopped, *words, before=NO_ONNX + KILL_IN_CHECKPOINT)
+    result = train(music, cache, stopped, *words, before=NO_EXTRAS + KILL_IN_CHECKPOINT)
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert list(stopped.glob(".*.new")) and torch.load(stopped / "last.ckpt", weights_only=True)["epoch"] == 0
     link.symlink_to(stopped)
-    result = command("train", f"run={link}", "ckpt=last", cache=cache, before=NO_ONNX + FULL_AT_CHECKPOINT)
+    result = command("train", f"run={link}", "ckpt=last", cache=cache, before=NO_EXTRAS + FULL_AT_CHECKPOINT)
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("genreclf: "))
     assert result.returncode == 2 and "last.ckpt" in line and "ckpt=last" in line and "Traceback" not in result.stderr
     assert torch.load(stopped / "last.ckpt", weights_only=True)["epoch"] == 0
     stopped.rename(moved)
     words = ["trainer.max_epochs=3", f"run={moved}", "ckpt=last"]
-    result = command("train", *words, cache=cache, before=NO_ONNX + signal_at("validation_step", 2, "SIGKILL"))
+    result = command("train", *words, cache=cache, before=NO_EXTRAS + signal_at("validation_step", 2, "SIGKILL"))
     assert result.returncode == -signal.SIGKILL, result.stderr
-    result = command("train", f"run={moved}", "ckpt=last", cache=cache, before=NO_ONNX)
+    result = command("train", f"run={moved}", "ckpt=last", cache=cache, before=NO_EXTRAS)
     assert result.returncode == 0, result.stderr
     assert same(weights(run), weights(moved))
     assert epochs(run) == epochs(moved)
@@ -196,7 +196,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cach
             outputs = [Path(place) / name for name in ("stdout", "stderr")]
             resume = ["ckpt=last"] if (folder / "config.yaml").is_file() else []
             words = [*QUICK, *STATEFUL, f"data.path={music}", f"run={folder}", *resume]
-            process = start("train", *words, cache=cache, before=NO_ONNX, outputs=outputs)
+            process = start("train", *words, cache=cache, before=NO_EXTRAS, outputs=outputs)
             process.join(rng.uniform(0, longest))
             finished = not process.is_alive()
             process.kill()
@@ -212,7 +212,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(run, music, cach
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_stopped_run_prints_how_to_resume(name, music, cache, tmp_path):
-    before = NO_ONNX + signal_at("training_step", 2, name)
+    before = NO_EXTRAS + signal_at("training_step", 2, name)
     result = train(music, cache, tmp_path / "run", "trainer.max_epochs=3", before=before)
     assert result.returncode == 128 + getattr(signal, name)
     assert result.stderr == f"stopped; resume with genreclf train run={tmp_path / 'run'} ckpt=last\n"
@@ -373,14 +373,14 @@ def test_edited_metrics_do_not_end_a_resumed_run(run, cache, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     rows = (copy / "metrics.csv").read_text().splitlines(keepends=True)
     (copy / "metrics.csv").write_text("".join(rows[:-1]) + "three" + rows[-1][1:])
-    result = command("train", f"run={copy}", "ckpt=last", cache=cache, before=NO_ONNX)
+    result = command("train", f"run={copy}", "ckpt=last", cache=cache, before=NO_EXTRAS)
     assert result.returncode == 0 and "validation accuracy" in result.stdout, result.stderr
 
 
 def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
     where = [f"data.path={music}", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
     words = [*QUICK, *where, "optim.checkpoint=first,last", "seed=0"]
-    result = command("train", "-m", *words, cache=cache, before=NO_ONNX)
+    result = command("train", "-m", *words, cache=cache, before=NO_EXTRAS)
     assert result.returncode == 2 and result.stderr.count("genreclf: ") == 1 and "Traceback" not in result.stderr
     assert "optim.checkpoint=first" in result.stderr
     (bundle,) = (cache / "sweep").rglob("bundle")
@@ -388,7 +388,7 @@ def test_a_sweep_runs_every_job_and_reports_the_bad_one(music, cache):
 
 
 def test_bf16_and_any_argument_of_the_trainer(music, cache, tmp_path):
-    before = NO_ONNX + (
+    before = NO_EXTRAS + (
         "import torch, genreclf.training.module as m\n"
         "step = m.GenreModule.training_step\n"
         "def shown(self, batch, i):\n"
@@ -410,10 +410,10 @@ def test_bf16_and_any_argument_of_the_trainer(music, cache, tmp_path):
 def test_baselines_are_trained_scored_compared_and_exported(music, cache, tmp_path):
     out, where = tmp_path / "out", ["view=crop", "data=folder", f"data.path={music}", "data.picture_seconds=6"]
 
-    def fit(model: str, run: str, before: str = NO_ONNX) -> Finished:
+    def fit(model: str, run: str, before: str = NO_EXTRAS) -> Finished:
         return command("train", f"model={model}", *where, f"run={tmp_path / run}", cache=cache, before=before)
 
-    for model, accuracy, before in (("svm", 1.0, NO_ONNX), ("majority", 1 / 3, "")):
+    for model, accuracy, before in (("svm", 1.0, NO_EXTRAS), ("majority", 1 / 3, "")):
         folder = tmp_path / model
         result = fit(model, model, before)
         assert result.returncode == 0, result.stderr
@@ -465,7 +465,7 @@ def test_all_commands_agree_on_the_temperature_and_the_predictions(run, music, c
 
 def test_a_checkpoint_converts_to_a_bundle(run, cache, tmp_path):
     words = [run / "last.ckpt", "--out", tmp_path / "out", "--temperature", "1.5"]
-    result = command("convert", *words, cache=cache, before=NO_ONNX)
+    result = command("convert", *words, cache=cache, before=NO_EXTRAS)
     assert result.returncode == 0, result.stderr
     made, kept = load_bundle(tmp_path / "out"), load_bundle(run / "bundle")
     assert made.info.to_dict() == {**kept.info.to_dict(), "temperature": 1.5}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from bundles import random_bundle
-from command_line import NO_ONNX, command
+from command_line import NO_EXTRAS, command
 from tiny_pictures import tiny_picture
 
 from genreclf.evaluation.torch_model import TorchModel
@@ -40,7 +40,7 @@ def music(tmp_path) -> Path:
 def test_zero_epochs_fit_only_the_output_layer(initial, music, cache, tmp_path):
     words = [*QUICK, "data=folder", f"data.path={music}", "data.picture_seconds=6", "split=all", "trainer.max_epochs=0"]
     words += [f"init={initial}", f"run={tmp_path / 'run'}"]
-    result = command("train", *words, cache=cache, before=NO_ONNX)
+    result = command("train", *words, cache=cache, before=NO_EXTRAS)
     assert result.returncode == 0, result.stderr
     before, after = (load_bundle(folder) for folder in (initial, tmp_path / "run" / "bundle"))
     assert after.info.classes == ("Dub", "Polka") and after.info.temperature == 1

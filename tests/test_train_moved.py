@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bundles import random_bundle
-from command_line import NO_ONNX, command, signal_at
+from command_line import NO_EXTRAS, command, signal_at
 from tiny_pictures import write_bands
 from tiny_sounds import tiny_sound
 
@@ -30,7 +30,7 @@ def fine_tuned(tmp_path: Path, cache: Path, run: str, *words: str, before: str =
     data = ["data=folder", f"data.path={tmp_path / 'music'}", "data.picture_seconds=6", f"init={tmp_path / 'initial'}"]
     settings = ["view=crop", "logger=none", "batch_size=4", "trainer.max_epochs=2", f"run={tmp_path / run}"]
     settings += ["trainer.limit_val_batches=1", "trainer.num_sanity_val_steps=0"]
-    result = command("train", *net, *data, *settings, *words, cache=cache, before=NO_ONNX + before)
+    result = command("train", *net, *data, *settings, *words, cache=cache, before=NO_EXTRAS + before)
     return result.returncode, result.stdout, result.stderr
 
 
@@ -70,11 +70,11 @@ def test_a_genre_map_may_have_moved_but_not_changed(cache, tmp_path):
     other.write_text("tag,genre\nloud,folk\nsoft,rock\n")
     words = ["model=majority", "data=tags", f"data.path={tmp_path / 'songs'}", "temperature=1"]
     words += ["logger=none", f"run={tmp_path / 'run'}"]
-    assert command("train", *words, f"data.genre_map={genres}", cache=cache, before=NO_ONNX).returncode == 0
+    assert command("train", *words, f"data.genre_map={genres}", cache=cache, before=NO_EXTRAS).returncode == 0
     genres.rename(moved)
 
     def resumed(*more: str) -> tuple[int, list[str]]:
-        result = command("train", f"run={tmp_path / 'run'}", "ckpt=last", *more, cache=cache, before=NO_ONNX)
+        result = command("train", f"run={tmp_path / 'run'}", "ckpt=last", *more, cache=cache, before=NO_EXTRAS)
         return result.returncode, [line for line in result.stderr.splitlines() if line.startswith("genreclf: data")]
 
     code, lines = resumed()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import NO_ONNX, Finished, command
+from command_line import NO_EXTRAS, Finished, command
 from sklearn.metrics import average_precision_score
 from test_train import QUICK, message  # noqa: F401 - a fixture
 from tiny_pictures import rhythm
@@ -45,7 +45,7 @@ def music(tmp_path_factory) -> Path:
 
 def train(music: Path, cache: Path, run: Path, *words: str) -> Finished:
     keys = ("task=multilabel", f"data.path={music}", f"data.table={music / 'songs.csv'}", f"run={run}")
-    return command("train", *keys, *words, cache=cache, before=NO_ONNX)
+    return command("train", *keys, *words, cache=cache, before=NO_EXTRAS)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_multiclass_net_starts_from_a_multilabel_net(run, music, cache, tmp_pa
         f"data.path={music}",
         f"data.table={table}",
     )
-    result = command("train", *QUICK, *words, f"run={tmp_path / 'one'}", cache=cache, before=NO_ONNX)
+    result = command("train", *QUICK, *words, f"run={tmp_path / 'one'}", cache=cache, before=NO_EXTRAS)
     assert result.returncode == 0, result.stderr
     assert read_bundle_config(tmp_path / "one" / "bundle").info.thresholds is None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import NO_ONNX, Finished, command, epochs, start
+from command_line import NO_EXTRAS, Finished, command, epochs, start
 from tiny_pictures import write_bands
 
 # A narrow Model A in which only the order of the clips is random, so that two processes learn the same as one process
@@ -42,7 +42,7 @@ def started(music: Path, run: Path, cache: Path, logs: Path, *more: str) -> list
     for rank in range(2):
         names = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
         names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-        before = f"import os\nos.environ.update({ {key: str(value) for key, value in names.items()} })\n{NO_ONNX}"
+        before = f"import os\nos.environ.update({ {key: str(value) for key, value in names.items()} })\n{NO_EXTRAS}"
         outputs = [logs / f"{rank}.stdout", logs / f"{rank}.stderr"]
         arguments = words(music, run, "trainer.devices=2", *more)
         processes.append(start("train", *arguments, cache=cache, before=before, outputs=outputs))
@@ -76,7 +76,7 @@ def two(music, cache, tmp_path_factory) -> Path:
 def test_two_processes_learn_the_same_as_one_from_the_same_batches(two, music, cache, tmp_path):
     """The reference is one process that steps after two batches, each normalized separately."""
     arguments = words(music, tmp_path / "one", "trainer.accumulate_grad_batches=2")
-    alone = command("train", *arguments, cache=cache, before=NO_ONNX)
+    alone = command("train", *arguments, cache=cache, before=NO_EXTRAS)
     assert alone.returncode == 0, alone.stderr
     for one, other in zip(epochs(tmp_path / "one"), epochs(two), strict=True):
         assert float(one["train/loss"]) == pytest.approx(float(other["train/loss"]), abs=1e-4)
@@ -119,7 +119,7 @@ def test_slurm_variables_do_not_affect_a_single_process(music, cache, tmp_path):
     names = {"NTASKS": 4, "JOB_ID": 7, "JOB_NAME": "train", "PROCID": 3, "LOCALID": 3, "NODEID": 1, "STEP_NUM_TASKS": 4}
     before = "import os\nos.environ.update({ 'SLURM_' + key: str(value) for key, value in %r.items() })\n" % names  # noqa: UP031
     arguments = words(music, tmp_path / "run", "trainer.max_epochs=1")
-    done = command("train", *arguments, cache=cache, before=before + NO_ONNX)
+    done = command("train", *arguments, cache=cache, before=before + NO_EXTRAS)
     assert done.returncode == 0 and "run folder: " in done.stdout, done.stderr
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import NO_ONNX, Finished, command
+from command_line import NO_EXTRAS, Finished, command
 from tiny_pictures import tiny_picture
 
 from genreclf.exporters.bundle import load_bundle
@@ -31,7 +31,7 @@ def music(tmp_path_factory) -> Path:
 
 
 def train(music: Path, cache: Path, run: Path, *arguments: str) -> Finished:
-    return command("train", *QUICK, f"data.path={music}", f"run={run}", *arguments, cache=cache, before=NO_ONNX)
+    return command("train", *QUICK, f"data.path={music}", f"run={run}", *arguments, cache=cache, before=NO_EXTRAS)
 
 
 def test_a_teacher_and_out_of_scope_clips_train_a_model_of_only_the_genres(music, cache, tmp_path):
@@ -46,7 +46,7 @@ def test_a_teacher_and_out_of_scope_clips_train_a_model_of_only_the_genres(music
     saved = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
     assert any(name.startswith("teacher.head") for name in saved)
 
-    longer = command("train", f"run={run}", "ckpt=last", "trainer.max_epochs=3", cache=cache, before=NO_ONNX)
+    longer = command("train", f"run={run}", "ckpt=last", "trainer.max_epochs=3", cache=cache, before=NO_EXTRAS)
     assert longer.returncode == 0, longer.stderr
     with (run / "metrics.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
